@@ -1,0 +1,162 @@
+"""Checks of hyperparameters and data, made before any work starts; every message says what to do."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+__all__ = ["Choice", "Number", "as_sequences", "check_parameters", "fresh_random_state", "sequence_shape"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number in an interval; ``optional`` lets None pass too."""
+
+    kind: type = Real
+    low: float | None = None
+    high: float | None = None
+    closed: str = "both"
+    optional: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        if value is None and self.optional:
+            return
+        if isinstance(value, Real) and not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value}.")
+        if isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be a number, got {value!r}.")
+        check_scalar(
+            value, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values."""
+
+    values: tuple
+
+    def check(self, name: str, value: Any) -> None:
+        if not any(type(value) is type(known) and value == known for known in self.values):
+            allowed = ", ".join(repr(known) for known in self.values)
+            raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
+
+
+POSITIVE_INT = Number(Integral, 1, None)
+NON_NEGATIVE = Number(Real, 0, None)
+POSITIVE = Number(Real, 0, None, "neither")
+OPTIONAL_POSITIVE = Number(Real, 0, None, "neither", optional=True)
+PROBABILITY = Number(Real, 0, 1, "neither")
+FLAG = Choice((True, False))
+
+
+def check_parameters(estimator: Any, rules: Mapping[str, Number | Choice]) -> None:
+    """Check every constructor parameter named in ``rules``; ``ValueError`` or ``TypeError`` at the first bad one."""
+    for name, rule in rules.items():
+        rule.check(name, getattr(estimator, name))
+
+
+def fresh_random_state(random_state: Any) -> np.random.RandomState:
+    """scikit-learn's ``check_random_state``, except that None draws new entropy and leaves numpy's global state alone."""
+    if random_state is None:
+        return np.random.RandomState(np.random.SeedSequence().generate_state(8))
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    if isinstance(random_state, Integral):
+        return np.random.RandomState(int(random_state))
+    raise ValueError(f"random_state must be None, an integer or a RandomState, got {random_state!r}.")
+
+
+def sequence_shape(X: Any) -> int:
+    """Number of axes of X; ``ValueError`` for sequences of unequal length, which do not form an array."""
+    ndim = getattr(X, "ndim", None)
+    if ndim is not None:
+        return int(ndim)
+    try:
+        return np.ndim(X)
+    except ValueError as error:
+        raise ValueError(
+            "X holds sequences of unequal length or width, so it is not a rectangular array. Pad them to one length "
+            "(zeros at the start leave a bias-free ReLU RNN unchanged) and pass an array of shape "
+            "(n_samples, n_steps, n_channels)."
+        ) from error
+
+
+def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_params: Any) -> Any:
+    """Validate X, and y in fit, and fold X to (n, L, d).
+
+    ``n_features_in_`` is the number of columns, L·d, after 2-D input, as scikit-learn's checks expect, and the number
+    of channels d after 3-D input.
+
+    Parameters
+    ----------
+    estimator : estimator with ``n_channels``
+    X : array-like of shape (n, L * d), time-major columns, or (n, L, d)
+    y : array-like, optional
+        Only in fit.
+    reset : bool
+        True in fit: what is seen is remembered. False at prediction: what is seen is compared.
+    **check_params
+        Passed to scikit-learn's ``validate_data``.
+
+    Returns
+    -------
+    X : ndarray of shape (n, L, d), float32 or float64; with y, the pair (X, y)
+    """
+    ndim = sequence_shape(X)
+    flat = ndim != 3
+    if not reset:
+        check_is_fitted(estimator)
+        if flat and ndim == 2 and not estimator._fitted_flat:
+            raise ValueError(
+                f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
+                f"n_channels={estimator.n_features_in_}). Reshape X to three axes."
+            )
+    data = {"X": X} if y is None and not reset else {"X": X, "y": y}
+    checked = validate_data(
+        estimator, **data, reset=reset, allow_nd=not flat, ensure_2d=flat, dtype=[np.float64, np.float32], **check_params
+    )
+    X, y = checked if reset else (checked, None)
+    folded = _fold(estimator, X, reset=reset)
+    if np.any(np.abs(folded) > np.finfo(np.float32).max):
+        raise ValueError("X holds values too large for float32, in which the network computes. Rescale it.")
+    return (folded, y) if reset else folded
+
+
+def _fold(estimator: Any, X: np.ndarray, *, reset: bool) -> np.ndarray:
+    flat = X.ndim == 2
+    if flat:
+        channels = estimator.n_channels if reset else estimator._n_channels
+        if X.shape[1] % channels:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, which is not a multiple of n_channels={channels}: a row must hold "
+                "n_steps * n_channels values, all channels of the first time step first."
+            )
+        X = X.reshape(len(X), -1, channels)
+    _, n_steps, n_channels = X.shape
+    if n_steps == 0 or n_channels == 0:
+        raise ValueError(
+            f"X has {n_steps} time steps and {n_channels} channels (shape {X.shape}, read as (n_samples, n_steps, "
+            f"n_channels)): {type(estimator).__name__} needs at least one of each."
+        )
+    if reset:
+        # n_channels=1 is the default: three axes then speak for themselves.
+        expected = n_channels if estimator.n_channels == 1 else estimator.n_channels
+    else:
+        expected = estimator._n_channels
+    if n_channels != expected:
+        hint = " The time and channel axes look swapped." if n_steps == expected else ""
+        raise ValueError(
+            f"X has {n_channels} channels on its last axis (shape {X.shape}, read as (n_samples, n_steps={n_steps}, "
+            f"n_channels={n_channels})), but {type(estimator).__name__} is expecting {expected} channels.{hint}"
+        )
+    if reset:
+        estimator._fitted_flat, estimator._n_channels = flat, n_channels
+        if not flat:
+            estimator.n_features_in_ = n_channels
+    return X

@@ -1,0 +1,6 @@
+"""The scikit-learn estimators."""
+
+from ._noisy_rnn import NoisyRNNClassifier
+from ._tikhonov_lstm import TikhonovLSTMRegressor
+
+__all__ = ["NoisyRNNClassifier", "TikhonovLSTMRegressor"]

@@ -1,0 +1,174 @@
+"""What both estimators share: hyperparameter rules, and the road from validated arrays to a trained net."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+
+from sklstm._validation import (
+    FLAG,
+    NON_NEGATIVE,
+    OPTIONAL_POSITIVE,
+    POSITIVE,
+    POSITIVE_INT,
+    PROBABILITY,
+    Choice,
+    as_sequences,
+    fresh_random_state,
+)
+from sklstm.training import (
+    BLOCK,
+    DivergenceGuard,
+    EarlyStopping,
+    Progress,
+    SequenceDataset,
+    SequenceNet,
+    predict_blocks,
+    seeded_construction,
+    thread_limit,
+    threads_for,
+)
+
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    # fused: one kernel for all parameters, half the cost of a step of a small network
+    "adam": (torch.optim.Adam, {"optimizer__fused": True}),
+    "adamw": (torch.optim.AdamW, {"optimizer__fused": True}),
+    "sgd": (torch.optim.SGD, {"optimizer__momentum": 0.9, "optimizer__nesterov": True}),
+}
+
+
+class SequenceEstimator(BaseEstimator):
+    """Shared machinery; the constructors, losses and reports are the estimators' own."""
+
+    _rules = {
+        "hidden_size": POSITIVE_INT,
+        "sigma": NON_NEGATIVE,
+        "n_channels": POSITIVE_INT,
+        "max_epochs": POSITIVE_INT,
+        "lr": POSITIVE,
+        "batch_size": POSITIVE_INT,
+        "optimizer": Choice(tuple(OPTIMIZERS)),
+        "weight_decay": NON_NEGATIVE,
+        "clip_norm": OPTIONAL_POSITIVE,
+        "early_stopping": FLAG,
+        "validation_fraction": PROBABILITY,
+        "n_iter_no_change": POSITIVE_INT,
+        "compute_bound": FLAG,
+        "delta": PROBABILITY,
+    }
+    _n_gates: int  # gate matrices of the recurrent layer
+
+    def _train(
+        self,
+        module: type[nn.Module],
+        criterion: type[nn.Module],
+        X: np.ndarray,
+        y: Tensor,
+        *,
+        stratify: np.ndarray | None = None,
+        prepare: Callable[[nn.Module], None] | None = None,
+        penalty: Callable[[nn.Module], Tensor] | None = None,
+        projection: Callable[[nn.Module], None] | None = None,
+        **module_arguments: Any,
+    ) -> SequenceNet:
+        """Build the net, train it on X (n, L, d) and y, and leave the process as it was.
+
+        Parameters
+        ----------
+        module, criterion : types of nn.Module
+        X : ndarray of shape (n, L, d)
+        y : Tensor of shape (n, ...)
+        stratify : ndarray of shape (n,), optional
+            Labels by which the validation split is stratified.
+        prepare : callable, optional
+            ``module -> None``, applied once before training.
+        penalty, projection : callable, optional
+            See `SequenceNet`.
+        **module_arguments
+            Passed to ``module``.
+
+        Returns
+        -------
+        SequenceNet
+        """
+        random_state = fresh_random_state(self.random_state)
+        init_seed, batch_seed, split_seed, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
+        training, validation = SequenceDataset(self._as_tensor(X), y.to(self.device)), None
+        if self.early_stopping:
+            training, validation = self._hold_out(training, stratify, split_seed)
+
+        optimizer, options = OPTIMIZERS[self.optimizer]
+        net = SequenceNet(
+            module,
+            criterion,
+            optimizer=optimizer,
+            optimizer__weight_decay=self.weight_decay,
+            lr=self.lr,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            train_split=None if validation is None else predefined_split(validation),
+            callbacks=self._callbacks(),
+            device=self.device,
+            penalty=penalty,
+            projection=projection,
+            clip_norm=self.clip_norm,
+            sigma=self.sigma,
+            generator=torch.Generator().manual_seed(batch_seed),
+            verbose=0,
+            **options,
+            **{f"module__{name}": value for name, value in module_arguments.items()},
+        )
+        with torch.enable_grad(), self._threads(self.batch_size):
+            with seeded_construction(init_seed):
+                net.initialize()
+            for constrain in (prepare, projection):
+                if constrain is not None:
+                    constrain(net.module_)
+            net.train(training)
+        net.set_params(train_split=None)  # else the validation data would go into every pickle
+        return net
+
+    def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int):
+        parts = train_test_split(
+            np.arange(len(data)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
+        )
+        return (SequenceDataset(*data[torch.as_tensor(part, device=data.X.device)]) for part in parts)
+
+    def _callbacks(self) -> list:
+        callbacks: list = [DivergenceGuard()]
+        if self.early_stopping:
+            callbacks.append(EarlyStopping(self.n_iter_no_change))
+        if self.verbose:
+            callbacks.append(Progress(type(self).__name__))
+        return callbacks
+
+    def _as_tensor(self, X: np.ndarray) -> Tensor:
+        # A copy whenever torch would share memory with the caller's array, which may be read-only.
+        return torch.tensor(X, dtype=torch.float32, device=self.device)
+
+    def _threads(self, batch_size: int):
+        return thread_limit(threads_for(batch_size, self.hidden_size, self._n_channels, self._n_gates))
+
+    def _set_training_attributes(self, net: SequenceNet) -> None:
+        self.net_ = net
+        self.loss_curve_ = net.history[:, "train_loss"]
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _forward(self, X: Any) -> np.ndarray:
+        """Validated network outputs (n, k) in float32."""
+        return self._evaluate(self.net_.module_, as_sequences(self, X, reset=False))
+
+    def _evaluate(self, module: nn.Module, X: np.ndarray) -> np.ndarray:
+        with self._threads(BLOCK):
+            return predict_blocks(module, self._as_tensor(X)).cpu().numpy()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        return tags

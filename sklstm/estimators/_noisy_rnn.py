@@ -1,0 +1,291 @@
+"""The ReLU recurrent classifier trained with input noise, and its generalisation bound."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from torch import nn
+
+from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, as_sequences, check_parameters
+from sklstm.generalization import GeneralizationReport, tu_bound
+from sklstm.linalg import project_rows_l1
+from sklstm.modules import ReLURNNModule
+
+from ._base import SequenceEstimator
+
+
+@torch.no_grad()
+def _project(module: ReLURNNModule, **limits: float | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None:
+            weight = getattr(module, name)
+            weight.copy_(project_rows_l1(weight, limit))
+
+
+class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
+    r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
+
+    The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
+    cross-entropy. Every training batch is perturbed by fresh Gaussian noise of standard deviation ``sigma``; predictions
+    are made without noise.
+
+    Parameters
+    ----------
+    hidden_size : int, default=64
+        Units m.
+    sigma : float, default=0.1
+        Standard deviation of the input noise, in the units of X. 0 trains a plain ReLU network.
+    n_channels : int, default=1
+        Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
+        With 3-D input and a value other than 1, the number of channels that X must have.
+    max_epochs : int, default=100
+        Passes over the training data.
+    lr : float, default=0.001
+        Learning rate.
+    batch_size : int, default=64
+        Sequences per optimiser step.
+    optimizer : {"adam", "adamw", "sgd"}, default="adam"
+        ``"sgd"`` has Nesterov momentum 0.9.
+    weight_decay : float, default=0.0
+        The optimiser's weight decay (section 3.4.2).
+    clip_norm : float or None, default=1.0
+        Largest Euclidean norm of the gradient; larger gradients are scaled down to it (section 3.4.2).
+    max_norm_u, max_norm_w, max_norm_v : float or None, default=None
+        Limits on the absolute row sums :math:`\|U^\top\|_1, \|W^\top\|_1, \|V^\top\|_1`, kept by projecting every row
+        onto the ℓ1 ball after each step. With all three, the norms in the bound are fixed before the data is seen.
+    recurrent_scale : float, default=1.0
+        The recurrent matrix starts at this multiple of the identity.
+    early_stopping : bool, default=False
+        Hold out a stratified ``validation_fraction`` of the training data, stop when its loss has not improved for
+        ``n_iter_no_change`` epochs, and restore the best weights.
+    validation_fraction : float, default=0.1
+        Used with ``early_stopping`` only.
+    n_iter_no_change : int, default=10
+        Used with ``early_stopping`` only.
+    compute_bound : bool, default=True
+        Compute ``generalization_bound_`` after training. The costly part is the smallest eigenvalue of the (L·d)²
+        second-moment matrix.
+    margin : float, default=1.0
+        Margin α of the bound.
+    delta : float, default=0.05
+        The bound holds with probability at least ``1 - delta``.
+    device : str, default="cpu"
+        A torch device.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
+        are neither used nor changed.
+    verbose : int, default=0
+        Above 0, a progress bar with the loss.
+
+    Attributes
+    ----------
+    net_ : SequenceNet
+        The trained skorch net; ``net_.module_`` is the torch module with properties ``U``, ``W``, ``V``.
+    classes_ : ndarray of shape (k,)
+        Labels.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Training loss per epoch.
+    generalization_bound_ : float
+        Bound of Theorem 2 (``sigma=0``) or Theorem 3 on the probability of error, as the paper defines it. Ordinary
+        training leaves it far above 1; the report says so. Only with ``compute_bound``.
+    generalization_report_ : GeneralizationReport
+        Every term of it. Only with ``compute_bound``.
+    n_features_in_ : int
+        Columns of 2-D input, or channels of 3-D input, seen in fit.
+    feature_names_in_ : ndarray of str
+        Only if X was a DataFrame with string column names.
+
+    See Also
+    --------
+    TikhonovLSTMRegressor : LSTM for regression with an analytic penalty on noise sensitivity.
+
+    References
+    ----------
+    .. [1] Tu, Z., He, F. & Tao, D. (2020). Understanding Generalization in Recurrent Neural Networks. ICLR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import NoisyRNNClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 12, 2))
+    >>> y = np.where(X[:, :, 0].sum(axis=1) > 0, "up", "down")
+    >>> model = NoisyRNNClassifier(hidden_size=16, random_state=0).fit(X, y)
+    >>> model.predict_proba(X[:5]).shape
+    (5, 2)
+    """
+
+    _rules = SequenceEstimator._rules | {
+        "max_norm_u": OPTIONAL_POSITIVE,
+        "max_norm_w": OPTIONAL_POSITIVE,
+        "max_norm_v": OPTIONAL_POSITIVE,
+        "recurrent_scale": POSITIVE,
+        "margin": POSITIVE,
+    }
+    _n_gates = 1
+
+    def __init__(
+        self,
+        hidden_size=64,
+        *,
+        sigma=0.1,
+        n_channels=1,
+        max_epochs=100,
+        lr=0.001,
+        batch_size=64,
+        optimizer="adam",
+        weight_decay=0.0,
+        clip_norm=1.0,
+        max_norm_u=None,
+        max_norm_w=None,
+        max_norm_v=None,
+        recurrent_scale=1.0,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        compute_bound=True,
+        margin=1.0,
+        delta=0.05,
+        device="cpu",
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_size = hidden_size
+        self.sigma = sigma
+        self.n_channels = n_channels
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.max_norm_u = max_norm_u
+        self.max_norm_w = max_norm_w
+        self.max_norm_v = max_norm_v
+        self.recurrent_scale = recurrent_scale
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.compute_bound = compute_bound
+        self.margin = margin
+        self.delta = delta
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> "NoisyRNNClassifier":
+        """Train on sequences X and labels y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d)
+            Sequences; 2-D rows are folded by ``n_channels``. Train on standardised channels.
+        y : array-like of shape (n,)
+            Labels of any type, at least two different ones.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
+        """
+        check_parameters(self, self._rules)
+        X, codes = self._check_training_data(X, y)
+        limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
+        net = self._train(
+            ReLURNNModule,
+            nn.CrossEntropyLoss,
+            X,
+            torch.tensor(codes),
+            stratify=codes,
+            projection=None if set(limits.values()) == {None} else partial(_project, **limits),
+            n_features=X.shape[2],
+            hidden_size=self.hidden_size,
+            n_outputs=len(self.classes_),
+            n_steps=X.shape[1],
+            recurrent_scale=self.recurrent_scale,
+        )
+        self._set_training_attributes(net)
+        if self.compute_bound:
+            self._set_bound(X, codes)
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Network outputs y_L.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+            As in `fit`; 3-D sequences may have another length.
+
+        Returns
+        -------
+        ndarray of shape (n, k), or (n,) for two classes, float64
+            With two classes the output of ``classes_[1]`` minus that of ``classes_[0]``.
+        """
+        logits = self._forward(X).astype(np.float64)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Class probabilities, the softmax of the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+
+        Returns
+        -------
+        ndarray of shape (n, k), float64
+            Columns in the order of ``classes_``; rows sum to 1.
+        """
+        return softmax(self._forward(X).astype(np.float64), axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return self.classes_[self._forward(X).argmax(axis=1)]
+
+    def _check_training_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        X, y = as_sequences(self, X, y, reset=True)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes in y; the data contains one class: {self.classes_[0]!r}."
+            )
+        return X, codes
+
+    def _set_bound(self, X: np.ndarray, codes: np.ndarray) -> None:
+        module = self.net_.module_
+        noise = None
+        if self.sigma > 0:
+            noise = self.sigma * np.random.default_rng(self._bound_seed).standard_normal(X.shape)
+        bound = tu_bound(
+            *(weight.detach().cpu().double() for weight in (module.U, module.W, module.V)),
+            X,
+            codes,
+            margin=self.margin,
+            delta=self.delta,
+            sigma=self.sigma,
+            noise=noise,
+            max_norms={"u": self.max_norm_u, "w": self.max_norm_w, "v": self.max_norm_v},
+        )
+        self.generalization_report_ = GeneralizationReport((bound,))
+        self.generalization_bound_ = bound.value

@@ -1,0 +1,93 @@
+"""What the theorems of this room accept: conversion, shape checks, chunks and products that cannot be NaN."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Float: TypeAlias = NDArray[np.float64]
+
+# Rows are read so that a chunk holds about this many float64 numbers (16 MiB): large enough for BLAS, small for memory.
+_CHUNK_NUMBERS = 1 << 21
+
+
+def as_array(values: Any) -> Array:
+    """View tensors, memmaps and nested lists as numpy arrays; float data is not copied."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        # numpy knows no bfloat16; float32 holds every bfloat16 exactly.
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    return np.asarray(values)
+
+
+def as_weights(U: Any, W: Any, V: Any) -> tuple[Float, Float, Float]:
+    """Float64 copies of U (m, d), W (m, m), V (k, m); ValueError for shapes that do not fit or values not finite."""
+    u, w, v = (np.array(as_array(matrix), dtype=np.float64) for matrix in (U, W, V))
+    m = u.shape[0] if u.ndim == 2 else -1
+    if u.ndim != 2 or w.shape != (m, m) or v.ndim != 2 or v.shape[1] != m:
+        raise ValueError(
+            "U, W, V must have shapes (m, d), (m, m), (k, m) with one number m of hidden units; "
+            f"got {u.shape}, {w.shape}, {v.shape}"
+        )
+    for name, matrix in (("U", u), ("W", w), ("V", v)):
+        if matrix.size == 0 or not np.isfinite(matrix).all():
+            raise ValueError(f"{name} is empty or contains NaN or infinity")
+    return u, w, v
+
+
+def as_sequences(X: Any, n_channels: int | None = None, *, name: str = "X") -> Array:
+    """An (n, L, d) array in its own dtype; ValueError for another shape, another d, or values not finite."""
+    x = as_array(X)
+    if x.ndim != 3 or 0 in x.shape:
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_steps, n_channels), none of them 0; got {x.shape}"
+        )
+    if n_channels is not None and x.shape[2] != n_channels:
+        raise ValueError(
+            f"{name} has {x.shape[2]} channels on its last axis, but U has {n_channels} columns; "
+            "the axes of X are (samples, time steps, channels)"
+        )
+    check_finite(x, name)
+    return x
+
+
+def check_finite(x: Array, name: str) -> None:
+    if not all(np.isfinite(chunk).all() for chunk in chunks(x)):
+        raise ValueError(f"{name} contains NaN or infinity")
+
+
+def chunks(x: Array, width: int = 1) -> Iterator[Float]:
+    """Consecutive blocks of rows, as float64; `width` numbers a row are needed beside the row itself."""
+    per_row = max(width, math.prod(x.shape[1:]))
+    step = max(1, _CHUNK_NUMBERS // per_row)
+    for start in range(0, x.shape[0], step):
+        yield np.asarray(x[start : start + step], dtype=np.float64)
+
+
+def product(*factors: float) -> float:
+    """Product of non-negative factors in which 0 beats inf, and only the result can overflow.
+
+    An ``inf`` here stands for a finite number too large for float64 (Λ of 1000 steps, say). A factor that is exactly
+    zero therefore makes the product zero. Mantissas and exponents are multiplied apart, so that 1e300 · 1e300 · 1e-300
+    is 1e300.
+    """
+    if 0.0 in factors:
+        return 0.0
+    if math.inf in factors:
+        return math.inf
+    pairs = [math.frexp(factor) for factor in factors]
+    try:
+        return math.ldexp(
+            math.prod(mantissa for mantissa, _ in pairs), sum(exponent for _, exponent in pairs)
+        )
+    except OverflowError:
+        return math.inf
+
+
+def check_delta(delta: float) -> None:
+    if not 0 < delta < 1:
+        raise ValueError(f"delta must lie strictly between 0 and 1, got {delta!r}")

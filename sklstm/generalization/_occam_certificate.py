@@ -1,0 +1,219 @@
+"""From trained weights to an Occam bound: quantise, encode, measure, keep the best codebook."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from sklstm.generalization._code import code_length
+from sklstm.generalization._inputs import check_delta
+from sklstm.generalization._occam import code_budget, occam_bound
+from sklstm.generalization._quantise import quantise
+from sklstm.generalization._terms import Term
+
+__all__ = ["CANDIDATES", "OccamBound", "occam_certificate"]
+
+#: Numbers of levels that :func:`occam_certificate` tries; naming one of them is part of the code.
+CANDIDATES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+
+# A mean of float32 losses may exceed 1 by its round-off.
+_LOSS_SLACK = 1e-6
+
+
+@dataclass(frozen=True)
+class OccamBound:
+    r"""Occam bound of a quantised predictor; made by :func:`occam_certificate`.
+
+    With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at most `value`.
+
+    Attributes
+    ----------
+    value, train_loss : float
+        The bound, and the mean training loss of the quantised predictor, in units of the loss: both lie in [0, scale].
+    n_bits : int
+        K, length of the code of the weights.
+    n_levels : int
+        q, levels of the codebook.
+    n_weights, n_samples : int
+        Weights described, samples averaged over.
+    delta : float
+        The bound may fail with this probability.
+    scale : float
+        Largest loss: 1 for an error probability, the cap M for a capped squared error.
+    delta_weight : float
+        Share of `delta` left after choosing the cap from the data; 1 when nothing was chosen.
+    zero_one : bool
+        Whether the loss takes the values 0 and 1 only.
+    vacuous : bool
+        True when `value` is `scale` or more.
+    weights : dict of str to Tensor
+        The quantised weights.
+    assumptions : tuple of str
+        What has to be true for the statement to hold.
+    """
+
+    value: float
+    train_loss: float
+    n_bits: int
+    n_levels: int
+    n_weights: int
+    n_samples: int
+    delta: float
+    scale: float
+    delta_weight: float
+    zero_one: bool
+    vacuous: bool
+    weights: dict[str, Tensor] = field(repr=False, compare=False)
+    assumptions: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Key of this bound in a report."""
+        return "occam"
+
+    @property
+    def about(self) -> str:
+        """Which predictor the bound is about."""
+        return "the quantised predictor"
+
+    @property
+    def ceiling(self) -> float:
+        """The value from which on the bound says nothing."""
+        return self.scale
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded."""
+        if self.zero_one:
+            return "an error probability"
+        return "a mean loss" if self.scale == 1 else f"a mean loss capped at {self.scale:g}"
+
+    @property
+    def budget(self) -> float:
+        """(K ln 2 + ln(1/δ))/n, in nats a sample."""
+        return code_budget(self.n_bits, self.n_samples, self.delta * self.delta_weight)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The numbers the bound is made of."""
+        capped = (
+            Term("scale", self.scale, "M, cap of the loss"),
+            Term("delta_weight", self.delta_weight, "share of δ left after choosing the cap"),
+        )
+        return (
+            Term("train_loss", self.train_loss, "mean training loss of the quantised predictor"),
+            Term("budget", self.budget, "(K ln 2 + ln(1/δ)) / n, what the code costs, in nats a sample"),
+            Term("n_bits", self.n_bits, "K, bits of a decodable code of the weights"),
+            Term("n_levels", self.n_levels, "q, levels of the shared codebook"),
+            Term("n_weights", self.n_weights, "N, weights described"),
+            Term("n_samples", self.n_samples, "n, training samples"),
+            *(capped if self.scale != 1 or self.delta_weight != 1 else ()),
+        )
+
+
+def occam_certificate(
+    weights: Mapping[str, Tensor],
+    loss: Callable[[dict[str, Tensor]], float],
+    n_samples: int,
+    *,
+    delta: float = 0.05,
+    zero_one: bool = False,
+    scale: float = 1.0,
+    delta_weight: float = 1.0,
+    candidates: Sequence[int] = CANDIDATES,
+) -> OccamBound:
+    """Best :func:`occam_bound` over codebooks of several sizes.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+        All trained parameters of the predictor, biases included. Left as they are.
+    loss : callable
+        Takes a dict of quantised tensors like `weights` and returns the mean training loss of that predictor, divided by
+        the largest possible loss: a number in [0, 1]. NaN counts as 1.
+    n_samples : int
+        Samples that `loss` averages over.
+    delta : float, default=0.05
+        The bound may fail with this probability.
+    zero_one : bool, default=False
+        Whether the loss takes the values 0 and 1 only; the exact binomial tail is then used where it can be.
+    scale : float, default=1.0
+        Largest possible loss, the cap M of ``min((y - f)**2, M)``. `value` and `train_loss` are multiplied by it.
+    delta_weight : float, default=1.0
+        What :func:`choose_cap` returns beside the cap, when the cap was chosen from the data.
+    candidates : sequence of int
+        Numbers of levels to try, fixed before seeing the data. Which one was taken is part of the code.
+
+    Returns
+    -------
+    OccamBound
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, a weight is not finite, or `loss` returns a number outside [0, 1].
+    """
+    check_delta(delta)
+    if not 0 < delta_weight <= 1:
+        raise ValueError(f"delta_weight must lie in (0, 1], got {delta_weight!r}")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale must be a positive number, got {scale!r}")
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
+    if len(candidates) == 0 or len(set(candidates)) != len(candidates):
+        raise ValueError("candidates must be distinct numbers of levels, at least one")
+    results = []
+    for q in candidates:
+        quantised = quantise(weights, q)
+        tensors = quantised.weights()
+        train_loss = _checked(loss(tensors))
+        n_bits = code_length(np.bincount(quantised.indices, minlength=q), len(candidates))
+        value = occam_bound(train_loss, n_bits, n_samples, delta=delta * delta_weight, zero_one=zero_one)
+        results.append((value, n_bits, q, train_loss, tensors))
+    # Looking at all candidates is paid for: the code names the one taken. Ties (vacuous ones) go to the shortest code.
+    value, n_bits, q, train_loss, tensors = min(results, key=lambda result: result[:2])
+    return OccamBound(
+        value=scale * value,
+        train_loss=scale * train_loss,
+        n_bits=n_bits,
+        n_levels=q,
+        n_weights=sum(tensor.numel() for tensor in tensors.values()),
+        n_samples=int(n_samples),
+        delta=float(delta),
+        scale=float(scale),
+        delta_weight=float(delta_weight),
+        zero_one=bool(zero_one),
+        vacuous=value >= 1,
+        weights=tensors,
+        assumptions=_assumptions(scale, delta_weight),
+    )
+
+
+def _checked(value: float) -> float:
+    value = float(value)
+    if math.isnan(value):  # outputs of a coarsely quantised recurrent network may overflow
+        return 1.0
+    if not 0 <= value <= 1 + _LOSS_SLACK:
+        raise ValueError(
+            f"loss must return a mean loss in [0, 1], divided by the largest loss; got {value!r}"
+        )
+    return min(value, 1.0)
+
+
+def _assumptions(scale: float, delta_weight: float) -> tuple[str, ...]:
+    cap = ()
+    if delta_weight != 1:
+        cap = (
+            "The cap of the loss was chosen from the data on a grid of powers of two; δ was reduced to pay for it.",
+        )
+    elif scale != 1:
+        cap = ("The cap of the loss was fixed before seeing the data.",)
+    return (
+        "The samples are independent draws from one distribution; overlapping windows of one series are not.",
+        "The bound is about the quantised predictor, whose weights the code describes, not about the trained one.",
+        "What the code does not contain (architecture, scaling of inputs and targets, candidate codebook sizes) "
+        "was fixed before seeing the data.",
+        *cap,
+    )

@@ -1,0 +1,99 @@
+"""Weights rounded to one codebook: what the Occam bound is about and what its code describes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklstm.generalization._inputs import Float
+
+__all__ = ["Quantised", "quantise"]
+
+# Lloyd's iteration in one dimension settles in a few dozen steps; after that the levels move by less than a float16.
+_LLOYD_STEPS = 100
+_FLOAT16_MAX = 65504.0
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """Weights that share one codebook of float16 levels.
+
+    Attributes
+    ----------
+    levels : ndarray of float16 of shape (q,)
+        The codebook, ascending.
+    indices : ndarray of int of shape (N,)
+        Level of each weight, tensor after tensor in the order of `like`.
+    like : dict of str to Tensor
+        Names, shapes and dtypes of the weights. They belong to the architecture, not to the code.
+    """
+
+    levels: NDArray[np.float16]
+    indices: NDArray[np.int64]
+    like: dict[str, Tensor]
+
+    def weights(self) -> dict[str, Tensor]:
+        """The quantised tensors, with names, shapes, dtypes and devices of the originals."""
+        flat = torch.from_numpy(self.levels.astype(np.float64)[self.indices])
+        sizes = [tensor.numel() for tensor in self.like.values()]
+        parts = torch.split(flat, sizes)
+        return {
+            name: part.reshape(tensor.shape).to(device=tensor.device, dtype=tensor.dtype)
+            for (name, tensor), part in zip(self.like.items(), parts, strict=True)
+        }
+
+
+def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
+    """Round all weights to one shared codebook of `n_levels` levels, chosen by one-dimensional k-means.
+
+    Deterministic: the levels start at quantiles, follow Lloyd's iteration and are rounded to float16 at the end.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+        Floating-point tensors of any shape.
+    n_levels : int
+        q ≥ 1. Levels may coincide when there are fewer distinct weights.
+
+    Returns
+    -------
+    Quantised
+
+    Raises
+    ------
+    ValueError
+        If there are no weights, a weight is not finite, or `n_levels` is not positive.
+    """
+    if n_levels < 1:
+        raise ValueError(f"n_levels must be a positive integer, got {n_levels!r}")
+    like = {name: tensor.detach() for name, tensor in weights.items()}
+    if sum(tensor.numel() for tensor in like.values()) == 0:
+        raise ValueError("there are no weights to quantise")
+    flat = torch.cat([tensor.reshape(-1).to("cpu", torch.float64) for tensor in like.values()]).numpy()
+    if not np.isfinite(flat).all():
+        raise ValueError("a weight is NaN or infinite")
+    levels = np.sort(_lloyd(np.clip(flat, -_FLOAT16_MAX, _FLOAT16_MAX), n_levels)).astype(np.float16)
+    return Quantised(levels, _nearest(flat, levels.astype(np.float64)), like)
+
+
+def _nearest(values: Float, levels: Float) -> NDArray[np.int64]:
+    return np.searchsorted((levels[1:] + levels[:-1]) / 2, values).astype(np.int64)
+
+
+def _lloyd(values: Float, q: int) -> Float:
+    ordered = np.sort(values)
+    sums = np.concatenate(([0.0], np.cumsum(ordered)))
+    levels: Float = np.quantile(ordered, (np.arange(q) + 0.5) / q)
+    for _ in range(_LLOYD_STEPS):
+        inner = np.searchsorted(ordered, (levels[1:] + levels[:-1]) / 2)
+        edges = np.concatenate(([0], inner, [len(ordered)]))
+        counts = np.diff(edges)
+        # A level that owns no weight stays where it is.
+        moved = np.where(counts > 0, np.diff(sums[edges]) / np.maximum(counts, 1), levels)
+        if np.array_equal(moved, levels):
+            break
+        levels = moved
+    return levels

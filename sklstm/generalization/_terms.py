@@ -1,0 +1,36 @@
+"""One line of a report, and what a bound must offer to stand in one."""
+
+from typing import NamedTuple, Protocol
+
+__all__ = ["Bound", "Term"]
+
+
+class Term(NamedTuple):
+    """A number of a bound: the field that holds it, its value, and its meaning in words."""
+
+    name: str
+    value: float
+    meaning: str
+
+
+class Bound(Protocol):
+    """What :class:`GeneralizationReport` reads; every bound of this package is a frozen dataclass that has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def delta(self) -> float: ...
+    @property
+    def vacuous(self) -> bool: ...
+    @property
+    def ceiling(self) -> float: ...
+    @property
+    def quantity(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+    @property
+    def assumptions(self) -> tuple[str, ...]: ...
+    @property
+    def terms(self) -> tuple[Term, ...]: ...

@@ -1,0 +1,136 @@
+"""What Theorems 2 and 3 of Tu et al. 2020 evaluate to, one number a field."""
+
+from dataclasses import dataclass
+
+from sklstm.generalization._terms import Term
+
+__all__ = ["TuBound"]
+
+
+@dataclass(frozen=True)
+class TuBound:
+    r"""Theorem 2 or 3 of Tu et al. 2020 [1]_ with its numbers filled in; made by :func:`tu_bound`.
+
+    With probability at least 1 − `delta` the error probability of the trained network is at most `value`.
+
+    Attributes
+    ----------
+    theorem : {"2", "3"}
+        Theorem 2 without noise, Theorem 3 with noise.
+    value : float
+        The bound: the sum of the five terms that follow.
+    margin_loss : float
+        Mean of 1[M ≤ α] (Theorem 2), or of the ramp Φ_α(M) on the noisy sample (Theorem 3).
+    noise_term : float
+        :math:`(2/\alpha) \sum_i \beta_V\beta_U\beta_W^{L-i}\,\sigma\sqrt{2\log 2d}`; 0 in Theorem 2.
+    fisher_rao_term : float
+        :math:`(4k/\alpha)\, r \|X\|_F / (2 n \sqrt{\lambda_{\min} + \sigma^2})`.
+    norm_term : float
+        :math:`(4k/\alpha)\, \beta_V\beta_U \|X^\top\|_1 \Lambda / n`. It does not fall with n, since
+        :math:`\|X^\top\|_1` grows like n.
+    confidence_term : float
+        :math:`3\sqrt{\log(2/\delta)/(2n)}`.
+    beta_u, beta_w, beta_v : float
+        Bounds on the largest absolute row sums of U, W, V: enforced limits, or measured on the weights.
+    fisher_rao : float
+        r of equation (2), over the inputs that the bound is applied to: the noisy sample in Theorem 3.
+    fisher_rao_clean : float
+        r of equation (2) over the clean inputs.
+    lambda_min : float
+        Smallest eigenvalue of the second moment of the clean, flattened input; σ² is added to it in Theorem 3.
+    capacity : float
+        Λ of Theorem 1.
+    input_norm_frobenius, input_norm_1 : float
+        :math:`\|X\|_F` and :math:`\|X^\top\|_1`, of the noisy sample in Theorem 3.
+    n_samples, n_steps, n_classes, n_features : int
+        n, L, k and d.
+    sigma, delta, margin : float
+        σ, δ and α.
+    vacuous : bool
+        True when `value` is 1 or more.
+    assumptions : tuple of str
+        What has to be true for the statement to hold.
+
+    References
+    ----------
+    .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
+    """
+
+    theorem: str
+    value: float
+    margin_loss: float
+    noise_term: float
+    fisher_rao_term: float
+    norm_term: float
+    confidence_term: float
+    beta_u: float
+    beta_w: float
+    beta_v: float
+    fisher_rao: float
+    fisher_rao_clean: float
+    lambda_min: float
+    capacity: float
+    input_norm_frobenius: float
+    input_norm_1: float
+    n_samples: int
+    n_steps: int
+    n_classes: int
+    n_features: int
+    sigma: float
+    delta: float
+    margin: float
+    vacuous: bool
+    assumptions: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Key of this bound in a report, ``"theorem_2"`` or ``"theorem_3"``."""
+        return f"theorem_{self.theorem}"
+
+    @property
+    def about(self) -> str:
+        """Which predictor the bound is about."""
+        return "the trained predictor"
+
+    @property
+    def ceiling(self) -> float:
+        """The value from which on the bound says nothing."""
+        return 1.0
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded."""
+        return "an error probability"
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The summands first, then the numbers they are made of."""
+        noisy = self.theorem == "3"
+        on = "the noisy training sample" if noisy else "the training data"
+        loss = "mean ramp loss Φ_α(M)" if noisy else "share of samples with margin M ≤ α,"
+        root = "(λ_min + σ²)" if noisy else "λ_min"
+        noise = Term(
+            "noise_term", self.noise_term, "price of the noise, (2/α) Σ_i β_V β_U β_W^(L−i) σ √(2 log 2d)"
+        )
+        return (
+            Term("margin_loss", self.margin_loss, f"{loss} on {on}"),
+            *((noise,) if noisy else ()),
+            Term("fisher_rao_term", self.fisher_rao_term, f"(4k/α) r ‖X‖_F / (2n √{root})"),
+            Term("norm_term", self.norm_term, "(4k/α) β_V β_U ‖Xᵀ‖₁ Λ / n; does not fall with n"),
+            Term("confidence_term", self.confidence_term, "3 √(log(2/δ) / 2n)"),
+            Term("beta_u", self.beta_u, "β_U, largest absolute row sum of U"),
+            Term("beta_w", self.beta_w, "β_W, largest absolute row sum of W"),
+            Term("beta_v", self.beta_v, "β_V, largest absolute row sum of V"),
+            Term("fisher_rao", self.fisher_rao, f"r, Fisher-Rao norm (2) over {on}"),
+            Term("fisher_rao_clean", self.fisher_rao_clean, "r over the clean training data"),
+            Term("lambda_min", self.lambda_min, "smallest eigenvalue of E[xxᵀ] of the clean input"),
+            Term("capacity", self.capacity, "Λ = Σ_{m<L} (m+1) β_W^m, growth with the sequence length"),
+            Term("input_norm_frobenius", self.input_norm_frobenius, f"‖X‖_F of {on}"),
+            Term("input_norm_1", self.input_norm_1, f"‖Xᵀ‖₁ of {on}"),
+            Term("n_samples", self.n_samples, "n, sequences"),
+            Term("n_steps", self.n_steps, "L, time steps"),
+            Term("n_classes", self.n_classes, "k, classes"),
+            Term("n_features", self.n_features, "d, channels"),
+            Term("sigma", self.sigma, "σ, standard deviation of the input noise"),
+            Term("margin", self.margin, "α, margin"),
+        )

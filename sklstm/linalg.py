@@ -1,0 +1,90 @@
+"""Matrix norms and projections shared by the rooms above: batched, differentiable where training needs it."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["max_row_sum", "project_rows_l1", "spectral_norm"]
+
+
+def max_row_sum(matrix: Tensor) -> Tensor:
+    r"""Largest absolute row sum, the :math:`\|A^\top\|_1` of Tu et al. 2020.
+
+    Parameters
+    ----------
+    matrix : Tensor of shape (..., m, n)
+
+    Returns
+    -------
+    Tensor of shape (...)
+    """
+    return matrix.abs().sum(-1).amax(-1)
+
+
+class _SpectralNorm(torch.autograd.Function):
+    """σ_max with the gradient u vᵀ of its leading singular pair.
+
+    torch's own backward through the SVD is exact too, but it differentiates every singular value. One rank-one product
+    is all that the largest needs, and it stays finite where singular values tie: there σ_max has many subgradients and
+    this one is a valid choice. At a zero matrix the subgradient of least norm, zero, is taken.
+    """
+
+    @staticmethod
+    def forward(ctx, matrix: Tensor) -> Tensor:  # type: ignore[override]
+        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+        sigma = s[..., 0]
+        pair = u[..., :, :1] * vh[..., :1, :]  # (..., m, n)
+        ctx.save_for_backward(torch.where(sigma[..., None, None] > 0, pair, torch.zeros_like(pair)))
+        return sigma.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[override]
+        (pair,) = ctx.saved_tensors
+        return grad[..., None, None] * pair
+
+
+def spectral_norm(matrix: Tensor) -> Tensor:
+    r"""Spectral norm :math:`\|A\|`, exact, with a gradient that is finite at zero and at ties.
+
+    Parameters
+    ----------
+    matrix : Tensor of shape (..., m, n)
+
+    Returns
+    -------
+    Tensor of shape (...)
+        Differentiable once; where the largest singular value is simple the gradient is :math:`u v^\top`.
+    """
+    return _SpectralNorm.apply(matrix)
+
+
+def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
+    r"""Euclidean projection of each row onto the ℓ1 ball of the given radius.
+
+    The algorithm is the sort-and-threshold projection of Duchi et al. 2008 (ICML), Fig. 1.
+
+    Parameters
+    ----------
+    matrix : Tensor of shape (..., m, n)
+    radius : float
+        Positive.
+
+    Returns
+    -------
+    Tensor of shape (..., m, n)
+        Rows already inside the ball are returned unchanged, bit for bit. The others are scaled by a last rounding
+        correction, so that ``max_row_sum`` of the result does not exceed ``radius``.
+    """
+    magnitude = matrix.abs()
+    norms = magnitude.sum(-1, keepdim=True)  # (..., m, 1)
+    ordered = magnitude.sort(-1, descending=True).values
+    excess = ordered.cumsum(-1) - radius
+    count = torch.arange(1, matrix.shape[-1] + 1, dtype=matrix.dtype, device=matrix.device)
+    support = (ordered * count > excess).sum(-1, keepdim=True).clamp_min(1)
+    threshold = excess.gather(-1, support - 1) / support
+    projected = matrix.sign() * (magnitude - threshold).clamp_min(0)
+    # Round-off can leave the sum an ulp or two above the radius; the promise is "at most".
+    eps = torch.finfo(matrix.dtype).eps
+    sums = projected.abs().sum(-1, keepdim=True)
+    shrink = torch.where(sums > radius, radius / sums * (1 - matrix.shape[-1] * eps), torch.ones_like(sums))
+    return torch.where(norms > radius, projected * shrink, matrix)

@@ -1,0 +1,18 @@
+"""How far input noise moves the output of a recurrent network: Turkin's chain and the penalty built on it.
+
+Plain functions of weight tensors; a PyTorch training loop can use them without meeting scikit-learn.
+"""
+
+from ._chain import TikhonovGains, gains_from_norms, gate_norms, tikhonov_gains
+from ._penalty import feasible_scale, perturbation_gain, relaxed_barrier, tikhonov_penalty
+
+__all__ = [
+    "TikhonovGains",
+    "feasible_scale",
+    "gains_from_norms",
+    "gate_norms",
+    "perturbation_gain",
+    "relaxed_barrier",
+    "tikhonov_gains",
+    "tikhonov_penalty",
+]

@@ -1,0 +1,22 @@
+"""From tensors to trained weights: the skorch net, the batch loader, callbacks, and care for the process's state."""
+
+from ._batches import BatchLoader, SequenceDataset
+from ._callbacks import DivergenceGuard, EarlyStopping, Progress
+from ._inference import BLOCK, predict_blocks
+from ._net import SequenceNet, StopTraining
+from ._runtime import seeded_construction, thread_limit, threads_for
+
+__all__ = [
+    "BLOCK",
+    "BatchLoader",
+    "DivergenceGuard",
+    "EarlyStopping",
+    "Progress",
+    "SequenceDataset",
+    "SequenceNet",
+    "StopTraining",
+    "predict_blocks",
+    "seeded_construction",
+    "thread_limit",
+    "threads_for",
+]

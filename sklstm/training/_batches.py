@@ -1,0 +1,66 @@
+"""Batches sliced from whole tensors: no per-sample Python on the way from data to network."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+__all__ = ["BatchLoader", "SequenceDataset"]
+
+
+class SequenceDataset(Dataset):
+    """Sequences (n, L, d) with their targets, both tensors of the same length."""
+
+    def __init__(self, X: Tensor, y: Tensor):
+        self.X, self.y = X, y
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, index):
+        return self.X[index], self.y[index]
+
+
+class BatchLoader:
+    r"""Iterates over a `SequenceDataset` in batches; a fresh permutation and fresh noise every epoch.
+
+    Parameters
+    ----------
+    dataset : SequenceDataset
+    batch_size : int
+    shuffle : bool
+    generator : torch.Generator, optional
+        Source of the permutation and of the noise; required if either is asked for, so that the global random state
+        stays out of it.
+    sigma : float
+        Standard deviation of the Gaussian noise added to the inputs of every batch (Tu et al. 2020, section 3.3).
+    """
+
+    def __init__(
+        self,
+        dataset: SequenceDataset,
+        batch_size: int,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        sigma: float = 0.0,
+    ):
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        self.generator, self.sigma = generator, sigma
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        X, y = self.dataset.X, self.dataset.y
+        if self.shuffle:
+            # Permute on the CPU whatever the device: the order must not depend on where the data lives.
+            order = torch.randperm(len(X), generator=self.generator).to(X.device)
+            batches = ((X[part], y[part]) for part in order.split(self.batch_size))
+        else:
+            batches = zip(X.split(self.batch_size), y.split(self.batch_size), strict=True)
+        for inputs, targets in batches:
+            if self.sigma > 0:
+                noise = torch.randn(inputs.shape, generator=self.generator, dtype=inputs.dtype)
+                inputs = inputs + self.sigma * noise.to(inputs.device)
+            yield inputs, targets

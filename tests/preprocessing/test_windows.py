@@ -1,0 +1,226 @@
+"""`sliding_windows` against its definition, written as a loop."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import TimeSeriesSplit
+
+from sklstm.preprocessing import sliding_windows
+
+
+def windows_by_loop(series, window, horizon, stride, target):
+    """The definition: series (T, d), target (T,) or (T, k)."""
+    X, y, steps = [], [], []
+    start = 0
+    while start + window - 1 + horizon < len(series):
+        X.append(series[start : start + window])
+        steps.append(start + window - 1 + horizon)
+        y.append(target[steps[-1]])
+        start += stride
+    return np.array(X), np.array(y), np.array(steps)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_agrees_with_the_definition(seed):
+    rng = np.random.default_rng(seed)
+    window, horizon, stride, d, k = rng.integers(1, 6, size=5)
+    n_steps = window + horizon + rng.integers(0, 20)
+    series, target = rng.normal(size=(n_steps, d)), rng.normal(size=(n_steps, k))
+    X, y, t = sliding_windows(series, window, horizon, target=target, stride=stride, times=np.arange(n_steps))
+    expected_X, expected_y, expected_t = windows_by_loop(series, window, horizon, stride, target)
+    np.testing.assert_array_equal(X, expected_X)
+    np.testing.assert_array_equal(y, expected_y)
+    np.testing.assert_array_equal(t, expected_t)
+    assert X.shape == ((n_steps - window - horizon) // stride + 1, window, d)
+
+
+@pytest.mark.parametrize(
+    ("shape", "target", "columns"),
+    [
+        ((9,), None, 0),
+        ((9, 1), None, 0),
+        ((9, 3), None, [0, 1, 2]),
+        ((9,), 0, 0),
+        ((9, 3), 1, 1),
+        ((9, 3), -1, 2),
+        ((9, 3), np.int64(2), 2),
+        ((9, 3), [1], [1]),
+        ((9, 3), [2, -3], [2, 0]),
+        ((9, 3), (0, 2), [0, 2]),
+    ],
+)
+def test_targets_named_by_column(shape, target, columns):
+    series = np.random.default_rng(0).normal(size=shape)
+    table = series.reshape(9, -1)
+    X, y = sliding_windows(series, 4, 2, target=target)
+    expected_X, expected_y, _ = windows_by_loop(table, 4, 2, 1, table[:, columns])
+    np.testing.assert_array_equal(X, expected_X)
+    assert y.shape == expected_y.shape
+    np.testing.assert_array_equal(y, expected_y)
+
+
+@pytest.mark.parametrize(
+    ("given", "returned"),
+    [(np.float32, np.float32), (np.float64, np.float64), (">f8", np.float64), (np.float16, np.float64),
+     (np.int32, np.float64), (bool, np.float64), (object, np.float64)],
+)  # fmt: skip
+def test_dtype_of_windows(given, returned):
+    X, y = sliding_windows(np.arange(5).astype(given), 2)
+    assert X.dtype == y.dtype == returned
+
+
+def test_target_values_keep_their_dtype():
+    labels = np.array(["a", "b", "a", "b", "a"])
+    _, y = sliding_windows(np.arange(5), 2, target=labels)
+    assert y.tolist() == ["a", "b", "a"]
+    _, y = sliding_windows(np.arange(5), 2, target=np.arange(5))
+    assert y.dtype == np.arange(5).dtype
+
+
+def test_times_are_those_of_the_predicted_steps():
+    times = np.arange("2020-01-01", "2020-01-07", dtype="datetime64[D]")
+    _, y, t = sliding_windows(np.arange(6.0), 2, 3, times=times)
+    assert t.dtype == times.dtype
+    np.testing.assert_array_equal(t, times[y.astype(int)])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (3, 2), (9, 1)])
+def test_arrays_are_fresh_and_contiguous(order, window, stride):
+    series = np.asarray(np.random.default_rng(1).normal(size=(10, 2)), order=order)
+    target, times = series[:, :1].copy(), np.arange(10)
+    before = series.copy(), target.copy(), times.copy()
+    for chosen in (target, None, 1, [1, 0]):
+        returned = sliding_windows(series, window, target=chosen, stride=stride, times=times)
+        for array in returned:
+            assert array.flags.c_contiguous
+            assert array.flags.writeable
+            assert not any(np.shares_memory(array, given) for given in (series, target, times))
+            array[...] = 0
+    for given, kept in zip((series, target, times), before, strict=True):
+        np.testing.assert_array_equal(given, kept)
+
+
+def test_a_window_entry_can_be_written_alone():
+    X, _ = sliding_windows(np.arange(5.0), 3)
+    X[0, 1] = 99.0
+    assert X[1, 0, 0] == 1.0
+
+
+def test_read_only_input_is_accepted():
+    series = np.arange(5.0)
+    series.flags.writeable = False
+    X, _ = sliding_windows(series, 2)
+    assert X.flags.writeable
+
+
+def test_pandas_objects_are_accepted():
+    frame = pd.DataFrame({"a": np.arange(6.0), "b": np.arange(6)})
+    index = pd.date_range("2020-01-01", periods=6, freq="D")
+    X, y, t = sliding_windows(frame, 2, target=frame["b"], times=index)
+    assert X.shape == (4, 2, 2)
+    assert y.tolist() == [2, 3, 4, 5]
+    np.testing.assert_array_equal(t, index.to_numpy()[2:])
+    X, _ = sliding_windows(frame["a"], 2)
+    assert X.shape == (4, 2, 1)
+
+
+def test_missing_values_pass_through():
+    X, y = sliding_windows([0.0, np.nan, 2.0, np.nan], 2)
+    assert np.isnan(X).sum() == 2
+    assert np.isnan(y).tolist() == [False, True]
+
+
+def test_a_stride_of_window_plus_horizon_makes_windows_disjoint():
+    X, y = sliding_windows(np.arange(20.0), 3, 2, stride=5)
+    steps = np.concatenate([X.ravel(), y])
+    assert len(np.unique(steps)) == len(steps)
+    X, y = sliding_windows(np.arange(20.0), 3, 2, stride=4)
+    assert len(np.unique(np.concatenate([X.ravel(), y]))) < X.size + y.size
+
+
+def test_the_documented_gap_separates_training_from_test():
+    X, y = sliding_windows(np.arange(40.0), 3, 2)
+    for train, test in TimeSeriesSplit(n_splits=3, gap=3 + 2 - 1).split(X):
+        assert max(X[train].max(), y[train].max()) + 1 == X[test].min()
+
+
+def test_the_shortest_series_gives_one_window():
+    X, y = sliding_windows(np.arange(5.0), 3, 2)
+    assert X.shape == (1, 3, 1)
+    assert y.tolist() == [4.0]
+
+
+SERIES = np.zeros((6, 2))
+WRONG_TARGET = "target must be column indices or values of shape (6,) or (6, k), one row per step of the series; got shape "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((SERIES, 0), {}, "window must be at least 1; got 0"),
+        ((SERIES, 2, -1), {}, "horizon must be at least 1; got -1"),
+        ((SERIES, 2), {"stride": 0}, "stride must be at least 1; got 0"),
+        ((SERIES, 4, 3), {}, "series has 6 steps; window=4 and horizon=3 need at least 7"),
+        (([], 1), {}, "series has 0 steps; window=1 and horizon=1 need at least 2"),
+        ((np.zeros((2, 6, 1)), 2), {}, "series must have shape (n_steps,) or (n_steps, d); got (2, 6, 1)"),
+        ((1.0, 2), {}, "series must have shape (n_steps,) or (n_steps, d); got ()"),
+        ((np.zeros((6, 0)), 2), {}, "series must have at least one column; got shape (6, 0)"),
+        ((SERIES, 2), {"target": 2}, "target column 2 is out of range for a series with 2 columns"),
+        ((SERIES, 2), {"target": -3}, "target column -3 is out of range for a series with 2 columns"),
+        ((SERIES, 2), {"target": [0, 5]}, "target column 5 is out of range for a series with 2 columns"),
+        ((SERIES, 2), {"target": []}, "target names no column"),
+        (
+            (SERIES, 2),
+            {"target": [0, 1, 0, 1, 0, 1]},
+            "target names a column twice; give integer values as an array",
+        ),
+        (
+            (SERIES, 2),
+            {"target": np.zeros(5)},
+            WRONG_TARGET + "(5,)",
+        ),
+        (
+            (SERIES, 2),
+            {"target": np.zeros((6, 1, 1))},
+            WRONG_TARGET + "(6, 1, 1)",
+        ),
+        (
+            (SERIES, 2),
+            {"target": "cnt"},
+            WRONG_TARGET + "()",
+        ),
+        (
+            (SERIES, 2),
+            {"times": np.arange(7)},
+            "times must have shape (6,), one per step of the series; got shape (7,)",
+        ),
+    ],
+)
+def test_values_out_of_range_are_refused(arguments, options, message):
+    with pytest.raises(ValueError) as error:
+        sliding_windows(*arguments, **options)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((SERIES, 2.0), {}, "window must be an integer; got 2.0"),
+        ((SERIES, True), {}, "window must be an integer; got True"),
+        ((SERIES, 2, "1"), {}, "horizon must be an integer; got '1'"),
+        ((SERIES, 2), {"stride": None}, "stride must be an integer; got None"),
+        ((SERIES, 2), {"target": True}, "target must be column indices or an array of values; got True"),
+        ((SERIES + 1j, 2), {}, "series must hold real numbers; got dtype complex128"),
+        ((np.array(["a", "b", "c"]), 1), {}, "series must hold real numbers; got dtype <U1"),
+        (
+            (np.array([1.0, "a", 2.0], dtype=object), 1),
+            {},
+            "series must hold real numbers; could not convert string to float: 'a'",
+        ),
+    ],
+)
+def test_wrong_types_are_refused(arguments, options, message):
+    with pytest.raises(TypeError) as error:
+        sliding_windows(*arguments, **options)
+    assert str(error.value) == message

@@ -72,19 +72,17 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
     Returns
     -------
     Tensor of shape (..., m, n)
-        Rows already inside the ball are returned unchanged, bit for bit. The others are scaled by a last rounding
-        correction, so that ``max_row_sum`` of the result does not exceed ``radius``.
+        Rows already inside the ball are returned unchanged, bit for bit; the sums of the others, taken in float64,
+        do not exceed ``radius``.
     """
-    magnitude = matrix.abs()
-    norms = magnitude.sum(-1, keepdim=True)  # (..., m, 1)
+    magnitude = matrix.abs().double()
     ordered = magnitude.sort(-1, descending=True).values
     excess = ordered.cumsum(-1) - radius
-    count = torch.arange(1, matrix.shape[-1] + 1, dtype=matrix.dtype, device=matrix.device)
+    n = matrix.shape[-1]
+    count = torch.arange(1, n + 1, dtype=torch.float64, device=matrix.device)
     support = (ordered * count > excess).sum(-1, keepdim=True).clamp_min(1)
     threshold = excess.gather(-1, support - 1) / support
-    projected = matrix.sign() * (magnitude - threshold).clamp_min(0)
-    # Round-off can leave the sum an ulp or two above the radius; the promise is "at most".
-    eps = torch.finfo(matrix.dtype).eps
-    sums = projected.abs().sum(-1, keepdim=True)
-    shrink = torch.where(sums > radius, radius / sums * (1 - matrix.shape[-1] * eps), torch.ones_like(sums))
-    return torch.where(norms > radius, projected * shrink, matrix)
+    # The promise is "at most": leave room for n roundings of the sum in float64 and one of each entry to its dtype.
+    slack = 1 - n * torch.finfo(torch.float64).eps - torch.finfo(matrix.dtype).eps
+    projected = matrix.sign() * ((magnitude - threshold).clamp_min(0) * slack).to(matrix.dtype)
+    return torch.where(magnitude.sum(-1, keepdim=True) > radius, projected, matrix)

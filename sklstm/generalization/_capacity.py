@@ -1,4 +1,4 @@
-"""How the bounds of Tu et al. 2020 grow with the sequence length: the sums over powers of the recurrent norm."""
+"""How the bounds of Tu et al. 2020 grow with the sequence length: sums over powers of β_W."""
 
 import math
 
@@ -30,11 +30,13 @@ def capacity(beta_w: float, n_steps: int) -> float:
 
     Notes
     -----
-    The paper prints a closed form that is 0/0 at :math:`\beta_W = 1` and cancels near it; this is the sum it came from.
+    The paper prints a closed form that is 0/0 at :math:`\beta_W = 1` and cancels near it; this is the sum it
+    came from.
 
     References
     ----------
-    .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020, Theorem 1.
+    .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020,
+       Theorem 1.
 
     Examples
     --------
@@ -65,7 +67,8 @@ def capacity_closed_form(beta_w: float, n_steps: int) -> float:
     Returns
     -------
     float
-        NaN at :math:`\beta_W = 1`, where the formula is 0/0 (the paper gives L(L + 1)/2 there); ``inf`` on overflow.
+        NaN at :math:`\beta_W = 1`, where the formula is 0/0 (the paper gives L(L + 1)/2 there); ``inf`` on
+        overflow.
 
     Raises
     ------

@@ -7,12 +7,13 @@ The message is one non-negative integer, read from its lowest bits upwards in fo
 3. how often each level occurs: one of C(N + q − 1, q − 1) possibilities;
 4. which of the multinomial(N; counts) arrangements the weights are in (enumerative coding, Cover 1973).
 
-The widths of later fields depend only on earlier ones, so that no length has to be sent. The number N of weights, their
-shapes and their order belong to the architecture.
+The widths of later fields depend only on earlier ones, so that no length has to be sent. The number N of
+weights, their shapes and their order belong to the architecture.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -152,8 +153,9 @@ def _counts_bits(n: int, q: int) -> int:
 def _sequence_bits(counts: Sequence[int] | NDArray[np.integer]) -> int:
     """Width of field 4, at least ⌈log2 multinomial⌉ and at most one bit above it.
 
-    The multinomial of 20,000 weights has some 50,000 bits and a search tries many codebooks, so that its size comes from
-    log-gamma. Each of those is good to a few ulps; the margin added to their sum is far above that.
+    The multinomial of 20,000 weights has some 50,000 bits and a search tries many codebooks, so that its size
+    comes from log-gamma. Each of those is good to a few ulps; the margin added to their sum is far above
+    that.
     """
     present = [int(c) for c in counts if c > 0]
     if len(present) < 2:
@@ -187,4 +189,4 @@ def _unrank_counts(rank: int, n: int, q: int) -> list[int]:
         bars.append(low)
         high = low
     edges = [-1, *reversed(bars), n + q - 1]
-    return [right - left - 1 for left, right in zip(edges[:-1], edges[1:], strict=True)]
+    return [right - left - 1 for left, right in pairwise(edges)]

@@ -57,7 +57,8 @@ def _tau_c(u: Float, w: Float, v: Float, x: Array) -> Float:
             block = chunk.reshape(len(chunk), L * d) @ psi.reshape(k, L * d).T  # (b, k)
             out[start : start + len(chunk)] = block
             start += len(chunk)
-    # inf − inf and 0 · inf come only from a power of W that left float64: the true value is unknown, so the worst.
+    # inf − inf and 0 · inf come only from a power of W that left float64: the true value is unknown, so the
+    # worst.
     out[np.isnan(out)] = math.inf
     return out
 
@@ -65,8 +66,8 @@ def _tau_c(u: Float, w: Float, v: Float, x: Array) -> Float:
 def eta_c(U: Any, W: Any, V: Any, X: Any) -> Float:
     r"""Right-hand side of Lemma 1 for the ReLU network, :math:`\eta(\theta)c` of [1]_, sample by sample.
 
-    Lemma 1 is an identity: this is the derivative of the last output :math:`y_L` in the direction of the weights,
-    :math:`\sum_{\theta_i}\theta_i\,\partial y_L/\partial\theta_i`.
+    Lemma 1 is an identity: this is the derivative of the last output :math:`y_L` in the direction of the
+    weights, :math:`\sum_{\theta_i}\theta_i\,\partial y_L/\partial\theta_i`.
 
     .. math:: \eta(\theta)c = \sum_{t=1}^{L} (L - t + 2)\, V D_L W D_{L-1} \cdots W D_t U x_t,
               \qquad D_t = \operatorname{diag}(\rho'(g_t))
@@ -89,8 +90,8 @@ def eta_c(U: Any, W: Any, V: Any, X: Any) -> Float:
 
     References
     ----------
-    .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020, Lemma 1
-       and its proof in appendix A.1.
+    .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020,
+       Lemma 1 and its proof in appendix A.1.
     """
     u, w, v = as_weights(U, W, V)
     x = as_sequences(X, u.shape[1])
@@ -137,7 +138,8 @@ def fisher_rao_norm(U: Any, W: Any, V: Any, X: Any) -> float:
 
     References
     ----------
-    .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020, (2).
+    .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020,
+       (2).
     """
     u, w, v = as_weights(U, W, V)
     return _norm(_tau_c(u, w, v, as_sequences(X, u.shape[1])))

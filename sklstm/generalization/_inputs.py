@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 Float: TypeAlias = NDArray[np.float64]
 
-# Rows are read so that a chunk holds about this many float64 numbers (16 MiB): large enough for BLAS, small for memory.
+# Rows are read so that a chunk holds about this many float64 numbers (16 MiB): large enough for BLAS, small
+# for memory.
 _CHUNK_NUMBERS = 1 << 21
 
 
@@ -25,7 +26,7 @@ def as_array(values: Any) -> Array:
 
 
 def as_weights(U: Any, W: Any, V: Any) -> tuple[Float, Float, Float]:
-    """Float64 copies of U (m, d), W (m, m), V (k, m); ValueError for shapes that do not fit or values not finite."""
+    """Float64 copies of U (m, d), W (m, m), V (k, m); ValueError for misfits or values not finite."""
     u, w, v = (np.array(as_array(matrix), dtype=np.float64) for matrix in (U, W, V))
     m = u.shape[0] if u.ndim == 2 else -1
     if u.ndim != 2 or w.shape != (m, m) or v.ndim != 2 or v.shape[1] != m:
@@ -71,9 +72,9 @@ def chunks(x: Array, width: int = 1) -> Iterator[Float]:
 def product(*factors: float) -> float:
     """Product of non-negative factors in which 0 beats inf, and only the result can overflow.
 
-    An ``inf`` here stands for a finite number too large for float64 (Λ of 1000 steps, say). A factor that is exactly
-    zero therefore makes the product zero. Mantissas and exponents are multiplied apart, so that 1e300 · 1e300 · 1e-300
-    is 1e300.
+    An ``inf`` here stands for a finite number too large for float64 (Λ of 1000 steps, say). A factor that is
+    exactly zero therefore makes the product zero. Mantissas and exponents are multiplied apart, so that 1e300
+    · 1e300 · 1e-300 is 1e300.
     """
     if 0.0 in factors:
         return 0.0

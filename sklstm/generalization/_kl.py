@@ -1,4 +1,4 @@
-"""Tail inequalities turned into upper confidence limits: Chernoff's for losses in [0, 1], the exact binomial for 0-1."""
+"""Upper confidence limits from tail inequalities: Chernoff for losses in [0, 1], exact binomial for 0-1."""
 
 import math
 
@@ -26,16 +26,21 @@ def binary_kl(p: float, q: float) -> float:
         return 0.0
     if q == 1:
         return math.inf
-    # log1p of the small difference: near q = p the two logarithms nearly cancel, and their plain difference is noise.
-    first = -p * math.log1p(d / p) if p > 0 else 0.0
-    return max(first - (1 - p) * math.log1p(-d / (1 - p)), 0.0)
+    # Near q = p the two logarithms nearly cancel: log1p of the small difference keeps the digits. Far from it
+    # the difference of logarithms does, and survives p and 1 − q next to 0.
+    first = 0.0
+    if p > 0:
+        first = -math.log1p(d / p) if d < p else math.log(p) - math.log(q)
+    rest = 1 - p
+    second = -math.log1p(-d / rest) if 2 * d < rest else math.log(rest) - math.log(1 - q)
+    return max(p * first + rest * second, 0.0)
 
 
 def kl_inverse(p_hat: float, budget: float) -> float:
     r"""Largest :math:`q \ge \hat p` with :math:`\mathrm{kl}(\hat p\|q) \le` `budget`.
 
-    With `budget` :math:`\log(1/\delta)/n` it is an upper confidence limit at level 1 − δ for the mean of independent
-    losses in [0, 1] whose sample mean is :math:`\hat p` (Chernoff).
+    With `budget` :math:`\log(1/\delta)/n` it is an upper confidence limit at level 1 − δ for the mean of
+    independent losses in [0, 1] whose sample mean is :math:`\hat p` (Chernoff).
 
     Parameters
     ----------
@@ -63,7 +68,8 @@ def kl_inverse(p_hat: float, budget: float) -> float:
         return low
     if p_hat == 0:
         return -math.expm1(-budget)
-    # Bisection down to neighbouring floats; `high` always violates the budget (or is 1), so the result errs upwards.
+    # Bisection down to neighbouring floats; `high` always violates the budget (or is 1), so the result errs
+    # upwards.
     while low < (middle := (low + high) / 2) < high:
         if binary_kl(p_hat, middle) <= budget:
             low = middle

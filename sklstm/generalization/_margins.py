@@ -30,7 +30,8 @@ def margins(
         scores[rows, labels] = -math.inf
         with np.errstate(over="ignore", invalid="ignore"):
             margin = own - scores.max(axis=1)
-        # An output that left float64 has no known margin: it is counted as an error, which can only raise the bound.
+        # An output that left float64 has no known margin: it is counted as an error, which can only raise the
+        # bound.
         out[start : start + len(scores)] = np.where(np.isfinite(margin), margin, -math.inf)
         start += len(scores)
     return out
@@ -52,6 +53,6 @@ def margin_loss(margin: Float, alpha: float) -> float:
 
 
 def ramp_loss(margin: Float, alpha: float) -> float:
-    r"""Mean of :math:`\Phi_\alpha(M)`, the first term of Theorem 3: 1 up to M = 0, then down linearly to 0 at α."""
+    r"""Mean of :math:`\Phi_\alpha(M)`, first term of Theorem 3: 1 up to M = 0, then linear down to 0 at α."""
     # Clipped before dividing: −inf / α and a huge M over a tiny α are then no special cases.
     return float(np.mean(1 - np.clip(margin, 0, alpha) / alpha))

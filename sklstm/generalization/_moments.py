@@ -15,7 +15,8 @@ __all__ = ["input_norms", "smallest_eigenvalue"]
 def smallest_eigenvalue(X: Any) -> float:
     r"""Smallest eigenvalue of the second moment :math:`E[x x^\top]` of the flattened input.
 
-    This is the :math:`\lambda_{\min}` of Theorems 1 to 3 [1]_, not centred, estimated on the rows of `X` as in the paper.
+    This is the :math:`\lambda_{\min}` of Theorems 1 to 3 [1]_, not centred, estimated on the rows of `X` as
+    in the paper.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ def smallest_eigenvalue(X: Any) -> float:
 
     Notes
     -----
-    Products are accumulated in float64: an error of :math:`10^{-7}\lambda_{\max}`, as float32 makes, is often larger
-    than :math:`\lambda_{\min}`.
+    Products are accumulated in float64: an error of :math:`10^{-7}\lambda_{\max}`, as float32 makes, is often
+    larger than :math:`\lambda_{\min}`.
 
     References
     ----------
@@ -58,8 +59,9 @@ def smallest_eigenvalue(X: Any) -> float:
     for chunk in chunks(x):
         rows = np.ldexp(chunk.reshape(len(chunk), p), -exponent)
         moment = blas.dsyrk(1.0 / n, rows.T, beta=1.0, c=moment, lower=1, overwrite_c=1)
-    # All eigenvalues: after the tridiagonal form, which costs the same for one, they are cheap; λ_max is needed too.
-    spectrum = eigvalsh(moment, lower=True, overwrite_a=True, check_finite=False)
+    # All eigenvalues: after the tridiagonal form, which costs the same for one, they are cheap; λ_max is
+    # needed too.
+    spectrum = eigvalsh(moment, lower=True, driver="evd", overwrite_a=True, check_finite=False)
     low, high = float(spectrum[0]), float(spectrum[-1])
     if low <= high * p * 2.0**-52:
         return 0.0

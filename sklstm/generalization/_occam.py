@@ -24,7 +24,8 @@ def occam_bound(
 
     .. math:: \mathrm{kl}(\hat\ell \,\|\, \ell) \le \frac{K \ln 2 + \ln(1/\delta)}{n}
 
-    for losses in [0, 1] (Chernoff). For 0-1 loss the exact binomial tail at :math:`\delta 2^{-K}` replaces it.
+    for losses in [0, 1] (Chernoff). For 0-1 loss the exact binomial tail at :math:`\delta 2^{-K}` replaces
+    it.
 
     Parameters
     ----------
@@ -37,8 +38,8 @@ def occam_bound(
     delta : float, default=0.05
         The bound may fail with this probability.
     zero_one : bool, default=False
-        True when the loss takes the values 0 and 1 only. While :math:`\delta 2^{-K}` is a float64 the binomial tail is
-        then used; below that the Chernoff form, which holds for every K.
+        True when the loss takes the values 0 and 1 only. While :math:`\delta 2^{-K}` is a float64 the
+        binomial tail is then used; below that the Chernoff form, which holds for every K.
 
     Returns
     -------
@@ -53,9 +54,9 @@ def occam_bound(
     Examples
     --------
     >>> round(occam_bound(0.1, 0, 1000), 4)
-    0.1245
+    0.1248
     >>> round(occam_bound(0.254, 841, 25000), 3)
-    0.322
+    0.355
     """
     check_delta(delta)
     if n_samples < 1 or n_bits < 0:
@@ -85,9 +86,9 @@ def code_budget(n_bits: int, n_samples: int, delta: float) -> float:
 def choose_cap(y: Any) -> tuple[float, float]:
     r"""Cap M of the regression loss :math:`\min((y-f)^2, M)/M`, and what choosing it from the data costs.
 
-    M is the smallest power of two that is at least four times the variance of the targets. The grid :math:`2^j` over
-    all integers j carries the weights :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1; multiplying δ by the weight of the
-    cap that was taken makes the bound true for all caps at once.
+    M is the smallest power of two that is at least four times the variance of the targets. The grid
+    :math:`2^j` over all integers j carries the weights :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1;
+    multiplying δ by the weight of the cap that was taken makes the bound true for all caps at once.
 
     Parameters
     ----------

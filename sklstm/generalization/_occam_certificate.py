@@ -11,7 +11,7 @@ from sklstm.generalization._code import code_length
 from sklstm.generalization._inputs import check_delta
 from sklstm.generalization._occam import code_budget, occam_bound
 from sklstm.generalization._quantise import quantise
-from sklstm.generalization._terms import Term
+from sklstm.generalization._terms import INDEPENDENCE, Term
 
 __all__ = ["CANDIDATES", "OccamBound", "occam_certificate"]
 
@@ -26,12 +26,14 @@ _LOSS_SLACK = 1e-6
 class OccamBound:
     r"""Occam bound of a quantised predictor; made by :func:`occam_certificate`.
 
-    With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at most `value`.
+    With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at
+    most `value`.
 
     Attributes
     ----------
     value, train_loss : float
-        The bound, and the mean training loss of the quantised predictor, in units of the loss: both lie in [0, scale].
+        The bound, and the mean training loss of the quantised predictor, in units of the loss: both lie in
+        [0, scale].
     n_bits : int
         K, length of the code of the weights.
     n_levels : int
@@ -131,8 +133,8 @@ def occam_certificate(
     weights : mapping of str to Tensor
         All trained parameters of the predictor, biases included. Left as they are.
     loss : callable
-        Takes a dict of quantised tensors like `weights` and returns the mean training loss of that predictor, divided by
-        the largest possible loss: a number in [0, 1]. NaN counts as 1.
+        Takes a dict of quantised tensors like `weights` and returns the mean training loss of that predictor,
+        divided by the largest possible loss: a number in [0, 1]. NaN counts as 1.
     n_samples : int
         Samples that `loss` averages over.
     delta : float, default=0.05
@@ -140,7 +142,8 @@ def occam_certificate(
     zero_one : bool, default=False
         Whether the loss takes the values 0 and 1 only; the exact binomial tail is then used where it can be.
     scale : float, default=1.0
-        Largest possible loss, the cap M of ``min((y - f)**2, M)``. `value` and `train_loss` are multiplied by it.
+        Largest possible loss, the cap M of ``min((y - f)**2, M)``. `value` and `train_loss` are multiplied by
+        it.
     delta_weight : float, default=1.0
         What :func:`choose_cap` returns beside the cap, when the cap was chosen from the data.
     candidates : sequence of int
@@ -172,7 +175,8 @@ def occam_certificate(
         n_bits = code_length(np.bincount(quantised.indices, minlength=q), len(candidates))
         value = occam_bound(train_loss, n_bits, n_samples, delta=delta * delta_weight, zero_one=zero_one)
         results.append((value, n_bits, q, train_loss, tensors))
-    # Looking at all candidates is paid for: the code names the one taken. Ties (vacuous ones) go to the shortest code.
+    # Looking at all candidates is paid for: the code names the one taken. Ties (vacuous ones) go to the
+    # shortest code.
     value, n_bits, q, train_loss, tensors = min(results, key=lambda result: result[:2])
     return OccamBound(
         value=scale * value,
@@ -203,17 +207,17 @@ def _checked(value: float) -> float:
 
 
 def _assumptions(scale: float, delta_weight: float) -> tuple[str, ...]:
-    cap = ()
+    cap: tuple[str, ...] = ()
     if delta_weight != 1:
         cap = (
-            "The cap of the loss was chosen from the data on a grid of powers of two; δ was reduced to pay for it.",
+            "The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it.",
         )
     elif scale != 1:
         cap = ("The cap of the loss was fixed before seeing the data.",)
     return (
-        "The samples are independent draws from one distribution; overlapping windows of one series are not.",
-        "The bound is about the quantised predictor, whose weights the code describes, not about the trained one.",
-        "What the code does not contain (architecture, scaling of inputs and targets, candidate codebook sizes) "
-        "was fixed before seeing the data.",
+        INDEPENDENCE,
+        "The bound is about the quantised predictor, which the code describes, not about the trained one.",
+        "What the code does not contain (architecture, scaling of inputs and targets, candidate codebook "
+        "sizes) was fixed before seeing the data.",
         *cap,
     )

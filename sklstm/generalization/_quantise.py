@@ -12,7 +12,8 @@ from sklstm.generalization._inputs import Float
 
 __all__ = ["Quantised", "quantise"]
 
-# Lloyd's iteration in one dimension settles in a few dozen steps; after that the levels move by less than a float16.
+# Lloyd's iteration in one dimension settles in a few dozen steps; after that the levels move by less than a
+# float16.
 _LLOYD_STEPS = 100
 _FLOAT16_MAX = 65504.0
 
@@ -47,9 +48,10 @@ class Quantised:
 
 
 def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
-    """Round all weights to one shared codebook of `n_levels` levels, chosen by one-dimensional k-means.
+    """Round all weights to one codebook of `n_levels` levels, chosen by one-dimensional k-means.
 
-    Deterministic: the levels start at quantiles, follow Lloyd's iteration and are rounded to float16 at the end.
+    Deterministic: the levels start at quantiles, follow Lloyd's iteration and are rounded to float16 at the
+    end.
 
     Parameters
     ----------
@@ -65,13 +67,15 @@ def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
     Raises
     ------
     ValueError
-        If there are no weights, a weight is not finite, or `n_levels` is not positive.
+        If there are no weights, a weight is not finite or not floating-point, or `n_levels` is not positive.
     """
     if n_levels < 1:
         raise ValueError(f"n_levels must be a positive integer, got {n_levels!r}")
     like = {name: tensor.detach() for name, tensor in weights.items()}
     if sum(tensor.numel() for tensor in like.values()) == 0:
         raise ValueError("there are no weights to quantise")
+    if not all(tensor.is_floating_point() for tensor in like.values()):
+        raise ValueError("only floating-point tensors can be quantised; leave counters and masks out")
     flat = torch.cat([tensor.reshape(-1).to("cpu", torch.float64) for tensor in like.values()]).numpy()
     if not np.isfinite(flat).all():
         raise ValueError("a weight is NaN or infinite")

@@ -13,10 +13,10 @@ _HEADER = ("bound", "value", "about", "vacuous", "delta")
 
 
 class GeneralizationReport(Mapping[str, Bound]):
-    """Generalisation bounds of one estimator; ``print`` shows them as a table with their terms and assumptions.
+    """Generalisation bounds of one estimator; ``print`` shows a table, the terms and the assumptions.
 
-    A mapping from the name of a bound (``"theorem_2"``, ``"theorem_3"``, ``"occam"``) to the bound. Fields of the first
-    bound can be read from the report itself: ``report.margin_loss``.
+    A mapping from the name of a bound (``"theorem_2"``, ``"theorem_3"``, ``"occam"``) to the bound. Fields of
+    the first bound can be read from the report itself: ``report.margin_loss``.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class GeneralizationReport(Mapping[str, Bound]):
             return getattr(self._bounds[0], attribute)
         except AttributeError:
             raise AttributeError(
-                f"neither the report nor its first bound ({self._bounds[0].name}) has an attribute {attribute!r}"
+                f"neither the report nor its first bound, {self._bounds[0].name}, has {attribute!r}"
             ) from None
 
     def __dir__(self) -> list[str]:

@@ -2,7 +2,12 @@
 
 from typing import NamedTuple, Protocol
 
-__all__ = ["Bound", "Term"]
+__all__ = ["INDEPENDENCE", "Bound", "Term"]
+
+#: The first assumption of every bound.
+INDEPENDENCE = (
+    "The samples are independent draws from one distribution; overlapping windows of one series are not."
+)
 
 
 class Term(NamedTuple):
@@ -14,7 +19,7 @@ class Term(NamedTuple):
 
 
 class Bound(Protocol):
-    """What :class:`GeneralizationReport` reads; every bound of this package is a frozen dataclass that has it."""
+    """What :class:`GeneralizationReport` reads; every bound here is a frozen dataclass with it."""
 
     @property
     def name(self) -> str: ...

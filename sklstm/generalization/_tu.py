@@ -1,4 +1,4 @@
-"""Theorems 2 and 3 of Tu et al. 2020: margin bounds for ReLU recurrent networks, without and with input noise."""
+"""Theorems 2 and 3 of Tu et al. 2020: margin bounds for ReLU recurrent networks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,14 @@ from sklstm.generalization._fisher_rao import _norm, _tau_c
 from sklstm.generalization._inputs import Float, as_array, as_sequences, as_weights, check_delta, product
 from sklstm.generalization._margins import margin_loss, margins, ramp_loss
 from sklstm.generalization._moments import input_norms, smallest_eigenvalue
+from sklstm.generalization._terms import INDEPENDENCE
 from sklstm.generalization._tu_result import TuBound
 from sklstm.linalg import max_row_sum
 
 __all__ = ["tu_bound"]
 
-INDEPENDENCE = (
-    "The samples are independent draws from one distribution; overlapping windows of one series are not."
-)
-
-# Training in float32 keeps a row sum below its limit up to a few ulps per column. Such weights belong to the class with
-# the limit enlarged by this factor, a class that is fixed in advance just as well.
+# Training in float32 keeps a row sum below its limit up to a few ulps per column. Such weights belong to the
+# class with the limit enlarged by this factor, a class that is fixed in advance just as well.
 _FLOAT32_SLACK = 1 + 1e-5
 
 
@@ -68,13 +65,15 @@ def tu_bound(
     sigma : float, default=0.0
         Standard deviation of the Gaussian input noise; positive selects Theorem 3.
     noise : array-like or Tensor of shape (n, L, d), optional
-        The noise :math:`\epsilon` added to `X`, one draw a sample, standard deviation `sigma` included. Required when
-        ``sigma > 0``.
+        The noise :math:`\epsilon` added to `X`, one draw a sample, standard deviation `sigma` included.
+        Required when ``sigma > 0``.
     lambda_min : float, optional
-        Smallest eigenvalue of the second moment of the clean input; :func:`smallest_eigenvalue` of `X` if not given.
+        Smallest eigenvalue of the second moment of the clean input; :func:`smallest_eigenvalue` of `X` if not
+        given.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
-        Limits on the largest absolute row sums that training enforced, each a float or None. Weights that keep to a
-        limit are charged the limit; otherwise the sum measured on the weights is used, and `assumptions` says so.
+        Limits on the largest absolute row sums that training enforced, each a float or None. Weights that
+        keep to a limit are charged the limit; otherwise the sum measured on the weights is used, and
+        `assumptions` says so.
 
     Returns
     -------
@@ -89,11 +88,11 @@ def tu_bound(
     Notes
     -----
     The proof of Theorem 3 applies Theorem 2 to :math:`x + \epsilon`. What it needs below r is therefore the
-    Fisher-Rao norm over the noisy input, although (2), read as printed, is over the clean one. The noisy one enters the
-    value as ``fisher_rao``; the clean one is kept as ``fisher_rao_clean``.
+    Fisher-Rao norm over the noisy input, although (2), read as printed, is over the clean one. The noisy one
+    enters the value as ``fisher_rao``; the clean one is kept as ``fisher_rao_clean``.
 
-    When :math:`\lambda_{\min} + \sigma^2 = 0` the Fisher-Rao term is ``inf`` even for r = 0: the theorem assumes a
-    positive definite second moment and says nothing without it.
+    When :math:`\lambda_{\min} + \sigma^2 = 0` the Fisher-Rao term is ``inf`` even for r = 0: the theorem
+    assumes a positive definite second moment and says nothing without it.
 
     References
     ----------
@@ -101,7 +100,7 @@ def tu_bound(
     """
     _check_parameters(margin, delta, sigma, noise, lambda_min)
     u, w, v = as_weights(U, W, V)
-    (m, d), k = u.shape, len(v)
+    k, d = len(v), u.shape[1]
     x = as_sequences(X, d)
     n, L, _ = x.shape
     labels = _check_labels(y, n, k)
@@ -226,16 +225,16 @@ def _norm_bounds(
         sentences.append(f"Row-sum limits were enforced in advance: {', '.join(enforced)}.")
     if measured:
         sentences.append(
-            f"The theorem wants the norms fixed before seeing the data; {', '.join(measured)} were read off the "
-            "trained weights."
+            "The theorem wants the norms fixed before seeing the data; "
+            f"{', '.join(measured)} were read off the trained weights."
         )
     return tuple(betas), tuple(sentences)
 
 
 def _assumptions(sigma: float, lambda_min_given: bool) -> tuple[str, ...]:
     r = (
-        "The theorem wants r fixed before seeing the data and means an expectation over the distribution; r was "
-        "read off the trained weights and the training sample."
+        "The theorem wants r fixed before seeing the data and means an expectation over the distribution; "
+        "r was read off the trained weights and the training sample."
     )
     eigenvalue = "λ_min is an expectation over the distribution; " + (
         "the caller supplied it."

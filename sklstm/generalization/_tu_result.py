@@ -37,7 +37,8 @@ class TuBound:
     fisher_rao_clean : float
         r of equation (2) over the clean inputs.
     lambda_min : float
-        Smallest eigenvalue of the second moment of the clean, flattened input; σ² is added to it in Theorem 3.
+        Smallest eigenvalue of the second moment of the clean, flattened input; σ² is added to it in Theorem
+        3.
     capacity : float
         Λ of Theorem 1.
     input_norm_frobenius, input_norm_1 : float

@@ -152,7 +152,10 @@ def test_the_shortest_series_gives_one_window():
 
 
 SERIES = np.zeros((6, 2))
-WRONG_TARGET = "target must be column indices or values of shape (6,) or (6, k), one row per step of the series; got shape "
+WRONG_TARGET = (
+    "target must be column indices or values of shape (6,) or (6, k), "
+    "one row per step of the series; got shape "
+)
 
 
 @pytest.mark.parametrize(

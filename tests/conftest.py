@@ -1,0 +1,22 @@
+import os
+
+# One thread: the suite runs in several processes at once, and torch threads of several processes fight for cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def process_state_is_left_alone():
+    """Every test doubles as a check that thread count, grad mode, default dtype and torch's generator are restored."""
+    before = (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype())
+    random_state = torch.random.get_rng_state()
+    yield
+    assert (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()) == before
+    assert torch.equal(torch.random.get_rng_state(), random_state), "torch's global random state was used"

@@ -78,7 +78,7 @@ def sequence_shape(X: Any) -> int:
     if ndim is not None:
         return int(ndim)
     try:
-        return np.ndim(X)
+        return np.asarray(X).ndim  # not np.ndim: an object may offer __array__ and nothing else
     except ValueError as error:
         raise ValueError(
             "X holds sequences of unequal length or width, so it is not a rectangular array. Pad them to one length "

@@ -2,6 +2,8 @@ import os
 
 # One thread: the suite runs in several processes at once, and torch threads of several processes fight for cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# scikit-learn skips one of its checks unless scipy was imported with this.
+os.environ["SCIPY_ARRAY_API"] = "1"
 
 import pytest
 import torch

@@ -29,11 +29,9 @@ def random_lstm_weights(hidden_size, n_channels, n_outputs, generator, scale=0.1
 
 
 def zero_lstm(n_channels=1, hidden_size=1):
-    """A float64 torch LSTM with all weights zero, built without drawing random numbers."""
-    lstm = torch.nn.utils.skip_init(
-        torch.nn.LSTM, n_channels, hidden_size, batch_first=True, dtype=torch.float64
-    )
-    with torch.no_grad():
+    """A float64 torch LSTM with all weights zero."""
+    with torch.random.fork_rng(), torch.no_grad():
+        lstm = torch.nn.LSTM(n_channels, hidden_size, batch_first=True, dtype=torch.float64)
         for parameter in lstm.parameters():
             parameter.zero_()
     return lstm

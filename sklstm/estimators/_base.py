@@ -161,7 +161,8 @@ class SequenceEstimator(BaseEstimator):
 
     def _forward(self, X: Any) -> np.ndarray:
         """Validated network outputs (n, k) in float32."""
-        return self._evaluate(self.net_.module_, as_sequences(self, X, reset=False))
+        X = as_sequences(self, X, reset=False)
+        return self._evaluate(self.net_.module_, X)
 
     def _evaluate(self, module: nn.Module, X: np.ndarray) -> np.ndarray:
         with self._threads(BLOCK):

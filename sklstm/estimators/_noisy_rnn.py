@@ -260,7 +260,8 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
         -------
         ndarray of shape (n,)
         """
-        return self.classes_[self._forward(X).argmax(axis=1)]
+        best = self._forward(X).argmax(axis=1)
+        return self.classes_[best]
 
     def _check_training_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         X, y = as_sequences(self, X, y, reset=True)

@@ -37,7 +37,7 @@ def test_penalty_57_by_hand_outside_the_feasible_set(generator):
     rho_x, rho_h, gate = BY_HAND["turkin"](NORMS_X, norms_h)
     assert rho_h > 1
     assert gate > 1
-    tangent = 1 / 0.01 + (rho_h**2 - 0.99) / 0.01**2
+    tangent = 1 / 0.05 + (rho_h**2 - 0.95) / 0.05**2
     expected = 0.3 * rho_x**2 * tangent + 0.7 * (rho_h**2 - 1) + 1.1 * (gate - 1)
     assert tikhonov_penalty(*weights, weight_out, **LAMBDAS).item() == pytest.approx(expected, rel=1e-12)
     # The expression as printed is negative there: minimising it would run towards its pole.

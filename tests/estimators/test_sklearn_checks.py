@@ -1,0 +1,45 @@
+"""scikit-learn's own checks, all of them, for both estimators: 2-D and 3-D input tags on, no failure expected."""
+
+from collections import Counter
+
+import pytest
+import sklearn
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+
+# Defaults but for smaller networks; the regressor with its penalty and, at full size, as a plain LSTM.
+ESTIMATORS = {
+    "tikhonov": TikhonovLSTMRegressor(hidden_size=8),
+    "plain": TikhonovLSTMRegressor(lambda_s=0, lambda_1=0, lambda_2=0),
+    "noisy": NoisyRNNClassifier(hidden_size=16),
+}
+
+
+@parametrize_with_checks(list(ESTIMATORS.values()))
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+def n_checks(estimator):
+    return sum(1 for _ in estimator_checks_generator(estimator, mark=None))
+
+
+@pytest.mark.skipif(sklearn.__version__ < "1.9", reason="the number of checks is that of scikit-learn 1.9")
+@pytest.mark.parametrize(("name", "expected"), [("tikhonov", 53), ("plain", 53), ("noisy", 55)])
+def test_no_check_is_silently_left_out(name, expected):
+    # scikit-learn generates no checks at all for an estimator whose 2-D tag is off, and the run is green.
+    assert n_checks(ESTIMATORS[name]) == expected
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+def test_tags(estimator):
+    tags = get_tags(estimator)
+    assert tags.input_tags.two_d_array
+    assert tags.input_tags.three_d_array
+    assert not tags.non_deterministic
+    assert not tags.no_validation
+    assert not tags._skip_test
+    names = Counter(type(check).__name__ for _, check in estimator_checks_generator(estimator, mark=None))
+    assert set(names) == {"partial"}  # none is marked as an expected failure

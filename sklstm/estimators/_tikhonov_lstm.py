@@ -47,7 +47,7 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
     ----------
     hidden_size : int, default=32
         Units H of the LSTM.
-    lambda_s : float, default=0.02
+    lambda_s : float, default=0.01
         Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
@@ -155,7 +155,7 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
         self,
         hidden_size=32,
         *,
-        lambda_s=0.02,
+        lambda_s=0.01,
         lambda_1=10.0,
         lambda_2=10.0,
         variant="turkin",

@@ -9,6 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from ._batches import BatchLoader, SequenceDataset
+from ._inference import BLOCK
 
 __all__ = ["SequenceNet", "StopTraining"]
 
@@ -64,7 +65,7 @@ class SequenceNet(NeuralNet):
     def get_iterator(self, dataset, training=False):
         if training:
             return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma)
-        return BatchLoader(dataset, self.iterator_valid__batch_size or self.batch_size)
+        return BatchLoader(dataset, max(self.batch_size, BLOCK))
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         # skorch opens a dict for every batch here and keeps them all, in the history and in every pickle.

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+
+from sklstm.modules import LSTMRegressorModule, ReLURNNModule
+
+
+def build(module, seed=0, **arguments):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return module(dtype=torch.float64, **arguments)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+@pytest.mark.parametrize("readout", ["linear", "logistic"])
+def test_lstm_is_equations_5_to_11(readout, generator):
+    H, d, k, L = 4, 3, 2, 6
+    module = build(LSTMRegressorModule, n_features=d, hidden_size=H, n_outputs=k, readout=readout)
+    X = torch.randn(5, L, d, generator=generator, dtype=torch.float64)
+    weight_ih, weight_hh, weight_out = (w.detach().numpy() for w in module.weights)
+    bias = (module.lstm.bias_ih_l0 + module.lstm.bias_hh_l0).detach().numpy()
+    for n in range(5):
+        h, s = np.zeros(H), np.zeros(H)
+        for t in range(L):
+            net_i, net_f, net_ci, net_o = np.split(weight_ih @ X[n, t].numpy() + weight_hh @ h + bias, 4)
+            s = s * sigmoid(net_f) + sigmoid(net_i) * np.tanh(net_ci)  # (8)-(11)
+            h = np.tanh(s) * sigmoid(net_o)  # (5)-(7)
+        y = weight_out @ h + module.readout.bias.detach().numpy()
+        expected = sigmoid(y) if readout == "logistic" else y
+        np.testing.assert_allclose(module(X)[n].detach(), expected, rtol=1e-10)
+
+
+def test_relu_rnn_is_equation_1(generator):
+    module = build(ReLURNNModule, n_features=3, hidden_size=5, n_outputs=4, n_steps=7)
+    with torch.no_grad():
+        module.W.add_(0.3 * torch.randn(5, 5, generator=generator, dtype=torch.float64))
+    X = torch.randn(6, 7, 3, generator=generator, dtype=torch.float64)
+    U, W, V = (w.detach().numpy() for w in (module.U, module.W, module.V))
+    h = np.zeros((6, 5))
+    for t in range(7):
+        h = np.maximum(X[:, t].numpy() @ U.T + h @ W.T, 0)
+    np.testing.assert_allclose(module(X).detach(), h @ V.T, rtol=1e-10)
+    assert sum(1 for _ in module.parameters()) == 3, "no biases"
+
+
+def test_leading_zeros_leave_the_relu_rnn_where_it_was(generator):
+    module = build(ReLURNNModule, n_features=3, hidden_size=5, n_outputs=2, n_steps=7)
+    X = torch.randn(6, 7, 3, generator=generator, dtype=torch.float64)
+    padded = torch.cat((torch.zeros(6, 11, 3, dtype=torch.float64), X), dim=1)
+    torch.testing.assert_close(module(padded), module(X), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("n_steps", [10, 100, 500])
+def test_relu_rnn_starts_with_states_and_gradients_of_order_one_at_any_length(n_steps, generator):
+    module = build(ReLURNNModule, n_features=4, hidden_size=64, n_outputs=2, n_steps=n_steps)
+    X = torch.randn(32, n_steps, 4, generator=generator, dtype=torch.float64).requires_grad_()
+    module(X).square().mean().backward()
+    states, _ = module.rnn(X)
+    assert 0.05 < states[:, -1].std() < 5
+    # A tenth of the way in, the gradient has neither vanished nor exploded against that of the last step.
+    early, late = (X.grad[:, t].norm() for t in (n_steps // 10, -1))
+    assert 0.05 < early / late < 20
+    assert torch.equal(module.W.detach(), torch.eye(64, dtype=torch.float64))

@@ -1,0 +1,74 @@
+import threading
+
+import pytest
+import torch
+
+from sklstm.training import BLOCK, predict_blocks, seeded_construction, thread_limit, threads_for
+
+
+def test_seeded_construction_is_reproducible_and_leaves_the_generator_alone():
+    before = torch.random.get_rng_state()
+    draws = []
+    for _ in range(2):
+        with seeded_construction(7):
+            draws.append(torch.rand(5))
+    assert torch.equal(*draws)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_seeded_construction_is_safe_in_threads():
+    results = {}
+
+    def build(seed):
+        with seeded_construction(seed):
+            results[seed] = [torch.rand(1).item() for _ in range(200)]
+
+    threads = [threading.Thread(target=build, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in range(8):
+        with seeded_construction(seed):
+            assert results[seed] == [torch.rand(1).item() for _ in range(200)]
+
+
+def test_thread_limit_restores_also_after_an_error():
+    before = torch.get_num_threads()
+    other = before + 1
+    with thread_limit(other):
+        assert torch.get_num_threads() == other
+    assert torch.get_num_threads() == before
+    with pytest.raises(RuntimeError, match="inside"), thread_limit(other):
+        raise RuntimeError("inside")
+    assert torch.get_num_threads() == before
+
+
+def test_small_networks_train_on_one_thread():
+    with thread_limit(4):
+        assert threads_for(64, 16, 7, 4) == 1
+        assert threads_for(64, 512, 50, 4) == 4
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.RNN])
+@pytest.mark.parametrize("hidden_size", [3, 16, 64])
+def test_predictions_do_not_depend_on_companions(kind, hidden_size, generator):
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = kind(3, hidden_size, batch_first=True)
+            self.out = torch.nn.Linear(hidden_size, 2)
+
+        def forward(self, X):
+            return self.out(self.rnn(X)[0][:, -1])
+
+    with seeded_construction(0):
+        network = Network()
+    X = torch.randn(2 * BLOCK + 37, 9, 3, generator=generator)
+    together = predict_blocks(network, X)
+    assert together.shape == (len(X), 2)
+    for index in (0, 1, BLOCK - 1, BLOCK, 2 * BLOCK + 36):
+        assert torch.equal(predict_blocks(network, X[index : index + 1])[0], together[index])
+    order = torch.randperm(len(X), generator=generator)
+    assert torch.equal(predict_blocks(network, X[order]), together[order])
+    torch.testing.assert_close(together, network(X).detach(), rtol=1e-5, atol=1e-6)

@@ -1,7 +1,7 @@
 """What does fit cost beside a hand-written PyTorch loop of the same model, batches and epochs?
 
-The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam with its defaults, shuffled slices of one tensor. A plain
-skorch net with its own data loader stands beside it. The three alternate in one process; the table has medians of the
+The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam with its defaults, shuffled slices of one tensor. A
+plain skorch net with its own data loader stands beside it. The three alternate in one process; the table has medians of the
 ratios within each round. Thread counts are torch's default and one. Writes docs/fit_speed.md.
 """
 
@@ -48,9 +48,7 @@ def estimator(X, y, hidden_size, epochs):
 
 
 def penalised(X, y, hidden_size, epochs):
-    TikhonovLSTMRegressor(
-        hidden_size, max_epochs=epochs, batch_size=B, compute_bound=False, random_state=0
-    ).fit(X, y)
+    TikhonovLSTMRegressor(hidden_size, max_epochs=epochs, batch_size=B, compute_bound=False, random_state=0).fit(X, y)
 
 
 def plain_skorch(X, y, hidden_size, epochs):
@@ -111,7 +109,12 @@ def main():
             epochs = 5 if hidden_size < 64 else 2
             baseline, ratios = measure(hidden_size, epochs, arguments.rounds)
             rows.append(
-                [threads, hidden_size, f"{1e3 * baseline / epochs:.0f} ms", *(f"{r:.2f}" for r in ratios.values())]
+                [
+                    threads,
+                    hidden_size,
+                    f"{1e3 * baseline / epochs:.0f} ms",
+                    *(f"{r:.2f}" for r in ratios.values()),
+                ]
             )
             print(*rows[-1], sep="\t", flush=True)
     header = ["threads", "H", "hand-written loop, per epoch", *CONTENDERS]

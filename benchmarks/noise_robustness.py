@@ -94,11 +94,7 @@ def main():
         return
     torch.set_num_threads(1)
     done = {(r["series"], r["method"], r["seed"]) for r in load(NAME)}
-    todo = [
-        key
-        for key in ((s, m, k) for k in range(N_SEEDS) for s in SERIES for m in METHODS)
-        if key not in done
-    ]
+    todo = [key for key in ((s, m, k) for k in range(N_SEEDS) for s in SERIES for m in METHODS) if key not in done]
     for number, key in enumerate(todo, 1):
         record = run(*key)
         append(NAME, record)

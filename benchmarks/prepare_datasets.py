@@ -88,9 +88,7 @@ def pack_beijing_pm25(source):
         [datetime(*(int(row[key]) for key in ("year", "month", "day", "hour"))) for row in rows],
         dtype="datetime64[h]",
     )
-    columns = {
-        name: [row[name] for row in rows] for name in ("pm2.5", "DEWP", "TEMP", "PRES", "Iws", "Is", "Ir")
-    }
+    columns = {name: [row[name] for row in rows] for name in ("pm2.5", "DEWP", "TEMP", "PRES", "Iws", "Is", "Ir")}
     if {row["cbwd"] for row in rows} != set(WIND_DIRECTIONS):
         raise SystemExit("unexpected wind directions")
     for direction in WIND_DIRECTIONS:
@@ -113,9 +111,7 @@ def pack_japanese_vowels(source):
     train, train_labels = read_ts(source / "JapaneseVowels" / "JapaneseVowels_TRAIN.ts")
     test, test_labels = read_ts(source / "JapaneseVowels" / "JapaneseVowels_TEST.ts")
     sequences = train + test
-    columns = {
-        f"cepstrum_{j + 1}": [text for channels in sequences for text in channels[j]] for j in range(12)
-    }
+    columns = {f"cepstrum_{j + 1}": [text for channels in sequences for text in channels[j]] for j in range(12)}
     return pack_table(columns) | {
         "lengths": np.array([len(channels[0]) for channels in sequences], dtype=np.uint8),
         "labels": np.array(train_labels + test_labels, dtype=np.uint8),

@@ -4,13 +4,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from sklearn.utils import check_scalar
+import torch
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 __all__ = ["Choice", "Number", "as_sequences", "check_parameters", "fresh_random_state", "sequence_shape"]
+
+
+class Rule(Protocol):
+    """What a constructor parameter must satisfy; ``check`` raises ``ValueError`` or ``TypeError`` if it does not."""
+
+    def check(self, name: str, value: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,7 @@ class Number:
             raise ValueError(f"{name} must be a finite number, got {value}.")
         if isinstance(value, bool | np.bool_):
             raise TypeError(f"{name} must be a number, got {value!r}.")
-        check_scalar(
-            value, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed
-        )
+        check_scalar(value, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed)
 
 
 @dataclass(frozen=True)
@@ -47,29 +52,49 @@ class Choice:
             raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
 
 
+class Device:
+    """A torch device that this machine has."""
+
+    def check(self, name: str, value: Any) -> None:
+        if not isinstance(value, str | torch.device):
+            raise ValueError(f"{name} must name a torch device, such as 'cpu' or 'cuda', got {value!r}.")
+        try:
+            torch.empty(0, device=value)
+        except (RuntimeError, AssertionError) as error:  # torch has no one type for "no such device"
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{name}={value!r} is not a device that torch can use here: {reason}") from error
+
+
+class Seed:
+    """None, an integer in [0, 2³²), or a ``RandomState``."""
+
+    def check(self, name: str, value: Any) -> None:
+        if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**32:
+            return
+        if value is not None and not isinstance(value, np.random.RandomState):
+            raise ValueError(f"{name} must be None, an integer in [0, 2**32) or a numpy RandomState, got {value!r}.")
+
+
 POSITIVE_INT = Number(Integral, 1, None)
 NON_NEGATIVE = Number(Real, 0, None)
 POSITIVE = Number(Real, 0, None, "neither")
 OPTIONAL_POSITIVE = Number(Real, 0, None, "neither", optional=True)
 PROBABILITY = Number(Real, 0, 1, "neither")
 FLAG = Choice((True, False))
+LEVEL = Number(Integral, 0, None)
 
 
-def check_parameters(estimator: Any, rules: Mapping[str, Number | Choice]) -> None:
+def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
     """Check every constructor parameter named in ``rules``; ``ValueError`` or ``TypeError`` at the first bad one."""
     for name, rule in rules.items():
         rule.check(name, getattr(estimator, name))
 
 
 def fresh_random_state(random_state: Any) -> np.random.RandomState:
-    """scikit-learn's ``check_random_state``, except that None draws new entropy and leaves numpy's global state alone."""
+    """``check_random_state``, except that None draws new entropy and leaves numpy's global state alone."""
     if random_state is None:
         return np.random.RandomState(np.random.SeedSequence().generate_state(8))
-    if isinstance(random_state, np.random.RandomState):
-        return random_state
-    if isinstance(random_state, Integral):
-        return np.random.RandomState(int(random_state))
-    raise ValueError(f"random_state must be None, an integer or a RandomState, got {random_state!r}.")
+    return check_random_state(random_state)
 
 
 def sequence_shape(X: Any) -> int:
@@ -119,7 +144,13 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
             )
     data = {"X": X} if y is None and not reset else {"X": X, "y": y}
     checked = validate_data(
-        estimator, **data, reset=reset, allow_nd=not flat, ensure_2d=flat, dtype=[np.float64, np.float32], **check_params
+        estimator,
+        **data,
+        reset=reset,
+        allow_nd=not flat,
+        ensure_2d=flat,
+        dtype=[np.float64, np.float32],
+        **check_params,
     )
     X, y = checked if reset else (checked, None)
     folded = _fold(estimator, X, reset=reset)

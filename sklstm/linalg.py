@@ -35,12 +35,15 @@ class _SpectralNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, matrix: Tensor) -> Tensor:  # type: ignore[override]
         tall = matrix if matrix.shape[-2] >= matrix.shape[-1] else matrix.mT
-        v = torch.linalg.eigh(tall.mT @ tall).eigenvectors[..., -1:]  # (..., min(m, n), 1)
+        gram = tall.mT @ tall
+        # LAPACK raises on NaN; a norm that is NaN lets the loss be NaN, which is reported in the user's terms.
+        broken = ~torch.isfinite(gram).all(-1, keepdim=True).all(-2, keepdim=True)
+        v = torch.linalg.eigh(torch.where(broken, 0, gram)).eigenvectors[..., -1:]  # (..., min(m, n), 1)
         u = tall @ v
         sigma = torch.linalg.vector_norm(u, dim=-2, keepdim=True)
         pair = torch.where(sigma > 0, u / sigma, 0) * v.mT
         ctx.save_for_backward(pair if tall is matrix else pair.mT)
-        return sigma[..., 0, 0]
+        return torch.where(broken, torch.nan, sigma)[..., 0, 0]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -59,7 +62,8 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (...)
-        Differentiable once; where the largest singular value is simple the gradient is :math:`u v^\top`.
+        NaN if the matrix, or its Gram matrix, is not finite. Differentiable once; where the
+        largest singular value is simple the gradient is :math:`u v^\top`.
     """
     return _SpectralNorm.apply(matrix)
 

@@ -1,5 +1,7 @@
 """The two networks: forward passes only. Sequences in, last step out (many-to-one)."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -34,19 +36,20 @@ class LSTMRegressorModule(nn.Module):
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
+        self.link: nn.Module = READOUTS[readout]()
         self.lstm = nn.LSTM(n_features, hidden_size, batch_first=True, dtype=dtype)
         self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype)
-        self.link = READOUTS[readout]()
 
     @property
     def weights(self) -> tuple[Tensor, Tensor, Tensor]:
         """Input (4H, d), recurrent (4H, H) and readout (k, H) matrices, the arguments of the penalty."""
-        return self.lstm.weight_ih_l0, self.lstm.weight_hh_l0, self.readout.weight
+        lstm = self.lstm
+        return cast(Tensor, lstm.weight_ih_l0), cast(Tensor, lstm.weight_hh_l0), self.readout.weight
 
     @torch.no_grad()
     def scale_recurrent_(self, factor: float) -> None:
         """Multiply the recurrent matrices of all gates by one factor, in place."""
-        self.lstm.weight_hh_l0.mul_(factor)
+        self.weights[1].mul_(factor)
 
     def forward(self, X: Tensor) -> Tensor:
         """(n, L, d) → (n, k)."""
@@ -86,9 +89,7 @@ class ReLURNNModule(nn.Module):
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
-        self.rnn = nn.RNN(
-            n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, dtype=dtype
-        )
+        self.rnn = nn.RNN(n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, dtype=dtype)
         self.readout = nn.Linear(hidden_size, n_outputs, bias=False, dtype=dtype)
         with torch.no_grad():
             nn.init.eye_(self.W).mul_(recurrent_scale)
@@ -99,12 +100,12 @@ class ReLURNNModule(nn.Module):
     @property
     def U(self) -> Tensor:
         """Input matrix (m, d)."""
-        return self.rnn.weight_ih_l0
+        return cast(Tensor, self.rnn.weight_ih_l0)
 
     @property
     def W(self) -> Tensor:
         """Recurrent matrix (m, m)."""
-        return self.rnn.weight_hh_l0
+        return cast(Tensor, self.rnn.weight_hh_l0)
 
     @property
     def V(self) -> Tensor:

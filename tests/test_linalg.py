@@ -36,6 +36,13 @@ def test_spectral_norm_gradient_at_zero_is_zero_and_at_a_tie_is_a_unit_subgradie
     torch.testing.assert_close((tie.grad * tie.detach()).sum().item(), 1.0)
 
 
+def test_spectral_norm_of_a_broken_matrix_is_nan_and_the_others_are_not_touched():
+    stack = torch.eye(3).repeat(3, 1, 1)
+    stack[0, 1, 1], stack[2, 0, 0] = torch.nan, torch.inf
+    assert spectral_norm(stack).isnan().tolist() == [True, False, True]
+    assert spectral_norm(stack)[1] == 1
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_projection_lands_in_the_ball_and_leaves_the_inside_alone(dtype, generator):
     matrix = torch.randn(200, 17, generator=generator, dtype=dtype) * torch.logspace(-3, 3, 200, dtype=dtype)[:, None]

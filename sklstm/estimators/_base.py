@@ -1,7 +1,7 @@
 """What both estimators share: hyperparameter rules, and the road from validated arrays to a trained net."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,12 +12,16 @@ from torch import Tensor, nn
 
 from sklstm._validation import (
     FLAG,
+    LEVEL,
     NON_NEGATIVE,
     OPTIONAL_POSITIVE,
     POSITIVE,
     POSITIVE_INT,
     PROBABILITY,
     Choice,
+    Device,
+    Rule,
+    Seed,
     as_sequences,
     fresh_random_state,
 )
@@ -45,7 +49,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 class SequenceEstimator(BaseEstimator):
     """Shared machinery; the constructors, losses and reports are the estimators' own."""
 
-    _rules = {
+    _rules: ClassVar[dict[str, Rule]] = {
         "hidden_size": POSITIVE_INT,
         "sigma": NON_NEGATIVE,
         "n_channels": POSITIVE_INT,
@@ -60,6 +64,9 @@ class SequenceEstimator(BaseEstimator):
         "n_iter_no_change": POSITIVE_INT,
         "compute_bound": FLAG,
         "delta": PROBABILITY,
+        "device": Device(),
+        "random_state": Seed(),
+        "verbose": LEVEL,
     }
     _n_gates: int  # gate matrices of the recurrent layer
 

@@ -30,8 +30,8 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
     r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
-    cross-entropy. Every training batch is perturbed by fresh Gaussian noise of standard deviation ``sigma``; predictions
-    are made without noise.
+    cross-entropy. Every training batch is perturbed by fresh Gaussian noise of standard deviation ``sigma``;
+    predictions are made without noise.
 
     Parameters
     ----------
@@ -269,7 +269,8 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes in y; the data contains one class: {self.classes_[0]!r}."
+                f"{type(self).__name__} needs at least 2 classes in y; the data contains one class: "
+                f"{self.classes_[0]!r}."
             )
         return X, codes
 
@@ -278,8 +279,11 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
         noise = None
         if self.sigma > 0:
             noise = self.sigma * np.random.default_rng(self._bound_seed).standard_normal(X.shape)
+        U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
         bound = tu_bound(
-            *(weight.detach().cpu().double() for weight in (module.U, module.W, module.V)),
+            U,
+            W,
+            V,
             X,
             codes,
             margin=self.margin,

@@ -54,7 +54,7 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
     lambda_2 : float, default=10.0
         Weight of the constraint :math:`\beta\|W_{oh}\| \le 1`.
     variant : {"turkin", "tight"}, default="turkin"
-        The paper's chain of inequalities, or the same chain without its slack; see `sklstm.perturbation.tikhonov_gains`.
+        The paper's chain of inequalities, or the same without its slack; see `sklstm.perturbation.tikhonov_gains`.
     readout : {"linear", "logistic"}, default="linear"
         Linear readout of the last state, or (1) of the paper for targets in [0, 1].
     sigma : float, default=0.0
@@ -261,8 +261,8 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        # scikit-learn's name for R² < 0.5 on one regression problem whose informative feature, read as a sequence of one
-        # channel, is the value at one fixed step out of ten. Remembering a position takes strong recurrence, which
+        # scikit-learn's name for R² < 0.5 on one regression problem whose informative feature, read as a sequence of
+        # one channel, is the value at one fixed step out of ten. Remembering a position takes strong recurrence, which
         # rho_h < 1 forbids: R² stays at 0.4 after 400 epochs. Without the penalty the same LSTM passes.
         tags.regressor_tags.poor_score = any((self.lambda_s, self.lambda_1, self.lambda_2))
         return tags
@@ -273,8 +273,8 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
             raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_outputs), got {y.shape}.")
         if self.readout == "logistic" and (y.min() < 0 or y.max() > 1):
             raise ValueError(
-                f"readout='logistic' predicts values in (0, 1), but y runs from {y.min():.6g} to {y.max():.6g}. Rescale "
-                "y (TransformedTargetRegressor with MinMaxScaler) or use readout='linear'."
+                f"readout='logistic' predicts values in (0, 1), but y runs from {y.min():.6g} to {y.max():.6g}. "
+                "Rescale y (TransformedTargetRegressor with MinMaxScaler) or use readout='linear'."
             )
         self._target_shape = y.shape[1:]
         return X, y
@@ -294,8 +294,8 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
             broken.append(f"the output gate's recurrent norm, times beta, is {gains.gate:.4g}, above 1")
             remedy.append(f"raise lambda_2 ({self.lambda_2})")
         warnings.warn(
-            f"The fitted LSTM is infeasible: {' and '.join(broken)}. perturbation_gain_ is therefore inf and says nothing "
-            f"about noise. To stay feasible, {' and '.join(remedy)}, or lower lr ({self.lr}).",
+            f"The fitted LSTM is infeasible: {' and '.join(broken)}. perturbation_gain_ is therefore inf and says "
+            f"nothing about noise. To stay feasible, {' and '.join(remedy)}, or lower lr ({self.lr}).",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -41,9 +41,7 @@ def code_length(counts: Sequence[int] | NDArray[np.integer], n_candidates: int =
     int
     """
     q = len(counts)
-    return (
-        _bits(n_candidates) + _FLOAT16_BITS * q + _counts_bits(int(sum(counts)), q) + _sequence_bits(counts)
-    )
+    return _bits(n_candidates) + _FLOAT16_BITS * q + _counts_bits(int(sum(counts)), q) + _sequence_bits(counts)
 
 
 def encode(quantised: Quantised, candidates: Sequence[int]) -> tuple[int, int]:

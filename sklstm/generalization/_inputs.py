@@ -44,9 +44,7 @@ def as_sequences(X: Any, n_channels: int | None = None, *, name: str = "X") -> A
     """An (n, L, d) array in its own dtype; ValueError for another shape, another d, or values not finite."""
     x = as_array(X)
     if x.ndim != 3 or 0 in x.shape:
-        raise ValueError(
-            f"{name} must have shape (n_samples, n_steps, n_channels), none of them 0; got {x.shape}"
-        )
+        raise ValueError(f"{name} must have shape (n_samples, n_steps, n_channels), none of them 0; got {x.shape}")
     if n_channels is not None and x.shape[2] != n_channels:
         raise ValueError(
             f"{name} has {x.shape[2]} channels on its last axis, but U has {n_channels} columns; "
@@ -82,9 +80,7 @@ def product(*factors: float) -> float:
         return math.inf
     pairs = [math.frexp(factor) for factor in factors]
     try:
-        return math.ldexp(
-            math.prod(mantissa for mantissa, _ in pairs), sum(exponent for _, exponent in pairs)
-        )
+        return math.ldexp(math.prod(mantissa for mantissa, _ in pairs), sum(exponent for _, exponent in pairs))
     except OverflowError:
         return math.inf
 

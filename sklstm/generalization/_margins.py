@@ -10,18 +10,12 @@ from sklstm.generalization._inputs import Array, Float, chunks
 __all__ = ["margin_loss", "margins", "ramp_loss"]
 
 
-def margins(
-    u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], added: Array | None = None
-) -> Float:
+def margins(u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], added: Array | None = None) -> Float:
     r""":math:`M = [y_L]_y - \max_{y' \ne y} [y_L]_{y'}`, shape (n,); −inf where an output overflows."""
     out = np.empty(len(x))
     start = 0
     m = len(u)
-    blocks = (
-        ((a, 0.0) for a in chunks(x, m))
-        if added is None
-        else zip(chunks(x, m), chunks(added, m), strict=True)
-    )
+    blocks = ((a, 0.0) for a in chunks(x, m)) if added is None else zip(chunks(x, m), chunks(added, m), strict=True)
     for values, noise in blocks:
         scores = _last_output(u, w, v, values + noise)  # (b, k)
         rows = np.arange(len(scores))

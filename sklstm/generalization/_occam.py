@@ -65,12 +65,8 @@ def occam_bound(
     if not zero_one:
         return limit
     errors = round(train_loss * n_samples)
-    if (
-        abs(train_loss * n_samples - errors) > 0.05
-    ):  # float32 means of a few hundred thousand zeros and ones pass
-        raise ValueError(
-            f"a 0-1 loss over {n_samples} samples is a multiple of 1/{n_samples}; got {train_loss!r}"
-        )
+    if abs(train_loss * n_samples - errors) > 0.05:  # float32 means of a few hundred thousand zeros and ones pass
+        raise ValueError(f"a 0-1 loss over {n_samples} samples is a multiple of 1/{n_samples}; got {train_loss!r}")
     log_tail = math.log(delta) - n_bits * math.log(2)
     if log_tail < _LOG_SMALLEST_TAIL:
         return limit

@@ -200,18 +200,14 @@ def _checked(value: float) -> float:
     if math.isnan(value):  # outputs of a coarsely quantised recurrent network may overflow
         return 1.0
     if not 0 <= value <= 1 + _LOSS_SLACK:
-        raise ValueError(
-            f"loss must return a mean loss in [0, 1], divided by the largest loss; got {value!r}"
-        )
+        raise ValueError(f"loss must return a mean loss in [0, 1], divided by the largest loss; got {value!r}")
     return min(value, 1.0)
 
 
 def _assumptions(scale: float, delta_weight: float) -> tuple[str, ...]:
     cap: tuple[str, ...] = ()
     if delta_weight != 1:
-        cap = (
-            "The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it.",
-        )
+        cap = ("The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it.",)
     elif scale != 1:
         cap = ("The cap of the loss was fixed before seeing the data.",)
     return (

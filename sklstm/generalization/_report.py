@@ -64,9 +64,7 @@ class GeneralizationReport(Mapping[str, Bound]):
             ) from None
 
     def __dir__(self) -> list[str]:
-        return sorted(
-            {*super().__dir__(), *(name for name in dir(self._bounds[0]) if not name.startswith("_"))}
-        )
+        return sorted({*super().__dir__(), *(name for name in dir(self._bounds[0]) if not name.startswith("_"))})
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain Python numbers, strings and lists, one dict a bound; weights are left out.
@@ -85,14 +83,10 @@ class GeneralizationReport(Mapping[str, Bound]):
     def __str__(self) -> str:
         rows = [_HEADER, *(_row(bound) for bound in self._bounds)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADER))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-        ]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         lines.insert(1, "  ".join("-" * width for width in widths))
         if len(self._bounds) > 1:
-            lines.append(
-                "Each bound may fail with its own delta; all hold together up to the sum of the deltas."
-            )
+            lines.append("Each bound may fail with its own delta; all hold together up to the sum of the deltas.")
         for bound in self._bounds:
             lines += ["", *_details(bound)]
         return "\n".join(line.rstrip() for line in lines)
@@ -117,8 +111,7 @@ def _details(bound: Bound) -> list[str]:
     name_width = max(len(term.name) for term in terms)
     value_width = max(len(_number(term.value)) for term in terms)
     lines += [
-        f"  {term.name.ljust(name_width)}  {_number(term.value).rjust(value_width)}  {term.meaning}"
-        for term in terms
+        f"  {term.name.ljust(name_width)}  {_number(term.value).rjust(value_width)}  {term.meaning}" for term in terms
     ]
     return [*lines, "  It assumes:", *(f"  - {sentence}" for sentence in bound.assumptions)]
 

@@ -5,9 +5,7 @@ from typing import NamedTuple, Protocol
 __all__ = ["INDEPENDENCE", "Bound", "Term"]
 
 #: The first assumption of every bound.
-INDEPENDENCE = (
-    "The samples are independent draws from one distribution; overlapping windows of one series are not."
-)
+INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
 
 
 class Term(NamedTuple):

@@ -128,9 +128,7 @@ def tu_bound(
     root = math.hypot(math.sqrt(eigenvalue), sigma)  # √(λ_min + σ²)
     fisher_rao_term = product(4 * k / margin, r, frobenius, 1 / (2 * n), 1 / root) if root > 0 else math.inf
     norm_term = product(4 * k / margin, beta_v, beta_u, one, Lambda, 1 / n)
-    noise_term = product(
-        2 / margin, beta_v, beta_u, geometric_sum(beta_w, L), sigma, math.sqrt(2 * math.log(2 * d))
-    )
+    noise_term = product(2 / margin, beta_v, beta_u, geometric_sum(beta_w, L), sigma, math.sqrt(2 * math.log(2 * d)))
     confidence_term = 3 * math.sqrt(math.log(2 / delta) / (2 * n))
     M = margins(u, w, v, x, labels, epsilon)
     loss = ramp_loss(M, margin) if sigma > 0 else margin_loss(M, margin)
@@ -164,18 +162,14 @@ def tu_bound(
     )
 
 
-def _check_parameters(
-    margin: float, delta: float, sigma: float, noise: Any, lambda_min: float | None
-) -> None:
+def _check_parameters(margin: float, delta: float, sigma: float, noise: Any, lambda_min: float | None) -> None:
     if not 0 < margin < math.inf:
         raise ValueError(f"margin must be a positive number, got {margin!r}")
     check_delta(delta)
     if not 0 <= sigma < math.inf:
         raise ValueError(f"sigma must be a non-negative number, got {sigma!r}")
     if sigma > 0 and noise is None:
-        raise ValueError(
-            "sigma > 0 asks for Theorem 3, which needs the noise that was added to X: pass noise="
-        )
+        raise ValueError("sigma > 0 asks for Theorem 3, which needs the noise that was added to X: pass noise=")
     if sigma == 0 and noise is not None:
         raise ValueError("noise was given but sigma is 0; pass the standard deviation of the noise as sigma")
     if lambda_min is not None and not 0 <= lambda_min < math.inf:
@@ -208,9 +202,7 @@ def _norm_bounds(
     else:
         limits = tuple(max_norms)
     if len(limits) != 3 or any(limit is not None and not 0 < limit < math.inf for limit in limits):
-        raise ValueError(
-            f"max_norms needs three limits (U, W, V), each a positive number or None; got {max_norms!r}"
-        )
+        raise ValueError(f"max_norms needs three limits (U, W, V), each a positive number or None; got {max_norms!r}")
     betas, enforced, measured = [], [], []
     for letter, matrix, limit in zip("UWV", weights, limits, strict=True):
         beta = float(max_row_sum(torch.from_numpy(matrix)))
@@ -237,9 +229,7 @@ def _assumptions(sigma: float, lambda_min_given: bool) -> tuple[str, ...]:
         "r was read off the trained weights and the training sample."
     )
     eigenvalue = "λ_min is an expectation over the distribution; " + (
-        "the caller supplied it."
-        if lambda_min_given
-        else "it was estimated on the training sample, as in the paper."
+        "the caller supplied it." if lambda_min_given else "it was estimated on the training sample, as in the paper."
     )
     fixed = "The margin α, σ and δ were chosen before seeing the data."
     model = "The network has ReLU units, no biases, h_0 = 0, and predicts from its last state."

@@ -110,9 +110,7 @@ class TuBound:
         on = "the noisy training sample" if noisy else "the training data"
         loss = "mean ramp loss Φ_α(M)" if noisy else "share of samples with margin M ≤ α,"
         root = "(λ_min + σ²)" if noisy else "λ_min"
-        noise = Term(
-            "noise_term", self.noise_term, "price of the noise, (2/α) Σ_i β_V β_U β_W^(L−i) σ √(2 log 2d)"
-        )
+        noise = Term("noise_term", self.noise_term, "price of the noise, (2/α) Σ_i β_V β_U β_W^(L−i) σ √(2 log 2d)")
         return (
             Term("margin_loss", self.margin_loss, f"{loss} on {on}"),
             *((noise,) if noisy else ()),

@@ -127,9 +127,7 @@ def perturbation_gain(gains: TikhonovGains, weight_out: Tensor, *, variant: str 
 
 
 @torch.no_grad()
-def feasible_scale(
-    weight_ih: Tensor, weight_hh: Tensor, *, variant: str = "turkin", target: float = 0.5
-) -> float:
+def feasible_scale(weight_ih: Tensor, weight_hh: Tensor, *, variant: str = "turkin", target: float = 0.5) -> float:
     r"""The factor by which to scale all recurrent matrices so that the chain starts well inside its constraints.
 
     Torch's default initialisation is infeasible at every size (:math:`\rho_h^2` from 26 at H = 4 to 85 at H = 128).

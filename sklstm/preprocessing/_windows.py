@@ -113,22 +113,18 @@ def sliding_windows(
     ((2, 3, 2), array([40., 50.]))
     """
     window, horizon, stride = (
-        _positive_int(value, name)
-        for value, name in ((window, "window"), (horizon, "horizon"), (stride, "stride"))
+        _positive_int(value, name) for value, name in ((window, "window"), (horizon, "horizon"), (stride, "stride"))
     )
     values = _real_table(series)  # (n_steps, d)
     n_steps = len(values)
     if n_steps < window + horizon:
         raise ValueError(
-            f"series has {n_steps} steps; "
-            f"window={window} and horizon={horizon} need at least {window + horizon}"
+            f"series has {n_steps} steps; window={window} and horizon={horizon} need at least {window + horizon}"
         )
     targets = _target_values(target, values)  # (n_steps,) or (n_steps, k)
     instants = None if times is None else np.asarray(times)
     if instants is not None and instants.shape != (n_steps,):
-        raise ValueError(
-            f"times must have shape ({n_steps},), one per step of the series; got shape {instants.shape}"
-        )
+        raise ValueError(f"times must have shape ({n_steps},), one per step of the series; got shape {instants.shape}")
 
     starts = np.arange(0, n_steps - window - horizon + 1, stride)  # (n,)
     predicted = starts + window - 1 + horizon

@@ -53,13 +53,10 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         X, y = self.dataset.X, self.dataset.y
-        if self.shuffle:
-            # Permute on the CPU whatever the device: the order must not depend on where the data lives.
-            order = torch.randperm(len(X), generator=self.generator).to(X.device)
-            batches = ((X[part], y[part]) for part in order.split(self.batch_size))
-        else:
-            batches = zip(X.split(self.batch_size), y.split(self.batch_size), strict=True)
-        for inputs, targets in batches:
+        # Permute on the CPU whatever the device: the order must not depend on where the data lives.
+        order = torch.randperm(len(X), generator=self.generator) if self.shuffle else torch.arange(len(X))
+        for part in order.to(X.device).split(self.batch_size):
+            inputs, targets = X[part], y[part]
             if self.sigma > 0:
                 noise = torch.randn(inputs.shape, generator=self.generator, dtype=inputs.dtype)
                 inputs = inputs + self.sigma * noise.to(inputs.device)

@@ -1,4 +1,4 @@
-"""skorch callbacks of the estimators: early stopping with the best weights, a guard against divergence, a progress bar."""
+"""skorch callbacks of the estimators: early stopping, a guard against divergence, a progress bar."""
 
 import math
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -104,10 +105,8 @@ class SequenceNet(NeuralNet):
         """Train an initialised net for up to ``max_epochs`` epochs; `StopTraining` ends it, Ctrl-C is passed on."""
         # skorch's own fit() swallows KeyboardInterrupt: a search would record a half-trained model as a success.
         self.notify("on_train_begin", X=training_data, y=None)
-        try:
+        with suppress(StopTraining):
             self.fit_loop(training_data)
-        except StopTraining:
-            pass
         self.notify("on_train_end", X=training_data, y=None)
         self._last_data_loss = None  # nothing of a batch goes into a pickle
         return self

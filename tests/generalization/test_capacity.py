@@ -16,9 +16,7 @@ def _exact(beta, L):
     return total
 
 
-@pytest.mark.parametrize(
-    "beta", [0.0, 0.25, 0.5, 1 - 1e-3, 1 - 1e-9, 1.0, 1 + 1e-9, 1 + 1e-3, 1.5, 2.0, 10.0]
-)
+@pytest.mark.parametrize("beta", [0.0, 0.25, 0.5, 1 - 1e-3, 1 - 1e-9, 1.0, 1 + 1e-9, 1 + 1e-3, 1.5, 2.0, 10.0])
 @pytest.mark.parametrize("L", [1, 2, 3, 10, 60])
 def test_against_fractions(beta, L):
     assert capacity(beta, L) == pytest.approx(float(_exact(beta, L)), rel=1e-12)

@@ -40,9 +40,7 @@ def test_lemma_1_directional_derivative_along_the_weights(seed, L):
     for i, x in enumerate(torch.tensor(X)):
         for j in range(len(V)):
             grads = torch.autograd.grad(_outputs(*theta, x)[j], theta, allow_unused=True)
-            derivative = sum(
-                float((g * p.detach()).sum()) for g, p in zip(grads, theta, strict=True) if g is not None
-            )
+            derivative = sum(float((g * p.detach()).sum()) for g, p in zip(grads, theta, strict=True) if g is not None)
             assert ours[i, j] == pytest.approx(derivative, rel=1e-10, abs=1e-12)
 
 
@@ -110,9 +108,7 @@ def test_tensors_lists_and_float32_are_accepted():
     expected = fisher_rao_norm(*(a.astype(np.float64) for a in (U, W, V, X)))
     tensors = [torch.tensor(a, requires_grad=True) for a in (U, W, V)]
     assert fisher_rao_norm(*tensors, torch.tensor(X)) == pytest.approx(expected, rel=1e-14)
-    assert fisher_rao_norm(U.tolist(), W.tolist(), V.tolist(), X.tolist()) == pytest.approx(
-        expected, rel=1e-14
-    )
+    assert fisher_rao_norm(U.tolist(), W.tolist(), V.tolist(), X.tolist()) == pytest.approx(expected, rel=1e-14)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e3])
@@ -128,9 +124,7 @@ def test_overflow_is_inf_and_silent(scale, L):
 
 def test_r_is_finite_where_its_square_is_not():
     U, W, V, X = _problem(8)
-    assert fisher_rao_norm(U, W, 1e200 * V, X) == pytest.approx(
-        1e200 * fisher_rao_norm(U, W, V, X), rel=1e-12
-    )
+    assert fisher_rao_norm(U, W, 1e200 * V, X) == pytest.approx(1e200 * fisher_rao_norm(U, W, V, X), rel=1e-12)
 
 
 def test_errors_name_the_axes():

@@ -60,9 +60,7 @@ def test_without_a_code_the_bounds_are_chernoff_and_clopper_pearson():
 
 def test_monotone_in_bits_samples_and_loss():
     for zero_one in (False, True):
-        bits = [
-            occam_bound(0.1, K, 1000, zero_one=zero_one) for K in (0, 1, 10, 100, 500, 900, 2000, 100_000)
-        ]
+        bits = [occam_bound(0.1, K, 1000, zero_one=zero_one) for K in (0, 1, 10, 100, 500, 900, 2000, 100_000)]
         assert bits == sorted(bits)
         samples = [occam_bound(0.1, 300, n, zero_one=zero_one) for n in (100, 1000, 10_000, 100_000)]
         assert samples == sorted(samples, reverse=True)
@@ -119,9 +117,7 @@ def test_certificate_of_a_linear_regression():
     assert "independent" in text
     assert "quantised predictor" in text
     assert "chosen from the data" in text
-    assert bound.budget == pytest.approx(
-        (bound.n_bits * math.log(2) + math.log(20 / price)) / 2000, rel=1e-12
-    )
+    assert bound.budget == pytest.approx((bound.n_bits * math.log(2) + math.log(20 / price)) / 2000, rel=1e-12)
 
 
 def test_certificate_is_the_best_over_the_candidates():

@@ -46,9 +46,7 @@ def test_fields_of_the_first_bound(report, theorem_3):
     assert report.margin_loss == theorem_3.margin_loss
     assert report.value == theorem_3.value
     assert "margin_loss" in dir(report)
-    with pytest.raises(
-        AttributeError, match="neither the report nor its first bound, theorem_3, has 'colour'"
-    ):
+    with pytest.raises(AttributeError, match="neither the report nor its first bound, theorem_3, has 'colour'"):
         report.colour  # noqa: B018
 
 
@@ -109,11 +107,7 @@ def test_to_dict_is_json(report, theorem_3):
     assert plain["theorem_3"]["assumptions"] == list(theorem_3.assumptions)
     assert plain["occam"]["n_bits"] == report["occam"].n_bits
     assert "weights" not in plain["occam"]
-    assert all(
-        type(v) in (int, float, str, bool, list)
-        for bound in report.to_dict().values()
-        for v in bound.values()
-    )
+    assert all(type(v) in (int, float, str, bool, list) for bound in report.to_dict().values() for v in bound.values())
 
 
 def test_bounds_are_frozen(theorem_3, occam):

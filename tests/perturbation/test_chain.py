@@ -44,9 +44,7 @@ def test_gains_on_weights_of_known_norms(variant, generator):
 def test_gains_on_random_weights_against_numpy(variant, generator):
     for hidden_size, n_channels in [(1, 1), (3, 5), (6, 2), (16, 7)]:
         weight_ih, weight_hh, _ = random_lstm_weights(hidden_size, n_channels, 1, generator)
-        norms = [
-            [np.linalg.norm(gate, 2) for gate in np.split(weight.numpy(), 4)] for weight in (weight_ih, weight_hh)
-        ]
+        norms = [[np.linalg.norm(gate, 2) for gate in np.split(weight.numpy(), 4)] for weight in (weight_ih, weight_hh)]
         np.testing.assert_allclose(
             tikhonov_gains(weight_ih, weight_hh, variant=variant), BY_HAND[variant](*norms), rtol=1e-10
         )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from problems import lstm_weights_with_norms, random_lstm_weights
-from test_chain import BY_HAND, NORMS_H, NORMS_X
+from test_chain import BY_HAND, NORMS_X
 
 from sklstm.perturbation import (
     feasible_scale,
@@ -108,9 +108,7 @@ def test_perturbation_gain_is_the_penalty_over_lambda_inside_and_inf_outside(gen
     weight_out = torch.randn(2, 5, generator=generator, dtype=torch.float64)
     for variant in ("turkin", "tight"):
         gain = perturbation_gain(tikhonov_gains(*weights, variant=variant), weight_out, variant=variant)
-        penalty = tikhonov_penalty(
-            *weights, weight_out, lambda_s=2.0, lambda_1=1.0, lambda_2=1.0, variant=variant
-        )
+        penalty = tikhonov_penalty(*weights, weight_out, lambda_s=2.0, lambda_1=1.0, lambda_2=1.0, variant=variant)
         assert gain.item() == pytest.approx(penalty.item() / 2, rel=1e-12)
     rho_h_too_large = lstm_weights_with_norms(NORMS_X, (2.0, 2.0, 2.0, 0.1), 3, generator)
     gate_too_large = lstm_weights_with_norms(NORMS_X, (0.001, 0.001, 0.001, 1.2), 3, generator)

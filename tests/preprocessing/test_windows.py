@@ -153,8 +153,7 @@ def test_the_shortest_series_gives_one_window():
 
 SERIES = np.zeros((6, 2))
 WRONG_TARGET = (
-    "target must be column indices or values of shape (6,) or (6, k), "
-    "one row per step of the series; got shape "
+    "target must be column indices or values of shape (6,) or (6, k), one row per step of the series; got shape "
 )
 
 

@@ -1,0 +1,50 @@
+# Everything runs in .venv, made from nothing when needed: python3 (3.11 or later) with venv and pip is all it takes.
+# A stamp per extra remembers what is installed, so that nothing is fetched again until the requirements change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := pyproject.toml constraints.txt
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help quickstart test lint format clean
+
+help:
+	@echo "make quickstart   set up and show what the package does (about a minute)"
+	@echo "make test         set up and run the tests"
+	@echo "make lint         set up and check style, types and import directions"
+	@echo "make format       rewrite the sources in the project's style"
+	@echo "make clean        remove .venv and what the tools left behind"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-plot: $(REQUIREMENTS) | $(BIN)/python
+	@echo "Installing sklstm and matplotlib into $(VENV) ..."
+	$(INSTALL) --editable '.[plot]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(REQUIREMENTS) | $(BIN)/python
+	@echo "Installing sklstm and the development tools into $(VENV) ..."
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+quickstart: $(VENV)/.installed-plot
+	$(BIN)/python examples/quickstart.py
+
+# One process a core, each with one thread: threads of several processes would fight for the cores.
+test: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output

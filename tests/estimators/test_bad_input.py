@@ -1,0 +1,271 @@
+"""Bad input is refused in words, before any training, and the process and the caller's arrays are left as they were."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from problems import late_mean, signed_sum
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm.training import SequenceNet
+
+REGRESSOR = TikhonovLSTMRegressor(hidden_size=4, max_epochs=2, random_state=0)
+CLASSIFIER = NoisyRNNClassifier(hidden_size=4, max_epochs=2, random_state=0)
+CASES = [(REGRESSOR, late_mean), (CLASSIFIER, signed_sum)]
+BOTH = pytest.mark.parametrize(("estimator", "data"), CASES, ids=["regressor", "classifier"])
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def refuse(self, *_):
+        raise AssertionError("training had begun")
+
+    monkeypatch.setattr(SequenceNet, "train", refuse)
+    monkeypatch.setattr(SequenceNet, "initialize", refuse)
+
+
+def poisoned(X, value):
+    X = X.copy()
+    X[3, 1, 0] = value
+    return X
+
+
+BAD_X = {
+    "nan": (lambda X: poisoned(X, np.nan), ValueError, "NaN"),
+    "inf": (lambda X: poisoned(X, np.inf), ValueError, "infinity"),
+    "too large for float32": (lambda X: poisoned(X, 1e300), ValueError, "too large for float32"),
+    "one axis": (lambda X: X[0, :, 0], ValueError, "Expected 2D array, got 1D array"),
+    "four axes": (lambda X: X[None], ValueError, "Found array with dim 4|Expected 2D"),
+    "no samples": (lambda X: X[:0], ValueError, r"0 sample\(s\)"),
+    "one sample": (lambda X: X[:1], ValueError, r"1 sample\(s\)|inconsistent"),
+    "no time steps": (lambda X: X[:, :0], ValueError, "X has 0 time steps and 2 channels"),
+    "no channels": (lambda X: X[:, :, :0], ValueError, "time steps and 0 channels"),
+    "strings": (
+        lambda X: np.full(X.shape, "a", dtype=object),
+        ValueError,
+        "could not convert string to float",
+    ),
+    "dicts": (lambda X: np.full(X.shape, {}, dtype=object), TypeError, "argument must be"),
+    "sparse": (lambda X: sp.csr_array(X.reshape(len(X), -1)), TypeError, "[Ss]parse"),
+    "complex": (lambda X: X + 1j, ValueError, "Complex data not supported"),
+    "ragged": (
+        lambda X: [x[: 3 + i % 2] for i, x in enumerate(X)],
+        ValueError,
+        "sequences of unequal length",
+    ),
+    "none": (lambda X: None, ValueError, "got None|Expected 2D array"),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("case", BAD_X)
+def test_bad_sequences(estimator, data, case, no_training):
+    X, y = data(40)
+    make, error, message = BAD_X[case]
+    bad = make(X)
+    with pytest.raises(error, match=message):
+        clone(estimator).fit(bad, y)
+
+
+@BOTH
+def test_lengths_of_x_and_y_must_agree(estimator, data, no_training):
+    X, y = data(40)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clone(estimator).fit(X, y[:-1])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.full(40, np.nan), "NaN"),
+        (np.full(40, np.inf), "infinity"),
+        (np.zeros((40, 2, 2)), "dim 3|y must have shape"),
+        (np.zeros((40, 0)), "y must have shape|0 feature"),
+        (None, "requires y to be passed"),
+    ],
+    ids=["nan", "inf", "three axes", "no outputs", "none"],
+)
+def test_bad_regression_targets(y, message, no_training):
+    with pytest.raises(ValueError, match=message):
+        clone(REGRESSOR).fit(late_mean(40)[0], y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(40), "needs at least 2 classes in y; the data contains one class"),
+        (np.linspace(0, 1, 40), "Unknown label type: continuous"),
+        (np.eye(40), "y should be a 1d array"),
+        (None, "requires y to be passed"),
+    ],
+    ids=["one class", "continuous", "indicator", "none"],
+)
+def test_bad_labels(y, message, no_training):
+    with pytest.raises(ValueError, match=message):
+        clone(CLASSIFIER).fit(signed_sum(40)[0], y)
+
+
+BAD_PARAMETERS = {
+    "both": [
+        ("hidden_size", 0, ValueError),
+        ("hidden_size", 2.5, TypeError),
+        ("hidden_size", True, TypeError),
+        ("sigma", -0.1, ValueError),
+        ("sigma", float("nan"), ValueError),
+        ("sigma", "0.1", TypeError),
+        ("n_channels", 0, ValueError),
+        ("max_epochs", 0, ValueError),
+        ("lr", 0.0, ValueError),
+        ("lr", float("inf"), ValueError),
+        ("batch_size", -1, ValueError),
+        ("optimizer", "newton", ValueError),
+        ("weight_decay", -1.0, ValueError),
+        ("clip_norm", 0.0, ValueError),
+        ("early_stopping", "yes", ValueError),
+        ("validation_fraction", 1.0, ValueError),
+        ("n_iter_no_change", 0, ValueError),
+        ("compute_bound", None, ValueError),
+        ("delta", 0.0, ValueError),
+        ("delta", 1.0, ValueError),
+        ("random_state", "zero", ValueError),
+        ("random_state", -1, ValueError),
+        ("device", "abacus", ValueError),
+        ("device", "cuda:99", ValueError),
+        ("device", None, ValueError),
+        ("verbose", "loud", TypeError),
+    ],
+    "regressor": [
+        ("lambda_s", -1e-9, ValueError),
+        ("lambda_1", -1.0, ValueError),
+        ("lambda_2", float("nan"), ValueError),
+        ("lambda_s", None, TypeError),
+        ("variant", "turkish", ValueError),
+        ("readout", "softmax", ValueError),
+        ("loss_cap", 0.0, ValueError),
+    ],
+    "classifier": [
+        ("margin", 0.0, ValueError),
+        ("max_norm_u", 0.0, ValueError),
+        ("max_norm_w", -1.0, ValueError),
+        ("max_norm_v", float("inf"), ValueError),
+        ("recurrent_scale", 0.0, ValueError),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "value", "error"),
+    [(case, *row) for case in (0, 1) for row in BAD_PARAMETERS["both"]]
+    + [(0, *row) for row in BAD_PARAMETERS["regressor"]]
+    + [(1, *row) for row in BAD_PARAMETERS["classifier"]],
+)
+def test_bad_parameters(case, name, value, error, no_training):
+    estimator, data = CASES[case]
+    with pytest.raises(error, match=name):
+        clone(estimator).set_params(**{name: value}).fit(*data(40))
+
+
+def test_every_constructor_parameter_is_checked():
+    for estimator in (REGRESSOR, CLASSIFIER):
+        assert set(estimator.get_params()) == set(estimator._rules)
+
+
+@BOTH
+def test_columns_that_do_not_fold(estimator, data, no_training):
+    X, y = data(40)
+    with pytest.raises(ValueError, match="not a multiple of n_channels=3"):
+        clone(estimator).set_params(n_channels=3).fit(X.reshape(40, -1)[:, :10], y)
+    with pytest.raises(ValueError, match=r"2 channels on its last axis .* is expecting 3 channels"):
+        clone(estimator).set_params(n_channels=3).fit(X, y)
+
+
+@BOTH
+def test_wrong_shapes_at_prediction(estimator, data):
+    X, y = data(40)
+    L = X.shape[1]
+    model = clone(estimator).fit(X, y)
+    with pytest.raises(
+        ValueError, match=rf"{L} channels .* expecting 2 channels\. The time and channel axes look swapped"
+    ):
+        model.predict(X.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match=r"was fitted on sequences of shape \(n_samples, n_steps, n_channels=2\)"):
+        model.predict(X.reshape(40, -1))
+    rows = clone(estimator).set_params(n_channels=2).fit(X.reshape(40, -1), y)
+    with pytest.raises(ValueError, match=f"X has 4 features, but .* is expecting {2 * L} features"):
+        rows.predict(X.reshape(40, -1)[:, :4])
+    with pytest.raises(ValueError, match="NaN"):
+        model.predict(poisoned(X, np.nan))
+    with pytest.raises(NotFittedError):
+        clone(estimator).predict(X)
+
+
+@BOTH
+def test_one_sample_can_be_predicted(estimator, data):
+    X, y = data(40)
+    model = clone(estimator).fit(X, y)
+    assert len(model.predict(X[:1])) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("random_state", [0, None])
+def test_nothing_of_the_callers_is_changed(estimator, data, random_state):
+    X, y = data(40)
+    X_before, y_before = X.copy(), y.copy()
+    numpy_state, torch_state = np.random.get_state(), torch.random.get_rng_state()
+    torch.set_grad_enabled(False)
+    threads = torch.get_num_threads()
+    try:
+        model = clone(estimator).set_params(random_state=random_state, early_stopping=True).fit(X, y)
+        model.predict(X)
+        assert not torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(True)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), torch_state)
+    assert str(np.random.get_state()) == str(numpy_state)
+    np.testing.assert_array_equal(X, X_before)
+    np.testing.assert_array_equal(y, y_before)
+
+
+@BOTH
+def test_a_double_default_dtype_is_no_trouble(estimator, data):
+    X, y = data(40)
+    expected = clone(estimator).fit(X, y).predict(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        predictions = clone(estimator).fit(X, y).predict(X)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(predictions, expected)
+
+
+@BOTH
+def test_state_is_restored_when_fit_fails(estimator, data):
+    X, y = data(40)
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match=r"Training diverged: .* lr=1e\+20"):
+        clone(estimator).set_params(lr=1e20, optimizer="sgd", clip_norm=None).fit(1e15 * X, y)
+    assert torch.get_num_threads() == before
+
+
+def test_nothing_is_written_to_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for estimator, data in CASES:
+        clone(estimator).set_params(early_stopping=True).fit(*data(40))
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_in_fit_is_raised(monkeypatch):
+    calls = []
+
+    def interrupt(self, *args, **kwargs):
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SequenceNet, "train_step", interrupt)
+    for estimator, data in CASES:
+        with pytest.raises(KeyboardInterrupt):
+            clone(estimator).fit(*data(40))
+    assert len(calls) == 2

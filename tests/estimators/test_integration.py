@@ -1,0 +1,185 @@
+"""The estimators among scikit-learn's own tools."""
+
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from problems import late_mean, signed_sum
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+
+QUICK = {"hidden_size": 6, "max_epochs": 4, "random_state": 0}
+BOTH = pytest.mark.parametrize(
+    ("estimator", "data"),
+    [(TikhonovLSTMRegressor(**QUICK), late_mean), (NoisyRNNClassifier(**QUICK), signed_sum)],
+    ids=["regressor", "classifier"],
+)
+
+
+def flat(X):
+    return X.reshape(len(X), -1)
+
+
+@BOTH
+def test_clone_and_params(estimator, data):
+    X, y = data(60)
+    changed = clone(estimator).set_params(hidden_size=3, batch_size=7)
+    assert changed.get_params() == estimator.get_params() | {"hidden_size": 3, "batch_size": 7}
+    fitted = changed.fit(X, y)
+    assert clone(fitted).get_params() == fitted.get_params()
+    assert not hasattr(clone(fitted), "net_")
+
+
+@BOTH
+def test_flat_and_three_dimensional_input_are_the_same_thing(estimator, data):
+    X, y = data(60)
+    cube = clone(estimator).fit(X, y)
+    rows = clone(estimator).set_params(n_channels=2).fit(flat(X), y)
+    np.testing.assert_array_equal(cube.predict(X), rows.predict(flat(X)))
+    np.testing.assert_array_equal(rows.predict(X), rows.predict(flat(X)))
+    assert cube.n_features_in_ == 2
+    assert rows.n_features_in_ == X.shape[1] * 2
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_dtypes_and_read_only_input(estimator, data, dtype):
+    X, y = data(60)
+    X = X.astype(dtype)
+    before = X.copy()
+    X.flags.writeable = False
+    model = clone(estimator).fit(X, y)
+    predictions = model.predict(X)
+    np.testing.assert_array_equal(X, before)
+    np.testing.assert_array_equal(model.predict(np.asfortranarray(X)), predictions)
+    np.testing.assert_array_equal(model.predict(X.tolist()), predictions)
+
+
+@BOTH
+def test_other_lengths_can_be_predicted(estimator, data):
+    X, y = data(60)
+    model = clone(estimator).fit(X, y)
+    assert len(model.predict(np.concatenate([X, X], axis=1))) == 60
+
+
+@BOTH
+def test_pipeline_with_scaler_and_data_frame(estimator, data):
+    X, y = data(80)
+    frame = pd.DataFrame(1000 + 50 * flat(X)).rename(columns="t{}".format)
+    model = make_pipeline(StandardScaler().set_output(transform="pandas"), clone(estimator).set_params(n_channels=2))
+    predictions = model.fit(frame, y).predict(frame)
+    assert list(model[-1].feature_names_in_) == list(frame.columns)
+    by_hand = clone(estimator).set_params(n_channels=2).fit(StandardScaler().fit_transform(frame), y)
+    np.testing.assert_array_equal(predictions, by_hand.predict(StandardScaler().fit_transform(frame)))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_grid_search_over_the_penalty(n_jobs):
+    X, y = late_mean(90)
+    grid = {"lambda_s": [1e-3, 1.0], "lambda_1": [0.0, 1.0], "lambda_2": [1.0]}
+    search = GridSearchCV(TikhonovLSTMRegressor(**QUICK), grid, n_jobs=n_jobs, cv=2, error_score="raise").fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+    assert np.ptp(search.cv_results_["mean_test_score"]) > 0
+    assert search.best_estimator_.get_params()["lambda_s"] == search.best_params_["lambda_s"]
+
+
+def test_grid_search_over_the_noise_gives_the_same_with_two_workers():
+    X, y = signed_sum(90)
+    serial, parallel = (
+        GridSearchCV(
+            NoisyRNNClassifier(**QUICK), {"sigma": [0.0, 0.1, 3.0]}, n_jobs=n_jobs, cv=2, error_score="raise"
+        ).fit(X, y)
+        for n_jobs in (1, 2)
+    )
+    np.testing.assert_array_equal(serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"])
+
+
+@BOTH
+def test_joblib_round_trip_to_another_process(estimator, data, tmp_path):
+    X, y = data(60)
+    model = clone(estimator).fit(X, y)
+    predictions = model.predict(X)
+    joblib.dump(model, tmp_path / "model.joblib")
+    np.testing.assert_array_equal(model.predict(X), predictions)  # saving leaves the live model where it was
+    np.save(tmp_path / "X.npy", X)
+    script = (
+        "import sys, joblib, numpy as np\n"
+        "folder = sys.argv[1]\n"
+        "model = joblib.load(folder + '/model.joblib')\n"
+        "np.save(folder + '/there.npy', model.predict(np.load(folder + '/X.npy')))\n"
+        "str(model.generalization_report_)\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", script, str(tmp_path)], check=True, timeout=120)
+    np.testing.assert_array_equal(np.load(tmp_path / "there.npy"), predictions)
+    assert (tmp_path / "model.joblib").stat().st_size < 100_000
+
+
+@BOTH
+def test_cross_val_score(estimator, data):
+    X, y = data(90)
+    scores = cross_val_score(clone(estimator).set_params(max_epochs=40), X, y, cv=3, error_score="raise")
+    assert scores.shape == (3,)
+    assert scores.mean() > 0
+
+
+def test_transformed_target():
+    X, y = late_mean(200)
+    y = 500 + 100 * y
+    model = TransformedTargetRegressor(
+        TikhonovLSTMRegressor(8, max_epochs=80, random_state=0), transformer=StandardScaler()
+    ).fit(X, y)
+    assert model.predict(X).shape == y.shape
+    assert model.score(X, y) > 0.6
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_calibration(method):
+    X, y = signed_sum(150)
+    model = CalibratedClassifierCV(NoisyRNNClassifier(**QUICK), method=method, cv=2).fit(X, y)
+    probabilities = model.predict_proba(X)
+    assert probabilities.shape == (150, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
+
+
+@BOTH
+def test_random_state(estimator, data):
+    X, y = data(60)
+    same = [clone(estimator).fit(X, y).predict(X) for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    curves = [clone(estimator).set_params(random_state=seed).fit(X, y).loss_curve_ for seed in (1, None, None)]
+    assert curves[0] != curves[1] != curves[2]
+    sharing = clone(estimator).set_params(random_state=np.random.RandomState(0))
+    first, second = (clone(sharing).fit(X, y).loss_curve_ for _ in range(2))
+    assert first == clone(estimator).fit(X, y).loss_curve_
+    assert first == second  # clone copies the instance, as everywhere in scikit-learn
+
+
+@BOTH
+def test_verbose_shows_a_progress_bar_with_the_losses(estimator, data, capfd):
+    X, y = data(60)
+    clone(estimator).set_params(verbose=1).fit(X, y)
+    shown = capfd.readouterr().err
+    assert type(estimator).__name__ in shown
+    assert "4/4" in shown
+    assert "data_loss=" in shown
+    clone(estimator).fit(X, y)
+    assert capfd.readouterr() == ("", "")
+
+
+@BOTH
+def test_refit_forgets_the_last_fit(estimator, data):
+    X, y = data(60)
+    fresh = clone(estimator).fit(X, y)
+    again = clone(estimator).set_params(n_channels=2).fit(flat(X[:30]), y[:30])
+    again.set_params(n_channels=1).fit(X, y)
+    np.testing.assert_array_equal(again.predict(X), fresh.predict(X))
+    assert again.n_features_in_ == fresh.n_features_in_

@@ -1,8 +1,8 @@
 """What does fit cost beside a hand-written PyTorch loop of the same model, batches and epochs?
 
-The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam with its defaults, shuffled slices of one tensor. A
-plain skorch net with its own data loader stands beside it. The three alternate in one process; the table has medians of the
-ratios within each round. Thread counts are torch's default and one. Writes docs/fit_speed.md.
+The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam with its defaults, shuffled slices of one tensor.
+A plain skorch net with its own data loader stands beside it. Each contender alternates with the loop in one process;
+the table has medians of the ratios within each round. Thread counts are one and torch's default.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def main():
             f"# Time of fit\n\n{__doc__.strip().splitlines()[0]}\n\n"
             f"n = {N}, L = {L}, d = {D}, batches of {B}. The last columns are times relative to the hand-written loop, "
             f"medians over {arguments.rounds} rounds of A B A.\n\n{text}\n\n"
-            "The penalty is computed from an exact singular value decomposition of every gate at every step.\n\n"
+            "The penalty is computed from an exact eigenvalue decomposition of every gate at every step.\n\n"
             "Regenerate: `python benchmarks/fit_speed.py --report` on an otherwise idle machine. Recorded on "
             f"{machine()}.\n"
         )

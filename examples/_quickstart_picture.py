@@ -30,7 +30,7 @@ def draw(path, *, noise, errors, unchanged, labels, stretch, stretch_noise, boun
     """Three panels into the PNG file ``path``."""
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(14, 7.4), layout="constrained")
-        grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.2], wspace=0.06)
+        grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.3], wspace=0.06)
         _errors(figure.add_subplot(grid[:, 0]), noise, errors, unchanged, labels)
         _forecasts(figure.add_subplot(grid[0, 1]), *stretch, stretch_noise, labels)
         _bound(figure.add_subplot(grid[1, 1]), bound)
@@ -73,11 +73,11 @@ def _forecasts(ax, times, truth, forecasts, sigma, labels):
         ax.plot(times, middle, color=COLOURS[name], lw=1.2)
     ax.plot(times, truth, color=TRUTH, lw=1.8, label="measured")
     ax.legend(loc="upper left", frameon=False, ncols=3, borderaxespad=0)
-    ax.set(xlim=(times[0], times[-1]), ylabel="PM2.5 (µg/m³)")
+    ax.set(xlim=(times[0], times[-1]), xlabel=f"test period, {times[0].astype(object).year}", ylabel="PM2.5 (µg/m³)")
     ax.set_ylim(0, 1.18 * max(truth.max(), *(np.quantile(draws, 0.95, axis=0).max() for draws in forecasts.values())))
     ax.xaxis.set_major_locator(mdates.DayLocator())
-    ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b %Y"))
-    ax.set_title(f"Three hours ahead: where 90 % of the forecasts fall at noise {sigma}")
+    ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
+    ax.set_title(f"90 % of the forecasts, three hours ahead, at noise {sigma}")
 
 
 def _bound(ax, bound):
@@ -98,21 +98,16 @@ def _bound(ax, bound):
         # Right of the bar and of the line at 1, which would cross the words otherwise.
         ax.text(2 * max(value, 1), place, f"{name}: {_readable(value)}", va="center")
     ax.axvline(1, color=TRUTH, lw=1.2, ls="--")
-    ax.text(
-        2,
-        len(rows) - 0.35,
-        "right of this line a bound on an error rate says nothing (vacuous)",
-        va="center",
-        style="italic",
-    )
+    warning = "right of this line a bound on an error rate says nothing (vacuous)"
+    ax.text(2, len(rows) - 0.35, warning, va="center", style="italic")
     ax.set_xscale("log")
-    ax.set_xlim(left, values.max() * 1e8)
+    ax.set_xlim(left, values.max() * 1e9)
     ax.set_ylim(-0.5, len(rows))
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("size of the term (logarithmic scale)")
-    ax.set_title("What Theorem 3 guarantees for the classifier, term by term")
+    ax.set_title("Theorem 3 for the classifier, term by term")
 
 
 def _readable(value):

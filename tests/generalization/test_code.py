@@ -55,8 +55,11 @@ def test_field_width_from_log_gamma_against_exact_integers():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("q", [2, 5, 16])
 def test_a_message_decodes_to_the_same_weights(dtype, q):
-    torch.manual_seed(q)
-    weights = {"weight_ih": torch.randn(8, 3, dtype=dtype), "bias": torch.randn(8, dtype=dtype)}
+    generator = torch.Generator().manual_seed(q)
+    weights = {
+        "weight_ih": torch.randn(8, 3, generator=generator, dtype=dtype),
+        "bias": torch.randn(8, generator=generator, dtype=dtype),
+    }
     candidates = (2, 5, 16, 64)
     quantised = quantise(weights, q)
     code, n_bits = encode(quantised, candidates)

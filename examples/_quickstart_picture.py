@@ -30,7 +30,7 @@ def draw(path, *, noise, errors, unchanged, labels, stretch, stretch_noise, boun
     """Three panels into the PNG file ``path``."""
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(14, 7.4), layout="constrained")
-        grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.3], wspace=0.06)
+        grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.3], wspace=0.06, hspace=0.08)
         _errors(figure.add_subplot(grid[:, 0]), noise, errors, unchanged, labels)
         _forecasts(figure.add_subplot(grid[0, 1]), *stretch, stretch_noise, labels)
         _bound(figure.add_subplot(grid[1, 1]), bound)
@@ -102,7 +102,7 @@ def _bound(ax, bound):
     ax.text(2, len(rows) - 0.35, warning, va="center", style="italic")
     ax.set_xscale("log")
     ax.set_xlim(left, values.max() * 1e9)
-    ax.set_ylim(-0.5, len(rows))
+    ax.set_ylim(-0.5, len(rows) + 0.1)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_minor_locator(NullLocator())

@@ -38,7 +38,8 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
     hidden_size : int, default=64
         Units m.
     sigma : float, default=0.1
-        Standard deviation of the input noise, in the units of X. 0 trains a plain ReLU network.
+        Standard deviation of the input noise, in the units of X. 0 trains a plain ReLU network. Noise falls on every
+        time step of X, zero padding included.
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.

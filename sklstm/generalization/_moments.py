@@ -61,7 +61,10 @@ def smallest_eigenvalue(X: Any) -> float:
         moment = blas.dsyrk(1.0 / n, rows.T, beta=1.0, c=moment, lower=1, overwrite_c=1)
     # All eigenvalues: after the tridiagonal form, which costs the same for one, they are cheap; λ_max is
     # needed too.
-    spectrum = eigvalsh(moment, lower=True, driver="evd", overwrite_a=True, check_finite=False)
+    if p == 1:  # scipy before 1.12 passes LAPACK too small a workspace for a 1 × 1 matrix
+        spectrum = moment[0]
+    else:
+        spectrum = eigvalsh(moment, lower=True, driver="evd", overwrite_a=True, check_finite=False)
     low, high = float(spectrum[0]), float(spectrum[-1])
     if low <= high * p * 2.0**-52:
         return 0.0

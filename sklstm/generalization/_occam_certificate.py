@@ -16,7 +16,7 @@ from sklstm.generalization._terms import INDEPENDENCE, Term
 __all__ = ["CANDIDATES", "OccamBound", "occam_certificate"]
 
 #: Numbers of levels that :func:`occam_certificate` tries; naming one of them is part of the code.
-CANDIDATES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
 
 # A mean of float32 losses may exceed 1 by its round-off.
 _LOSS_SLACK = 1e-6

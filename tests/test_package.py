@@ -1,0 +1,27 @@
+import subprocess
+import sys
+
+import sklstm
+
+
+def test_public_names_exist():
+    for name in sklstm.__all__:
+        assert hasattr(sklstm, name)
+    for room in ("perturbation", "generalization", "preprocessing", "datasets"):
+        module = __import__(f"sklstm.{room}", fromlist=["__all__"])
+        assert module.__all__
+        for name in module.__all__:
+            assert getattr(module, name).__doc__, f"{room}.{name} has no docstring"
+
+
+def test_import_needs_no_optional_package_and_changes_no_process_state():
+    # In a fresh interpreter: matplotlib is an extra; thread count and random states belong to the user.
+    script = (
+        "import sys, torch, numpy as np\n"
+        "before = torch.get_num_threads(), torch.random.get_rng_state(), str(np.random.get_state())\n"
+        "import sklstm, sklstm.perturbation, sklstm.generalization, sklstm.preprocessing, sklstm.datasets\n"
+        "after = torch.get_num_threads(), torch.random.get_rng_state(), str(np.random.get_state())\n"
+        "assert before[0] == after[0] and torch.equal(before[1], after[1]) and before[2] == after[2]\n"
+        "assert 'matplotlib' not in sys.modules, 'an optional package was imported'\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=120)

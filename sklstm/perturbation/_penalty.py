@@ -9,8 +9,9 @@ from ._chain import TikhonovGains, gains_from_norms, gate_norms, get_variant, ti
 
 __all__ = ["feasible_scale", "perturbation_gain", "relaxed_barrier", "tikhonov_penalty"]
 
-# Where the tangent takes over. Its slope is 1/ε²: at 0.01 the loss jumps whenever a step crosses the seam, since Adam's
-# running moments are then the barrier's alone; from 0.05 on it falls smoothly and ρ_h² still ends below 1.
+# Where the tangent takes over. Its slope is 1/ε², and near the seam it dwarfs the data in Adam's running moments. On a
+# problem that presses against the barrier (make_regression as ten steps, λ_S = 1e-3, 150 epochs) 0.05 ended with a data
+# loss 2 to 5 % below that of 0.01 from each of four seeds, all feasible; 0.1 brought nothing more.
 BARRIER_EPSILON = 0.05
 
 

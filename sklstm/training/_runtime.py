@@ -11,9 +11,10 @@ __all__ = ["seeded_construction", "thread_limit", "threads_for"]
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
 _CONSTRUCTION = threading.Lock()
 
-# Multiply-adds of one time step of a batch below which a second thread costs more than it brings. Measured on two
-# cores, forward and backward: 1.0-2.6 times slower with two threads up to 4e6, break-even near 1e7.
-_SERIAL_WORK = 8_000_000
+# Multiply-adds of one time step of a batch below which a second thread brings little or nothing. Forward and backward
+# with two threads over one, on two idle cores: 0.9-1.3 up to 1.2e6, 0.7-1.0 at 4.4e6, 0.5-0.7 from 1.7e7 on. Where the
+# other core is busy, a second thread on small work costs orders of magnitude, so ties go to one.
+_SERIAL_WORK = 3_000_000
 
 
 @contextmanager

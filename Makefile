@@ -15,16 +15,20 @@ help:
 	@echo "make format       rewrite the sources in the project's style"
 	@echo "make clean        remove .venv and what the tools left behind"
 
-$(BIN)/python:
+# The stamp, not the interpreter: a set-up that was interrupted can leave an interpreter without pip. Making the
+# environment again completes it and removes nothing.
+$(VENV)/.has-python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null
+	@touch $@
 
-$(VENV)/.installed-plot: $(REQUIREMENTS) | $(BIN)/python
+$(VENV)/.installed-plot: $(REQUIREMENTS) | $(VENV)/.has-python
 	@echo "Installing sklstm and matplotlib into $(VENV) ..."
 	$(INSTALL) --editable '.[plot]'
 	@touch $@
 
-$(VENV)/.installed-dev: $(REQUIREMENTS) | $(BIN)/python
+$(VENV)/.installed-dev: $(REQUIREMENTS) | $(VENV)/.has-python
 	@echo "Installing sklstm and the development tools into $(VENV) ..."
 	$(INSTALL) --editable '.[dev]'
 	@touch $@

@@ -22,20 +22,21 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number in an interval; ``optional`` lets None pass too."""
+    """A finite number in an interval; ``optional`` lets None pass too, ``flag`` True and False."""
 
     kind: type = Real
     low: float | None = None
     high: float | None = None
     closed: str = "both"
     optional: bool = False
+    flag: bool = False
 
     def check(self, name: str, value: Any) -> None:
         if value is None and self.optional:
             return
         if isinstance(value, Real) and not math.isfinite(value):
             raise ValueError(f"{name} must be a finite number, got {value}.")
-        if isinstance(value, bool | np.bool_):
+        if isinstance(value, bool | np.bool_) and not self.flag:
             raise TypeError(f"{name} must be a number, got {value!r}.")
         check_scalar(value, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed)
 
@@ -47,7 +48,8 @@ class Choice:
     values: tuple
 
     def check(self, name: str, value: Any) -> None:
-        if not any(type(value) is type(known) and value == known for known in self.values):
+        plain = value.item() if isinstance(value, np.generic) else value  # np.str_ and np.bool_ come out of grids
+        if not any(type(plain) is type(known) and plain == known for known in self.values):
             allowed = ", ".join(repr(known) for known in self.values)
             raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
 
@@ -59,7 +61,7 @@ class Device:
         if not isinstance(value, str | torch.device):
             raise ValueError(f"{name} must name a torch device, such as 'cpu' or 'cuda', got {value!r}.")
         try:
-            torch.empty(0, device=value)
+            torch.zeros(1, device=value).item()
         except (RuntimeError, AssertionError) as error:  # torch has no one type for "no such device"
             reason = str(error).splitlines()[0]
             raise ValueError(f"{name}={value!r} is not a device that torch can use here: {reason}") from error
@@ -81,7 +83,7 @@ POSITIVE = Number(Real, 0, None, "neither")
 OPTIONAL_POSITIVE = Number(Real, 0, None, "neither", optional=True)
 PROBABILITY = Number(Real, 0, 1, "neither")
 FLAG = Choice((True, False))
-LEVEL = Number(Integral, 0, None)
+LEVEL = Number(Integral, 0, None, flag=True)
 
 
 def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
@@ -133,7 +135,13 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
     -------
     X : ndarray of shape (n, L, d), float32 or float64; with y, the pair (X, y)
     """
+    X, y = _as_plain(X), _as_plain(y)
     ndim = sequence_shape(X)
+    if ndim > 3:
+        raise ValueError(
+            f"X has {ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
+            "n_channels) or rows of shape (n_samples, n_steps * n_channels)."
+        )
     flat = ndim != 3
     if not reset:
         check_is_fitted(estimator)
@@ -157,6 +165,14 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
     if np.any(np.abs(folded) > np.finfo(np.float32).max):
         raise ValueError("X holds values too large for float32, in which the network computes. Rescale it.")
     return (folded, y) if reset else folded
+
+
+def _as_plain(values: Any) -> Any:
+    """Tensors as arrays, whatever device or graph they belong to; anything else as it is."""
+    if not isinstance(values, torch.Tensor):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def _fold(estimator: Any, X: np.ndarray, *, reset: bool) -> np.ndarray:

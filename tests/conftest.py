@@ -5,6 +5,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # scikit-learn skips one of its checks unless scipy was imported with this.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,9 +17,10 @@ def generator():
 
 @pytest.fixture(autouse=True)
 def process_state_is_left_alone():
-    """Every test doubles as a check that thread count, grad mode, default dtype and torch's generator are restored."""
+    """Every test doubles as a check that threads, grad mode, default dtype and global random states are restored."""
     before = (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype())
-    random_state = torch.random.get_rng_state()
+    random_state, numpy_state = torch.random.get_rng_state(), repr(np.random.get_state())
     yield
     assert (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()) == before
     assert torch.equal(torch.random.get_rng_state(), random_state), "torch's global random state was used"
+    assert repr(np.random.get_state()) == numpy_state, "numpy's global random state was used"

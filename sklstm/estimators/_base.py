@@ -1,6 +1,7 @@
 """What both estimators share: hyperparameter rules, and the road from validated arrays to a trained net."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,6 +47,14 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 }
 
 
+_PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed"}
+
+
+def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
+    """A float32 copy: torch shares neither read-only memory nor negative strides, and must not write to the user's."""
+    return torch.from_numpy(np.array(values, dtype=np.float32, order="C")).to(device)
+
+
 class SequenceEstimator(BaseEstimator):
     """Shared machinery; the constructors, losses and reports are the estimators' own."""
 
@@ -69,6 +78,20 @@ class SequenceEstimator(BaseEstimator):
         "verbose": LEVEL,
     }
     _n_gates: int  # gate matrices of the recurrent layer
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Start a fit from the constructor's parameters alone; if it fails, leave the estimator as it was before."""
+        before = dict(self.__dict__)
+        for name in before:
+            if name in _PRIVATE_STATE or (name.endswith("_") and not name.startswith("_")):
+                delattr(self, name)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     def _train(
         self,
@@ -105,7 +128,7 @@ class SequenceEstimator(BaseEstimator):
         """
         random_state = fresh_random_state(self.random_state)
         init_seed, batch_seed, split_seed, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
-        training, validation = SequenceDataset(self._as_tensor(X), y.to(self.device)), None
+        training, validation = SequenceDataset(as_tensor(X, self.device), y.to(self.device)), None
         if self.early_stopping:
             training, validation = self._hold_out(training, stratify, split_seed)
 
@@ -116,8 +139,8 @@ class SequenceEstimator(BaseEstimator):
             optimizer=optimizer,
             optimizer__weight_decay=self.weight_decay,
             lr=self.lr,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            max_epochs=int(self.max_epochs),  # torch takes no numpy integers
+            batch_size=int(self.batch_size),
             train_split=None if validation is None else predefined_split(validation),
             callbacks=self._callbacks(),
             device=self.device,
@@ -128,9 +151,11 @@ class SequenceEstimator(BaseEstimator):
             generator=torch.Generator().manual_seed(batch_seed),
             verbose=0,
             **options,
+            module__n_features=X.shape[2],
+            module__hidden_size=int(self.hidden_size),
             **{f"module__{name}": value for name, value in module_arguments.items()},
         )
-        with torch.enable_grad(), self._threads(self.batch_size):
+        with torch.enable_grad(), self._threads(net, net.batch_size):
             with seeded_construction(init_seed):
                 net.initialize()
             for constrain in (prepare, projection):
@@ -141,9 +166,15 @@ class SequenceEstimator(BaseEstimator):
         return net
 
     def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int):
-        parts = train_test_split(
-            np.arange(len(data)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
-        )
+        try:
+            parts = train_test_split(
+                np.arange(len(data)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot hold out validation_fraction={self.validation_fraction} of {len(data)} "
+                f"sequences: {error} Use more data, another fraction, or early_stopping=False."
+            ) from error
         return (SequenceDataset(*data[torch.as_tensor(part, device=data.X.device)]) for part in parts)
 
     def _callbacks(self) -> list:
@@ -154,12 +185,9 @@ class SequenceEstimator(BaseEstimator):
             callbacks.append(Progress(type(self).__name__))
         return callbacks
 
-    def _as_tensor(self, X: np.ndarray) -> Tensor:
-        # A copy whenever torch would share memory with the caller's array, which may be read-only.
-        return torch.tensor(X, dtype=torch.float32, device=self.device)
-
-    def _threads(self, batch_size: int):
-        return thread_limit(threads_for(batch_size, self.hidden_size, self._n_channels, self._n_gates))
+    def _threads(self, net: SequenceNet, batch_size: int):
+        # Of the net, not of the constructor: set_params may have changed that since fit.
+        return thread_limit(threads_for(batch_size, net.module__hidden_size, net.module__n_features, self._n_gates))
 
     def _set_training_attributes(self, net: SequenceNet) -> None:
         self.net_ = net
@@ -172,8 +200,9 @@ class SequenceEstimator(BaseEstimator):
         return self._evaluate(self.net_.module_, X)
 
     def _evaluate(self, module: nn.Module, X: np.ndarray) -> np.ndarray:
-        with self._threads(BLOCK):
-            return predict_blocks(module, self._as_tensor(X)).cpu().numpy()
+        device = next(module.parameters()).device
+        with self._threads(self.net_, BLOCK):
+            return predict_blocks(module, as_tensor(X, device)).cpu().numpy()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

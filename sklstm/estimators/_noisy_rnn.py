@@ -200,24 +200,23 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
         """
         check_parameters(self, self._rules)
-        X, codes = self._check_training_data(X, y)
-        limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
-        net = self._train(
-            ReLURNNModule,
-            nn.CrossEntropyLoss,
-            X,
-            torch.tensor(codes),
-            stratify=codes,
-            projection=None if set(limits.values()) == {None} else partial(_project, **limits),
-            n_features=X.shape[2],
-            hidden_size=self.hidden_size,
-            n_outputs=len(self.classes_),
-            n_steps=X.shape[1],
-            recurrent_scale=self.recurrent_scale,
-        )
-        self._set_training_attributes(net)
-        if self.compute_bound:
-            self._set_bound(X, codes)
+        with self._all_or_nothing():
+            X, codes = self._check_training_data(X, y)
+            limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
+            net = self._train(
+                ReLURNNModule,
+                nn.CrossEntropyLoss,
+                X,
+                torch.tensor(codes),
+                stratify=codes,
+                projection=None if set(limits.values()) == {None} else partial(_project, **limits),
+                n_outputs=len(self.classes_),
+                n_steps=X.shape[1],
+                recurrent_scale=self.recurrent_scale,
+            )
+            self._set_training_attributes(net)
+            if self.compute_bound:
+                self._set_bound(X, codes)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -267,7 +266,12 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
     def _check_training_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         X, y = as_sequences(self, X, y, reset=True)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        try:
+            self.classes_, codes = np.unique(y, return_inverse=True)
+        except TypeError as error:
+            raise TypeError(
+                "y mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
+            ) from error
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y; the data contains one class: "

@@ -34,10 +34,12 @@ class OccamBound:
     value, train_loss : float
         The bound, and the mean training loss of the quantised predictor, in units of the loss: both lie in
         [0, scale].
+    trained_loss : float
+        Mean training loss of the predictor before it was quantised: what the quantisation started from.
     n_bits : int
         K, length of the code of the weights.
     n_levels : int
-        q, levels of the codebook.
+        q, levels of the codebook; with one level all weights are equal and the predictor is next to a constant.
     n_weights, n_samples : int
         Weights described, samples averaged over.
     delta : float
@@ -58,6 +60,7 @@ class OccamBound:
 
     value: float
     train_loss: float
+    trained_loss: float
     n_bits: int
     n_levels: int
     n_weights: int
@@ -106,9 +109,10 @@ class OccamBound:
         )
         return (
             Term("train_loss", self.train_loss, "mean training loss of the quantised predictor"),
+            Term("trained_loss", self.trained_loss, "the same of the trained predictor, which the bound is not about"),
             Term("budget", self.budget, "(K ln 2 + ln(1/δ)) / n, what the code costs, in nats a sample"),
             Term("n_bits", self.n_bits, "K, bits of a decodable code of the weights"),
-            Term("n_levels", self.n_levels, "q, levels of the shared codebook"),
+            Term("n_levels", self.n_levels, "q, levels of the shared codebook; 1 makes all weights equal"),
             Term("n_weights", self.n_weights, "N, weights described"),
             Term("n_samples", self.n_samples, "n, training samples"),
             *(capped if self.scale != 1 or self.delta_weight != 1 else ()),
@@ -181,6 +185,7 @@ def occam_certificate(
     return OccamBound(
         value=scale * value,
         train_loss=scale * train_loss,
+        trained_loss=scale * _checked(loss({name: tensor.detach() for name, tensor in weights.items()})),
         n_bits=n_bits,
         n_levels=q,
         n_weights=sum(tensor.numel() for tensor in tensors.values()),

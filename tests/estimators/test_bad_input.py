@@ -37,7 +37,11 @@ BAD_X = {
     "inf": (lambda X: poisoned(X, np.inf), ValueError, "infinity"),
     "too large for float32": (lambda X: poisoned(X, 1e300), ValueError, "too large for float32"),
     "one axis": (lambda X: X[0, :, 0], ValueError, "Expected 2D array, got 1D array"),
-    "four axes": (lambda X: X[None], ValueError, "Found array with dim 4|Expected 2D"),
+    "four axes": (
+        lambda X: X[None],
+        ValueError,
+        r"X has 4 axes; .* takes sequences of shape \(n_samples, n_steps, n_channels\)",
+    ),
     "no samples": (lambda X: X[:0], ValueError, r"0 sample\(s\)"),
     "one sample": (lambda X: X[:1], ValueError, r"1 sample\(s\)|inconsistent"),
     "no time steps": (lambda X: X[:, :0], ValueError, "X has 0 time steps and 2 channels"),
@@ -269,3 +273,57 @@ def test_ctrl_c_in_fit_is_raised(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             clone(estimator).fit(*data(40))
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda y: np.array([None, 1.0] * 20, dtype=object), ValueError, "NaN"),
+        (lambda y: y * 1e30, ValueError, r"y holds values above 1e\+18, whose squares overflow float32"),
+        (lambda y: np.array(["a", "b"] * 20), ValueError, "could not convert|y must hold numbers"),
+        (lambda y: y.astype("M8[s]"), ValueError, "y must hold numbers, got dtype datetime64"),
+        (lambda y: sp.csr_array(y[:, None]), TypeError, "[Ss]parse"),
+    ],
+    ids=["object with None", "too large", "strings", "dates", "sparse"],
+)
+def test_targets_that_are_no_numbers(make, error, message, no_training):
+    X, y = late_mean(40)
+    with pytest.raises(error, match=message):
+        clone(REGRESSOR).fit(X, make(y))
+
+
+def test_labels_of_mixed_types(no_training):
+    X, _ = signed_sum(40)
+    mixed = np.array([1, "a"] * 20, dtype=object)
+    with pytest.raises((TypeError, ValueError), match=r"mixes labels|Unknown label type|mix of"):
+        clone(CLASSIFIER).fit(X, mixed)
+
+
+@BOTH
+def test_early_stopping_without_enough_data_names_itself(estimator, data, no_training):
+    X, y = data(40)
+    with pytest.raises(ValueError, match=r"early_stopping=True cannot hold out validation_fraction=0\.999 of 40"):
+        clone(estimator).set_params(early_stopping=True, validation_fraction=0.999).fit(X, y)
+
+
+@BOTH
+def test_a_failed_refit_leaves_the_estimator_as_it_was(estimator, data):
+    X, y = data(40)
+    model = clone(estimator).fit(X, y)
+    before, state = model.predict(X), sorted(vars(model))
+    one_label = np.full(40, np.nan if y.dtype.kind == "f" else y[0])
+    for bad_X, bad_y in [(X, y[:-1]), (poisoned(X, np.nan), y), (X[:, :, :1], one_label)]:
+        with pytest.raises(ValueError, match=r"inconsistent|NaN|one class"):
+            model.fit(bad_X, bad_y)
+        assert sorted(vars(model)) == state
+        np.testing.assert_array_equal(model.predict(X), before)
+
+
+@BOTH
+def test_a_refit_without_the_bound_forgets_the_old_one(estimator, data):
+    X, y = data(40)
+    model = clone(estimator).fit(X, y)
+    assert hasattr(model, "generalization_bound_")
+    model.set_params(compute_bound=False).fit(X, y)
+    assert not hasattr(model, "generalization_bound_")
+    assert not hasattr(model, "generalization_report_")

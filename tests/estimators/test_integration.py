@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from problems import late_mean, signed_sum
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -183,3 +184,50 @@ def test_refit_forgets_the_last_fit(estimator, data):
     again.set_params(n_channels=1).fit(X, y)
     np.testing.assert_array_equal(again.predict(X), fresh.predict(X))
     assert again.n_features_in_ == fresh.n_features_in_
+
+
+@BOTH
+def test_views_with_negative_strides_and_foreign_byte_order(estimator, data):
+    X, y = data(60)
+    expected = clone(estimator).fit(X[:, ::-1].copy(), y[::-1].copy())
+    model = clone(estimator).fit(X[:, ::-1], y[::-1])
+    np.testing.assert_array_equal(model.predict(X[::-1]), expected.predict(X[::-1].copy()))
+    if y.dtype.kind == "f":
+        swapped = clone(estimator).fit(X[:, ::-1].astype(">f8"), y[::-1].astype(">f8"))
+        np.testing.assert_array_equal(swapped.predict(X), expected.predict(X))
+
+
+@BOTH
+def test_torch_tensors_of_any_kind(estimator, data):
+    X, y = data(60)
+    expected = clone(estimator).fit(X, y).predict(X)
+    tensor = torch.tensor(X, requires_grad=True)
+    model = clone(estimator).fit(tensor, torch.tensor(y) if y.dtype.kind == "f" else y)
+    np.testing.assert_array_equal(model.predict(tensor), expected)
+    assert model.predict(tensor.bfloat16()).shape == expected.shape
+    assert tensor.grad is None
+
+
+@BOTH
+def test_numpy_scalars_as_parameters(estimator, data):
+    X, y = data(60)
+    expected = clone(estimator).fit(X, y).predict(X)
+    as_numpy = {
+        name: np.array([value])[0]
+        for name, value in estimator.get_params().items()
+        if isinstance(value, bool | int | float | str) and name != "device"
+    }
+    assert isinstance(as_numpy["hidden_size"], np.int64)
+    assert isinstance(as_numpy["optimizer"], np.str_)
+    assert isinstance(as_numpy["early_stopping"], np.bool_)
+    np.testing.assert_array_equal(clone(estimator).set_params(**as_numpy).fit(X, y).predict(X), expected)
+    assert clone(estimator).set_params(verbose=False).fit(X, y)
+
+
+@BOTH
+def test_predict_uses_what_was_fitted_not_what_was_set_since(estimator, data):
+    X, y = data(60)
+    model = clone(estimator).fit(X, y)
+    expected = model.predict(X)
+    model.set_params(hidden_size=None, n_channels=5, batch_size=None, lr="x")
+    np.testing.assert_array_equal(model.predict(X), expected)

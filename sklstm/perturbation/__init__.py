@@ -4,15 +4,20 @@ Plain functions of weight tensors; a PyTorch training loop can use them without 
 """
 
 from ._chain import TikhonovGains, gains_from_norms, gate_norms, tikhonov_gains
+from ._intervals import Interval, lstm_interval_bounds, rnn_interval_bounds, rnn_lipschitz
 from ._penalty import feasible_scale, perturbation_gain, relaxed_barrier, tikhonov_penalty
 
 __all__ = [
+    "Interval",
     "TikhonovGains",
     "feasible_scale",
     "gains_from_norms",
     "gate_norms",
+    "lstm_interval_bounds",
     "perturbation_gain",
     "relaxed_barrier",
+    "rnn_interval_bounds",
+    "rnn_lipschitz",
     "tikhonov_gains",
     "tikhonov_penalty",
 ]

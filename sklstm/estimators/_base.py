@@ -51,8 +51,14 @@ _PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed"}
 
 
 def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
-    """A float32 copy: torch shares neither read-only memory nor negative strides, and must not write to the user's."""
-    return torch.from_numpy(np.array(values, dtype=np.float32, order="C")).to(device)
+    """A float32 copy: torch shares neither read-only memory nor negative strides, and must not write to the user's.
+
+    The copy lives in torch's own memory, which is aligned to 64 bytes. numpy's is not, and matrix kernels may round
+    differently by alignment: results would vary from run to run.
+    """
+    copy = torch.empty(values.shape, dtype=torch.float32)
+    np.copyto(copy.numpy(), values, casting="unsafe")
+    return copy.to(device)
 
 
 class SequenceEstimator(BaseEstimator):

@@ -54,7 +54,7 @@ def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
     """A float32 copy: torch shares neither read-only memory nor negative strides, and must not write to the user's.
 
     The copy lives in torch's own memory, which is aligned to 64 bytes. numpy's is not, and matrix kernels may round
-    differently by alignment: results would vary from run to run.
+    differently by alignment: results could vary from run to run.
     """
     copy = torch.empty(values.shape, dtype=torch.float32)
     np.copyto(copy.numpy(), values, casting="unsafe")

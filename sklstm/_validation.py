@@ -11,7 +11,7 @@ import torch
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["Choice", "Number", "as_sequences", "check_parameters", "fresh_random_state", "sequence_shape"]
+__all__ = ["Choice", "Number", "as_sequences", "check_parameters", "count_axes", "fresh_random_state"]
 
 
 class Rule(Protocol):
@@ -99,7 +99,7 @@ def fresh_random_state(random_state: Any) -> np.random.RandomState:
     return check_random_state(random_state)
 
 
-def sequence_shape(X: Any) -> int:
+def count_axes(X: Any) -> int:
     """Number of axes of X; ``ValueError`` for sequences of unequal length, which do not form an array."""
     ndim = getattr(X, "ndim", None)
     if ndim is not None:
@@ -136,7 +136,7 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
     X : ndarray of shape (n, L, d), float32 or float64; with y, the pair (X, y)
     """
     X, y = _as_plain(X), _as_plain(y)
-    ndim = sequence_shape(X)
+    ndim = count_axes(X)
     if ndim > 3:
         raise ValueError(
             f"X has {ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "

@@ -37,6 +37,15 @@ def zero_lstm(n_channels=1, hidden_size=1):
     return lstm
 
 
+def accumulating_lstm(w):
+    """ρ_h = 0, yet the state adds up every input: W_gx = w, biases of i, f and o at 10, all else zero."""
+    lstm = zero_lstm()
+    with torch.no_grad():
+        lstm.weight_ih_l0[2] = w
+        lstm.bias_ih_l0[[0, 1, 3]] = 10.0
+    return lstm
+
+
 def late_mean(n=400, n_steps=10, n_channels=2, seed=0):
     """Regression with a known answer: y is the mean of the first channel over the last three steps."""
     rng = np.random.default_rng(seed)

@@ -313,7 +313,8 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
     def _set_bound(self, X: np.ndarray, y: np.ndarray) -> None:
         targets = y.reshape(len(y), -1)
         cap, price = (self.loss_cap, 1.0) if self.loss_cap is not None else choose_cap(targets)
-        module = deepcopy(self.net_.module_)  # takes the quantised weights; the trained ones stay
+        trained = self.net_.module_
+        module = deepcopy(trained)  # takes the quantised weights, in place: the trained ones must be other tensors
 
         def capped_loss(weights: dict[str, Tensor]) -> float:
             module.load_state_dict(weights)
@@ -321,7 +322,7 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
             return float(np.mean(np.minimum(squared_error, cap)) / cap)
 
         bound = occam_certificate(
-            module.state_dict(), capped_loss, len(X), delta=self.delta, delta_weight=price, scale=cap
+            trained.state_dict(), capped_loss, len(X), delta=self.delta, delta_weight=price, scale=cap
         )
         self.generalization_report_ = GeneralizationReport((bound,))
         self.generalization_bound_ = bound.value

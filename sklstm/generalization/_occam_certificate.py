@@ -171,6 +171,8 @@ def occam_certificate(
         raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
     if len(candidates) == 0 or len(set(candidates)) != len(candidates):
         raise ValueError("candidates must be distinct numbers of levels, at least one")
+    # A snapshot: `loss` may load what it is given into the very network that `weights` belong to.
+    weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     results = []
     for q in candidates:
         quantised = quantise(weights, q)
@@ -185,7 +187,7 @@ def occam_certificate(
     return OccamBound(
         value=scale * value,
         train_loss=scale * train_loss,
-        trained_loss=scale * _checked(loss({name: tensor.detach() for name, tensor in weights.items()})),
+        trained_loss=scale * _checked(loss(weights)),
         n_bits=n_bits,
         n_levels=q,
         n_weights=sum(tensor.numel() for tensor in tensors.values()),

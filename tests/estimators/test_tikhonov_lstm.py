@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sklstm import TikhonovLSTMRegressor
+from sklstm.generalization import occam_certificate
 from sklstm.modules import LSTMRegressorModule
 from sklstm.training import seeded_construction
 
@@ -201,6 +202,32 @@ def test_bound_holds_its_parts_and_can_be_turned_off():
     off = TikhonovLSTMRegressor(compute_bound=False, **QUICK).fit(X, y)
     assert not hasattr(off, "generalization_bound_")
     np.testing.assert_array_equal(off.predict(X), TikhonovLSTMRegressor(**QUICK).fit(X, y).predict(X))
+
+
+def test_every_codebook_is_made_from_the_trained_weights():
+    # The second route shares no tensor with the estimator: a fresh network for every loss, cloned weights.
+    X, y = late_mean(3000)
+    model = TikhonovLSTMRegressor(3, max_epochs=40, random_state=0, loss_cap=1.0).fit(X, y)
+    trained = {name: value.clone() for name, value in model.net_.module_.state_dict().items()}
+    tried = []
+
+    def loss(weights):
+        with seeded_construction(0):
+            module = LSTMRegressorModule(2, 3, 1)
+        module.load_state_dict({name: value.clone() for name, value in weights.items()})
+        with torch.no_grad():
+            predictions = module(torch.tensor(X, dtype=torch.float32)).numpy()[:, 0]
+        tried.append(np.mean(np.minimum((predictions - y) ** 2, 1.0)))
+        return float(tried[-1])
+
+    expected = occam_certificate(trained, loss, len(X), delta=0.05)
+    report = model.generalization_report_["occam"]
+    assert report.n_levels == expected.n_levels
+    assert report.value == pytest.approx(expected.value, rel=1e-5)
+    assert report.trained_loss == pytest.approx(np.mean(np.minimum((model.predict(X) - y) ** 2, 1.0)), rel=1e-5)
+    assert len(set(np.round(tried, 6))) > 5, "different codebooks, different losses"
+    for name, value in model.net_.module_.state_dict().items():
+        assert torch.equal(value, trained[name])
 
 
 def test_a_cap_chosen_from_the_data_is_paid_for():

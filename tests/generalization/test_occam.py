@@ -135,6 +135,24 @@ def test_certificate_is_the_best_over_the_candidates():
     assert best.quantity == "an error probability"
 
 
+def test_a_loss_that_overwrites_the_weights_changes_nothing():
+    weights = {"w": torch.linspace(-1, 1, 50, dtype=torch.float64)}
+    target = weights["w"].clone()
+
+    def careful(quantised):
+        return float((quantised["w"] - target).square().mean())
+
+    def careless(quantised):
+        weights["w"].copy_(quantised["w"])
+        return careful(quantised)
+
+    expected = occam_certificate({"w": target}, careful, 5000)
+    bound = occam_certificate(weights, careless, 5000)
+    assert (bound.value, bound.n_levels) == (expected.value, expected.n_levels)
+    assert bound.trained_loss == 0
+    assert bound.n_levels > 1
+
+
 def test_nan_counts_as_the_largest_loss():
     bound = occam_certificate({"w": torch.ones(3)}, lambda _: math.nan, 10)
     assert bound.value == bound.train_loss == 1.0

@@ -3,7 +3,7 @@ from math import exp, sqrt
 import numpy as np
 import pytest
 import torch
-from problems import lstm_weights_with_norms, random_lstm_weights, zero_lstm
+from problems import accumulating_lstm, lstm_weights_with_norms, random_lstm_weights, zero_lstm
 
 from sklstm.perturbation import gate_norms, tikhonov_gains
 
@@ -104,10 +104,8 @@ def test_true_lipschitz_constant_is_one_not_seventeen_sixteenths():
 def test_the_papers_bound_is_a_surrogate():
     """ρ_h = 0 and (54) allows a gain of about 1.5 w; a constant perturbation moves the state by about L·w."""
     w, epsilon, n_steps = 1e-3, 1e-2, 100
-    lstm = zero_lstm()
+    lstm = accumulating_lstm(w)
     with torch.no_grad():
-        lstm.weight_ih_l0[2] = w
-        lstm.bias_ih_l0[[0, 1, 3]] = 10.0
         moved = lstm(torch.full((1, n_steps, 1), epsilon, dtype=torch.float64))[1][0].item() / epsilon
         gains = tikhonov_gains(lstm.weight_ih_l0, lstm.weight_hh_l0)
     assert gains.rho_h == 0

@@ -11,7 +11,7 @@ import torch
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["Choice", "Number", "as_sequences", "check_parameters", "count_axes", "fresh_random_state"]
+__all__ = ["Choice", "Number", "as_radii", "as_sequences", "check_parameters", "count_axes", "fresh_random_state"]
 
 
 class Rule(Protocol):
@@ -207,3 +207,51 @@ def _fold(estimator: Any, X: np.ndarray, *, reset: bool) -> np.ndarray:
         if not flat:
             estimator.n_features_in_ = n_channels
     return X
+
+
+def as_radii(estimator: Any, eps: Any, X_shape: tuple[int, ...], folded_shape: tuple[int, int, int]) -> np.ndarray:
+    """Radii of the boxes around sequences, validated and spread over (n, L, d).
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in error messages.
+    eps : float or array-like
+        One number; one per channel (d,); for 2-D X one per column (L * d,), for 3-D X one per step and channel (L, d);
+        or an array with as many axes as X that broadcasts to its shape.
+    X_shape : tuple of int
+        Shape of X as the caller passed it.
+    folded_shape : tuple of int
+        (n, L, d).
+
+    Returns
+    -------
+    ndarray of shape (n, L, d), float64
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative or not finite, or the shape is none of the above.
+    TypeError
+        If eps is not numeric.
+    """
+    try:
+        radii = np.asarray(_as_plain(eps), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.") from error
+    if not np.isfinite(radii).all():
+        raise ValueError("eps must be finite: it holds NaN or infinity.")
+    if (radii < 0).any():
+        raise ValueError(f"eps must not be negative, got a smallest value of {radii.min():.6g}.")
+    n, n_steps, n_channels = folded_shape
+    if radii.shape in ((), (n_channels,)) or (radii.ndim == 2 and len(X_shape) == 3 and radii.shape == folded_shape[1:]):
+        return np.broadcast_to(radii, folded_shape)
+    if len(X_shape) == 2 and radii.shape == X_shape[1:]:
+        return np.broadcast_to(radii.reshape(n_steps, n_channels), folded_shape)
+    if radii.ndim == len(X_shape) and all(size in (1, full) for size, full in zip(radii.shape, X_shape, strict=True)):
+        return np.broadcast_to(radii, X_shape).reshape(folded_shape)
+    columns = f"({n_steps * n_channels},) per column" if len(X_shape) == 2 else f"({n_steps}, {n_channels})"
+    raise ValueError(
+        f"eps has shape {radii.shape}; {type(estimator).__name__} takes one number, ({n_channels},) per channel, "
+        f"{columns}, or the shape of X, {tuple(X_shape)}, in which axes may be 1."
+    )

@@ -16,6 +16,7 @@ from sklstm.linalg import project_rows_l1
 from sklstm.modules import ReLURNNModule
 
 from ._base import SequenceEstimator
+from ._certificates import CertifiedClassifier
 
 
 @torch.no_grad()
@@ -26,7 +27,7 @@ def _project(module: ReLURNNModule, **limits: float | None) -> None:
             weight.copy_(project_rows_l1(weight, limit))
 
 
-class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
+class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, SequenceEstimator):
     r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
@@ -130,6 +131,7 @@ class NoisyRNNClassifier(ClassifierMixin, SequenceEstimator):
         "margin": POSITIVE,
     }
     _n_gates = 1
+    _cell = "relu"
 
     def __init__(
         self,

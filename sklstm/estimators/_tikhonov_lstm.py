@@ -17,6 +17,7 @@ from sklstm.modules import READOUTS, LSTMRegressorModule
 from sklstm.perturbation import feasible_scale, perturbation_gain, tikhonov_gains, tikhonov_penalty
 
 from ._base import SequenceEstimator, as_tensor
+from ._certificates import CertifiedEstimator
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 
@@ -30,7 +31,7 @@ def _start_feasible(module: LSTMRegressorModule, variant: str) -> None:
     module.scale_recurrent_(feasible_scale(weight_ih, weight_hh, variant=variant))
 
 
-class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
+class TikhonovLSTMRegressor(RegressorMixin, CertifiedEstimator, SequenceEstimator):
     r"""LSTM regressor trained with an analytic penalty on how input noise moves its output.
 
     The objective is (57) of Turkin 2017 [1]_: mean squared error plus
@@ -152,6 +153,7 @@ class TikhonovLSTMRegressor(RegressorMixin, SequenceEstimator):
         "loss_cap": OPTIONAL_POSITIVE,
     }
     _n_gates = 4
+    _cell = "lstm"
 
     def __init__(
         self,

@@ -1,0 +1,93 @@
+"""What a certificate is about: a recurrent network, as its weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .enclosures import ENCLOSURES, EnclosedLayer, LayerWeights
+
+__all__ = ["RecurrentNetwork"]
+
+_TORCH_LAYERS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "relu": nn.RNN}
+
+
+@dataclass(frozen=True)
+class RecurrentNetwork:
+    """A stack of recurrent layers of one cell, read out linearly at the last step.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru", "relu"}
+        Cells as torch defines them; ``"relu"`` is ``nn.RNN(nonlinearity="relu")``.
+    layers : sequence of LayerWeights
+        From the input upwards: ``weight_ih`` (G·H, d), ``weight_hh`` (G·H, H), ``bias_ih`` and ``bias_hh`` (G·H,) or
+        None, gates stacked as torch stacks them.
+    weight_out : Tensor of shape (k, H)
+    bias_out : Tensor of shape (k,), optional
+
+    Raises
+    ------
+    ValueError
+        For an unknown cell, no layers, shapes that do not fit, mixed dtypes, or weights that are not finite.
+    """
+
+    cell: str
+    layers: Sequence[LayerWeights]
+    weight_out: Tensor
+    bias_out: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.cell not in ENCLOSURES:
+            raise ValueError(f"cell must be one of {sorted(ENCLOSURES)}, got {self.cell!r}.")
+        if not self.layers:
+            raise ValueError("layers must hold the weights of at least one layer.")
+        n_inputs, n_gates = self.layers[0].weight_ih.shape[-1], ENCLOSURES[self.cell].n_gates
+        for layer in self.layers:
+            hidden_size = layer.weight_hh.shape[-1]
+            rows = n_gates * hidden_size
+            expected = {"weight_ih": (rows, n_inputs), "weight_hh": (rows, hidden_size)}
+            expected |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            for name, shape in expected.items():
+                self._check(name, getattr(layer, name), shape)
+            n_inputs = hidden_size
+        self._check("weight_out", self.weight_out, (len(self.weight_out), n_inputs))
+        self._check("bias_out", self.bias_out, (len(self.weight_out),))
+
+    def _check(self, name: str, weight: Tensor | None, shape: tuple[int, ...]) -> None:
+        if weight is None:
+            return
+        if tuple(weight.shape) != shape:
+            raise ValueError(f"{name} of the {self.cell} network must have shape {shape}, got {tuple(weight.shape)}.")
+        if weight.dtype != self.dtype:
+            raise ValueError(f"all weights must share one dtype; {name} is {weight.dtype}, not {self.dtype}.")
+        if not torch.isfinite(weight).all():
+            raise ValueError(f"{name} holds values that are not finite.")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights, which is the one that certificates compute in."""
+        return self.weight_out.dtype
+
+    def enclosed(self) -> list[EnclosedLayer]:
+        """The layers on boxes."""
+        return [ENCLOSURES[self.cell](layer) for layer in self.layers]
+
+    @torch.no_grad()
+    def hidden(self, X: Tensor) -> Tensor:
+        """The last hidden state of the top layer at points X (n, L, d), by torch's own kernels: (n, H)."""
+        bias = self.layers[0].bias_ih is not None
+        kind = _TORCH_LAYERS[self.cell]
+        options = {"nonlinearity": "relu"} if kind is nn.RNN else {}
+        for layer in self.layers:
+            # Built without memory of its own, and so without drawing from the global generator.
+            module = kind(*layer.weight_ih.shape[1:], layer.weight_hh.shape[1], bias=bias, batch_first=True,
+                          device="meta", dtype=self.dtype, **options)  # fmt: skip
+            weights = {f"{name}_l0": weight for name, weight in layer._asdict().items() if weight is not None}
+            X = torch.func.functional_call(module, weights, (X,))[0]
+        return X[:, -1]
+
+    def outputs(self, X: Tensor) -> Tensor:
+        """Network outputs (n, k) at points X (n, L, d)."""
+        return nn.functional.linear(self.hidden(X), self.weight_out, self.bias_out)

@@ -44,6 +44,7 @@ class LeadingVectors:
     def forget(self) -> None:
         """Drop the vectors; the next call is exact. `largest_error` stays."""
         self.right: list[Tensor] = []
+        self.norms: list[list[float]] = []
         self.interval = min(FIRST_CADENCE, self.cadence)
         self.calls_left = 0
 
@@ -63,7 +64,7 @@ class LeadingVectors:
             self._steer(max(errors, default=0.0))
         else:
             pairs = self._power_step(matrices, others)
-        self.right = pairs.right
+        self.right, self.norms = pairs.right, pairs.norms
         self.calls_left = (self.interval if is_exact else self.calls_left) - 1
         if not all(map(math.isfinite, (norm for part in pairs.norms for norm in part))):
             self.forget()  # the weights may recover, NaN in the vectors would not

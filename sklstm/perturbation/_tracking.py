@@ -176,7 +176,7 @@ class TikhonovPenalty:
         points = [
             [*norms[2 * index], *norms[2 * index + 1], *kappas[index : index + 1]] for index in range(len(norms) // 2)
         ]
-        terms = [layer(point) for point in points]
+        terms = [(gain, cost) for gain, cost in map(layer, points)]
         gains, costs = [term[0] for term in terms], [term[1] for term in terms]
         (readout,) = norms[-1]
         outer = derivatives(lambda x: [objective.total(x[0], list(zip(x[1:], costs, strict=True)))], [readout, *gains])

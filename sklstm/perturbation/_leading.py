@@ -1,12 +1,15 @@
-r"""Spectral norms of matrices that change a little from call to call.
+r"""Spectral norms of matrices that change from call to call, at a small part of the cost of exact ones.
 
-A training step changes the weights by little, so the leading singular vectors of the last step, improved by one power
-step, are nearly those of this one. The estimate :math:`\hat\sigma = \|W^\top u\|` with a unit vector u never exceeds
-:math:`\sigma`; every few calls it is compared with the exact norm, and exact vectors replace the carried ones.
+Under the penalty the leading singular values of a gate run close together, and one step of Adam can move a small matrix
+by a quarter of its norm: one power step from the last vectors is 10 to 20 % off (docs/theory.md). Squaring the Gram
+matrix q times makes :math:`2^q` power steps of q small products. The estimate :math:`\hat\sigma = \|A v\|` with a unit
+vector v never exceeds :math:`\sigma`; every few calls it is compared with the exact norm, and exact vectors replace
+the carried ones.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,6 +20,13 @@ from sklstm.linalg import leading_pair
 __all__ = ["LeadingPairs", "LeadingVectors"]
 
 FIRST_CADENCE = 8
+
+
+def power_steps(side: int) -> tuple[int, int]:
+    """Squarings q of a Gram matrix of that side, and products p with the result: p 2^q power steps."""
+    # As many as cost 1 to 3 % of a training step: 256, 64 and 16. Larger matrices are further from exact for it, and
+    # their singular values are less crowded.
+    return (8, 1) if side <= 32 else (6, 1) if side <= 64 else (2, 4)
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class LeadingPairs:
 
 
 class LeadingVectors:
-    """Carries the right singular vectors; `TikhonovPenalty` documents cadence and tolerance."""
+    """Carries the singular vectors of the shorter sides; `TikhonovPenalty` documents cadence and tolerance."""
 
     def __init__(self, cadence: int, tolerance: float):
         if cadence < 1:
@@ -43,67 +53,59 @@ class LeadingVectors:
 
     def forget(self) -> None:
         """Drop the vectors; the next call is exact. `largest_error` stays."""
-        self.right: list[Tensor] = []
-        self.norms: list[list[float]] = []
+        self.carried: list[Tensor] = []  # (G, min(m, n), 1)
+        self.norms: list[list[float]] = []  # of the last call
         self.interval = min(FIRST_CADENCE, self.cadence)
         self.calls_left = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"right": [], "calls_left": 0}
+        return self.__dict__ | {"carried": [], "calls_left": 0}
 
     def __call__(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
         """Norms and vectors of the stacks; ``others``, vectors of any kind, share the one transfer from the device."""
-        if [part.shape[:2] for part in self.right] != [(len(part), part.shape[2]) for part in matrices]:
+        if [part.shape[:2] for part in self.carried] != [(len(part), min(part.shape[1:])) for part in matrices]:
             self.forget()
-        is_exact = self.calls_left == 0
-        if is_exact and not self.right:
-            pairs, _ = self._exact(matrices, others, None)
-        elif is_exact:
-            carried = self._power_step(matrices, []).norms
-            pairs, errors = self._exact(matrices, others, carried)
-            self._steer(max(errors, default=0.0))
+        estimates: list[Tensor] = []
+        if self.calls_left == 0:
+            # At a cadence of 1 there is nothing to compare: no estimate is ever used.
+            if self.carried and self.cadence > 1:
+                pairs = [self._estimate(*part) for part in zip(matrices, self.carried, strict=True)]
+                estimates = [sigma for sigma, _, _ in pairs]
+            pairs = [leading_pair(matrix) for matrix in matrices]
         else:
-            pairs = self._power_step(matrices, others)
-        self.right, self.norms = pairs.right, pairs.norms
-        self.calls_left = (self.interval if is_exact else self.calls_left) - 1
-        if not all(map(math.isfinite, (norm for part in pairs.norms for norm in part))):
+            pairs = [self._estimate(*part) for part in zip(matrices, self.carried, strict=True)]
+        sigmas, left, right = zip(*pairs, strict=True)
+        vectors = [*sigmas, *others, *estimates]
+        numbers = iter(torch.cat(vectors).tolist())
+        columns = [[next(numbers) for _ in range(len(vector))] for vector in vectors]
+        self.norms = columns[: len(sigmas)]
+        if estimates:
+            self._steer(columns[-len(estimates) :])
+        self.calls_left = (self.calls_left or self.interval) - 1
+        self.carried = [u if len(u[0]) < len(v[0]) else v for u, v in zip(left, right, strict=True)]
+        found = LeadingPairs(self.norms, list(left), list(right), columns[len(sigmas) : len(sigmas) + len(others)])
+        if not all(math.isfinite(norm) for part in self.norms for norm in part):
             self.forget()  # the weights may recover, NaN in the vectors would not
-        return pairs
+        return found
 
-    def _power_step(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
-        left = [torch.bmm(matrix, v) for matrix, v in zip(matrices, self.right, strict=True)]
-        right = [torch.bmm(matrix.mT, u) for matrix, u in zip(matrices, left, strict=True)]
-        lengths = torch.cat([torch.linalg.vector_norm(part, dim=(1, 2)) for part in left + right])
-        numbers = _numbers([lengths, *others])
-        sizes = [len(matrix) for matrix in matrices]
-        # A zero vector stays zero: 0 / tiny. Two views a stack are cheaper than new tensors from the numbers.
-        scales = lengths.clamp_min(torch.finfo(lengths.dtype).tiny)[:, None, None].split(sizes * 2)
-        of_left, of_right = numbers[0][: sum(sizes)], numbers[0][sum(sizes) :]
-        # ‖Wᵀu‖ for u = W v / ‖W v‖
-        norms = [after / before if before else 0.0 for before, after in zip(of_left, of_right, strict=True)]
-        left = [u / scale for u, scale in zip(left, scales, strict=False)]
-        right = [v / scale for v, scale in zip(right, scales[len(sizes) :], strict=True)]
-        if 0.0 in of_right:  # W v = 0: a zero matrix, or a vector without a share in it, keeps its vector
-            right = [
-                torch.where(new.any(1, keepdim=True), new, old) for new, old in zip(right, self.right, strict=True)
-            ]
-        return LeadingPairs(_parts(norms, sizes), left, right, numbers[1:])
+    @staticmethod
+    def _estimate(matrix: Tensor, carried: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `leading_pair`, from below."""
+        is_tall = matrix.shape[-2] >= matrix.shape[-1]
+        tall = matrix if is_tall else matrix.mT
+        short = carried if tall.shape[-1] == 1 else _power_method(torch.bmm(tall.mT, tall), carried)
+        long = torch.bmm(tall, short)
+        long, sigma = _normalised(long)
+        return (sigma.flatten(), long, short) if is_tall else (sigma.flatten(), short, long)
 
-    def _exact(
-        self, matrices: list[Tensor], others: list[Tensor], carried: list[list[float]] | None
-    ) -> tuple[LeadingPairs, list[float]]:
-        sigmas, left, right = zip(*map(leading_pair, matrices), strict=True)
-        numbers = _numbers([*sigmas, *others])
-        norms = numbers[: len(matrices)]
+    def _steer(self, estimates: list[list[float]]) -> None:
         errors = [
-            (exact - estimate) / exact
-            for exacts, estimates in zip(norms, carried or norms, strict=True)
-            for exact, estimate in zip(exacts, estimates, strict=True)
-            if exact > 0
+            (norm - estimate) / norm
+            for norms, of_stack in zip(self.norms, estimates, strict=True)
+            for norm, estimate in zip(norms, of_stack, strict=True)
+            if norm > 0
         ]
-        return LeadingPairs(norms, list(left), list(right), numbers[len(matrices) :]), errors
-
-    def _steer(self, error: float) -> None:
+        error = max(errors, default=0.0)
         self.largest_error = max(self.largest_error, error)
         if error > self.tolerance:
             self.interval = max(1, self.interval // 2)
@@ -111,11 +113,30 @@ class LeadingVectors:
             self.interval = min(self.cadence, 2 * self.interval)
 
 
-def _numbers(vectors: list[Tensor]) -> list[list[float]]:
-    """The vectors as lists of Python floats, by one transfer."""
-    return _parts(torch.cat(vectors).tolist(), [len(vector) for vector in vectors])
+def _power_method(gram: Tensor, start: Tensor) -> Tensor:
+    """Unit vectors (G, n, 1) near the leading eigenvectors of Gram matrices (G, n, n)."""
+    n_squarings, n_products = power_steps(gram.shape[-1])
+    power, _ = _normalised(gram)
+    for squaring in range(1, n_squarings + 1):
+        power = torch.bmm(power, power)
+        # Frobenius norm 1 means spectral norm at least n^(-1/2), and at least n^(-8) four squarings later.
+        if squaring % 4 == 0 or squaring == n_squarings:
+            power, _ = _normalised(power)
+    # The carried vector may have lost all share in what leads now; a little of everything brings it back.
+    v = start + _fixed_vector(gram.shape[-1], gram.dtype, gram.device)
+    for _ in range(n_products):
+        v = torch.bmm(power, v)
+    return _normalised(v)[0]
 
 
-def _parts(numbers: list[float], sizes: list[int]) -> list[list[float]]:
-    iterator = iter(numbers)
-    return [[next(iterator) for _ in range(size)] for size in sizes]
+@lru_cache(maxsize=16)
+def _fixed_vector(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A unit vector (size, 1) without structure, the same in every call."""
+    vector = torch.randn(size, 1, generator=torch.Generator().manual_seed(0), dtype=dtype).to(device)
+    return vector / torch.linalg.vector_norm(vector)
+
+
+def _normalised(stack: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrices (G, m, n) by their Frobenius norms (G, 1, 1); zero stays zero."""
+    norm = torch.linalg.vector_norm(stack, dim=(1, 2), keepdim=True)
+    return stack / norm.clamp_min(torch.finfo(stack.dtype).tiny), norm

@@ -12,7 +12,7 @@ from ._scalars import Scalar, derivatives
 
 __all__ = ["TikhonovPenalty"]
 
-TOLERANCE = 1e-3
+TOLERANCE = 0.05
 
 
 class _WithGradients(torch.autograd.Function):
@@ -36,9 +36,9 @@ class TikhonovPenalty:
     r"""`tikhonov_penalty` for a training loop, at a small part of its cost.
 
     The object carries the leading singular vectors of all gate matrices from one call to the next and improves them by
-    one power step. The first call is exact, and so is at least every ``cadence``-th; there the error of the carried
-    norms is measured. An error above ``tolerance`` halves the number of calls to the next exact one, an error below a
-    tenth of it doubles that number.
+    some power steps. The first call is exact, and so is at least every ``cadence``-th; there the error of the
+    estimated norms is measured. An error above ``tolerance`` halves the number of calls to the next exact one, an
+    error below a tenth of it doubles that number.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class TikhonovPenalty:
     cell : {"lstm", "gru"}
     cadence : int, default=64
         Largest number of calls from one exact evaluation to the next; 1 makes every call exact.
-    tolerance : float, default=1e-3
+    tolerance : float, default=0.05
         Relative error of a norm that is put up with.
 
     Raises
@@ -60,7 +60,7 @@ class TikhonovPenalty:
 
     Notes
     -----
-    The carried estimate is one-sided, :math:`\hat\sigma \le \sigma`, and by Weyl's inequality the norm itself cannot
+    The estimate is one-sided, :math:`\hat\sigma \le \sigma`, and by Weyl's inequality the norm itself cannot
     run away between two exact calls: :math:`|\sigma(W_t) - \sigma(W_s)| \le \|W_t - W_s\|_F`. The gradient of a norm
     is :math:`u v^\top`; the scalar chain is differentiated by the complex step.
 

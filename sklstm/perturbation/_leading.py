@@ -1,15 +1,17 @@
 r"""Spectral norms of matrices that change from call to call, at a small part of the cost of exact ones.
 
 Under the penalty the leading singular values of a gate run close together, and one step of Adam can move a small matrix
-by a quarter of its norm: one power step from the last vectors is 10 to 20 % off (docs/theory.md). Squaring the Gram
-matrix q times makes :math:`2^q` power steps of q small products. The estimate :math:`\hat\sigma = \|A v\|` with a unit
-vector v never exceeds :math:`\sigma`; every few calls it is compared with the exact norm, and exact vectors replace
-the carried ones.
+by a quarter of its norm: one power step from the last vectors is 10 to 20 % off (docs/theory.md). A power of the Gram
+matrix makes many power steps of a few products. The estimate :math:`\hat\sigma = \|W^\top u\|` with a unit vector u
+never exceeds :math:`\sigma`; every few calls it is compared with the exact norm, and exact vectors replace the carried.
+
+What the time goes into is the number of torch's operations, not their size: stacks of one side share their operations.
 """
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import torch
@@ -20,27 +22,39 @@ from sklstm.linalg import leading_pair
 __all__ = ["LeadingPairs", "LeadingVectors"]
 
 FIRST_CADENCE = 8
+SHARED_SIDE = 32  # up to here one larger product costs less than two smaller ones
 
 
 def power_steps(side: int) -> tuple[int, int]:
-    """Squarings q of a Gram matrix of that side, and products p with the result: p 2^q power steps."""
-    # As many as cost 1 to 3 % of a training step: 256, 64 and 16. Larger matrices are further from exact for it, and
-    # their singular values are less crowded.
-    return (8, 1) if side <= 32 else (6, 1) if side <= 64 else (2, 4)
+    """Power 2^q of a Gram matrix of that side, and products with it: what costs 1 to 3 % of a training step."""
+    return (64, 1) if side <= 32 else (32, 1) if side <= 64 else (4, 4)
 
 
 @dataclass(frozen=True)
 class LeadingPairs:
-    """Leading singular triplets of several stacks of matrices (G, m, n), and other numbers that came along."""
+    """Leading singular triplets of several stacks of matrices (G, m, n), and other numbers that came along.
+
+    The product of left and right vector has norm σ.
+    """
 
     norms: list[list[float]]
-    left: list[Tensor]  # (G, m, 1), unit vectors
+    left: list[Tensor]  # (G, m, 1)
     right: list[Tensor]  # (G, n, 1)
     others: list[list[float]]
 
 
+@dataclass
+class _Group:
+    """Stacks whose Gram matrices have one side in common."""
+
+    members: list[int]
+    by_rows: list[bool]  # W Wᵀ, of side m, rather than Wᵀ W
+    sizes: list[int]
+    vectors: Tensor | None = None  # (ΣG, side, 1), of the last call
+
+
 class LeadingVectors:
-    """Carries the singular vectors of the shorter sides; `TikhonovPenalty` documents cadence and tolerance."""
+    """Carries singular vectors from call to call; `TikhonovPenalty` documents cadence and tolerance."""
 
     def __init__(self, cadence: int, tolerance: float):
         if cadence < 1:
@@ -53,59 +67,65 @@ class LeadingVectors:
 
     def forget(self) -> None:
         """Drop the vectors; the next call is exact. `largest_error` stays."""
-        self.carried: list[Tensor] = []  # (G, min(m, n), 1)
+        self.shapes: list[torch.Size] = []
+        self.groups: list[_Group] = []
         self.norms: list[list[float]] = []  # of the last call
         self.interval = min(FIRST_CADENCE, self.cadence)
         self.calls_left = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"carried": [], "calls_left": 0}
+        return self.__dict__ | {"shapes": [], "groups": [], "calls_left": 0}
 
     def __call__(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
         """Norms and vectors of the stacks; ``others``, vectors of any kind, share the one transfer from the device."""
-        if [part.shape[:2] for part in self.carried] != [(len(part), min(part.shape[1:])) for part in matrices]:
+        shapes = [matrix.shape for matrix in matrices]
+        if shapes != self.shapes:
             self.forget()
-        estimates: list[Tensor] = []
-        if self.calls_left == 0:
-            # At a cadence of 1 there is nothing to compare: no estimate is ever used.
-            if self.carried and self.cadence > 1:
-                pairs = [self._estimate(*part) for part in zip(matrices, self.carried, strict=True)]
-                estimates = [sigma for sigma, _, _ in pairs]
-            pairs = [leading_pair(matrix) for matrix in matrices]
-        else:
-            pairs = [self._estimate(*part) for part in zip(matrices, self.carried, strict=True)]
-        sigmas, left, right = zip(*pairs, strict=True)
-        vectors = [*sigmas, *others, *estimates]
-        numbers = iter(torch.cat(vectors).tolist())
-        columns = [[next(numbers) for _ in range(len(vector))] for vector in vectors]
-        self.norms = columns[: len(sigmas)]
-        if estimates:
-            self._steer(columns[-len(estimates) :])
-        self.calls_left = (self.calls_left or self.interval) - 1
-        self.carried = [u if len(u[0]) < len(v[0]) else v for u, v in zip(left, right, strict=True)]
-        found = LeadingPairs(self.norms, list(left), list(right), columns[len(sigmas) : len(sigmas) + len(others)])
-        if not all(math.isfinite(norm) for part in self.norms for norm in part):
-            self.forget()  # the weights may recover, NaN in the vectors would not
+            self.shapes, self.groups = shapes, _grouped(shapes)
+        is_exact = self.calls_left == 0
+        found = None
+        if self.groups[0].vectors is not None and not (is_exact and self.cadence == 1):
+            found = self._estimate(matrices, others)
+        if is_exact or found is None or not _usable(found.norms):
+            estimate, found = found, self._exact(matrices, others)
+            if is_exact and estimate is not None and _usable(estimate.norms):
+                self._steer(found.norms, estimate.norms)
+            self.calls_left = self.interval
+        self.calls_left -= 1
+        self.norms = found.norms
+        if not _usable(found.norms):
+            self.calls_left = 0  # NaN in the weights, which may recover, or a zero matrix: nothing to start from
         return found
 
-    @staticmethod
-    def _estimate(matrix: Tensor, carried: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `leading_pair`, from below."""
-        is_tall = matrix.shape[-2] >= matrix.shape[-1]
-        tall = matrix if is_tall else matrix.mT
-        short = carried if tall.shape[-1] == 1 else _power_method(torch.bmm(tall.mT, tall), carried)
-        long = torch.bmm(tall, short)
-        long, sigma = _normalised(long)
-        return (sigma.flatten(), long, short) if is_tall else (sigma.flatten(), short, long)
+    def _estimate(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
+        left, right, lengths = ([matrices[0]] * len(matrices) for _ in range(3))  # to be replaced one by one
+        for group in self.groups:
+            sides = [
+                matrices[index] if by_rows else matrices[index].mT
+                for index, by_rows in zip(group.members, group.by_rows, strict=True)
+            ]
+            norms = [norm for index in group.members for norm in self.norms[index]]
+            group.vectors = _power_method(sides, group.vectors, norms)
+            units = group.vectors.split(group.sizes)
+            for index, by_rows, matrix, unit in zip(group.members, group.by_rows, sides, units, strict=True):
+                image = torch.bmm(matrix.mT, unit)  # of norm σ
+                lengths[index] = torch.linalg.vector_norm(image, dim=(1, 2))
+                left[index], right[index] = (unit, image) if by_rows else (image, unit)
+        numbers = _numbers([*lengths, *others])
+        return LeadingPairs(numbers[: len(matrices)], left, right, numbers[len(matrices) :])
 
-    def _steer(self, estimates: list[list[float]]) -> None:
-        errors = [
-            (norm - estimate) / norm
-            for norms, of_stack in zip(self.norms, estimates, strict=True)
-            for norm, estimate in zip(norms, of_stack, strict=True)
-            if norm > 0
-        ]
-        error = max(errors, default=0.0)
+    def _exact(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
+        sigmas, left, right = zip(*map(leading_pair, matrices), strict=True)
+        for group in self.groups:
+            members = zip(group.members, group.by_rows, strict=True)
+            group.vectors = torch.cat([left[index] if by_rows else right[index] for index, by_rows in members])
+        numbers = _numbers([*sigmas, *others])
+        images = [v * sigma[:, None, None] for v, sigma in zip(right, sigmas, strict=True)]
+        return LeadingPairs(numbers[: len(matrices)], list(left), images, numbers[len(matrices) :])
+
+    def _steer(self, exact: list[list[float]], estimates: list[list[float]]) -> None:
+        pairs = zip(chain.from_iterable(exact), chain.from_iterable(estimates), strict=True)
+        error = max((norm - estimate) / norm for norm, estimate in pairs)
         self.largest_error = max(self.largest_error, error)
         if error > self.tolerance:
             self.interval = max(1, self.interval // 2)
@@ -113,20 +133,38 @@ class LeadingVectors:
             self.interval = min(self.cadence, 2 * self.interval)
 
 
-def _power_method(gram: Tensor, start: Tensor) -> Tensor:
-    """Unit vectors (G, n, 1) near the leading eigenvectors of Gram matrices (G, n, n)."""
-    n_squarings, n_products = power_steps(gram.shape[-1])
-    power, _ = _normalised(gram)
-    for squaring in range(1, n_squarings + 1):
-        power = torch.bmm(power, power)
-        # Frobenius norm 1 means spectral norm at least n^(-1/2), and at least n^(-8) four squarings later.
-        if squaring % 4 == 0 or squaring == n_squarings:
-            power, _ = _normalised(power)
+def _grouped(shapes: list[torch.Size]) -> list[_Group]:
+    groups: dict[int, _Group] = {}
+    for index, (size, m, n) in enumerate(shapes):
+        by_rows = m <= max(n, SHARED_SIDE)
+        group = groups.setdefault(m if by_rows else n, _Group([], [], []))
+        group.members.append(index)
+        group.by_rows.append(by_rows)
+        group.sizes.append(size)
+    return list(groups.values())
+
+
+def _usable(norms: list[list[float]]) -> bool:
+    """Whether all norms are positive and finite: an estimate may over- or underflow where a norm changed by far."""
+    return all(0 < norm < math.inf for part in norms for norm in part)
+
+
+def _power_method(matrices: list[Tensor], start: Tensor | None, norms: list[float]) -> Tensor:
+    """Unit vectors (ΣG, m, 1) near the leading left singular vectors of stacks (G, m, ·), NaN on underflow."""
+    assert start is not None
+    side = start.shape[1]
+    if side == 1:
+        return start
+    grams = [torch.bmm(matrix, matrix.mT) for matrix in matrices]
+    gram = grams[0] if len(grams) == 1 else torch.cat(grams)
+    exponent, n_products = power_steps(side)
+    # Over the last σ² the largest eigenvalue is about 1, and its powers stay in range.
+    power = torch.matrix_power(gram * start.new_tensor([1 / norm**2 for norm in norms])[:, None, None], exponent)
     # The carried vector may have lost all share in what leads now; a little of everything brings it back.
-    v = start + _fixed_vector(gram.shape[-1], gram.dtype, gram.device)
+    v = start + _fixed_vector(side, start.dtype, start.device)
     for _ in range(n_products):
         v = torch.bmm(power, v)
-    return _normalised(v)[0]
+    return v / torch.linalg.vector_norm(v, dim=1, keepdim=True)
 
 
 @lru_cache(maxsize=16)
@@ -136,7 +174,7 @@ def _fixed_vector(size: int, dtype: torch.dtype, device: torch.device) -> Tensor
     return vector / torch.linalg.vector_norm(vector)
 
 
-def _normalised(stack: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrices (G, m, n) by their Frobenius norms (G, 1, 1); zero stays zero."""
-    norm = torch.linalg.vector_norm(stack, dim=(1, 2), keepdim=True)
-    return stack / norm.clamp_min(torch.finfo(stack.dtype).tiny), norm
+def _numbers(vectors: list[Tensor]) -> list[list[float]]:
+    """The vectors as lists of Python floats, by one transfer."""
+    numbers = iter(torch.cat(vectors).tolist())
+    return [[next(numbers) for _ in range(len(vector))] for vector in vectors]

@@ -137,10 +137,16 @@ class TikhonovPenalty:
 
         kappas = [max(sums) for sums in pairs.others]
         value, slopes, kappa_slopes = self._differentiate(pairs.norms, kappas)
-        factors = weight_out.new_tensor([slope for part in slopes for slope in part])[:, None, None]
+        # ∂σ/∂W = u vᵀ; the vectors' product has norm σ.
+        scaled = [
+            slope / norm if norm else 0.0
+            for of_stack, norms in zip(slopes, pairs.norms, strict=True)
+            for slope, norm in zip(of_stack, norms, strict=True)
+        ]
+        factors = weight_out.new_tensor(scaled)[:, None, None].split([len(part) for part in slopes])
         gradients = [
-            torch.bmm(u * factor, v.mT).flatten(0, 1)  # ∂σ/∂W = u vᵀ
-            for u, v, factor in zip(pairs.left, pairs.right, factors.split([len(part) for part in slopes]), strict=True)
+            torch.bmm(u * factor, v.mT).flatten(0, 1)
+            for u, v, factor in zip(pairs.left, pairs.right, factors, strict=True)
         ]
         ordered: list[Tensor] = []
         for index, (_, recurrent, bias) in enumerate(layers):

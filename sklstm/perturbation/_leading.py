@@ -84,11 +84,11 @@ class LeadingVectors:
             self.shapes, self.groups = shapes, _grouped(shapes)
         is_exact = self.calls_left == 0
         found = None
-        if self.groups[0].vectors is not None and not (is_exact and self.cadence == 1):
+        if _usable(self.norms) and not (is_exact and self.cadence == 1):
             found = self._estimate(matrices, others)
         if is_exact or found is None or not _usable(found.norms):
             estimate, found = found, self._exact(matrices, others)
-            if is_exact and estimate is not None and _usable(estimate.norms):
+            if is_exact and estimate is not None and _usable(estimate.norms) and _usable(found.norms):
                 self._steer(found.norms, estimate.norms)
             self.calls_left = self.interval
         self.calls_left -= 1
@@ -146,7 +146,7 @@ def _grouped(shapes: list[torch.Size]) -> list[_Group]:
 
 def _usable(norms: list[list[float]]) -> bool:
     """Whether all norms are positive and finite: an estimate may over- or underflow where a norm changed by far."""
-    return all(0 < norm < math.inf for part in norms for norm in part)
+    return bool(norms) and all(0 < norm < math.inf for part in norms for norm in part)
 
 
 def _power_method(matrices: list[Tensor], start: Tensor | None, norms: list[float]) -> Tensor:
@@ -159,7 +159,9 @@ def _power_method(matrices: list[Tensor], start: Tensor | None, norms: list[floa
     gram = grams[0] if len(grams) == 1 else torch.cat(grams)
     exponent, n_products = power_steps(side)
     # Over the last σ² the largest eigenvalue is about 1, and its powers stay in range.
-    power = torch.matrix_power(gram * start.new_tensor([1 / norm**2 for norm in norms])[:, None, None], exponent)
+    power = torch.matrix_power(
+        gram * start.new_tensor([(1 / norm) * (1 / norm) for norm in norms])[:, None, None], exponent
+    )
     # The carried vector may have lost all share in what leads now; a little of everything brings it back.
     v = start + _fixed_vector(side, start.dtype, start.device)
     for _ in range(n_products):

@@ -113,7 +113,7 @@ def campaign(n_networks, n_samples, seed=0, epsilons=EPS):
 
 
 def trained_models():
-    """Estimators fitted on data that ships with the package, with and without penalty, and windows they have not seen."""
+    """Estimators fitted on data in the package, with and without penalty, and windows that they have not seen."""
     from _series import forecasting_task
 
     from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor

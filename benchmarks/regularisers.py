@@ -149,7 +149,14 @@ def report():
                 strength = f"{parameter} = {value:g}" if method != "none" else ""
                 noisy = [cell([r["mse"][str(sigma)] for r in mine]) for sigma in NOISE]
                 rows.append([series, method, strength, *noisy, cell([r["certified"] for r in mine])])
-        header = ["series", "method", "strength", "clean", *(f"noise {s:g}" for s in NOISE[1:]), f"certified, eps {EPS}"]
+        header = [
+            "series",
+            "method",
+            "strength",
+            "clean",
+            *(f"noise {s:g}" for s in NOISE[1:]),
+            f"certified, eps {EPS}",
+        ]
         sections.append(f"## Strength chosen by the validation error, {criterion}\n\n{table(header, rows)}\n")
     n_seeds = min(sum(r["part"] == "final" and r["seed"] == s for r in records) > 0 for s in range(N_SEEDS)) * N_SEEDS
     path = Path(__file__).parents[1] / "docs" / f"{NAME}.md"

@@ -243,8 +243,9 @@ def as_radii(estimator: Any, eps: Any, X_shape: tuple[int, ...], folded_shape: t
         raise ValueError("eps must be finite: it holds NaN or infinity.")
     if (radii < 0).any():
         raise ValueError(f"eps must not be negative, got a smallest value of {radii.min():.6g}.")
-    n, n_steps, n_channels = folded_shape
-    if radii.shape in ((), (n_channels,)) or (radii.ndim == 2 and len(X_shape) == 3 and radii.shape == folded_shape[1:]):
+    _, n_steps, n_channels = folded_shape
+    per_step = len(X_shape) == 3 and radii.shape == (n_steps, n_channels)
+    if radii.shape in ((), (n_channels,)) or per_step:
         return np.broadcast_to(radii, folded_shape)
     if len(X_shape) == 2 and radii.shape == X_shape[1:]:
         return np.broadcast_to(radii.reshape(n_steps, n_channels), folded_shape)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["max_row_sum", "project_rows_l1", "spectral_norm"]
+__all__ = ["leading_pair", "max_row_sum", "project_rows_l1", "spectral_norm"]
 
 
 def max_row_sum(matrix: Tensor) -> Tensor:
@@ -20,36 +20,59 @@ def max_row_sum(matrix: Tensor) -> Tensor:
     return matrix.abs().sum(-1).amax(-1)
 
 
+def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Largest singular value with its singular vectors: :math:`\|A\| = u^\top A v`.
+
+    Parameters
+    ----------
+    matrix : Tensor of shape (..., m, n)
+
+    Returns
+    -------
+    sigma : Tensor of shape (...)
+        NaN if the matrix, or its Gram matrix, is not finite.
+    u : Tensor of shape (..., m, 1)
+    v : Tensor of shape (..., n, 1)
+        Unit vectors; where the matrix is zero the one on its longer side is zero.
+
+    Notes
+    -----
+    The vector on the shorter side comes from the Gram matrix of that side, at a third of the cost of an SVD. Squaring
+    the matrix costs small singular values their digits, not the largest: its vector is off by rounding, and ‖A v‖ by
+    the square of that.
+    """
+    is_tall = matrix.shape[-2] >= matrix.shape[-1]
+    tall = matrix if is_tall else matrix.mT
+    gram = tall.mT @ tall
+    # LAPACK raises on NaN; a norm that is NaN lets the loss be NaN, which is reported in the user's terms.
+    broken = ~torch.isfinite(gram).all(-1, keepdim=True).all(-2, keepdim=True)
+    short = torch.linalg.eigh(torch.where(broken, 0, gram)).eigenvectors[..., -1:]  # (..., min(m, n), 1)
+    long = tall @ short
+    sigma = torch.linalg.vector_norm(long, dim=-2, keepdim=True)
+    long = torch.where(sigma > 0, long / sigma, 0)
+    sigma = torch.where(broken, torch.nan, sigma)[..., 0, 0]
+    return (sigma, long, short) if is_tall else (sigma, short, long)
+
+
 class _SpectralNorm(torch.autograd.Function):
     """σ_max with the gradient u vᵀ of its leading singular pair.
 
     torch's own backward through the SVD is exact too, but it differentiates every singular value. One rank-one product
     is all that the largest needs, and it stays finite where singular values tie: there σ_max has many subgradients and
     this one is a valid choice. At a zero matrix the subgradient of least norm, zero, is taken.
-
-    The leading vector comes from the Gram matrix of the smaller side, at a third of the cost of an SVD. Squaring the
-    matrix costs small singular values their digits, not the largest: its vector is off by rounding, and ‖A v‖ by the
-    square of that.
     """
 
     @staticmethod
     def forward(ctx, matrix: Tensor) -> Tensor:  # type: ignore[override]
-        tall = matrix if matrix.shape[-2] >= matrix.shape[-1] else matrix.mT
-        gram = tall.mT @ tall
-        # LAPACK raises on NaN; a norm that is NaN lets the loss be NaN, which is reported in the user's terms.
-        broken = ~torch.isfinite(gram).all(-1, keepdim=True).all(-2, keepdim=True)
-        v = torch.linalg.eigh(torch.where(broken, 0, gram)).eigenvectors[..., -1:]  # (..., min(m, n), 1)
-        u = tall @ v
-        sigma = torch.linalg.vector_norm(u, dim=-2, keepdim=True)
-        pair = torch.where(sigma > 0, u / sigma, 0) * v.mT
-        ctx.save_for_backward(pair if tall is matrix else pair.mT)
-        return torch.where(broken, torch.nan, sigma)[..., 0, 0]
+        sigma, u, v = leading_pair(matrix)
+        ctx.save_for_backward(u, v)
+        return sigma
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[override]
-        (pair,) = ctx.saved_tensors
-        return grad[..., None, None] * pair
+        u, v = ctx.saved_tensors
+        return grad[..., None, None] * (u * v.mT)
 
 
 def spectral_norm(matrix: Tensor) -> Tensor:

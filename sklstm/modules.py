@@ -1,16 +1,82 @@
-"""The two networks: forward passes only. Sequences in, last step out (many-to-one)."""
+"""The networks: forward passes only. Sequences in, last step out (many-to-one)."""
 
-from typing import cast
+from collections.abc import Callable
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["READOUTS", "LSTMRegressorModule", "ReLURNNModule"]
+__all__ = ["READOUTS", "GRURegressorModule", "LSTMRegressorModule", "ReLURNNModule"]
 
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 
 
-class LSTMRegressorModule(nn.Module):
+class _RegressorModule(nn.Module):
+    """A stack of recurrent layers, the last state of the last layer, a linear readout and a link."""
+
+    cell: ClassVar[str]  # the attribute that holds the layers, hence the prefix of their names in ``state_dict``
+    _kind: ClassVar[Callable[..., nn.RNNBase]]
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_size: int,
+        n_outputs: int,
+        readout: str = "linear",
+        dtype: torch.dtype = torch.float32,
+        num_layers: int = 1,
+    ):
+        super().__init__()
+        self.link: nn.Module = READOUTS[readout]()
+        recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, dtype=dtype)
+        self.add_module(self.cell, recurrent)
+        self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype)
+
+    @property
+    def recurrent(self) -> nn.RNNBase:
+        """The torch module of the recurrent layers."""
+        return cast(nn.RNNBase, getattr(self, self.cell))
+
+    @property
+    def layers(self) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]:
+        """Input (G * H, d or H) and recurrent (G * H, H) matrix, input and recurrent bias (G * H,) of every layer."""
+        names = ("weight_ih_l{}", "weight_hh_l{}", "bias_ih_l{}", "bias_hh_l{}")
+        parts = (tuple(getattr(self.recurrent, name.format(i)) for name in names) for i in range(self.n_layers))
+        return cast("tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]", tuple(parts))
+
+    @property
+    def n_layers(self) -> int:
+        """Recurrent layers."""
+        return self.recurrent.num_layers
+
+    @property
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Input (G * H, d), recurrent (G * H, H) and readout (k, H) matrices of a network of one layer.
+
+        Raises
+        ------
+        ValueError
+            For a stack: use `layers`.
+        """
+        if self.n_layers > 1:
+            raise ValueError(f"weights are those of a single layer; this network has {self.n_layers}: use layers.")
+        weight_ih, weight_hh, *_ = self.layers[0]
+        return weight_ih, weight_hh, self.readout.weight
+
+    @torch.no_grad()
+    def scale_recurrent_(self, *factors: float) -> None:
+        """Multiply the recurrent matrices of all gates by one factor a layer, in place."""
+        for (_, weight_hh, *_), factor in zip(self.layers, factors, strict=True):
+            weight_hh.mul_(factor)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """(n, L, d) → (n, k)."""
+        _, state = self.recurrent(X)
+        h = state[0] if isinstance(state, tuple) else state  # (n_layers, n, H); an LSTM returns its cells too
+        return self.link(self.readout(h[-1]))
+
+
+class LSTMRegressorModule(_RegressorModule):
     r"""LSTM (5)–(11) of Turkin 2017 with readout :math:`y = W_{hy} h(L) + b_y`, or its logistic (1).
 
     The readout bias is not in the paper; it shifts every output alike, so it drops out of every perturbation.
@@ -20,41 +86,43 @@ class LSTMRegressorModule(nn.Module):
     n_features : int
         Channels d.
     hidden_size : int
-        Units H.
+        Units H of every layer.
     n_outputs : int
         Outputs k.
     readout : {"linear", "logistic"}
     dtype : torch.dtype
+    num_layers : int
+        Layers; each reads the states of the one before.
     """
 
-    def __init__(
-        self,
-        n_features: int,
-        hidden_size: int,
-        n_outputs: int,
-        readout: str = "linear",
-        dtype: torch.dtype = torch.float32,
-    ):
-        super().__init__()
-        self.link: nn.Module = READOUTS[readout]()
-        self.lstm = nn.LSTM(n_features, hidden_size, batch_first=True, dtype=dtype)
-        self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype)
+    cell = "lstm"
+    _kind = nn.LSTM
 
-    @property
-    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Input (4H, d), recurrent (4H, H) and readout (k, H) matrices, the arguments of the penalty."""
-        lstm = self.lstm
-        return cast(Tensor, lstm.weight_ih_l0), cast(Tensor, lstm.weight_hh_l0), self.readout.weight
 
-    @torch.no_grad()
-    def scale_recurrent_(self, factor: float) -> None:
-        """Multiply the recurrent matrices of all gates by one factor, in place."""
-        self.weights[1].mul_(factor)
+class GRURegressorModule(_RegressorModule):
+    r"""torch's GRU (Cho et al. 2014) with a linear or logistic readout of its last state.
 
-    def forward(self, X: Tensor) -> Tensor:
-        """(n, L, d) → (n, k)."""
-        _, (h, _) = self.lstm(X)  # h: (1, n, H)
-        return self.link(self.readout(h[0]))
+    .. math::
+
+        r &= \sigma(W_{rx} x + b_{rx} + W_{rh} h + b_{rh}), \quad z = \sigma(W_{zx} x + b_{zx} + W_{zh} h + b_{zh}) \\
+        n &= \tanh(W_{nx} x + b_{nx} + r \odot (W_{nh} h + b_{nh})), \quad h' = (1 - z) \odot n + z \odot h
+
+    Parameters
+    ----------
+    n_features : int
+        Channels d.
+    hidden_size : int
+        Units H of every layer.
+    n_outputs : int
+        Outputs k.
+    readout : {"linear", "logistic"}
+    dtype : torch.dtype
+    num_layers : int
+        Layers; each reads the states of the one before.
+    """
+
+    cell = "gru"
+    _kind = nn.GRU
 
 
 class ReLURNNModule(nn.Module):
@@ -78,6 +146,8 @@ class ReLURNNModule(nn.Module):
     recurrent_scale : float
     dtype : torch.dtype
     """
+
+    cell: ClassVar[str] = "relu"
 
     def __init__(
         self,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.modules import LSTMRegressorModule, ReLURNNModule
+from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
 
 
 def build(module, seed=0, **arguments):
@@ -31,6 +31,42 @@ def test_lstm_is_equations_5_to_11(readout, generator):
         y = weight_out @ h + module.readout.bias.detach().numpy()
         expected = sigmoid(y) if readout == "logistic" else y
         np.testing.assert_allclose(module(X)[n].detach(), expected, rtol=1e-10)
+
+
+def test_gru_is_its_equations_and_a_stack_reads_the_layer_below(generator):
+    H, d, k, L = 4, 3, 2, 6
+    module = build(GRURegressorModule, n_features=d, hidden_size=H, n_outputs=k, num_layers=2)
+    X = torch.randn(5, L, d, generator=generator, dtype=torch.float64)
+    assert [layer[0].shape for layer in module.layers] == [(3 * H, d), (3 * H, H)]
+    for n in range(5):
+        sequence = X[n].numpy()
+        for layer in module.layers:
+            weight_ih, weight_hh, bias_ih, bias_hh = (part.detach().numpy() for part in layer)
+            h, states = np.zeros(H), []
+            for x in sequence:
+                (x_r, x_z, x_n), (h_r, h_z, h_n) = (
+                    np.split(part, 3) for part in (weight_ih @ x + bias_ih, weight_hh @ h + bias_hh)
+                )
+                z = sigmoid(x_z + h_z)
+                h = (1 - z) * np.tanh(x_n + sigmoid(x_r + h_r) * h_n) + z * h
+                states.append(h)
+            sequence = np.array(states)
+        y = module.readout.weight.detach().numpy() @ h + module.readout.bias.detach().numpy()
+        np.testing.assert_allclose(module(X)[n].detach(), y, rtol=1e-10)
+
+
+def test_one_layer_has_torchs_names_and_a_stack_no_single_weights():
+    module = build(LSTMRegressorModule, n_features=3, hidden_size=4, n_outputs=1)
+    names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+    assert list(module.state_dict()) == [f"lstm.{name}" for name in names] + ["readout.weight", "readout.bias"]
+    assert module.weights[1] is module.layers[0][1] is module.lstm.weight_hh_l0
+    stack = build(LSTMRegressorModule, n_features=3, hidden_size=4, n_outputs=1, num_layers=2)
+    with pytest.raises(ValueError, match="single layer; this network has 2: use layers"):
+        _ = stack.weights
+    before = [layer[1].detach().clone() for layer in stack.layers]
+    stack.scale_recurrent_(0.5, 0.25)
+    assert torch.equal(stack.layers[0][1], 0.5 * before[0])
+    assert torch.equal(stack.layers[1][1], 0.25 * before[1])
 
 
 def test_relu_rnn_is_equation_1(generator):

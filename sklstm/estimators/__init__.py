@@ -1,6 +1,7 @@
 """The scikit-learn estimators."""
 
 from ._noisy_rnn import NoisyRNNClassifier
+from ._tikhonov_gru import TikhonovGRURegressor
 from ._tikhonov_lstm import TikhonovLSTMRegressor
 
-__all__ = ["NoisyRNNClassifier", "TikhonovLSTMRegressor"]
+__all__ = ["NoisyRNNClassifier", "TikhonovGRURegressor", "TikhonovLSTMRegressor"]

@@ -1,5 +1,7 @@
-"""Certificates of fitted estimators: bounds on their outputs, and on what their inputs can be without changing a label."""
+"""Certificates of fitted estimators: bounds on outputs, and on perturbations that cannot change a label."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -11,21 +13,24 @@ from torch import nn
 from sklstm._validation import Choice, Number, as_radii, as_sequences
 from sklstm.perturbation import LayerWeights, RecurrentNetwork, output_bounds
 from sklstm.perturbation._certificate import METHODS
-from sklstm.training import BLOCK
+from sklstm.training import BLOCK, SequenceNet
 
 _METHOD = Choice(METHODS)
 _BATCH_SIZE = Number(int, 1, None, optional=True)
 _LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see perturbation.enclosures
 
 
-def network_of(module: nn.Module, cell: str) -> RecurrentNetwork:
+def network_of(module: Any) -> RecurrentNetwork:
     """The recurrent layers and the readout of one of the package's modules."""
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
     weights = dict(recurrent.named_parameters())
     names = LayerWeights._fields
-    layers = [LayerWeights(*(weights.get(f"{name}_l{k}") for name in names)) for k in range(recurrent.num_layers)]
+    layers = [
+        LayerWeights(**{name: weights[f"{name}_l{k}"] for name in names if f"{name}_l{k}" in weights})
+        for k in range(recurrent.num_layers)
+    ]
     readout = module.readout
-    return RecurrentNetwork(cell, layers, readout.weight, readout.bias)
+    return RecurrentNetwork(module.cell, layers, readout.weight, readout.bias)
 
 
 def boxes(X: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,17 +44,20 @@ def boxes(X: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]
 
 
 class CertifiedEstimator:
-    """`certify` for estimators that hold a recurrent network; `_cell` names its cell."""
+    """`certify` for estimators that hold a recurrent network."""
 
-    _cell: str
+    # Of the `SequenceEstimator` beside it.
+    net_: SequenceNet
+    _evaluate: Callable[..., np.ndarray]
+    _threads: Callable[..., AbstractContextManager[None]]
 
     def certify(
         self, X: Any, eps: Any, *, method: str = "best", batch_size: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Bounds on the outputs for every input within ``eps`` of X, entry by entry.
 
-        Sound, not estimated: for every X' with ``|X' - X| <= eps`` in each entry, ``lower <= output(X') <= upper``. This
-        holds for the network in exact arithmetic and for its outputs as computed on a CPU in float32, rounding
+        Sound, not estimated: for every X' with ``|X' - X| <= eps`` in each entry, ``lower <= output(X') <= upper``.
+        This holds for the network in exact arithmetic and for its outputs as computed on a CPU in float32, rounding
         included. Nothing is assumed about the noise but its size.
 
         Parameters
@@ -104,7 +112,7 @@ class CertifiedEstimator:
         minus: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Bounds (n, k) on the outputs before any link function, or on their differences with the output ``minus``."""
-        network = network_of(self.net_.module_, self._cell)
+        network = network_of(self.net_.module_)
         device = network.weight_out.device
         lower, upper = (end.to(device) for end in boxes(X, radii))
         reference = None if minus is None else torch.as_tensor(minus, device=device)
@@ -115,6 +123,8 @@ class CertifiedEstimator:
 
 class CertifiedClassifier(CertifiedEstimator):
     """Certificates about labels."""
+
+    classes_: np.ndarray
 
     def _certified(self, X: np.ndarray, radii: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Whether no input in the box makes any output reach that of the predicted class."""
@@ -150,7 +160,8 @@ class CertifiedClassifier(CertifiedEstimator):
         active = np.arange(n)
         while len(active):
             at = eps[active]
-            holds = self._certified(sequences[active], np.broadcast_to(at[:, None, None], sequences[active].shape), labels[active])
+            part = sequences[active]
+            holds = self._certified(part, np.broadcast_to(at[:, None, None], part.shape), labels[active])
             lower[active] = np.where(holds, at, lower[active])
             upper[active] = np.where(holds, upper[active], at)
             low, high = lower[active], upper[active]
@@ -186,8 +197,8 @@ class CertifiedClassifier(CertifiedEstimator):
         y = column_or_1d(y)
         check_consistent_length(sequences, y)
         labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
-        right = self.classes_[labels] == y
-        certified = ~radii.any(axis=(1, 2))
+        right = np.asarray(self.classes_[labels] == y)
+        certified = np.asarray(~radii.any(axis=(1, 2)))
         rest = np.flatnonzero(right & ~certified)
         if len(rest):
             certified[rest] = self._certified(sequences[rest], radii[rest], labels[rest])

@@ -131,7 +131,6 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, SequenceEstimator
         "margin": POSITIVE,
     }
     _n_gates = 1
-    _cell = "relu"
 
     def __init__(
         self,

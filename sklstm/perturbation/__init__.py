@@ -4,11 +4,12 @@ Plain functions of weight tensors; a PyTorch training loop can use them without 
 """
 
 from ._certificate import Interval, output_bounds
-from ._chain import TikhonovGains, gains_from_norms, gate_norms, tikhonov_gains
+from ._chain import TikhonovGains, gains_from_norms, gate_norms, preactivation_bound, tikhonov_gains
 from ._intervals import lstm_interval_bounds, rnn_interval_bounds
 from ._lipschitz import lstm_gain, rnn_lipschitz
 from ._network import RecurrentNetwork
 from ._penalty import feasible_scale, perturbation_gain, relaxed_barrier, tikhonov_penalty
+from ._tracking import TikhonovPenalty
 from .enclosures import LayerWeights
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "LayerWeights",
     "RecurrentNetwork",
     "TikhonovGains",
+    "TikhonovPenalty",
     "feasible_scale",
     "gains_from_norms",
     "gate_norms",
@@ -23,6 +25,7 @@ __all__ = [
     "lstm_interval_bounds",
     "output_bounds",
     "perturbation_gain",
+    "preactivation_bound",
     "relaxed_barrier",
     "rnn_interval_bounds",
     "rnn_lipschitz",

@@ -148,7 +148,9 @@ def _block(
     by_derivatives = _mean_value(network, layers, centre, radius, last, readout)
     if method == "mean-value":
         return by_derivatives
-    return Interval(torch.maximum(bounds.lower, by_derivatives.lower), torch.minimum(bounds.upper, by_derivatives.upper))
+    return Interval(
+        torch.maximum(bounds.lower, by_derivatives.lower), torch.minimum(bounds.upper, by_derivatives.upper)
+    )
 
 
 def _interval(centre: Tensor, radius: Tensor) -> Interval:

@@ -50,8 +50,8 @@ def lstm_gain(
 ) -> Tensor:
     r"""Lipschitz constants of an LSTM's hidden states, sound for every LSTM.
 
-    With :math:`n_u(t) = \|W_{ux}\| + \|W_{uh}\| h_{t-1}` for each gate u, suprema :math:`\bar f, \bar i, \bar o, \bar g`
-    of the gates' absolute values over all inputs with :math:`|x| \le B`, and
+    With :math:`n_u(t) = \|W_{ux}\| + \|W_{uh}\| h_{t-1}` for each gate u, suprema
+    :math:`\bar f, \bar i, \bar o, \bar g` of the gates' absolute values over all inputs with :math:`|x| \le B`, and
     :math:`S_t = \bar f S_{t-1} + \bar i \bar g` the bound on the memory,
 
     .. math::

@@ -1,6 +1,6 @@
 """What a certificate is about: a recurrent network, as its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from .enclosures import ENCLOSURES, EnclosedLayer, LayerWeights
 
 __all__ = ["RecurrentNetwork"]
 
-_TORCH_LAYERS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "relu": nn.RNN}
+_TORCH_LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "relu": nn.RNN}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class RecurrentNetwork:
         for layer in self.layers:
             hidden_size = layer.weight_hh.shape[-1]
             rows = n_gates * hidden_size
-            expected = {"weight_ih": (rows, n_inputs), "weight_hh": (rows, hidden_size)}
+            expected: dict[str, tuple[int, ...]] = {"weight_ih": (rows, n_inputs), "weight_hh": (rows, hidden_size)}
             expected |= {"bias_ih": (rows,), "bias_hh": (rows,)}
             for name, shape in expected.items():
                 self._check(name, getattr(layer, name), shape)
@@ -82,8 +82,15 @@ class RecurrentNetwork:
         options = {"nonlinearity": "relu"} if kind is nn.RNN else {}
         for layer in self.layers:
             # Built without memory of its own, and so without drawing from the global generator.
-            module = kind(*layer.weight_ih.shape[1:], layer.weight_hh.shape[1], bias=bias, batch_first=True,
-                          device="meta", dtype=self.dtype, **options)  # fmt: skip
+            module = kind(
+                *layer.weight_ih.shape[1:],
+                layer.weight_hh.shape[1],
+                bias=bias,
+                batch_first=True,
+                device="meta",
+                dtype=self.dtype,
+                **options,
+            )
             weights = {f"{name}_l0": weight for name, weight in layer._asdict().items() if weight is not None}
             X = torch.func.functional_call(module, weights, (X,))[0]
         return X[:, -1]

@@ -1,11 +1,20 @@
-r"""The regulariser (56), its relaxation (57), and the start from which it can be minimised (Turkin 2017, section 4)."""
+r"""The regulariser (56), its relaxation (57), and the start from which it can be minimised (Turkin 2017, section 4).
+
+In a stack, the state perturbation that a layer puts out is the input perturbation of the next: the gains of the layers
+multiply. A sequence of weights, first layer first, is a stack everywhere; a single tensor is a single layer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
 
 from sklstm.linalg import spectral_norm
 
-from ._chain import TikhonovGains, gains_from_norms, gate_norms, get_variant, tikhonov_gains
+from ._chain import TikhonovGains, gains_from_norms, gate_norms, get_variant, layer_kappa, tikhonov_gains
+from ._scalars import Scalar, positive_part, relaxed
 
 __all__ = ["feasible_scale", "perturbation_gain", "relaxed_barrier", "tikhonov_penalty"]
 
@@ -33,18 +42,71 @@ def relaxed_barrier(u: Tensor, epsilon: float = BARRIER_EPSILON) -> Tensor:
     -------
     Tensor of the shape of u
     """
+    check_epsilon(epsilon)
+    return relaxed(u, epsilon)
+
+
+def check_epsilon(epsilon: float) -> None:
     if not 0 < epsilon <= 1:
         raise ValueError(f"epsilon must be in (0, 1], got {epsilon}.")
-    inside = u <= 1 - epsilon
-    # The unused branch of where() still gets a gradient: give it an argument at which that is finite.
-    barrier = 1 / (1 - torch.where(inside, u, 0))
-    tangent = (2 * epsilon - (1 - u)) / epsilon**2
-    return torch.where(inside, barrier, tangent)
+
+
+Weights = Tensor | Sequence[Tensor]  # of one layer, or of each layer of a stack
+Layer = tuple[Tensor, Tensor, Tensor | None]  # input weights, recurrent weights, recurrent biases
+
+
+def as_layers(weight_ih: Weights, weight_hh: Weights, bias_hh: Weights | None) -> list[Layer]:
+    """The layers of a stack, or the one layer; ``ValueError`` where the numbers of layers differ."""
+    if isinstance(weight_ih, Tensor) and isinstance(weight_hh, Tensor):
+        if not (bias_hh is None or isinstance(bias_hh, Tensor)):
+            raise ValueError("bias_hh must be a tensor, as the weights of the one layer are.")
+        return [(weight_ih, weight_hh, bias_hh)]
+    if isinstance(weight_ih, Tensor) or isinstance(weight_hh, Tensor) or isinstance(bias_hh, Tensor):
+        raise ValueError("the weights and biases of a stack must all be sequences with one tensor a layer.")
+    biases: Sequence[Tensor | None] = [None] * len(weight_ih) if bias_hh is None else bias_hh
+    if not len(weight_ih) == len(weight_hh) == len(biases) > 0:
+        raise ValueError(
+            f"a stack needs as many input as recurrent weights (and biases), and at least one of each; got "
+            f"{len(weight_ih)}, {len(weight_hh)} and {len(biases)}."
+        )
+    return list(zip(weight_ih, weight_hh, biases, strict=True))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The penalty as a function of gains and of the readout's norm, for tensors and Python numbers alike."""
+
+    lambda_s: float
+    lambda_1: float
+    lambda_2: float
+    variant: str = "turkin"
+    epsilon: float = BARRIER_EPSILON
+
+    def __post_init__(self) -> None:
+        for name in ("lambda_s", "lambda_1", "lambda_2"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be finite and non-negative, got {getattr(self, name)}.")
+        get_variant(self.variant)
+        check_epsilon(self.epsilon)
+
+    def layer(self, rho_x: Scalar, rho_h: Scalar, gate: Scalar) -> tuple[Scalar, Scalar]:
+        """A layer's squared gain, relaxed, and what its constraints cost."""
+        variant = get_variant(self.variant)
+        squared_gain = variant.squared_gain(rho_x, relaxed(variant.criticality(rho_h), self.epsilon))
+        violation = positive_part(rho_h * rho_h - 1)
+        return squared_gain, self.lambda_1 * violation + self.lambda_2 * positive_part(gate - 1)
+
+    def total(self, norm_out: Scalar, layers: Sequence[tuple[Scalar, Scalar]]) -> Scalar:
+        """(57) from the readout's norm and the terms of every layer."""
+        product, constraints = self.lambda_s * (norm_out * norm_out), 0.0
+        for squared_gain, cost in layers:
+            product, constraints = product * squared_gain, constraints + cost
+        return product + constraints
 
 
 def tikhonov_penalty(
-    weight_ih: Tensor,
-    weight_hh: Tensor,
+    weight_ih: Weights,
+    weight_hh: Weights,
     weight_out: Tensor,
     *,
     lambda_s: float,
@@ -52,22 +114,24 @@ def tikhonov_penalty(
     lambda_2: float,
     variant: str = "turkin",
     epsilon: float = BARRIER_EPSILON,
+    cell: str = "lstm",
+    bias_hh: Weights | None = None,
 ) -> Tensor:
     r"""What (57) of Turkin 2017 adds to the mean squared error.
 
     .. math::
 
-        \lambda_S \|W_{hy}\|^2 \frac{\rho_x^2}{1 - \rho_h^2} + \lambda_1 (\rho_h^2 - 1)_+
-        + \lambda_2 (\beta\|W_{oh}\| - 1)_+
+        \lambda_S \|W_{hy}\|^2 \prod_l \frac{\rho_{x,l}^2}{1 - \rho_{h,l}^2} + \lambda_1 \sum_l (\rho_{h,l}^2 - 1)_+
+        + \lambda_2 \sum_l (\beta\|W_{oh,l}\| - 1)_+
 
     with :math:`1/(1 - \rho_h^2)` continued as `relaxed_barrier` says. In the tight chain the first term is
-    :math:`\lambda_S \|W_{hy}\|^2 (\rho_x/(1 - \rho_h))^2`.
+    :math:`\lambda_S \|W_{hy}\|^2 \prod_l (\rho_{x,l}/(1 - \rho_{h,l}))^2`.
 
     Parameters
     ----------
-    weight_ih : Tensor of shape (..., 4 * H, d)
-    weight_hh : Tensor of shape (..., 4 * H, H)
-        Gates stacked i, f, g, o, as torch stores them.
+    weight_ih : Tensor of shape (..., G * H, d), or one such tensor a layer
+    weight_hh : Tensor of shape (..., G * H, H), or one such tensor a layer
+        Gates stacked as torch stores them: G = 4 for the LSTM, 3 for the GRU.
     weight_out : Tensor of shape (..., k, H)
         Readout :math:`W_{hy}`.
     lambda_s, lambda_1, lambda_2 : float
@@ -75,6 +139,9 @@ def tikhonov_penalty(
     variant : {"turkin", "tight"}
     epsilon : float
         See `relaxed_barrier`.
+    cell : {"lstm", "gru"}
+    bias_hh : Tensor of shape (..., G * H), or one such tensor a layer, optional
+        Enters the GRU's chain only; see `tikhonov_gains`.
 
     Returns
     -------
@@ -85,32 +152,34 @@ def tikhonov_penalty(
     Raises
     ------
     ValueError
-        For a negative or non-finite weight, an unknown variant or wrong shapes.
+        For a negative or non-finite weight, an unknown variant or cell, or wrong shapes.
+
+    See Also
+    --------
+    TikhonovPenalty : The same for a training loop, at a small part of the cost.
 
     Notes
     -----
     (56) and (57) write :math:`\gamma\|W_{oh}\|` with a γ that is never defined; by the remark under Proposition 2 it is
-    β. (55) drops the slope α² of a logistic readout; :math:`\lambda_S` absorbs it.
+    β. (55) drops the slope α² of a logistic readout; :math:`\lambda_S` absorbs it. The GRU has no output gate: its
+    :math:`\lambda_2` term is zero.
     """
-    for name, value in (("lambda_s", lambda_s), ("lambda_1", lambda_1), ("lambda_2", lambda_2)):
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{name} must be finite and non-negative, got {value}.")
-    chain = get_variant(variant)
-    gains = tikhonov_gains(weight_ih, weight_hh, variant=variant)
-    barrier = relaxed_barrier(chain.criticality(gains.rho_h), epsilon)
-    return (
-        lambda_s * spectral_norm(weight_out) ** 2 * chain.squared_gain(gains.rho_x, barrier)
-        + lambda_1 * (gains.rho_h**2 - 1).clamp_min(0)
-        + lambda_2 * (gains.gate - 1).clamp_min(0)
-    )
+    objective = Objective(lambda_s, lambda_1, lambda_2, variant, epsilon)
+    layers = [
+        objective.layer(*tikhonov_gains(*layer, variant=variant, cell=cell))
+        for layer in as_layers(weight_ih, weight_hh, bias_hh)
+    ]
+    return objective.total(spectral_norm(weight_out), layers)
 
 
-def perturbation_gain(gains: TikhonovGains, weight_out: Tensor, *, variant: str = "turkin") -> Tensor:
-    r"""Squared gain from input to output, (55): :math:`\|W_{hy}\|^2 \rho_x^2 / (1 - \rho_h^2)`.
+def perturbation_gain(
+    gains: TikhonovGains | Sequence[TikhonovGains], weight_out: Tensor, *, variant: str = "turkin"
+) -> Tensor:
+    r"""Squared gain from input to output, (55): :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`.
 
     Parameters
     ----------
-    gains : TikhonovGains
+    gains : TikhonovGains, or one a layer
         Of shape (...).
     weight_out : Tensor of shape (..., k, H)
     variant : {"turkin", "tight"}
@@ -119,43 +188,90 @@ def perturbation_gain(gains: TikhonovGains, weight_out: Tensor, *, variant: str 
     Returns
     -------
     Tensor of shape (...)
-        ``inf`` where a constraint of (56) is violated: the chain then says nothing.
+        ``inf`` where a constraint of (56) is violated in any layer: the chain then says nothing.
     """
     chain = get_variant(variant)
-    barrier = 1 / (1 - chain.criticality(gains.rho_h))
-    gain = spectral_norm(weight_out) ** 2 * chain.squared_gain(gains.rho_x, barrier)
-    return torch.where(gains.feasible, gain, torch.inf)
+    layers = [gains] if isinstance(gains, TikhonovGains) else list(gains)
+    gain = spectral_norm(weight_out) ** 2
+    feasible = torch.ones_like(gain, dtype=torch.bool)
+    for layer in layers:
+        gain = gain * chain.squared_gain(layer.rho_x, 1 / (1 - chain.criticality(layer.rho_h)))
+        feasible = feasible & layer.feasible
+    return torch.where(feasible, gain, torch.inf)
 
 
-@torch.no_grad()
-def feasible_scale(weight_ih: Tensor, weight_hh: Tensor, *, variant: str = "turkin", target: float = 0.5) -> float:
+@overload
+def feasible_scale(
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    *,
+    variant: str = ...,
+    target: float = ...,
+    cell: str = ...,
+    bias_hh: Tensor | None = ...,
+) -> float: ...
+
+
+@overload
+def feasible_scale(
+    weight_ih: Sequence[Tensor],
+    weight_hh: Sequence[Tensor],
+    *,
+    variant: str = ...,
+    target: float = ...,
+    cell: str = ...,
+    bias_hh: Sequence[Tensor] | None = ...,
+) -> list[float]: ...
+
+
+def feasible_scale(
+    weight_ih: Weights,
+    weight_hh: Weights,
+    *,
+    variant: str = "turkin",
+    target: float = 0.5,
+    cell: str = "lstm",
+    bias_hh: Weights | None = None,
+) -> float | list[float]:
     r"""The factor by which to scale all recurrent matrices so that the chain starts well inside its constraints.
 
-    Torch's default initialisation is infeasible at every size (:math:`\rho_h^2` from 26 at H = 4 to 85 at H = 128).
-    The gains grow with the factor, so bisection finds the largest one in (0, 1] for which the criticality
+    Torch's default initialisation is infeasible at every size (:math:`\rho_h^2` of the LSTM from 26 at H = 4 to 85 at
+    H = 128). The gains grow with the factor, so bisection finds the largest one in (0, 1] for which the criticality
     (:math:`\rho_h^2`, or :math:`\rho_h` in the tight chain) and the gate :math:`\beta\|W_{oh}\|` stay at or below
     ``target``.
 
     Parameters
     ----------
-    weight_ih : Tensor of shape (4 * H, d)
-    weight_hh : Tensor of shape (4 * H, H)
+    weight_ih : Tensor of shape (G * H, d), or one such tensor a layer
+    weight_hh : Tensor of shape (G * H, H), or one such tensor a layer
     variant : {"turkin", "tight"}
     target : float
         In (0, 1).
+    cell : {"lstm", "gru"}
+    bias_hh : Tensor of shape (G * H,), or one such tensor a layer, optional
+        Enters the GRU's chain only; it is not scaled.
 
     Returns
     -------
-    float
-        In (0, 1]; exactly 1.0 when nothing has to be scaled.
+    float, or list of float for a stack
+        In (0, 1]; exactly 1.0 when nothing has to be scaled. Each layer of a stack has its own factor.
     """
     if not 0 < target < 1:
         raise ValueError(f"target must be in (0, 1), got {target}.")
+    scales = [_scale_of_layer(layer, variant, target, cell) for layer in as_layers(weight_ih, weight_hh, bias_hh)]
+    return scales[0] if isinstance(weight_ih, Tensor) else scales
+
+
+@torch.no_grad()
+def _scale_of_layer(layer: Layer, variant: str, target: float, cell: str) -> float:
+    weight_ih, weight_hh = layer[0].double(), layer[1].double()
+    bias_hh = None if layer[2] is None else layer[2].double()
     criticality = get_variant(variant).criticality
-    norms_x, norms_h = gate_norms(weight_ih.double()), gate_norms(weight_hh.double())
+    norms_x, norms_h = gate_norms(weight_ih, cell=cell), gate_norms(weight_hh, cell=cell)
 
     def within(scale: float) -> bool:
-        gains = gains_from_norms(norms_x, scale * norms_h, variant=variant)
+        kappa = layer_kappa(scale * weight_hh, bias_hh, cell)
+        gains = gains_from_norms(norms_x, scale * norms_h, variant=variant, cell=cell, kappa=kappa)
         return bool(criticality(gains.rho_h) <= target and gains.gate <= target)
 
     low, high = 0.0, 1.0

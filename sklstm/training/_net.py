@@ -27,7 +27,8 @@ class SequenceNet(NeuralNet):
     module, criterion, **kwargs
         As skorch's ``NeuralNet``.
     penalty : callable, optional
-        ``module -> scalar tensor``, added to the training loss and to nothing else.
+        ``module -> scalar tensor``, added to the training loss and to nothing else. If it has a ``largest_error``,
+        that goes into the history of every epoch as ``norm_error``.
     projection : callable, optional
         ``module -> None``, applied to the weights after every optimiser step.
     clip_norm : float, optional
@@ -99,6 +100,8 @@ class SequenceNet(NeuralNet):
         if training:
             self.history.record("data_loss", data_total / count)
             self.history.record("penalty", (total - data_total) / count)
+            if hasattr(self.penalty, "largest_error"):
+                self.history.record("norm_error", self.penalty.largest_error)
             self.history.record("dur", time.perf_counter() - started)
 
     def train(self, training_data: SequenceDataset) -> "SequenceNet":

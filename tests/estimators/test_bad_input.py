@@ -8,13 +8,14 @@ from problems import late_mean, signed_sum
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import SequenceNet
 
 REGRESSOR = TikhonovLSTMRegressor(hidden_size=4, max_epochs=2, random_state=0)
 CLASSIFIER = NoisyRNNClassifier(hidden_size=4, max_epochs=2, random_state=0)
-CASES = [(REGRESSOR, late_mean), (CLASSIFIER, signed_sum)]
-BOTH = pytest.mark.parametrize(("estimator", "data"), CASES, ids=["regressor", "classifier"])
+GRU = TikhonovGRURegressor(hidden_size=4, max_epochs=2, random_state=0)
+CASES = [(REGRESSOR, late_mean), (CLASSIFIER, signed_sum), (GRU, late_mean)]
+ALL = pytest.mark.parametrize(("estimator", "data"), CASES, ids=["regressor", "classifier", "gru"])
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ BAD_X = {
 }
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("case", BAD_X)
 def test_bad_sequences(estimator, data, case, no_training):
     X, y = data(40)
@@ -73,7 +74,7 @@ def test_bad_sequences(estimator, data, case, no_training):
         clone(estimator).fit(bad, y)
 
 
-@BOTH
+@ALL
 def test_lengths_of_x_and_y_must_agree(estimator, data, no_training):
     X, y = data(40)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
@@ -148,6 +149,8 @@ BAD_PARAMETERS = {
         ("variant", "turkish", ValueError),
         ("readout", "softmax", ValueError),
         ("loss_cap", 0.0, ValueError),
+        ("num_layers", 0, ValueError),
+        ("num_layers", 1.5, TypeError),
     ],
     "classifier": [
         ("margin", 0.0, ValueError),
@@ -172,11 +175,11 @@ def test_bad_parameters(case, name, value, error, no_training):
 
 
 def test_every_constructor_parameter_is_checked():
-    for estimator in (REGRESSOR, CLASSIFIER):
+    for estimator in (REGRESSOR, CLASSIFIER, GRU):
         assert set(estimator.get_params()) == set(estimator._rules)
 
 
-@BOTH
+@ALL
 def test_columns_that_do_not_fold(estimator, data, no_training):
     X, y = data(40)
     with pytest.raises(ValueError, match="not a multiple of n_channels=3"):
@@ -185,7 +188,7 @@ def test_columns_that_do_not_fold(estimator, data, no_training):
         clone(estimator).set_params(n_channels=3).fit(X, y)
 
 
-@BOTH
+@ALL
 def test_wrong_shapes_at_prediction(estimator, data):
     X, y = data(40)
     L = X.shape[1]
@@ -205,14 +208,14 @@ def test_wrong_shapes_at_prediction(estimator, data):
         clone(estimator).predict(X)
 
 
-@BOTH
+@ALL
 def test_one_sample_can_be_predicted(estimator, data):
     X, y = data(40)
     model = clone(estimator).fit(X, y)
     assert len(model.predict(X[:1])) == 1
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("random_state", [0, None])
 def test_nothing_of_the_callers_is_changed(estimator, data, random_state):
     X, y = data(40)
@@ -233,7 +236,7 @@ def test_nothing_of_the_callers_is_changed(estimator, data, random_state):
     np.testing.assert_array_equal(y, y_before)
 
 
-@BOTH
+@ALL
 def test_a_double_default_dtype_is_no_trouble(estimator, data):
     X, y = data(40)
     expected = clone(estimator).fit(X, y).predict(X)
@@ -245,7 +248,7 @@ def test_a_double_default_dtype_is_no_trouble(estimator, data):
     np.testing.assert_array_equal(predictions, expected)
 
 
-@BOTH
+@ALL
 def test_state_is_restored_when_fit_fails(estimator, data):
     X, y = data(40)
     before = torch.get_num_threads()
@@ -272,7 +275,7 @@ def test_ctrl_c_in_fit_is_raised(monkeypatch):
     for estimator, data in CASES:
         with pytest.raises(KeyboardInterrupt):
             clone(estimator).fit(*data(40))
-    assert len(calls) == 2
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize(
@@ -299,14 +302,14 @@ def test_labels_of_mixed_types(no_training):
         clone(CLASSIFIER).fit(X, mixed)
 
 
-@BOTH
+@ALL
 def test_early_stopping_without_enough_data_names_itself(estimator, data, no_training):
     X, y = data(40)
     with pytest.raises(ValueError, match=r"early_stopping=True cannot hold out validation_fraction=0\.999 of 40"):
         clone(estimator).set_params(early_stopping=True, validation_fraction=0.999).fit(X, y)
 
 
-@BOTH
+@ALL
 def test_a_failed_refit_leaves_the_estimator_as_it_was(estimator, data):
     X, y = data(40)
     model = clone(estimator).fit(X, y)
@@ -319,7 +322,7 @@ def test_a_failed_refit_leaves_the_estimator_as_it_was(estimator, data):
         np.testing.assert_array_equal(model.predict(X), before)
 
 
-@BOTH
+@ALL
 def test_a_refit_without_the_bound_forgets_the_old_one(estimator, data):
     X, y = data(40)
     model = clone(estimator).fit(X, y)

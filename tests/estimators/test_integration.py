@@ -16,13 +16,17 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
 QUICK = {"hidden_size": 6, "max_epochs": 4, "random_state": 0}
-BOTH = pytest.mark.parametrize(
+ALL = pytest.mark.parametrize(
     ("estimator", "data"),
-    [(TikhonovLSTMRegressor(**QUICK), late_mean), (NoisyRNNClassifier(**QUICK), signed_sum)],
-    ids=["regressor", "classifier"],
+    [
+        (TikhonovLSTMRegressor(**QUICK), late_mean),
+        (NoisyRNNClassifier(**QUICK), signed_sum),
+        (TikhonovGRURegressor(num_layers=2, **QUICK), late_mean),
+    ],
+    ids=["regressor", "classifier", "gru"],
 )
 
 
@@ -30,7 +34,7 @@ def flat(X):
     return X.reshape(len(X), -1)
 
 
-@BOTH
+@ALL
 def test_clone_and_params(estimator, data):
     X, y = data(60)
     changed = clone(estimator).set_params(hidden_size=3, batch_size=7)
@@ -40,7 +44,7 @@ def test_clone_and_params(estimator, data):
     assert not hasattr(clone(fitted), "net_")
 
 
-@BOTH
+@ALL
 def test_flat_and_three_dimensional_input_are_the_same_thing(estimator, data):
     X, y = data(60)
     cube = clone(estimator).fit(X, y)
@@ -51,7 +55,7 @@ def test_flat_and_three_dimensional_input_are_the_same_thing(estimator, data):
     assert rows.n_features_in_ == X.shape[1] * 2
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 def test_dtypes_and_read_only_input(estimator, data, dtype):
     X, y = data(60)
@@ -65,14 +69,14 @@ def test_dtypes_and_read_only_input(estimator, data, dtype):
     np.testing.assert_array_equal(model.predict(X.tolist()), predictions)
 
 
-@BOTH
+@ALL
 def test_other_lengths_can_be_predicted(estimator, data):
     X, y = data(60)
     model = clone(estimator).fit(X, y)
     assert len(model.predict(np.concatenate([X, X], axis=1))) == 60
 
 
-@BOTH
+@ALL
 def test_pipeline_with_scaler_and_data_frame(estimator, data):
     X, y = data(80)
     frame = pd.DataFrame(1000 + 50 * flat(X)).rename(columns="t{}".format)
@@ -104,7 +108,7 @@ def test_grid_search_over_the_noise_gives_the_same_with_two_workers():
     np.testing.assert_array_equal(serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"])
 
 
-@BOTH
+@ALL
 def test_joblib_round_trip_to_another_process(estimator, data, tmp_path):
     X, y = data(60)
     model = clone(estimator).fit(X, y)
@@ -124,7 +128,7 @@ def test_joblib_round_trip_to_another_process(estimator, data, tmp_path):
     assert (tmp_path / "model.joblib").stat().st_size < 100_000
 
 
-@BOTH
+@ALL
 def test_cross_val_score(estimator, data):
     X, y = data(90)
     scores = cross_val_score(clone(estimator).set_params(max_epochs=40), X, y, cv=3, error_score="raise")
@@ -151,7 +155,7 @@ def test_calibration(method):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
 
 
-@BOTH
+@ALL
 def test_random_state(estimator, data):
     X, y = data(60)
     same = [clone(estimator).fit(X, y).predict(X) for _ in range(2)]
@@ -164,7 +168,7 @@ def test_random_state(estimator, data):
     assert first == second  # clone copies the instance, as everywhere in scikit-learn
 
 
-@BOTH
+@ALL
 def test_verbose_shows_a_progress_bar_with_the_losses(estimator, data, capfd):
     X, y = data(60)
     clone(estimator).set_params(verbose=1).fit(X, y)
@@ -176,7 +180,7 @@ def test_verbose_shows_a_progress_bar_with_the_losses(estimator, data, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@BOTH
+@ALL
 def test_refit_forgets_the_last_fit(estimator, data):
     X, y = data(60)
     fresh = clone(estimator).fit(X, y)
@@ -186,7 +190,7 @@ def test_refit_forgets_the_last_fit(estimator, data):
     assert again.n_features_in_ == fresh.n_features_in_
 
 
-@BOTH
+@ALL
 def test_views_with_negative_strides_and_foreign_byte_order(estimator, data):
     X, y = data(60)
     expected = clone(estimator).fit(X[:, ::-1].copy(), y[::-1].copy())
@@ -197,7 +201,7 @@ def test_views_with_negative_strides_and_foreign_byte_order(estimator, data):
         np.testing.assert_array_equal(swapped.predict(X), expected.predict(X))
 
 
-@BOTH
+@ALL
 def test_torch_tensors_of_any_kind(estimator, data):
     X, y = data(60)
     expected = clone(estimator).fit(X, y).predict(X)
@@ -208,7 +212,7 @@ def test_torch_tensors_of_any_kind(estimator, data):
     assert tensor.grad is None
 
 
-@BOTH
+@ALL
 def test_numpy_scalars_as_parameters(estimator, data):
     X, y = data(60)
     expected = clone(estimator).fit(X, y).predict(X)
@@ -224,7 +228,7 @@ def test_numpy_scalars_as_parameters(estimator, data):
     assert clone(estimator).set_params(verbose=False).fit(X, y)
 
 
-@BOTH
+@ALL
 def test_predict_uses_what_was_fitted_not_what_was_set_since(estimator, data):
     X, y = data(60)
     model = clone(estimator).fit(X, y)

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, all of them, for both estimators: 2-D and 3-D input tags on, no failure expected."""
+"""scikit-learn's own checks, all of them, for all estimators: 2-D and 3-D input tags on, no failure expected."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ import sklearn
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
 pytestmark = [
     # One of the checks shuffles with np.random itself.
@@ -17,10 +17,12 @@ pytestmark = [
     pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-# Defaults but for smaller networks; the regressor with its penalty and, at full size, as a plain LSTM.
+# Defaults but for smaller networks; the regressors with their penalty and, at full size, without.
 ESTIMATORS = {
     "tikhonov": TikhonovLSTMRegressor(hidden_size=8),
     "plain": TikhonovLSTMRegressor(lambda_s=0, lambda_1=0, lambda_2=0),
+    "gru": TikhonovGRURegressor(hidden_size=8),
+    "plain gru": TikhonovGRURegressor(lambda_s=0, lambda_1=0, lambda_2=0),
     "noisy": NoisyRNNClassifier(hidden_size=16),
 }
 
@@ -35,7 +37,9 @@ def n_checks(estimator):
 
 
 @pytest.mark.skipif(sklearn.__version__ < "1.9", reason="the number of checks is that of scikit-learn 1.9")
-@pytest.mark.parametrize(("name", "expected"), [("tikhonov", 53), ("plain", 53), ("noisy", 55)])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("tikhonov", 53), ("plain", 53), ("gru", 53), ("plain gru", 53), ("noisy", 55)]
+)
 def test_no_check_is_silently_left_out(name, expected):
     # scikit-learn generates no checks at all for an estimator whose 2-D tag is off, and the run is green.
     assert n_checks(ESTIMATORS[name]) == expected

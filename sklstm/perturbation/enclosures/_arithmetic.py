@@ -1,8 +1,8 @@
 r"""Interval arithmetic, and the rounding that it must outweigh.
 
-`Ends` hold lower and upper bounds, balls are tensors (2, ...) of centres and radii. Values go forward as ends, which suit
-monotone functions and products; derivatives go back as balls, which suit affine maps, cost half as much to multiply,
-and have the same largest absolute value as the product of ends: that is what counts.
+`Ends` hold lower and upper bounds, balls are tensors (2, ...) of centres and radii. Values go forward as ends, which
+suit monotone functions and products; derivatives go back as balls, which suit affine maps, cost half as much to
+multiply, and have the same largest absolute value as the product of ends: that is what counts.
 
 Everything is computed in the dtype of the weights, with unit roundoff u (2⁻²⁴ for float32, 2⁻⁵³ for float64), and made
 wide enough to contain three things at once: the network in exact arithmetic, the network as evaluated in that dtype by

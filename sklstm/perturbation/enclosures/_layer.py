@@ -161,7 +161,7 @@ class EnclosedLayer(ABC):
             self.tape = self.slots(n_slots, n)
         self.tape[0].clear_state()
         net = self.memory("net", 2, self.into.shape[1], n)
-        balls = net.unbind(0)
+        balls = (net[0], net[1])
         for t in range(n_steps):
             torch.bmm(self.into, operands[:, t], out=net)
             slot, after = self.tape[t % n_slots], self.tape[(t + 1) % n_slots]
@@ -184,7 +184,8 @@ class EnclosedLayer(ABC):
             What rounding errors within the layer can do to the outputs.
         """
         last = seeds[-1]
-        assert self.recorded and last is not None
+        assert self.recorded
+        assert last is not None
         adjoint, rounding = self.start_back(last), last.new_zeros(last.shape[2:])
         inputs = self.memory("inputs", len(seeds), 2, self.n_inputs, *last.shape[2:])
         slack_x = self.slack * self.W_x.abs()

@@ -113,10 +113,11 @@ def timed(function, *arguments):
     return record | {"warned": len(caught), "seconds": round(time.perf_counter() - started, 1)}
 
 
-def run():
+def run(methods):
     torch.set_num_threads(1)
     for series in SERIES:
-        for method, (_, values, _) in STRENGTHS.items():
+        for method in methods:
+            values = STRENGTHS[method][1]
             for value in values if len(values) > 1 else ():
                 key = {"part": "cv", "series": series, "method": method, "value": value}
                 if not any(key.items() <= r.items() for r in load(NAME)):
@@ -124,7 +125,7 @@ def run():
                     print(load(NAME)[-1], flush=True)
     for seed in range(N_SEEDS):
         for series in SERIES:
-            for method in STRENGTHS:
+            for method in methods:
                 for value in {chosen(load(NAME), series, method, criterion) for criterion in CRITERIA}:
                     key = {"part": "final", "series": series, "method": method, "value": value, "seed": seed}
                     if not any(key.items() <= r.items() for r in load(NAME)):
@@ -174,4 +175,6 @@ def report():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--report", action="store_true")
-    report() if parser.parse_args().report else run()
+    parser.add_argument("--methods", nargs="+", choices=STRENGTHS, default=list(STRENGTHS))
+    arguments = parser.parse_args()
+    report() if arguments.report else run(arguments.methods)

@@ -236,9 +236,12 @@ def as_radii(estimator: Any, eps: Any, X_shape: tuple[int, ...], folded_shape: t
         If eps is not numeric.
     """
     try:
-        radii = np.asarray(_as_plain(eps), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        radii = np.asarray(_as_plain(eps))
+    except ValueError as error:  # rows of unequal length
         raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.") from error
+    if radii.dtype.kind not in "iuf":
+        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.")
+    radii = radii.astype(np.float64)
     if not np.isfinite(radii).all():
         raise ValueError("eps must be finite: it holds NaN or infinity.")
     if (radii < 0).any():

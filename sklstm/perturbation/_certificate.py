@@ -109,10 +109,12 @@ def output_bounds(
     Raises
     ------
     ValueError
-        If the box is not finite, not of shape (n, L, d), or upside down; for an unknown method.
+        If the box is not finite, not of shape (n, L, d), or upside down; for an unknown method or no batch size.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     centre, radius = box(lower, upper, network.dtype)
     size = rows_at_once(network, centre.shape[1]) if batch_size is None else batch_size
     layers = network.enclosed()

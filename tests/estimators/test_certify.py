@@ -1,0 +1,249 @@
+"""Certificates of fitted estimators, as a user meets them."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from problems import late_mean, signed_sum
+from scipy.special import logit
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.perturbation import rnn_lipschitz
+
+QUICK = {"hidden_size": 6, "max_epochs": 15, "compute_bound": False, "random_state": 0}
+NONE = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
+EPSILONS = (1e-7, 1e-5, 1e-3, 0.03, 0.3)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = late_mean(200)
+    signs, labels = signed_sum(200)
+    two = np.column_stack((y, X[:, 0, 1]))
+    return {
+        "LSTM": (TikhonovLSTMRegressor(**QUICK).fit(X, y), X),
+        "LSTM without penalty": (TikhonovLSTMRegressor(**QUICK, **NONE).fit(X, y), X),
+        "LSTM, two layers, two outputs": (TikhonovLSTMRegressor(**QUICK, num_layers=2).fit(X, two), X),
+        "LSTM, logistic": (TikhonovLSTMRegressor(**QUICK, readout="logistic").fit(X, 1 / (1 + np.exp(-y))), X),
+        "LSTM, rows": (TikhonovLSTMRegressor(**QUICK, n_channels=2).fit(X.reshape(200, -1), y), X.reshape(200, -1)),
+        "GRU": (TikhonovGRURegressor(**QUICK).fit(X, y), X),
+        "GRU, two layers": (TikhonovGRURegressor(**QUICK, num_layers=2).fit(X, y), X),
+        "ReLU": (NoisyRNNClassifier(**QUICK).fit(signs, labels), signs),
+    }
+
+
+NAMES = (
+    "LSTM",
+    "LSTM without penalty",
+    "LSTM, two layers, two outputs",
+    "LSTM, logistic",
+    "LSTM, rows",
+    "GRU",
+    "GRU, two layers",
+    "ReLU",
+)
+EVERY = pytest.mark.parametrize("name", NAMES)
+
+
+def outputs(model, X):
+    return model._forward(X).astype(np.float64) if isinstance(model, NoisyRNNClassifier) else model.predict(X)
+
+
+@EVERY
+@pytest.mark.parametrize("method", ["best", "mean-value", "intervals"])
+def test_no_eps_gives_back_the_predictions(fitted, name, method):
+    model, X = fitted[name]
+    for eps in (0, 0.0, np.zeros(X.shape)):
+        lower, upper = model.certify(X, eps, method=method)
+        assert np.array_equal(lower, outputs(model, X))
+        assert np.array_equal(upper, outputs(model, X))
+        assert lower.dtype == upper.dtype == np.float64
+
+
+@EVERY
+def test_predictions_as_computed_stay_within_the_bounds(fitted, name):
+    # In float32, whose rounding is the larger part of the bounds at the smallest eps.
+    model, X = fitted[name]
+    X, rng = X[:50], np.random.default_rng(0)
+    for eps in EPSILONS:
+        lower, upper = model.certify(X, eps)
+        assert lower.shape == outputs(model, X).shape
+        for attempt in range(20):
+            shift = rng.uniform(-eps, eps, X.shape) if attempt % 2 else eps * rng.choice([-1.0, 1.0], X.shape)
+            noisy = np.clip(X + shift, X - eps, X + eps)
+            assert (outputs(model, noisy) >= lower).all()
+            assert (outputs(model, noisy) <= upper).all()
+
+
+@EVERY
+def test_bounds_grow_with_eps_and_nothing_of_the_callers_changes(fitted, name):
+    model, X = fitted[name]
+    before, state = X.copy(), {k: v.clone() for k, v in model.net_.module_.state_dict().items()}
+    bounds = [model.certify(X, eps) for eps in (0, *EPSILONS, 3.0)]
+    for (low, high), (lower, upper) in pairwise(bounds):
+        assert (lower <= low).all()
+        assert (upper >= high).all()
+    assert np.array_equal(X, before)
+    assert all(torch.equal(value, state[key]) for key, value in model.net_.module_.state_dict().items())
+
+
+def test_the_same_box_in_every_form(fitted):
+    model, X = fitted["LSTM"]
+    per_channel = np.array([0.1, 0.02])
+    expected = model.certify(X, per_channel)
+    n, n_steps, _ = X.shape
+    full = np.broadcast_to(per_channel, X.shape)
+    for eps in (full, full[0], list(per_channel), per_channel[None, None], full[:1], torch.tensor(full.copy())):
+        for found, end in zip(model.certify(X, eps), expected, strict=True):
+            assert np.array_equal(found, end)
+    # One radius a sample.
+    each = np.linspace(0, 0.1, n)[:, None, None]
+    lower, upper = model.certify(X, each)
+    alone = model.certify(X[n // 2 : n // 2 + 1], each[n // 2, 0, 0])
+    np.testing.assert_allclose((lower[n // 2], upper[n // 2]), np.ravel(alone), rtol=1e-5)
+
+    rows, table = fitted["LSTM, rows"]
+    columns = np.tile(per_channel, n_steps)
+    for eps in (per_channel, columns, columns[None], np.broadcast_to(columns, table.shape)):
+        for found, end in zip(rows.certify(table, eps), rows.certify(table, columns), strict=True):
+            assert np.array_equal(found, end)
+
+
+def test_a_channel_without_noise_moves_nothing(fitted):
+    model, X = fitted["LSTM"]
+    widths = [np.subtract(*model.certify(X, eps)[::-1]).mean() for eps in ([0.1, 0.0], [0.0, 0.1], [0.1, 0.1])]
+    assert widths[0] > 3 * widths[1]  # the target is made of the first channel
+    assert widths[2] > widths[0]
+
+
+def test_logistic_bounds_are_those_of_the_linear_readout(fitted):
+    model, X = fitted["LSTM, logistic"]
+    lower, upper = model.certify(X, 0.1)
+    assert (lower >= 0).all()
+    assert (upper <= 1).all()
+    linear = model._bounds(X, np.full(X.shape, 0.1))
+    np.testing.assert_allclose(logit(lower), linear[0][:, 0], atol=1e-5)
+    np.testing.assert_allclose(logit(upper), linear[1][:, 0], atol=1e-5)
+
+
+def test_in_a_pipeline_and_with_frames():
+    X, y = late_mean(100)
+    frame = pd.DataFrame(X.reshape(100, -1)).add_prefix("x")
+    model = make_pipeline(StandardScaler(), TikhonovLSTMRegressor(n_channels=2, **QUICK)).fit(frame, y)
+    scaled = model[:-1].transform(frame)
+    lower, upper = model[-1].certify(scaled, 0.1 / model[0].scale_)  # 0.1 in the units of the frame
+    predictions = model.predict(frame + 0.1)
+    assert (lower <= predictions).all()
+    assert (predictions <= upper).all()
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("eps", "error", "message"),
+    [
+        (-0.1, ValueError, "must not be negative"),
+        (np.nan, ValueError, "must be finite"),
+        (np.inf, ValueError, "must be finite"),
+        ("much", TypeError, "must be a number"),
+        (None, TypeError, "must be a number"),
+        (np.ones(7), ValueError, r"eps has shape \(7,\).*per channel"),
+        (np.ones((3, 4, 5)), ValueError, r"eps has shape \(3, 4, 5\)"),
+        ([[0.1, 0.2], [0.3]], TypeError, "must be a number"),
+        (True, TypeError, "must be a number"),
+        (1e39, ValueError, "too large for float32"),
+    ],
+)
+def test_bad_eps_is_refused_before_any_work(fitted, monkeypatch, name, eps, error, message):
+    model, X = fitted[name]
+    monkeypatch.setattr("sklstm.estimators._certificates.output_bounds", lambda *_, **__: pytest.fail("work began"))
+    with pytest.raises(error, match=message):
+        model.certify(X, eps)
+
+
+def test_other_bad_arguments(fitted):
+    model, X = fitted["LSTM"]
+    with pytest.raises(ValueError, match="method must be one of"):
+        model.certify(X, 0.1, method="guess")
+    for batch_size in (0, 1.5, "all"):
+        with pytest.raises((ValueError, TypeError), match="batch_size"):
+            model.certify(X, 0.1, batch_size=batch_size)
+    with pytest.raises(ValueError, match="channels"):
+        model.certify(X[:, :, :1], 0.1)
+    with pytest.raises(ValueError, match="NaN"):
+        model.certify(np.full_like(X, np.nan), 0.1)
+    for estimator in (TikhonovLSTMRegressor(), TikhonovGRURegressor(), NoisyRNNClassifier()):
+        with pytest.raises(NotFittedError):
+            estimator.certify(X, 0.1)
+    for method in (NoisyRNNClassifier().certified_radius, lambda X: NoisyRNNClassifier().certified_accuracy(X, X, 0.1)):
+        with pytest.raises(NotFittedError):
+            method(X)
+
+
+def test_labels_hold_within_the_certified_radius_and_the_certificate_ends_there(fitted):
+    model, X = fitted["ReLU"]
+    labels, radius = model.predict(X), model.certified_radius(X)
+    assert radius.shape == (len(X),)
+    assert (radius > 0).all()
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        signs = rng.choice([-1.0, 1.0], X.shape)
+        assert (model.predict(X + radius[:, None, None] * signs) == labels).all()
+    codes = np.searchsorted(model.classes_, labels)
+    assert model._certified(X, np.broadcast_to(radius[:, None, None], X.shape), codes).all()
+    assert not model._certified(X, np.broadcast_to(1.011 * radius[:, None, None], X.shape), codes).any()
+
+
+def test_the_radius_is_beyond_that_of_lemma_8_and_short_of_an_attack(fitted):
+    model, X = fitted["ReLU"]
+    radius, module = model.certified_radius(X), model.net_.module_
+    gap = np.abs(model.decision_function(X))
+    lemma_8 = gap / (2 * rnn_lipschitz(module.U, module.W, module.V, X.shape[1]).sum().item())
+    assert (radius > lemma_8).all()
+    # Straight along the gradient of the difference: where that changes the label, nothing could be certified.
+    point = torch.tensor(X, dtype=torch.float32, requires_grad=True)
+    outputs = module(point)
+    direction = torch.autograd.grad((outputs[:, 0] - outputs[:, 1]).sum(), point)[0].sign().numpy()
+    sign = np.where(model.decision_function(X) > 0, 1, -1)[:, None, None]
+    moved = model.predict(X + 20 * radius[:, None, None] * sign * direction)
+    assert (moved != model.predict(X)).mean() > 0.5
+
+
+def test_certified_accuracy_falls_from_the_accuracy(fitted):
+    model, X = fitted["ReLU"]
+    _, y = signed_sum(200)
+    accuracies = [model.certified_accuracy(X, y, eps) for eps in (0, 1e-4, 1e-2, 0.1, 10)]
+    assert accuracies[0] == model.score(X, y)
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert accuracies[-1] == 0
+    radius, right = model.certified_radius(X), model.predict(X) == y
+    assert model.certified_accuracy(X, y, 0.01) == pytest.approx(np.mean(right & (radius > 0.01)), abs=0.02)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.certified_accuracy(X, y[:-1], 0.1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        model.certified_accuracy(X, y, -1)
+
+
+def test_many_classes_and_a_constant_network():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((90, 6, 2)), np.repeat([5, 7, 9], 30)
+    X[:, :, 0] += y[:, None] / 3
+    model = NoisyRNNClassifier(**QUICK).fit(X, y)
+    lower, upper = model.certify(X, 0.01)
+    assert lower.shape == upper.shape == (90, 3)
+    assert (model.certified_radius(X) > 0).all()
+    with torch.no_grad():
+        model.net_.module_.U.zero_()
+    assert (model.certified_radius(X) == 0).all()  # all outputs tie: no label to certify
+
+
+def test_methods_agree_on_what_they_bound(fitted):
+    model, X = fitted["LSTM without penalty"]
+    widths = {m: np.subtract(*model.certify(X, 1e-3, method=m)[::-1]) for m in ("best", "mean-value", "intervals")}
+    assert (widths["best"] <= np.minimum(widths["mean-value"], widths["intervals"]) + 1e-15).all()
+    few = model.certify(X, 1e-3, batch_size=7)
+    np.testing.assert_allclose(few, model.certify(X, 1e-3), rtol=1e-4, atol=1e-6)

@@ -40,9 +40,8 @@ class _RegressorModule(nn.Module):
     @property
     def layers(self) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]:
         """Input (G * H, d or H) and recurrent (G * H, H) matrix, input and recurrent bias (G * H,) of every layer."""
-        names = ("weight_ih_l{}", "weight_hh_l{}", "bias_ih_l{}", "bias_hh_l{}")
-        parts = (tuple(getattr(self.recurrent, name.format(i)) for name in names) for i in range(self.n_layers))
-        return cast("tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]", tuple(parts))
+        # In torch's order: ih and hh weights, ih and hh biases.
+        return cast("tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]", tuple(map(tuple, self.recurrent.all_weights)))
 
     @property
     def n_layers(self) -> int:

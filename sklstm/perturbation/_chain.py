@@ -170,7 +170,8 @@ def split_gates(weight: Tensor, n_gates: int) -> Tensor:
         raise ValueError(
             f"expected gate matrices stacked as (..., {n_gates} * hidden_size, m), got shape {tuple(weight.shape)}."
         )
-    return weight.unflatten(-2, (n_gates, -1))
+    *batch, rows, columns = weight.shape
+    return weight.reshape(*batch, n_gates, rows // n_gates, columns)
 
 
 def preactivation_bound(weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -143,7 +143,7 @@ class TikhonovPenalty:
             for of_stack, norms in zip(slopes, pairs.norms, strict=True)
             for slope, norm in zip(of_stack, norms, strict=True)
         ]
-        factors = weight_out.new_tensor(scaled)[:, None, None].split([len(part) for part in slopes])
+        factors = torch.split_with_sizes(weight_out.new_tensor(scaled)[:, None, None], [len(part) for part in slopes])
         gradients = [
             torch.bmm(u * factor, v.mT).flatten(0, 1)
             for u, v, factor in zip(pairs.left, pairs.right, factors, strict=True)

@@ -24,7 +24,7 @@ ALL = pytest.mark.parametrize(
     [
         (TikhonovLSTMRegressor(**QUICK), late_mean),
         (NoisyRNNClassifier(**QUICK), signed_sum),
-        (TikhonovGRURegressor(num_layers=2, **QUICK), late_mean),
+        (TikhonovGRURegressor(**QUICK), late_mean),
     ],
     ids=["regressor", "classifier", "gru"],
 )

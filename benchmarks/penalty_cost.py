@@ -71,7 +71,7 @@ class Recorder(regressors.NetworkPenalty):
         if self.cadence > 1:
             weights = [w.detach() for layer in module.layers for w in layer[:2]]
             exact = [gate_norms(w, cell=module.cell).tolist() for w in weights]
-            carried = self.of_weights._vectors.norms
+            carried = self.of_weights._norms.norms
             Recorder.seen.append(
                 max(1 - c / e for es, cs in zip(exact, carried, strict=False) for e, c in zip(es, cs, strict=True))
             )
@@ -124,7 +124,7 @@ def main():
     times, results = [], []
     for kind in arguments.kinds if arguments.part != "result" else []:
         for hidden_size in arguments.sizes:
-            n_steps, epochs = (24, 8) if hidden_size < 64 else (48, 4 if hidden_size < 128 else 2)
+            n_steps, epochs = (24, 16) if hidden_size < 64 else (48, 6)
             times.append(cost(kind, hidden_size, n_steps, epochs, arguments.rounds))
             print(*times[-1], sep="\t", flush=True)
     for task in ("bike sharing", "Beijing PM2.5") if arguments.part != "time" else ():

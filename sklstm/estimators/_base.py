@@ -108,7 +108,7 @@ class SequenceEstimator(BaseEstimator):
         *,
         stratify: np.ndarray | None = None,
         prepare: Callable[[nn.Module], None] | None = None,
-        penalty: Callable[[nn.Module], Tensor] | None = None,
+        penalty: Callable[[Any], float] | None = None,
         projection: Callable[[nn.Module], None] | None = None,
         **module_arguments: Any,
     ) -> SequenceNet:

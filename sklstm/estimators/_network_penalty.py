@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from sklstm.modules import GRURegressorModule, LSTMRegressorModule
 from sklstm.perturbation import TikhonovPenalty, feasible_scale
 
@@ -15,6 +13,7 @@ class NetworkPenalty:
 
     def __init__(self, cell: str, **parameters: float | str):
         self.of_weights = TikhonovPenalty(cell=cell, **parameters)  # type: ignore[arg-type]
+        self.place = 0  # of a weight of the watched module
 
     @property
     def largest_error(self) -> float:
@@ -22,10 +21,16 @@ class NetworkPenalty:
 
     def forget(self) -> None:
         self.of_weights.forget()
+        self.place = 0
 
-    def __call__(self, module: Any) -> Tensor:
-        weights_ih, weights_hh, _, biases_hh = zip(*module.layers, strict=True)
-        return self.of_weights(weights_ih, weights_hh, module.readout.weight, bias_hh=biases_hh)
+    def __call__(self, module: Any) -> float:
+        """Value of the penalty; its gradient is added to that of the parameters."""
+        readout = module.readout.weight
+        if readout.data_ptr() != self.place:  # another module, or this one moved
+            weights_ih, weights_hh, _, biases_hh = zip(*module.layers, strict=True)
+            self.of_weights.watch(weights_ih, weights_hh, readout, bias_hh=biases_hh)
+            self.place = readout.data_ptr()
+        return self.of_weights.accumulate()
 
 
 def start_feasible(module: Network, variant: str) -> None:

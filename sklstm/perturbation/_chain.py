@@ -7,7 +7,7 @@ A cell is a row of `CHAINS`: how many gates its matrices stack and the formula o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -38,12 +38,20 @@ class Variant:
     update: float  # Lipschitz constant of the GRU's step (1 − z)⊙n + z⊙h in the net input of z, h held fixed
     rho_x: Callable[[Scalar, Scalar], Scalar]  # (γ_x, a_x) ↦ ρ_x
     rho_h: Callable[[Scalar, Scalar], Scalar]  # (γ_h, a_h) ↦ ρ_h
+    slopes_x: Callable[[float, float], tuple[float, float]]  # derivatives of rho_x
+    slopes_h: Callable[[float, float], tuple[float, float]]  # derivatives of rho_h
     criticality: Callable[[Scalar], Scalar]  # ρ_h ↦ u; the gain has its pole at u = 1
     squared_gain: Callable[[Scalar, Scalar], Scalar]  # (ρ_x, 1/(1 − u)) ↦ (σ_h/σ_x)²
+    gain_slopes: Callable[[float, float, float, float], tuple[float, float]]  # see `Objective.back`
 
 
 def _square(x: Scalar) -> Scalar:
     return x * x  # ** raises on overflow where x is a Python number
+
+
+def _euclidean_slopes(first: float, second: float) -> tuple[float, float]:
+    length = euclidean(first, second)
+    return (first / length, second / length) if length else (0.0, 0.0)
 
 
 VARIANTS = {
@@ -53,8 +61,11 @@ VARIANTS = {
         update=ALPHA + 17 / 16,  # h⊙δ_z and δ_{(1−z),n}, each by its own bound
         rho_x=lambda gamma, a: sqrt(2) * (gamma + sqrt(2) * a),
         rho_h=lambda gamma, a: sqrt(2) * (gamma + a),
+        slopes_x=lambda gamma, a: (sqrt(2), 2.0),
+        slopes_h=lambda gamma, a: (sqrt(2), sqrt(2)),
         criticality=_square,
         squared_gain=lambda rho_x, barrier: _square(rho_x) * barrier,
+        gain_slopes=lambda rho_x, rho_h, barrier, slope: (2 * rho_x * barrier, 2 * rho_x * rho_x * rho_h * slope),
     ),
     # The exact supremum of the gradient is 1, and Minkowski's inequality replaces (a + b)² ≤ 2a² + 2b².
     "tight": Variant(
@@ -62,8 +73,14 @@ VARIANTS = {
         update=0.5,  # |∂h'/∂net_z| = |h − n| z(1 − z) ≤ 2/4
         rho_x=euclidean,
         rho_h=euclidean,
+        slopes_x=_euclidean_slopes,
+        slopes_h=_euclidean_slopes,
         criticality=lambda rho_h: rho_h,
         squared_gain=lambda rho_x, barrier: _square(rho_x * barrier),
+        gain_slopes=lambda rho_x, rho_h, barrier, slope: (
+            2 * rho_x * barrier * barrier,
+            2 * rho_x * rho_x * barrier * slope,
+        ),
     ),
 }
 
@@ -102,18 +119,58 @@ def _gru_gains(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], kappa: Scal
     return variant.rho_x(gamma_x, zero), variant.rho_h(gamma_h, zero), zero
 
 
+Norms = Sequence[float]
+Slopes = tuple[list[float], list[float], float]  # by the norms of the inputs' and the states' gates, and by κ
+
+
+def _lstm_back(norms_x: Norms, norms_h: Norms, _: float, variant: Variant, by: tuple[float, float, float]) -> Slopes:
+    i_x, f_x, g_x, o_x = norms_x
+    i_h, f_h, g_h, o_h = norms_h
+    by_rho_x, by_rho_h, by_gate = by
+    beta = variant.beta
+    gamma_x, gamma_h = ALPHA * f_x + beta * (i_x + g_x), ALPHA * f_h + beta * (i_h + g_h)
+    gate = beta * o_h
+    inverse_e = exp(gate - 1)
+    a_x, a_h = (gamma_x * gate + o_x) * inverse_e, gamma_h * gate * inverse_e
+    direct_x, through_x = variant.slopes_x(gamma_x, a_x)
+    direct_h, through_h = variant.slopes_h(gamma_h, a_h)
+    by_a_x, by_a_h = by_rho_x * through_x, by_rho_h * through_h
+    by_gamma_x = by_rho_x * direct_x + by_a_x * gate * inverse_e
+    by_gamma_h = by_rho_h * direct_h + by_a_h * gate * inverse_e
+    by_gate += by_a_x * (gamma_x * inverse_e + a_x) + by_a_h * (gamma_h * inverse_e + a_h)
+    return (
+        [beta * by_gamma_x, ALPHA * by_gamma_x, beta * by_gamma_x, by_a_x * inverse_e],
+        [beta * by_gamma_h, ALPHA * by_gamma_h, beta * by_gamma_h, beta * by_gate],
+        0.0,
+    )
+
+
+def _gru_back(norms_x: Norms, norms_h: Norms, kappa: float, variant: Variant, by: tuple[float, float, float]) -> Slopes:
+    slopes, by_kappa = [], 0.0
+    for (r, z, n), by_rho, slopes_of in zip(
+        (norms_x, norms_h), by[:2], (variant.slopes_x, variant.slopes_h), strict=True
+    ):
+        gamma = variant.update * z + variant.beta * (n + ALPHA * kappa * r)
+        by_gamma = by_rho * slopes_of(gamma, 0.0)[0]
+        by_reset = variant.beta * ALPHA * by_gamma
+        slopes.append([by_reset * kappa, variant.update * by_gamma, variant.beta * by_gamma])
+        by_kappa += by_reset * r
+    return slopes[0], slopes[1], by_kappa
+
+
 @dataclass(frozen=True)
 class Chain:
-    """What the penalty needs to know of a cell."""
+    """What the penalty needs to know of a cell: its gains, and the product of their derivatives with a vector."""
 
     n_gates: int
     gains: Callable[[Sequence[Scalar], Sequence[Scalar], Scalar, Variant], Gains]
+    back: Callable[[Norms, Norms, float, Variant, tuple[float, float, float]], Slopes]
     bounded_gate: int | None = None  # the gate whose W_h h + b_h is itself multiplied by a gate: κ bounds it
 
 
 CHAINS = {
-    "lstm": Chain(n_gates=4, gains=_lstm_gains),
-    "gru": Chain(n_gates=3, gains=_gru_gains, bounded_gate=2),
+    "lstm": Chain(n_gates=4, gains=_lstm_gains, back=_lstm_back),
+    "gru": Chain(n_gates=3, gains=_gru_gains, back=_gru_back, bounded_gate=2),
 }
 
 
@@ -164,14 +221,12 @@ def gate_norms(weight: Tensor, *, cell: str = "lstm") -> Tensor:
     return spectral_norm(split_gates(weight, get_chain(cell).n_gates))
 
 
-def split_gates(weight: Tensor, n_gates: int) -> Tensor:
-    """(..., G * H, m) → (..., G, H, m)."""
-    if weight.ndim < 2 or weight.shape[-2] % n_gates:
-        raise ValueError(
-            f"expected gate matrices stacked as (..., {n_gates} * hidden_size, m), got shape {tuple(weight.shape)}."
-        )
-    *batch, rows, columns = weight.shape
-    return weight.reshape(*batch, n_gates, rows // n_gates, columns)
+def split_gates(weight: Any, n_gates: int) -> Any:
+    """(..., G * H, m) → (..., G, H, m), a tensor or an array."""
+    shape = tuple(weight.shape)
+    if len(shape) < 2 or shape[-2] % n_gates:
+        raise ValueError(f"expected gate matrices stacked as (..., {n_gates} * hidden_size, m), got shape {shape}.")
+    return weight.reshape(*shape[:-2], n_gates, -1, shape[-1])
 
 
 def preactivation_bound(weight: Tensor, bias: Tensor | None = None) -> Tensor:

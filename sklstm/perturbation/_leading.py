@@ -1,60 +1,167 @@
 r"""Spectral norms of matrices that change from call to call, at a small part of the cost of exact ones.
 
 Under the penalty the leading singular values of a gate run close together, and one step of Adam can move a small matrix
-by a quarter of its norm: one power step from the last vectors is 10 to 20 % off (docs/theory.md). A power of the Gram
-matrix makes many power steps of a few products. The estimate :math:`\hat\sigma = \|W^\top u\|` with a unit vector u
-never exceeds :math:`\sigma`; every few calls it is compared with the exact norm, and exact vectors replace the carried.
+by a quarter of its norm: one power step from the last vectors is 10 to 20 % off (docs/theory.md). Dozens of power steps
+are cheap as a power of the Gram matrix, or as a Chebyshev polynomial of it where it is large. The estimate
+:math:`\hat\sigma = \|W^\top u\|` with a unit vector u never exceeds :math:`\sigma`; every few calls it is compared with
+the exact norm, and exact vectors replace the carried ones.
 
-What the time goes into is the number of torch's operations, not their size: stacks of one side share their operations.
+What costs at these sizes is the number of calls, the more so as each finds the caches full of the network's numbers.
+On a CPU the arrays are therefore numpy's, whose calls take a third of the time of torch's; all memory is allocated
+once; and stacks of one side share their calls. The code is the same for tensors on other devices.
 """
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sklstm.linalg import leading_pair
 
-__all__ = ["LeadingPairs", "LeadingVectors"]
+__all__ = ["Array", "NormTracker", "as_array"]
 
-FIRST_CADENCE = 8
+Array = Any  # ndarray or Tensor
+
+FIRST_CADENCE = 64
+LARGEST_SQUARED = 64
+SQUARINGS, PRODUCTS = 3, 4  # power 4 · 2³ = 32
+CHEBYSHEV_DEGREE = 8
 SHARED_SIDE = 32  # up to here one larger product costs less than two smaller ones
 
 
-def power_steps(side: int) -> tuple[int, int]:
-    """Squarings q of a Gram matrix of that side and products p with the result: p 2^q power steps."""
-    return (6, 1) if side <= 32 else (5, 1) if side <= 64 else (2, 4)
+def as_array(tensor: Tensor) -> Array:
+    """A view without graph: numpy's of a tensor on the CPU, torch's of any other."""
+    tensor = tensor.detach()
+    return tensor.numpy() if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16 else tensor
 
 
-@dataclass(frozen=True)
-class LeadingPairs:
-    """Leading singular triplets of several stacks of matrices (G, m, n), and other numbers that came along.
-
-    The product of left and right vector has norm σ.
-    """
-
-    norms: list[list[float]]
-    left: list[Tensor]  # (G, m, 1)
-    right: list[Tensor]  # (G, n, 1)
-    others: list[list[float]]
-
-
-@dataclass
 class _Group:
-    """Stacks whose Gram matrices have one side in common."""
+    """Stacks whose carried vectors have one side in common, with memory for all that is computed of them."""
 
-    members: list[int]
-    by_rows: list[bool]  # W Wᵀ, of side m, rather than Wᵀ W
-    sizes: list[int]
-    vectors: Tensor | None = None  # (ΣG, side, 1), of the last call
+    def __init__(self, members: list[int], matrices: list[Array]):
+        first = matrices[members[0]]
+        self.xp: Any = torch if isinstance(first, Tensor) else np
+        self.members = members
+        self.by_rows = [_by_rows(matrices[i]) for i in members]
+        turned = [matrices[i].swapaxes(1, 2) for i in members]
+        self.short = [matrices[i] if rows else t for i, rows, t in zip(members, self.by_rows, turned, strict=True)]
+        self.long = [short.swapaxes(1, 2) for short in self.short]
+        stops = np.cumsum([len(short) for short in self.short]).tolist()
+        self.slices = [slice(stop - len(short), stop) for stop, short in zip(stops, self.short, strict=True)]
+        count, side = stops[-1], first.shape[1 if self.by_rows[0] else 2]
+        self.side = side
+        self.vectors, self.spare, self.lengths, self.squares = (
+            self._empty(first, count, *rest) for rest in ((side, 1), (side, 1), (1, 1), (1, 1))
+        )
+        self.vectors_t = self.vectors.swapaxes(1, 2)
+        self.images = [self._empty(first, len(short), short.shape[2], 1) for short in self.short]
+        self.images_t = [image.swapaxes(1, 2) for image in self.images]
+        self.products = [self._empty(first, *short.shape) for short in self.short]
+        self.fixed = _fixed_vector(side, first)
+        self.before = self._empty(first, count, side, 1)
+        if 1 < side <= LARGEST_SQUARED:
+            self.grams = [self._empty(first, count, side, side) for _ in range(2)]
+            self.gram_parts = [self.grams[0][part] for part in self.slices]
+        self.vector_parts = [self.vectors[part] for part in self.slices]
+        self.square_parts = [self.squares[part] for part in self.slices]
+        self.spare_parts = [self.spare[part] for part in self.slices]
+
+    def _empty(self, like: Array, *shape: int) -> Array:
+        return like.new_empty(shape) if isinstance(like, Tensor) else np.empty(shape, like.dtype)
+
+    def improve(self) -> None:
+        """Move the carried vectors towards the leading ones; then measure norms."""
+        if 1 < self.side <= LARGEST_SQUARED:
+            self._square()
+        elif self.side > 1:
+            self._chebyshev()
+        self.measure()
+
+    def measure(self) -> None:
+        """Squares of the norms of the images of the vectors."""
+        for long, vector, image, image_t, square in zip(
+            self.long, self.vector_parts, self.images, self.images_t, self.square_parts, strict=True
+        ):
+            self.xp.matmul(long, vector, out=image)
+            self.xp.matmul(image_t, image, out=square)
+
+    def _square(self) -> None:
+        xp, (gram, other) = self.xp, self.grams
+        for short, long, part in zip(self.short, self.long, self.gram_parts, strict=True):
+            xp.matmul(short, long, out=part)
+        # Over the last σ² the largest eigenvalue is about 1, and its powers stay in range.
+        xp.divide(gram, self.squares, out=gram)
+        for _ in range(SQUARINGS):
+            xp.matmul(gram, gram, out=other)
+            gram, other = other, gram
+        # The carried vector may have lost all share in what leads now; a little of everything brings it back.
+        self.vectors += self.fixed
+        for _ in range(PRODUCTS // 2):
+            xp.matmul(gram, self.vectors, out=self.spare)
+            xp.matmul(gram, self.spare, out=self.vectors)
+        self._normalise()
+
+    def _chebyshev(self) -> None:
+        """Without the Gram matrix: a polynomial of it that is small on [0, b] and grows beyond."""
+        self.vectors += self.fixed
+        self._normalise()
+        self.measure()
+        # The Rayleigh quotient of a unit vector, σ̂², is at most the largest eigenvalue.
+        over_b = 2 / (0.95 * self.squares)
+        before, now = self.before, self.vectors
+        before[:] = now
+        now[:] = over_b * self._gram() - before
+        over_b *= 2
+        for _ in range(CHEBYSHEV_DEGREE - 1):
+            for long, part, image in zip(self.long, self.vector_parts, self.images, strict=True):
+                self.xp.matmul(long, part, out=image)
+            # 2 (2 A / b − 1) now − before, where A now is the Gram matrix's product.
+            following = self._gram()
+            following *= over_b
+            following -= before
+            before[:] = now
+            now *= -2
+            now += following
+        self._normalise()
+
+    def _gram(self) -> Array:
+        """The Gram matrices times the vectors, from the images."""
+        for short, image, part in zip(self.short, self.images, self.spare_parts, strict=True):
+            self.xp.matmul(short, image, out=part)
+        return self.spare
+
+    def _normalise(self) -> None:
+        xp = self.xp
+        xp.matmul(self.vectors_t, self.vectors, out=self.lengths)
+        xp.sqrt(self.lengths, out=self.lengths)
+        self.vectors /= self.lengths
+
+    def set_exact(self, matrices: list[Array]) -> None:
+        """Vectors and images from the exact decomposition."""
+        for position, index in enumerate(self.members):
+            sigma, u, v = leading_pair(torch.as_tensor(matrices[index]))
+            own, image = (u, v) if self.by_rows[position] else (v, u)
+            for target, source in (
+                (self.vector_parts[position], own),
+                (self.images[position], image * sigma[:, None, None]),
+                (self.square_parts[position], (sigma * sigma)[:, None, None]),
+            ):
+                target[:] = source if isinstance(target, Tensor) else source.numpy()
+
+    def outer(self, factors: Array) -> list[Array]:
+        """Outer products (G, m, n) of left and right vectors with factors (ΣG, 1, 1); overwritten by the next."""
+        xp = self.xp
+        xp.multiply(self.vectors, factors, out=self.spare)
+        for part, image_t, product in zip(self.spare_parts, self.images_t, self.products, strict=True):
+            xp.matmul(part, image_t, out=product)
+        return [p if rows else p.swapaxes(1, 2) for p, rows in zip(self.products, self.by_rows, strict=True)]
 
 
-class LeadingVectors:
-    """Carries singular vectors from call to call; `TikhonovPenalty` documents cadence and tolerance."""
+class NormTracker:
+    """Norms of stacks of matrices (G, m, n) from call to call; `TikhonovPenalty` documents cadence and tolerance."""
 
     def __init__(self, cadence: int, tolerance: float):
         if cadence < 1:
@@ -67,61 +174,79 @@ class LeadingVectors:
 
     def forget(self) -> None:
         """Drop the vectors; the next call is exact. `largest_error` stays."""
-        self.shapes: list[torch.Size] = []
+        self.matrices: list[Array] = []
         self.groups: list[_Group] = []
         self.norms: list[list[float]] = []  # of the last call
         self.interval = min(FIRST_CADENCE, self.cadence)
         self.calls_left = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"shapes": [], "groups": [], "calls_left": 0}
+        return self.__dict__ | {"matrices": [], "groups": [], "norms": [], "calls_left": 0}
 
-    def __call__(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
-        """Norms and vectors of the stacks; ``others``, vectors of any kind, share the one transfer from the device."""
-        shapes = [matrix.shape for matrix in matrices]
-        if shapes != self.shapes:
+    def watch(self, matrices: list[Array]) -> None:
+        """Set the stacks to be tracked: views of memory that changes between calls.
+
+        Vectors are kept if the shapes are those of the stacks before.
+        """
+        before = self.groups
+        if [tuple(matrix.shape) for matrix in matrices] != [tuple(matrix.shape) for matrix in self.matrices]:
             self.forget()
-            self.shapes, self.groups = shapes, _grouped(shapes)
+            before = []
+        self.matrices = matrices
+        by_side: dict[int, list[int]] = {}
+        for index, matrix in enumerate(matrices):
+            by_side.setdefault(matrix.shape[1 if _by_rows(matrix) else 2], []).append(index)
+        self.groups = [_Group(members, matrices) for members in by_side.values()]
+        for group, old in zip(self.groups, before, strict=False):
+            group.vectors[:], group.squares[:] = old.vectors, old.squares
+
+    def __call__(self) -> list[list[float]]:
+        """Norms of the stacks as they are now, (G,) for each."""
         is_exact = self.calls_left == 0
-        found = None
+        estimate = None
         if _usable(self.norms) and not (is_exact and self.cadence == 1):
-            found = self._estimate(matrices, others)
-        if is_exact or found is None or not _usable(found.norms):
-            estimate, found = found, self._exact(matrices, others)
-            if is_exact and estimate is not None and _usable(estimate.norms) and _usable(found.norms):
-                self._steer(found.norms, estimate.norms)
+            with np.errstate(all="ignore"):
+                for group in self.groups:
+                    group.improve()
+                estimate = self._read()
+        if not is_exact and estimate is not None and _usable(estimate):
+            norms = estimate
+        else:
+            for group in self.groups:
+                group.set_exact(self.matrices)
+            norms = self._read()
+            if is_exact and estimate is not None and _usable(estimate) and _usable(norms):
+                self._steer(norms, estimate)
             self.calls_left = self.interval
         self.calls_left -= 1
-        self.norms = found.norms
-        if not _usable(found.norms):
+        self.norms = norms
+        if not _usable(norms):
             self.calls_left = 0  # NaN in the weights, which may recover, or a zero matrix: nothing to start from
+        return norms
+
+    def gradients(self, slopes: list[list[float]]) -> list[Array]:
+        """Σ slope · ∂σ/∂W for every stack, (G, m, n), where ∂σ/∂W = u vᵀ. Overwritten by the next call."""
+        found: list[Array] = [None] * len(self.matrices)
+        for group in self.groups:
+            # The product of vector and image has norm σ.
+            factors = [
+                slope / norm if norm else 0.0
+                for index in group.members
+                for slope, norm in zip(slopes[index], self.norms[index], strict=True)
+            ]
+            like = group.vectors
+            array = like.new_tensor(factors) if isinstance(like, Tensor) else np.array(factors, like.dtype)
+            for index, product in zip(group.members, group.outer(array[:, None, None]), strict=True):
+                found[index] = product
         return found
 
-    def _estimate(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
-        left, right, lengths = ([matrices[0]] * len(matrices) for _ in range(3))  # to be replaced one by one
+    def _read(self) -> list[list[float]]:
+        norms: list[list[float]] = [[]] * len(self.matrices)
         for group in self.groups:
-            sides = [
-                matrices[index] if by_rows else matrices[index].mT
-                for index, by_rows in zip(group.members, group.by_rows, strict=True)
-            ]
-            norms = [norm for index in group.members for norm in self.norms[index]]
-            group.vectors = _power_method(sides, group.vectors, norms)
-            units = torch.split_with_sizes(group.vectors, group.sizes)
-            for index, by_rows, matrix, unit in zip(group.members, group.by_rows, sides, units, strict=True):
-                image = torch.bmm(matrix.mT, unit)  # of norm σ
-                lengths[index] = torch.linalg.vector_norm(image, dim=(1, 2))
-                left[index], right[index] = (unit, image) if by_rows else (image, unit)
-        numbers = _numbers([*lengths, *others])
-        return LeadingPairs(numbers[: len(matrices)], left, right, numbers[len(matrices) :])
-
-    def _exact(self, matrices: list[Tensor], others: list[Tensor]) -> LeadingPairs:
-        sigmas, left, right = zip(*map(leading_pair, matrices), strict=True)
-        for group in self.groups:
-            members = zip(group.members, group.by_rows, strict=True)
-            group.vectors = torch.cat([left[index] if by_rows else right[index] for index, by_rows in members])
-        numbers = _numbers([*sigmas, *others])
-        images = [v * sigma[:, None, None] for v, sigma in zip(right, sigmas, strict=True)]
-        return LeadingPairs(numbers[: len(matrices)], list(left), images, numbers[len(matrices) :])
+            values = group.squares.reshape(-1).tolist()
+            for index, part in zip(group.members, group.slices, strict=True):
+                norms[index] = [math.sqrt(value) if value >= 0 else math.nan for value in values[part]]
+        return norms
 
     def _steer(self, exact: list[list[float]], estimates: list[list[float]]) -> None:
         pairs = zip(chain.from_iterable(exact), chain.from_iterable(estimates), strict=True)
@@ -133,15 +258,10 @@ class LeadingVectors:
             self.interval = min(self.cadence, 2 * self.interval)
 
 
-def _grouped(shapes: list[torch.Size]) -> list[_Group]:
-    groups: dict[int, _Group] = {}
-    for index, (size, m, n) in enumerate(shapes):
-        by_rows = m <= max(n, SHARED_SIDE)
-        group = groups.setdefault(m if by_rows else n, _Group([], [], []))
-        group.members.append(index)
-        group.by_rows.append(by_rows)
-        group.sizes.append(size)
-    return list(groups.values())
+def _by_rows(matrix: Array) -> bool:
+    """Whether vectors are carried for the rows of (G, m, n): because they are fewer, or because that is as cheap."""
+    m, n = matrix.shape[1:]
+    return bool(m <= max(n, SHARED_SIDE))
 
 
 def _usable(norms: list[list[float]]) -> bool:
@@ -149,35 +269,8 @@ def _usable(norms: list[list[float]]) -> bool:
     return bool(norms) and all(0 < norm < math.inf for part in norms for norm in part)
 
 
-def _power_method(matrices: list[Tensor], start: Tensor | None, norms: list[float]) -> Tensor:
-    """Unit vectors (ΣG, m, 1) near the leading left singular vectors of stacks (G, m, ·), NaN on underflow."""
-    assert start is not None
-    side = start.shape[1]
-    if side == 1:
-        return start
-    grams = [torch.bmm(matrix, matrix.mT) for matrix in matrices]
-    gram = grams[0] if len(grams) == 1 else torch.cat(grams)
-    n_squarings, n_products = power_steps(side)
-    # Over the last σ² the largest eigenvalue is about 1, and its powers stay in range.
-    power = gram * start.new_tensor([(1 / norm) * (1 / norm) for norm in norms])[:, None, None]
-    for _ in range(n_squarings):  # at these sizes a third of the time of torch.matrix_power
-        power = torch.bmm(power, power)
-    # The carried vector may have lost all share in what leads now; a little of everything brings it back.
-    v = start + _fixed_vector(side, start.dtype, start.device)
-    for _ in range(n_products):
-        v = torch.bmm(power, v)
-    return v / torch.linalg.vector_norm(v, dim=1, keepdim=True)
-
-
-@lru_cache(maxsize=16)
-def _fixed_vector(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _fixed_vector(size: int, like: Array) -> Array:
     """A unit vector (size, 1) without structure, the same in every call."""
-    vector = torch.randn(size, 1, generator=torch.Generator().manual_seed(0), dtype=dtype).to(device)
-    return vector / torch.linalg.vector_norm(vector)
-
-
-def _numbers(vectors: list[Tensor]) -> list[list[float]]:
-    """The vectors as lists of Python floats, by one transfer."""
-    numbers = torch.cat(vectors).tolist()
-    ends = list(accumulate(vector.shape[0] for vector in vectors))
-    return [numbers[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    vector = np.random.RandomState(0).standard_normal((size, 1))
+    vector /= np.linalg.norm(vector)
+    return like.new_tensor(vector) if isinstance(like, Tensor) else vector.astype(like.dtype)

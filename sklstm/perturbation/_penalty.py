@@ -4,6 +4,7 @@ In a stack, the state perturbation that a layer puts out is the input perturbati
 multiply. A sequence of weights, first layer first, is a stack everywhere; a single tensor is a single layer.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -14,7 +15,7 @@ from torch import Tensor
 from sklstm.linalg import spectral_norm
 
 from ._chain import TikhonovGains, gains_from_norms, gate_norms, get_variant, layer_kappa, tikhonov_gains
-from ._scalars import Scalar, positive_part, relaxed
+from ._scalars import Scalar, positive_part, relaxed, relaxed_slope
 
 __all__ = ["feasible_scale", "perturbation_gain", "relaxed_barrier", "tikhonov_penalty"]
 
@@ -102,6 +103,25 @@ class Objective:
         for squared_gain, cost in layers:
             product, constraints = product * squared_gain, constraints + cost
         return product + constraints
+
+    def value_and_slopes(
+        self, norm_out: float, gains: Sequence[tuple[float, float, float]]
+    ) -> tuple[float, list[tuple[float, float, float]], float]:
+        """(57) with its derivatives by each layer's ρ_x, ρ_h and gate, and by the readout's norm; floats only."""
+        variant, terms = get_variant(self.variant), [self.layer(*layer) for layer in gains]
+        squared_gains = [squared_gain for squared_gain, _ in terms]
+        slopes = []
+        for index, (rho_x, rho_h, gate) in enumerate(gains):
+            others = self.lambda_s * norm_out * norm_out
+            for other in squared_gains[:index] + squared_gains[index + 1 :]:
+                others *= other
+            u = variant.criticality(rho_h)
+            barrier, slope = relaxed(u, self.epsilon), relaxed_slope(u, self.epsilon)
+            by_rho_x, by_rho_h = variant.gain_slopes(rho_x, rho_h, barrier, slope)
+            violated = 2 * self.lambda_1 * rho_h if rho_h > 1 else 0.0
+            slopes.append((others * by_rho_x, others * by_rho_h + violated, self.lambda_2 if gate > 1 else 0.0))
+        value = self.total(norm_out, terms)
+        return value, slopes, 2 * self.lambda_s * norm_out * math.prod(squared_gains)
 
 
 def tikhonov_penalty(

@@ -1,14 +1,13 @@
 r"""The penalty for a training loop: the value and gradient of `tikhonov_penalty` at a small part of its cost."""
 
-from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ._chain import get_chain, get_variant, split_gates
-from ._leading import LeadingVectors
+from ._leading import Array, NormTracker, as_array
 from ._penalty import BARRIER_EPSILON, Layer, Objective, Weights, as_layers
-from ._scalars import Scalar, derivatives
 
 __all__ = ["TikhonovPenalty"]
 
@@ -19,17 +18,14 @@ class _WithGradients(torch.autograd.Function):
     """A scalar whose gradients are computed along with it: no graph, and backward only multiplies."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx, evaluate: Callable[[], tuple[Tensor, list[Tensor]]], *arguments: Tensor
-    ) -> Tensor:
-        value, gradients = evaluate()
+    def forward(ctx, value: Tensor, gradients: list[Tensor], *arguments: Tensor) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(*gradients)
-        return value
+        return value.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor):  # type: ignore[override]
-        return None, *torch._foreach_mul(ctx.saved_tensors, grad)
+        return None, None, *(grad * gradient for gradient in ctx.saved_tensors)
 
 
 class TikhonovPenalty:
@@ -62,7 +58,7 @@ class TikhonovPenalty:
     -----
     The estimate is one-sided, :math:`\hat\sigma \le \sigma`, and by Weyl's inequality the norm itself cannot
     run away between two exact calls: :math:`|\sigma(W_t) - \sigma(W_s)| \le \|W_t - W_s\|_F`. The gradient of a norm
-    is :math:`u v^\top`; the scalar chain is differentiated by the complex step.
+    is :math:`u v^\top`; the derivatives of the scalar chain are written out.
 
     One object serves one network. Pickles and copies carry no vectors; they begin with an exact call.
 
@@ -91,7 +87,8 @@ class TikhonovPenalty:
         self._objective = Objective(lambda_s, lambda_1, lambda_2, variant, epsilon)
         get_chain(cell)  # refuse an unknown one here; its row holds functions, which do not pickle well
         self._cell = cell
-        self._vectors = LeadingVectors(cadence, tolerance)
+        self._norms = NormTracker(cadence, tolerance)
+        self._release()
 
     @property
     def largest_error(self) -> float:
@@ -99,11 +96,20 @@ class TikhonovPenalty:
 
         Measured where the norms are exact anyway: the calls between are not seen.
         """
-        return self._vectors.largest_error
+        return self._norms.largest_error
 
     def forget(self) -> None:
         """Drop the carried vectors; the next call is exact. `largest_error` stays."""
-        self._vectors.forget()
+        self._norms.forget()
+        self._release()
+
+    def _release(self) -> None:
+        self._places: list[int] = []
+        self._layers: list[Layer] = []
+        self._arguments: list[Tensor] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_places": [], "_layers": [], "_arguments": []}
 
     def __call__(
         self, weight_ih: Weights, weight_hh: Weights, weight_out: Tensor, *, bias_hh: Weights | None = None
@@ -122,73 +128,109 @@ class TikhonovPenalty:
         -------
         Tensor of shape ()
         """
-        layers = as_layers(weight_ih, weight_hh, bias_hh)
-        if get_chain(self._cell).bounded_gate is None:
+        self.watch(weight_ih, weight_hh, weight_out, bias_hh=bias_hh)
+        value, gradients = self._evaluate()
+        tensors = [torch.as_tensor(gradient).clone() for gradient in gradients]
+        return _WithGradients.apply(weight_out.new_tensor(value), tensors, *self._arguments)
+
+    def accumulate(self) -> float:
+        """Add the gradient of the penalty to the ``grad`` of the weights taken up by `watch`, and return its value.
+
+        The same as calling the object and ``backward()``, without the graph, which would cost more than the penalty;
+        for use after the ``backward()`` of the loss on the data.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        RuntimeError
+            Before `watch`.
+        """
+        if not self._arguments:
+            raise RuntimeError("no weights to penalise: call watch() first.")
+        value, gradients = self._evaluate()
+        for argument, gradient in zip(self._arguments, gradients, strict=True):
+            if argument.grad is None:
+                argument.grad = torch.as_tensor(gradient).clone()
+            elif isinstance(gradient, Tensor):
+                argument.grad += gradient
+            else:
+                array = argument.grad.numpy()
+                array += gradient
+        return value
+
+    def watch(
+        self, weight_ih: Weights, weight_hh: Weights, weight_out: Tensor, *, bias_hh: Weights | None = None
+    ) -> None:
+        """Take up weights for `accumulate`: they may change in place, as optimisers do.
+
+        Does nothing if they are those already taken up; weights of the same shapes take over the carried vectors.
+
+        Parameters
+        ----------
+        weight_ih, weight_hh, weight_out, bias_hh
+            As in a call.
+        """
+        chain, layers = get_chain(self._cell), as_layers(weight_ih, weight_hh, bias_hh)
+        if chain.bounded_gate is None:
             layers = [(inputs, recurrent, None) for inputs, recurrent, _ in layers]
-        arguments = [part for layer in layers for part in layer if part is not None]
-        return _WithGradients.apply(lambda: self._evaluate(layers, weight_out), *arguments, weight_out)
+        # Those with a gradient: input, recurrent, bias of each layer, then the readout.
+        arguments = [part for layer in layers for part in layer if part is not None] + [weight_out]
+        places = [argument.data_ptr() for argument in arguments]
+        if places == self._places and all(new is old for new, old in zip(arguments, self._arguments, strict=True)):
+            return
+        stacks = [split_gates(as_array(weight), chain.n_gates) for layer in layers for weight in layer[:2]]
+        self._norms.watch([*stacks, as_array(weight_out)[None]])  # (G, H, m) each
+        self._layers, self._arguments, self._places = layers, arguments, places
 
-    def _evaluate(self, layers: list[Layer], weight_out: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Value, and the gradients of all tensors: input, recurrent, bias of each layer, then the readout."""
+    def _evaluate(self) -> tuple[float, list[Array]]:
+        """Value, and the gradients in the order of `_arguments`, overwritten by the next call."""
         chain = get_chain(self._cell)
-        matrices = [split_gates(weight, chain.n_gates) for layer in layers for weight in layer[:2]]  # (G, H, m)
-        matrices.append(weight_out[None])
-        pairs = self._vectors(matrices, [] if chain.bounded_gate is None else [self._bounded_rows(*x) for x in layers])
-
-        kappas = [max(sums) for sums in pairs.others]
-        value, slopes, kappa_slopes = self._differentiate(pairs.norms, kappas)
-        # ∂σ/∂W = u vᵀ; the vectors' product has norm σ.
-        scaled = [
-            slope / norm if norm else 0.0
-            for of_stack, norms in zip(slopes, pairs.norms, strict=True)
-            for slope, norm in zip(of_stack, norms, strict=True)
-        ]
-        factors = torch.split_with_sizes(weight_out.new_tensor(scaled)[:, None, None], [len(part) for part in slopes])
-        gradients = [
-            torch.bmm(u * factor, v.mT).flatten(0, 1)
-            for u, v, factor in zip(pairs.left, pairs.right, factors, strict=True)
-        ]
-        ordered: list[Tensor] = []
-        for index, (_, recurrent, bias) in enumerate(layers):
-            ordered += gradients[2 * index : 2 * index + 2]
+        norms = self._norms()
+        rows = [] if chain.bounded_gate is None else [self._largest_row(*layer[1:]) for layer in self._layers]
+        value, slopes, kappa_slopes = self._differentiate(norms, [kappa for kappa, _ in rows])
+        gradients = self._norms.gradients(slopes)
+        ordered: list[Array] = []
+        for index, (inputs, recurrent, bias) in enumerate(self._layers):
+            ordered += [
+                gradient.reshape(tuple(weight.shape))
+                for gradient, weight in zip(gradients[2 * index :], (inputs, recurrent), strict=False)
+            ]
             if chain.bounded_gate is not None:
-                sums = pairs.others[index]
-                row = chain.bounded_gate * len(sums) + sums.index(kappas[index])
-                ordered[-1][row].add_(recurrent[row].sign(), alpha=kappa_slopes[index])
+                row, slope = rows[index][1], kappa_slopes[index]
+                ordered[-1][row] += as_array(recurrent.detach()[row].sign()) * slope
                 if bias is not None:
-                    ordered.append(torch.zeros_like(bias))
-                    ordered[-1][row] = bias[row].sign() * kappa_slopes[index]
-        return weight_out.new_tensor(value), [*ordered, gradients[-1]]
+                    by_bias = as_array(torch.zeros_like(bias))
+                    by_bias[row] = slope * bias.detach()[row].sign().item()
+                    ordered.append(by_bias)
+        return value, [*ordered, gradients[-1][0]]
 
-    def _bounded_rows(self, _: Tensor, weight_hh: Tensor, bias_hh: Tensor | None) -> Tensor:
-        """The row sums (H,) whose largest is κ."""
+    def _largest_row(self, weight_hh: Tensor, bias_hh: Tensor | None) -> tuple[float, int]:
+        """κ, and the row of W_hh that attains it."""
         gate, n_gates = get_chain(self._cell).bounded_gate, get_chain(self._cell).n_gates
         assert gate is not None
-        sums = torch.linalg.vector_norm(weight_hh.chunk(n_gates)[gate], 1, dim=1)
-        return sums if bias_hh is None else sums + bias_hh.chunk(n_gates)[gate].abs()
+        sums = torch.linalg.vector_norm(weight_hh.detach().chunk(n_gates)[gate], 1, dim=1)
+        if bias_hh is not None:
+            sums = sums + bias_hh.detach().chunk(n_gates)[gate].abs()
+        kappa, row = sums.max(0)
+        return kappa.item(), gate * len(sums) + int(row.item())
 
     def _differentiate(
         self, norms: list[list[float]], kappas: list[float]
     ) -> tuple[float, list[list[float]], list[float]]:
         """Value of the penalty and its derivatives by every norm and every κ, layer by layer."""
         chain, objective = get_chain(self._cell), self._objective
-        variant, n_gates = get_variant(objective.variant), chain.n_gates
-
-        def layer(arguments: Sequence[Scalar]) -> Sequence[Scalar]:
-            kappa = arguments[-1] if chain.bounded_gate is not None else None
-            of_x, of_h = arguments[:n_gates], arguments[n_gates : 2 * n_gates]
-            return objective.layer(*chain.gains(of_x, of_h, kappa, variant))
-
-        points = [
-            [*norms[2 * index], *norms[2 * index + 1], *kappas[index : index + 1]] for index in range(len(norms) // 2)
-        ]
-        terms = [(gain, cost) for gain, cost in map(layer, points)]
-        gains, costs = [term[0] for term in terms], [term[1] for term in terms]
+        variant = get_variant(objective.variant)
+        kappas = kappas or [0.0] * (len(norms) // 2)
+        points = list(zip(norms[:-1:2], norms[1::2], kappas, strict=True))
         (readout,) = norms[-1]
-        outer = derivatives(lambda x: [objective.total(x[0], list(zip(x[1:], costs, strict=True)))], [readout, *gains])
+        gains = [chain.gains(*point, variant) for point in points]
+        value, by_gains, by_readout = objective.value_and_slopes(readout, gains)
         slopes, kappa_slopes = [], []
-        for point, (by_gain,) in zip(points, outer[1:], strict=True):
-            inner = [by_gain * gain + cost for gain, cost in derivatives(layer, point)]
-            slopes += [inner[:n_gates], inner[n_gates : 2 * n_gates]]
-            kappa_slopes += inner[2 * n_gates :]
-        return objective.total(readout, terms), [*slopes, outer[0]], kappa_slopes
+        for point, by in zip(points, by_gains, strict=True):
+            by_x, by_h, by_kappa = chain.back(*point, variant, by)
+            slopes += [by_x, by_h]
+            kappa_slopes.append(by_kappa)
+        return value, [*slopes, [by_readout]], kappa_slopes

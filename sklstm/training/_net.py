@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from torch import Tensor, nn
+from torch import nn
 
 from ._batches import BatchLoader, SequenceDataset
 from ._inference import BLOCK
@@ -27,8 +27,9 @@ class SequenceNet(NeuralNet):
     module, criterion, **kwargs
         As skorch's ``NeuralNet``.
     penalty : callable, optional
-        ``module -> scalar tensor``, added to the training loss and to nothing else. If it has a ``largest_error``,
-        that goes into the history of every epoch as ``norm_error``.
+        ``module -> float``: returns its value, which counts in the training loss and in nothing else, and adds its
+        gradient to the ``grad`` of the parameters. If it has a ``largest_error``, that goes into the history of every
+        epoch as ``norm_error``.
     projection : callable, optional
         ``module -> None``, applied to the weights after every optimiser step.
     clip_norm : float, optional
@@ -43,7 +44,7 @@ class SequenceNet(NeuralNet):
         self,
         module: type[nn.Module],
         *args: Any,
-        penalty: Callable[[nn.Module], Tensor] | None = None,
+        penalty: Callable[[nn.Module], float] | None = None,
         projection: Callable[[nn.Module], None] | None = None,
         clip_norm: float | None = None,
         sigma: float = 0.0,
@@ -57,13 +58,6 @@ class SequenceNet(NeuralNet):
         self.sigma = sigma
         self.generator = generator
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        loss = super().get_loss(y_pred, y_true, X=X, training=training)
-        if not training:
-            return loss
-        self._last_data_loss = loss.detach()
-        return loss if self.penalty is None else loss + self.penalty(self.module_)
-
     def get_iterator(self, dataset, training=False):
         if training:
             return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma)
@@ -74,6 +68,9 @@ class SequenceNet(NeuralNet):
         pass
 
     def on_grad_computed(self, net, named_parameters, batch=None, training=False, **kwargs):
+        # The gradient of the data is there already: one more graph for a function of the weights would cost more than
+        # the function.
+        self._last_penalty = 0.0 if self.penalty is None else self.penalty(self.module_)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.clip_norm)
 
@@ -86,20 +83,20 @@ class SequenceNet(NeuralNet):
         if iterator is None:
             return
         started = time.perf_counter()
-        total, data_total, count = 0.0, 0.0, 0
+        total, penalty_total, count = 0.0, 0.0, 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             size = len(batch[0])
             total += step["loss"].item() * size
             if training:
-                data_total += self._last_data_loss.item() * size
+                penalty_total += self._last_penalty * size
             count += size
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(f"{prefix}_loss", total / count)
+        self.history.record(f"{prefix}_loss", (total + penalty_total) / count)
         if training:
-            self.history.record("data_loss", data_total / count)
-            self.history.record("penalty", (total - data_total) / count)
+            self.history.record("data_loss", total / count)
+            self.history.record("penalty", penalty_total / count)
             if hasattr(self.penalty, "largest_error"):
                 self.history.record("norm_error", self.penalty.largest_error)
             self.history.record("dur", time.perf_counter() - started)
@@ -111,5 +108,4 @@ class SequenceNet(NeuralNet):
         with suppress(StopTraining):
             self.fit_loop(training_data)
         self.notify("on_train_end", X=training_data, y=None)
-        self._last_data_loss = None  # nothing of a batch goes into a pickle
         return self

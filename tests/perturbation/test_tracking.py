@@ -7,8 +7,8 @@ import torch
 from problems import random_lstm_weights
 
 from sklstm.perturbation import TikhonovPenalty, feasible_scale, gate_norms, tikhonov_penalty
-from sklstm.perturbation._leading import LeadingVectors
-from sklstm.perturbation._scalars import derivatives, euclidean, exp, positive_part, relaxed
+from sklstm.perturbation._leading import NormTracker, as_array
+from sklstm.perturbation._scalars import euclidean, exp, positive_part, relaxed, relaxed_slope
 
 LAMBDAS = {"lambda_s": 0.3, "lambda_1": 0.7, "lambda_2": 1.1}
 CELLS = pytest.mark.parametrize(("cell", "n_gates"), [("lstm", 4), ("gru", 3)])
@@ -39,7 +39,7 @@ def test_exact_calls_equal_the_penalty_in_value_and_gradient(cell, n_gates, vari
     for _ in range(2):
         value = penalty(inputs, recurrent, readout, bias_hh=biases)
         torch.testing.assert_close(value, exact, rtol=1e-10, atol=0)
-        # Complex step against autograd.
+        # Written-out derivatives against autograd.
         for ours, theirs in zip(
             torch.autograd.grad(value, leaves), torch.autograd.grad(exact, leaves, retain_graph=True), strict=True
         ):
@@ -63,55 +63,105 @@ def test_estimates_stay_below_and_near_the_norms_of_wandering_weights(hidden_siz
     # Steps of two per cent in random directions: the spectra are as crowded as random matrices have them.
     stack = torch.randn(4, hidden_size, hidden_size, generator=generator)
     inputs = torch.randn(4, hidden_size, 7, generator=generator)
-    vectors = LeadingVectors(cadence=16, tolerance=0.05)
+    tracker = NormTracker(cadence=16, tolerance=0.05)
+    tracker.watch([as_array(inputs), as_array(stack)])
     for _ in range(100):
         for matrices in (stack, inputs):
             matrices += 0.02 * torch.randn(matrices.shape, generator=generator)
-        found = vectors([inputs, stack], []).norms
-        for norms, matrices in zip(found, (inputs, stack), strict=True):
+        for norms, matrices in zip(tracker(), (inputs, stack), strict=True):
             exact = torch.linalg.matrix_norm(matrices.double(), 2).numpy()
             assert (np.array(norms) <= exact * (1 + 1e-5)).all()
             assert (np.array(norms) >= exact * (1 - bound)).all()
-    assert 0 < vectors.largest_error < bound
+    assert 0 < tracker.largest_error < bound
 
 
-def test_vectors_belong_to_the_norms(generator):
-    stacks = [torch.randn(shape, generator=generator) for shape in [(4, 40, 3), (4, 40, 40), (1, 1, 40), (3, 6, 9)]]
-    vectors = LeadingVectors(cadence=64, tolerance=0.05)
+@pytest.mark.parametrize("of_numpy", [True, False])
+def test_gradients_are_those_of_the_norms(of_numpy, generator):
+    shapes = [(4, 40, 3), (4, 40, 40), (1, 1, 40), (3, 6, 9), (2, 70, 80)]
+    stacks = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    tracker = NormTracker(cadence=64, tolerance=0.05)
+    tracker.watch([as_array(stack) if of_numpy else stack for stack in stacks])  # tensors: as on other devices
     for _ in range(3):  # exact, then twice an estimate
-        found = vectors(stacks, [torch.arange(3.0)])
-        assert found.others == [[0, 1, 2]]
-        for matrices, norms, u, v in zip(stacks, found.norms, found.left, found.right, strict=True):
-            # ⟨W, u vᵀ⟩ = σ², since the vectors' product has norm σ; and u vᵀ / σ is a matrix of norm 1.
-            inner = (matrices * (u @ v.mT)).sum((1, 2))
-            np.testing.assert_allclose(inner, np.square(norms), rtol=1e-4)
-            np.testing.assert_allclose(torch.linalg.matrix_norm(u @ v.mT, 2), norms, rtol=1e-4)
-        stacks = [1.01 * matrices for matrices in stacks]
+        found = tracker()
+        slopes = [[0.5 + index for index in range(len(norms))] for norms in found]
+        for matrices, norms, of_stack, gradient in zip(stacks, found, slopes, tracker.gradients(slopes), strict=True):
+            gradient = torch.as_tensor(gradient)
+            # Euler: the norm is homogeneous, ⟨W, ∂σ⟩ = σ. And u vᵀ has norm 1 and rank 1.
+            np.testing.assert_allclose(
+                (matrices * gradient).sum((1, 2)), np.multiply(of_stack, norms), rtol=1e-10, atol=0
+            )
+            np.testing.assert_allclose(torch.linalg.matrix_norm(gradient, 2), of_stack, rtol=1e-10)
+            np.testing.assert_allclose(torch.linalg.matrix_norm(gradient, "fro"), of_stack, rtol=1e-10)
+        for matrices in stacks:
+            matrices *= 1.01
 
 
 def test_a_change_of_the_leading_vector_is_caught():
     # The carried vector is an exact singular vector, and stays one, of what is no longer the largest value.
-    matrix = torch.diag(torch.tensor([2.0, 1.0, 0.5]))[None]
-    vectors = LeadingVectors(cadence=8, tolerance=0.05)
-    assert vectors([matrix], []).norms == [[2.0]]
-    crossed = torch.diag(torch.tensor([2.0, 3.0, 0.5]))[None]
-    assert vectors([crossed], []).norms[0][0] == pytest.approx(3, rel=1e-3), "the sprinkled part finds it at once"
+    matrix = np.diag(np.float32([2.0, 1.0, 0.5]))[None]
+    tracker = NormTracker(cadence=8, tolerance=0.05)
+    tracker.watch([matrix])
+    assert tracker() == [[2.0]]
+    matrix[0, 1, 1] = 3
+    assert tracker()[0][0] == pytest.approx(3, rel=1e-3), "the sprinkled part finds it at once"
     for _ in range(7):
-        last = vectors([crossed], []).norms[0][0]
-    assert last == pytest.approx(3, rel=1e-7)
+        last = tracker()[0][0]
+    assert last == pytest.approx(3, rel=1e-6)
 
 
 def test_errors_steer_the_cadence(generator):
-    vectors = LeadingVectors(cadence=64, tolerance=1e-12)  # nothing is good enough
+    tracker = NormTracker(cadence=64, tolerance=1e-12)  # nothing is good enough
     matrices = torch.randn(4, 40, 40, generator=generator)
-    for _ in range(40):
-        vectors([matrices := matrices + 0.1 * torch.randn(4, 40, 40, generator=generator)], [])
-    assert vectors.interval == 1
-    assert vectors.largest_error > 1e-5
-    vectors.tolerance = 1e6
+    tracker.watch([as_array(matrices)])
     for _ in range(200):
-        vectors([matrices], [])
-    assert vectors.interval == 64
+        matrices += 0.1 * torch.randn(4, 40, 40, generator=generator)
+        tracker()
+    assert tracker.interval == 1
+    assert tracker.largest_error > 1e-5
+    tracker.tolerance = 1e6
+    for _ in range(200):
+        tracker()
+    assert tracker.interval == 64
+
+
+def test_new_tensors_of_the_same_shapes_keep_the_vectors(generator):
+    weights = [w.float() for w in random_lstm_weights(12, 3, 1, generator)]
+    penalty = TikhonovPenalty(**LAMBDAS)
+    penalty(*weights)
+    left = penalty._norms.calls_left
+    for _ in range(3):
+        weights = [1.01 * weight for weight in weights]
+        expected = tikhonov_penalty(*(weight.double() for weight in weights), **LAMBDAS)
+        torch.testing.assert_close(penalty(*weights).double(), expected, rtol=1e-3, atol=0)
+    assert penalty._norms.calls_left == left - 3
+    assert penalty.largest_error == 0
+
+
+@CELLS
+def test_accumulate_is_call_and_backward(cell, n_gates, generator):
+    inputs, recurrent, biases, readout = network(n_gates, 2, 0.3, generator)
+    leaves = [*inputs, *recurrent, readout] + (biases if cell == "gru" else [])
+    penalties = [TikhonovPenalty(cell=cell, **LAMBDAS) for _ in range(2)]
+    for _ in range(3):
+        for leaf in leaves:
+            leaf.grad = None if leaf is readout else torch.ones_like(leaf)
+        penalties[0].watch(inputs, recurrent, readout, bias_hh=biases)
+        value = penalties[0].accumulate()
+        ours = [leaf.grad.clone() for leaf in leaves]
+        for leaf in leaves:
+            leaf.grad = None if leaf is readout else torch.ones_like(leaf)
+        loss = penalties[1](inputs, recurrent, readout, bias_hh=biases)
+        loss.backward()
+        assert value == pytest.approx(loss.item(), rel=1e-14)
+        for mine, leaf in zip(ours, leaves, strict=True):
+            torch.testing.assert_close(mine, leaf.grad, rtol=1e-13, atol=1e-13)
+            with torch.no_grad():
+                leaf *= 0.99
+
+
+def test_nothing_to_accumulate():
+    with pytest.raises(RuntimeError, match="call watch"):
+        TikhonovPenalty(**LAMBDAS).accumulate()
 
 
 @CELLS
@@ -204,7 +254,7 @@ def test_plain_loop_with_the_penalty_ends_feasible(generator):
 
 def test_scalars_agree_with_tensors_and_never_raise():
     for a, b in [(0.3, 2.0), (0.0, 0.0), (1e-9, 0.0), (1e200, 1e200), (800.0, 1.0), (np.inf, 1.0), (np.nan, 1.0)]:
-        x, y = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (a, b))
+        x, y = (torch.tensor(value, dtype=torch.float64) for value in (a, b))
         for function in (
             lambda u, v: exp(u) * v,
             euclidean,
@@ -212,13 +262,17 @@ def test_scalars_agree_with_tensors_and_never_raise():
             lambda u, v: relaxed(u * v, 0.05),
         ):
             number, tensor = function(a, b), function(x, y)
-            slopes = derivatives(lambda pair, f=function: [f(*pair)], [a, b])
             if torch.isfinite(tensor):
                 assert number == pytest.approx(tensor.item(), rel=1e-14)
-                expected = torch.autograd.grad(tensor, (x, y), allow_unused=True)
-                np.testing.assert_allclose([row[0] for row in slopes], expected, rtol=1e-12, atol=1e-300)
-            else:
+            elif function is not euclidean:  # hypot is finite where the square overflows
                 assert not np.isfinite(number)
+
+
+@pytest.mark.parametrize("u", [-3.0, 0.0, 0.9, 0.949, 0.951, 1.0, 7.0])
+def test_the_slope_of_the_barrier_is_its_derivative(u):
+    x = torch.tensor(u, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(relaxed(x, 0.05), x)
+    assert relaxed_slope(u, 0.05) == pytest.approx(slope.item(), rel=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -44,18 +44,31 @@ def weight_norm(module):
     return module.linear.weight.square().sum()
 
 
-def test_penalty_counts_in_training_loss_only():
-    net = make_net(penalty=weight_norm)
+def penalty_of_weight_norm(module):
+    """As `SequenceNet` wants it: the gradient is added to that of the parameters, and the value returned."""
+    value = weight_norm(module)
+    value.backward()
+    return value.item()
+
+
+def test_penalty_counts_in_the_gradient_of_training_and_in_no_validation_loss():
+    net = make_net(penalty=penalty_of_weight_norm)
     X, y = data()[:]
-    with torch.no_grad():
-        prediction = net.module_(X)
-        plain, trained = (net.get_loss(prediction, y, training=training) for training in (False, True))
-        torch.testing.assert_close(plain, nn.functional.mse_loss(prediction, y))
-        torch.testing.assert_close(trained, plain + weight_norm(net.module_))
+    for training in (False, True):
+        with torch.no_grad():
+            prediction = net.module_(X)
+            loss = net.get_loss(prediction, y, training=training)
+        torch.testing.assert_close(loss, nn.functional.mse_loss(prediction, y))
+    nn.functional.mse_loss(net.module_(X), y).backward()
+    plain = {name: parameter.grad.clone() for name, parameter in net.module_.named_parameters()}
+    net.on_grad_computed(net, net.module_.named_parameters())
+    for name, parameter in net.module_.named_parameters():
+        added = 2 * parameter.detach() if name == "linear.weight" else torch.zeros_like(parameter)
+        torch.testing.assert_close(parameter.grad, plain[name] + added)
 
 
 def test_loss_and_penalty_are_recorded_apart():
-    net = make_net(penalty=weight_norm).train(data())
+    net = make_net(penalty=penalty_of_weight_norm).train(data())
     for epoch in net.history:
         assert epoch["train_loss"] == pytest.approx(epoch["data_loss"] + epoch["penalty"], rel=1e-6)
     assert net.history[-1, "penalty"] > 0.01
@@ -63,7 +76,7 @@ def test_loss_and_penalty_are_recorded_apart():
 
 
 def test_training_equals_a_hand_written_loop_bit_for_bit():
-    net = make_net(penalty=weight_norm).train(data())
+    net = make_net(penalty=penalty_of_weight_norm).train(data())
     with seeded_construction(0):
         module = Last()
     optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
@@ -136,7 +149,7 @@ def test_ctrl_c_is_not_swallowed():
 
 
 def test_a_trained_net_pickles_without_data():
-    net = make_net(penalty=weight_norm).train(data(20_000))
+    net = make_net(penalty=penalty_of_weight_norm).train(data(20_000))
     blob = pickle.dumps(net)
     assert len(blob) < 50_000  # the data alone are 480 kB
     X, _ = data()[:]

@@ -1,0 +1,150 @@
+"""How much wider are certified bounds than what an attack can do, and what do they cost?
+
+An LSTM with default settings on three real series, trained with the penalty, without it, and with weight decay. For 500
+test windows the certified radius, the larger distance of the two bounds from the prediction, is divided by the largest
+change of the output that projected gradient ascent and descent find within the same box. 1 would be exact.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from _attacks import strongest
+from _records import append, load, machine, table
+from _series import SERIES, forecasting_task
+from certificate_soundness import double_of
+
+from sklstm import TikhonovLSTMRegressor
+
+NAME = "certificate_tightness"
+NONE = {"lambda_s": 0.0, "lambda_1": 0.0, "lambda_2": 0.0}
+TRAINED = {
+    "turkin": {},
+    "tight": {"variant": "tight"},
+    "weight decay 1e-3": NONE | {"weight_decay": 1e-3},
+    "none": NONE,
+}
+EPS = (0.001, 0.01, 0.05, 0.1, 0.3)
+METHODS = {"intervals": 500, "mean-value": 500, "best": 500, "linear": 100}
+BARS = {0.001: 1.1, 0.01: 1.25, 0.05: 1.9, 0.1: 3.0}
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def seconds(function, *arguments, **options):
+    started = time.perf_counter()
+    function(*arguments, **options)
+    return time.perf_counter() - started
+
+
+def cost(model, X, method, rounds):
+    """certify over predict, A B A, the median over rounds."""
+    ratios = []
+    for _ in range(rounds):
+        before = seconds(model.predict, X)
+        mine = seconds(model.certify, X, 0.05, method=method)
+        ratios.append(2 * mine / (before + seconds(model.predict, X)))
+    return float(np.median(ratios))
+
+
+def measure(series, name):
+    X, y, X_test, y_test = forecasting_task(series)
+    model = TikhonovLSTMRegressor(**TRAINED[name], compute_bound=False, random_state=0).fit(X, y)
+    windows = np.linspace(0, len(X_test) - 1, 500).astype(int)
+    X_test = X_test[windows]
+    exact = double_of(model.net_.module_)
+    points = torch.tensor(X_test, dtype=torch.float64)
+    with torch.no_grad():
+        centre = exact(points)[:, 0].numpy()
+    record = {"series": series, "trained": name, "mse": float(np.mean((model.predict(X_test) - y_test[windows]) ** 2))}
+    for eps in EPS:
+        attack = strongest(exact, points, eps, n_steps=20).numpy()
+        found = {"attack": float(np.median(attack))}
+        for method, n in METHODS.items():
+            every = slice(None, None, 500 // n)
+            lower, upper = model.certify(X_test[every], eps, method=method)
+            radius = np.maximum(upper - centre[every], centre[every] - lower)
+            found[method] = float(np.median(radius / attack[every]))
+            assert (radius >= attack[every]).all(), "an attack left the bounds"
+        record[str(eps)] = found
+    record["cost"] = {
+        method: cost(model, X_test[:: 500 // n], method, 15 if n == 500 else 3) for method, n in METHODS.items()
+    }
+    return record
+
+
+def picture(records):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    styles = {
+        "turkin": ("#0072B2", "o", "penalty (turkin)"),
+        "tight": ("#009E73", "s", "penalty (tight)"),
+        "weight decay 1e-3": ("#E69F00", "^", "weight decay"),
+        "none": ("#D55E00", "v", "no penalty"),
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True, layout="constrained")
+    for ax, series in zip(axes, SERIES, strict=True):
+        for record in records:
+            if record["series"] != series:
+                continue
+            colour, marker, label = styles[record["trained"]]
+            ratios = [record[str(eps)]["best"] for eps in EPS]
+            ax.plot(EPS, ratios, color=colour, marker=marker, markersize=5, label=label)
+            linear = [record[str(eps)]["linear"] for eps in EPS]
+            ax.plot(EPS, linear, color=colour, marker=marker, markersize=3, linestyle=":", alpha=0.8)
+        ax.set(xscale="log", yscale="log", title=series, xlabel="eps, in standard deviations of the input")
+        ax.axhline(1, color="0.6", linewidth=0.8)
+        ax.grid(alpha=0.25, which="both", linewidth=0.5)
+    axes[0].set_ylabel("certified radius / strongest attack\n(median of 500 windows)")
+    axes[0].plot([], [], color="0.3", label='method "best"')
+    axes[0].plot([], [], color="0.3", linestyle=":", label='method "linear"')
+    axes[-1].legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="upper right")
+    figure.suptitle("Train with the penalty, then certify", fontsize=12)
+    figure.savefig(DOCS / f"{NAME}.png", dpi=150)
+
+
+def report():
+    records = load(NAME)
+    rows = []
+    for record in records:
+        for method in METHODS:
+            cells = [f"{record[str(eps)][method]:.3g}" for eps in EPS]
+            rows.append([record["series"], record["trained"], method, *cells, f"{record['cost'][method]:.3g}"])
+    header = ["series", "trained with", "method", *(f"eps {eps:g}" for eps in EPS), "certify / predict"]
+    moved = [
+        [record["series"], record["trained"], f"{record['mse']:.3f}", *(f"{record[str(e)]['attack']:.3g}" for e in EPS)]
+        for record in records
+    ]
+    picture(records)
+    (DOCS / f"{NAME}.md").write_text(
+        f"# Tightness and cost of the certificates\n\n{__doc__.strip()}\n\n"
+        f"![Certified radius over strongest attack, by eps]({NAME}.png)\n\n"
+        "Medians over 500 test windows (100 for the method `linear`) of certified radius / strongest attack; the last "
+        "column is the time of `certify` over that of `predict` for the same windows, one thread.\n\n"
+        f"{table(header, rows)}\n\n"
+        "What the attack can do, median |change| of the output (z-scored), and the test error of the models:\n\n"
+        f"{table(['series', 'trained with', 'test MSE', *(f'eps {eps:g}' for eps in EPS)], moved)}\n\n"
+        f"Regenerate: `python benchmarks/{NAME}.py`, then the same with `--report`. Recorded on {machine()}.\n"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--report", action="store_true")
+    if parser.parse_args().report:
+        report()
+        return
+    torch.set_num_threads(1)
+    done = {(record["series"], record["trained"]) for record in load(NAME)}
+    for key in ((series, name) for series in SERIES for name in TRAINED):
+        if key not in done:
+            append(NAME, measure(*key))
+            print(load(NAME)[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,6 @@ TRAINED = {
 }
 EPS = (0.001, 0.01, 0.05, 0.1, 0.3)
 METHODS = {"intervals": 500, "mean-value": 500, "best": 500, "linear": 100}
-BARS = {0.001: 1.1, 0.01: 1.25, 0.05: 1.9, 0.1: 3.0}
 DOCS = Path(__file__).parents[1] / "docs"
 
 

@@ -35,6 +35,7 @@ from sklstm.training import (
     SequenceNet,
     predict_blocks,
     seeded_construction,
+    single_threaded_numpy,
     thread_limit,
     threads_for,
 )
@@ -161,7 +162,7 @@ class SequenceEstimator(BaseEstimator):
             module__hidden_size=int(self.hidden_size),
             **{f"module__{name}": value for name, value in module_arguments.items()},
         )
-        with torch.enable_grad(), self._threads(net, net.batch_size):
+        with torch.enable_grad(), self._threads(net, net.batch_size), single_threaded_numpy():
             with seeded_construction(init_seed):
                 net.initialize()
             for constrain in (prepare, projection):

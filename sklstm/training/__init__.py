@@ -4,7 +4,7 @@ from ._batches import BatchLoader, SequenceDataset
 from ._callbacks import DivergenceGuard, EarlyStopping, Progress
 from ._inference import BLOCK, predict_blocks
 from ._net import SequenceNet, StopTraining
-from ._runtime import seeded_construction, thread_limit, threads_for
+from ._runtime import seeded_construction, single_threaded_numpy, thread_limit, threads_for
 
 __all__ = [
     "BLOCK",
@@ -17,6 +17,7 @@ __all__ = [
     "StopTraining",
     "predict_blocks",
     "seeded_construction",
+    "single_threaded_numpy",
     "thread_limit",
     "threads_for",
 ]

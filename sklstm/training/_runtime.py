@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["seeded_construction", "thread_limit", "threads_for"]
+__all__ = ["seeded_construction", "single_threaded_numpy", "thread_limit", "threads_for"]
 
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
 _CONSTRUCTION = threading.Lock()
@@ -43,3 +45,19 @@ def thread_limit(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _openblas() -> ThreadpoolController:
+    return ThreadpoolController().select(internal_api="openblas")  # to find the libraries takes milliseconds
+
+
+@contextmanager
+def single_threaded_numpy() -> Iterator[None]:
+    """Run the block with one thread in numpy's matrix products, and restore their number afterwards.
+
+    The penalty multiplies matrices of a few thousand entries between steps of the network: a second thread brings
+    nothing and fights with torch's.
+    """
+    with _openblas().limit(limits=1):
+        yield

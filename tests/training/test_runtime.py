@@ -2,8 +2,16 @@ import threading
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
-from sklstm.training import BLOCK, predict_blocks, seeded_construction, thread_limit, threads_for
+from sklstm.training import (
+    BLOCK,
+    predict_blocks,
+    seeded_construction,
+    single_threaded_numpy,
+    thread_limit,
+    threads_for,
+)
 
 
 def test_seeded_construction_is_reproducible_and_leaves_the_generator_alone():
@@ -72,3 +80,15 @@ def test_predictions_do_not_depend_on_companions(kind, hidden_size, generator):
     order = torch.randperm(len(X), generator=generator)
     assert torch.equal(predict_blocks(network, X[order]), together[order])
     torch.testing.assert_close(together, network(X).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_numpys_threads_are_one_inside_and_what_they_were_outside():
+    def counts():
+        return [library["num_threads"] for library in threadpool_info() if library["internal_api"] == "openblas"]
+
+    before, of_torch = counts(), torch.get_num_threads()
+    assert before, "numpy comes with OpenBLAS"
+    with single_threaded_numpy():
+        assert set(counts()) == {1}
+        assert torch.get_num_threads() == of_torch
+    assert counts() == before

@@ -87,7 +87,8 @@ def test_numpys_threads_are_one_inside_and_what_they_were_outside():
         return [library["num_threads"] for library in threadpool_info() if library["internal_api"] == "openblas"]
 
     before, of_torch = counts(), torch.get_num_threads()
-    assert before, "numpy comes with OpenBLAS"
+    if not before:
+        pytest.skip("numpy without OpenBLAS")
     with single_threaded_numpy():
         assert set(counts()) == {1}
         assert torch.get_num_threads() == of_torch

@@ -127,7 +127,7 @@ def main():
             f"medians over {arguments.rounds} rounds of A B A. The loop has torch's Adam as it comes; the "
             "estimator asks "
             f"for its fused form, the skorch net does not.\n\n{text}\n\n"
-            "The penalty's own cost is the subject of penalty_cost.py.\n\n"
+            "The penalty works on estimated norms (theory.md); its own cost is the subject of penalty_cost.py.\n\n"
             "Regenerate: `python benchmarks/fit_speed.py --report` on an otherwise idle machine. Recorded on "
             f"{machine()}.\n"
         )

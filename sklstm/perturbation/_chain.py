@@ -42,7 +42,7 @@ class Variant:
     slopes_h: Callable[[float, float], tuple[float, float]]  # derivatives of rho_h
     criticality: Callable[[Scalar], Scalar]  # ρ_h ↦ u; the gain has its pole at u = 1
     squared_gain: Callable[[Scalar, Scalar], Scalar]  # (ρ_x, 1/(1 − u)) ↦ (σ_h/σ_x)²
-    gain_slopes: Callable[[float, float, float, float], tuple[float, float]]  # see `Objective.back`
+    gain_slopes: Callable[[float, float, float, float], tuple[float, float]]  # see `Objective.value_and_slopes`
 
 
 def _square(x: Scalar) -> Scalar:

@@ -122,9 +122,9 @@ def test_lambda_2_does_nothing_for_a_gru():
 def test_a_fitted_estimator_carries_no_vectors(estimator):
     X, y = late_mean(100)
     model = estimator(**QUICK).fit(X, y)
-    tracker = model.net_.penalty.of_weights
-    assert isinstance(tracker, TikhonovPenalty)
-    assert not tracker._vectors.groups
+    penalty = model.net_.penalty.of_weights
+    assert isinstance(penalty, TikhonovPenalty)
+    assert not penalty._norms.groups
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(twin.predict(X), model.predict(X))
 

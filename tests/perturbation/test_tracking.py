@@ -96,6 +96,51 @@ def test_gradients_are_those_of_the_norms(of_numpy, generator):
             matrices *= 1.01
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+def test_large_tensors_take_the_same_way_as_arrays(dtype, tolerance, generator):
+    # Sides above 64, where a polynomial takes the place of powers; the first two stacks share one group.
+    shapes = [(4, 96, 80), (2, 80, 96), (3, 70, 70), (1, 1, 96)]
+    stacks = [torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes]
+    twins = [stack.clone() for stack in stacks]  # tensors: as on other devices
+    trackers = [NormTracker(cadence=8, tolerance=0.05) for _ in range(2)]
+    trackers[0].watch([as_array(stack) for stack in stacks])
+    trackers[1].watch(twins)
+    assert [len(group.members) for group in trackers[0].groups] == [2, 1, 1]
+    for _ in range(20):
+        of_arrays, of_tensors = (tracker() for tracker in trackers)
+        for ours, theirs in zip(of_arrays, of_tensors, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=tolerance)
+        slopes = [[1.0 + index for index in range(len(norms))] for norms in of_arrays]
+        for ours, theirs in zip(*(tracker.gradients(slopes) for tracker in trackers), strict=True):
+            assert isinstance(theirs, torch.Tensor)
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=10 * tolerance)
+        for stack, twin in zip(stacks, twins, strict=True):
+            stack += 0.02 * torch.randn(stack.shape, generator=generator, dtype=torch.float64).to(dtype)
+            twin.copy_(stack)
+    assert [tracker.interval for tracker in trackers] == [8, 8]
+    assert trackers[0].largest_error == pytest.approx(trackers[1].largest_error, abs=tolerance)
+
+
+@pytest.mark.parametrize("of_numpy", [True, False])
+def test_the_polynomial_is_chebyshevs(of_numpy, generator):
+    matrix = torch.randn(1, 70, 90, generator=generator, dtype=torch.float64)
+    tracker = NormTracker(cadence=64, tolerance=0.05)
+    tracker.watch([as_array(matrix) if of_numpy else matrix])
+    tracker()
+    matrix += 0.1 * torch.randn(matrix.shape, generator=generator, dtype=torch.float64)
+    (group,) = tracker.groups
+    start = torch.as_tensor(group.vectors + group.fixed)[0, :, 0].clone()
+    (norm,) = tracker()[0]
+    # By the eigenvalues: T_8 of 2 λ / b - 1, with b just below the Rayleigh quotient of the start.
+    values, vectors = torch.linalg.eigh(matrix[0] @ matrix[0].mT)
+    b = 0.95 * (matrix[0].mT @ start).square().sum() / start.square().sum()
+    weights = np.polynomial.chebyshev.Chebyshev.basis(8)((2 * values / b - 1).numpy())
+    expected = vectors @ (torch.as_tensor(weights) * (vectors.mT @ start))
+    expected /= expected.norm()
+    np.testing.assert_allclose(torch.as_tensor(group.vectors)[0, :, 0], expected, rtol=0, atol=1e-10)
+    assert norm == pytest.approx((matrix[0].mT @ expected).norm().item(), rel=1e-12)
+
+
 def test_a_change_of_the_leading_vector_is_caught():
     # The carried vector is an exact singular vector, and stays one, of what is no longer the largest value.
     matrix = np.diag(np.float32([2.0, 1.0, 0.5]))[None]

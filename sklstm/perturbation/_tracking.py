@@ -92,9 +92,11 @@ class TikhonovPenalty:
 
     @property
     def largest_error(self) -> float:
-        """Largest relative error of a carried norm that was measured so far; 0.0 before the second exact call.
+        """Bound on the relative error of every norm used so far.
 
-        Measured where the norms are exact anyway: the calls between are not seen.
+        For matrices whose shorter side is at most 64 it holds at every call, short of rounding: a root of the sum of
+        powers of the Gram matrix's eigenvalues is never below the norm. For larger ones it is the largest error
+        measured at the exact calls.
         """
         return self._norms.largest_error
 

@@ -179,7 +179,7 @@ def test_new_tensors_of_the_same_shapes_keep_the_vectors(generator):
         expected = tikhonov_penalty(*(weight.double() for weight in weights), **LAMBDAS)
         torch.testing.assert_close(penalty(*weights).double(), expected, rtol=1e-3, atol=0)
     assert penalty._norms.calls_left == left - 3
-    assert penalty.largest_error == 0
+    assert penalty.largest_error < 0.01
 
 
 @CELLS

@@ -196,11 +196,10 @@ def _through_readout(h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor)
 
 def _linear_readout(form: Form, h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
     """Bounds (n, k) by the forms of the last h, and its ball (2, n, H), which measures the network's own rounding."""
-    m, n = form.centre.shape
     boxes = form.terms.permute(2, 0, 1)  # (n, H, P)
     terms = torch.matmul(weight, boxes).abs().sum(-1)
     size = magnitude @ form.sup.T[..., None]
-    slack = dot_slack(m + form.terms.shape[1] + 2, form.unit) * (size[..., 0] + bias.abs())
+    slack = dot_slack(len(form.centre) + form.terms.shape[1] + 2, form.unit) * (size[..., 0] + bias.abs())
     spread = terms + (weight.abs() @ form.radius.T[..., None])[..., 0] + slack + _readout_slack(h, magnitude, bias)
     return _interval((weight @ form.centre.T[..., None])[..., 0] + bias, spread)
 

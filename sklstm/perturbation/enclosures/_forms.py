@@ -30,8 +30,8 @@ class Form:
     ----------
     centre, radius : Tensor of shape (m, n)
     terms : Tensor of shape (m, P, n)
-        Coefficients of the symbols ``first`` to ``first + P``. All others are zero: symbols before concern other values,
-        those after had not been seen yet.
+        Coefficients of the symbols ``first`` to ``first + P``. All others are zero: symbols before
+        concern other values, those after had not been seen yet.
     first : int
     """
 
@@ -54,7 +54,9 @@ class Form:
     def deviation(self) -> Tensor:
         """Largest distance from the centre, (m, n)."""
         slack = 1 + dot_slack(self.terms.shape[1], self.unit)
-        return slack * (torch.linalg.vector_norm(self.terms, 1, dim=1) + self.radius)
+        # Row by row: a temporary of the size of all terms would be fresh memory, which costs more than the sums.
+        sums = torch.stack([row.abs().sum(0) for row in self.terms])
+        return slack * (sums + self.radius)
 
     @cached_property
     def sup(self) -> Tensor:
@@ -82,11 +84,12 @@ class Form:
         """
         m, n = self.centre.shape
         centre, radius = middle(ends)
-        worse = ~(self.deviation <= _FACTOR * radius)  # NaN too
+        worse = ~((self.deviation <= _FACTOR * radius) & self.centre.isfinite())  # NaN too
         radius = torch.where(worse, radius, self.radius)
         errors = torch.diag_embed(radius.T).permute(1, 2, 0)
         terms = torch.cat((self.terms, errors), dim=1)
-        terms[:, : self.terms.shape[1]].masked_fill_(worse[:, None], 0)
+        if worse.any():
+            terms[:, : self.terms.shape[1]].masked_fill_(worse[:, None], 0)
         return Form(torch.where(worse, centre, self.centre), terms, radius.new_zeros(m, n), self.first)
 
 
@@ -120,11 +123,11 @@ def intersect(a: Ends, b: Ends) -> Ends:
 def affine(weight_h: Tensor, h: Form, weight_x: Tensor, x: Form, bias: Tensor, slack: float) -> Form:
     """``weight_h h + weight_x x + bias``, (rows, H), (rows, d) and (rows,), rounding by ``slack`` of all magnitudes."""
     rows, n = len(bias), h.centre.shape[1]
-    terms = h.terms.new_zeros(rows, max(h.stop, x.stop), n)
-    for weight, form in ((weight_h, h), (weight_x, x)):
-        product = torch.mm(weight, form.terms.flatten(1)).view(rows, -1, n)
-        part = terms[:, form.first : form.stop]
-        part.copy_(product) if form is h else part.add_(product)
+    terms = h.terms.new_empty(rows, max(h.stop, x.stop), n)
+    terms[:, h.stop :] = 0
+    terms[:, : h.first] = 0
+    terms[:, h.first : h.stop] = (weight_h @ h.terms.flatten(1)).view(rows, -1, n)
+    terms[:, x.first : x.stop] += (weight_x @ x.terms.flatten(1)).view(rows, -1, n)
     centre = weight_h @ h.centre + weight_x @ x.centre + bias[:, None]
     size_h, size_x = weight_h.abs(), weight_x.abs()
     rounding = slack * (size_h @ h.sup + size_x @ x.sup + bias.abs()[:, None])
@@ -202,4 +205,4 @@ def relax(name: str, ends: Ends) -> Line:
     size = slope * torch.maximum(lower.abs(), upper.abs()) + most.abs() + least.abs()
     error = (most - least) / 2 + (0 if name == "relu" else 2 * ACTIVATION * unit) + 6 * unit * size
     line = Line(slope, ((most + least) / 2).to(dtype), error.to(dtype))
-    return line._replace(error=line.error.nan_to_num(nan=torch.inf))
+    return line._replace(error=line.error.nan_to_num(nan=torch.inf, posinf=torch.inf))

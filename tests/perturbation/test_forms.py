@@ -93,13 +93,13 @@ def test_of_a_form_far_wider_than_what_is_known_only_that_is_kept(generator):
     form.terms[0] *= 1e6
     form.centre[1, 0] = torch.nan
     form.radius[2, 0] = torch.inf
-    lower = form.centre.nan_to_num() - 1
-    kept = form.kept(Ends(lower, lower + 2))
+    lower = form.centre.nan_to_num() - 3
+    kept = form.kept(Ends(lower, lower + 6))
     assert kept.terms.isfinite().all()
-    torch.testing.assert_close(kept.deviation[0], torch.ones(N, dtype=torch.float64))
+    torch.testing.assert_close(kept.deviation[0], torch.full((N,), 3.0, dtype=torch.float64))
     for row in (1, 2):
-        assert kept.deviation[row, 0] == pytest.approx(1)
-        assert kept.centre[row, 0] == lower[row, 0] + 1
+        assert kept.deviation[row, 0] == pytest.approx(3)
+        assert kept.centre[row, 0] == pytest.approx(lower[row, 0] + 3)
     assert torch.equal(kept.terms[3:, :P], form.terms[3:])
 
 

@@ -54,8 +54,9 @@ class Form:
     def deviation(self) -> Tensor:
         """Largest distance from the centre, (m, n)."""
         slack = 1 + dot_slack(self.terms.shape[1], self.unit)
-        # Row by row: a temporary of the size of all terms would be fresh memory, which costs more than the sums.
-        sums = torch.stack([row.abs().sum(0) for row in self.terms])
+        # In pieces: a temporary of the size of all terms would be fresh memory, which costs more than the sums.
+        rows = max(1, _PIECE // max(1, self.terms[0].numel()))
+        sums = torch.cat([piece.abs().sum(1) for piece in self.terms.split(rows)])
         return slack * (sums + self.radius)
 
     @cached_property
@@ -172,6 +173,7 @@ _FUNCTIONS: dict[str, tuple[_Function, _Function]] = {
     "relu": (torch.relu, torch.zeros_like),
 }
 _NARROW = 1e-6
+_PIECE = 2**15
 _FACTOR = 10.0  # a form this much wider than the interval has nothing left to lose
 
 

@@ -72,7 +72,7 @@ class CertifiedEstimator:
             ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``.
             ``"mean-value"`` bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes
             both and takes the smaller, entry by entry. ``"linear"`` carries affine forms of all states along: never
-            wider than ``"best"``, often many times narrower, at the cost of some hundred predictions or more.
+            wider than ``"best"``, often many times narrower, at the cost of some thousand predictions.
         batch_size : int, optional
             Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
 

@@ -68,10 +68,11 @@ class CertifiedEstimator:
             Largest absolute perturbation, not negative, in the units of X: one number; one per channel (d,); one per
             column (L * d,) of 2-D X, or per step and channel (L', d) of 3-D X; or an array of the shape of X, in which
             axes may be 1.
-        method : {"best", "mean-value", "intervals"}, default="best"
+        method : {"best", "linear", "mean-value", "intervals"}, default="best"
             ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``.
             ``"mean-value"`` bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes
-            both and takes the smaller, entry by entry.
+            both and takes the smaller, entry by entry. ``"linear"`` carries affine forms of all states along: never
+            wider than ``"best"``, often many times narrower, at the cost of some thousand predictions.
         batch_size : int, optional
             Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
 

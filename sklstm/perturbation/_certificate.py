@@ -5,6 +5,9 @@ states: the result encloses :math:`\partial y / \partial x` over the whole box, 
 
 .. math:: |y(x + \delta) - y(x)| \le \sum_{t,c} |\delta_{t,c}| \sup|\partial y / \partial x_{t,c}| .
 
+*Affine forms* keep, beside the intervals of all states, how these depend on inputs and on each other's errors to first
+order. They narrow the intervals, and with these the derivatives.
+
 Rounding errors are perturbations of intermediate values, so the same derivatives say what they can do.
 """
 
@@ -16,10 +19,12 @@ from torch import Tensor
 from ._network import RecurrentNetwork
 from .enclosures import EnclosedLayer
 from .enclosures._arithmetic import dot_slack
+from .enclosures._forms import Form
+from .enclosures._linear import forward_linear, symbols
 
 __all__ = ["METHODS", "Interval", "box", "output_bounds"]
 
-METHODS = ("best", "mean-value", "intervals")
+METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers, so 64 MB in float32
 
 
@@ -69,8 +74,12 @@ def _readout(network: RecurrentNetwork, rows: Tensor | None) -> tuple[Tensor, Te
     return weight - reference, bias - bias[rows][:, None], weight.abs() + reference.abs()
 
 
-def rows_at_once(network: RecurrentNetwork, n_steps: int) -> int:
-    """Boxes for which the tape of the backward pass takes about `_TAPE` numbers."""
+def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") -> int:
+    """Boxes for which the tape of the backward pass, or the largest form, takes about `_TAPE` numbers."""
+    if method == "linear":
+        layers = network.enclosed()
+        largest = max(layer.into.shape[1] for layer in layers) * symbols(layers, n_steps)
+        return max(1, min(256, _TAPE // largest))
     per_step = sum(8 * layer.weight_hh.shape[0] for layer in network.layers) + network.layers[0].weight_ih.shape[1]
     return max(16, min(1024, _TAPE // (per_step * n_steps)))
 
@@ -92,9 +101,10 @@ def output_bounds(
     network : RecurrentNetwork
     lower, upper : Tensor of shape (n, L, d)
         The box of inputs, entry by entry.
-    method : {"best", "mean-value", "intervals"}
+    method : {"best", "linear", "mean-value", "intervals"}
         ``"intervals"`` propagates forward only. ``"mean-value"`` encloses the derivatives too, and needs the intervals
-        for it. ``"best"`` takes the smaller of the two, entry by entry.
+        for it. ``"best"`` takes the smaller of the two, entry by entry. ``"linear"`` carries affine forms of all states
+        along, which narrow both, and takes the smallest of everything: never wider, and far more work.
     minus : Tensor of shape (n,), optional
         Indices of outputs; the bounds are then on the differences of all outputs and the one named for the sample.
     batch_size : int, optional
@@ -116,7 +126,7 @@ def output_bounds(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     centre, radius = box(lower, upper, network.dtype)
-    size = rows_at_once(network, centre.shape[1]) if batch_size is None else batch_size
+    size = rows_at_once(network, centre.shape[1], method) if batch_size is None else batch_size
     layers = network.enclosed()
     parts = [
         _block(network, layers, *block, method)
@@ -138,8 +148,8 @@ def _block(
     minus: Tensor | None,
     method: str,
 ) -> Interval:
-    hidden = torch.stack((centre, radius)).permute(0, 2, 3, 1).contiguous()  # (2, L, d, n)
-    radius = hidden[1]
+    inputs = torch.stack((centre, radius)).permute(0, 2, 3, 1).contiguous()  # (2, L, d, n)
+    hidden = inputs
     for layer in layers:
         hidden = layer.forward(hidden, record=method != "intervals")
     last = hidden[:, -1].transpose(1, 2)  # (2, n, H)
@@ -147,12 +157,25 @@ def _block(
     bounds = _through_readout(last, *readout)
     if method == "intervals":
         return bounds
-    by_derivatives = _mean_value(network, layers, centre, radius, last, readout)
+    by_derivatives = _mean_value(network, layers, centre, inputs[1], last, readout)
     if method == "mean-value":
         return by_derivatives
-    return Interval(
-        torch.maximum(bounds.lower, by_derivatives.lower), torch.minimum(bounds.upper, by_derivatives.upper)
-    )
+    bounds = _narrower(bounds, by_derivatives)
+    if method == "best":
+        return bounds
+    ball, form = forward_linear(layers, inputs)
+    last = ball.transpose(1, 2)
+    for other in (
+        _through_readout(last, *readout),
+        _linear_readout(form, last, *readout),
+        _mean_value(network, layers, centre, inputs[1], last, readout),
+    ):
+        bounds = _narrower(bounds, other)
+    return bounds
+
+
+def _narrower(a: Interval, b: Interval) -> Interval:
+    return Interval(torch.maximum(a.lower, b.lower), torch.minimum(a.upper, b.upper))
 
 
 def _interval(centre: Tensor, radius: Tensor) -> Interval:
@@ -169,6 +192,16 @@ def _readout_slack(h: Tensor, magnitude: Tensor, bias: Tensor) -> Tensor:
 def _through_readout(h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
     spread = (weight.abs() @ h[1][..., None])[..., 0] + _readout_slack(h, magnitude, bias)
     return _interval((weight @ h[0][..., None])[..., 0] + bias, spread)
+
+
+def _linear_readout(form: Form, h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
+    """Bounds (n, k) by the forms of the last h, and its ball (2, n, H), which measures the network's own rounding."""
+    boxes = form.terms.permute(2, 0, 1)  # (n, H, P)
+    terms = torch.matmul(weight, boxes).abs().sum(-1)
+    size = magnitude @ form.sup.T[..., None]
+    slack = dot_slack(len(form.centre) + form.terms.shape[1] + 2, form.unit) * (size[..., 0] + bias.abs())
+    spread = terms + (weight.abs() @ form.radius.T[..., None])[..., 0] + slack + _readout_slack(h, magnitude, bias)
+    return _interval((weight @ form.centre.T[..., None])[..., 0] + bias, spread)
 
 
 def _mean_value(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sklstm.perturbation import Interval, LayerWeights, RecurrentNetwork, output_bounds
+from sklstm.perturbation.enclosures._linear import forward_linear, symbols
 
 N, L, D, K = 5, 7, 3, 2
 KINDS = pytest.mark.parametrize(
@@ -52,10 +53,11 @@ def test_the_attack_is_strong_enough_to_catch_a_bound_that_is_too_narrow(generat
 
 
 @KINDS
-def test_in_a_small_box_the_mean_value_form_is_the_l1_norm_of_the_gradient(cell, n_layers, generator):
+@pytest.mark.parametrize("method", ["mean-value", "linear"])
+def test_in_a_small_box_the_bound_is_the_l1_norm_of_the_gradient(cell, n_layers, method, generator):
     module, weights = network(cell, n_layers)
     X, eps = inputs(generator), 1e-7
-    bounds = output_bounds(weights, X - eps, X + eps, method="mean-value")
+    bounds = output_bounds(weights, X - eps, X + eps, method=method)
     for k in range(K):
         point = X.clone().requires_grad_(True)
         (gradient,) = torch.autograd.grad(module(point)[:, k].sum(), point)
@@ -99,6 +101,43 @@ def test_hidden_states_over_a_box_are_enclosed(cell, n_layers, generator):
         with torch.no_grad():
             hidden = module.recurrent(point)[0].permute(1, 2, 0)
         assert ((hidden - ball[0]).abs() <= ball[1]).all()
+
+
+@KINDS
+def test_forms_and_narrowed_intervals_enclose_hidden_states(cell, n_layers, generator):
+    module, weights = network(cell, n_layers)
+    X, eps = inputs(generator), 0.2
+    ball = torch.stack((X, torch.full_like(X, eps))).permute(0, 2, 3, 1).contiguous()
+    wide = ball
+    for layer in weights.enclosed():
+        wide = layer.forward(wide, record=False)
+    layers = weights.enclosed()
+    narrow, form = forward_linear(layers, ball)
+    assert form.stop == symbols(layers, L)
+    assert (narrow[1] <= wide[:, -1][1] + 1e-12).all()
+    assert (narrow[1] < 0.9 * wide[:, -1][1]).any()
+    for _ in range(20):
+        noise = 2 * torch.rand(X.shape, generator=generator, dtype=torch.float64) - 1
+        with torch.no_grad():
+            states = module.recurrent(X + eps * noise)[0].permute(1, 2, 0)
+        assert ((states[-1] - narrow[0]).abs() <= narrow[1]).all()
+        assert ((states[-1] - form.centre).abs() <= form.deviation).all()
+        for t in range(L):
+            state = layers[-1].kept["operands"][:, t + 1, : states.shape[1]]
+            assert ((states[t] - state[0]).abs() <= state[1]).all()
+
+
+@KINDS
+def test_affine_forms_never_lose_and_often_win(cell, n_layers, generator):
+    _, weights = network(cell, n_layers, scale=1.0)
+    X, named = inputs(generator), torch.tensor([0, 1, 1, 0, 1])
+    for eps in (1e-6, 1e-3, 0.05, 0.3, 3.0):
+        for minus in (None, named):
+            best, linear = (output_bounds(weights, X - eps, X + eps, method=m, minus=minus) for m in ("best", "linear"))
+            assert (linear.lower >= best.lower).all()
+            assert (linear.upper <= best.upper).all()
+            if eps == 0.05:
+                assert ((linear.upper - linear.lower) < 0.9 * (best.upper - best.lower)).any()
 
 
 @KINDS
@@ -163,7 +202,7 @@ def test_the_size_of_batches_does_not_matter(generator):
 def test_overflow_leaves_infinite_bounds_or_sound_ones_but_no_nan(cell, generator):
     module, weights = network(cell, 1, scale=30.0, dtype=torch.float32)
     X = torch.randn(3, 60, D, generator=generator)
-    for method in ("intervals", "mean-value", "best"):
+    for method in ("intervals", "mean-value", "best", "linear"):
         lower, upper = output_bounds(weights, X - 1, X + 1, method=method)
         with torch.no_grad():
             y = module(X).double().nan_to_num(0.0)
@@ -181,7 +220,7 @@ def test_a_relu_network_without_kinks_in_the_box_is_linear(generator):
             parameter.abs_()
     weights = soundness.network_of(module, "relu")
     X = 1 + torch.rand(N, L, D, generator=generator, dtype=torch.float64)
-    for method in ("intervals", "mean-value"):
+    for method in ("intervals", "mean-value", "linear"):
         lower, upper = output_bounds(weights, X - 0.5, X + 0.5, method=method)
         with torch.no_grad():
             torch.testing.assert_close(lower, module(X - 0.5), rtol=1e-11, atol=0)

@@ -1,11 +1,17 @@
 r"""Affine forms: values as linear functions of the inputs' perturbations, plus an error.
 
 A form stands for :math:`c + \sum_p G_p \varepsilon_p + e` with :math:`|\varepsilon_p| \le 1` shared by all forms of a
-network, one for each input entry, and :math:`|e| \le r` (Stolfi & de Figueiredo 2003; the zonotopes of Gehr et al.
-2018, with all later errors lumped together). What intervals lose, that two values move together, forms keep to first
-order.
+network and :math:`|e| \le r` (Stolfi & de Figueiredo 2003; the zonotopes of Gehr et al. 2018). There is one
+:math:`\varepsilon_p` for each input entry and, once `Form.kept` has been asked for it, one for each error: what
+intervals lose, that two values move together, forms keep to first order.
+
+A form holds for the network in exact arithmetic and as evaluated in the dtype of the weights, each with errors of its
+own; see `_arithmetic` for what rounding is taken to be.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -13,120 +19,192 @@ from torch import Tensor
 
 from ._arithmetic import ACTIVATION, Ends, dot_slack
 
-__all__ = ["Form", "add", "concatenate", "multiply", "relax"]
+__all__ = ["Form", "Line", "affine", "combine", "intersect", "middle", "relax"]
 
 
-class Form(NamedTuple):
+@dataclass(frozen=True)
+class Form:
     """Affine forms of m values for n boxes.
 
     Attributes
     ----------
     centre, radius : Tensor of shape (m, n)
     terms : Tensor of shape (m, P, n)
-        Of the first P input entries; later ones have not been seen yet.
+        Coefficients of the symbols ``first`` to ``first + P``. All others are zero: symbols before
+        concern other values, those after had not been seen yet.
+    first : int
     """
 
     centre: Tensor
     terms: Tensor
     radius: Tensor
+    first: int = 0
+
+    @property
+    def stop(self) -> int:
+        """Number of the symbol after the last."""
+        return self.first + self.terms.shape[1]
 
     @property
     def unit(self) -> float:
         """Unit roundoff."""
         return torch.finfo(self.centre.dtype).eps / 2
 
+    @cached_property
     def deviation(self) -> Tensor:
         """Largest distance from the centre, (m, n)."""
         slack = 1 + dot_slack(self.terms.shape[1], self.unit)
-        return slack * (torch.linalg.vector_norm(self.terms, 1, dim=1) + self.radius)
+        # In pieces: a temporary of the size of all terms would be fresh memory, which costs more than the sums.
+        rows = max(1, _PIECE // max(1, self.terms[0].numel()))
+        sums = torch.cat([piece.abs().sum(1) for piece in self.terms.split(rows)])
+        return slack * (sums + self.radius)
+
+    @cached_property
+    def sup(self) -> Tensor:
+        """Largest absolute value, (m, n)."""
+        return self.centre.abs() + self.deviation
 
     def ends(self) -> Ends:
-        """The interval of the form."""
-        deviation = self.deviation() + 4 * self.unit * self.centre.abs()
-        return Ends(self.centre - deviation, self.centre + deviation)
+        """The interval of the form; infinite where overflow has left nothing to say."""
+        deviation = self.deviation + 4 * self.unit * self.sup
+        lost = ~(self.centre.isfinite() & deviation.isfinite())
+        lower, upper = self.centre - deviation, self.centre + deviation
+        return Ends(lower.masked_fill_(lost, -torch.inf), upper.masked_fill_(lost, torch.inf))
 
-    def part(self, index: slice) -> "Form":
+    def part(self, rows: slice) -> "Form":
         """Some of the m values."""
-        return Form(self.centre[index], self.terms[index], self.radius[index])
+        part = Form(self.centre[rows], self.terms[rows], self.radius[rows], self.first)
+        if "deviation" in self.__dict__:
+            part.__dict__["deviation"] = self.deviation[rows]
+        return part
 
-    def widened(self, margin: Tensor | float) -> "Form":
-        """The same with a larger error."""
-        return self._replace(radius=self.radius + margin)
+    def kept(self, ends: Ends) -> "Form":
+        """The same with a new symbol for each value's error, so that it can cancel later.
 
-    def scaled(self, factor: Tensor, shift: Tensor | float = 0.0) -> "Form":
-        """``factor`` times the form, plus ``shift``, both of shape (m, n)."""
-        centre, terms = factor * self.centre + shift, factor[:, None] * self.terms
-        rounding = 4 * self.unit * ((factor * self.centre).abs() + factor.abs() * self.deviation() + centre.abs())
-        return Form(centre, terms, factor.abs() * self.radius + rounding)
-
-
-def concatenate(forms: list[Form]) -> Form:
-    """Values of several forms as one."""
-    return Form(*(torch.cat(parts) for parts in zip(*forms, strict=True)))
-
-
-def add(a: Form, b: Form) -> Form:
-    """Sum."""
-    centre = a.centre + b.centre
-    rounding = 4 * a.unit * (centre.abs() + a.deviation() + b.deviation())
-    return Form(centre, a.terms + b.terms, a.radius + b.radius + rounding)
+        Where ``ends``, which are known to contain the values, are narrower, they are all that is kept.
+        """
+        m, n = self.centre.shape
+        centre, radius = middle(ends)
+        worse = ~((self.deviation <= _FACTOR * radius) & self.centre.isfinite())  # NaN too
+        radius = torch.where(worse, radius, self.radius)
+        errors = torch.diag_embed(radius.T).permute(1, 2, 0)
+        terms = torch.cat((self.terms, errors), dim=1)
+        if worse.any():
+            terms[:, : self.terms.shape[1]].masked_fill_(worse[:, None], 0)
+        return Form(torch.where(worse, centre, self.centre), terms, radius.new_zeros(m, n), self.first)
 
 
-def multiply(a: Form, b: Form, range_a: Ends, range_b: Ends) -> Form:
-    """Product of forms that are known to stay in the given ranges: a b = a₀ b + b₀ a − a₀ b₀ + (a − a₀)(b − b₀)."""
-    away = [
-        torch.maximum(ends.upper - form.centre, form.centre - ends.lower).clamp_min(0)
-        for form, ends in ((a, range_a), (b, range_b))
-    ]
-    linear = add(b.scaled(a.centre), a.scaled(b.centre, -a.centre * b.centre))
-    rounding = 8 * a.unit * (a.centre.abs() + away[0]) * (b.centre.abs() + away[1])
-    return linear.widened(away[0] * away[1] + rounding)
+class Line(NamedTuple):
+    """A function close to a line over an interval: ``|f(v) - slope v - shift| <= error``, all of shape (m, n)."""
+
+    slope: Tensor
+    shift: Tensor
+    error: Tensor
+
+    def part(self, rows: slice) -> "Line":
+        """Some of the m functions."""
+        return Line(self.slope[rows], self.shift[rows], self.error[rows])
 
 
-def _logistic(v: Tensor) -> tuple[Tensor, Tensor]:
-    value = torch.sigmoid(v)
-    return value, value * torch.sigmoid(-v)
+def middle(ends: Ends, margin: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Centre and radius of intervals which are known but for ``margin``."""
+    unit = torch.finfo(ends.lower.dtype).eps / 2
+    centre = torch.lerp(ends.lower, ends.upper, 0.5)
+    radius = torch.maximum(ends.upper - centre, centre - ends.lower)
+    return centre, radius * (1 + 4 * unit) + margin
 
 
-def _tanh(v: Tensor) -> tuple[Tensor, Tensor]:
-    value = torch.tanh(v)
-    return value, 1 / torch.cosh(v.clamp(-300, 300)) ** 2
+def intersect(a: Ends, b: Ends) -> Ends:
+    """What lies in both, written to ``a``; NaN says nothing."""
+    torch.fmax(a.lower, b.lower, out=a.lower)
+    torch.fmin(a.upper, b.upper, out=a.upper)
+    return a
 
 
-def _relu(v: Tensor) -> tuple[Tensor, Tensor]:
-    return v.clamp_min(0), (v > 0).to(v.dtype)
+def affine(weight_h: Tensor, h: Form, weight_x: Tensor, x: Form, bias: Tensor, slack: float) -> Form:
+    """``weight_h h + weight_x x + bias``, (rows, H), (rows, d) and (rows,), rounding by ``slack`` of all magnitudes."""
+    rows, n = len(bias), h.centre.shape[1]
+    terms = h.terms.new_empty(rows, max(h.stop, x.stop), n)
+    terms[:, h.stop :] = 0
+    terms[:, : h.first] = 0
+    terms[:, h.first : h.stop] = (weight_h @ h.terms.flatten(1)).view(rows, -1, n)
+    terms[:, x.first : x.stop] += (weight_x @ x.terms.flatten(1)).view(rows, -1, n)
+    centre = weight_h @ h.centre + weight_x @ x.centre + bias[:, None]
+    size_h, size_x = weight_h.abs(), weight_x.abs()
+    rounding = slack * (size_h @ h.sup + size_x @ x.sup + bias.abs()[:, None])
+    return Form(centre, terms, size_h @ h.radius + size_x @ x.radius + rounding)
 
 
-# Functions with their slopes, and where the slope takes a given value.
-_FUNCTIONS = {
-    "logistic": (_logistic, lambda slope: torch.logit(0.5 + (0.25 - slope).clamp(0, 0.25).sqrt())),
-    "tanh": (_tanh, lambda slope: torch.atanh((1 - slope).clamp(0, 1).sqrt())),
-    "relu": (_relu, torch.zeros_like),  # the kink
-}
+def combine(parts: Sequence[tuple[Tensor, Form]], shifts: Sequence[Tensor], error: Tensor) -> Form:
+    """Sum of forms times factors, and of shifts, up to an error: all of shape (m, n).
 
-
-def relax(form: Form, name: str, bounds: Ends) -> Form:
-    """The function of a form that is known to stay in the given range.
-
-    The slope is that of the secant. What is left, f(v) − λ v, is extreme at the ends or where f′ = λ, which is at
-    most at two points ±v: evaluated there, in float64, its range is found and halved.
+    Factors and shifts may be off by a few units of their own size.
     """
-    function, where = _FUNCTIONS[name]
-    lower, upper = (end.double() for end in bounds)
-    (low, slope_low), (high, slope_high) = function(lower), function(upper)
+    unit = parts[0][1].unit
+    n_terms = len(parts) + len(shifts)
+    m, n = error.shape
+    first, stop = min(form.first for _, form in parts), max(form.stop for _, form in parts)
+    terms = error.new_zeros(m, stop - first, n)
+    centre, radius, size = torch.zeros_like(error), (1 + 4 * n_terms * unit) * error, torch.zeros_like(error)
+    for factor, form in parts:
+        terms[:, form.first - first : form.stop - first].addcmul_(factor[:, None], form.terms)
+        centre = torch.addcmul(centre, factor, form.centre)
+        radius = torch.addcmul(radius, factor.abs(), form.radius)
+        size = torch.addcmul(size, factor.abs(), form.sup)
+    for shift in shifts:
+        centre = centre + shift
+        size = size + shift.abs()
+    return Form(centre, terms, radius + (n_terms + 12) * unit * size, first)
+
+
+def _logistic_turn(slope: Tensor) -> Tensor:
+    return 2 * torch.acosh(0.5 / slope.sqrt())
+
+
+def _tanh_turn(slope: Tensor) -> Tensor:
+    return torch.acosh(1 / slope.sqrt())
+
+
+_Function = Callable[[Tensor], Tensor]
+# Functions with the points v ≥ 0 where the slope of both v and -v is the given one; for ReLU the kink.
+_FUNCTIONS: dict[str, tuple[_Function, _Function]] = {
+    "logistic": (torch.sigmoid, _logistic_turn),
+    "tanh": (torch.tanh, _tanh_turn),
+    "relu": (torch.relu, torch.zeros_like),
+}
+_NARROW = 1e-6
+_PIECE = 2**15
+_FACTOR = 10.0  # a form this much wider than the interval has nothing left to lose
+
+
+def _slope(name: str, v: Tensor, value: Tensor) -> Tensor:
+    if name == "relu":
+        return torch.heaviside(v, v.new_tensor(0.5))
+    return value * (1 - value) if name == "logistic" else 1 - value.square()
+
+
+def relax(name: str, ends: Ends) -> Line:
+    r"""A line close to the function over intervals, and how close.
+
+    The slope λ is that of the secant. What is left, f(v) − λ v, is extreme at the ends or where f′ = λ, which is at
+    most at two points ±v: evaluated there, in float64, its range is found and halved. Nothing depends on the slope
+    being the secant's, so its own rounding does no harm; and an error of the point v counts squared.
+    """
+    function, turn = _FUNCTIONS[name]
+    dtype = ends.lower.dtype
+    unit = torch.finfo(dtype).eps / 2
+    lower, upper = (end.double() for end in ends)
+    low, high = function(lower), function(upper)
     width = upper - lower
-    # Nothing depends on the slope being the secant's: any λ has its own remainder.
-    wide = width > 1e-6
-    slope = torch.where(wide, (high - low) / torch.where(wide, width, 1), (slope_low + slope_high) / 2)
-    slope = slope.to(form.centre.dtype).double()
-    turn = where(slope).nan_to_num(nan=0.0, posinf=1e300, neginf=-1e300)
-    points = torch.stack((lower, upper, turn.clamp(lower, upper), (-turn).clamp(lower, upper)))
-    rest = function(points)[0] - slope * points
+    tangent = (_slope(name, lower, low) + _slope(name, upper, high)) / 2
+    wide = width > _NARROW
+    slope = torch.where(wide, (high - low) / torch.where(wide, width, 1), tangent).clamp(0, 1).to(dtype)
+    turning = turn(slope.double()).nan_to_num(nan=0.0, posinf=torch.inf)  # NaN: nowhere, or at 0
+    points = torch.stack((lower, upper, *(torch.clamp(v, lower, upper) for v in (turning, -turning))))
+    rest = function(points) - slope.double() * points
     least, most = rest.amin(0), rest.amax(0)
-    dtype, unit = form.centre.dtype, form.unit
-    remainder = ((most - least) / 2).to(dtype) * (1 + 4 * unit)
-    # The activation itself, and the numbers above in float64, which are far better.
-    rounding = 2 * ACTIVATION * unit if name != "relu" else 0.0
-    magnitude = (slope.abs() * torch.maximum(upper.abs(), lower.abs()) + most.abs() + least.abs()).to(dtype)
-    shift = ((most + least) / 2).to(dtype)
-    return form.scaled(slope.to(dtype), shift).widened(remainder + rounding + 4 * unit * magnitude)
+    # The activation is off by ACTIVATION units for the network, and for us; the other roundings are relative.
+    size = slope * torch.maximum(lower.abs(), upper.abs()) + most.abs() + least.abs()
+    error = (most - least) / 2 + (0 if name == "relu" else 2 * ACTIVATION * unit) + 6 * unit * size
+    line = Line(slope, ((most + least) / 2).to(dtype), error.to(dtype))
+    return line._replace(error=line.error.nan_to_num(nan=torch.inf, posinf=torch.inf))

@@ -16,6 +16,7 @@ from ._arithmetic import (
     to_ball,
     widen,
 )
+from ._forms import combine, intersect, middle, relax
 from ._layer import EnclosedLayer, Slot
 
 __all__ = ["EnclosedGRU"]
@@ -82,6 +83,45 @@ class EnclosedGRU(EnclosedLayer):
             extreme(new, other, out=new)
         widen(after.before, 3 * self.error)
         to_ball(after.before, 4 * self.unit, out)
+
+    def linear_step(self, slot, after, net, form, state, out, scratch):
+        H, activation = self.size, 2 * ACTIVATION * self.unit
+        rows = [slice(k * H, (k + 1) * H) for k in range(4)]
+        net_r, net_z, net_q, net_n = (form.part(part) for part in rows)
+        line_r, line_z = (relax("logistic", net.part(part)) for part in rows[:2])
+        for end, result in zip(net, slot.nets, strict=True):
+            result.copy_(end)
+        slot.logistics.sigmoid_()
+        torch.mul(sup(slot.q, scratch), self.error, out=slot.error)
+        for end, term in zip(slot.n, hull_nonnegative(slot.r, slot.q, scratch), strict=True):
+            end.add_(term)
+        widen(slot.n, slot.error)
+        # A product is a b = α b + β a − α β + (a − α)(b − β), α and β in the middle of what is known of a and b.
+        (r, away_r), (z, away_z), (q, away_q) = middle(slot.r, activation), middle(slot.z, activation), middle(slot.q)
+        ones = torch.ones_like(r)
+        candidate = combine(
+            [(ones, net_n), (r, net_q), (q * line_r.slope, net_r)],
+            [q * line_r.shift, -r * q],
+            q.abs() * line_r.error + away_r * away_q + slot.error,
+        )
+        line_n = relax("tanh", intersect(slot.n, candidate.ends()))
+        slot.candidate.tanh_()
+        other = scratch(*slot.error.shape)
+        for n, old, new, extreme in zip(slot.n, slot.before, after.before, (torch.minimum, torch.maximum), strict=True):
+            torch.lerp(n, old, slot.z.lower, out=new)
+            torch.lerp(n, old, slot.z.upper, out=other)
+            extreme(new, other, out=new)
+        widen(after.before, 3 * self.error)
+        # h' = n + z (h − n)
+        gap, away = middle(Ends(slot.before.lower - slot.n.upper, slot.before.upper - slot.n.lower), 2 * activation)
+        rest = 1 - z
+        new_h = combine(
+            [(rest * line_n.slope, candidate), (z, state[0]), (gap * line_z.slope, net_z)],
+            [rest * line_n.shift, gap * line_z.shift, -z * gap],
+            rest.abs() * line_n.error + gap.abs() * line_z.error + away_z * away + 3 * self.error,
+        )
+        to_ball(intersect(after.before, new_h.ends()), 4 * self.unit, out)
+        return (new_h.kept(after.before),)
 
     def step_back(self, slot, slack, adjoint, scratch):
         (by_h,) = adjoint

@@ -7,7 +7,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ._arithmetic import Scratch, add_ball, dot_slack
+from ._arithmetic import Ends, Scratch, add_ball, dot_slack
+from ._forms import Form, affine, intersect
 
 __all__ = ["EnclosedLayer", "LayerWeights", "Slot"]
 
@@ -52,6 +53,7 @@ class EnclosedLayer(ABC):
     """
 
     n_gates: ClassVar[int]
+    n_states: ClassVar[int] = 1
     order: ClassVar[tuple[int, ...]]  # torch's gates in the order that suits the cell
 
     def __init__(self, weights: LayerWeights):
@@ -105,6 +107,15 @@ class EnclosedLayer(ABC):
         """
 
     @abstractmethod
+    def linear_step(
+        self, slot: Slot, after: Slot, net: Ends, form: Form, state: tuple[Form, ...], out: Tensor, scratch: Scratch
+    ) -> tuple[Form, ...]:
+        """As `step`, with affine forms beside the intervals: form (rows, n) of the pre-activations and of the state.
+
+        ``net`` are the ends of the pre-activations, (rows, n) each; they may be overwritten.
+        """
+
+    @abstractmethod
     def step_back(
         self, slot: Slot, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
@@ -147,19 +158,12 @@ class EnclosedLayer(ABC):
         Without ``record`` no tape is kept, and `backward` cannot follow.
         """
         _, n_steps, _, n = box.shape
-        H, d = self.size, self.n_inputs
-        # The operand of every step, (h, x, 1), in one piece: h is written in as it comes.
-        operands = self.memory("operands", 2, n_steps + 1, H + d + 1, n)
-        operands[:, 0, :H] = 0
+        H = self.size
+        operands = self.start(n_steps, n, record=record)
         operands[:, :n_steps, H:-1] = box
-        operands[:, :, -1] = 1
         self.magnitude = box[0].abs() + box[1]
         operands[1, :n_steps, H:-1] += self.slack * self.magnitude
-        self.recorded = record
-        n_slots = n_steps + 1 if record else 2
-        if len(self.tape) != n_slots or self.tape[0].tape.shape[-1] != n:
-            self.tape = self.slots(n_slots, n)
-        self.tape[0].clear_state()
+        n_slots = len(self.tape)
         net = self.memory("net", 2, self.into.shape[1], n)
         balls = (net[0], net[1])
         for t in range(n_steps):
@@ -167,6 +171,59 @@ class EnclosedLayer(ABC):
             slot, after = self.tape[t % n_slots], self.tape[(t + 1) % n_slots]
             self.step(slot, after, balls, operands[:, t + 1, :H], self.scratches[0].reset())
         return operands[:, 1:, :H]
+
+    def start(self, n_steps: int, n: int, *, record: bool) -> Tensor:
+        """The operand (h, x, 1) of every step in one piece, (2, L + 1, H + d + 1, n), and memory for the tape.
+
+        h is zero at first; what it is later, and x, is written in as it comes.
+        """
+        operands = self.memory("operands", 2, n_steps + 1, self.size + self.n_inputs + 1, n)
+        operands[:, 0, : self.size] = 0
+        operands[:, :, -1] = 1
+        self.recorded = record
+        n_slots = n_steps + 1 if record else 2
+        if len(self.tape) != n_slots or self.tape[0].tape.shape[-1] != n:
+            self.tape = self.slots(n_slots, n)
+        self.tape[0].clear_state()
+        return operands
+
+    def start_linear(self, n_steps: int, n: int) -> tuple[Form, ...]:
+        """Forms of the first state, which is zero; `advance_linear` can follow."""
+        self.start(n_steps, n, record=True)
+        self.magnitude = self.memory("magnitude", n_steps, self.n_inputs, n)
+        zeros = self.W_x.new_zeros(self.size, n)
+        return (Form(zeros, zeros.new_zeros(self.size, 0, n), zeros),) * self.n_states
+
+    def advance_linear(self, t: int, ball: Tensor, x: Form, state: tuple[Form, ...]) -> tuple[Tensor, tuple[Form, ...]]:
+        """Step t on intervals and affine forms at once, each narrowing the other, recorded for `backward`.
+
+        Parameters
+        ----------
+        t : int
+        ball : Tensor of shape (2, d, n)
+            Of the input at this step.
+        x : Form
+            The same, (d, n).
+        state : tuple of Form
+            Of (H, n), that of h first.
+
+        Returns
+        -------
+        ball : Tensor of shape (2, H, n)
+            Of h after the step.
+        state : tuple of Form
+        """
+        H, n = self.size, ball.shape[-1]
+        operands = self.kept["operands"]
+        operands[:, t, H:-1] = ball
+        torch.add(ball[0].abs(), ball[1], out=self.magnitude[t])
+        operands[1, t, H:-1] += self.slack * self.magnitude[t]
+        centre, radius = torch.bmm(self.into, operands[:, t], out=self.memory("net", 2, self.into.shape[1], n))
+        into = self.into[0]
+        form = affine(into[:, :H], state[0], into[:, H:-1], x, into[:, -1], self.slack)
+        net = intersect(Ends(centre - radius, centre + radius), form.ends())
+        out, scratch = operands[:, t + 1, :H], self.scratches[0].reset()
+        return out, self.linear_step(self.tape[t], self.tape[t + 1], net, form, state, out, scratch)
 
     def backward(self, seeds: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
         """Enclose the derivatives of the outputs by every input; to be called after a recorded `forward`.

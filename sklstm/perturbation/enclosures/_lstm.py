@@ -16,6 +16,7 @@ from ._arithmetic import (
     to_ball,
     widen,
 )
+from ._forms import combine, intersect, middle, relax
 from ._layer import EnclosedLayer, Slot
 
 __all__ = ["EnclosedLSTM"]
@@ -44,6 +45,7 @@ class EnclosedLSTM(EnclosedLayer):
     """Gates o, f, i, g; the state is (h, s)."""
 
     n_gates = 4
+    n_states = 2
     order = (3, 1, 0, 2)
 
     def forward_matrices(self):
@@ -76,6 +78,45 @@ class EnclosedLSTM(EnclosedLayer):
         torch.tanh(after.s_before, out=slot.tanh_s)
         h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
         to_ball(h, 2 * self.error + 4 * self.unit, out)
+
+    def linear_step(self, slot, after, net, form, state, out, scratch):
+        H, activation = self.size, 2 * ACTIVATION * self.unit
+        rows = [slice(k * H, (k + 1) * H) for k in range(4)]
+        net_g, net_o, net_f, net_i = (form.part(part) for part in rows)
+        line_g = relax("tanh", net.part(rows[0]))
+        line_o, line_f, line_i = (relax("logistic", net.part(part)) for part in rows[1:])
+        for end, result in zip(net, slot.nets, strict=True):
+            result.copy_(end)
+        slot.g.tanh_()
+        slot.logistics.sigmoid_()
+        torch.add(self.error_gates, sup(slot.s_ends, scratch), alpha=self.error, out=slot.error)
+        terms = scratch(2, 2, *slot.error.shape)
+        hull_nonnegative(slot.f_i, slot.s_g, scratch, Ends(*terms))
+        torch.add(*terms.unbind(1), out=after.s_before)
+        widen(after.s_ends, slot.error)
+        # A product is a b = α b + β a − α β + (a − α)(b − β), α and β in the middle of what is known of a and b.
+        (f, away_f), (i, away_i), (o, away_o) = (middle(ends, activation) for ends in (slot.f, slot.i, slot.o))
+        (g, away_g), (s, away_s) = middle(Ends(*slot.g), activation), middle(slot.s_ends)
+        error = s.abs() * line_f.error + i.abs() * line_g.error + g.abs() * line_i.error
+        new_s = combine(
+            [(f, state[1]), (s * line_f.slope, net_f), (i * line_g.slope, net_g), (g * line_i.slope, net_i)],
+            [s * line_f.shift, -f * s, i * line_g.shift, g * line_i.shift, -i * g],
+            error + away_f * away_s + away_i * away_g + slot.error,
+        )
+        new_s = new_s.kept(intersect(after.s_ends, new_s.ends()))
+        line_s = relax("tanh", after.s_ends)
+        torch.tanh(after.s_before, out=slot.tanh_s)
+        h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
+        margin = 2 * self.error + 4 * self.unit
+        widen(h, margin)
+        tanh_s, away = middle(slot.tanh_ends, activation)
+        new_h = combine(
+            [(o * line_s.slope, new_s), (tanh_s * line_o.slope, net_o)],
+            [o * line_s.shift, tanh_s * line_o.shift, -o * tanh_s],
+            o.abs() * line_s.error + tanh_s.abs() * line_o.error + away_o * away + margin,
+        )
+        to_ball(intersect(h, new_h.ends()), 4 * self.unit, out)
+        return new_h.kept(h), new_s
 
     def start_back(self, seed):
         return seed, torch.zeros_like(seed)

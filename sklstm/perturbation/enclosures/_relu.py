@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ._arithmetic import Ends, ball_sup, multiply_ball, to_ball
+from ._forms import combine, intersect, relax
 from ._layer import EnclosedLayer, Slot
 
 __all__ = ["EnclosedReLU"]
@@ -39,6 +40,17 @@ class EnclosedReLU(EnclosedLayer):
             torch.sign(end, out=slope)
         # The radius holds the share of h in the rounding of the next pre-activations.
         to_ball(h, (self.slack + 4 * self.unit) * h.upper, out)
+
+    def linear_step(self, slot, after, net, form, state, out, scratch):
+        line = relax("relu", net)
+        h = Ends(net.lower.clamp_min(0), net.upper.clamp_min(0))
+        for end, slope in zip(net, slot.slopes, strict=True):
+            torch.sign(end.clamp_min(0), out=slope)
+        new_h = combine([(line.slope, form)], [line.shift], line.error)
+        intersect(h, new_h.ends())
+        after.size.copy_(h.upper)
+        to_ball(h, (self.slack + 4 * self.unit) * h.upper, out)
+        return (new_h.kept(h),)
 
     def step_back(self, slot, slack, adjoint, scratch):
         (by_h,) = adjoint

@@ -34,9 +34,10 @@ def radii(module, bounds, X):
 
 def test_no_attack_leaves_the_bounds():
     # A small run of benchmarks/certificate_soundness.py: every cell, both dtypes, stacks, forget biases up to 10.
-    counts = soundness.campaign(30, 6, seed=3, epsilons=(1e-6, 1e-3, 0.05, 0.3))
-    assert all(cases > 100 for cases, _ in counts.values())
-    assert sum(violations for _, violations in counts.values()) == 0
+    counts = soundness.campaign(18, 6, seed=3, epsilons=(1e-6, 1e-3, 0.05, 0.3))
+    assert all(cases > 60 for cases, _, _ in counts.values())
+    assert sum(violations for _, violations, _ in counts.values()) == 0
+    assert all(linear > 20 for _, _, linear in counts.values())
 
 
 def test_the_attack_is_strong_enough_to_catch_a_bound_that_is_too_narrow(generator, monkeypatch):

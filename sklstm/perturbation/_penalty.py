@@ -14,7 +14,8 @@ from torch import Tensor
 
 from sklstm.linalg import spectral_norm
 
-from ._chain import TikhonovGains, gains_from_norms, gate_norms, get_variant, layer_kappa, tikhonov_gains
+from ._cells import get_variant
+from ._chain import TikhonovGains, gains_from_norms, gate_norms, layer_kappa, tikhonov_gains
 from ._scalars import Scalar, positive_part, relaxed, relaxed_slope
 
 __all__ = ["feasible_scale", "perturbation_gain", "relaxed_barrier", "tikhonov_penalty"]

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._chain import get_chain, get_variant, split_gates
+from ._cells import get_chain, get_variant
+from ._chain import split_gates
 from ._leading import Array, NormTracker, as_array
 from ._penalty import BARRIER_EPSILON, Layer, Objective, Weights, as_layers
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.perturbation._chain import CHAINS, VARIANTS
+from sklstm.perturbation._cells import CHAINS, VARIANTS
 from sklstm.perturbation._penalty import Objective
 
 EPSILON = 0.05

@@ -80,7 +80,7 @@ def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") 
         layers = network.enclosed()
         largest = max(layer.into.shape[1] for layer in layers) * symbols(layers, n_steps)
         return max(1, min(256, _TAPE // largest))
-    per_step = sum(8 * layer.weight_hh.shape[0] for layer in network.layers) + network.layers[0].weight_ih.shape[1]
+    per_step = sum(4 * layer.weight_hh.shape[0] for layer in network.layers) + network.layers[0].weight_ih.shape[1]
     return max(16, min(1024, _TAPE // (per_step * n_steps)))
 
 

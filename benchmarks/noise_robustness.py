@@ -34,7 +34,9 @@ READING = """\
 Reading: at noise 0.1, 0.3 and 1 the penalty (turkin) beats the same LSTM without it on the average of the three series;
 on the single-channel sunspots, where the plain LSTM overfits little, it loses, and on clean inputs it loses on two of
 three. A weight decay of 1e-3 is better than the penalty on clean inputs and at noise 0.1, worse at 0.3 and 1. The
-default λ_S = 0.01 was chosen on these series among 0.001 to 0.03 by one or two seeds, so the table is no fresh test."""
+default λ_S = 0.01 was chosen on these series among 0.001 to 0.03 by one or two seeds, so the table is no fresh test.
+The rows with the penalty were recorded with exact norms at every step; estimated ones (theory.md) change single fits by
+less than another seed does."""
 
 
 def run(series, method, seed):

@@ -127,6 +127,7 @@ def output_bounds(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     centre, radius = box(lower, upper, network.dtype)
     size = rows_at_once(network, centre.shape[1], method) if batch_size is None else batch_size
+    size = -(-len(centre) // -(-len(centre) // size)) if len(centre) else size  # blocks of about one size
     layers = network.enclosed()
     parts = [
         _block(network, layers, *block, method)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import expit
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
@@ -16,7 +18,8 @@ from sklstm.perturbation._certificate import METHODS
 from sklstm.training import BLOCK, SequenceNet
 
 _METHOD = Choice(METHODS)
-_BATCH_SIZE = Number(int, 1, None, optional=True)
+_BATCH_SIZE = Number(Integral, 1, None, optional=True)
+_RTOL = Number(Real, 1e-9, 1)
 _LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see perturbation.enclosures
 
 
@@ -72,7 +75,7 @@ class CertifiedEstimator:
             ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``.
             ``"mean-value"`` bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes
             both and takes the smaller, entry by entry. ``"linear"`` carries affine forms of all states along: never
-            wider than ``"best"``, often many times narrower, at the cost of some thousand predictions.
+            wider than ``"best"``, often many times narrower, at the cost of several thousand predictions.
         batch_size : int, optional
             Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
 
@@ -142,7 +145,7 @@ class CertifiedClassifier(CertifiedEstimator):
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
         rtol : float, default=0.01
-            The radius returned is within this factor of the largest one that the certificate yields.
+            At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
 
         Returns
         -------
@@ -150,14 +153,15 @@ class CertifiedClassifier(CertifiedEstimator):
             ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. 0 where nothing
             could be certified, not even a billionth of the size of X; at most a million times its size.
         """
-        Number(float, 0, 1, "neither").check("rtol", rtol)
+        _RTOL.check("rtol", rtol)
         sequences = as_sequences(self, X, reset=False)
         labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
-        scale = np.abs(sequences).max(initial=0) or 1.0
+        scale = np.abs(sequences).max(axis=(1, 2))
+        scale[scale == 0] = 1
         n = len(sequences)
-        smallest, largest = 1e-9 * scale, min(1e6 * scale, 1e37)
+        smallest, largest = 1e-9 * scale, np.minimum(1e6 * scale, 1e37)
         lower, upper = np.zeros(n), np.full(n, np.inf)
-        eps = np.full(n, 1e-2 * scale)
+        eps = 1e-2 * scale
         active = np.arange(n)
         while len(active):
             at = eps[active]
@@ -168,7 +172,7 @@ class CertifiedClassifier(CertifiedEstimator):
             low, high = lower[active], upper[active]
             # Bracket by factors of four, then halve the bracket.
             eps[active] = np.where(high == np.inf, 4 * low, np.where(low == 0, high / 4, (low + high) / 2))
-            done = (high <= (1 + rtol) * low) | (high < smallest) | (low > largest)
+            done = (high <= (1 + rtol) * low) | (high < smallest[active]) | (low > largest[active])
             active = active[~done]
         return lower
 
@@ -198,6 +202,7 @@ class CertifiedClassifier(CertifiedEstimator):
         y = column_or_1d(y)
         check_consistent_length(sequences, y)
         labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
+        accuracy_score(y, self.classes_[labels])  # refuses labels of another kind, which would all count as wrong
         right = np.asarray(self.classes_[labels] == y)
         certified = np.asarray(~radii.any(axis=(1, 2)))
         rest = np.flatnonzero(right & ~certified)

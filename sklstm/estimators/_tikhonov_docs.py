@@ -71,7 +71,7 @@ n_iter_ : int
     Epochs run.
 loss_curve_ : list of float
     Training objective, penalty included, per epoch; ``net_.history`` has ``data_loss`` and ``penalty`` apart, and
-    a bound on the relative error of the norms that training used as ``norm_error``.
+    the relative error of the norms that training used as ``norm_error`` (a bound for up to 64 units, else measured).
 rho_x_, rho_h_ : float, or ndarray of shape (num_layers,) for more than one layer
     Gains of the fitted weights, exact, in float64; see `sklstm.perturbation.tikhonov_gains`.
 perturbation_gain_ : float

@@ -187,7 +187,8 @@ def _interval(centre: Tensor, radius: Tensor) -> Interval:
 
 def _readout_slack(h: Tensor, magnitude: Tensor, bias: Tensor) -> Tensor:
     slack = dot_slack(h.shape[-1] + 2, torch.finfo(h.dtype).eps / 2)
-    return slack * ((magnitude @ (h[0].abs() + h[1])[..., None])[..., 0] + bias.abs())
+    size = (magnitude @ (h[0].abs() + h[1])[..., None])[..., 0] + bias.abs()
+    return slack * size + torch.finfo(h.dtype).tiny  # of tiny products the rounding is absolute
 
 
 def _through_readout(h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:

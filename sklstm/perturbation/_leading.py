@@ -28,7 +28,7 @@ Array = Any  # ndarray or Tensor
 FIRST_CADENCE = 64
 LARGEST_SQUARED = 64
 SQUARINGS, PRODUCTS = 4, 4  # power 4 · 2⁴ = 64
-CHEBYSHEV_DEGREE = 8
+CHEBYSHEV_DEGREE = 12
 SHARED_SIDE = 32  # up to here one larger product costs less than two smaller ones
 
 
@@ -178,8 +178,8 @@ class NormTracker:
     """Norms of stacks of matrices (G, m, n) from call to call; `TikhonovPenalty` documents cadence and tolerance."""
 
     def __init__(self, cadence: int, tolerance: float):
-        if cadence < 1:
-            raise ValueError(f"cadence must be at least 1, got {cadence}.")
+        if cadence != int(cadence) or cadence < 1:
+            raise ValueError(f"cadence must be an integer of at least 1, got {cadence!r}.")
         if not 0 < tolerance < math.inf:
             raise ValueError(f"tolerance must be positive and finite, got {tolerance}.")
         self.cadence, self.tolerance = cadence, tolerance

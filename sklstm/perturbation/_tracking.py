@@ -1,4 +1,4 @@
-r"""The penalty for a training loop: the value and gradient of `tikhonov_penalty` at a small part of its cost."""
+r"""`tikhonov_penalty` and its gradient for a training loop, from estimated norms, at a small part of the cost."""
 
 from typing import Any
 
@@ -93,11 +93,11 @@ class TikhonovPenalty:
 
     @property
     def largest_error(self) -> float:
-        """Bound on the relative error of every norm used so far.
+        """Largest relative error of the norms used so far.
 
-        For matrices whose shorter side is at most 64 it holds at every call, short of rounding: a root of the sum of
-        powers of the Gram matrix's eigenvalues is never below the norm. For larger ones it is the largest error
-        measured at the exact calls.
+        A bound where the shorter side of every matrix is at most 64, at every call and short of rounding: a root of
+        the sum of powers of the Gram matrix's eigenvalues is never below the norm. For larger matrices it is what was
+        measured at the exact calls, and the calls between can be several times worse.
         """
         return self._norms.largest_error
 
@@ -155,6 +155,8 @@ class TikhonovPenalty:
             raise RuntimeError("no weights to penalise: call watch() first.")
         value, gradients = self._evaluate()
         for argument, gradient in zip(self._arguments, gradients, strict=True):
+            if not argument.requires_grad:
+                continue
             if argument.grad is None:
                 argument.grad = torch.as_tensor(gradient).clone()
             elif isinstance(gradient, Tensor):
@@ -184,9 +186,25 @@ class TikhonovPenalty:
         places = [argument.data_ptr() for argument in arguments]
         if places == self._places and all(new is old for new, old in zip(arguments, self._arguments, strict=True)):
             return
+        self._check(chain.n_gates, layers, weight_out)
         stacks = [split_gates(as_array(weight), chain.n_gates) for layer in layers for weight in layer[:2]]
         self._norms.watch([*stacks, as_array(weight_out)[None]])  # (G, H, m) each
         self._layers, self._arguments, self._places = layers, arguments, places
+
+    def _check(self, n_gates: int, layers: list[Layer], weight_out: Tensor) -> None:
+        size = weight_out.shape[-1]
+        for inputs, recurrent, bias in layers:
+            size = recurrent.shape[-1]
+            rows = n_gates * size
+            if recurrent.shape != (rows, size) or len(inputs) != rows or (bias is not None and bias.shape != (rows,)):
+                raise ValueError(
+                    f"the {self._cell}'s weights must be (G * H, d) and (G * H, H) with G = {n_gates}, and biases "
+                    f"(G * H,); got {tuple(inputs.shape)} and {tuple(recurrent.shape)}."
+                )
+        if weight_out.shape[-1] != size:
+            raise ValueError(f"weight_out must have {size} columns, got shape {tuple(weight_out.shape)}.")
+        if weight_out.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"weights must be float32 or float64, got {weight_out.dtype}.")
 
     def _evaluate(self) -> tuple[float, list[Array]]:
         """Value, and the gradients in the order of `_arguments`, overwritten by the next call."""

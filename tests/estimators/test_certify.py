@@ -247,3 +247,22 @@ def test_methods_agree_on_what_they_bound(fitted):
     assert (widths["best"] <= np.minimum(widths["mean-value"], widths["intervals"]) + 1e-15).all()
     few = model.certify(X, 1e-3, batch_size=7)
     np.testing.assert_allclose(few, model.certify(X, 1e-3), rtol=1e-4, atol=1e-6)
+
+
+def test_a_radius_does_not_depend_on_companions(fitted):
+    model, X = fitted["ReLU"]
+    alone = model.certified_radius(X[1:])
+    X = X.copy()
+    X[0] = 1e12
+    np.testing.assert_allclose(model.certified_radius(X)[1:], alone, rtol=0.02)
+
+
+def test_labels_of_another_kind_are_refused(fitted):
+    model, X = fitted["ReLU"]  # its labels are strings
+    for y in (np.zeros(len(X), int), np.full(len(X), np.nan)):
+        with pytest.raises(ValueError):
+            model.certified_accuracy(X, y, 0.1)
+    for rtol in (1e-16, 0, 2, -1, np.nan):
+        with pytest.raises(ValueError, match="rtol"):
+            model.certified_radius(X, rtol=rtol)
+    assert model.certify(X, 0.1, batch_size=np.int64(50))[0].shape == (len(X), 2)

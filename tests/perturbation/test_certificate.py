@@ -276,3 +276,16 @@ def test_wider_boxes_contain_narrower_ones_entry_by_entry(generator):
     for narrow, wide in pairwise(chain):
         assert (wide.lower <= narrow.lower).all()
         assert (wide.upper >= narrow.upper).all()
+
+
+def test_subnormal_outputs_stay_within_the_bounds(generator):
+    module, _ = network("relu", 1, scale=1e-20, dtype=torch.float32)
+    weights = soundness.network_of(module, "relu")
+    X = torch.randn(50, L, D, generator=generator)
+    for method in ("intervals", "mean-value", "linear"):
+        lower, upper = output_bounds(weights, X - 0.1, X + 0.1, method=method)
+        for point in (X, X + 0.1, X - 0.1):
+            with torch.no_grad():
+                y = module(point.clamp(X - 0.1, X + 0.1)).double()
+            assert (y >= lower).all()
+            assert (y <= upper).all()

@@ -7,7 +7,7 @@ import torch
 from problems import random_lstm_weights
 
 from sklstm.perturbation import TikhonovPenalty, feasible_scale, gate_norms, tikhonov_penalty
-from sklstm.perturbation._leading import NormTracker, as_array
+from sklstm.perturbation._leading import CHEBYSHEV_DEGREE, NormTracker, as_array
 from sklstm.perturbation._scalars import euclidean, exp, positive_part, relaxed, relaxed_slope
 
 LAMBDAS = {"lambda_s": 0.3, "lambda_1": 0.7, "lambda_2": 1.1}
@@ -131,10 +131,10 @@ def test_the_polynomial_is_chebyshevs(of_numpy, generator):
     (group,) = tracker.groups
     start = torch.as_tensor(group.vectors + group.fixed)[0, :, 0].clone()
     (norm,) = tracker()[0]
-    # By the eigenvalues: T_8 of 2 λ / b - 1, with b just below the Rayleigh quotient of the start.
+    # By the eigenvalues: the polynomial at 2 λ / b - 1, with b just below the Rayleigh quotient of the start.
     values, vectors = torch.linalg.eigh(matrix[0] @ matrix[0].mT)
     b = 0.95 * (matrix[0].mT @ start).square().sum() / start.square().sum()
-    weights = np.polynomial.chebyshev.Chebyshev.basis(8)((2 * values / b - 1).numpy())
+    weights = np.polynomial.chebyshev.Chebyshev.basis(CHEBYSHEV_DEGREE)((2 * values / b - 1).numpy())
     expected = vectors @ (torch.as_tensor(weights) * (vectors.mT @ start))
     expected /= expected.norm()
     np.testing.assert_allclose(torch.as_tensor(group.vectors)[0, :, 0], expected, rtol=0, atol=1e-10)
@@ -323,7 +323,8 @@ def test_the_slope_of_the_barrier_is_its_derivative(u):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cadence": 0}, "cadence must be at least 1"),
+        ({"cadence": 0}, "cadence must be an integer of at least 1"),
+        ({"cadence": 1.5}, "cadence must be an integer of at least 1"),
         ({"tolerance": 0.0}, "tolerance must be positive"),
         ({"cell": "rnn"}, r"cell must be one of \['gru', 'lstm'\], got 'rnn'"),
         ({"variant": "loose"}, "variant must be one of"),
@@ -344,3 +345,27 @@ def test_uneven_stacks_are_refused(generator):
     with pytest.raises(ValueError, match="bias_hh must be a tensor"):
         tikhonov_penalty(inputs[0], recurrent[0], readout, cell="gru", bias_hh=biases, **LAMBDAS)
     assert gate_norms(inputs[0], cell="gru").shape == (3,)
+
+
+def test_weights_of_another_cell_or_kind_are_refused(generator):
+    inputs, recurrent, biases, readout = network(4, 1, 0.3, generator)
+    penalty = TikhonovPenalty(**LAMBDAS)
+    for arguments, message in [
+        ((inputs[0][:15], recurrent[0], readout), "G = 4"),
+        ((inputs[0][:15], recurrent[0][:15], readout), "G = 4"),
+        ((inputs[0], recurrent[0], readout[:, :4]), "weight_out must have 5 columns"),
+        ((inputs[0].half(), recurrent[0].half(), readout.half()), "float32 or float64"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            penalty(*arguments)
+    with pytest.raises(ValueError, match="biases"):
+        TikhonovPenalty(**LAMBDAS, cell="gru")(inputs[0][:15], recurrent[0][:15], readout, bias_hh=biases[0])
+
+
+def test_frozen_weights_get_no_gradient(generator):
+    weights = [w.requires_grad_(index != 0) for index, w in enumerate(random_lstm_weights(4, 3, 1, generator))]
+    penalty = TikhonovPenalty(**LAMBDAS)
+    penalty.watch(*weights)
+    penalty.accumulate()
+    assert weights[0].grad is None
+    assert all(weight.grad is not None for weight in weights[1:])

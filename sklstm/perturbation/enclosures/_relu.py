@@ -26,7 +26,8 @@ class EnclosedReLU(EnclosedLayer):
 
     def forward_matrices(self):
         both = torch.cat((self.W_h, self.W_x), dim=1)
-        self.constant = self.slack * (self.b_x.abs() + self.b_h.abs())
+        # Of tiny products the rounding is absolute.
+        self.constant = self.slack * (self.b_x.abs() + self.b_h.abs()) + torch.finfo(self.W_x.dtype).tiny
         centre = torch.cat((both, (self.b_x + self.b_h)[:, None]), dim=1)
         return torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
 

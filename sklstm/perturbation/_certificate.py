@@ -126,7 +126,7 @@ def output_bounds(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     centre, radius = box(lower, upper, network.dtype)
-    size = rows_at_once(network, centre.shape[1], method) if batch_size is None else batch_size
+    size = rows_at_once(network, centre.shape[1], method) if batch_size is None else int(batch_size)
     size = -(-len(centre) // -(-len(centre) // size)) if len(centre) else size  # blocks of about one size
     layers = network.enclosed()
     parts = [

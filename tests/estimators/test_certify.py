@@ -259,9 +259,8 @@ def test_a_radius_does_not_depend_on_companions(fitted):
 
 def test_labels_of_another_kind_are_refused(fitted):
     model, X = fitted["ReLU"]  # its labels are strings
-    for y in (np.zeros(len(X), int), np.full(len(X), np.nan)):
-        with pytest.raises(ValueError):
-            model.certified_accuracy(X, y, 0.1)
+    with pytest.raises(ValueError, match="types"):
+        model.certified_accuracy(X, np.zeros(len(X), int), 0.1)
     for rtol in (1e-16, 0, 2, -1, np.nan):
         with pytest.raises(ValueError, match="rtol"):
             model.certified_radius(X, rtol=rtol)

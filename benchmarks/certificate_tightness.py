@@ -6,7 +6,6 @@ change of the output that projected gradient ascent and descent find within the 
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from _attacks import strongest
 from _records import append, load, machine, table
 from _series import SERIES, forecasting_task
+from certificate_cost import ratio
 from certificate_soundness import double_of
 
 from sklstm import TikhonovLSTMRegressor
@@ -40,22 +40,6 @@ bounded state limits: that is why those ratios fall again with eps."""
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def seconds(function, *arguments, **options):
-    started = time.perf_counter()
-    function(*arguments, **options)
-    return time.perf_counter() - started
-
-
-def cost(model, X, method, rounds):
-    """certify over predict, A B A, the median over rounds."""
-    ratios = []
-    for _ in range(rounds):
-        before = seconds(model.predict, X)
-        mine = seconds(model.certify, X, 0.05, method=method)
-        ratios.append(2 * mine / (before + seconds(model.predict, X)))
-    return float(np.median(ratios))
-
-
 def measure(series, name):
     X, y, X_test, y_test = forecasting_task(series)
     model = TikhonovLSTMRegressor(**TRAINED[name], compute_bound=False, random_state=0).fit(X, y)
@@ -77,7 +61,7 @@ def measure(series, name):
             assert (radius >= attack[every]).all(), "an attack left the bounds"
         record[str(eps)] = found
     record["cost"] = {
-        method: cost(model, X_test[:: 500 // n], method, 15 if n == 500 else 3) for method, n in METHODS.items()
+        method: ratio(model, X_test[:: 500 // n], method, 15 if n == 500 else 3) for method, n in METHODS.items()
     }
     return record
 

@@ -62,8 +62,8 @@ def main():
     if arguments.report:
         Path(__file__).parents[1].joinpath("docs", "certificate_cost.md").write_text(
             f"# Cost of the certificates\n\n{__doc__.strip()}\n\n{table(header, rows)}\n\n"
-            "In the last row a sequence has 5,000 entries, and preparing the boxes in float64 costs more than the network; "
-            "the aim was 5 for `intervals` and 20 for the others.\n\n"
+            "In the last row a sequence has 5,000 entries, and preparing the boxes in float64 costs more than the "
+            "network; the aim was 5 for `intervals` and 20 for the others.\n\n"
             "`linear` is another matter: see [certificate_tightness.md](certificate_tightness.md).\n\n"
             "Regenerate: `python benchmarks/certificate_cost.py --report` on an otherwise idle machine. Recorded on "
             f"{machine()}.\n"

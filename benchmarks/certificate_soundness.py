@@ -18,7 +18,7 @@ from _attacks import random_corner, signed_gradient
 from _records import append, load, machine, table
 from torch import nn
 
-from sklstm.perturbation import LayerWeights, RecurrentNetwork, output_bounds
+from sklstm.perturbation import RecurrentNetwork, output_bounds
 
 NAME = "certificate_soundness"
 CELLS = {"lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}
@@ -49,15 +49,10 @@ class Network(nn.Module):
         return self.readout(self.recurrent(X)[0][:, -1])
 
 
-def network_of(module, cell):
+def network_of(module):
     """The weights of a module with a recurrent layer and a linear readout, for `output_bounds`."""
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
-    weights = dict(recurrent.named_parameters())
-    layers = [
-        LayerWeights(*(weights.get(f"{name}_l{k}") for name in LayerWeights._fields))
-        for k in range(recurrent.num_layers)
-    ]
-    return RecurrentNetwork(cell, layers, module.readout.weight, module.readout.bias)
+    return RecurrentNetwork.from_torch(recurrent, module.readout)
 
 
 def double_of(module):
@@ -67,7 +62,7 @@ def double_of(module):
 
 def attacked(module, cell, X, eps, generator, n_steps=10, n_linear=4):
     """Numbers of cases, of evaluations outside the bounds, and of cases tried against the costly linear bounds too."""
-    network, exact = network_of(module, cell), double_of(module)
+    network, exact = network_of(module), double_of(module)
     lower, upper = X - eps, X + eps
     bounds = [output_bounds(network, lower, upper, method=method) for method in ("intervals", "mean-value")]
     bounds.append(output_bounds(network, lower[:n_linear], upper[:n_linear], method="linear"))

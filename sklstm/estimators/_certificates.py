@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
 from sklstm._validation import Choice, Number, as_radii, as_sequences
-from sklstm.perturbation import LayerWeights, RecurrentNetwork, output_bounds
+from sklstm.perturbation import RecurrentNetwork, output_bounds
 from sklstm.perturbation._certificate import METHODS
 from sklstm.training import BLOCK, SequenceNet
 
@@ -26,14 +26,7 @@ _LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see
 def network_of(module: Any) -> RecurrentNetwork:
     """The recurrent layers and the readout of one of the package's modules."""
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
-    weights = dict(recurrent.named_parameters())
-    names = LayerWeights._fields
-    layers = [
-        LayerWeights(**{name: weights[f"{name}_l{k}"] for name in names if f"{name}_l{k}" in weights})
-        for k in range(recurrent.num_layers)
-    ]
-    readout = module.readout
-    return RecurrentNetwork(module.cell, layers, readout.weight, readout.bias)
+    return RecurrentNetwork.from_torch(recurrent, module.readout)
 
 
 def boxes(X: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

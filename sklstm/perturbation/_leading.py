@@ -35,7 +35,7 @@ SHARED_SIDE = 32  # up to here one larger product costs less than two smaller on
 def as_array(tensor: Tensor) -> Array:
     """A view without graph: numpy's of a tensor on the CPU, torch's of any other."""
     tensor = tensor.detach()
-    return tensor.numpy() if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16 else tensor
+    return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
 class _Group:

@@ -55,6 +55,32 @@ class RecurrentNetwork:
         self._check("weight_out", self.weight_out, (len(self.weight_out), n_inputs))
         self._check("bias_out", self.bias_out, (len(self.weight_out),))
 
+    @classmethod
+    def from_torch(cls, recurrent: nn.RNNBase, readout: nn.Linear) -> "RecurrentNetwork":
+        """The network of a torch layer or stack, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` with ReLU, and its readout.
+
+        Weights are taken as they are, not copied.
+
+        Raises
+        ------
+        ValueError
+            For another layer, or one that is bidirectional or has projections.
+        """
+        cells = {"LSTM": "lstm", "GRU": "gru", "RNN_RELU": "relu"}
+        if recurrent.mode not in cells or recurrent.bidirectional or recurrent.proj_size:
+            raise ValueError(
+                "only nn.LSTM, nn.GRU and nn.RNN(nonlinearity='relu') can be certified, in one direction and without "
+                f"projections; got {recurrent}."
+            )
+        weights = dict(recurrent.named_parameters())
+        layers = [
+            LayerWeights(
+                **{name: weights[f"{name}_l{k}"] for name in LayerWeights._fields if f"{name}_l{k}" in weights}
+            )
+            for k in range(recurrent.num_layers)
+        ]
+        return cls(cells[recurrent.mode], layers, readout.weight, readout.bias)
+
     def _check(self, name: str, weight: Tensor | None, shape: tuple[int, ...]) -> None:
         if weight is None:
             return

@@ -192,7 +192,6 @@ class TikhonovPenalty:
         self._layers, self._arguments, self._places = layers, arguments, places
 
     def _check(self, n_gates: int, layers: list[Layer], weight_out: Tensor) -> None:
-        size = weight_out.shape[-1]
         for inputs, recurrent, bias in layers:
             size = recurrent.shape[-1]
             rows = n_gates * size
@@ -201,6 +200,7 @@ class TikhonovPenalty:
                     f"the {self._cell}'s weights must be (G * H, d) and (G * H, H) with G = {n_gates}, and biases "
                     f"(G * H,); got {tuple(inputs.shape)} and {tuple(recurrent.shape)}."
                 )
+        size = layers[-1][1].shape[-1]
         if weight_out.shape[-1] != size:
             raise ValueError(f"weight_out must have {size} columns, got shape {tuple(weight_out.shape)}.")
         if weight_out.dtype not in (torch.float32, torch.float64):

@@ -19,7 +19,7 @@ KINDS = pytest.mark.parametrize(
 def network(cell, n_layers, scale=0.6, dtype=torch.float64, bias=1.0, seed=0, hidden_size=6):
     generator = torch.Generator().manual_seed(seed)
     module = soundness.Network(cell, D, hidden_size, K, n_layers, scale, bias, generator, dtype)
-    return module, soundness.network_of(module, cell)
+    return module, soundness.network_of(module)
 
 
 def inputs(generator, n=N):
@@ -219,7 +219,7 @@ def test_a_relu_network_without_kinks_in_the_box_is_linear(generator):
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.abs_()
-    weights = soundness.network_of(module, "relu")
+    weights = soundness.network_of(module)
     X = 1 + torch.rand(N, L, D, generator=generator, dtype=torch.float64)
     for method in ("intervals", "mean-value", "linear"):
         lower, upper = output_bounds(weights, X - 0.5, X + 0.5, method=method)
@@ -280,7 +280,7 @@ def test_wider_boxes_contain_narrower_ones_entry_by_entry(generator):
 
 def test_subnormal_outputs_stay_within_the_bounds(generator):
     module, _ = network("relu", 1, scale=1e-20, dtype=torch.float32)
-    weights = soundness.network_of(module, "relu")
+    weights = soundness.network_of(module)
     X = torch.randn(50, L, D, generator=generator)
     for method in ("intervals", "mean-value", "linear"):
         lower, upper = output_bounds(weights, X - 0.1, X + 0.1, method=method)
@@ -289,3 +289,17 @@ def test_subnormal_outputs_stay_within_the_bounds(generator):
                 y = module(point.clamp(X - 0.1, X + 0.1)).double()
             assert (y >= lower).all()
             assert (y <= upper).all()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        torch.nn.RNN(D, 4, device="meta"),
+        torch.nn.GRU(D, 4, bidirectional=True, device="meta"),
+        torch.nn.LSTM(D, 4, proj_size=2, device="meta"),
+    ],
+    ids=["tanh", "two directions", "projections"],
+)
+def test_torch_layers_that_cannot_be_certified_are_refused(layer):
+    with pytest.raises(ValueError, match="can be certified"):
+        RecurrentNetwork.from_torch(layer, torch.nn.Linear(4, 1, device="meta"))

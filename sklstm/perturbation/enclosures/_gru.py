@@ -66,14 +66,16 @@ class EnclosedGRU(EnclosedLayer):
         errors = self.memory("errors", n_slots, self.size, n)
         return [_GRUSlot(part, error) for part, error in zip(tape, errors, strict=True)]
 
-    def step(self, slot, after, net, out, scratch):
-        torch.sub(*net, out=slot.nets.lower)
-        torch.add(*net, out=slot.nets.upper)
+    def _reset(self, slot, scratch):
+        """From the ends of the rows to r, z and the pre-activation of the candidate."""
         slot.logistics.sigmoid_()
         torch.mul(sup(slot.q, scratch), self.error, out=slot.error)  # r is off by a few units, and multiplies q
         for end, term in zip(slot.n, hull_nonnegative(slot.r, slot.q, scratch), strict=True):
             end.add_(term)
         widen(slot.n, slot.error)
+
+    def _mix(self, slot, after, scratch):
+        """From the candidate's pre-activation to h after the step."""
         slot.candidate.tanh_()
         other = scratch(*slot.error.shape)
         # (1 − z) n + z h grows with n and with h, and is linear in z.
@@ -82,6 +84,12 @@ class EnclosedGRU(EnclosedLayer):
             torch.lerp(n, old, slot.z.upper, out=other)
             extreme(new, other, out=new)
         widen(after.before, 3 * self.error)
+
+    def step(self, slot, after, net, out, scratch):
+        torch.sub(*net, out=slot.nets.lower)
+        torch.add(*net, out=slot.nets.upper)
+        self._reset(slot, scratch)
+        self._mix(slot, after, scratch)
         to_ball(after.before, 4 * self.unit, out)
 
     def linear_step(self, slot, after, net, form, state, out, scratch):
@@ -91,11 +99,7 @@ class EnclosedGRU(EnclosedLayer):
         line_r, line_z = (relax("logistic", net.part(part)) for part in rows[:2])
         for end, result in zip(net, slot.nets, strict=True):
             result.copy_(end)
-        slot.logistics.sigmoid_()
-        torch.mul(sup(slot.q, scratch), self.error, out=slot.error)
-        for end, term in zip(slot.n, hull_nonnegative(slot.r, slot.q, scratch), strict=True):
-            end.add_(term)
-        widen(slot.n, slot.error)
+        self._reset(slot, scratch)
         # A product is a b = α b + β a − α β + (a − α)(b − β), α and β in the middle of what is known of a and b.
         (r, away_r), (z, away_z), (q, away_q) = middle(slot.r, activation), middle(slot.z, activation), middle(slot.q)
         ones = torch.ones_like(r)
@@ -105,13 +109,7 @@ class EnclosedGRU(EnclosedLayer):
             q.abs() * line_r.error + away_r * away_q + slot.error,
         )
         line_n = relax("tanh", intersect(slot.n, candidate.ends()))
-        slot.candidate.tanh_()
-        other = scratch(*slot.error.shape)
-        for n, old, new, extreme in zip(slot.n, slot.before, after.before, (torch.minimum, torch.maximum), strict=True):
-            torch.lerp(n, old, slot.z.lower, out=new)
-            torch.lerp(n, old, slot.z.upper, out=other)
-            extreme(new, other, out=new)
-        widen(after.before, 3 * self.error)
+        self._mix(slot, after, scratch)
         # h' = n + z (h − n)
         gap, away = middle(Ends(slot.before.lower - slot.n.upper, slot.before.upper - slot.n.lower), 2 * activation)
         rest = 1 - z

@@ -65,9 +65,8 @@ class EnclosedLSTM(EnclosedLayer):
         errors = self.memory("errors", n_slots, self.size, n)
         return [_LSTMSlot(part, error) for part, error in zip(tape, errors, strict=True)]
 
-    def step(self, slot, after, net, out, scratch):
-        torch.sub(*net, out=slot.nets.lower)
-        torch.add(*net, out=slot.nets.upper)
+    def _remember(self, slot, after, scratch):
+        """From the ends of the pre-activations to the gates, and to the memory after the step."""
         slot.g.tanh_()
         slot.logistics.sigmoid_()
         torch.add(self.error_gates, sup(slot.s_ends, scratch), alpha=self.error, out=slot.error)
@@ -75,6 +74,11 @@ class EnclosedLSTM(EnclosedLayer):
         hull_nonnegative(slot.f_i, slot.s_g, scratch, Ends(*terms))
         torch.add(*terms.unbind(1), out=after.s_before)
         widen(after.s_ends, slot.error)
+
+    def step(self, slot, after, net, out, scratch):
+        torch.sub(*net, out=slot.nets.lower)
+        torch.add(*net, out=slot.nets.upper)
+        self._remember(slot, after, scratch)
         torch.tanh(after.s_before, out=slot.tanh_s)
         h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
         to_ball(h, 2 * self.error + 4 * self.unit, out)
@@ -87,13 +91,7 @@ class EnclosedLSTM(EnclosedLayer):
         line_o, line_f, line_i = (relax("logistic", net.part(part)) for part in rows[1:])
         for end, result in zip(net, slot.nets, strict=True):
             result.copy_(end)
-        slot.g.tanh_()
-        slot.logistics.sigmoid_()
-        torch.add(self.error_gates, sup(slot.s_ends, scratch), alpha=self.error, out=slot.error)
-        terms = scratch(2, 2, *slot.error.shape)
-        hull_nonnegative(slot.f_i, slot.s_g, scratch, Ends(*terms))
-        torch.add(*terms.unbind(1), out=after.s_before)
-        widen(after.s_ends, slot.error)
+        self._remember(slot, after, scratch)
         # A product is a b = α b + β a − α β + (a − α)(b − β), α and β in the middle of what is known of a and b.
         (f, away_f), (i, away_i), (o, away_o) = (middle(ends, activation) for ends in (slot.f, slot.i, slot.o))
         (g, away_g), (s, away_s) = middle(Ends(*slot.g), activation), middle(slot.s_ends)

@@ -1,16 +1,20 @@
 """Bounds on the loss of new data from the loss on the training data: one file a theorem, one report."""
 
-from sklstm.generalization._capacity import capacity, capacity_closed_form
-from sklstm.generalization._code import code_length, decode, encode
-from sklstm.generalization._fisher_rao import eta_c, fisher_rao_norm, tau_c
-from sklstm.generalization._kl import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._moments import smallest_eigenvalue
-from sklstm.generalization._occam import choose_cap, occam_bound
-from sklstm.generalization._occam_certificate import OccamBound, occam_certificate
-from sklstm.generalization._quantise import Quantised, quantise
-from sklstm.generalization._report import GeneralizationReport
-from sklstm.generalization._tu import tu_bound
-from sklstm.generalization._tu_result import TuBound
+from ._kl import binomial_tail_inverse, kl_inverse
+from ._report import GeneralizationReport
+from .compression import (
+    OccamBound,
+    Quantised,
+    choose_cap,
+    code_length,
+    decode,
+    encode,
+    occam_bound,
+    occam_certificate,
+    quantise,
+)
+from .moments import smallest_eigenvalue
+from .tu import TuBound, capacity, capacity_closed_form, eta_c, fisher_rao_norm, tau_c, tu_bound
 
 __all__ = [
     "GeneralizationReport",

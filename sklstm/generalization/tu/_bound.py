@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sklstm.generalization._capacity import capacity, geometric_sum
-from sklstm.generalization._fisher_rao import _norm, _tau_c
 from sklstm.generalization._inputs import Float, as_array, as_sequences, as_weights, check_delta, product
-from sklstm.generalization._margins import margin_loss, margins, ramp_loss
-from sklstm.generalization._moments import input_norms, smallest_eigenvalue
 from sklstm.generalization._terms import INDEPENDENCE
-from sklstm.generalization._tu_result import TuBound
+from sklstm.generalization.moments._moments import input_norms, smallest_eigenvalue
+from sklstm.generalization.tu._capacity import capacity, geometric_sum
+from sklstm.generalization.tu._fisher_rao import _norm, _tau_c
+from sklstm.generalization.tu._margins import margin_loss, margins, ramp_loss
+from sklstm.generalization.tu._result import TuBound
 from sklstm.linalg import max_row_sum
 
 __all__ = ["tu_bound"]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklstm.generalization._quantise import Quantised
+from sklstm.generalization.compression._quantise import Quantised
 
 __all__ = ["code_length", "decode", "decode_indices", "encode", "encode_indices"]
 

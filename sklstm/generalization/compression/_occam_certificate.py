@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from sklstm.generalization._code import code_length
 from sklstm.generalization._inputs import check_delta
-from sklstm.generalization._occam import code_budget, occam_bound
-from sklstm.generalization._quantise import quantise
 from sklstm.generalization._terms import INDEPENDENCE, Term
+from sklstm.generalization.compression._code import code_length
+from sklstm.generalization.compression._occam import code_budget, occam_bound
+from sklstm.generalization.compression._quantise import quantise
 
 __all__ = ["CANDIDATES", "OccamBound", "occam_certificate"]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sklstm.generalization import smallest_eigenvalue
-from sklstm.generalization._moments import input_norms
+from sklstm.generalization.moments._moments import input_norms
 
 
 @pytest.mark.parametrize("shape", [(40, 12), (40, 4, 3), (300, 5, 2, 3), (25, 25), (6, 1)])

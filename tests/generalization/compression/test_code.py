@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sklstm.generalization import code_length, decode, encode, quantise
-from sklstm.generalization._code import _sequence_bits, decode_indices, encode_indices
+from sklstm.generalization.compression._code import _sequence_bits, decode_indices, encode_indices
 
 
 def _multinomial(counts):

@@ -1,0 +1,220 @@
+"""Film reviews as sequences of word vectors: data that the user has, read from files the user names."""
+
+import re
+from collections.abc import Iterator
+from os import PathLike, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+
+__all__ = ["load_imdb", "prepare_imdb"]
+
+Subset = Literal["train", "test", "all"]
+_MEMBERS = ("tokens", "length", "labels", "is_train", "embedding")
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[.,!?;:()\"]")
+_DESCRIPTION = """IMDB film reviews as GloVe word vectors
+
+50,000 reviews, half of them for training, half positive (Maas et al. 2011, "Learning Word Vectors for Sentiment
+Analysis", ACL; for research use, not shipped with this package). Word vectors: GloVe (Pennington, Socher & Manning
+2014, EMNLP; public domain dedication and licence 1.0). A review is the sequence of its first words that have a
+vector; words without one are skipped, and shorter reviews have zeros before their first word.
+"""
+
+
+def load_imdb(
+    path: str | PathLike,
+    *,
+    n_steps: int = 100,
+    subset: Subset = "train",
+    embed: bool = True,
+    return_X_y: bool = False,
+) -> Bunch | tuple[NDArray, NDArray[np.int64]]:
+    """Load film reviews from an archive made by :func:`prepare_imdb`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An ``.npz`` archive with members ``tokens`` (n, T) integer, left-padded with 0; ``length`` (n,); ``labels``
+        (n,), 1 for a positive review; ``is_train`` (n,) boolean; ``embedding`` (V, d), row 0 zero.
+    n_steps : int, default=100
+        L: the first L words of each review; at most T.
+    subset : {"train", "test", "all"}, default="train"
+        The split is the source's.
+    embed : bool, default=True
+        Whether `data` holds word vectors, 4·n·L·d bytes, or the numbers of the words.
+    return_X_y : bool, default=False
+        Return ``(data, target)`` in place of the Bunch.
+
+    Returns
+    -------
+    Bunch or (data, target)
+        Dictionary-like, with the attributes
+
+        data : ndarray of shape (n, L, d), float32, or of shape (n, L), int32
+            Word vectors, zeros before the first word of a review of fewer than L words; or rows of `embedding`.
+        target : ndarray of shape (n,), int64
+            1 for a positive review, 0 for a negative one.
+        lengths : ndarray of shape (n,), int64
+            Words in each sequence, at most L.
+        embedding : ndarray of shape (V, d), float32
+        target_names : list of str
+        DESCR : str
+
+    Raises
+    ------
+    ValueError
+        If the archive lacks a member or its members do not fit together, or a parameter is out of range.
+    FileNotFoundError
+        If there is no such file.
+    """
+    if subset not in ("train", "test", "all"):
+        raise ValueError(f'subset must be "train", "test" or "all"; got {subset!r}')
+    archive = _read(path)
+    longest = archive["tokens"].shape[1]
+    if not (isinstance(n_steps, int | np.integer) and 1 <= n_steps <= longest):
+        raise ValueError(f"n_steps must be an integer from 1 to {longest}, the words kept in {path}; got {n_steps!r}")
+    is_train = archive["is_train"].astype(bool)
+    rows = {"train": is_train, "test": ~is_train, "all": np.ones_like(is_train)}[subset]
+    tokens, lengths = _first(archive["tokens"][rows], archive["length"][rows].astype(np.int64), int(n_steps))
+    target = archive["labels"][rows].astype(np.int64)
+    embedding = archive["embedding"].astype(np.float32)
+    data = embedding[tokens] if embed else tokens
+    if return_X_y:
+        return data, target
+    return Bunch(
+        data=data,
+        target=target,
+        lengths=lengths,
+        embedding=embedding,
+        target_names=["negative", "positive"],
+        DESCR=_DESCRIPTION,
+    )
+
+
+def prepare_imdb(
+    reviews: str | PathLike, vectors: str | PathLike, destination: str | PathLike, *, n_tokens: int = 300
+) -> Path:
+    """Make the archive that :func:`load_imdb` reads from the reviews and word vectors as their authors publish them.
+
+    Parameters
+    ----------
+    reviews : str or path-like
+        The folder ``aclImdb`` with ``train/pos``, ``train/neg``, ``test/pos`` and ``test/neg``, one text file a review.
+    vectors : str or path-like
+        A GloVe text file, ``glove.6B.50d.txt`` for the paper's 50 dimensions: a word and its numbers a line.
+    destination : str or path-like
+        The ``.npz`` file to write; it appears only when complete.
+    n_tokens : int, default=300
+        Words kept of each review.
+
+    Returns
+    -------
+    Path
+        `destination`.
+
+    Raises
+    ------
+    ValueError
+        If a folder holds no review, or a line of `vectors` is not a word with numbers like the others.
+    FileNotFoundError
+        If a folder or file is missing.
+
+    Notes
+    -----
+    Text is lower-cased, tags are removed, and words are runs of letters and digits (with an apostrophe and what
+    follows) or single punctuation marks. A word without a vector is looked up once more without its apostrophe part
+    ("film's" becomes "film"), else skipped and not counted.
+    """
+    if not (isinstance(n_tokens, int | np.integer) and n_tokens >= 1):
+        raise ValueError(f"n_tokens must be a positive integer, got {n_tokens!r}")
+    destination = Path(destination)
+    number, embedding = _read_vectors(Path(vectors))
+    rows, labels, is_train = [], [], []
+    for part in ("train", "test"):
+        for label, name in enumerate(("neg", "pos")):
+            for text in _texts(Path(reviews) / part / name):
+                rows.append(_numbers(text, number, int(n_tokens)))
+                labels.append(label)
+                is_train.append(part == "train")
+    tokens = np.zeros((len(rows), int(n_tokens)), dtype=np.int32)
+    for row, words in zip(tokens, rows, strict=True):
+        row[len(row) - len(words) :] = words
+    scratch = destination.with_name(destination.name + ".part")
+    with open(scratch, "wb") as file:
+        np.savez_compressed(
+            file,
+            tokens=tokens,
+            length=np.array([len(words) for words in rows], dtype=np.int32),
+            labels=np.array(labels, dtype=np.int8),
+            is_train=np.array(is_train),
+            embedding=embedding,
+        )
+    replace(scratch, destination)
+    return destination
+
+
+def _read(path: str | PathLike) -> dict[str, NDArray]:
+    with np.load(path, allow_pickle=False) as archive:
+        missing = [name for name in _MEMBERS if name not in archive.files]
+        if missing:
+            raise ValueError(f"{path} is not an archive made by prepare_imdb: it lacks {', '.join(missing)}")
+        members = {name: archive[name] for name in _MEMBERS}
+    tokens, embedding = members["tokens"], members["embedding"]
+    n = len(tokens)
+    fits = tokens.ndim == 2 and embedding.ndim == 2 and all(members[name].shape == (n,) for name in _MEMBERS[1:4])
+    if not fits or tokens.min(initial=0) < 0 or tokens.max(initial=0) >= len(embedding):
+        raise ValueError(f"the members of {path} do not fit together; make the archive anew with prepare_imdb")
+    return members
+
+
+def _first(tokens: NDArray, lengths: NDArray[np.int64], n_steps: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The first `n_steps` words of left-padded rows, left-padded again."""
+    width = tokens.shape[1]
+    kept = np.minimum(lengths, n_steps)
+    # Column j of the result holds word j − (n_steps − kept), which stands `width − lengths` further right in the row.
+    word = np.arange(n_steps) - (n_steps - kept)[:, None]  # (n, L), negative before the first word
+    column = np.clip(word + (width - lengths)[:, None], 0, width - 1)
+    return np.where(word >= 0, np.take_along_axis(tokens, column, axis=1), 0).astype(np.int32), kept
+
+
+def _read_vectors(path: Path) -> tuple[dict[str, int], NDArray[np.float32]]:
+    number: dict[str, int] = {}
+    vectors: list[NDArray[np.float32]] = []
+    with open(path, encoding="utf-8") as file:
+        for line, text in enumerate(file, 1):
+            word, *numbers = text.rstrip("\n").split(" ")
+            try:
+                vector = np.array(numbers, dtype=np.float32)
+            except ValueError:
+                raise ValueError(f"line {line} of {path} is not a word followed by numbers") from None
+            if vector.size == 0 or (vectors and vector.size != vectors[0].size):
+                raise ValueError(f"line {line} of {path} has {vector.size} numbers, the first has {vectors[0].size}")
+            number[word] = len(vectors) + 1  # 0 is the padding
+            vectors.append(vector)
+    if not vectors:
+        raise ValueError(f"{path} holds no word vectors")
+    return number, np.vstack([np.zeros_like(vectors[0]), *vectors])
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    files = sorted(folder.glob("*.txt"))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    if not files:
+        raise ValueError(f"{folder} holds no review (*.txt)")
+    for file in files:
+        yield file.read_text(encoding="utf-8")
+
+
+def _numbers(text: str, number: dict[str, int], n_tokens: int) -> list[int]:
+    found: list[int] = []
+    for word in _WORD.findall(re.sub(r"<[^>]*>", " ", text.lower())):
+        index: Any = number.get(word) or number.get(word.partition("'")[0])
+        if index:
+            found.append(index)
+            if len(found) == n_tokens:
+                break
+    return found

@@ -28,7 +28,7 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
         `second_moment` has gathered. Never modified.
     method : {"auto", "cholesky", "eigh"}, default="auto"
         "cholesky": inverse Lanczos on a Cholesky factor. "eigh": all eigenvalues. "auto" takes the former from
-        p = 200 on, where it is the faster.
+        p = 600 on, where it is the faster.
     verbose : bool, default=False
         Show progress on the standard error stream.
 

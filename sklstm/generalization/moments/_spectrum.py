@@ -23,7 +23,7 @@ Method: TypeAlias = Literal["auto", "cholesky", "eigh"]
 METHODS = ("auto", "cholesky", "eigh")
 
 # Below this size the full decomposition is the faster (benchmarks/smallest_eigenvalue.py).
-_CROSSOVER = 200
+_CROSSOVER = 600
 # Relative accuracy that the second factorisation certifies; Lanczos stops at a hundredth of it.
 _CERTIFIED = 1e-8
 # An estimate within this factor of the round-off is left to the full decomposition.

@@ -25,7 +25,7 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
     X : array-like, Tensor, SecondMoment or iterable of batches
         Of shape (n, ...), any real dtype, flattened to (n, p); a memmap is read in chunks. Or an iterator, generator
         or loader of batches of shape (b, p) or (b, L, d), read once; a list counts as an array. Or what
-        `second_moment` has gathered. Never modified.
+        `second_moment` has gathered. Unchanged on return.
     method : {"auto", "cholesky", "eigh"}, default="auto"
         "cholesky": inverse Lanczos on a Cholesky factor. "eigh": all eigenvalues. "auto" takes the former from
         p = 600 on, where it is the faster.
@@ -48,7 +48,8 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
     Products are accumulated in float64: an error of :math:`10^{-7}\lambda_{\max}`, as float32 makes, is often
     larger than :math:`\lambda_{\min}`.
 
-    One p × p matrix is all the memory: the Cholesky factor takes one triangle, the other keeps the moment. A Ritz
+    One p × p matrix is all the memory: the Cholesky factor takes one triangle, the other keeps the moment, and a
+    `SecondMoment` has its matrix back unchanged on return (no other thread may use it meanwhile). A Ritz
     value of the inverse cannot be below the smallest eigenvalue :math:`\lambda` of the moment :math:`\Xi`, so it is
     checked from the other side: :math:`\Xi - (1 - 10^{-8})\lambda I` must have a Cholesky factor. Where that
     fails, where the first factorisation breaks down and where the result is within a factor of 16 of the

@@ -173,8 +173,8 @@ def write_report():
         f"# The smallest eigenvalue at scale\n\n{__doc__.split(chr(10) * 2)[0]}\n\n{__doc__.split(chr(10) * 2)[1]}\n\n"
         f"{table(value_header, value_rows)}\n\n"
         f"n = {values[0]['n_samples']}. The last column is the peak of the process less what it held before the first "
-        "batch (libraries), in units of the p × p float64 matrix; batches and the data file are in it. The paper "
-        "prints λ_min of its own vocabulary.\n\n"
+        "batch (libraries), in units of the p × p float64 matrix; batches and the data file are in it. The paper's "
+        "figures come from its own preparation of the reviews.\n\n"
         "The eigenvalue alone, against numpy on the same matrix, alternating in one process; medians over "
         f"{len(speeds[0]['seconds'])} rounds, the ratio within each round:\n\n"
         f"{table(speed_header, speed_rows)}\n\n"
@@ -183,7 +183,8 @@ def write_report():
         "The lower bounds of section 3.4.1. A negative one says nothing. For white noise of n = 25000 samples the "
         f"radii add up p sampling errors of about 1/√n.\n\n{table(bound_header, bound_rows)}\n\n"
         f"Regenerate: `python benchmarks/{NAME}.py PATH_TO_NPZ --report`; what is in benchmarks/results/{NAME}.jsonl "
-        f"is not run again. Recorded on one thread of {machines}.\n"
+        f"is not run again. Recorded on one thread, other "
+        f"work going on beside it, of {machines}.\n"
     )
     Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(text)
 

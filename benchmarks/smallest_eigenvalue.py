@@ -183,8 +183,8 @@ def write_report():
         "The lower bounds of section 3.4.1. A negative one says nothing. For white noise of n = 25000 samples the "
         f"radii add up p sampling errors of about 1/√n.\n\n{table(bound_header, bound_rows)}\n\n"
         f"Regenerate: `python benchmarks/{NAME}.py PATH_TO_NPZ --report`; what is in benchmarks/results/{NAME}.jsonl "
-        f"is not run again. Recorded on one thread, other "
-        f"work going on beside it, of {machines}.\n"
+        f"is not run again. Recorded on one thread, not "
+        f"necessarily of an idle machine: {machines}.\n"
     )
     Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(text)
 

@@ -13,27 +13,39 @@ from .compression import (
     occam_certificate,
     quantise,
 )
-from .moments import smallest_eigenvalue
+from .moments import (
+    SecondMoment,
+    correlation_lower_bound,
+    gershgorin_lower_bound,
+    identity_lower_bound,
+    second_moment,
+    smallest_eigenvalue,
+)
 from .tu import TuBound, capacity, capacity_closed_form, eta_c, fisher_rao_norm, tau_c, tu_bound
 
 __all__ = [
     "GeneralizationReport",
     "OccamBound",
     "Quantised",
+    "SecondMoment",
     "TuBound",
     "binomial_tail_inverse",
     "capacity",
     "capacity_closed_form",
     "choose_cap",
     "code_length",
+    "correlation_lower_bound",
     "decode",
     "encode",
     "eta_c",
     "fisher_rao_norm",
+    "gershgorin_lower_bound",
+    "identity_lower_bound",
     "kl_inverse",
     "occam_bound",
     "occam_certificate",
     "quantise",
+    "second_moment",
     "smallest_eigenvalue",
     "tau_c",
     "tu_bound",

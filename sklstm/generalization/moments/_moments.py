@@ -5,14 +5,16 @@ import sys
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas, eigvalsh
 
-from sklstm.generalization._inputs import Array, as_array, check_finite, chunks
+from sklstm.generalization._inputs import Array, chunks
+
+from ._second_moment import SecondMoment, accumulate, check_array, is_stream, second_moment
+from ._spectrum import METHODS, Method, smallest_of_spectrum
 
 __all__ = ["input_norms", "smallest_eigenvalue"]
 
 
-def smallest_eigenvalue(X: Any) -> float:
+def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = False) -> float:
     r"""Smallest eigenvalue of the second moment :math:`E[x x^\top]` of the flattened input.
 
     This is the :math:`\lambda_{\min}` of Theorems 1 to 3 [1]_, not centred, estimated on the rows of `X` as
@@ -20,8 +22,15 @@ def smallest_eigenvalue(X: Any) -> float:
 
     Parameters
     ----------
-    X : array-like or Tensor of shape (n, ...)
-        Any real dtype; a memmap is read in chunks. Never modified. Flattened to (n, p).
+    X : array-like, Tensor, SecondMoment or iterable of batches
+        Of shape (n, ...), any real dtype, flattened to (n, p); a memmap is read in chunks. Or an iterator, generator
+        or loader of batches of shape (b, p) or (b, L, d), read once; a list counts as an array. Or what
+        `second_moment` has gathered. Unchanged on return.
+    method : {"auto", "cholesky", "eigh"}, default="auto"
+        "cholesky": inverse Lanczos on a Cholesky factor. "eigh": all eigenvalues. "auto" takes the former from
+        p = 600 on, where it is the faster.
+    verbose : bool, default=False
+        Show progress on the standard error stream.
 
     Returns
     -------
@@ -32,44 +41,41 @@ def smallest_eigenvalue(X: Any) -> float:
     Raises
     ------
     ValueError
-        If `X` is empty, a scalar, or contains NaN or infinity.
+        If `X` is empty, a scalar, or contains NaN or infinity; if batches differ in width; for another `method`.
 
     Notes
     -----
     Products are accumulated in float64: an error of :math:`10^{-7}\lambda_{\max}`, as float32 makes, is often
     larger than :math:`\lambda_{\min}`.
 
+    One p × p matrix is all the memory: the Cholesky factor takes one triangle, the other keeps the moment, and a
+    `SecondMoment` has its matrix back unchanged on return (no other thread may use it meanwhile). A Ritz
+    value of the inverse cannot be below the smallest eigenvalue :math:`\lambda` of the moment :math:`\Xi`, so it is
+    checked from the other side: :math:`\Xi - (1 - 10^{-8})\lambda I` must have a Cholesky factor. Where that
+    fails, where the first factorisation breaks down and where the result is within a factor of 16 of the
+    round-off, all eigenvalues are computed.
+
     References
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
     """
-    x = as_array(X)
-    if x.ndim == 0 or x.size == 0:
-        raise ValueError(f"X must have at least one sample and one feature, got shape {x.shape}")
-    check_finite(x, "X")
-    n, p = x.shape[0], math.prod(x.shape[1:])
-    if n < p:
-        return 0.0  # rank at most n: nothing to compute
-    largest = max(float(np.abs(chunk).max()) for chunk in chunks(x))
-    if largest == 0:
-        return 0.0
-    # A power of two changes no digit and keeps the squares of very large or small data inside float64.
-    exponent = math.frexp(largest)[1]
-    moment = np.zeros((p, p), order="F")
-    for chunk in chunks(x):
-        rows = np.ldexp(chunk.reshape(len(chunk), p), -exponent)
-        moment = blas.dsyrk(1.0 / n, rows.T, beta=1.0, c=moment, lower=1, overwrite_c=1)
-    # All eigenvalues: after the tridiagonal form, which costs the same for one, they are cheap; λ_max is
-    # needed too.
-    if p == 1:  # scipy before 1.12 passes LAPACK too small a workspace for a 1 × 1 matrix
-        spectrum = moment[0]
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    if isinstance(X, SecondMoment):
+        X._require_samples()
+        moment = X
+    elif is_stream(X):
+        moment = second_moment(X, verbose=verbose)
     else:
-        spectrum = eigvalsh(moment, lower=True, driver="evd", overwrite_a=True, check_finite=False)
-    low, high = float(spectrum[0]), float(spectrum[-1])
-    if low <= high * p * 2.0**-52:
+        x = check_array(X)
+        if x.shape[0] < math.prod(x.shape[1:]):
+            return 0.0  # rank at most n: nothing to compute
+        moment = accumulate(x, verbose=verbose)
+    if moment.n_samples < moment.n_features:
         return 0.0
+    low = smallest_of_spectrum(moment._triangle, method, verbose=verbose) / moment.n_samples
     try:
-        return math.ldexp(low, 2 * exponent)
+        return math.ldexp(low, moment._doublings)
     except OverflowError:
         return sys.float_info.max  # too small is safe: the bounds divide by it
 

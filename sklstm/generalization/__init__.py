@@ -1,5 +1,6 @@
 """Bounds on the loss of new data from the loss on the training data: one file a theorem, one report."""
 
+from ._holdout import HoldoutBound, holdout_bound
 from ._kl import binomial_tail_inverse, kl_inverse
 from ._report import GeneralizationReport
 from .compression import (
@@ -18,6 +19,7 @@ from .tu import TuBound, capacity, capacity_closed_form, eta_c, fisher_rao_norm,
 
 __all__ = [
     "GeneralizationReport",
+    "HoldoutBound",
     "OccamBound",
     "Quantised",
     "TuBound",
@@ -30,6 +32,7 @@ __all__ = [
     "encode",
     "eta_c",
     "fisher_rao_norm",
+    "holdout_bound",
     "kl_inverse",
     "occam_bound",
     "occam_certificate",

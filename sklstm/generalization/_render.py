@@ -130,8 +130,8 @@ def _verdict(row: Row) -> str:
 def _details(row: Row) -> list[str]:
     bound, _ = row
     terms = bound.terms
-    name_width = max(len(term.name) for term in terms)
-    value_width = max(len(number(term.value)) for term in terms)
+    name_width = max((len(term.name) for term in terms), default=0)
+    value_width = max((len(number(term.value)) for term in terms), default=0)
     return [
         _verdict(row),
         *(

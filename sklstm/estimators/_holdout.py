@@ -64,7 +64,9 @@ class HoldoutRegressor:
     loss_cap: float | None
     generalization_report_: GeneralizationReport
 
-    def holdout_bound(self, X: Any, y: Any, *, delta: float | None = None, cap: float | None = None) -> HoldoutBound:
+    def holdout_bound(
+        self, X: Any, y: Any, *, delta: float | None = None, cap: float | None = None, method: str = "bernstein"
+    ) -> HoldoutBound:
         """Upper limit on the expected capped squared loss of `predict` from held-out data.
 
         The empirical Bernstein bound of Maurer and Pontil on the mean of min((y − f(x))², cap), the squared error
@@ -83,6 +85,9 @@ class HoldoutRegressor:
         cap : float, optional
             Largest loss, in squared units of y, chosen without looking at these X and y. By default that of
             ``generalization_report_``, or the estimator's ``loss_cap``.
+        method : {"bernstein", "best"}, default="bernstein"
+            ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of ``delta``: for samples of
+            a few hundred sequences.
 
         Returns
         -------
@@ -91,7 +96,7 @@ class HoldoutRegressor:
         Raises
         ------
         ValueError, TypeError
-            For bad X, y, ``delta`` or ``cap``; if no cap is given and `fit` has chosen none, because of
+            For bad X, y, ``delta``, ``cap`` or ``method``; if no cap is given and `fit` has chosen none, because of
             ``compute_bound=False``.
         NotFittedError
             Before `fit`.
@@ -107,7 +112,7 @@ class HoldoutRegressor:
             raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")
         with np.errstate(over="ignore"):  # an infinite loss is cut at the cap like any other
             losses = np.mean((y - predicted).reshape(len(y), -1) ** 2, axis=1)
-        return holdout_bound(losses, cap=cap, delta=delta)
+        return holdout_bound(losses, cap=cap, method=method, delta=delta)
 
     def _cap(self) -> float:
         if hasattr(self, "generalization_report_"):

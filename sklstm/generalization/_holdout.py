@@ -8,10 +8,13 @@ from typing import Any, Self
 import numpy as np
 
 from sklstm.generalization._inputs import Float, as_array, check_delta
-from sklstm.generalization._kl import binomial_tail_inverse
+from sklstm.generalization._kl import binomial_tail_inverse, kl_inverse
 from sklstm.generalization._terms import Term
 
 __all__ = ["HoldoutBound", "holdout_bound"]
+
+
+_METHODS = ("bernstein", "best")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class HoldoutBound:
         Largest loss; 1 for 0-1 losses.
     zero_one : bool
         Whether the loss takes the values 0 and 1 only.
+    method : {"binomial", "bernstein", "best"}
+        Where the limit comes from; always ``"binomial"`` for 0-1 losses.
     vacuous : bool
         True when `value` is `cap`.
     name : str
@@ -56,6 +61,7 @@ class HoldoutBound:
     delta: float
     cap: float
     zero_one: bool
+    method: str
     vacuous: bool
     name: str
     about: str
@@ -106,11 +112,23 @@ class HoldoutBound:
             value = binomial_tail_inverse(self.n_errors, self.n_samples, delta)
             confidence_term = value - self.mean_loss
         else:
-            confidence_term = _bernstein_term(self.standard_deviation, self.n_samples, self.cap, delta)
+            confidence_term = self._price(self.standard_deviation, -math.log(delta))
             value = min(self.mean_loss + confidence_term, self.cap)
         return replace(
             self, value=value, confidence_term=confidence_term, delta=float(delta), vacuous=value >= self.cap
         )
+
+    def _price(self, standard_deviation: float, nats: float) -> float:
+        """What is added to the mean of capped losses; `nats` is log(1/δ), as δ/2 may leave float64."""
+        both = self.method == "best"
+        if both:  # half of δ for each, so that both hold, and with them the smaller
+            nats += math.log(2)
+        n, log_term = self.n_samples, nats + math.log(2)
+        bernstein = standard_deviation * math.sqrt(2 * log_term / n) + 7 * self.cap * log_term / (3 * (n - 1))
+        if not both:
+            return bernstein
+        chernoff = self.cap * kl_inverse(min(self.mean_loss / self.cap, 1.0), nats / n) - self.mean_loss
+        return min(bernstein, chernoff)
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -122,9 +140,12 @@ class HoldoutBound:
                 Term("n_errors", self.n_errors, "k, held-out errors"),
                 Term("n_samples", self.n_samples, "n, held-out samples"),
             )
+        formula = "√(2V log(2/δ) / n) + 7M log(2/δ) / (3(n − 1))"
+        if self.method == "best":
+            formula += ", or the smaller price of Chernoff's kl bound; each at δ/2"
         return (
             Term("mean_loss", self.mean_loss, "mean of min(loss, M) on the held-out data"),
-            Term("confidence_term", self.confidence_term, "√(2V log(2/δ) / n) + 7M log(2/δ) / (3(n − 1))"),
+            Term("confidence_term", self.confidence_term, formula),
             Term("standard_deviation", self.standard_deviation, "√V, sample standard deviation of min(loss, M)"),
             Term("cap", self.cap, "M, cap of the loss"),
             Term("n_samples", self.n_samples, "n, held-out samples"),
@@ -136,6 +157,7 @@ def holdout_bound(
     *,
     predicted: Any = None,
     cap: float | None = None,
+    method: str = "bernstein",
     delta: float = 0.05,
     name: str = "holdout",
     about: str = "the trained predictor",
@@ -151,7 +173,9 @@ def holdout_bound(
     .. math:: \mathrm E \min(\ell, M) \le \bar\ell + \sqrt{\frac{2 V \log(2/\delta)}{n}}
               + \frac{7 M \log(2/\delta)}{3 (n - 1)},
 
-    V the sample variance with n − 1. Both are limits from above only.
+    V the sample variance with n − 1. It pays for estimating V: in samples of a few hundred the last term rules, and
+    Chernoff's bound (:func:`kl_inverse`), which knows no variance, is the smaller. ``method="best"`` computes both at
+    δ/2 and takes the smaller. All are limits from above only.
 
     Parameters
     ----------
@@ -163,6 +187,8 @@ def holdout_bound(
     cap : float, optional
         M > 0, in units of the loss. Chosen without looking at `losses`; the data that trained the predictor
         may be looked at.
+    method : {"bernstein", "best"}, default="bernstein"
+        With `cap` only. ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of `delta`.
     delta : float, default=0.05
         The bound may fail with this probability.
     name : str, default="holdout"
@@ -179,7 +205,7 @@ def holdout_bound(
     ValueError
         If `losses` is empty, not one-dimensional, negative or NaN; without `cap`, if it holds anything but zeros
         and ones; with `cap`, if there are fewer than two, whose variance is undefined; if `predicted` comes with
-        `cap` or has another shape; if `cap` or `delta` is out of range.
+        `cap` or has another shape; if `cap`, `method` or `delta` is out of range.
     TypeError
         If `losses` does not hold numbers, or `cap` is none.
 
@@ -201,6 +227,10 @@ def holdout_bound(
     """
     check_delta(delta)
     _check_cap(cap)
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}")
+    if cap is None and method != "bernstein":
+        raise ValueError("0-1 losses have an exact limit: method is for losses with a cap")
     values = _losses(losses, predicted, cap)
     zero_one = cap is None
     limit = 1.0 if cap is None else float(cap)
@@ -216,17 +246,13 @@ def holdout_bound(
         delta=float(delta),
         cap=limit,
         zero_one=zero_one,
+        method="binomial" if zero_one else method,
         vacuous=True,
         name=name,
         about=about,
         assumptions=_assumptions(zero_one),
     )
     return blank.at_delta(delta)
-
-
-def _bernstein_term(standard_deviation: float, n: int, cap: float, delta: float) -> float:
-    log_term = math.log(2) - math.log(delta)  # 2/δ overflows for subnormal δ
-    return standard_deviation * math.sqrt(2 * log_term / n) + 7 * cap * log_term / (3 * (n - 1))
 
 
 def _check_cap(cap: Any) -> None:

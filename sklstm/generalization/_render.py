@@ -17,8 +17,8 @@ _NUMERIC = ("value", "together", "confidence")
 
 # A class and no colours: the table takes those of the notebook, light or dark.
 _TABLE = '<table class="sklstm-report" style="border-collapse: collapse">'
-_LEFT = ' style="text-align: left"'
-_RIGHT = ' style="text-align: right; font-variant-numeric: tabular-nums"'
+_LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
+_RIGHT = ' style="text-align: right; padding: 0.2em 0.6em; font-variant-numeric: tabular-nums"'
 
 
 def text(rows: Sequence[Row], delta: float) -> str:
@@ -90,9 +90,10 @@ def _reading(rows: Sequence[Row], delta: float) -> list[str]:
         shares = f"{number(rows[0][1].delta)} each" if len(deltas) == 1 else "in proportion to their own"
         sentences += [
             "value: each bound holds with the confidence of its row, if it is the only one that is read.",
-            f"together: all {len(rows)} bounds hold at once with probability {confidence} or more, since their δ, "
-            f"{shares}, add up to {number(delta)}.",
-            "The smallest of several may be chosen after looking only from the column together.",
+            f"together: {'both' if len(rows) == 2 else f'all {len(rows)}'} bounds hold at once with probability "
+            f"{confidence} or more, since their δ, {shares}, add up to {number(delta)}.",
+            "Whoever looks at several bounds and takes the smallest must take it from the column together.",
+            "Either way a bound stands or falls with its own assumptions, listed below it.",
         ]
     tightest = next((share for _, share in rows if not share.vacuous), None)
     if tightest is not None:

@@ -78,6 +78,7 @@ def test_where_the_cap_comes_from(regressor):
     bound = regressor.holdout_bound(X, y, cap=0.25)
     assert bound.cap == 0.25
     assert bound.quantity == "a mean loss capped at 0.25"
+    assert regressor.holdout_bound(X, y, cap=0.25, method="best").value < bound.value, "60 sequences are few"
     fixed = TikhonovLSTMRegressor(loss_cap=0.5, **QUICK).fit(X, y)
     assert fixed.holdout_bound(X, y).cap == 0.5
     bare = TikhonovLSTMRegressor(compute_bound=False, **QUICK).fit(X, y)
@@ -152,6 +153,7 @@ def test_bad_input_to_the_classifier(classifier, change, error, message):
         ({"y": ["a"] * 5}, ValueError, "could not convert"),
         ({"cap": 0.0}, ValueError, "cap"),
         ({"cap": "1"}, TypeError, "cap"),
+        ({"method": "hoeffding"}, ValueError, "method must be one of"),
         ({"delta": 1.0}, ValueError, "delta"),
         ({"X": np.zeros((5, 10, 3))}, ValueError, "3 channels"),
     ],

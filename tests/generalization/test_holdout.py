@@ -65,6 +65,24 @@ def test_capped_losses_against_the_theorem_for_losses_in_the_unit_interval(cap):
     assert bound.ceiling == cap
 
 
+def test_the_better_of_two_pays_for_both():
+    rng = np.random.default_rng(0)
+    cap, delta = 3.0, 0.04
+    for n, sd, better in ((40, 0.5, "chernoff"), (20_000, 0.05, "bernstein")):
+        losses = np.abs(0.3 + sd * rng.standard_normal(n))
+        best = holdout_bound(losses, cap=cap, delta=delta, method="best")
+        bernstein = holdout_bound(losses, cap=cap, delta=delta / 2)
+        # Chernoff by its definition: the mean at which kl reaches the budget at δ/2, found on a grid.
+        p = np.minimum(losses, cap).mean() / cap
+        q = np.linspace(p, 1, 400_001)[1:-1]
+        kl = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
+        chernoff = cap * q[kl <= math.log(2 / delta) / n].max()
+        assert best.value == pytest.approx(min(bernstein.value, chernoff), abs=1e-5)
+        assert (chernoff < bernstein.value) == (better == "chernoff")
+        alone = holdout_bound(losses, cap=cap, delta=delta)
+        assert (best.value > alone.value) == (better == "bernstein"), "the split is not free"
+
+
 def test_zeros_and_ones_with_a_cap_are_real_numbers():
     losses = errors(30, 300)
     exact, bernstein = holdout_bound(losses), holdout_bound(losses, cap=1.0)
@@ -144,13 +162,14 @@ def test_exact_failure_probability_of_the_binomial_limit(n, delta):
     assert max(failures) > 0.9 * delta, "and it is nearly attained: the limit is exact"
 
 
+@pytest.mark.parametrize("method", ["bernstein", "best"])
 @pytest.mark.parametrize("delta", [0.5, 0.1, 0.01])
 @pytest.mark.parametrize("n", [5, 40, 300])
-def test_exact_failure_probability_of_empirical_bernstein(n, delta):
+def test_exact_failure_probability_with_a_cap(n, delta, method):
     # Losses a or 0: the sample is described by a count, so that the failure probability is a finite sum.
     a, cap = 0.5, 0.75
     k = np.arange(n + 1)
-    limits = np.array([holdout_bound(a * errors(j, n), delta=delta, cap=cap).value for j in k])
+    limits = np.array([holdout_bound(a * errors(j, n), delta=delta, cap=cap, method=method).value for j in k])
     failures = []
     for p in np.linspace(0.001, 0.999, 400):
         failures.append(binom.pmf(k, n, p)[limits < a * p].sum())
@@ -180,17 +199,20 @@ def test_coverage_of_the_binomial_limit_by_simulation():
 # ------------------------------------------------------------------------------------- as part of a report
 
 
-@pytest.fixture(params=["zero_one", "capped"])
+def make(kind, delta=0.05) -> HoldoutBound:
+    if kind == "binomial":
+        return holdout_bound(errors(12, 100), delta=delta)
+    return holdout_bound(np.random.default_rng(0).exponential(0.3, 400), cap=2.0, method=kind, delta=delta)
+
+
+@pytest.fixture(params=["binomial", "bernstein", "best"])
 def bound(request) -> HoldoutBound:
-    if request.param == "zero_one":
-        return holdout_bound(errors(12, 100))
-    return holdout_bound(np.random.default_rng(0).exponential(0.3, 400), cap=2.0)
+    return make(request.param)
 
 
 def test_at_delta_is_the_bound_computed_anew(bound):
-    losses = errors(12, 100) if bound.zero_one else np.random.default_rng(0).exponential(0.3, 400)
     for delta in (0.4, 0.05, 0.025, 1e-12):
-        assert bound.at_delta(delta) == holdout_bound(losses, cap=None if bound.zero_one else 2.0, delta=delta)
+        assert bound.at_delta(delta) == make(bound.method, delta)
     assert bound.at_delta(bound.delta) == bound
     assert bound.at_delta(0.2).at_delta(bound.delta) == bound
     for bad in (0, 1, -0.1, math.nan):
@@ -206,6 +228,7 @@ def test_terms_and_words(bound):
     assert bound.about == "the trained predictor"
     assert bound.quantity == ("an error probability" if bound.zero_one else "a mean loss capped at 2")
     assert any("independent of the data that trained" in sentence for sentence in bound.assumptions)
+    assert any("each at δ/2" in term.meaning for term in bound.terms) is (bound.method == "best")
     assert any("cap" in sentence for sentence in bound.assumptions) is not bound.zero_one
     if not bound.zero_one:
         with pytest.raises(AttributeError, match="real numbers, not errors"):
@@ -237,6 +260,8 @@ def test_extreme_delta(delta):
         holdout_bound(np.zeros(10), delta=delta),
         holdout_bound(np.ones(10), delta=delta),
         holdout_bound([0.0, 0.5], cap=1.0, delta=delta),
+        holdout_bound([0.0, 0.5], cap=1.0, delta=delta, method="best"),
+        holdout_bound([1.0, 2.0], cap=1.0, delta=delta, method="best"),
     ):
         assert 0 <= bound.value <= 1
 
@@ -272,6 +297,8 @@ def test_equal_losses_leave_the_price_of_the_range():
         ({"losses": ["a", "b"], "predicted": ["a"]}, ValueError, "shape of the true labels"),
         ({"losses": [0, 1], "predicted": [[0], [1]]}, ValueError, "shape of the true labels"),
         ({"losses": [0, 1], "predicted": [0, 1], "cap": 1.0}, ValueError, "pass one of predicted and cap"),
+        ({"losses": [0, 1], "cap": 1.0, "method": "hoeffding"}, ValueError, "one of 'bernstein', 'best'"),
+        ({"losses": [0, 1], "method": "best"}, ValueError, "an exact limit"),
         ({"losses": [0, 1], "delta": 0.0}, ValueError, "delta must lie"),
         ({"losses": [0, 1], "delta": 1.0}, ValueError, "delta must lie"),
     ],

@@ -26,8 +26,8 @@ def test_text_has_every_term_and_assumption(report):
             assert f"- {sentence}" in text
     assert "vacuous (≥ 1: says nothing about an error probability)" in text
     assert "bounds an error probability of the quantised predictor, with probability 0.95" in text
-    assert "all 2 bounds hold at once with probability 0.95 or more, since their δ, 0.025 each, add up to 0.05" in text
-    assert "only from the column together" in text
+    assert "both bounds hold at once with probability 0.95 or more, since their δ, 0.025 each, add up to 0.05" in text
+    assert "must take it from the column together" in text
     best = at_most(report.tightest.value)
     assert f"the error probability of the quantised predictor is at most {best}." in text
     assert text.index("occam = ") < text.index("theorem_3 = ")
@@ -68,6 +68,7 @@ def test_vacuous_column():
 def test_different_deltas_are_said(theorem_3, holdout):
     text = str(GeneralizationReport([theorem_3, holdout.at_delta(0.0001)]))
     assert "in proportion to their own, add up to 0.0501" in text
+    assert "all 3 bounds" in str(GeneralizationReport([theorem_3, holdout, Toy("toy", 0.1)]))
     assert "1 - 0.0001" in text, "0.9999 would do, 1 would not"
 
 
@@ -177,7 +178,7 @@ def test_html_has_every_term_and_assumption(report, holdout):
     for row in table[1:]:
         assert "  ".join(row[:1]) in text
         assert all(cell in text for cell in row)
-    assert "only from the column together" in page.text
+    assert "must take it from the column together" in page.text
 
 
 def test_html_stands_alone(report):

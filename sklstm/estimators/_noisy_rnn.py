@@ -17,6 +17,7 @@ from sklstm.modules import ReLURNNModule
 
 from ._base import SequenceEstimator
 from ._certificates import CertifiedClassifier
+from ._holdout import HoldoutClassifier
 
 
 @torch.no_grad()
@@ -27,7 +28,7 @@ def _project(module: ReLURNNModule, **limits: float | None) -> None:
             weight.copy_(project_rows_l1(weight, limit))
 
 
-class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, SequenceEstimator):
+class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier, SequenceEstimator):
     r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by

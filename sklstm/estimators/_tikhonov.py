@@ -25,12 +25,13 @@ from sklstm.perturbation import TikhonovGains, perturbation_gain, tikhonov_gains
 
 from ._base import SequenceEstimator, as_tensor
 from ._certificates import CertifiedEstimator
+from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 
 
-class TikhonovRegressor(RegressorMixin, CertifiedEstimator, SequenceEstimator):
+class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, SequenceEstimator):
     """Constructor, fit and predict; a subclass names its module and its number of gates."""
 
     _module: ClassVar[type[Network]]

@@ -1,5 +1,6 @@
 """Bounds on the loss of new data from the loss on the training data: one file a theorem, one report."""
 
+from ._holdout import HoldoutBound, holdout_bound
 from ._kl import binomial_tail_inverse, kl_inverse
 from ._report import GeneralizationReport
 from .compression import (
@@ -25,6 +26,7 @@ from .tu import TuBound, capacity, capacity_closed_form, eta_c, fisher_rao_norm,
 
 __all__ = [
     "GeneralizationReport",
+    "HoldoutBound",
     "OccamBound",
     "Quantised",
     "SecondMoment",
@@ -41,6 +43,7 @@ __all__ = [
     "fisher_rao_norm",
     "gershgorin_lower_bound",
     "identity_lower_bound",
+    "holdout_bound",
     "kl_inverse",
     "occam_bound",
     "occam_certificate",

@@ -1,6 +1,6 @@
 """One line of a report, and what a bound must offer to stand in one."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 __all__ = ["INDEPENDENCE", "Bound", "Term"]
 
@@ -37,3 +37,7 @@ class Bound(Protocol):
     def assumptions(self) -> tuple[str, ...]: ...
     @property
     def terms(self) -> tuple[Term, ...]: ...
+
+    def at_delta(self, delta: float) -> Self:
+        """The same statement, from the same data, at another failure probability."""
+        ...

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from torch import Tensor
@@ -99,6 +100,34 @@ class OccamBound:
     def budget(self) -> float:
         """(K ln 2 + ln(1/δ))/n, in nats a sample."""
         return code_budget(self.n_bits, self.n_samples, self.delta * self.delta_weight)
+
+    def at_delta(self, delta: float) -> Self:
+        """The same code and training loss at another failure probability.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1).
+
+        Returns
+        -------
+        OccamBound
+            About the same quantised predictor; at this `delta` another codebook may have done better.
+
+        Raises
+        ------
+        ValueError
+            If `delta` is out of range.
+        """
+        check_delta(delta)
+        value = occam_bound(
+            self.train_loss / self.scale,
+            self.n_bits,
+            self.n_samples,
+            delta=delta * self.delta_weight,
+            zero_one=self.zero_one,
+        )
+        return replace(self, delta=float(delta), value=self.scale * value, vacuous=value >= 1)
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -1,7 +1,10 @@
 """What Theorems 2 and 3 of Tu et al. 2020 evaluate to, one number a field."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Self
 
+from sklstm.generalization._inputs import check_delta
 from sklstm.generalization._terms import Term
 
 __all__ = ["TuBound"]
@@ -102,6 +105,30 @@ class TuBound:
     def quantity(self) -> str:
         """What is bounded."""
         return "an error probability"
+
+    def at_delta(self, delta: float) -> Self:
+        """The same bound at another failure probability: only the confidence term changes.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1).
+
+        Returns
+        -------
+        TuBound
+
+        Raises
+        ------
+        ValueError
+            If `delta` is out of range.
+        """
+        check_delta(delta)
+        confidence_term = 3 * math.sqrt(math.log(2 / delta) / (2 * self.n_samples))
+        value = self.margin_loss + self.noise_term + self.fisher_rao_term + self.norm_term + confidence_term
+        return replace(
+            self, delta=float(delta), confidence_term=confidence_term, value=value, vacuous=value >= self.ceiling
+        )
 
     @property
     def terms(self) -> tuple[Term, ...]:

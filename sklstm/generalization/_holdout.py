@@ -1,0 +1,300 @@
+"""Bounds from data that trained nothing: exact binomial for 0-1 losses, empirical Bernstein for capped ones."""
+
+import math
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+
+from sklstm.generalization._inputs import Float, as_array, check_delta
+from sklstm.generalization._kl import binomial_tail_inverse, kl_inverse
+from sklstm.generalization._terms import Term
+
+__all__ = ["HoldoutBound", "holdout_bound"]
+
+
+_METHODS = ("bernstein", "best")
+
+
+@dataclass(frozen=True)
+class HoldoutBound:
+    r"""Upper limit on the mean loss of a predictor from held-out data; made by :func:`holdout_bound`.
+
+    With probability at least 1 − `delta` the true mean loss is at most `value`.
+
+    Attributes
+    ----------
+    value : float
+        The bound, in units of the loss, at most `cap`.
+    mean_loss : float
+        Mean of the held-out losses, each cut at `cap`.
+    standard_deviation : float or None
+        √V, V their sample variance with n − 1. None for 0-1 losses, whose limit does not use it.
+    confidence_term : float
+        What is added to `mean_loss` before the sum is cut at `cap`.
+    n_samples : int
+        Held-out samples n.
+    delta : float
+        The bound may fail with this probability.
+    cap : float
+        Largest loss; 1 for 0-1 losses.
+    zero_one : bool
+        Whether the loss takes the values 0 and 1 only.
+    method : {"binomial", "bernstein", "best"}
+        Where the limit comes from; always ``"binomial"`` for 0-1 losses.
+    vacuous : bool
+        True when `value` is `cap`.
+    name : str
+        Key of this bound in a report.
+    about : str
+        Which predictor the bound is about.
+    assumptions : tuple of str
+        What has to be true for the statement to hold.
+    """
+
+    value: float
+    mean_loss: float
+    standard_deviation: float | None
+    confidence_term: float
+    n_samples: int
+    delta: float
+    cap: float
+    zero_one: bool
+    method: str
+    vacuous: bool
+    name: str
+    about: str
+    assumptions: tuple[str, ...]
+
+    @property
+    def ceiling(self) -> float:
+        """The value from which on the bound says nothing."""
+        return self.cap
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded."""
+        return "an error probability" if self.zero_one else f"a mean loss capped at {self.cap:g}"
+
+    @property
+    def n_errors(self) -> int:
+        """Held-out errors k; for 0-1 losses only.
+
+        Raises
+        ------
+        AttributeError
+            For real losses.
+        """
+        if not self.zero_one:
+            raise AttributeError("n_errors: the losses are real numbers, not errors")
+        return round(self.mean_loss * self.n_samples)
+
+    def at_delta(self, delta: float) -> Self:
+        """The same losses at another failure probability.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1).
+
+        Returns
+        -------
+        HoldoutBound
+
+        Raises
+        ------
+        ValueError
+            If `delta` is out of range.
+        """
+        check_delta(delta)
+        if self.standard_deviation is None:
+            value = binomial_tail_inverse(self.n_errors, self.n_samples, delta)
+            confidence_term = value - self.mean_loss
+        else:
+            confidence_term = self._price(self.standard_deviation, -math.log(delta))
+            value = min(self.mean_loss + confidence_term, self.cap)
+        return replace(
+            self, value=value, confidence_term=confidence_term, delta=float(delta), vacuous=value >= self.cap
+        )
+
+    def _price(self, standard_deviation: float, nats: float) -> float:
+        """What is added to the mean of capped losses; `nats` is log(1/δ), as δ/2 may leave float64."""
+        both = self.method == "best"
+        if both:  # half of δ for each, so that both hold, and with them the smaller
+            nats += math.log(2)
+        n, log_term = self.n_samples, nats + math.log(2)
+        bernstein = standard_deviation * math.sqrt(2 * log_term / n) + 7 * self.cap * log_term / (3 * (n - 1))
+        if not both:
+            return bernstein
+        chernoff = self.cap * kl_inverse(min(self.mean_loss / self.cap, 1.0), nats / n) - self.mean_loss
+        return min(bernstein, chernoff)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The numbers the bound is made of."""
+        if self.standard_deviation is None:
+            return (
+                Term("mean_loss", self.mean_loss, "k/n, share of errors on the held-out data"),
+                Term("confidence_term", self.confidence_term, "exact binomial limit (Clopper and Pearson) minus k/n"),
+                Term("n_errors", self.n_errors, "k, held-out errors"),
+                Term("n_samples", self.n_samples, "n, held-out samples"),
+            )
+        formula = "√(2V log(2/δ) / n) + 7M log(2/δ) / (3(n − 1))"
+        if self.method == "best":
+            formula += ", or the smaller price of Chernoff's kl bound; each at δ/2"
+        return (
+            Term("mean_loss", self.mean_loss, "mean of min(loss, M) on the held-out data"),
+            Term("confidence_term", self.confidence_term, formula),
+            Term("standard_deviation", self.standard_deviation, "√V, sample standard deviation of min(loss, M)"),
+            Term("cap", self.cap, "M, cap of the loss"),
+            Term("n_samples", self.n_samples, "n, held-out samples"),
+        )
+
+
+def holdout_bound(
+    losses: Any,
+    *,
+    predicted: Any = None,
+    cap: float | None = None,
+    method: str = "bernstein",
+    delta: float = 0.05,
+    name: str = "holdout",
+    about: str = "the trained predictor",
+) -> HoldoutBound:
+    r"""Upper limit on the mean loss of a predictor from its losses on data that played no part in making it.
+
+    Without `cap` the losses are zeros and ones, and the limit is that of Clopper and Pearson [1]_: the largest
+    error probability under which k errors or fewer among n would still have probability δ. It is exact.
+
+    With `cap` M they are real numbers, cut at M, and the limit is the empirical Bernstein bound of Maurer and
+    Pontil (Theorem 4 of [2]_, stated there for M = 1),
+
+    .. math:: \mathrm E \min(\ell, M) \le \bar\ell + \sqrt{\frac{2 V \log(2/\delta)}{n}}
+              + \frac{7 M \log(2/\delta)}{3 (n - 1)},
+
+    V the sample variance with n − 1. It pays for estimating V: in samples of a few hundred the last term rules, and
+    Chernoff's bound (:func:`kl_inverse`), which knows no variance, is the smaller. ``method="best"`` computes both at
+    δ/2 and takes the smaller. All are limits from above only.
+
+    Parameters
+    ----------
+    losses : array-like or Tensor of shape (n,)
+        One loss a sample: booleans or zeros and ones, True and 1 for an error; with `cap`, non-negative
+        numbers, of which infinity counts as M; with `predicted`, the true labels.
+    predicted : array-like of shape (n,), optional
+        Predicted labels. The loss is then whether they differ from the first argument.
+    cap : float, optional
+        M > 0, in units of the loss. Chosen without looking at `losses`; the data that trained the predictor
+        may be looked at.
+    method : {"bernstein", "best"}, default="bernstein"
+        With `cap` only. ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of `delta`.
+    delta : float, default=0.05
+        The bound may fail with this probability.
+    name : str, default="holdout"
+        Key in a report.
+    about : str, default="the trained predictor"
+        Which predictor made the losses, for the report.
+
+    Returns
+    -------
+    HoldoutBound
+
+    Raises
+    ------
+    ValueError
+        If `losses` is empty, not one-dimensional, negative or NaN; without `cap`, if it holds anything but zeros
+        and ones; with `cap`, if there are fewer than two, whose variance is undefined; if `predicted` comes with
+        `cap` or has another shape; if `cap`, `method` or `delta` is out of range.
+    TypeError
+        If `losses` does not hold numbers, or `cap` is none.
+
+    References
+    ----------
+    .. [1] C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+       binomial", Biometrika 26, 1934.
+    .. [2] A. Maurer and M. Pontil, "Empirical Bernstein bounds and sample variance penalization", COLT 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.generalization import holdout_bound
+    >>> y, predicted = np.zeros(100), np.r_[np.zeros(98), 1, 1]
+    >>> round(holdout_bound(y, predicted=predicted).value, 4)
+    0.0616
+    >>> round(holdout_bound(np.linspace(0, 0.5, 1000), cap=1.0).value, 4)
+    0.271
+    """
+    check_delta(delta)
+    _check_cap(cap)
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}")
+    if cap is None and method != "bernstein":
+        raise ValueError("0-1 losses have an exact limit: method is for losses with a cap")
+    values = _losses(losses, predicted, cap)
+    zero_one = cap is None
+    limit = 1.0 if cap is None else float(cap)
+    n = len(values)
+    # In units of the cap, and as a standard deviation: squares of very large or small losses leave float64.
+    unit = np.minimum(values, limit) / limit
+    blank = HoldoutBound(
+        value=limit,
+        mean_loss=limit * float(np.mean(unit)),
+        standard_deviation=None if zero_one else limit * float(np.std(unit, ddof=1)),
+        confidence_term=math.inf,
+        n_samples=n,
+        delta=float(delta),
+        cap=limit,
+        zero_one=zero_one,
+        method="binomial" if zero_one else method,
+        vacuous=True,
+        name=name,
+        about=about,
+        assumptions=_assumptions(zero_one),
+    )
+    return blank.at_delta(delta)
+
+
+def _check_cap(cap: Any) -> None:
+    if cap is None:
+        return
+    if not isinstance(cap, Real) or isinstance(cap, bool | np.bool_):
+        raise TypeError(f"cap must be a number, got {cap!r}")
+    if not 0 < float(cap) < math.inf:
+        raise ValueError(f"cap must be a positive number, got {cap!r}")
+
+
+def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
+    raw = as_array(losses)
+    if raw.ndim != 1 or raw.size == 0:
+        raise ValueError(f"losses must have shape (n_samples,), at least one of them; got {raw.shape}")
+    if predicted is not None:
+        if cap is not None:
+            raise ValueError("predicted labels make 0-1 losses, which have no cap; pass one of predicted and cap")
+        labels = as_array(predicted)
+        # Compared by shape first: an (n, 1) column would broadcast against (n,) to n² comparisons.
+        if labels.shape != raw.shape:
+            raise ValueError(f"predicted must have the shape of the true labels, {raw.shape}; got {labels.shape}")
+        return np.asarray(raw != labels, dtype=np.float64)
+    if raw.dtype.kind not in "biuf":
+        raise TypeError(f"losses must be numbers or booleans, got dtype {raw.dtype}; labels need predicted=")
+    values = np.asarray(raw, dtype=np.float64)
+    if np.isnan(values).any():
+        raise ValueError("losses contain NaN")
+    if (values < 0).any():
+        raise ValueError(f"losses must not be negative, got {values.min():g}")
+    if cap is None and not np.isin(values, (0, 1)).all():
+        raise ValueError("losses other than 0 and 1 need a cap: pass cap=, chosen without looking at them")
+    if cap is not None and len(values) < 2:
+        raise ValueError("the empirical Bernstein bound needs two losses or more: one has no variance")
+    return values
+
+
+def _assumptions(zero_one: bool) -> tuple[str, ...]:
+    cap = "The cap of the loss was fixed in advance, or chosen from data independent of the held-out sample."
+    return (
+        "The held-out samples are independent draws from one distribution; overlapping windows of one series are not.",
+        "They are independent of the data that trained the predictor, and served no choice about it: no early "
+        "stopping, no hyperparameter.",
+        *(() if zero_one else (cap,)),
+    )

@@ -14,12 +14,32 @@ from .compression import (
     quantise,
 )
 from .moments import smallest_eigenvalue
-from .tu import TuBound, capacity, capacity_closed_form, eta_c, fisher_rao_norm, tau_c, tu_bound
+from .tu import (
+    RademacherBound,
+    RademacherTu,
+    TuBound,
+    capacity,
+    capacity_closed_form,
+    eta_c,
+    fisher_rao_norm,
+    fisher_rao_norm_lemma_2,
+    fisher_rao_norm_loss,
+    fisher_rao_upper,
+    fisher_rao_upper_closed_form,
+    rademacher_bound,
+    rademacher_row_norms,
+    rademacher_tu,
+    tau_c,
+    tu_bound,
+    zhang_order,
+)
 
 __all__ = [
     "GeneralizationReport",
     "OccamBound",
     "Quantised",
+    "RademacherBound",
+    "RademacherTu",
     "TuBound",
     "binomial_tail_inverse",
     "capacity",
@@ -30,11 +50,19 @@ __all__ = [
     "encode",
     "eta_c",
     "fisher_rao_norm",
+    "fisher_rao_norm_lemma_2",
+    "fisher_rao_norm_loss",
+    "fisher_rao_upper",
+    "fisher_rao_upper_closed_form",
     "kl_inverse",
     "occam_bound",
     "occam_certificate",
     "quantise",
+    "rademacher_bound",
+    "rademacher_row_norms",
+    "rademacher_tu",
     "smallest_eigenvalue",
     "tau_c",
     "tu_bound",
+    "zhang_order",
 ]

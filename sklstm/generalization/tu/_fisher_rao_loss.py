@@ -120,7 +120,9 @@ def _slopes_along_weights(weights: tuple[Tensor, ...], x: Tensor, labels: Tensor
         s = torch.ones((len(x), 1), dtype=torch.float64, requires_grad=True)
         h = x.new_zeros((len(x), len(u)))
         for t in range(x.shape[1]):
-            h = torch.relu(s * (x[:, t] @ u.T + h @ w.T))
+            g = s * (x[:, t] @ u.T + h @ w.T)
+            # A ReLU would turn −inf into a quiet 0; as NaN the overflow reaches the output.
+            h = torch.relu(torch.where(torch.isfinite(g), g, torch.nan))
         (slope,) = torch.autograd.grad(_losses(loss, s * (h @ v.T), labels).sum(), s)
     return slope[:, 0].numpy()
 

@@ -64,13 +64,13 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
             enforced.append(f"β_{letter} = {found[-1].value:.6g}")
             continue
         found.append(round_up(beta, n_steps if letter == "W" else 1) if norms == "union" else Charged(beta))
-        looked_at.append(f"β_{letter}")
+        looked_at.append(f"β_{letter} = {found[-1].value:.6g}" if norms == "union" else f"β_{letter}")
     sentences = []
     if enforced:
         sentences.append(f"Row-sum limits were enforced in advance: {', '.join(enforced)}.")
     if looked_at and norms == "union":
         sentences.append(
-            f"{', '.join(looked_at)} were rounded up to a grid fixed in advance, and the choice is paid for in δ."
+            f"Row sums rounded up to a grid fixed in advance, the choice paid for in δ: {', '.join(looked_at)}."
         )
     elif looked_at:
         sentences.append(

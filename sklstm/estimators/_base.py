@@ -111,6 +111,7 @@ class SequenceEstimator(BaseEstimator):
         prepare: Callable[[nn.Module], None] | None = None,
         penalty: Callable[[Any], float] | None = None,
         projection: Callable[[nn.Module], None] | None = None,
+        noise: str = "gaussian",
         **module_arguments: Any,
     ) -> SequenceNet:
         """Build the net, train it on X (n, L, d) and y, and leave the process as it was.
@@ -126,6 +127,8 @@ class SequenceEstimator(BaseEstimator):
             ``module -> None``, applied once before training.
         penalty, projection : callable, optional
             See `SequenceNet`.
+        noise : str
+            Kind of the noise on the inputs, a key of ``sklstm.noise.NOISES``.
         **module_arguments
             Passed to ``module``.
 
@@ -155,6 +158,7 @@ class SequenceEstimator(BaseEstimator):
             projection=projection,
             clip_norm=self.clip_norm,
             sigma=self.sigma,
+            noise=noise,
             generator=torch.Generator().manual_seed(batch_seed),
             verbose=0,
             **options,

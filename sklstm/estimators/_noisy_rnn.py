@@ -10,10 +10,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from torch import nn
 
-from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, as_sequences, check_parameters
+from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, Choice, as_sequences, check_parameters
 from sklstm.generalization import GeneralizationReport, tu_bound
 from sklstm.linalg import project_rows_l1
 from sklstm.modules import ReLURNNModule
+from sklstm.noise import NOISES
 
 from ._base import SequenceEstimator
 from ._certificates import CertifiedClassifier
@@ -32,7 +33,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
     r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
-    cross-entropy. Every training batch is perturbed by fresh Gaussian noise of standard deviation ``sigma``;
+    cross-entropy. Every training batch is perturbed by fresh noise of standard deviation ``sigma``;
     predictions are made without noise.
 
     Parameters
@@ -41,7 +42,10 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         Units m.
     sigma : float, default=0.1
         Standard deviation of the input noise, in the units of X. 0 trains a plain ReLU network. Noise falls on every
-        time step of X, zero padding included.
+        time step of X, zero padding included, unless it is dropout.
+    noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
+        Kind of the noise (Remark 4). The first three are added, with independent entries. ``"dropout"`` sets entries to
+        zero with probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
@@ -125,6 +129,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
     """
 
     _rules = SequenceEstimator._rules | {
+        "noise": Choice(tuple(NOISES)),
         "max_norm_u": OPTIONAL_POSITIVE,
         "max_norm_w": OPTIONAL_POSITIVE,
         "max_norm_v": OPTIONAL_POSITIVE,
@@ -138,6 +143,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         hidden_size=64,
         *,
         sigma=0.1,
+        noise="gaussian",
         n_channels=1,
         max_epochs=100,
         lr=0.001,
@@ -161,6 +167,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
     ):
         self.hidden_size = hidden_size
         self.sigma = sigma
+        self.noise = noise
         self.n_channels = n_channels
         self.max_epochs = max_epochs
         self.lr = lr
@@ -212,6 +219,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
                 torch.tensor(codes),
                 stratify=codes,
                 projection=None if set(limits.values()) == {None} else partial(_project, **limits),
+                noise=str(self.noise),
                 n_outputs=len(self.classes_),
                 n_steps=X.shape[1],
                 recurrent_scale=self.recurrent_scale,
@@ -285,7 +293,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         module = self.net_.module_
         noise = None
         if self.sigma > 0:
-            noise = self.sigma * np.random.default_rng(self._bound_seed).standard_normal(X.shape)
+            noise = NOISES[self.noise].draw_array(X, self.sigma, np.random.default_rng(self._bound_seed))
         U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
         bound = tu_bound(
             U,
@@ -297,6 +305,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             delta=self.delta,
             sigma=self.sigma,
             noise=noise,
+            noise_kind=str(self.noise),
             max_norms={"u": self.max_norm_u, "w": self.max_norm_w, "v": self.max_norm_v},
         )
         self.generalization_report_ = GeneralizationReport((bound,))

@@ -85,6 +85,14 @@ def product(*factors: float) -> float:
         return math.inf
 
 
+def exponential(x: float) -> float:
+    """e^x, ``inf`` where it leaves float64."""
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
 def check_delta(delta: float) -> None:
     if not 0 < delta < 1:
         raise ValueError(f"delta must lie strictly between 0 and 1, got {delta!r}")

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sklstm.noise import noise_of_kind
+
 __all__ = ["BatchLoader", "SequenceDataset"]
 
 
@@ -34,7 +36,9 @@ class BatchLoader:
         Source of the permutation and of the noise; required if either is asked for, so that the global random state
         stays out of it.
     sigma : float
-        Standard deviation of the Gaussian noise added to the inputs of every batch (Tu et al. 2020, section 3.3).
+        Standard deviation of the noise on the inputs of every batch (Tu et al. 2020, section 3.3).
+    noise : str
+        Its kind, a key of ``sklstm.noise.NOISES``.
     """
 
     def __init__(
@@ -44,9 +48,10 @@ class BatchLoader:
         shuffle: bool = False,
         generator: torch.Generator | None = None,
         sigma: float = 0.0,
+        noise: str = "gaussian",
     ):
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
-        self.generator, self.sigma = generator, sigma
+        self.generator, self.sigma, self.noise = generator, sigma, noise_of_kind(noise)
 
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
@@ -58,6 +63,5 @@ class BatchLoader:
         for part in order.to(X.device).split(self.batch_size):
             inputs, targets = X[part], y[part]
             if self.sigma > 0:
-                noise = torch.randn(inputs.shape, generator=self.generator, dtype=inputs.dtype)
-                inputs = inputs + self.sigma * noise.to(inputs.device)
+                inputs = inputs + self.noise.draw_tensor(inputs, self.sigma, self.generator)
             yield inputs, targets

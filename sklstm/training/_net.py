@@ -36,6 +36,8 @@ class SequenceNet(NeuralNet):
         Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
     sigma : float
         Standard deviation of the noise on training inputs.
+    noise : str
+        Kind of that noise, a key of ``sklstm.noise.NOISES``.
     generator : torch.Generator, optional
         Source of the batch order and of the noise.
     """
@@ -48,6 +50,7 @@ class SequenceNet(NeuralNet):
         projection: Callable[[nn.Module], None] | None = None,
         clip_norm: float | None = None,
         sigma: float = 0.0,
+        noise: str = "gaussian",
         generator: torch.Generator | None = None,
         **kwargs: Any,
     ):
@@ -56,11 +59,12 @@ class SequenceNet(NeuralNet):
         self.projection = projection
         self.clip_norm = clip_norm
         self.sigma = sigma
+        self.noise = noise
         self.generator = generator
 
     def get_iterator(self, dataset, training=False):
         if training:
-            return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma)
+            return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma, self.noise)
         return BatchLoader(dataset, max(self.batch_size, BLOCK))
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):

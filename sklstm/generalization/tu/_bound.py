@@ -1,27 +1,26 @@
 """Theorems 2 and 3 of Tu et al. 2020: margin bounds for ReLU recurrent networks."""
 
 import math
-from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from sklstm.generalization._inputs import Float, as_array, as_sequences, as_weights, check_delta, product
+from sklstm.generalization._inputs import Array, Float, as_sequences, as_weights, check_delta, product
 from sklstm.generalization._terms import INDEPENDENCE
+from sklstm.generalization._union import Charged, candidate_margins, round_up
 from sklstm.generalization.moments._moments import input_norms, smallest_eigenvalue
-from sklstm.generalization.tu._capacity import capacity, geometric_sum
+from sklstm.generalization.tu._capacity import capacity, weighted_geometric_sum
+from sklstm.generalization.tu._confidence import confidence_term
 from sklstm.generalization.tu._fisher_rao import _norm, _tau_c
-from sklstm.generalization.tu._margins import margin_loss, margins, ramp_loss
+from sklstm.generalization.tu._labels import check_labels
+from sklstm.generalization.tu._margins import check_margin, margin_loss, margins, ramp_loss
+from sklstm.generalization.tu._norms import MaxNorms, row_sums
+from sklstm.generalization.tu._rademacher import rademacher_tu
 from sklstm.generalization.tu._result import TuBound
-from sklstm.linalg import max_row_sum
+from sklstm.noise import Noise, noise_of_kind
 
 __all__ = ["tu_bound"]
-
-# Training in float32 keeps a row sum below its limit up to a few ulps per column. Such weights belong to the
-# class with the limit enlarged by this factor, a class that is fixed in advance just as well.
-_FLOAT32_SLACK = 1 + 1e-5
 
 
 def tu_bound(
@@ -31,12 +30,14 @@ def tu_bound(
     X: Any,
     y: Any,
     *,
-    margin: float = 1.0,
+    margin: float | None = 1.0,
     delta: float = 0.05,
     sigma: float = 0.0,
     noise: Any = None,
+    noise_kind: str = "gaussian",
     lambda_min: float | None = None,
-    max_norms: Mapping[str, float | None] | Sequence[float | None] | None = None,
+    max_norms: MaxNorms = None,
+    norms: str = "measured",
 ) -> TuBound:
     r"""Bound on the error probability of a ReLU recurrent network, Theorem 2 or 3 of [1]_.
 
@@ -48,7 +49,8 @@ def tu_bound(
 
     Theorem 3, for ``sigma>0``: :math:`X` becomes the noisy sample, :math:`\lambda_{\min}` becomes
     :math:`\lambda_{\min} + \sigma^2`, the indicator becomes the ramp :math:`\Phi_\alpha`, and
-    :math:`(2/\alpha)\sum_i \beta_V\beta_U\beta_W^{L-i}\,\sigma\sqrt{2\log 2d}` is added.
+    :math:`(2/\alpha)\sum_i \beta_V\beta_U\beta_W^{L-i}\,\sigma\sqrt{2\log 2d}` is added. For other noises than Gaussian
+    :math:`E\|\epsilon_i\|_\infty` takes the place of :math:`\sigma\sqrt{2\log 2d}` (Remark 4).
 
     Parameters
     ----------
@@ -58,22 +60,28 @@ def tu_bound(
         Clean training sequences.
     y : array-like of int of shape (n,)
         Class indices 0 to k − 1.
-    margin : float, default=1.0
-        :math:`\alpha > 0`.
+    margin : float or None, default=1.0
+        :math:`\alpha > 0`, chosen before seeing the data. None, with ``norms="union"`` only, chooses the best power of
+        two and pays for the choice.
     delta : float, default=0.05
         The bound may fail with this probability.
     sigma : float, default=0.0
-        Standard deviation of the Gaussian input noise; positive selects Theorem 3.
+        Standard deviation of the input noise; positive selects Theorem 3. Relative to each entry for dropout.
     noise : array-like or Tensor of shape (n, L, d), optional
         The noise :math:`\epsilon` added to `X`, one draw a sample, standard deviation `sigma` included.
         Required when ``sigma > 0``.
+    noise_kind : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
+        Its kind; a row of ``sklstm.noise.NOISES`` says what each contributes.
     lambda_min : float, optional
         Smallest eigenvalue of the second moment of the clean input; :func:`smallest_eigenvalue` of `X` if not
         given.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
         Limits on the largest absolute row sums that training enforced, each a float or None. Weights that
-        keep to a limit are charged the limit; otherwise the sum measured on the weights is used, and
-        `assumptions` says so.
+        keep to a limit are charged the limit, which costs nothing; what happens otherwise is up to `norms`.
+    norms : {"measured", "union"}, default="measured"
+        The theorem wants norms and r fixed before seeing the data. ``"measured"`` puts in what the weights have, as the
+        paper does, and `assumptions` says that this is not what was proved. ``"union"`` rounds them up to a
+        geometric grid and multiplies δ by the weights of the grid points, so that the theorem covers the choice.
 
     Returns
     -------
@@ -98,56 +106,65 @@ def tu_bound(
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
     """
-    _check_parameters(margin, delta, sigma, noise, lambda_min)
+    noise_law = noise_of_kind(noise_kind)
+    _check_parameters(margin, delta, sigma, noise, lambda_min, norms)
     u, w, v = as_weights(U, W, V)
     k, d = len(v), u.shape[1]
     x = as_sequences(X, d)
     n, L, _ = x.shape
-    labels = _check_labels(y, n, k)
+    labels = check_labels(y, n, k)
     epsilon = None
     if sigma > 0:
         epsilon = as_sequences(noise, d, name="noise")
         if epsilon.shape != x.shape:
             raise ValueError(f"noise must have the shape of X, {x.shape}; got {epsilon.shape}")
-    (beta_u, beta_w, beta_v), norm_assumptions = _norm_bounds((u, w, v), max_norms)
-
-    # τ is linear in x, so τ(x + ε) = τ(x) + τ(ε).
-    tau = _tau_c(u, w, v, x)
-    r_clean = _norm(tau)
-    r = r_clean
-    if epsilon is not None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            tau += _tau_c(u, w, v, epsilon)
-        tau[np.isnan(tau)] = math.inf
-        r = _norm(tau)
-
-    given = lambda_min is not None
+    beta = row_sums((u, w, v), max_norms, norms=norms, n_steps=L)
+    r_measured, r_clean = _fisher_rao_norms(u, w, v, x, epsilon)
+    r = round_up(r_measured) if norms == "union" else Charged(r_measured)
     eigenvalue = smallest_eigenvalue(x) if lambda_min is None else float(lambda_min)
     frobenius, one = input_norms(x, epsilon)
-    Lambda = capacity(beta_w, L)
-    root = math.hypot(math.sqrt(eigenvalue), sigma)  # √(λ_min + σ²)
-    fisher_rao_term = product(4 * k / margin, r, frobenius, 1 / (2 * n), 1 / root) if root > 0 else math.inf
-    norm_term = product(4 * k / margin, beta_v, beta_u, one, Lambda, 1 / n)
-    noise_term = product(2 / margin, beta_v, beta_u, geometric_sum(beta_w, L), sigma, math.sqrt(2 * math.log(2 * d)))
-    confidence_term = 3 * math.sqrt(math.log(2 / delta) / (2 * n))
+    geometric, largest = _noise_sum(noise_law, x, sigma, beta.w)
+    root_gain = sigma * noise_law.root_gain(x) if sigma > 0 else 0.0
     M = margins(u, w, v, x, labels, epsilon)
-    loss = ramp_loss(M, margin) if sigma > 0 else margin_loss(M, margin)
-    value = loss + noise_term + fisher_rao_term + norm_term + confidence_term
+
+    def evaluate(alpha: Charged) -> dict[str, float]:
+        complexity = rademacher_tu(
+            fisher_rao=r.value,
+            lambda_min=eigenvalue,
+            input_norm_frobenius=frobenius,
+            input_norm_1=one,
+            beta_u=beta.u,
+            beta_w=beta.w,
+            beta_v=beta.v,
+            n_samples=n,
+            n_steps=L,
+            root_gain=root_gain,
+            factor=4 * k / alpha.value,
+        )
+        price = beta.price + r.price + alpha.price
+        summands = {
+            "margin_loss": ramp_loss(M, alpha.value) if sigma > 0 else margin_loss(M, alpha.value),
+            "noise_term": product(2 / alpha.value, beta.v, beta.u, geometric, sigma, largest),
+            "fisher_rao_term": complexity.fisher_rao_term,
+            "norm_term": complexity.norm_term,
+            "confidence_term": confidence_term(delta, n, price),
+        }
+        value = 0.0
+        for summand in summands.values():
+            value += summand
+        return {"value": value, **summands, "margin": alpha.value, "log_price": price}
+
+    best = min((evaluate(alpha) for alpha in candidate_margins(M, margin)), key=itemgetter("value"))
     return TuBound(
         theorem="3" if sigma > 0 else "2",
-        value=value,
-        margin_loss=loss,
-        noise_term=noise_term,
-        fisher_rao_term=fisher_rao_term,
-        norm_term=norm_term,
-        confidence_term=confidence_term,
-        beta_u=beta_u,
-        beta_w=beta_w,
-        beta_v=beta_v,
-        fisher_rao=r,
+        **best,
+        beta_u=beta.u,
+        beta_w=beta.w,
+        beta_v=beta.v,
+        fisher_rao=r.value,
         fisher_rao_clean=r_clean,
         lambda_min=eigenvalue,
-        capacity=Lambda,
+        capacity=capacity(beta.w, L),
         input_norm_frobenius=frobenius,
         input_norm_1=one,
         n_samples=n,
@@ -156,15 +173,49 @@ def tu_bound(
         n_features=d,
         sigma=float(sigma),
         delta=float(delta),
-        margin=float(margin),
-        vacuous=value >= 1,
-        assumptions=(INDEPENDENCE, *norm_assumptions, *_assumptions(sigma, given)),
+        vacuous=best["value"] >= 1,
+        assumptions=(
+            INDEPENDENCE,
+            *beta.sentences,
+            *_assumptions(noise_law if sigma > 0 else None, norms, lambda_min is not None, margin is None),
+        ),
+        noise_kind=noise_kind,
+        norms=norms,
     )
 
 
-def _check_parameters(margin: float, delta: float, sigma: float, noise: Any, lambda_min: float | None) -> None:
-    if not 0 < margin < math.inf:
-        raise ValueError(f"margin must be a positive number, got {margin!r}")
+def _fisher_rao_norms(u: Float, w: Float, v: Float, x: Array, epsilon: Array | None) -> tuple[float, float]:
+    """r over the inputs that the theorem is applied to, and over the clean ones."""
+    tau = _tau_c(u, w, v, x)
+    clean = _norm(tau)
+    if epsilon is None:
+        return clean, clean
+    # τ is linear in x, so τ(x + ε) = τ(x) + τ(ε).
+    with np.errstate(over="ignore", invalid="ignore"):
+        tau += _tau_c(u, w, v, epsilon)
+    tau[np.isnan(tau)] = math.inf
+    return _norm(tau), clean
+
+
+def _noise_sum(noise: Noise, x: Array, sigma: float, beta_w: float) -> tuple[float, float]:
+    r"""Two factors whose product with σ is :math:`\sum_i \beta_W^{L-i} E\|\epsilon_i\|_\infty`."""
+    if sigma == 0:
+        return 0.0, 0.0
+    expected = noise.expected_largest(x, sigma)  # (L,)
+    largest = float(expected.max())
+    if largest == 0:
+        return 0.0, 0.0
+    return weighted_geometric_sum(beta_w, (expected / largest).tolist()), largest
+
+
+def _check_parameters(
+    margin: float | None, delta: float, sigma: float, noise: Any, lambda_min: float | None, norms: str
+) -> None:
+    if norms not in ("measured", "union"):
+        raise ValueError(f"norms must be 'measured' or 'union', got {norms!r}")
+    check_margin(margin)
+    if margin is None and norms != "union":
+        raise ValueError("margin=None looks at the data for the best margin, which only norms='union' pays for")
     check_delta(delta)
     if not 0 <= sigma < math.inf:
         raise ValueError(f"sigma must be a non-negative number, got {sigma!r}")
@@ -176,62 +227,32 @@ def _check_parameters(margin: float, delta: float, sigma: float, noise: Any, lam
         raise ValueError(f"lambda_min must be a non-negative number, got {lambda_min!r}")
 
 
-def _check_labels(y: Any, n: int, k: int) -> NDArray[np.integer]:
-    if k < 2:
-        raise ValueError(f"a margin needs two classes or more, but V has {k} row(s)")
-    labels = as_array(y)
-    if labels.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), one label a sequence; got {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"y must hold integer class indices, got dtype {labels.dtype}")
-    if labels.min() < 0 or labels.max() >= k:
-        raise ValueError(f"labels must lie in 0 to {k - 1}, got {labels.min()} to {labels.max()}")
-    return labels
-
-
-def _norm_bounds(
-    weights: tuple[Float, Float, Float], max_norms: Mapping[str, float | None] | Sequence[float | None] | None
-) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """β_U, β_W, β_V and the sentences that say where each comes from."""
-    if max_norms is None:
-        limits: tuple[float | None, ...] = (None, None, None)
-    elif isinstance(max_norms, Mapping):
-        if not set(max_norms) <= {"u", "w", "v"}:
-            raise ValueError(f"max_norms has keys 'u', 'w', 'v'; got {sorted(max_norms)}")
-        limits = tuple(max_norms.get(key) for key in ("u", "w", "v"))
-    else:
-        limits = tuple(max_norms)
-    if len(limits) != 3 or any(limit is not None and not 0 < limit < math.inf for limit in limits):
-        raise ValueError(f"max_norms needs three limits (U, W, V), each a positive number or None; got {max_norms!r}")
-    betas, enforced, measured = [], [], []
-    for letter, matrix, limit in zip("UWV", weights, limits, strict=True):
-        beta = float(max_row_sum(torch.from_numpy(matrix)))
-        if limit is not None and beta <= limit * _FLOAT32_SLACK:
-            beta = float(limit) if beta <= limit else limit * _FLOAT32_SLACK
-            enforced.append(f"β_{letter} = {beta:.6g}")
-        else:
-            measured.append(f"β_{letter}")
-        betas.append(beta)
-    sentences = []
-    if enforced:
-        sentences.append(f"Row-sum limits were enforced in advance: {', '.join(enforced)}.")
-    if measured:
-        sentences.append(
-            "The theorem wants the norms fixed before seeing the data; "
-            f"{', '.join(measured)} were read off the trained weights."
+def _assumptions(noise: Noise | None, norms: str, lambda_min_given: bool, margin_searched: bool) -> tuple[str, ...]:
+    if norms == "union":
+        r = (
+            "r means an expectation over the distribution. It was estimated on the training sample, rounded up to a "
+            "grid fixed in advance, and the choice is paid for in δ; that the true r is no larger is assumed."
         )
-    return tuple(betas), tuple(sentences)
-
-
-def _assumptions(sigma: float, lambda_min_given: bool) -> tuple[str, ...]:
-    r = (
-        "The theorem wants r fixed before seeing the data and means an expectation over the distribution; "
-        "r was read off the trained weights and the training sample."
-    )
+    else:
+        r = (
+            "The theorem wants r fixed before seeing the data and means an expectation over the distribution; "
+            "r was read off the trained weights and the training sample."
+        )
     eigenvalue = "λ_min is an expectation over the distribution; " + (
         "the caller supplied it." if lambda_min_given else "it was estimated on the training sample, as in the paper."
     )
     fixed = "The margin α, σ and δ were chosen before seeing the data."
+    if margin_searched:
+        fixed = (
+            "σ and δ were chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
+        )
     model = "The network has ReLU units, no biases, h_0 = 0, and predicts from its last state."
-    noise = "The noise is Gaussian with independent entries of standard deviation σ, independent of the data."
-    return (r, eigenvalue, fixed, model, *((noise,) if sigma > 0 else ()))
+    sentences = [r, eigenvalue, fixed, model]
+    if noise is not None:
+        sentences.append(noise.law)
+        if noise.estimated:
+            sentences.append(
+                f"{noise.largest_formula} and {noise.gain_formula} are expectations over the distribution; "
+                "they were estimated on the training sample."
+            )
+    return tuple(sentences)

@@ -1,8 +1,9 @@
 """How the bounds of Tu et al. 2020 grow with the sequence length: sums over powers of β_W."""
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["capacity", "capacity_closed_form"]
+__all__ = ["capacity", "capacity_closed_form", "geometric_sum", "log_geometric_sum", "weighted_geometric_sum"]
 
 
 def capacity(beta_w: float, n_steps: int) -> float:
@@ -88,11 +89,26 @@ def capacity_closed_form(beta_w: float, n_steps: int) -> float:
 
 def geometric_sum(beta_w: float, n_steps: int) -> float:
     r""":math:`\sum_{i=1}^{L} \beta_W^{L-i}` of Lemma 8; ``inf`` on overflow."""
-    beta, L = _check(beta_w, n_steps)
-    total = 1.0
-    for _ in range(L - 1):
-        total = total * beta + 1
+    _, L = _check(beta_w, n_steps)
+    return weighted_geometric_sum(beta_w, [1.0] * L)
+
+
+def weighted_geometric_sum(beta_w: float, weights: Sequence[float]) -> float:
+    r""":math:`\sum_{i=1}^{L} \beta_W^{L-i} e_i` for non-negative, finite :math:`e_i`; ``inf`` on overflow."""
+    beta, _ = _check(beta_w, len(weights))
+    total = 0.0
+    for weight in weights:
+        total = total * beta + weight if total else float(weight)  # 0 · inf would be NaN
     return total
+
+
+def log_geometric_sum(beta_w: float, n_steps: int) -> float:
+    r""":math:`\log\sum_{m=0}^{L-1}\beta_W^m`, for sums that leave float64; ``inf`` only for an infinite `beta_w`."""
+    beta, L = _check(beta_w, n_steps)
+    if L == 1 or beta <= 1:
+        return math.log(geometric_sum(beta, L)) if L > 1 else 0.0
+    # The largest power in front: what is left is a sum between 1 and L.
+    return (L - 1) * math.log(beta) + math.log(geometric_sum(1 / beta, L))
 
 
 def _check(beta_w: float, n_steps: int) -> tuple[float, int]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sklstm.generalization._inputs import Array, Float, chunks
 
-__all__ = ["margin_loss", "margins", "ramp_loss"]
+__all__ = ["check_margin", "last_output", "margin_loss", "margins", "ramp_loss"]
 
 
 def margins(u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], added: Array | None = None) -> Float:
@@ -17,7 +17,7 @@ def margins(u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], adde
     m = len(u)
     blocks = ((a, 0.0) for a in chunks(x, m)) if added is None else zip(chunks(x, m), chunks(added, m), strict=True)
     for values, noise in blocks:
-        scores = _last_output(u, w, v, values + noise)  # (b, k)
+        scores = last_output(u, w, v, values + noise)  # (b, k)
         rows = np.arange(len(scores))
         labels = y[start : start + len(scores)]
         own = scores[rows, labels]
@@ -31,7 +31,8 @@ def margins(u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], adde
     return out
 
 
-def _last_output(u: Float, w: Float, v: Float, x: Float) -> Float:
+def last_output(u: Float, w: Float, v: Float, x: Float) -> Float:
+    """Outputs (b, k) of the ReLU network on x (b, L, d); NaN where a state left float64."""
     h = np.zeros((len(x), len(u)))
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(x.shape[1]):
@@ -50,3 +51,9 @@ def ramp_loss(margin: Float, alpha: float) -> float:
     r"""Mean of :math:`\Phi_\alpha(M)`, first term of Theorem 3: 1 up to M = 0, then linear down to 0 at α."""
     # Clipped before dividing: −inf / α and a huge M over a tiny α are then no special cases.
     return float(np.mean(1 - np.clip(margin, 0, alpha) / alpha))
+
+
+def check_margin(margin: float | None) -> None:
+    """``ValueError`` unless α is None or positive and finite."""
+    if margin is not None and not 0 < margin < math.inf:
+        raise ValueError(f"margin must be a positive number, got {margin!r}")

@@ -1,11 +1,12 @@
 """What Theorems 2 and 3 of Tu et al. 2020 evaluate to, one number a field."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Self
 
 from sklstm.generalization._inputs import check_delta
 from sklstm.generalization._terms import Term
+from sklstm.generalization.tu._confidence import confidence_term
+from sklstm.noise import noise_of_kind
 
 __all__ = ["TuBound"]
 
@@ -25,23 +26,26 @@ class TuBound:
     margin_loss : float
         Mean of 1[M ≤ α] (Theorem 2), or of the ramp Φ_α(M) on the noisy sample (Theorem 3).
     noise_term : float
-        :math:`(2/\alpha) \sum_i \beta_V\beta_U\beta_W^{L-i}\,\sigma\sqrt{2\log 2d}`; 0 in Theorem 2.
+        :math:`(2/\alpha) \sum_i \beta_V\beta_U\beta_W^{L-i}\,E\|\epsilon_i\|_\infty`, where Gaussian noise has
+        :math:`\sigma\sqrt{2\log 2d}` in the place of the expectation; 0 in Theorem 2.
     fisher_rao_term : float
         :math:`(4k/\alpha)\, r \|X\|_F / (2 n \sqrt{\lambda_{\min} + \sigma^2})`.
     norm_term : float
         :math:`(4k/\alpha)\, \beta_V\beta_U \|X^\top\|_1 \Lambda / n`. It does not fall with n, since
         :math:`\|X^\top\|_1` grows like n.
     confidence_term : float
-        :math:`3\sqrt{\log(2/\delta)/(2n)}`.
+        :math:`3\sqrt{(\log(2/\delta) + p)/(2n)}` with p the `log_price`.
     beta_u, beta_w, beta_v : float
-        Bounds on the largest absolute row sums of U, W, V: enforced limits, or measured on the weights.
+        Bounds on the largest absolute row sums of U, W, V: enforced limits, measured on the weights, or rounded up to a
+        grid.
     fisher_rao : float
-        r of equation (2), over the inputs that the bound is applied to: the noisy sample in Theorem 3.
+        r of equation (2), over the inputs that the bound is applied to: the noisy sample in Theorem 3. Rounded up to a
+        grid if `norms` is "union".
     fisher_rao_clean : float
         r of equation (2) over the clean inputs.
     lambda_min : float
-        Smallest eigenvalue of the second moment of the clean, flattened input; σ² is added to it in Theorem
-        3.
+        Smallest eigenvalue of the second moment of the clean, flattened input; Theorem 3 adds σ² to it, or what another
+        noise is worth.
     capacity : float
         Λ of Theorem 1.
     input_norm_frobenius, input_norm_1 : float
@@ -54,6 +58,12 @@ class TuBound:
         True when `value` is 1 or more.
     assumptions : tuple of str
         What has to be true for the statement to hold.
+    noise_kind : str
+        Key of ``sklstm.noise.NOISES``; without meaning in Theorem 2.
+    norms : {"measured", "union"}
+        Whether norms and r were read off the weights, or rounded up to a grid and paid for.
+    log_price : float
+        What the choices made after seeing the data cost: δ is multiplied by exp(−log_price).
 
     References
     ----------
@@ -85,11 +95,36 @@ class TuBound:
     margin: float
     vacuous: bool
     assumptions: tuple[str, ...]
+    noise_kind: str = "gaussian"
+    norms: str = "measured"
+    log_price: float = 0.0
+
+    def at_delta(self, delta: float) -> Self:
+        """The same bound at another failure probability.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1). A margin that was chosen on a grid stays: the statement holds for every grid point.
+
+        Returns
+        -------
+        TuBound
+
+        Raises
+        ------
+        ValueError
+            If `delta` is not in (0, 1).
+        """
+        check_delta(delta)
+        confidence = confidence_term(delta, self.n_samples, self.log_price)
+        value = self.margin_loss + self.noise_term + self.fisher_rao_term + self.norm_term + confidence
+        return replace(self, value=value, confidence_term=confidence, delta=float(delta), vacuous=value >= self.ceiling)
 
     @property
     def name(self) -> str:
-        """Key of this bound in a report, ``"theorem_2"`` or ``"theorem_3"``."""
-        return f"theorem_{self.theorem}"
+        """Key of this bound in a report: "theorem_2" or "theorem_3", with "_union" if norms were paid for."""
+        return f"theorem_{self.theorem}" + ("_union" if self.norms == "union" else "")
 
     @property
     def about(self) -> str:
@@ -106,44 +141,24 @@ class TuBound:
         """What is bounded."""
         return "an error probability"
 
-    def at_delta(self, delta: float) -> Self:
-        """The same bound at another failure probability: only the confidence term changes.
-
-        Parameters
-        ----------
-        delta : float
-            In (0, 1).
-
-        Returns
-        -------
-        TuBound
-
-        Raises
-        ------
-        ValueError
-            If `delta` is out of range.
-        """
-        check_delta(delta)
-        confidence_term = 3 * math.sqrt(math.log(2 / delta) / (2 * self.n_samples))
-        value = self.margin_loss + self.noise_term + self.fisher_rao_term + self.norm_term + confidence_term
-        return replace(
-            self, delta=float(delta), confidence_term=confidence_term, value=value, vacuous=value >= self.ceiling
-        )
-
     @property
     def terms(self) -> tuple[Term, ...]:
         """The summands first, then the numbers they are made of."""
         noisy = self.theorem == "3"
         on = "the noisy training sample" if noisy else "the training data"
         loss = "mean ramp loss Φ_α(M)" if noisy else "share of samples with margin M ≤ α,"
-        root = "(λ_min + σ²)" if noisy else "λ_min"
-        noise = Term("noise_term", self.noise_term, "price of the noise, (2/α) Σ_i β_V β_U β_W^(L−i) σ √(2 log 2d)")
+        law = noise_of_kind(self.noise_kind)
+        root = f"(λ_min + {law.gain_formula})" if noisy else "λ_min"
+        price = f"price of the noise, (2/α) Σ_i β_V β_U β_W^(L−i) {law.largest_formula}"
+        confidence = "3 √(log(2/δ) / 2n)" if self.norms == "measured" else "3 √((log(2/δ) + log_price) / 2n)"
+        paid = Term("log_price", self.log_price, "what norms, r and α chosen after seeing the data cost, log(1/weight)")
         return (
             Term("margin_loss", self.margin_loss, f"{loss} on {on}"),
-            *((noise,) if noisy else ()),
+            *((Term("noise_term", self.noise_term, price),) if noisy else ()),
             Term("fisher_rao_term", self.fisher_rao_term, f"(4k/α) r ‖X‖_F / (2n √{root})"),
             Term("norm_term", self.norm_term, "(4k/α) β_V β_U ‖Xᵀ‖₁ Λ / n; does not fall with n"),
-            Term("confidence_term", self.confidence_term, "3 √(log(2/δ) / 2n)"),
+            Term("confidence_term", self.confidence_term, confidence),
+            *((paid,) if self.norms == "union" else ()),
             Term("beta_u", self.beta_u, "β_U, largest absolute row sum of U"),
             Term("beta_w", self.beta_w, "β_W, largest absolute row sum of W"),
             Term("beta_v", self.beta_v, "β_V, largest absolute row sum of V"),

@@ -1,0 +1,188 @@
+"""Kinds of input noise: how each is drawn, and what a bound for training with noise has to know of it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["NOISES", "Noise", "noise_of_kind"]
+
+_Array = NDArray[Any]
+# Rows that the expectations of dropout look at together.
+_BLOCK = 256
+
+
+class Noise(Protocol):
+    r"""Noise :math:`\epsilon` on the inputs with :math:`E[\epsilon|x] = 0` and independent entries given x."""
+
+    @property
+    def law(self) -> str:
+        """The distribution in a sentence."""
+
+    @property
+    def largest_formula(self) -> str:
+        r""":math:`E\|\epsilon_i\|_\infty` in signs."""
+
+    @property
+    def gain_formula(self) -> str:
+        r"""What the noise adds to :math:`\lambda_{\min}`, in signs."""
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the two expectations below depend on the distribution of x."""
+
+    def draw_tensor(self, x: Tensor, sigma: float, generator: torch.Generator | None) -> Tensor:
+        """Noise (n, L, d) for inputs (n, L, d), in their dtype and on their device; drawn on the CPU."""
+
+    def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
+        """Noise (n, L, d) in float64 for inputs (n, L, d)."""
+
+    def expected_largest(self, x: _Array, sigma: float) -> NDArray[np.float64]:
+        r""":math:`E\|\epsilon_i\|_\infty / \sigma` for each step i, (L,); over the rows of x (n, L, d) too."""
+
+    def root_gain(self, x: _Array) -> float:
+        r"""c for which the noise raises :math:`\lambda_{\min}` of :math:`E[xx^\top]` by at least (cσ)²."""
+
+
+@dataclass(frozen=True)
+class _Additive:
+    """Independent entries of mean 0 and standard deviation σ, whatever x is."""
+
+    law: str
+    largest_formula: str
+    tensor: Callable[[tuple[int, ...], torch.dtype, torch.Generator | None], Tensor]  # standard deviation 1
+    array: Callable[[tuple[int, ...], np.random.Generator], _Array]  # standard deviation 1
+    largest: Callable[[int], float]  # E max over d channels, standard deviation 1
+    gain_formula: str = "σ²"
+    estimated: bool = False
+
+    def draw_tensor(self, x: Tensor, sigma: float, generator: torch.Generator | None) -> Tensor:
+        # Drawn on the CPU: the noise must not depend on where the data lives.
+        return sigma * self.tensor(tuple(x.shape), x.dtype, generator).to(x.device)
+
+    def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
+        return sigma * self.array(x.shape, rng)
+
+    def expected_largest(self, x: _Array, sigma: float) -> NDArray[np.float64]:
+        return np.full(x.shape[1], self.largest(x.shape[2]))
+
+    def root_gain(self, x: _Array) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class _Dropout:
+    r"""Entries set to zero: :math:`\epsilon = x(\xi - 1)`, with relative standard deviation σ.
+
+    ξ = 0 with probability :math:`p = \sigma^2/(1+\sigma^2)`, else :math:`\xi = 1/(1-p) = 1 + \sigma^2`, independently
+    for each entry. So :math:`E\xi = 1` and :math:`E(\xi-1)^2 = p/(1-p) = \sigma^2`.
+
+    **Largest entry.** Lemma 11 of Tu et al. 2020 holds for each x, so it holds with
+    :math:`E\|\epsilon_i\|_\infty` over x and ξ. Given x, let :math:`a_1 \ge \dots \ge a_d` be the sorted
+    :math:`|x_{ic}|`. Then :math:`|\xi-1|` is 1 with probability p and σ² otherwise; call the larger of the two h, the
+    smaller l, and q the probability of h. If j is the first index at which h occurs, the maximum is
+    :math:`\max(h a_j, l a_1)`: later entries are no larger than :math:`h a_j`, earlier ones than :math:`l a_1`, which
+    occurs if j > 1 and is below :math:`h a_1` if j = 1. Hence
+
+    .. math:: E_\xi\|\epsilon_i\|_\infty = \sum_{j=1}^d q(1-q)^{j-1}\max(h a_j, l a_1) + (1-q)^d\, l a_1.
+
+    **Second moment.** :math:`E[\xi_a\xi_b] = 1` for a ≠ b and :math:`E\xi_a^2 = 1 + \sigma^2`, so that
+    :math:`E[(x+\epsilon)(x+\epsilon)^\top] = E[xx^\top] + \sigma^2\operatorname{diag}(E x_j^2)`, whose smallest
+    eigenvalue is at least :math:`\lambda_{\min} + \sigma^2\min_j E x_j^2` (Weyl).
+
+    Both are expectations over x as well, and are estimated on a sample.
+    """
+
+    law: str = (
+        "The noise is dropout: each entry of x is independently set to 0 with probability σ²/(1 + σ²), "
+        "and multiplied by 1 + σ² otherwise."
+    )
+    largest_formula: str = "E‖ε_i‖∞"
+    gain_formula: str = "σ² min_j E x_j²"
+    estimated: bool = True
+
+    def draw_tensor(self, x: Tensor, sigma: float, generator: torch.Generator | None) -> Tensor:
+        keep = torch.rand(x.shape, generator=generator, dtype=x.dtype) >= sigma**2 / (1 + sigma**2)
+        # x · (−1) is exact: x + ε is 0 where an entry is dropped.
+        return x * torch.where(keep, sigma**2, -1.0).to(device=x.device, dtype=x.dtype)
+
+    def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
+        keep = rng.random(x.shape) >= sigma**2 / (1 + sigma**2)
+        return np.asarray(x, dtype=np.float64) * np.where(keep, sigma**2, -1.0)
+
+    def expected_largest(self, x: _Array, sigma: float) -> NDArray[np.float64]:
+        n, _, d = x.shape
+        p = sigma**2 / (1 + sigma**2)
+        high, low, q = (1.0, sigma**2, p) if sigma <= 1 else (sigma**2, 1.0, 1 - p)
+        weights = q * (1 - q) ** np.arange(d)  # (d,)
+        total = np.zeros(x.shape[1])
+        for block in _blocks(x):
+            ordered = -np.sort(-np.abs(block), axis=2)  # (b, L, d)
+            lowest = low * ordered[:, :, :1]
+            expected = np.maximum(high * ordered, lowest) @ weights + (1 - q) ** d * lowest[:, :, 0]  # (b, L)
+            total += (expected / (n * sigma)).sum(axis=0)
+        return total
+
+    def root_gain(self, x: _Array) -> float:
+        scale = max(float(np.abs(block).max()) for block in _blocks(x))
+        if scale == 0:
+            return 0.0
+        squares = np.zeros(x.shape[1:])
+        for block in _blocks(x):
+            squares += np.square(block / scale).sum(axis=0)
+        return scale * math.sqrt(float(squares.min()) / len(x))
+
+
+def _blocks(x: _Array):
+    for start in range(0, len(x), _BLOCK):
+        yield np.asarray(x[start : start + _BLOCK], dtype=np.float64)
+
+
+def _uniform(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator | None) -> Tensor:
+    return math.sqrt(3) * (2 * torch.rand(shape, generator=generator, dtype=dtype) - 1)
+
+
+def _laplace(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator | None) -> Tensor:
+    # The difference of two exponentials: the inverse of the distribution function would cut the tails of float32.
+    first, second = torch.empty((2, *shape), dtype=dtype).exponential_(generator=generator)
+    return (first - second) / math.sqrt(2)
+
+
+#: Name of a kind of noise to what is known of it. A new kind is a new row.
+NOISES: dict[str, Noise] = {
+    "gaussian": _Additive(
+        law="The noise is Gaussian with independent entries of standard deviation σ, independent of the data.",
+        largest_formula="σ √(2 log 2d)",
+        tensor=lambda shape, dtype, generator: torch.randn(shape, generator=generator, dtype=dtype),
+        array=lambda shape, rng: rng.standard_normal(shape),
+        largest=lambda d: math.sqrt(2 * math.log(2 * d)),  # Lemma 12 of Tu et al. 2020, an upper bound
+    ),
+    "uniform": _Additive(
+        law="The noise is uniform on ±σ√3 with independent entries, independent of the data.",
+        largest_formula="σ √3 d/(d+1)",
+        tensor=_uniform,
+        array=lambda shape, rng: rng.uniform(-math.sqrt(3), math.sqrt(3), shape),
+        largest=lambda d: math.sqrt(3) * d / (d + 1),  # |ε| is uniform: the mean of the largest of d
+    ),
+    "laplace": _Additive(
+        law="The noise is Laplace with independent entries of standard deviation σ, independent of the data.",
+        largest_formula="(σ/√2) Σ_{j≤d} 1/j",
+        tensor=_laplace,
+        array=lambda shape, rng: rng.laplace(scale=1 / math.sqrt(2), size=shape),
+        largest=lambda d: sum(1 / j for j in range(d, 0, -1)) / math.sqrt(2),  # |ε| is exponential, mean σ/√2
+    ),
+    "dropout": _Dropout(),
+}
+
+
+def noise_of_kind(kind: str) -> Noise:
+    """The row of `NOISES`; ``ValueError`` for a kind that is not there."""
+    # Not `kind in NOISES`: a list or another unhashable value must get this message too.
+    if not isinstance(kind, str) or kind not in NOISES:
+        raise ValueError(f"the kind of noise must be one of {', '.join(map(repr, NOISES))}; got {kind!r}")
+    return NOISES[kind]

@@ -159,18 +159,27 @@ def test_many_fields_cost_what_they_hold():
     assert [decoder.uniform(size) for _ in fields] == fields
 
 
-@pytest.mark.parametrize(("last", "first_bits"), [(0, "0" + "1" * 4000), (2, "1" + "0" * 4000)])
+@pytest.mark.parametrize(("last", "first_bits"), [(0, "0" + "1" * 4000), (999, "1" + "0" * 4000)])
 def test_carries_run_through_what_was_put_away(last, first_bits):
-    # The middle third again and again: the lower end is 0.0111… in binary until the last step decides on which side
-    # of 1/2 the message lies.
-    digits = [1] * 3000 + [last]
-    encoder = ArithmeticEncoder()
-    for digit in digits:
-        encoder.uniform(digit, 3)
+    # Always the third that holds 1/2: the lower end is 0.0111… in binary until the last step decides on which side of
+    # 1/2 the message lies. The interval is followed here in integers that grow without limit.
+    encoder, low, width, scale, digits = ArithmeticEncoder(), 0, 2**61, 61, []
+    for _ in range(3000):
+        digits.append(next(d for d in range(3) if low + width * (d + 1) // 3 > 2 ** (scale - 1)))
+        encoder.uniform(digits[-1], 3)
+        low, width = low + width * digits[-1] // 3, width * (digits[-1] + 1) // 3 - width * digits[-1] // 3
+        shift = 62 - width.bit_length()
+        low, width, scale = low << shift, width << shift, scale + shift
+    encoder.uniform(last, 1000)
     code, n_bits = encoder.finish()
     assert format(code, f"0{n_bits}b").startswith(first_bits)
+    start = Fraction(low + width * last // 1000, 2**scale)
+    stop = Fraction(low + width * (last + 1) // 1000, 2**scale)
+    assert start <= Fraction(code, 2**n_bits) < Fraction(code + 1, 2**n_bits) <= stop
+    assert Fraction(1, 2 ** (n_bits - 2)) > stop - start  # two bits fewer could not fit
     decoder = ArithmeticDecoder(code, n_bits)
     assert [decoder.uniform(3) for _ in digits] == digits
+    assert decoder.uniform(1000) == last
 
 
 def test_message_is_the_shortest_inside_the_exact_interval():
@@ -289,18 +298,19 @@ def test_a_skewed_source_costs_its_entropy_and_the_price_of_learning(p_zero, p_s
 
 
 def test_a_huge_magnitude_costs_a_logarithm():
-    # Above 63 unary decisions, of which 41 share a context: the first value of a group pays for all of them.
-    base = integer_bits([64])
-    for m in (64, 65, 66, 2**10, 2**40, 2**53 + 1, 2**54 - 1, 2**61 + 62, 2**61 + 63, 2**62 - 1):
+    # After 127 unary decisions, of which 120 share a context; one bit each for zero, sign, the seven others and the end of the length.
+    base = integer_bits([128])
+    assert base == pytest.approx(9 + 240 - math.log2(math.comb(240, 120)) + 1, abs=1e-9)
+    for m in (128, 129, 130, 2**10, 2**40, 2**53 + 1, 2**54 - 1, 2**61 + 126, 2**61 + 127, 2**62 - 1):
         for value in (m, -m):
-            assert integer_bits([value]) - base == pytest.approx(2 * ((m - 63).bit_length() - 1), abs=1e-9)
+            assert integer_bits([value]) - base == pytest.approx(2 * ((m - 127).bit_length() - 1), abs=1e-9)
             message = _encode([value])
             assert message[1] <= math.ceil(integer_bits([value])) + 2
             assert _decode(message, 1)[0].tolist() == [value]
 
 
 def test_kinds_of_arrays():
-    values = [[0, -1, 2], [3, 0, 100]]
+    values = [[0, -1, 2], [3, 0, 127]]
     expected = _encode(values)
     for dtype in (np.int8, np.int16, np.int32):
         assert _encode(np.array(values, dtype=dtype)) == expected

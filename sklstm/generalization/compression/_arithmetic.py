@@ -1,29 +1,4 @@
-r"""An adaptive arithmetic code for signed integers: a prefix code within two bits of its ideal length.
-
-**The interval.** A message names a point of [0, 1). Each decision cuts the current interval into parts whose widths
-are proportional to the probabilities of its outcomes, and keeps the part of the outcome that came. After all of
-them the interval has width w = ∏ P, and any point of it tells a decoder every outcome.
-
-**Integers only.** The interval is [L, L + R)/2^(61 + s) with integers L, R and 2^61 ≤ R < 2^62: whenever R falls
-below 2^61, both are doubled and s grows. An outcome with cumulative probabilities a/t to b/t keeps ⌊R a/t⌋ to
-⌊R b/t⌋, which falls short of R P, P = (b − a)/t, by less than 1. Since −ln(1 − x) ≤ 2x for x ≤ 1/2, an outcome of
-probability P loses less than log2(e)/(2^60 P) bits. Large fields are sent in pieces so that P ≥ 2^-32, a loss below
-1e-8 bits; a decision in a context that was used a million times loses less than 3e-12. L is never rounded: the bits
-that leave the register are put away, and what is carried into them later is added at the end.
-
-**Termination.** The message is the shortest string of bits c_1 … c_n such that the whole of [c, c + 2^-n), with
-c = 0.c_1 … c_n in binary, lies in the final interval: whatever follows, it decodes alike, so that among all
-messages of the same structure none begins another. At scale 2^(61 + s) the interval is at least 2·2^60 wide and
-holds an aligned block of 2^60, so that n ≤ s + 1; and −log2 w > s − 1. Hence n ≤ ⌈−log2 w⌉ + 1, and
-⌈ideal length⌉ + 2 while the losses add up to less than a bit.
-
-**Probabilities.** A binary decision has a context, and takes the estimate of Krichevsky and Trofimov (1981) from the
-outcomes seen there: P(1) = (2 n_1 + 1)/(2 (n_0 + n_1) + 2). On N decisions it spends at most ½ log2 N + 1 bits more
-than the best fixed probability, chosen in hindsight, would.
-
-**Bit order.** `code` is the integer with the binary digits c_1 … c_n: the first bit of the message is its highest,
-of weight 2^(n − 1), and leading zeros count.
-"""
+"""Signed integers as decisions of the arithmetic code, each group of them with its own statistics."""
 
 import math
 from collections.abc import Hashable
@@ -34,13 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklstm.generalization._inputs import as_array
+from sklstm.generalization.compression._interval import Decoder, Encoder
 
 __all__ = ["Decoder", "Encoder", "decode_integers", "encode_integers", "integer_bits"]
-
-_PRECISION = 62  # binary digits of R
-_SPARE = 1 << 10  # digits of L that are kept together before they are put away
-_LARGEST_FIELD = 1 << 32  # of a larger field, the first _PIECE_BITS bits are sent by themselves
-_PIECE_BITS = 24
 
 # Magnitudes 1, 2, …: one unary decision each; those from _SHARED on have one context, _ESCAPE and more are escaped.
 # Every context has to be learnt: on 30 or 100 rounded normal or Laplace numbers of standard deviation 10, eight are
@@ -48,182 +19,6 @@ _PIECE_BITS = 24
 _SHARED = 8
 _ESCAPE = 128
 _LARGEST_BITS = 62  # binary digits of the largest magnitude
-
-
-class Encoder:
-    """Arithmetic encoder; the module's docstring derives it.
-
-    Examples
-    --------
-    >>> encoder = Encoder()
-    >>> for value in (0, 0, 1):
-    ...     encoder.bit(value, "a context")
-    >>> encoder.uniform(4, 10)
-    >>> code, n_bits = encoder.finish()
-    >>> decoder = Decoder(code, n_bits)
-    >>> [decoder.bit("a context") for _ in range(3)], decoder.uniform(10)
-    ([0, 0, 1], 4)
-    """
-
-    def __init__(self) -> None:
-        self._low, self._range, self._shifted = 0, 1 << (_PRECISION - 1), 0
-        self._counts: dict[Hashable, list[int]] = {}
-        # Leading parts of L, each with the s at which it was cut off: together they make the exact lower end.
-        self._leading: list[tuple[int, int]] = []
-
-    def bit(self, value: int, context: Hashable) -> None:
-        """Code a binary decision with the probability that its context has learnt, and let the context learn.
-
-        Parameters
-        ----------
-        value : {0, 1}
-        context : hashable
-            Decisions with equal contexts share their counts.
-
-        Raises
-        ------
-        ValueError
-            If `value` is neither 0 nor 1.
-        """
-        if value not in (0, 1):
-            raise ValueError(f"a binary decision is 0 or 1, got {value!r}")
-        counts = self._counts.setdefault(context, [0, 0])
-        split = _split(self._range, counts)
-        if value:
-            counts[1] += 1
-            self._narrow(split, self._range)
-        else:
-            counts[0] += 1
-            self._narrow(0, split)
-
-    def uniform(self, value: int, size: int) -> None:
-        """Code one of `size` equally likely integers.
-
-        Parameters
-        ----------
-        value : int
-            0 to size − 1.
-        size : int
-            At least 1, of any magnitude.
-
-        Raises
-        ------
-        ValueError
-            If `size` is below 1 or `value` outside 0 to size − 1.
-        """
-        value, size = index(value), _check_size(size)
-        if not 0 <= value < size:
-            raise ValueError(f"value must lie in 0 to size - 1 = {size - 1}, got {value}")
-        while size > _LARGEST_FIELD:
-            start, stop = _piece(value, size)
-            self._narrow(self._range * start // size, self._range * stop // size)
-            value, size = value - start, stop - start
-        self._narrow(self._range * value // size, self._range * (value + 1) // size)
-
-    def finish(self) -> tuple[int, int]:
-        """Shortest message whose every continuation decodes to what was coded; the encoder stays as it is.
-
-        Returns
-        -------
-        code : int
-            Non-negative, below ``2**n_bits``; its highest of `n_bits` binary digits is the first of the message.
-        n_bits : int
-            0 when nothing was coded.
-        """
-        low = self._low
-        if self._leading:
-            # Horner's rule, from the first part to the last: O(n²/_SPARE) word operations for n bits.
-            total, before = 0, 0
-            for part, shifted in self._leading:
-                total, before = (total << (shifted - before)) + part, shifted
-            low += total << (self._shifted - before + _PRECISION)
-        for dropped in (_PRECISION - 1, _PRECISION - 2):
-            code = -(-low >> dropped)
-            if (code + 1) << dropped <= low + self._range:
-                break
-        return code, _PRECISION - 1 + self._shifted - dropped
-
-    def _narrow(self, start: int, stop: int) -> None:
-        self._low += start
-        self._range = stop - start
-        shift = _PRECISION - self._range.bit_length()
-        if shift:
-            self._range <<= shift
-            self._low <<= shift
-            self._shifted += shift
-            if self._low.bit_length() > _SPARE:
-                self._leading.append((self._low >> _PRECISION, self._shifted))
-                self._low &= (1 << _PRECISION) - 1
-
-
-class Decoder:
-    """Inverse of :class:`Encoder`: asked for the same decisions in the same order, it returns their outcomes.
-
-    Bits that follow the message are ignored. Whatever the message, a method returns only what every continuation
-    of it would decode to.
-
-    Parameters
-    ----------
-    code, n_bits : int
-        As :meth:`Encoder.finish` returns them.
-
-    Raises
-    ------
-    ValueError
-        If `n_bits` is negative or `code` outside 0 to ``2**n_bits - 1``; from the methods, if the message ends
-        before it says what came.
-    """
-
-    def __init__(self, code: int, n_bits: int) -> None:
-        code, n_bits = index(code), index(n_bits)
-        if n_bits < 0 or code < 0 or code.bit_length() > n_bits:
-            raise ValueError("code must lie in 0 to 2**n_bits - 1 with n_bits >= 0")
-        # Zeros to read beyond the end: the register, and one shift.
-        self._digits = format(code | 1 << n_bits, "b")[1:] + "0" * (2 * _PRECISION)
-        self._range, self._shifted, self._n_bits = 1 << (_PRECISION - 1), 0, n_bits
-        self._offset = int(self._digits[: _PRECISION - 1], 2)  # the message minus L, 0 ≤ offset < R
-        self._counts: dict[Hashable, list[int]] = {}
-
-    def bit(self, context: Hashable) -> int:
-        """Outcome of a binary decision, 0 or 1."""
-        counts = self._counts.setdefault(context, [0, 0])
-        split = _split(self._range, counts)
-        if self._offset >= split:
-            self._narrow(split, self._range)
-            counts[1] += 1
-            return 1
-        self._narrow(0, split)
-        counts[0] += 1
-        return 0
-
-    def uniform(self, size: int) -> int:
-        """One of `size` equally likely integers, 0 to size − 1."""
-        size, before = _check_size(size), 0
-        while size > _LARGEST_FIELD:
-            start, stop = _piece(self._scaled(size), size)
-            self._narrow(self._range * start // size, self._range * stop // size)
-            before, size = before + start, stop - start
-        value = self._scaled(size)
-        self._narrow(self._range * value // size, self._range * (value + 1) // size)
-        return before + value
-
-    def _scaled(self, size: int) -> int:
-        """The largest v with ⌊R v/size⌋ ≤ offset, which says R v < (offset + 1) size."""
-        return ((self._offset + 1) * size - 1) // self._range
-
-    def _narrow(self, start: int, stop: int) -> None:
-        self._offset -= start
-        self._range = stop - start
-        # Digits of the register beyond the end of the message: they may be anything, all has to decode alike.
-        unknown = _PRECISION - 1 + self._shifted - self._n_bits
-        if unknown >= 0 and self._offset + (1 << unknown) > self._range:
-            raise ValueError("the message ends before all decisions are decoded")
-        shift = _PRECISION - self._range.bit_length()
-        if shift:
-            self._range <<= shift
-            place = self._shifted + _PRECISION - 1
-            self._offset = self._offset << shift | int(self._digits[place : place + shift], 2)
-            self._shifted += shift
 
 
 def encode_integers(encoder: Encoder, values: Any, group: Hashable) -> None:
@@ -348,25 +143,6 @@ def integer_bits(values: Any) -> float:
 
 def _kt_nats(n_0: int, n_1: int) -> float:
     return math.log(math.pi) + math.lgamma(n_0 + n_1 + 1) - math.lgamma(n_0 + 0.5) - math.lgamma(n_1 + 0.5)
-
-
-def _split(width: int, counts: list[int]) -> int:
-    """Part of `width` that belongs to outcome 0."""
-    n_0, n_1 = counts
-    return width * (2 * n_0 + 1) // (2 * (n_0 + n_1) + 2)
-
-
-def _piece(value: int, size: int) -> tuple[int, int]:
-    """Ends of the piece around `value` when 0 to size − 1 is cut into 2^24 pieces at ⌊size h/2^24⌋."""
-    h = (((value + 1) << _PIECE_BITS) - 1) // size  # the largest with size h < (value + 1) 2^24
-    return size * h >> _PIECE_BITS, size * (h + 1) >> _PIECE_BITS
-
-
-def _check_size(size: int) -> int:
-    size = index(size)
-    if size < 1:
-        raise ValueError(f"size must be at least 1, got {size}")
-    return size
 
 
 def _contexts(group: Hashable) -> list[tuple[Hashable, int]]:

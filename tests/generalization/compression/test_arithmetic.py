@@ -174,7 +174,7 @@ def test_a_message_cut_short_is_refused(source):
     values = SOURCES[source](np.random.default_rng(5), 100)
     code, n_bits = _encode(values)
     for missing in {1, 2, n_bits // 2, n_bits}:
-        # It is refused or, were it ever accepted, the missing bits would not have been needed.
+        # Were it accepted, it would be a shorter message for the same integers, or these two would share a point.
         with pytest.raises(ValueError, match="message ends before"):
             _decode((code >> missing, n_bits - missing), 100)
 
@@ -192,7 +192,7 @@ def test_arbitrary_messages_decode_or_raise():
         except ValueError as error:
             outcomes["magnitude" if "magnitude" in str(error) else "ended"] += 1
         else:
-            # What a message decodes to is coded by a beginning of it or by a message with the same beginning.
+            # All that begins with the message decodes to the same, and finish takes the shortest such beginning.
             outcomes["decoded"] += 1
             assert _encode(values)[1] <= n_bits
     assert min(outcomes.values()) > 0, outcomes

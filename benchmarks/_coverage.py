@@ -28,7 +28,8 @@ class HeldOut:
     def losses(self, predicted, cap):
         if cap is None:
             return (predicted != self.y).astype(float)
-        return np.minimum(np.mean(((predicted - self.y) ** 2).reshape(len(self.y), -1), axis=1), cap)
+        # fmin: a network that overflows to NaN has the largest loss
+        return np.fmin(np.mean(((predicted - self.y) ** 2).reshape(len(self.y), -1), axis=1), cap)
 
     def __add__(self, other):
         return HeldOut(np.concatenate([self.X, other.X]), np.concatenate([self.y, other.y]))
@@ -60,7 +61,8 @@ class KnownTargets:
     def losses(self, predicted, cap):
         if cap is None:
             raise ValueError("targets have a squared error, whose bound needs a cap")
-        return capped_normal_square(predicted - self.mean, self.deviation, cap)
+        shift, finite = predicted - self.mean, np.isfinite(predicted)
+        return np.where(finite, capped_normal_square(np.where(finite, shift, 0), self.deviation, cap), cap)
 
 
 def capped_normal_square(shift, deviation, cap):

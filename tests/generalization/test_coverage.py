@@ -152,6 +152,9 @@ def test_known_targets_agree_with_a_sample():
     constant = truth.losses(np.full(len(truth.X), 0.3), cap).mean()
     losses = sample.losses(np.full(len(sample.X), 0.3), cap)
     assert isinstance(truth, KnownTargets)
+    lost = np.full(len(truth.X), np.nan)
+    assert (truth.losses(lost, cap) == cap).all(), "a network that overflows has the largest loss"
+    assert (sample.losses(np.full(len(sample.X), np.nan), cap) == cap).all()
     assert losses.mean() == pytest.approx(constant, abs=5 * losses.std() / 200)
 
 

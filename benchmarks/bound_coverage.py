@@ -248,10 +248,8 @@ def main():
             append(NAME, record)
             failed = [row["bound"] for row in record["rows"] if below(row)]
             said = sum(not row["vacuous"] for row in record["rows"])
-            print(
-                f"{count}/{len(keys)} {key[0]} {key[1]}: {record['seconds']} s, {said} of {len(record['rows'])} bounds"
-            )
-            print(f"    below the loss: {', '.join(failed) or 'none'}", flush=True)
+            found = f"{said} of {len(record['rows'])} bounds not vacuous, below the loss: {', '.join(failed) or 'none'}"
+            print(f"{count}/{len(keys)} {key[0]} {key[1]}: {record['seconds']} s; {found}", flush=True)
         if ("calibration", 0) not in done:
             append(NAME, calibrate())
 

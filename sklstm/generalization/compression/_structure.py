@@ -100,7 +100,7 @@ class Structure:
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         if self.subspace is not None:
-            if not 1 <= self.subspace or self.subspace * self.n_weights > _LARGEST_PROJECTION:
+            if not self.subspace >= 1 or self.subspace * self.n_weights > _LARGEST_PROJECTION:
                 raise ValueError(
                     f"subspace must be a positive number of directions, at most {_LARGEST_PROJECTION // self.n_weights} "
                     f"for {self.n_weights} weights; got {self.subspace!r}"

@@ -1,0 +1,26 @@
+"""What fine-tuning asks of a learning problem: gradients of a smooth loss, and the bounded loss of the bound."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+__all__ = ["Task"]
+
+
+class Task(Protocol):
+    """A training sample and two losses on it."""
+
+    n_samples: int
+    zero_one: bool  # whether `bounded_loss` averages zeros and ones
+
+    def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
+        """Mean loss over the given rows and its gradient by each weight.
+
+        With ``bounded=False`` a negative log-likelihood, in nats; with ``bounded=True`` a smooth loss in [0, 1] near the
+        one that the bound is about.
+        """
+        ...
+
+    def bounded_loss(self, weights: dict[str, Tensor]) -> float:
+        """Mean over the whole sample of the loss that the bound is about, in [0, 1]; NaN counts as 1."""
+        ...

@@ -2,8 +2,8 @@
 
 from importlib.metadata import version
 
-from .estimators import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
-__all__ = ["NoisyRNNClassifier", "TikhonovGRURegressor", "TikhonovLSTMRegressor", "__version__"]
+__all__ = ["Compression", "NoisyRNNClassifier", "TikhonovGRURegressor", "TikhonovLSTMRegressor", "__version__"]
 
 __version__ = version("sklstm")

@@ -1,7 +1,7 @@
 """Checks of hyperparameters and data, made before any work starts; every message says what to do."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -77,7 +77,33 @@ class Seed:
             raise ValueError(f"{name} must be None, an integer in [0, 2**32) or a numpy RandomState, got {value!r}.")
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """A non-empty sequence of finite numbers above ``low``."""
+
+    low: float
+
+    def check(self, name: str, value: Any) -> None:
+        if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) == 0:
+            raise TypeError(f"{name} must be a sequence of numbers, at least one; got {value!r}.")
+        for number in value:
+            Number(Real, self.low, None, "neither").check(f"every entry of {name}", number)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """None, or an object of a class."""
+
+    kind: type
+
+    def check(self, name: str, value: Any) -> None:
+        if value is not None and not isinstance(value, self.kind):
+            raise TypeError(f"{name} must be None or a {self.kind.__name__}, got {value!r}.")
+
+
 POSITIVE_INT = Number(Integral, 1, None)
+OPTIONAL_POSITIVE_INT = Number(Integral, 1, None, optional=True)
+NON_NEGATIVE_INT = Number(Integral, 0, None)
 NON_NEGATIVE = Number(Real, 0, None)
 POSITIVE = Number(Real, 0, None, "neither")
 OPTIONAL_POSITIVE = Number(Real, 0, None, "neither", optional=True)

@@ -21,6 +21,7 @@ from sklstm._validation import (
     PROBABILITY,
     Choice,
     Device,
+    Instance,
     Rule,
     Seed,
     as_sequences,
@@ -39,6 +40,8 @@ from sklstm.training import (
     thread_limit,
     threads_for,
 )
+
+from ._compression import Compression
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     # fused: one kernel for all parameters; a step takes 0.3-0.45 of the default's time from H = 16 to 128 on one thread
@@ -79,6 +82,7 @@ class SequenceEstimator(BaseEstimator):
         "validation_fraction": PROBABILITY,
         "n_iter_no_change": POSITIVE_INT,
         "compute_bound": FLAG,
+        "compression": Instance(Compression),
         "delta": PROBABILITY,
         "device": Device(),
         "random_state": Seed(),
@@ -204,6 +208,10 @@ class SequenceEstimator(BaseEstimator):
         self.net_ = net
         self.loss_curve_ = net.history[:, "train_loss"]
         self.n_iter_ = len(self.loss_curve_)
+
+    def _check_compression(self, X: np.ndarray) -> None:
+        if self.compression is not None:
+            self.compression.check(X.shape[2], int(self.hidden_size))
 
     def _forward(self, X: Any) -> np.ndarray:
         """Validated network outputs (n, k) in float32."""

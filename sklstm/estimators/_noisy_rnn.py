@@ -11,13 +11,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import nn
 
 from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, Choice, as_sequences, check_parameters
-from sklstm.generalization import GeneralizationReport, tu_bound
 from sklstm.linalg import project_rows_l1
 from sklstm.modules import ReLURNNModule
 from sklstm.noise import NOISES
 
 from ._base import SequenceEstimator
+from ._bounds import classifier_report
 from ._certificates import CertifiedClassifier
+from ._compression import HasQuantized
 from ._holdout import HoldoutClassifier
 
 
@@ -29,7 +30,7 @@ def _project(module: ReLURNNModule, **limits: float | None) -> None:
             weight.copy_(project_rows_l1(weight, limit))
 
 
-class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier, SequenceEstimator):
+class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier, HasQuantized, SequenceEstimator):
     r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
@@ -76,6 +77,10 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
     compute_bound : bool, default=True
         Compute ``generalization_bound_`` after training. The costly part is the smallest eigenvalue of the (L·d)²
         second-moment matrix.
+    compression : Compression or None, default=None
+        How to make the predictor of the Occam bound, ``quantized_``: None rounds the trained weights to one codebook,
+        which is quick and seldom below chance for more than a few units; a `Compression` trains and rounds a network
+        for the purpose. Fixed before seeing the data.
     margin : float, default=1.0
         Margin α of the bound.
     delta : float, default=0.05
@@ -102,7 +107,11 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         Bound of Theorem 2 (``sigma=0``) or Theorem 3 on the probability of error, as the paper defines it. Ordinary
         training leaves it far above 1; the report says so. Only with ``compute_bound``.
     generalization_report_ : GeneralizationReport
-        Every term of it. Only with ``compute_bound``.
+        Every bound, tightest first: the paper's theorem as it is printed; the same with norms and margin paid for
+        (``"theorem_2_union"``, ``"theorem_3_union"``); the bound that converges (``"rademacher"``); the Occam bound of
+        ``quantized_`` (``"occam"``). Only with ``compute_bound``.
+    quantized_ : NoisyRNNClassifier
+        The fitted predictor that the Occam bound is about. Only with ``compute_bound``.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str
@@ -159,6 +168,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         validation_fraction=0.1,
         n_iter_no_change=10,
         compute_bound=True,
+        compression=None,
         margin=1.0,
         delta=0.05,
         device="cpu",
@@ -183,6 +193,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.compute_bound = compute_bound
+        self.compression = compression
         self.margin = margin
         self.delta = delta
         self.device = device
@@ -211,6 +222,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         check_parameters(self, self._rules)
         with self._all_or_nothing():
             X, codes = self._check_training_data(X, y)
+            self._check_compression(X)
             limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
             net = self._train(
                 ReLURNNModule,
@@ -226,7 +238,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             )
             self._set_training_attributes(net)
             if self.compute_bound:
-                self._set_bound(X, codes)
+                self.generalization_report_ = classifier_report(self, X, codes)
+                self.generalization_bound_ = self.generalization_report_.value
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -288,25 +301,3 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
                 f"{self.classes_[0]!r}."
             )
         return X, codes
-
-    def _set_bound(self, X: np.ndarray, codes: np.ndarray) -> None:
-        module = self.net_.module_
-        noise = None
-        if self.sigma > 0:
-            noise = NOISES[self.noise].draw_array(X, self.sigma, np.random.default_rng(self._bound_seed))
-        U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
-        bound = tu_bound(
-            U,
-            W,
-            V,
-            X,
-            codes,
-            margin=self.margin,
-            delta=self.delta,
-            sigma=self.sigma,
-            noise=noise,
-            noise_kind=str(self.noise),
-            max_norms={"u": self.max_norm_u, "w": self.max_norm_w, "v": self.max_norm_v},
-        )
-        self.generalization_report_ = GeneralizationReport((bound,))
-        self.generalization_bound_ = bound.value

@@ -1,7 +1,6 @@
 """What the Tikhonov regressors share: everything but the cell."""
 
 import warnings
-from copy import deepcopy
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -9,7 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array
-from torch import Tensor, nn
+from torch import nn
 
 from sklstm._validation import (
     NON_NEGATIVE,
@@ -19,19 +18,20 @@ from sklstm._validation import (
     as_sequences,
     check_parameters,
 )
-from sklstm.generalization import GeneralizationReport, choose_cap, occam_certificate
 from sklstm.modules import READOUTS
 from sklstm.perturbation import TikhonovGains, perturbation_gain, tikhonov_gains
 
 from ._base import SequenceEstimator, as_tensor
+from ._bounds import regressor_report
 from ._certificates import CertifiedEstimator
+from ._compression import HasQuantized
 from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 
 
-class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, SequenceEstimator):
+class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, HasQuantized, SequenceEstimator):
     """Constructor, fit and predict; a subclass names its module and its number of gates."""
 
     _module: ClassVar[type[Network]]
@@ -71,6 +71,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Se
         validation_fraction=0.1,
         n_iter_no_change=10,
         compute_bound=True,
+        compression=None,
         delta=0.05,
         loss_cap=None,
         device="cpu",
@@ -96,6 +97,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Se
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.compute_bound = compute_bound
+        self.compression = compression
         self.delta = delta
         self.loss_cap = loss_cap
         self.device = device
@@ -124,6 +126,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Se
         check_parameters(self, self._rules)
         with self._all_or_nothing():
             X, y = self._check_training_data(X, y)
+            self._check_compression(X)
             weights = {"lambda_s": self.lambda_s, "lambda_1": self.lambda_1, "lambda_2": self.lambda_2}
             regularised = any(weights.values())
             penalty = NetworkPenalty(self._module.cell, variant=self.variant, **weights) if regularised else None
@@ -143,7 +146,8 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Se
             self._set_training_attributes(net)
             self._set_gains(warn=regularised)
             if self.compute_bound:
-                self._set_bound(X, y)
+                self.generalization_report_ = regressor_report(self, X, y.reshape(len(y), -1), self._evaluate)
+                self.generalization_bound_ = self.generalization_report_.value
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -225,20 +229,3 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Se
             ConvergenceWarning,
             stacklevel=4,
         )
-
-    def _set_bound(self, X: np.ndarray, y: np.ndarray) -> None:
-        targets = y.reshape(len(y), -1)
-        cap, price = (self.loss_cap, 1.0) if self.loss_cap is not None else choose_cap(targets)
-        trained = self.net_.module_
-        module = deepcopy(trained)  # takes the quantised weights, in place: the trained ones must be other tensors
-
-        def capped_loss(weights: dict[str, Tensor]) -> float:
-            module.load_state_dict(weights)
-            squared_error = np.mean((targets - self._evaluate(module, X)) ** 2, axis=1)
-            return float(np.mean(np.minimum(squared_error, cap)) / cap)
-
-        bound = occam_certificate(
-            trained.state_dict(), capped_loss, len(X), delta=self.delta, delta_weight=price, scale=cap
-        )
-        self.generalization_report_ = GeneralizationReport((bound,))
-        self.generalization_bound_ = bound.value

@@ -48,6 +48,9 @@ n_iter_no_change : int, default=10
     Used with ``early_stopping`` only.
 compute_bound : bool, default=True
     Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
+compression : Compression or None, default=None
+    How to make the predictor of the bound, ``quantized_``: None rounds the trained weights to one codebook; a
+    `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
 delta : float, default=0.05
     The generalisation bound holds with probability at least ``1 - delta``.
 loss_cap : float or None, default=None
@@ -82,6 +85,8 @@ generalization_bound_ : float
     ``compute_bound``.
 generalization_report_ : GeneralizationReport
     How that number comes about. Only with ``compute_bound``.
+quantized_ : estimator
+    The fitted predictor that the bound is about. Only with ``compute_bound``.
 n_features_in_ : int
     Columns of 2-D input, or channels of 3-D input, seen in fit.
 feature_names_in_ : ndarray of str

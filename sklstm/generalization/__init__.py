@@ -3,13 +3,19 @@
 from ._holdout import HoldoutBound, holdout_bound
 from ._kl import binomial_tail_inverse, kl_inverse
 from ._report import GeneralizationReport
+from ._terms import Bound
 from .compression import (
+    Description,
     OccamBound,
     Quantised,
+    Schedule,
+    Structure,
+    Task,
     choose_cap,
     code_length,
     decode,
     encode,
+    fine_tuned_certificate,
     occam_bound,
     occam_certificate,
     quantise,
@@ -43,13 +49,18 @@ from .tu import (
 )
 
 __all__ = [
+    "Bound",
+    "Description",
     "GeneralizationReport",
     "HoldoutBound",
     "OccamBound",
     "Quantised",
     "RademacherBound",
     "RademacherTu",
+    "Schedule",
     "SecondMoment",
+    "Structure",
+    "Task",
     "TuBound",
     "binomial_tail_inverse",
     "capacity",
@@ -60,6 +71,7 @@ __all__ = [
     "decode",
     "encode",
     "eta_c",
+    "fine_tuned_certificate",
     "fisher_rao_norm",
     "fisher_rao_norm_lemma_2",
     "fisher_rao_norm_loss",

@@ -11,6 +11,7 @@ from torch import Tensor
 from sklstm.generalization._inputs import check_delta
 from sklstm.generalization._terms import INDEPENDENCE, Term
 from sklstm.generalization.compression._code import code_length
+from sklstm.generalization.compression._description import Description
 from sklstm.generalization.compression._occam import code_budget, occam_bound
 from sklstm.generalization.compression._quantise import quantise
 
@@ -25,7 +26,7 @@ _LOSS_SLACK = 1e-6
 
 @dataclass(frozen=True)
 class OccamBound:
-    r"""Occam bound of a quantised predictor; made by :func:`occam_certificate`.
+    r"""Occam bound of a quantised predictor; made by :func:`occam_certificate` or :func:`fine_tuned_certificate`.
 
     With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at
     most `value`.
@@ -40,7 +41,8 @@ class OccamBound:
     n_bits : int
         K, length of the code of the weights.
     n_levels : int
-        q, levels of the codebook; with one level all weights are equal and the predictor is next to a constant.
+        q, levels of the codebook; with one level all weights are equal and the predictor is next to a constant. After
+        fine-tuning, the number of different weights.
     n_weights, n_samples : int
         Weights described, samples averaged over.
     delta : float
@@ -57,6 +59,11 @@ class OccamBound:
         The quantised weights.
     assumptions : tuple of str
         What has to be true for the statement to hold.
+    n_values : int or None
+        Numbers that the message describes after fine-tuning, fewer than `n_weights` with factors or in a subspace; None
+        for a codebook.
+    description : Description or None
+        After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
     """
 
     value: float
@@ -73,6 +80,8 @@ class OccamBound:
     vacuous: bool
     weights: dict[str, Tensor] = field(repr=False, compare=False)
     assumptions: tuple[str, ...]
+    n_values: int | None = None
+    description: Description | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -130,6 +139,18 @@ class OccamBound:
         return replace(self, delta=float(delta), value=self.scale * value, vacuous=value >= 1)
 
     @property
+    def _described(self) -> tuple[Term, ...]:
+        if self.n_values is None:
+            return (
+                Term("n_levels", self.n_levels, "q, levels of the shared codebook; 1 makes all weights equal"),
+                Term("n_weights", self.n_weights, "N, weights described"),
+            )
+        return (
+            Term("n_values", self.n_values, "numbers described, after fine-tuning for this bound"),
+            Term("n_weights", self.n_weights, "N, weights made of them"),
+        )
+
+    @property
     def terms(self) -> tuple[Term, ...]:
         """The numbers the bound is made of."""
         capped = (
@@ -141,8 +162,7 @@ class OccamBound:
             Term("trained_loss", self.trained_loss, "the same of the trained predictor, which the bound is not about"),
             Term("budget", self.budget, "(K ln 2 + ln(1/δ)) / n, what the code costs, in nats a sample"),
             Term("n_bits", self.n_bits, "K, bits of a decodable code of the weights"),
-            Term("n_levels", self.n_levels, "q, levels of the shared codebook; 1 makes all weights equal"),
-            Term("n_weights", self.n_weights, "N, weights described"),
+            *self._described,
             Term("n_samples", self.n_samples, "n, training samples"),
             *(capped if self.scale != 1 or self.delta_weight != 1 else ()),
         )
@@ -191,13 +211,7 @@ def occam_certificate(
     ValueError
         If a parameter is out of range, a weight is not finite, or `loss` returns a number outside [0, 1].
     """
-    check_delta(delta)
-    if not 0 < delta_weight <= 1:
-        raise ValueError(f"delta_weight must lie in (0, 1], got {delta_weight!r}")
-    if not 0 < scale < math.inf:
-        raise ValueError(f"scale must be a positive number, got {scale!r}")
-    if n_samples < 1:
-        raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
+    check_certificate_parameters(delta, delta_weight, scale, n_samples)
     if len(candidates) == 0 or len(set(candidates)) != len(candidates):
         raise ValueError("candidates must be distinct numbers of levels, at least one")
     # A snapshot: `loss` may load what it is given into the very network that `weights` belong to.
@@ -227,7 +241,7 @@ def occam_certificate(
         zero_one=bool(zero_one),
         vacuous=value >= 1,
         weights=tensors,
-        assumptions=_assumptions(scale, delta_weight),
+        assumptions=certificate_assumptions(scale, delta_weight, zero_one),
     )
 
 
@@ -240,16 +254,29 @@ def _checked(value: float) -> float:
     return min(value, 1.0)
 
 
-def _assumptions(scale: float, delta_weight: float) -> tuple[str, ...]:
+def check_certificate_parameters(delta: float, delta_weight: float, scale: float, n_samples: int) -> None:
+    """ValueError for what no certificate can be made with."""
+    check_delta(delta)
+    if not 0 < delta_weight <= 1:
+        raise ValueError(f"delta_weight must lie in (0, 1], got {delta_weight!r}")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale must be a positive number, got {scale!r}")
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
+
+
+def certificate_assumptions(scale: float, delta_weight: float, zero_one: bool) -> tuple[str, ...]:
+    """What has to be true for an Occam bound to hold."""
     cap: tuple[str, ...] = ()
     if delta_weight != 1:
         cap = ("The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it.",)
     elif scale != 1:
         cap = ("The cap of the loss was fixed before seeing the data.",)
+    scaling = "scaling of inputs" if zero_one else "scaling of inputs and targets"
     return (
         INDEPENDENCE,
         "The bound is about the quantised predictor, which the code describes, not about the trained one.",
-        "What the code does not contain (architecture, scaling of inputs and targets, candidate codebook "
-        "sizes) was fixed before seeing the data.",
+        f"What the code does not contain (architecture, a random start, {scaling}, candidate codebook sizes) was fixed "
+        "before seeing the data.",
         *cap,
     )

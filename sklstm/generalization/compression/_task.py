@@ -21,6 +21,9 @@ class Task(Protocol):
         """
         ...
 
-    def bounded_loss(self, weights: dict[str, Tensor]) -> float:
-        """Mean over the whole sample of the loss that the bound is about, in [0, 1]; NaN counts as 1."""
+    def bounded_loss(self, weights: dict[str, Tensor], *, final: bool = False) -> float:
+        """Mean over the whole sample of the loss that the bound is about, in [0, 1]; NaN counts as 1.
+
+        With ``final=True`` exactly as the predictor will be evaluated; otherwise it may be off by rounding.
+        """
         ...

@@ -36,6 +36,7 @@ def tu_bound(
     noise: Any = None,
     noise_kind: str = "gaussian",
     lambda_min: float | None = None,
+    lambda_min_estimated: bool = False,
     max_norms: MaxNorms = None,
     norms: str = "measured",
 ) -> TuBound:
@@ -75,6 +76,8 @@ def tu_bound(
     lambda_min : float, optional
         Smallest eigenvalue of the second moment of the clean input; :func:`smallest_eigenvalue` of `X` if not
         given.
+    lambda_min_estimated : bool, default=False
+        Whether the `lambda_min` that is passed was itself estimated on this sample; `assumptions` says which.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
         Limits on the largest absolute row sums that training enforced, each a float or None. Weights that
         keep to a limit are charged the limit, which costs nothing; what happens otherwise is up to `norms`.
@@ -121,6 +124,7 @@ def tu_bound(
     beta = row_sums((u, w, v), max_norms, norms=norms, n_steps=L)
     r_measured, r_clean = _fisher_rao_norms(u, w, v, x, epsilon)
     r = round_up(r_measured) if norms == "union" else Charged(r_measured)
+    given = lambda_min is not None and not lambda_min_estimated
     eigenvalue = smallest_eigenvalue(x) if lambda_min is None else float(lambda_min)
     frobenius, one = input_norms(x, epsilon)
     geometric, largest = _noise_sum(noise_law, x, sigma, beta.w)
@@ -177,7 +181,7 @@ def tu_bound(
         assumptions=(
             INDEPENDENCE,
             *beta.sentences,
-            *_assumptions(noise_law if sigma > 0 else None, norms, lambda_min is not None, margin is None),
+            *_assumptions(noise_law if sigma > 0 else None, norms, given, margin is None),
         ),
         noise_kind=noise_kind,
         norms=norms,

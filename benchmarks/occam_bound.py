@@ -1,0 +1,123 @@
+"""How small an error probability can be guaranteed from the training data alone? The fine-tuned Occam bound.
+
+    python benchmarks/occam_bound.py digits
+    python benchmarks/occam_bound.py imdb --data imdb_glove.npz
+    python benchmarks/occam_bound.py --report           # docs/occam_bound.md from the results
+
+Each result is appended to results/occam_bound.jsonl with the test error of the very predictor that the bound is about,
+measured on data that played no part, and decoded once more from its message.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from _records import append, load, machine, table
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from sklstm import Compression, NoisyRNNClassifier
+from sklstm.datasets import load_imdb
+from sklstm.generalization import Description
+
+NAME = "occam_bound"
+DOCS = Path(__file__).parents[1] / "docs"
+
+MODELS = {
+    "digits": (
+        {"hidden_size": 64, "sigma": 0.1, "max_epochs": 100},
+        {"hidden_size": 6, "epochs": 200, "stage_epochs": 8, "batch_size": 64, "n_starts": 5, "n_trials": 2000,
+         "coarseness": (6.0, 8.0, 12.0, 16.0)},
+    ),
+    "imdb": (
+        {"hidden_size": 64, "sigma": 0.2, "max_epochs": 20},
+        {"hidden_size": 4, "rank": 2, "epochs": 60, "stage_epochs": 3, "n_stages": 10, "batch_size": 250, "n_starts": 8,
+         "n_trials": 800, "coarseness": (36.0, 48.0)},
+    ),
+}  # fmt: skip
+
+
+def data(task, path):
+    if task == "digits":
+        X, y = load_digits(return_X_y=True)  # 1797 images of 8 × 8 pixels: 8 steps of 8 channels
+        parts = train_test_split((X / 16).reshape(-1, 8, 8), y, test_size=0.25, random_state=0, stratify=y)
+        return parts[0], parts[2], parts[1], parts[3]
+    return *load_imdb(path, return_X_y=True), *load_imdb(path, subset="test", return_X_y=True)
+
+
+def measure(task, path, seed):
+    X, y, X_test, y_test = data(task, path)
+    own, small = MODELS[task]
+    started = time.perf_counter()
+    model = NoisyRNNClassifier(**own, compression=Compression(**small), random_state=seed, verbose=1).fit(X, y)
+    seconds = time.perf_counter() - started
+    report = model.generalization_report_
+    bound, quantized = report["occam"], model.quantized_
+    decoded = Description.decode(*bound.description.message, bound.description.structure).weights()
+    holdout = quantized.holdout_bound(X_test, y_test)
+    append(
+        NAME,
+        {
+            "task": task,
+            "seed": seed,
+            "n": len(X),
+            "compression": small,
+            "bound": bound.value,
+            "together": bound.at_delta(model.delta / len(report)).value,
+            "n_bits": bound.n_bits,
+            "n_values": bound.n_values,
+            "train_error": bound.train_loss,
+            "float_train_error": bound.trained_loss,
+            "test_error": float(np.mean(quantized.predict(X_test) != y_test)),
+            "holdout_bound": holdout.value,
+            "decodes": all(torch.equal(decoded[name], weight) for name, weight in bound.weights.items()),
+            "own_test_error": float(np.mean(model.predict(X_test) != y_test)),
+            "theorem_3": report["theorem_3"].value,
+            "theorem_3_union": report["theorem_3_union"].value,
+            "rademacher": report["rademacher"].value,
+            "lambda_min": report["theorem_3"].lambda_min,
+            "seconds": round(seconds, 1),
+            "machine": machine(),
+        },
+    )
+    print(report)
+
+
+def report(records):
+    rows = [
+        (
+            f"{r['task']}, seed {r['seed']}", r["n"], r["n_bits"], f"{r['train_error']:.4f}", f"**{r['bound']:.4f}**",
+            f"{r['together']:.4f}", f"{r['test_error']:.4f}", f"{r['holdout_bound']:.4f}",
+            "yes" if r["decodes"] else "NO", f"{r['theorem_3']:.1e}", f"{r['rademacher']:.1e}", f"{r['seconds']:.0f}",
+        )
+        for r in records
+    ]  # fmt: skip
+    header = ("task", "n", "bits", "training error", "Occam bound, δ = 0.05", "together with three others", "test error",
+              "hold-out bound", "message decodes", "Theorem 3 of the own network", "convergent bound of it", "seconds")  # fmt: skip
+    settings = [
+        f"- {task}: `Compression({', '.join(f'{k}={v!r}' for k, v in MODELS[task][1].items())})`" for task in MODELS
+    ]
+    before, _, _ = (DOCS / f"{NAME}.md").read_text().partition("<!-- results -->")
+    lines = ["<!-- results -->", "", table(header, rows), "", *settings, "", f"Machine: {records[-1]['machine']}.", ""]
+    (DOCS / f"{NAME}.md").write_text(before + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", nargs="?", choices=sorted(MODELS))
+    parser.add_argument("--data", help="archive made by sklstm.datasets.prepare_imdb, for imdb")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.report:
+        report(load(NAME))
+    elif arguments.task is None or (arguments.task == "imdb" and arguments.data is None):
+        parser.error("name a task; imdb needs --data")
+    else:
+        measure(arguments.task, arguments.data, arguments.seed)

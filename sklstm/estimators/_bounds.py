@@ -1,0 +1,134 @@
+"""The bounds of a fitted estimator: what goes into its report, in which order, at which price."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sklstm.generalization import (
+    Bound,
+    GeneralizationReport,
+    choose_cap,
+    rademacher_bound,
+    smallest_eigenvalue,
+    tu_bound,
+)
+from sklstm.modules import ReLURNNModule
+from sklstm.noise import NOISES
+
+from ._base import as_tensor
+from ._compression import Problem, occam_of
+
+__all__ = ["classifier_report", "regressor_report"]
+
+
+def classifier_report(estimator: Any, X: np.ndarray, codes: np.ndarray) -> GeneralizationReport:
+    """Theorem 2 or 3 as printed, the same paid for, the bound that converges, and the Occam bound.
+
+    Parameters
+    ----------
+    estimator : fitted NoisyRNNClassifier
+    X : ndarray of shape (n, L, d)
+        Training sequences.
+    codes : ndarray of int of shape (n,)
+        Their classes, 0 to k − 1.
+
+    Returns
+    -------
+    GeneralizationReport
+        The paper's theorem is its first given bound.
+    """
+    module, delta, sigma = estimator.net_.module_, estimator.delta, estimator.sigma
+    U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
+    noise = None
+    if sigma > 0:
+        noise = NOISES[estimator.noise].draw_array(X, sigma, np.random.default_rng(estimator._bound_seed))
+    limits = {"u": estimator.max_norm_u, "w": estimator.max_norm_w, "v": estimator.max_norm_v}
+    theorem = {
+        "delta": delta,
+        "sigma": sigma,
+        "noise": noise,
+        "noise_kind": str(estimator.noise),
+        "max_norms": limits,
+        "lambda_min": smallest_eigenvalue(X),
+        "lambda_min_estimated": True,
+    }
+    bounds: list[Bound] = [tu_bound(U, W, V, X, codes, margin=estimator.margin, **theorem)]
+    bounds.append(tu_bound(U, W, V, X, codes, margin=None, norms="union", **theorem))
+    bounds.append(rademacher_bound(U, W, V, X, codes, margin=None, delta=delta, max_norms=limits))
+    device = next(module.parameters()).device
+    inputs, labels = as_tensor(X, device), torch.as_tensor(codes, device=device)
+
+    def problem(network: nn.Module) -> Problem:
+        return Problem(
+            network,
+            inputs,
+            labels,
+            likelihood=functional.cross_entropy,
+            smooth=_expected_error,
+            losses=_errors,
+            zero_one=True,
+        )
+
+    def base(network: nn.Module) -> dict[str, Tensor]:
+        # Where training starts: the code describes how far the recurrent matrix moved from there.
+        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(cast(ReLURNNModule, network).W.shape[0])}
+
+    bounds.append(occam_of(estimator, problem, base, delta=delta))
+    return GeneralizationReport(bounds)
+
+
+def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Error probability of a label drawn from the predicted probabilities: smooth, and near the error itself."""
+    return (1 - outputs.softmax(dim=1).gather(1, labels[:, None])).mean()
+
+
+def _errors(outputs: Tensor, labels: Tensor) -> Tensor:
+    # By numpy's argmax, as `predict`: the first of equal outputs, which ReLU networks do put out.
+    return torch.from_numpy(outputs.cpu().numpy().argmax(axis=1) != labels.cpu().numpy())
+
+
+def regressor_report(
+    estimator: Any, X: np.ndarray, y: np.ndarray, predict: Callable[[nn.Module, np.ndarray], np.ndarray]
+) -> GeneralizationReport:
+    """Occam bound on the capped squared error.
+
+    Parameters
+    ----------
+    estimator : fitted TikhonovRegressor
+    X : ndarray of shape (n, L, d)
+    y : ndarray of shape (n, k)
+    predict : callable
+        (module, X) -> outputs, for the scale of the errors.
+
+    Returns
+    -------
+    GeneralizationReport
+    """
+    cap, price = (estimator.loss_cap, 1.0) if estimator.loss_cap is not None else choose_cap(y)
+    trained = estimator.net_.module_
+    device = next(trained.parameters()).device
+    inputs, targets = as_tensor(X, device), torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
+    # Of a Gaussian likelihood, from the fit; no less than a thousandth of the targets' own.
+    residuals = float(np.mean((y - predict(trained, X)) ** 2))
+    variance = max(residuals, 1e-3 * float(np.var(y, axis=0).mean()), 1e-30)
+
+    def squared(outputs: Tensor, goals: Tensor) -> Tensor:
+        return (goals - outputs.double()).square().mean(dim=1)
+
+    def problem(network: nn.Module) -> Problem:
+        return Problem(
+            network,
+            inputs,
+            targets,
+            likelihood=lambda outputs, goals: squared(outputs, goals).mean() * goals.shape[1] / (2 * variance),
+            smooth=lambda outputs, goals: squared(outputs, goals).clamp(max=cap).mean() / cap,
+            losses=lambda outputs, goals: squared(outputs, goals).clamp(max=cap) / cap,
+            zero_one=False,
+        )
+
+    bound = occam_of(estimator, problem, lambda network: {}, delta=estimator.delta, scale=cap, delta_weight=price)
+    return GeneralizationReport((bound,))

@@ -1,0 +1,295 @@
+"""From an estimator and its training data to the Occam bound of a network in few bits."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from sklstm._validation import (
+    NON_NEGATIVE_INT,
+    OPTIONAL_POSITIVE_INT,
+    POSITIVE,
+    POSITIVE_INT,
+    Numbers,
+    Rule,
+    check_parameters,
+)
+from sklstm.generalization import (
+    OccamBound,
+    Schedule,
+    Structure,
+    fine_tuned_certificate,
+    occam_certificate,
+)
+from sklstm.training import predict_blocks, seeded_construction
+
+_SEARCH_BLOCK = 2048
+
+__all__ = ["Compression", "Problem", "occam_of"]
+
+
+class Compression(BaseEstimator):
+    r"""How `fit` makes a network of few bits for the Occam bound, after it has trained the estimator's own.
+
+    The bound on new data is the loss on the training data plus a price for the bits of the network's description. A
+    small network, trained and rounded for the purpose, has a far better one than the trained network rounded
+    afterwards. The bound is then about that small network, ``quantized_``, and not about the estimator's own.
+
+    Parameters
+    ----------
+    hidden_size : int, optional
+        Units of the compressed network; by default the estimator's, whose trained weights it then starts from. Four to
+        eight do for most data: every further unit has to be paid for.
+    rank : int, optional
+        Rank of the input matrix, described by two factors: worth it from about 20 channels on.
+    subspace : int, optional
+        Describe only that many random directions from a random start instead of the weights (Lotfi et al. 2022 [1]_).
+        Excludes ``rank``.
+    epochs : int, default=40
+        Passes over the data before rounding begins.
+    stage_epochs : int, default=2
+        Passes after each stage of rounding.
+    n_stages : int, default=8
+        Stages of rounding.
+    n_starts : int, default=1
+        Random starts of which the best is taken; used where ``hidden_size`` is not the estimator's.
+    n_trials : int, default=200
+        Moves of single integers tried at the end, for each coarseness.
+    coarseness : sequence of float, default=(16.0, 32.0)
+        Grids to try, see `sklstm.generalization.fine_tuned_certificate`.
+    batch_size : int, default=128
+    lr : float, default=0.01
+        Learning rate before rounding; a third of it after.
+
+    Notes
+    -----
+    All of this must be chosen before seeing the training data, or on other data; searched with
+    ``GridSearchCV(..., {"compression__rank": ...})`` on the same data the confidence no longer holds.
+
+    References
+    ----------
+    .. [1] S. Lotfi et al., "PAC-Bayes compression bounds so tight that they can explain generalization", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import Compression, NoisyRNNClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((2000, 6, 2))
+    >>> y = X[:, :, 0].sum(axis=1) > 0
+    >>> small = Compression(hidden_size=2, epochs=20)
+    >>> model = NoisyRNNClassifier(16, max_epochs=5, compression=small, random_state=0).fit(X, y)
+    >>> bound = model.generalization_report_["occam"]
+    >>> bool(bound.train_loss < bound.value < 0.5)
+    True
+    >>> bool(np.mean(model.quantized_.predict(X) != y) == bound.train_loss)
+    True
+    """
+
+    _rules: ClassVar[dict[str, Rule]] = {
+        "hidden_size": OPTIONAL_POSITIVE_INT,
+        "rank": OPTIONAL_POSITIVE_INT,
+        "subspace": OPTIONAL_POSITIVE_INT,
+        "epochs": POSITIVE_INT,
+        "stage_epochs": POSITIVE_INT,
+        "n_stages": POSITIVE_INT,
+        "n_starts": POSITIVE_INT,
+        "n_trials": NON_NEGATIVE_INT,
+        "coarseness": Numbers(low=0.0),
+        "batch_size": POSITIVE_INT,
+        "lr": POSITIVE,
+    }
+
+    def __init__(
+        self,
+        hidden_size=None,
+        *,
+        rank=None,
+        subspace=None,
+        epochs=40,
+        stage_epochs=2,
+        n_stages=8,
+        n_starts=1,
+        n_trials=200,
+        coarseness=(16.0, 32.0),
+        batch_size=128,
+        lr=0.01,
+    ):
+        self.hidden_size = hidden_size
+        self.rank = rank
+        self.subspace = subspace
+        self.epochs = epochs
+        self.stage_epochs = stage_epochs
+        self.n_stages = n_stages
+        self.n_starts = n_starts
+        self.n_trials = n_trials
+        self.coarseness = coarseness
+        self.batch_size = batch_size
+        self.lr = lr
+
+    def check(self, n_features: int, hidden_size: int) -> None:
+        """ValueError or TypeError for parameters that are out of range or do not fit the network."""
+        check_parameters(self, self._rules)
+        if self.rank is not None and self.subspace is not None:
+            raise ValueError("compression: rank and subspace exclude each other.")
+        largest = min(n_features, self.hidden_size or hidden_size)
+        if self.rank is not None and self.rank > largest:
+            raise ValueError(
+                f"compression: rank={self.rank} is more than the input matrix has; at most {largest} with "
+                f"{n_features} channels and {self.hidden_size or hidden_size} units."
+            )
+
+    @property
+    def schedule(self) -> Schedule:
+        """What fine-tuning is told."""
+        return Schedule(
+            epochs=int(self.epochs),
+            stage_epochs=int(self.stage_epochs),
+            n_stages=int(self.n_stages),
+            batch_size=int(self.batch_size),
+            lr=float(self.lr),
+            stage_lr=float(self.lr) / 3,
+        )
+
+
+class Problem:
+    """A network, a training sample, and two losses: what the Occam bound and its fine-tuning ask for.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Only its forward pass is used; its weights stay as they are.
+    X : Tensor of shape (n, L, d)
+    y : Tensor of shape (n,) or (n, k)
+    likelihood : callable
+        (outputs, targets) -> mean negative log-likelihood.
+    smooth : callable
+        (outputs, targets) -> mean of a smooth loss in [0, 1].
+    losses : callable
+        (outputs, targets) -> (n,) losses in [0, 1], those of the bound.
+    zero_one : bool
+        Whether they are zeros and ones.
+    """
+
+    def __init__(self, module: nn.Module, X: Tensor, y: Tensor, *, likelihood, smooth, losses, zero_one: bool):
+        self.module, self.X, self.y = module, X, y
+        self.likelihood: Callable[[Tensor, Tensor], Tensor] = likelihood
+        self.smooth: Callable[[Tensor, Tensor], Tensor] = smooth
+        self.losses: Callable[[Tensor, Tensor], Tensor] = losses
+        self.zero_one = zero_one
+        self.n_samples = len(X)
+
+    def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
+        rows = rows.to(self.X.device)
+        leaves = {name: tensor.detach().to(self.X.device).requires_grad_(True) for name, tensor in weights.items()}
+        with torch.enable_grad():
+            outputs = functional_call(self.module, leaves, (self.X[rows],))
+            loss = (self.smooth if bounded else self.likelihood)(outputs, self.y[rows])
+            gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+        return loss.item(), {name: part.cpu() for name, part in zip(leaves, gradient, strict=True)}
+
+    @torch.no_grad()
+    def bounded_loss(self, weights: dict[str, Tensor], *, final: bool = False) -> float:
+        module = copy.deepcopy(self.module)
+        module.load_state_dict(weights)
+        # At the end in the blocks of `predict`, so that the bound is about the very numbers that the predictor puts
+        # out; before, in larger ones: rounding may differ in the last bit.
+        if final:
+            outputs = predict_blocks(module, self.X)
+        else:
+            outputs = torch.cat([module(part) for part in self.X.split(_SEARCH_BLOCK)])
+        losses = self.losses(outputs, self.y).double()
+        return float(torch.nan_to_num(losses, nan=1.0).mean())
+
+
+def occam_of(estimator: Any, problem: Callable[[nn.Module], Problem], base: Callable, **options: Any) -> OccamBound:
+    """Occam bound of a fitted estimator: of its rounded weights, or of what its ``compression`` makes.
+
+    Parameters
+    ----------
+    estimator : fitted SequenceEstimator
+        With ``compression``, ``net_`` and a seed for what is random.
+    problem : callable
+        module -> Problem on the training data.
+    base : callable
+        module -> weights that are known without the data, for `Structure`.
+    **options
+        Passed to the certificate: ``delta``, ``scale``, ``delta_weight``.
+    """
+    net, compression = estimator.net_, estimator.compression
+    trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
+    if compression is None:
+        task = problem(net.module_)
+        return occam_certificate(
+            trained, partial(task.bounded_loss, final=True), task.n_samples, zero_one=task.zero_one, **options
+        )  # fmt: skip
+    hidden = int(compression.hidden_size or net.module__hidden_size)
+    own = hidden == net.module__hidden_size
+    if own and compression.subspace is None:
+        module, starts = net.module_, [trained]
+    else:
+        first = estimator._bound_seed
+        fresh = [build(net, hidden, seed) for seed in range(first, first + int(compression.n_starts))]
+        module, starts = fresh[0], [dict(network.state_dict()) for network in fresh]
+    if compression.subspace is not None:
+        structure = Structure(starts[0], base=starts[0], subspace=compression.subspace, seed=estimator._bound_seed)
+        starts = starts[:1]
+    else:
+        input_matrix = next(name for name in starts[0] if name.endswith("weight_ih_l0"))
+        ranks = {} if compression.rank is None else {input_matrix: int(compression.rank)}
+        structure = Structure(starts[0], base=base(module), ranks=ranks)
+    return fine_tuned_certificate(
+        structure,
+        starts,
+        problem(module.to(next(net.module_.parameters()).device)),
+        rng=np.random.default_rng(estimator._bound_seed),
+        schedule=compression.schedule,
+        coarseness=tuple(map(float, compression.coarseness)),
+        n_trials=int(compression.n_trials),
+        progress=bool(estimator.verbose),
+        **options,
+    )
+
+
+def build(net: Any, hidden_size: int, seed: int) -> nn.Module:
+    """The network of a skorch net with another number of units, freshly started."""
+    arguments = net.get_params_for("module") | {"hidden_size": hidden_size}
+    with seeded_construction(seed):
+        return net.module(**arguments)
+
+
+class HasQuantized:
+    """`quantized_`: the predictor that the Occam bound is about."""
+
+    net_: Any
+    generalization_report_: Any
+
+    @property
+    def quantized_(self):
+        """Fitted estimator with the quantised weights, for `predict` and all else; it has no report of its own.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`, or if ``compute_bound=False``.
+        """
+        if not hasattr(self, "generalization_report_"):
+            raise AttributeError("quantized_ is there after fit with compute_bound=True")
+        bound = self.generalization_report_["occam"]
+        module = copy.deepcopy(self.net_.module_)
+        if bound.description is not None:
+            (recurrent, *_) = (tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
+            module = build(self.net_, recurrent.shape[1], 0).to(next(module.parameters()).device)
+        module.load_state_dict(bound.weights)
+        twin = copy.copy(self)
+        twin.net_ = copy.copy(self.net_)
+        twin.net_.__dict__["module_"] = module
+        for name in ("generalization_report_", "generalization_bound_"):
+            delattr(twin, name)
+        return twin

@@ -1,0 +1,165 @@
+"""The Occam bound of a network fine-tuned for it: train, round in stages, polish, keep the best description."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ._description import Description, columns
+from ._finetune import Schedule, n_epochs, price_of_a_bit, quantise_in_stages, train_values
+from ._occam import occam_bound
+from ._occam_certificate import OccamBound, certificate_assumptions, check_certificate_parameters
+from ._polish import polish
+from ._structure import Structure
+from ._task import Task
+
+__all__ = ["fine_tuned_certificate"]
+
+# Bits a value that the price of a bit is first worked out with; the price changes with the root of it only.
+_TYPICAL_BITS = 3
+
+
+def fine_tuned_certificate(
+    structure: Structure,
+    starts: Sequence[Mapping[str, Tensor]],
+    task: Task,
+    *,
+    rng: np.random.Generator,
+    delta: float = 0.05,
+    scale: float = 1.0,
+    delta_weight: float = 1.0,
+    schedule: Schedule | None = None,
+    coarseness: Sequence[float] = (16.0, 32.0),
+    n_trials: int = 200,
+    progress: bool = False,
+) -> OccamBound:
+    """Occam bound of the best description that fine-tuning finds.
+
+    Parameters
+    ----------
+    structure : Structure
+        How parts make weights; fixed before the data is seen.
+    starts : sequence of mappings of str to Tensor
+        Weights to start from, trained or fresh. Of several, each is trained for half the epochs and the best goes on.
+    task : Task
+        The training sample and its losses.
+    rng : numpy Generator
+        Source of batch orders.
+    delta : float, default=0.05
+        The bound may fail with this probability.
+    scale : float, default=1.0
+        Largest possible loss, see :func:`occam_certificate`.
+    delta_weight : float, default=1.0
+        What :func:`choose_cap` returns beside the cap, when the cap was chosen from the data.
+    schedule : Schedule, optional
+    coarseness : sequence of float, default=(16.0, 32.0)
+        How much coarser the grids are than where rounding at random would cost as much as it saves: training makes good
+        most of what rounding does. Each is tried and the best bound wins, at no price: steps are in the message.
+    n_trials : int, default=200
+        Single integers that :func:`polish` tries to move, for each coarseness.
+    progress : bool, default=False
+        Show a progress bar.
+
+    Returns
+    -------
+    OccamBound
+        With a `description` whose message decodes to the predictor that the bound is about.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range or a start is not finite.
+
+    Notes
+    -----
+    The bound holds for every description at once, so that starts, coarseness, schedule and the order of batches are
+    free: they change which description is found, not what it costs.
+    """
+    check_certificate_parameters(delta, delta_weight, scale, task.n_samples)
+    schedule = schedule or Schedule()
+    if not starts or not coarseness or not all(0 < c < math.inf for c in coarseness):
+        raise ValueError("need at least one start and one positive coarseness")
+    if not all(tensor.isfinite().all() for start in starts for tensor in start.values()):
+        raise ValueError("a weight is NaN or infinite")
+    share = delta * delta_weight
+
+    def bound(description: Description, loss: float) -> float:
+        return occam_bound(loss, description.n_bits, task.n_samples, delta=share, zero_one=task.zero_one)
+
+    first, last = _halves(schedule.epochs)
+    total = len(starts) * first + last + _sharpening(schedule)
+    total += len(coarseness) * (n_epochs(structure, schedule) + n_trials)
+    with tqdm(total=total, desc="Occam bound", unit="pass", disable=not progress) as bar:
+
+        def tick() -> None:
+            bar.update()
+
+        values, trained_loss = _trained(structure, starts, task, schedule, rng, tick)
+        price = price_of_a_bit(trained_loss, _TYPICAL_BITS * structure.n_values, task.n_samples, share)
+        blank = _blank(structure)
+        found = [(blank, task.bounded_loss(blank.weights(), final=True))]
+        for factor in coarseness:
+            rough = quantise_in_stages(
+                structure, values, task, schedule, rng, price=price, coarseness=factor, tick=tick
+            )
+            polished, _, _ = polish(rough, task, delta=share, n_trials=n_trials, price=price, tick=tick)
+            found.append((polished, task.bounded_loss(polished.weights(), final=True)))
+    description, train_loss = min(found, key=lambda pair: bound(*pair))
+    value = bound(description, train_loss)
+    return OccamBound(
+        value=scale * value,
+        train_loss=scale * train_loss,
+        trained_loss=scale * trained_loss,
+        n_bits=description.n_bits,
+        n_levels=len({float(x) for tensor in description.weights().values() for x in tensor.unique()}),
+        n_weights=structure.n_weights,
+        n_samples=int(task.n_samples),
+        delta=float(delta),
+        scale=float(scale),
+        delta_weight=float(delta_weight),
+        zero_one=bool(task.zero_one),
+        vacuous=value >= 1,
+        weights=description.weights(),
+        assumptions=certificate_assumptions(scale, delta_weight, task.zero_one),
+        n_values=structure.n_values,
+        description=description,
+    )
+
+
+def _halves(epochs: int) -> tuple[int, int]:
+    first = (epochs + 1) // 2
+    return first, epochs - first
+
+
+def _sharpening(schedule: Schedule) -> int:
+    """Epochs on the bounded loss before rounding begins."""
+    return -(-schedule.epochs // 4)
+
+
+def _trained(structure, starts, task, schedule, rng, tick):
+    """Values trained on the likelihood, then on the bounded loss; and their bounded loss."""
+    first, last = _halves(schedule.epochs)
+    tried = []
+    for start in starts:
+        values = structure.start(start)
+        values = train_values(structure, values, task, schedule, rng, epochs=first, lr=schedule.lr, tick=tick)
+        tried.append((task.bounded_loss(structure.weights(values)), len(tried), values))
+    _, _, values = min(tried)
+    values = train_values(structure, values, task, schedule, rng, epochs=last, lr=schedule.lr, tick=tick)
+    values = train_values(
+        structure, values, task, schedule, rng,
+        epochs=_sharpening(schedule), lr=schedule.stage_lr, bounded=True, tick=tick,
+    )  # fmt: skip
+    return values, task.bounded_loss(structure.weights(values))
+
+
+def _blank(structure: Structure) -> Description:
+    """Every integer zero, the shortest message: no fine-tuned description has to be taken that is worse."""
+    return Description(
+        structure,
+        dict.fromkeys(structure.shapes, 0),
+        {part: np.zeros(columns(shape), dtype=np.int64) for part, shape in structure.shapes.items()},
+        {part: np.zeros(shape, dtype=np.int64) for part, shape in structure.shapes.items()},
+    )

@@ -1,0 +1,192 @@
+"""The Occam bound of the estimators: about `quantized_`, decodable, far below chance where a short network exists."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from problems import late_mean, signed_sum
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
+
+FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}
+
+
+def classes(n=1500, n_steps=5, seed=0):
+    return signed_sum(n, n_steps=n_steps, seed=seed)
+
+
+def classifier(**compression):
+    return NoisyRNNClassifier(8, max_epochs=3, compression=Compression(**FAST | compression), random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = classes()
+    return classifier(hidden_size=2, epochs=30, n_trials=60, n_starts=2).fit(X, y), X, y
+
+
+def test_the_bound_is_about_quantized_and_far_below_chance(fitted):
+    model, X, y = fitted
+    bound = model.generalization_report_["occam"]
+    assert np.mean(model.quantized_.predict(X) != y) == bound.train_loss
+    assert bound.train_loss < bound.value < 0.3
+    expected = occam_bound(bound.train_loss, bound.n_bits, len(X), delta=model.delta, zero_one=True)
+    assert bound.value == pytest.approx(expected, rel=1e-12)
+    X_new, y_new = classes(3000, seed=1)
+    assert np.mean(model.quantized_.predict(X_new) != y_new) < bound.value
+
+
+def test_the_message_decodes_to_the_same_predictor(fitted):
+    model, X, _ = fitted
+    bound = model.generalization_report_["occam"]
+    code, n_bits = bound.description.message
+    assert n_bits == bound.n_bits
+    assert 0 <= code < 2**n_bits
+    decoded = Description.decode(code, n_bits, bound.description.structure).weights()
+    twin = model.quantized_
+    twin.net_.module_.load_state_dict(decoded)
+    np.testing.assert_array_equal(twin.decision_function(X), model.quantized_.decision_function(X))
+
+
+def test_quantized_is_a_fitted_estimator_apart_from_the_model(fitted):
+    model, X, y = fitted
+    before = model.predict(X)
+    small = model.quantized_
+    assert small.net_.module_.W.shape == (2, 2)
+    assert model.net_.module_.W.shape == (8, 8)
+    assert small.predict_proba(X[:3]).shape == (3, 2)
+    assert small.certified_radius(X[:3]).shape == (3,)
+    assert small.holdout_bound(X, y).value > 0
+    assert not hasattr(small, "generalization_report_")
+    np.testing.assert_array_equal(model.predict(X), before)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.quantized_.predict(X), small.predict(X))
+
+
+def test_the_report_has_every_bound_and_the_paper_is_the_headline(fitted):
+    model, X, _ = fitted
+    report = model.generalization_report_
+    assert set(report) == {"theorem_3", "theorem_3_union", "rademacher", "occam"}
+    assert next(iter(report)) == "occam", "tightest first"
+    assert model.generalization_bound_ == report["theorem_3"].value == report.value
+    assert report["theorem_3"].lambda_min == report["theorem_3_union"].lambda_min == smallest_eigenvalue(X)
+    assert any("estimated on the training sample" in sentence for sentence in report["theorem_3"].assumptions)
+    assert report["theorem_3_union"].norms == "union"
+    assert "numbers described, after fine-tuning" in str(report)
+    assert report.to_dict()["occam"]["n_values"] == report["occam"].n_values
+
+
+def test_without_compression_the_trained_weights_are_rounded():
+    X, y = classes(300)
+    model = NoisyRNNClassifier(4, sigma=0.0, max_epochs=5, random_state=0).fit(X, y)
+    bound = model.generalization_report_["occam"]
+    assert set(model.generalization_report_) == {"theorem_2", "theorem_2_union", "rademacher", "occam"}
+    assert bound.description is None
+    assert np.mean(model.quantized_.predict(X) != y) == bound.train_loss
+    assert model.quantized_.net_.module_.W.shape == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "n_values"),
+    [
+        ({"hidden_size": 3, "rank": 1}, 3 + 2 + 9 + 6),
+        ({"subspace": 11}, 11),
+        ({"hidden_size": 4, "subspace": 7}, 7),
+        ({}, 8 * 2 + 64 + 16),
+    ],
+)
+def test_ways_of_description(options, n_values):
+    X, y = classes(400)
+    model = classifier(**options).fit(X, y)
+    bound = model.generalization_report_["occam"]
+    assert bound.n_values == n_values
+    assert np.mean(model.quantized_.predict(X) != y) == bound.train_loss
+    if options == {"hidden_size": 3, "rank": 1}:
+        assert torch.linalg.matrix_rank(model.quantized_.net_.module_.U.detach()) <= 1
+
+
+def test_everything_follows_random_state():
+    X, y = classes(400)
+    first, second = (classifier(hidden_size=2).fit(X, y).generalization_report_["occam"] for _ in range(2))
+    assert first == second
+    assert first.description.message == second.description.message
+
+
+@pytest.mark.parametrize("estimator", [TikhonovLSTMRegressor, TikhonovGRURegressor])
+def test_regressors(estimator):
+    X, y = late_mean(1500, n_steps=5)
+    y = y / y.std()
+    model = estimator(
+        8, max_epochs=5, compression=Compression(**FAST | {"hidden_size": 2, "epochs": 25, "n_trials": 40}),
+        loss_cap=4.0, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    bound = model.generalization_report_["occam"]
+    assert model.generalization_bound_ == bound.value
+    loss = np.minimum((model.quantized_.predict(X) - y) ** 2, 4.0).mean()
+    assert bound.train_loss == pytest.approx(loss, rel=1e-9)
+    mean_predictor = np.minimum((y - y.mean()) ** 2, 4.0).mean()
+    assert bound.value < 0.9 * mean_predictor, "better than the mean is certified"
+    X_new, y_new = late_mean(3000, n_steps=5, seed=1)
+    y_new = y_new / y.std()
+    assert np.minimum((model.quantized_.predict(X_new) - y_new) ** 2, 4.0).mean() < bound.value
+
+
+def test_two_layers_and_two_outputs():
+    X, y = late_mean(200, n_steps=4)
+    Y = np.column_stack([y, -y])
+    model = TikhonovLSTMRegressor(
+        4,
+        num_layers=2,
+        lambda_s=1e-4,
+        max_epochs=2,
+        compression=Compression(**FAST | {"hidden_size": 2}),
+        random_state=0,
+    ).fit(X, Y)
+    assert model.quantized_.predict(X).shape == (200, 2)
+    assert model.generalization_report_["occam"].n_weights == 8 * 2 + 8 * 2 + 16 + 2 * (8 * 2) + 16 + 2 * 2 + 2
+
+
+def test_it_is_a_parameter_like_others():
+    X, y = classes(200)
+    model = classifier(hidden_size=2)
+    assert clone(model).get_params()["compression__hidden_size"] == 2
+    search = GridSearchCV(model, {"compression__rank": [None, 1], "compute_bound": [False]}, cv=2).fit(X, y)
+    assert not hasattr(search.best_estimator_, "quantized_")
+    assert not hasattr(model, "quantized_"), "the caller's object stays unfitted"
+
+
+def test_errors_come_before_training(monkeypatch):
+    X, y = classes(60)
+    monkeypatch.setattr(NoisyRNNClassifier, "_train", lambda *a, **k: pytest.fail("training began"))
+    cases = [
+        ({"compression": "finetune"}, TypeError, "compression must be None or a Compression"),
+        ({"compression": Compression(rank=3)}, ValueError, "at most 2 with 2 channels and 8 units"),
+        ({"compression": Compression(hidden_size=1, rank=2)}, ValueError, "at most 1 with 2 channels and 1 units"),
+        ({"compression": Compression(rank=1, subspace=3)}, ValueError, "exclude each other"),
+        ({"compression": Compression(coarseness=())}, TypeError, "sequence of numbers"),
+        ({"compression": Compression(coarseness=(1.0, -1.0))}, ValueError, "coarseness"),
+        ({"compression": Compression(epochs=0)}, ValueError, "epochs"),
+        ({"compression": Compression(n_trials=1.5)}, TypeError, "n_trials"),
+    ]
+    for parameters, error, message in cases:
+        with pytest.raises(error, match=message):
+            NoisyRNNClassifier(8, **parameters).fit(X, y)
+
+
+def test_not_fitted():
+    with pytest.raises(NotFittedError):
+        classifier().predict(classes(20)[0])
+    with pytest.raises(AttributeError, match="after fit with compute_bound=True"):
+        classifier().quantized_  # noqa: B018
+
+
+def test_a_subset_of_delta_gives_a_larger_bound(fitted):
+    bound = fitted[0].generalization_report_["occam"]
+    assert bound.at_delta(bound.delta / 4).value > bound.value
+    assert bound.at_delta(bound.delta) == replace(bound)

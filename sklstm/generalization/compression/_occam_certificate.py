@@ -59,9 +59,8 @@ class OccamBound:
         The quantised weights.
     assumptions : tuple of str
         What has to be true for the statement to hold.
-    n_values : int or None
-        Numbers that the message describes after fine-tuning, fewer than `n_weights` with factors or in a subspace; None
-        for a codebook.
+    n_values : int
+        Numbers that the message describes: fewer than `n_weights` with factors or in a subspace.
     description : Description or None
         After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
     """
@@ -80,7 +79,7 @@ class OccamBound:
     vacuous: bool
     weights: dict[str, Tensor] = field(repr=False, compare=False)
     assumptions: tuple[str, ...]
-    n_values: int | None = None
+    n_values: int
     description: Description | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -140,7 +139,7 @@ class OccamBound:
 
     @property
     def _described(self) -> tuple[Term, ...]:
-        if self.n_values is None:
+        if self.description is None:
             return (
                 Term("n_levels", self.n_levels, "q, levels of the shared codebook; 1 makes all weights equal"),
                 Term("n_weights", self.n_weights, "N, weights described"),
@@ -242,6 +241,7 @@ def occam_certificate(
         vacuous=value >= 1,
         weights=tensors,
         assumptions=certificate_assumptions(scale, delta_weight, zero_one),
+        n_values=sum(tensor.numel() for tensor in tensors.values()),
     )
 
 

@@ -1,17 +1,15 @@
 """What the bound that falls with n evaluates to, one number a field."""
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from sklstm.generalization._inputs import check_delta
 from sklstm.generalization._terms import Term
-from sklstm.generalization.tu._confidence import confidence_term
+from sklstm.generalization.tu._margin_bound import MarginBound
 
 __all__ = ["RademacherBound"]
 
 
-@dataclass(frozen=True)
-class RademacherBound:
+@dataclass(frozen=True, kw_only=True)
+class RademacherBound(MarginBound):
     r"""Margin bound from the Rademacher complexity of networks with rows in ℓ1 balls.
 
     Made by :func:`rademacher_bound`. With probability at least 1 − `delta` the error probability of the trained network
@@ -48,10 +46,10 @@ class RademacherBound:
         What has to be true for the statement to hold.
     """
 
-    value: float
+    _summands = ("margin_loss", "complexity_term")
+
     margin_loss: float
     complexity_term: float
-    confidence_term: float
     rademacher: float
     beta_u: float
     beta_w: float
@@ -59,57 +57,16 @@ class RademacherBound:
     log_state_norm: float
     log_kappa: float
     root_mean_square: float
-    n_samples: int
     n_steps: int
     n_classes: int
     n_features: int
     margin: float
-    delta: float
-    log_price: float
-    vacuous: bool
     assumptions: tuple[str, ...]
-
-    def at_delta(self, delta: float) -> Self:
-        """The same bound at another failure probability.
-
-        Parameters
-        ----------
-        delta : float
-            In (0, 1). A margin that was chosen on a grid stays: the statement holds for every grid point.
-
-        Returns
-        -------
-        RademacherBound
-
-        Raises
-        ------
-        ValueError
-            If `delta` is not in (0, 1).
-        """
-        check_delta(delta)
-        confidence = confidence_term(delta, self.n_samples, self.log_price)
-        value = self.margin_loss + self.complexity_term + confidence
-        return replace(self, value=value, confidence_term=confidence, delta=float(delta), vacuous=value >= self.ceiling)
 
     @property
     def name(self) -> str:
         """Key of this bound in a report, "rademacher"."""
         return "rademacher"
-
-    @property
-    def about(self) -> str:
-        """Which predictor the bound is about."""
-        return "the trained predictor"
-
-    @property
-    def ceiling(self) -> float:
-        """The value from which on the bound says nothing."""
-        return 1.0
-
-    @property
-    def quantity(self) -> str:
-        """What is bounded."""
-        return "an error probability"
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -1,18 +1,16 @@
 """What Theorems 2 and 3 of Tu et al. 2020 evaluate to, one number a field."""
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from sklstm.generalization._inputs import check_delta
 from sklstm.generalization._terms import Term
-from sklstm.generalization.tu._confidence import confidence_term
+from sklstm.generalization.tu._margin_bound import MarginBound
 from sklstm.noise import noise_of_kind
 
 __all__ = ["TuBound"]
 
 
-@dataclass(frozen=True)
-class TuBound:
+@dataclass(frozen=True, kw_only=True)
+class TuBound(MarginBound):
     r"""Theorem 2 or 3 of Tu et al. 2020 [1]_ with its numbers filled in; made by :func:`tu_bound`.
 
     With probability at least 1 − `delta` the error probability of the trained network is at most `value`.
@@ -70,13 +68,13 @@ class TuBound:
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
     """
 
+    _summands = ("margin_loss", "noise_term", "fisher_rao_term", "norm_term")
+
     theorem: str
-    value: float
     margin_loss: float
     noise_term: float
     fisher_rao_term: float
     norm_term: float
-    confidence_term: float
     beta_u: float
     beta_w: float
     beta_v: float
@@ -86,60 +84,19 @@ class TuBound:
     capacity: float
     input_norm_frobenius: float
     input_norm_1: float
-    n_samples: int
     n_steps: int
     n_classes: int
     n_features: int
     sigma: float
-    delta: float
     margin: float
-    vacuous: bool
     assumptions: tuple[str, ...]
     noise_kind: str = "gaussian"
     norms: str = "measured"
-    log_price: float = 0.0
-
-    def at_delta(self, delta: float) -> Self:
-        """The same bound at another failure probability.
-
-        Parameters
-        ----------
-        delta : float
-            In (0, 1). A margin that was chosen on a grid stays: the statement holds for every grid point.
-
-        Returns
-        -------
-        TuBound
-
-        Raises
-        ------
-        ValueError
-            If `delta` is not in (0, 1).
-        """
-        check_delta(delta)
-        confidence = confidence_term(delta, self.n_samples, self.log_price)
-        value = self.margin_loss + self.noise_term + self.fisher_rao_term + self.norm_term + confidence
-        return replace(self, value=value, confidence_term=confidence, delta=float(delta), vacuous=value >= self.ceiling)
 
     @property
     def name(self) -> str:
         """Key of this bound in a report: "theorem_2" or "theorem_3", with "_union" if norms were paid for."""
         return f"theorem_{self.theorem}" + ("_union" if self.norms == "union" else "")
-
-    @property
-    def about(self) -> str:
-        """Which predictor the bound is about."""
-        return "the trained predictor"
-
-    @property
-    def ceiling(self) -> float:
-        """The value from which on the bound says nothing."""
-        return 1.0
-
-    @property
-    def quantity(self) -> str:
-        """What is bounded."""
-        return "an error probability"
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -83,9 +83,9 @@ class Description:
     -----
     The step is :math:`s = 2^{o-2} a` with an integer a from 4 to 7, so that all the values of a column are multiples
     of one power of two. A weight is :math:`\theta_0` plus a sum of R terms, each a value, a signed value or a product
-    of two. While their magnitudes add up to at most :math:`2^{53}` of the smallest unit, every partial sum is a float64:
-    the sum is exact in any order, with or without fused operations, and the weight is the exact value, rounded to
-    float64 when :math:`\theta_0` is added and then to its dtype. What is checked is a little more:
+    of two. While their magnitudes add up to at most :math:`2^{53}` of the smallest unit, every partial sum is a
+    float64: the sum is exact in any order, with or without fused operations. The weight is this exact value, rounded
+    to float64 when :math:`\theta_0` is added and then to its dtype. What is checked is a little more:
 
     - :math:`R\,a \max|k| \le 2^{53}` for R directions, and the same with R = 1 for a part that is a tensor itself;
     - :math:`R\,a_P a_Q \max_{ij}(|k^P_{ij}|\,2^{\max e^P - e^P_j}) \max|k^Q| \le 2^{53}` for a product of rank R.
@@ -137,7 +137,7 @@ class Description:
 
     @property
     def bits_at_most(self) -> int:
-        """What `encode` will not exceed; cheap, for use in a search."""
+        """What `n_bits` will not exceed; cheap, for use in a search."""
         return math.ceil(self.ideal_bits) + _END
 
     @cached_property

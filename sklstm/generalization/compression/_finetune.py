@@ -126,7 +126,11 @@ def train_values(
     for given in (values, values if fixed is None else fixed):
         if {part: tuple(tensor.shape) for part, tensor in given.items()} != structure.shapes:
             raise ValueError(f"values and fixed must have the parts and shapes {structure.shapes}")
-    held = fixed or {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
+    held = (
+        fixed
+        if fixed is not None
+        else {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
+    )
     leaves = {part: value.detach().clone().requires_grad_(True) for part, value in values.items()}
     optimiser = torch.optim.Adam(leaves.values(), lr=lr)
     for epoch in range(epochs):

@@ -281,11 +281,13 @@ def quantise_in_stages(
     Raises
     ------
     ValueError
-        If `price` or `coarseness` is not positive and finite, or the values do not have the parts and shapes of the
-        structure.
+        If `price` or `coarseness` is not positive and finite, or the values are not finite or do not have the parts and
+        shapes of the structure.
     """
     if not (0 < price < math.inf and 0 < coarseness < math.inf):
         raise ValueError(f"price and coarseness must be positive and finite, got {price!r} and {coarseness!r}")
+    if not all(torch.isfinite(value).all() for value in values.values()):
+        raise ValueError("values must be finite")
     price = price * coarseness**2
     fisher = curvature(structure, values, task, rng)
     plan = grids(structure, values, fisher, price)

@@ -401,3 +401,5 @@ def test_values_and_fixed_of_another_shape(correlated):
             train_values(_matrix(task), values, task, STAGES, _rng(), epochs=1, lr=0.1, fixed=fixed)
     with pytest.raises(ValueError, match="parts and shapes"):
         quantise_in_stages(_matrix(task), {"W": best[:1]}, task, STAGES, _rng(), price=1e-3)
+    with pytest.raises(ValueError, match="finite"):
+        quantise_in_stages(_matrix(task), {"W": best * math.nan}, task, STAGES, _rng(), price=1e-3)

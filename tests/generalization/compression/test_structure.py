@@ -71,6 +71,16 @@ def test_directions_are_signs_of_the_right_size():
     assert not torch.equal(other["W"], weights["W"])
 
 
+def test_signs_are_the_raw_bits_of_the_generator():
+    # Message and seed have to say the same in every version of numpy. Bytes from the lowest, bits from the highest.
+    structure = Structure({"W": torch.zeros(13, 1)}, subspace=11, seed=5)
+    raw = b"".join(int(word).to_bytes(8, "little") for word in np.random.PCG64(5).random_raw(3))
+    digits = "".join(f"{byte:08b}" for byte in raw)[: 13 * 11]
+    signs = [[1 if digits[11 * i + j] == "1" else -1 for j in range(11)] for i in range(13)]
+    moved = [structure.compose({SUBSPACE: unit})["W"][:, 0].sign() for unit in torch.eye(11).double()]
+    assert torch.equal(torch.stack(moved, dim=1), torch.tensor(signs).double())
+
+
 def test_a_tie_of_two_powers_goes_upwards():
     # Entries of 2^(-1/2) in one direction: 1/2 and 1 are equally near, and round-off must not choose.
     structure = Structure({"W": torch.zeros(3, 2)}, subspace=1)

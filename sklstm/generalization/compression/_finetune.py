@@ -138,6 +138,7 @@ def train_values(
             group["lr"] = lr * (0.505 + 0.495 * math.cos(math.pi * epoch / epochs))
         for rows in _batches(task.n_samples, schedule.batch_size, rng):
             backward(structure, leaves, task, rows, bounded=bounded)
+            # Without a gradient from the first step on, Adam has no momentum either: it adds 0.
             for part, leaf in leaves.items():
                 leaf.grad.masked_fill_(held[part], 0)  # type: ignore[union-attr]
             norm = torch.nn.utils.clip_grad_norm_(leaves.values(), 1.0)
@@ -145,9 +146,6 @@ def train_values(
                 optimiser.zero_grad()  # an overflowing batch teaches nothing
                 continue
             optimiser.step()
-            with torch.no_grad():  # Adam's momentum moves what has no gradient
-                for part, leaf in leaves.items():
-                    leaf[held[part]] = values[part][held[part]]
         tick()
     return {part: leaf.detach() for part, leaf in leaves.items()}
 

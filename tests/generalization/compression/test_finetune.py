@@ -98,6 +98,15 @@ def test_training_through_factors_and_in_a_subspace():
         assert float(loss.detach()) < float(task._loss(structure.compose(start), torch.arange(80), False))
 
 
+def test_rates_fall_along_a_half_cosine():
+    # Under a constant gradient, Adam moves by its rate; the cosines of half a turn add up to 1.
+    task = LinearTask(5, 2)
+    task.gradient = lambda weights, rows, *, bounded: (0.0, {"W": torch.tensor([[0.3, -0.02]]).double()})
+    found = train_values(_matrix(task), {"W": task.truth}, task, FULL_BATCH, _rng(), epochs=7, lr=0.1)["W"]
+    expected = 0.1 * (0.505 * 7 + 0.495) * torch.tensor([[-1.0, 1.0]]).double()
+    torch.testing.assert_close(found - task.truth, expected, rtol=1e-5, atol=0)
+
+
 def test_training_for_no_epochs_is_a_copy():
     task = LinearTask(8, 2)
     start = {"W": torch.ones(1, 2).double()}

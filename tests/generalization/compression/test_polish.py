@@ -128,15 +128,25 @@ def test_optimum_of_a_problem_small_enough_to_try_everything(n):
 
 
 def test_moves_are_ranked_by_what_they_change():
-    # The smooth loss has gradient 2 (w − t)/d: with free bits the first move is towards the most distant target.
-    task = DistanceTask([[0.0, 0.0, 0.0, 2.0]], 2500)
-    moves = _ranked_moves(_described([[1, 0, -1, 0]], 0.25), task, 0.0)
+    # The smooth loss has gradient 2 (w − t)/d: with free bits the first move is towards the most distant target, and
+    # the last away from it. From 3 to zero in one move counts three times its slope, and less.
+    task = DistanceTask([[0.0, 0.0, 0.0, 4.0]], 2500)
+    start = _described([[3, 0, -1, 0]], 0.25)
+    moves = _ranked_moves(start, task, 0.0)
     assert moves[0] == ("W", 3, 1)
     assert moves[-1] == ("W", 3, -1)
-    assert {target for _, index, target in moves if index == 0} == {0, 2}
-    assert len(moves) == len(set(moves)) == 2 * 4
-    dear = _ranked_moves(_described([[1, 0, -1, 0]], 0.25), task, 1e6)
-    assert {move[1:] for move in dear[:2]} == {(0, 0), (2, 0)}  # to zero, which saves most
+    assert {target for _, index, target in moves if index == 0} == {0, 2, 4}
+    assert len(moves) == len(set(moves)) == 3 + 2 * 3
+    dear = _ranked_moves(start, task, 1e6)
+    assert dear[0] == ("W", 0, 0)  # to zero from afar saves most
+
+
+def test_moves_count_by_the_step_of_their_column():
+    task = DistanceTask([[0.5, 0.6]], 2500)
+    start = _described([[0, 0]], 0.25)
+    assert _ranked_moves(start, task, 0.0)[0] == ("W", 1, 1)
+    finer = Description(start.structure, start.steps, {"W": np.array([0, 2])}, start.integers)
+    assert _ranked_moves(finer, task, 0.0)[0] == ("W", 0, 1)
 
 
 def test_moves_are_the_same_every_time():

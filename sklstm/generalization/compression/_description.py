@@ -21,18 +21,37 @@ Integers = NDArray[np.int64]
 _STEPS_PER_OCTAVE = 4
 _LOWEST_OCTAVE = -48
 N_STEPS = 64 * _STEPS_PER_OCTAVE
+# Above these, a step or a sum in units of the last binary digit could leave float64.
+_FINEST = 255
+_EXACT = 2.0**53
 # The coder ends a message with at most two bits more than its ideal length, rounded up.
 _END = 2
 
 
 def step_size(number: int) -> float:
-    """Step of a given number, 0 to 255: an exact binary fraction, the same on every machine."""
+    """Step of a given number, 0 to 255: an exact binary fraction, the same on every machine.
+
+    Raises
+    ------
+    ValueError
+        If there is no step of this number.
+    """
+    if not 0 <= number < N_STEPS:
+        raise ValueError(f"steps have the numbers 0 to {N_STEPS - 1}, got {number!r}")
     octave, part = divmod(number, _STEPS_PER_OCTAVE)
     return math.ldexp(1 + part / _STEPS_PER_OCTAVE, octave + _LOWEST_OCTAVE)
 
 
 def step_number(size: float) -> int:
-    """Number of the step nearest below or at `size`, within the range of steps."""
+    """Number of the largest step that does not exceed `size`; 0 for sizes below all steps.
+
+    Raises
+    ------
+    ValueError
+        If `size` is not positive and finite.
+    """
+    if not 0 < size < math.inf:
+        raise ValueError(f"a step must be positive and finite, got {size!r}")
     mantissa, exponent = math.frexp(size)  # mantissa in [1/2, 1)
     number = (exponent - 1 - _LOWEST_OCTAVE) * _STEPS_PER_OCTAVE + int((2 * mantissa - 1) * _STEPS_PER_OCTAVE)
     return min(max(number, 0), N_STEPS - 1)
@@ -53,6 +72,25 @@ class Description:
         a large mean needs it.
     integers : dict of str to ndarray of int64
         k, in the shapes of the parts.
+
+    Raises
+    ------
+    ValueError
+        If the parts or shapes are not those of the structure, a number of a step is not 0 to 255, :math:`e_j` not 0 to
+        255, or the integers are too large to be exact (below).
+
+    Notes
+    -----
+    The step is :math:`s = 2^{o-2} a` with an integer a from 4 to 7, so that all the values of a column are multiples
+    of one power of two. A weight is :math:`\theta_0` plus a sum of R terms, each a value, a signed value or a product
+    of two. While their magnitudes add up to at most :math:`2^{53}` of the smallest unit, every partial sum is a
+    float64: the sum is exact in any order, with or without fused operations. The weight is this exact value, rounded
+    to float64 when :math:`\theta_0` is added and then to its dtype. What is checked is a little more:
+
+    - :math:`R\,a \max|k| \le 2^{53}` for R directions, and the same with R = 1 for a part that is a tensor itself;
+    - :math:`R\,a_P a_Q \max_{ij}(|k^P_{ij}|\,2^{\max e^P - e^P_j}) \max|k^Q| \le 2^{53}` for a product of rank R.
+
+    Eight-bit integers and grids that differ by less than :math:`2^{20}` keep to it up to a rank of :math:`2^{13}`.
     """
 
     structure: Structure
@@ -60,16 +98,35 @@ class Description:
     finer: dict[str, Integers]
     integers: dict[str, Integers]
 
+    def __post_init__(self) -> None:
+        shapes = self.structure.shapes
+        if not (set(shapes) == set(self.steps) == set(self.finer) == set(self.integers)):
+            raise ValueError(f"steps, finer and integers must have the parts {sorted(shapes)}")
+        for part, shape in shapes.items():
+            if self.integers[part].shape != shape or self.finer[part].shape != (columns(shape),):
+                raise ValueError(f"{part} needs integers of shape {shape} and finer of shape {(columns(shape),)}")
+            if self.finer[part].min() < 0 or self.finer[part].max() > _FINEST:
+                raise ValueError(f"the grid of a column is 0 to {_FINEST} binary digits finer, not so in {part}")
+        for parts, n_terms in self.structure.products:
+            if n_terms * math.prod(self._units(part, of_sum=part != parts[-1]) for part in parts) > _EXACT:
+                raise ValueError(f"the integers of {' and '.join(parts)} are too large for exact weights")
+
+    def _units(self, part: str, *, of_sum: bool) -> float:
+        """Largest magnitude in units of the last binary digit: of its column, or of all that a sum runs over."""
+        finer = self.finer[part] if of_sum and self.integers[part].ndim == 2 else 0
+        magnitudes = np.ldexp(np.abs(self.integers[part].astype(np.float64)), np.max(finer) - finer)
+        return float(magnitudes.max()) * math.ldexp(math.frexp(step_size(self.steps[part]))[0], 3)
+
     def grid(self, part: str) -> Tensor:
-        """Step of every column of a part, float64."""
-        return step_size(self.steps[part]) * torch.from_numpy(np.exp2(-self.finer[part].astype(np.float64)))
+        """Step of every column of a part, float64 and exact, of shape (columns,); (1,) unless the part is a matrix."""
+        return torch.from_numpy(np.ldexp(step_size(self.steps[part]), -self.finer[part]))
 
     def values(self) -> dict[str, Tensor]:
         """The parts, float64, exact."""
         return {part: self.grid(part) * torch.from_numpy(k.astype(np.float64)) for part, k in self.integers.items()}
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights of the network, in its dtypes."""
+        """The weights of the network, in its dtypes: the same bits on every machine, see the notes of the class."""
         return self.structure.weights(self.values())
 
     @property
@@ -80,7 +137,7 @@ class Description:
 
     @property
     def bits_at_most(self) -> int:
-        """What `encode` will not exceed; cheap, for use in a search."""
+        """What `n_bits` will not exceed; cheap, for use in a search."""
         return math.ceil(self.ideal_bits) + _END
 
     @cached_property
@@ -105,6 +162,7 @@ class Description:
         Parameters
         ----------
         code, n_bits : int
+            As in `message`.
         structure : Structure
             The one that the message was made with; its values are not needed.
 
@@ -115,7 +173,8 @@ class Description:
         Raises
         ------
         ValueError
-            If the message ends too early or is out of range.
+            If the message ends too early or is out of range, or is not the one that its description has: made with a
+            structure of other shapes, or followed by something.
         """
         decoder = Decoder(code, n_bits)
         steps, finer, integers = {}, {}, {}
@@ -123,10 +182,13 @@ class Description:
             steps[part] = decoder.uniform(N_STEPS)
             finer[part] = decode_integers(decoder, columns(shape), (part, "finer"))
             integers[part] = decode_integers(decoder, math.prod(shape), part).reshape(shape)
-        return cls(structure, steps, finer, integers)
+        description = cls(structure, steps, finer, integers)
+        if description.message != (code, n_bits):
+            raise ValueError("this is no message of the structure, or something follows it")
+        return description
 
     def replaced(self, integers: Mapping[str, Integers]) -> "Description":
-        """The same grid with other integers."""
+        """The same grid with other integers; errors as of the class."""
         return Description(self.structure, self.steps, self.finer, dict(integers))
 
 

@@ -1,14 +1,15 @@
 r"""Quantisation-aware fine-tuning: from trained weights to a short description, for the Occam bound.
 
-The grids are as coarse as the bound wants them. A bit more costs it about :math:`\kappa` in the loss; rounding to a step s
-costs :math:`h s^2/24` a weight, with h the curvature of the loss; and halving s adds one bit. The sum is smallest at
-:math:`s^2 = 12\kappa/(h\ln 2)`. Curvatures are means of squared gradients (the empirical Fisher information), one a part,
-refined by columns, so that a channel of large mean has a finer grid.
+The grids are as coarse as the bound wants them. A bit more costs it about :math:`\kappa` in the loss; rounding to a
+step s costs :math:`h s^2/24` a weight, with h the curvature of the loss; and halving s adds one bit. The sum is least
+at :math:`s^2 = 12\kappa/(h\ln 2)`. Curvatures are means of squared gradients (the empirical Fisher information), one a
+part, refined by columns, so that a channel of large mean has a finer grid.
 
-Rounding all weights at once ruins a recurrent network, whose output depends on powers of a matrix. Parts are therefore rounded
-in stages, the sensitive ones first, within a part those whose rounding hurts least; after every stage the weights that are
-still free are trained further and make good what the rounded ones did (incremental quantisation, Zhou et al. 2017). Each
-weight goes to the level with the smallest sum of damage and bits (entropy-constrained quantisation, Chou et al. 1989).
+Rounding all weights at once ruins a recurrent network, whose output depends on powers of a matrix. Parts are therefore
+rounded in stages, the sensitive ones first, within a part those whose rounding hurts least; after every stage the
+weights that are still free are trained further and make good what the rounded ones did (incremental quantisation, Zhou
+et al. 2017). Each weight goes to the level with the smallest sum of damage and bits (entropy-constrained quantisation,
+Chou et al. 1989).
 """
 
 import math
@@ -20,6 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklstm.generalization._inputs import check_delta
+
+from ._arithmetic import _ESCAPE, _SHARED
 from ._description import Description, columns, step_number
 from ._structure import Structure
 from ._task import Task
@@ -29,7 +33,9 @@ __all__ = ["Schedule", "quantise_in_stages", "train_values"]
 Values = dict[str, Tensor]
 
 _RADIUS = 64  # largest magnitude of an integer: levels further out than this are not considered
-_FINER = 2.0  # a column gets a finer grid from a curvature 2^(2·2) = 16 times the median on
+# A column whose best step is 2^1.5 times smaller than that of the median column, with 8 times its curvature, gets a
+# finer grid, of at least two binary digits: one would hardly be worth its bits. Beyond _FINEST the others are dead.
+_FINER, _FINEST = 1.5, 16
 _FISHER_BATCH = 8
 
 
@@ -48,6 +54,12 @@ class Schedule:
     batch_size : int
     lr, stage_lr : float
         Learning rates of Adam before and after rounding begins.
+
+    Raises
+    ------
+    ValueError
+        If a number of epochs is negative, `n_stages` or `batch_size` below 1, or a learning rate not positive and
+        finite.
     """
 
     epochs: int = 20
@@ -56,6 +68,12 @@ class Schedule:
     batch_size: int = 250
     lr: float = 0.01
     stage_lr: float = 0.003
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.stage_epochs) < 0 or min(self.n_stages, self.batch_size) < 1:
+            raise ValueError(f"need epochs, stage_epochs >= 0 and n_stages, batch_size >= 1, got {self}")
+        if not (0 < self.lr < math.inf and 0 < self.stage_lr < math.inf):
+            raise ValueError(f"learning rates must be positive and finite, got {self.lr!r} and {self.stage_lr!r}")
 
 
 def train_values(
@@ -71,39 +89,56 @@ def train_values(
     fixed: dict[str, Tensor] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Values:
-    """Adam on the values of the parts; where `fixed` is true they stay as they are.
+    """Adam on the values of the parts; where `fixed` is true they stay as they are, bit for bit.
+
+    Gradients are clipped to a Euclidean norm of 1; a batch whose gradient is not finite is left out.
 
     Parameters
     ----------
     structure : Structure
     values : dict of str to Tensor
-        Left as they are.
+        Float64, in the shapes of `structure`; not changed.
     task : Task
     schedule : Schedule
         Its `batch_size` is used.
     rng : numpy Generator
         Source of the order of the samples.
     epochs : int
+        With 0, a copy of the values is returned.
     lr : float
-        Falls to a hundredth along a half cosine.
+        Falls to almost a hundredth along a half cosine.
     bounded : bool
         Which of the two losses of `task` is minimised.
     fixed : dict of str to boolean Tensor, optional
+        In the shapes of the values; none are fixed where it is not given.
     tick : callable
         Called after every epoch.
 
     Returns
     -------
     dict of str to Tensor
+
+    Raises
+    ------
+    ValueError
+        If the values or `fixed` do not have the parts and shapes of the structure.
     """
-    held = fixed or {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
-    leaves = {part: value.clone().requires_grad_(True) for part, value in values.items()}
+    for given in (values, values if fixed is None else fixed):
+        if {part: tuple(tensor.shape) for part, tensor in given.items()} != structure.shapes:
+            raise ValueError(f"values and fixed must have the parts and shapes {structure.shapes}")
+    held = (
+        fixed
+        if fixed is not None
+        else {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
+    )
+    leaves = {part: value.detach().clone().requires_grad_(True) for part, value in values.items()}
     optimiser = torch.optim.Adam(leaves.values(), lr=lr)
     for epoch in range(epochs):
         for group in optimiser.param_groups:
             group["lr"] = lr * (0.505 + 0.495 * math.cos(math.pi * epoch / epochs))
         for rows in _batches(task.n_samples, schedule.batch_size, rng):
             backward(structure, leaves, task, rows, bounded=bounded)
+            # Without a gradient from the first step on, Adam has no momentum either: it adds 0.
             for part, leaf in leaves.items():
                 leaf.grad.masked_fill_(held[part], 0)  # type: ignore[union-attr]
             norm = torch.nn.utils.clip_grad_norm_(leaves.values(), 1.0)
@@ -111,32 +146,32 @@ def train_values(
                 optimiser.zero_grad()  # an overflowing batch teaches nothing
                 continue
             optimiser.step()
-            with torch.no_grad():  # Adam's momentum moves what has no gradient
-                for part, leaf in leaves.items():
-                    leaf[held[part]] = values[part][held[part]]
         tick()
     return {part: leaf.detach() for part, leaf in leaves.items()}
 
 
 def backward(structure: Structure, leaves: Values, task: Task, rows: Tensor, *, bounded: bool) -> float:
-    """Loss over `rows`; its gradient by the leaves goes to their ``grad``, fresh."""
+    """Loss over `rows` of the weights in the dtypes of the network; its gradient by the leaves goes to their ``grad``.
+
+    The rounding to the dtype counts as the identity. What ``grad`` held before is dropped.
+    """
     for leaf in leaves.values():
         leaf.grad = None
     with torch.enable_grad():
         weights = structure.compose(leaves)
         rounded = {name: tensor.detach().to(structure.like[name].dtype) for name, tensor in weights.items()}
         loss, gradient = task.gradient(rounded, rows, bounded=bounded)
-        torch.autograd.backward(list(weights.values()), [gradient[name].double() for name in weights])
+        torch.autograd.backward(list(weights.values()), [gradient[name].to(weights[name]) for name in weights])
     return loss
 
 
 def curvature(structure: Structure, values: Values, task: Task, rng: np.random.Generator, n_rows: int = 4000) -> Values:
     """Diagonal of the empirical Fisher information: mean squared gradient of the log-likelihood of a sample.
 
-    From small batches: the mean square of a batch's gradient, times its size, has the same expectation once the mean
-    gradient is near zero.
+    From batches of b = 8 of at most `n_rows` samples: b times the mean square of a batch's gradient has the expectation
+    Var(g) + b E(g)², g the gradient of one sample; the same as E(g²) where the mean gradient is zero.
     """
-    leaves = {part: value.clone().requires_grad_(True) for part, value in values.items()}
+    leaves = {part: value.detach().clone().requires_grad_(True) for part, value in values.items()}
     total = {part: torch.zeros_like(value) for part, value in values.items()}
     rows = torch.from_numpy(rng.permutation(task.n_samples)[:n_rows])
     pieces = rows.split(_FISHER_BATCH)
@@ -148,13 +183,14 @@ def curvature(structure: Structure, values: Values, task: Task, rng: np.random.G
 
 
 def grids(structure: Structure, values: Values, fisher: Values, price: float) -> Description:
-    """Steps and finer columns for these curvatures; all integers zero."""
+    """Steps and finer columns for these curvatures, with `price` in the units of the loss; all integers zero."""
     steps, finer, integers = {}, {}, {}
     for part, shape in structure.shapes.items():
         h = fisher[part].reshape(-1, columns(shape))
         by_column = h.mean(dim=0).clamp_min(1e-30)
         exponent = 0.5 * torch.log2(by_column / by_column.median())
-        finer[part] = torch.where(exponent >= _FINER / 2 + 0.5, exponent.round(), 0).numpy().astype(np.int64)
+        digits = (exponent + 0.5).floor().clamp_max(_FINEST)
+        finer[part] = torch.where(exponent >= _FINER, digits, 0).numpy().astype(np.int64)
         even = h / 4.0 ** torch.from_numpy(finer[part])
         best = math.sqrt(12 * price / (math.log(2) * max(float(even.mean()), 1e-30)))
         # Coarser than the values themselves there is nothing left to describe.
@@ -165,23 +201,40 @@ def grids(structure: Structure, values: Values, fisher: Values, price: float) ->
 
 
 def level_costs(integers: NDArray[np.int64], radius: int = _RADIUS) -> NDArray[np.float64]:
-    """Bits that a further integer of magnitude 0 to `radius` would take after these, as `encode_integers` writes it."""
-    count = np.bincount(np.minimum(np.abs(integers).ravel(), radius), minlength=radius + 1).astype(float)
-    above = count[::-1].cumsum()[::-1]  # above[k]: integers of magnitude k or more
-    stop = (count + 0.5) / (above + 1)
+    """Bits that `encode_integers` would take for a further integer after these, mean over both signs.
+
+    Returns
+    -------
+    ndarray of shape (radius + 1,)
+        For the magnitudes 0 to `radius`, which has to be below 128.
+    """
+    magnitudes = np.minimum(np.abs(integers).ravel(), _ESCAPE)
+    count = np.bincount(magnitudes, minlength=_ESCAPE + 1).astype(float)
+    above = magnitudes.size - count.cumsum()  # above[k]: integers of a magnitude of more than k
+    n_negative = float(np.count_nonzero(integers < 0))
+    n_signs = above[0]
+    sign = math.log2(n_signs + 1) - 0.5 * math.log2((n_negative + 0.5) * (n_signs - n_negative + 0.5))
     cost = np.empty(radius + 1)
-    cost[0] = -math.log2(stop[0])
-    walked = -math.log2(1 - stop[0]) + 1  # not zero; its sign
+    cost[0] = math.log2(magnitudes.size + 1) - math.log2(count[0] + 0.5)
+    walked = sign + math.log2(magnitudes.size + 1) - math.log2(above[0] + 0.5)
+    shared_stops, shared_goes = count[_SHARED:_ESCAPE].sum(), above[_SHARED:_ESCAPE].sum()
     for k in range(1, radius + 1):
-        cost[k] = walked - math.log2(stop[k])
-        walked -= math.log2(max(1 - stop[k], 1e-9))
+        # Magnitudes from _SHARED on have one context, which the integer itself teaches on its way.
+        stops, goes = (count[k], above[k]) if k < _SHARED else (shared_stops, shared_goes + (k - _SHARED))
+        total = math.log2(stops + goes + 1)
+        cost[k] = walked + total - math.log2(stops + 0.5)
+        walked += total - math.log2(goes + 0.5)
     return cost
 
 
 def nearest_levels(
     z: NDArray[np.float64], h: NDArray[np.float64], fixed: NDArray[np.bool_], taken: NDArray[np.int64], price: float
 ) -> NDArray[np.int64]:
-    """Integers with the least sum of damage h/2 (z − k)² and price of bits; z and h in units of the grid."""
+    """Integers k with a small sum of damage h/2 (z − k)² and price of bits; z and h in units of the grid.
+
+    Where `fixed` is true it is `taken`; elsewhere, the best of the two integers around z and of zero, within ±64. What
+    an integer costs depends on all the others, so that the choice is repeated four times, first from z rounded.
+    """
     out = np.where(fixed, taken, np.clip(np.rint(z), -_RADIUS, _RADIUS)).astype(np.int64)
     free = ~fixed
     for _ in range(4):  # the price depends on the counts, the counts on the choice
@@ -212,14 +265,27 @@ def quantise_in_stages(
     structure, values, task, schedule, rng
         See :func:`train_values`.
     price : float
-        :math:`\kappa`, nats of loss worth a bit.
+        :math:`\kappa`, loss worth a bit, see :func:`price_of_a_bit`.
+    coarseness : float, default=32.0
+        How many times coarser than for rounding all at once the grids are: training goes on in between and makes good
+        most of the damage. The price of a bit counts as multiplied by its square.
     tick : callable
-        Called after every epoch.
+        Called after every epoch, :func:`n_epochs` times in all.
 
     Returns
     -------
     Description
+
+    Raises
+    ------
+    ValueError
+        If `price` or `coarseness` is not positive and finite, or the values are not finite or do not have the parts and
+        shapes of the structure.
     """
+    if not (0 < price < math.inf and 0 < coarseness < math.inf):
+        raise ValueError(f"price and coarseness must be positive and finite, got {price!r} and {coarseness!r}")
+    if not all(torch.isfinite(value).all() for value in values.values()):
+        raise ValueError("values must be finite")
     price = price * coarseness**2
     fisher = curvature(structure, values, task, rng)
     plan = grids(structure, values, fisher, price)
@@ -266,7 +332,36 @@ def _batches(n: int, size: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
 
 
 def price_of_a_bit(loss: float, n_bits: int, n_samples: int, delta: float) -> float:
-    r"""Slope of the bound in K by its expansion :math:`\ell + \sqrt{2\ell(1-\ell)(K\ln 2 + \ln(1/\delta))/n}`."""
+    r"""Slope of the Occam bound in K, loss a bit, by its expansion in small budgets.
+
+    That is :math:`\hat\ell + \sqrt{2\hat\ell(1-\hat\ell)(K\ln 2 + \ln(1/\delta))/n}`, where kl is replaced by its
+    second order. :math:`\hat\ell(1-\hat\ell)` counts as 1e-4 at least: at a loss of 0 or 1 the expansion has no slope.
+
+    Parameters
+    ----------
+    loss : float
+        :math:`\hat\ell`, in [0, 1].
+    n_bits : int
+        K ≥ 0.
+    n_samples : int
+        n ≥ 1.
+    delta : float
+        In (0, 1).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    """
+    check_delta(delta)
+    if not 0 <= loss <= 1 or n_bits < 0 or n_samples < 1:
+        raise ValueError(
+            f"need a loss in [0, 1], n_bits >= 0 and n_samples >= 1; got {loss!r}, {n_bits!r}, {n_samples!r}"
+        )
     spread = math.sqrt(2 * max(loss * (1 - loss), 1e-4))
     budget = (n_bits * math.log(2) + math.log(1 / delta)) / n_samples
     return spread * math.log(2) / (2 * n_samples * math.sqrt(budget))

@@ -1,5 +1,6 @@
 """Coordinate descent on the bound itself: single integers are moved as long as the bound falls."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,8 +12,8 @@ from ._task import Task
 
 __all__ = ["polish"]
 
-# Moves are ranked by a gradient that is exact only where it was taken: after this many trials it is taken anew, if any
-# move was made since.
+# Moves are ranked by a gradient that holds only where it was taken: it is taken anew after this many trials, or after
+# the first move that is made later.
 _RERANK = 60
 
 
@@ -34,7 +35,8 @@ def polish(
     delta : float
         Of the bound.
     n_trials : int
-        Evaluations of the bounded loss over the whole sample.
+        At most so many moves are tried, each an evaluation of the bounded loss over the whole sample. Fewer when no
+        single move lowers the bound any more.
     price : float
         Loss worth a bit, for the ranking only.
     tick : callable
@@ -46,8 +48,16 @@ def polish(
     loss : float
         Its bounded loss.
     value : float
-        Its bound, from an upper limit on the length of its message.
+        Its bound, from an upper limit on the length of its message; never above that of the first description.
+
+    Raises
+    ------
+    ValueError
+        If `delta` is outside (0, 1), `n_trials` negative or `price` negative or not finite; if the loss is outside
+        [0, 1], or no multiple of 1/n in spite of ``task.zero_one``.
     """
+    if n_trials < 0 or not 0 <= price < math.inf:
+        raise ValueError(f"need n_trials >= 0 and a finite price >= 0, got {n_trials!r} and {price!r}")
 
     def evaluate(candidate: Description) -> tuple[float, float]:
         loss = task.bounded_loss(candidate.weights())

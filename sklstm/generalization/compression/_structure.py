@@ -6,6 +6,7 @@ of the parts, is what a code has to describe.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ Tensors = dict[str, Tensor]
 
 # Random directions are held as one dense matrix; beyond this many entries (400 MB) it is time for another design.
 _LARGEST_PROJECTION = 50_000_000
+_LARGEST_BASE = 1e100
 SUBSPACE = "subspace"
 
 
@@ -24,8 +26,8 @@ class Structure:
     r"""Weights as a function of parts, :math:`\theta = \theta_0 + A(z)` with A linear or bilinear.
 
     - a matrix named in `ranks` is :math:`\theta_{0,j} + P Q`, with parts P (m, r) and Q (r, d);
-    - with `subspace`, all weights are :math:`\theta_0 + \mathrm{diag}(s)\,\Pi z` for one part z of that many entries and
-      a matrix :math:`\Pi` of random signs (Lotfi et al. 2022 [1]_, after Li et al. 2018);
+    - with `subspace`, all weights are :math:`\theta_0 + \mathrm{diag}(s)\,\Pi z` for one part z of that many entries
+      and a matrix :math:`\Pi` of random signs (Lotfi et al. 2022 [1]_, after Li et al. 2018);
     - every other tensor is :math:`\theta_{0,j} + z_j`.
 
     Parameters
@@ -40,12 +42,29 @@ class Structure:
     subspace : int, optional
         Number of random directions; excludes `ranks`.
     seed : int, default=0
-        Of the random signs.
+        Of the random signs, which are bits of numpy's PCG64, the same in all its versions.
+
+    Attributes
+    ----------
+    like : dict of str to Tensor
+        Names, shapes and dtypes of the weights; the entries are zeros.
+    base : dict of str to Tensor
+        :math:`\theta_0`, float64.
+    shapes : dict of str to tuple of int
+        Of the parts, in the order in which they are described: ``name.left`` and ``name.right`` for P and Q, the name
+        of the tensor for :math:`z_j`, ``"subspace"`` for z.
 
     Raises
     ------
     ValueError
-        If there are no weights, a name or rank does not fit, or the matrix of random signs would be too large.
+        If there are no weights, a tensor is empty, without a dimension or not of floating point; if `ranks` or `base`
+        name no weights, a base has another shape, is not finite or has entries of 1e100 or more; if a rank is no
+        integer from 1 to the smaller side of its matrix, two parts have one name, `subspace` comes with `ranks`, is no
+        positive integer or makes the matrix of random signs too large; or if the seed is no non-negative integer.
+
+    Notes
+    -----
+    A pickle leaves out the random signs and makes them again from the seed.
 
     References
     ----------
@@ -65,6 +84,8 @@ class Structure:
         base = dict(base or {})
         if not like or any(tensor.numel() == 0 for tensor in like.values()):
             raise ValueError("there are no weights to describe")
+        if any(tensor.ndim == 0 for tensor in like.values()):
+            raise ValueError("tensors need a dimension at least; reshape single numbers to (1,)")
         if not all(tensor.is_floating_point() for tensor in like.values()):
             raise ValueError("only floating-point tensors can be described; leave counters and masks out")
         if unknown := (set(ranks) | set(base)) - set(like):
@@ -72,21 +93,38 @@ class Structure:
         if subspace is not None and ranks:
             raise ValueError("subspace and ranks exclude each other")
         for name, rank in ranks.items():
-            if like[name].ndim != 2 or not 1 <= rank <= min(like[name].shape):
+            if like[name].ndim != 2 or not _is_integer(rank) or not 1 <= rank <= min(like[name].shape):
                 raise ValueError(f"{name} of shape {tuple(like[name].shape)} has no factors of rank {rank!r}")
-        self.like: Tensors = {name: tensor.detach().to("cpu") for name, tensor in like.items()}
+        if not _is_integer(seed) or seed < 0:
+            raise ValueError(f"the seed must be a non-negative integer, got {seed!r}")
+        # One zero, seen in many shapes: takes no room, in memory or in a pickle.
+        self.like: Tensors = {name: torch.zeros((), dtype=t.dtype).expand(t.shape) for name, t in like.items()}
+        zero = torch.zeros((), dtype=torch.float64)
         self.base: Tensors = {
-            name: base[name].detach().to("cpu", torch.float64) if name in base else torch.zeros(tensor.shape).double()
+            name: base[name].detach().to("cpu", torch.float64, copy=True) if name in base else zero.expand(tensor.shape)
             for name, tensor in like.items()
         }
         for name, tensor in self.base.items():
-            if tensor.shape != like[name].shape or not torch.isfinite(tensor).all():
-                raise ValueError(f"the base of {name} must be finite and have its shape, {tuple(like[name].shape)}")
+            # NaN fails the comparison; below the limit, squares stay finite.
+            if tensor.shape != like[name].shape or not (tensor.abs() < _LARGEST_BASE).all():
+                shape = tuple(like[name].shape)
+                raise ValueError(
+                    f"the base of {name} must be finite, below {_LARGEST_BASE} and have its shape, {shape}"
+                )
         self.ranks = ranks
         self.subspace = subspace
+        self.seed = seed
         self.shapes = self._shapes()
         if subspace is not None:
             self._signs, self._spread = self._directions(subspace, seed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_signs", "_spread")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.subspace is not None:
+            self._signs, self._spread = self._directions(self.subspace, self.seed)
 
     @property
     def n_weights(self) -> int:
@@ -98,14 +136,27 @@ class Structure:
         """Entries of all parts."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
+    @property
+    def products(self) -> list[tuple[tuple[str, ...], int]]:
+        """Each product of parts that makes weights, and how many terms are added up for an entry of it."""
+        if self.subspace is not None:
+            return [((SUBSPACE,), self.subspace)]
+        return [
+            ((f"{name}.left", f"{name}.right"), self.ranks[name]) if name in self.ranks else ((name,), 1)
+            for name in self.like
+        ]
+
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         if self.subspace is not None:
-            if not self.subspace >= 1 or self.subspace * self.n_weights > _LARGEST_PROJECTION:
+            if not _is_integer(self.subspace) or not 1 <= self.subspace * self.n_weights <= _LARGEST_PROJECTION:
                 raise ValueError(
-                    f"subspace must be a positive number of directions, at most {_LARGEST_PROJECTION // self.n_weights} "
-                    f"for {self.n_weights} weights; got {self.subspace!r}"
+                    "subspace must be a positive number of directions, at most "
+                    f"{_LARGEST_PROJECTION // self.n_weights} for {self.n_weights} weights; got {self.subspace!r}"
                 )
             return {SUBSPACE: (self.subspace,)}
+        factors = {f"{name}.{side}" for name in self.ranks for side in ("left", "right")}
+        if taken := factors & (set(self.like) - set(self.ranks)):
+            raise ValueError(f"the factors of low rank need the names {sorted(taken)}, which weights have")
         shapes: dict[str, tuple[int, ...]] = {}
         for name, tensor in self.like.items():
             if name in self.ranks:
@@ -118,16 +169,39 @@ class Structure:
 
     def _directions(self, dimension: int, seed: int) -> tuple[Tensor, Tensor]:
         # Signs, and scales that are powers of two: products with short binary numbers are then exact, the same on every
-        # machine. Each tensor moves in proportion to its base, or to the usual start where that is zero.
-        bits = np.random.default_rng(seed).integers(0, 2, size=(self.n_weights, dimension), dtype=np.int8)
+        # machine. The raw stream of a bit generator never changes, unlike what numpy's distributions make of it.
+        n_signs = self.n_weights * dimension
+        words = np.atleast_1d(np.random.PCG64(seed).random_raw(-(-n_signs // 64)))
+        bits = np.unpackbits(words.astype("<u8").view(np.uint8), count=n_signs).reshape(self.n_weights, dimension)
+        # Each tensor moves in proportion to its base, or to the usual start where that is zero: by the power of two
+        # nearest to sqrt(q), without a sum whose order matters and without a logarithm near a tie.
         spread = []
         for base in self.base.values():
-            size = float(base.square().mean().sqrt()) or 1 / math.sqrt(base.shape[-1])
-            spread.append(torch.full((base.numel(),), 2.0 ** round(math.log2(size / math.sqrt(dimension)))).double())
+            mean_square = math.fsum(base.square().ravel().tolist()) / base.numel() or 1 / base.shape[-1]
+            q = mean_square / dimension
+            spread.append(torch.full((base.numel(),), 2.0 ** (math.frexp(q)[1] // 2), dtype=torch.float64))
         return torch.from_numpy(2.0 * bits - 1.0), torch.cat(spread)
 
     def compose(self, values: Mapping[str, Tensor]) -> Tensors:
-        """Weights, float64 and differentiable, from the values of the parts."""
+        """Weights from the values of the parts.
+
+        Parameters
+        ----------
+        values : mapping of str to Tensor
+            Float64, in the shapes of `shapes`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Float64 and differentiable, in the shapes of `like`.
+
+        Raises
+        ------
+        ValueError
+            If a part is missing, unknown or of another shape.
+        """
+        if {part: tuple(value.shape) for part, value in values.items()} != self.shapes:
+            raise ValueError(f"values must have the parts and shapes {self.shapes}")
         if self.subspace is not None:
             moved = self._spread * (self._signs @ values[SUBSPACE])
             sizes = [tensor.numel() for tensor in self.like.values()]
@@ -142,17 +216,40 @@ class Structure:
         }
 
     def weights(self, values: Mapping[str, Tensor]) -> Tensors:
-        """As `compose`, rounded to the dtypes of the network and detached."""
+        """As `compose`, with the same errors; rounded to the dtypes of the network and detached."""
         with torch.no_grad():
             return {name: tensor.to(self.like[name].dtype) for name, tensor in self.compose(values).items()}
 
     def start(self, weights: Mapping[str, Tensor]) -> Tensors:
-        """Values whose weights are near the given ones: truncated singular value decompositions; zero in a subspace."""
+        """Values whose weights are near the given ones.
+
+        The best of the rank in the Frobenius norm for a factored matrix (Eckart and Young 1936, by a truncated singular
+        value decomposition), zero in a subspace, exact elsewhere.
+
+        Parameters
+        ----------
+        weights : mapping of str to Tensor
+            In the shapes of `like`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Float64, in the shapes of `shapes`.
+
+        Raises
+        ------
+        ValueError
+            If weights are missing, unknown, of another shape or not finite.
+        """
+        if {name: tensor.shape for name, tensor in weights.items()} != {n: t.shape for n, t in self.like.items()}:
+            raise ValueError("weights must have the names and shapes that the structure was made with")
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise ValueError("weights must be finite")
         if self.subspace is not None:
             return {SUBSPACE: torch.zeros(self.subspace).double()}
         values: Tensors = {}
-        for name, tensor in weights.items():
-            moved = tensor.detach().to("cpu", torch.float64) - self.base[name]
+        for name in self.like:
+            moved = weights[name].detach().to("cpu", torch.float64) - self.base[name]
             if name in self.ranks:
                 rank = self.ranks[name]
                 u, s, vh = torch.linalg.svd(moved, full_matrices=False)
@@ -161,3 +258,7 @@ class Structure:
             else:
                 values[name] = moved.clone()
         return values
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -16,8 +16,8 @@ class Task(Protocol):
     def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
         """Mean loss over the given rows and its gradient by each weight.
 
-        With ``bounded=False`` a negative log-likelihood, in nats; with ``bounded=True`` a smooth loss in [0, 1] near the
-        one that the bound is about.
+        With ``bounded=False`` a negative log-likelihood, in nats; with ``bounded=True`` a smooth loss in [0, 1] near
+        the one that the bound is about.
         """
         ...
 

@@ -274,7 +274,8 @@ def _tightness(bound: Bound) -> float:
 
 
 def _plain(bound: Any) -> dict[str, Any]:
-    names = [entry.name for entry in fields(bound)] if is_dataclass(bound) else []
+    # What a bound leaves out of its repr, weights and their description, is no number to report.
+    names = [entry.name for entry in fields(bound) if entry.repr] if is_dataclass(bound) else []
     names += [name for name in _OFFERS if name not in (*names, "terms", "at_delta")]
     values = {name: _json(getattr(bound, name)) for name in names}
     return {name: value for name, value in values.items() if value is not _LEFT_OUT}

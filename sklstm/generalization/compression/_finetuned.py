@@ -8,10 +8,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ._description import Description, columns
-from ._finetune import Schedule, n_epochs, price_of_a_bit, quantise_in_stages, train_values
+from ._finetune import Schedule, n_epochs, quantise_in_stages, train_values
 from ._occam import occam_bound
 from ._occam_certificate import OccamBound, certificate_assumptions, check_certificate_parameters
 from ._polish import polish
+from ._rounding import price_of_a_bit
 from ._structure import Structure
 from ._task import Task
 

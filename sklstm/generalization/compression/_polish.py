@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 
 from ._description import Description
-from ._finetune import backward, level_costs
+from ._finetune import backward
 from ._occam import occam_bound
+from ._rounding import level_costs
 from ._task import Task
 
 __all__ = ["polish"]

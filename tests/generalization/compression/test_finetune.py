@@ -8,17 +8,8 @@ import torch
 
 from sklstm.generalization.compression import _finetune, integer_bits, occam_bound
 from sklstm.generalization.compression._description import Description, step_number, step_size
-from sklstm.generalization.compression._finetune import (
-    Schedule,
-    curvature,
-    grids,
-    level_costs,
-    n_epochs,
-    nearest_levels,
-    price_of_a_bit,
-    quantise_in_stages,
-    train_values,
-)
+from sklstm.generalization.compression._finetune import Schedule, curvature, n_epochs, quantise_in_stages, train_values
+from sklstm.generalization.compression._rounding import grids, level_costs, nearest_levels, price_of_a_bit
 from sklstm.generalization.compression._structure import Structure
 
 

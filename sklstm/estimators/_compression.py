@@ -282,14 +282,15 @@ class HasQuantized:
         if not hasattr(self, "generalization_report_"):
             raise AttributeError("quantized_ is there after fit with compute_bound=True")
         bound = self.generalization_report_["occam"]
-        module = copy.deepcopy(self.net_.module_)
-        if bound.description is not None:
-            (recurrent, *_) = (tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
-            module = build(self.net_, recurrent.shape[1], 0).to(next(module.parameters()).device)
+        recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
+        hidden_size = recurrent.shape[1]
+        module = build(self.net_, hidden_size, 0).to(next(self.net_.module_.parameters()).device)
         module.load_state_dict(bound.weights)
         twin = copy.copy(self)
         twin.net_ = copy.copy(self.net_)
-        twin.net_.__dict__["module_"] = module
+        # Past skorch's bookkeeping, which is for networks that it builds itself.
+        twin.net_.__dict__.update(module_=module, module__hidden_size=hidden_size)
+        twin.__dict__["hidden_size"] = hidden_size
         for name in ("generalization_report_", "generalization_bound_"):
             delattr(twin, name)
         return twin

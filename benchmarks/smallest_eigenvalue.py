@@ -21,6 +21,7 @@ import numpy as np
 from _records import append, load, machine, table
 from scipy import __version__ as scipy_version
 
+from sklstm.datasets import load_imdb
 from sklstm.generalization import (
     correlation_lower_bound,
     gershgorin_lower_bound,
@@ -38,18 +39,9 @@ KEYS = ("part", "n_steps", "method")
 
 def training_batches(path, n_steps, size=512):
     """Batches (b, n_steps, 50) of embedded training reviews."""
-    with np.load(path) as file:
-        train = file["is_train"].astype(bool)
-        tokens, length, embedding = file["tokens"][train], file["length"][train], file["embedding"]
-    width = tokens.shape[1]
-    for start in range(0, len(tokens), size):
-        rows, lengths = tokens[start : start + size], length[start : start + size, None]
-        # The first tokens of a review of `lengths` stand from column width - lengths on.
-        taken = np.minimum(lengths, n_steps)
-        place = np.arange(n_steps) - (n_steps - taken)
-        columns = np.where(place >= 0, width - lengths + place, 0)
-        numbers = np.where(place >= 0, np.take_along_axis(rows, columns, axis=1), 0)
-        yield embedding[numbers]
+    reviews = load_imdb(path, n_steps=n_steps, embed=False)  # numbers of words, not vectors
+    for start in range(0, len(reviews.data), size):
+        yield reviews.embedding[reviews.data[start : start + size]]
 
 
 def resident():

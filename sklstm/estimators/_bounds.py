@@ -12,8 +12,8 @@ from sklstm.generalization import (
     Bound,
     GeneralizationReport,
     choose_cap,
+    moment_summary,
     rademacher_bound,
-    smallest_eigenvalue,
     tu_bound,
 )
 from sklstm.modules import ReLURNNModule
@@ -47,14 +47,16 @@ def classifier_report(estimator: Any, X: np.ndarray, codes: np.ndarray) -> Gener
     if sigma > 0:
         noise = NOISES[estimator.noise].draw_array(X, sigma, np.random.default_rng(estimator._bound_seed))
     limits = {"u": estimator.max_norm_u, "w": estimator.max_norm_w, "v": estimator.max_norm_v}
+    lambda_min, gershgorin = moment_summary(X)
     theorem = {
         "delta": delta,
         "sigma": sigma,
         "noise": noise,
         "noise_kind": str(estimator.noise),
         "max_norms": limits,
-        "lambda_min": smallest_eigenvalue(X),
+        "lambda_min": lambda_min,
         "lambda_min_estimated": True,
+        "gershgorin": gershgorin,
     }
     bounds: list[Bound] = [tu_bound(U, W, V, X, codes, margin=estimator.margin, **theorem)]
     bounds.append(tu_bound(U, W, V, X, codes, margin=None, norms="union", **theorem))

@@ -1,6 +1,6 @@
 """Tu, He & Tao 2020: bounds for ReLU recurrent networks from matrix norms; one file a theorem."""
 
-from ._bound import tu_bound
+from ._bound import moment_summary, tu_bound
 from ._capacity import capacity, capacity_closed_form
 from ._convergent import rademacher_bound, rademacher_row_norms
 from ._convergent_result import RademacherBound
@@ -23,6 +23,7 @@ __all__ = [
     "fisher_rao_norm_loss",
     "fisher_rao_upper",
     "fisher_rao_upper_closed_form",
+    "moment_summary",
     "rademacher_bound",
     "rademacher_row_norms",
     "rademacher_tu",

@@ -1,23 +1,25 @@
 """Theorems 2 and 3 of Tu et al. 2020: margin bounds for ReLU recurrent networks."""
 
 import math
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from sklstm.generalization._inputs import Array, Float, as_sequences, as_weights, check_delta, product
+from sklstm.generalization._inputs import Array, Float, as_sequences, as_weights, check_delta, chunks, product
 from sklstm.generalization._terms import INDEPENDENCE
 from sklstm.generalization._union import Charged, candidate_margins, round_up
-from sklstm.generalization.moments._moments import input_norms, smallest_eigenvalue
+from sklstm.generalization.moments import gershgorin_lower_bound, input_norms, second_moment, smallest_eigenvalue
 from sklstm.generalization.tu._capacity import capacity, weighted_geometric_sum
 from sklstm.generalization.tu._confidence import confidence_term
 from sklstm.generalization.tu._fisher_rao import _norm, _tau_c
+from sklstm.generalization.tu._fisher_rao_loss import fisher_rao_norm_lemma_2
 from sklstm.generalization.tu._labels import check_labels
 from sklstm.generalization.tu._margins import check_margin, margin_loss, margins, ramp_loss
 from sklstm.generalization.tu._norms import MaxNorms, row_sums
 from sklstm.generalization.tu._rademacher import rademacher_tu
+from sklstm.generalization.tu._remark_6 import fisher_rao_upper
 from sklstm.generalization.tu._result import TuBound
+from sklstm.generalization.tu._zhang import zhang_order
 from sklstm.noise import Noise, noise_of_kind
 
 __all__ = ["tu_bound"]
@@ -37,6 +39,7 @@ def tu_bound(
     noise_kind: str = "gaussian",
     lambda_min: float | None = None,
     lambda_min_estimated: bool = False,
+    gershgorin: float | None = None,
     max_norms: MaxNorms = None,
     norms: str = "measured",
 ) -> TuBound:
@@ -78,6 +81,8 @@ def tu_bound(
         given.
     lambda_min_estimated : bool, default=False
         Whether the `lambda_min` that is passed was itself estimated on this sample; `assumptions` says which.
+    gershgorin : float, optional
+        What :func:`gershgorin_lower_bound` gave, to be shown beside a `lambda_min` that is passed.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
         Limits on the largest absolute row sums that training enforced, each a float or None. Weights that
         keep to a limit are charged the limit, which costs nothing; what happens otherwise is up to `norms`.
@@ -125,13 +130,16 @@ def tu_bound(
     r_measured, r_clean = _fisher_rao_norms(u, w, v, x, epsilon)
     r = round_up(r_measured) if norms == "union" else Charged(r_measured)
     given = lambda_min is not None and not lambda_min_estimated
-    eigenvalue = smallest_eigenvalue(x) if lambda_min is None else float(lambda_min)
+    if lambda_min is None:
+        eigenvalue, lower = moment_summary(x)
+    else:
+        eigenvalue, lower = float(lambda_min), -math.inf if gershgorin is None else float(gershgorin)
     frobenius, one = input_norms(x, epsilon)
     geometric, largest = _noise_sum(noise_law, x, sigma, beta.w)
     root_gain = sigma * noise_law.root_gain(x) if sigma > 0 else 0.0
     M = margins(u, w, v, x, labels, epsilon)
 
-    def evaluate(alpha: Charged) -> dict[str, float]:
+    def evaluate(alpha: Charged, r: Charged) -> dict[str, float]:
         complexity = rademacher_tu(
             fisher_rao=r.value,
             lambda_min=eigenvalue,
@@ -158,7 +166,9 @@ def tu_bound(
             value += summand
         return {"value": value, **summands, "margin": alpha.value, "log_price": price}
 
-    best = min((evaluate(alpha) for alpha in candidate_margins(M, margin)), key=itemgetter("value"))
+    evaluated = [(evaluate(alpha, r), alpha) for alpha in candidate_margins(M, margin)]
+    best, alpha = min(evaluated, key=lambda pair: pair[0]["value"])
+    upper = fisher_rao_upper(beta.u, beta.w, beta.v, _largest_input(x, epsilon), L)
     return TuBound(
         theorem="3" if sigma > 0 else "2",
         **best,
@@ -185,7 +195,27 @@ def tu_bound(
         ),
         noise_kind=noise_kind,
         norms=norms,
+        rademacher=(best["fisher_rao_term"] + best["norm_term"]) * alpha.value / (4 * k),
+        fisher_rao_upper=upper,
+        fisher_rao_term_upper=evaluate(alpha, Charged(upper))["fisher_rao_term"],
+        fisher_rao_loss=fisher_rao_norm_lemma_2(u, w, v, x, labels),
+        gershgorin=lower,
+        zhang_order=zhang_order(u, w, v, n_samples=n, n_steps=L, margin=alpha.value),
     )
+
+
+def moment_summary(x: Array) -> tuple[float, float]:
+    """λ_min of the second moment and Gershgorin's lower bound on it; where n < L·d, 0 and −inf at no cost."""
+    if len(x) < math.prod(x.shape[1:]):
+        return 0.0, -math.inf
+    moment = second_moment(x)
+    return smallest_eigenvalue(moment), gershgorin_lower_bound(moment)
+
+
+def _largest_input(x: Array, epsilon: Array | None) -> float:
+    """B of Remark 6 on the sample that the theorem is applied to."""
+    pairs = ((part, 0.0) for part in chunks(x)) if epsilon is None else zip(chunks(x), chunks(epsilon), strict=True)
+    return max(float(np.abs(values + noise).max()) for values, noise in pairs)
 
 
 def _fisher_rao_norms(u: Float, w: Float, v: Float, x: Array, epsilon: Array | None) -> tuple[float, float]:

@@ -60,6 +60,18 @@ class TuBound(MarginBound):
         Key of ``sklstm.noise.NOISES``; without meaning in Theorem 2.
     norms : {"measured", "union"}
         Whether norms and r were read off the weights, or rounded up to a grid and paid for.
+    rademacher : float
+        Theorem 1, the Rademacher complexity: the sum of its two terms, without the factor 4k/α.
+    fisher_rao_upper, fisher_rao_term_upper : float
+        Remark 6: the bound on r from the norms and the largest input of the sample, and `fisher_rao_term` with it in
+        the place of r.
+    fisher_rao_loss : float
+        Definition 1 with cross-entropy, by Lemma 2, over the clean training data.
+    gershgorin : float
+        Lower bound on `lambda_min` of section 3.4.1; −inf where it was not computed, since n < L·d or `lambda_min` was
+        given.
+    zhang_order : float
+        The bound of Zhang et al. 2018 in order of magnitude, without its constant.
     log_price : float
         What the choices made after seeing the data cost: δ is multiplied by exp(−log_price).
 
@@ -90,6 +102,12 @@ class TuBound(MarginBound):
     sigma: float
     margin: float
     assumptions: tuple[str, ...]
+    rademacher: float
+    fisher_rao_upper: float
+    fisher_rao_term_upper: float
+    fisher_rao_loss: float
+    gershgorin: float
+    zhang_order: float
     noise_kind: str = "gaussian"
     norms: str = "measured"
 
@@ -121,7 +139,13 @@ class TuBound(MarginBound):
             Term("beta_v", self.beta_v, "β_V, largest absolute row sum of V"),
             Term("fisher_rao", self.fisher_rao, f"r, Fisher-Rao norm (2) over {on}"),
             Term("fisher_rao_clean", self.fisher_rao_clean, "r over the clean training data"),
+            Term("fisher_rao_upper", self.fisher_rao_upper, "what r can be at most, from norms and inputs (Remark 6)"),
+            Term("fisher_rao_term_upper", self.fisher_rao_term_upper, "fisher_rao_term with that in the place of r"),
+            Term("fisher_rao_loss", self.fisher_rao_loss, "Fisher-Rao norm of Definition 1, with cross-entropy"),
+            Term("rademacher", self.rademacher, "Rademacher complexity of Theorem 1"),
+            Term("zhang_order", self.zhang_order, "order of the bound of Zhang et al. 2018, without its constant"),
             Term("lambda_min", self.lambda_min, "smallest eigenvalue of E[xxᵀ] of the clean input"),
+            Term("gershgorin", self.gershgorin, "lower bound on it from correlations (section 3.4.1)"),
             Term("capacity", self.capacity, "Λ = Σ_{m<L} (m+1) β_W^m, growth with the sequence length"),
             Term("input_norm_frobenius", self.input_norm_frobenius, f"‖X‖_F of {on}"),
             Term("input_norm_1", self.input_norm_1, f"‖Xᵀ‖₁ of {on}"),

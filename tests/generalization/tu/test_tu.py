@@ -203,9 +203,10 @@ def test_no_nan_and_no_warning(beta_w, L, sigma):
     noise = sigma * rng.standard_normal(X.shape) if sigma else None
     for weights in ((U, W, V), (0 * U, W, V), (U, W, 0 * V)):
         bound = tu_bound(*weights, X, [0, 1, 1], sigma=sigma, noise=noise, lambda_min=0.0)
-        numbers = [v for v in dataclasses.asdict(bound).values() if isinstance(v, int | float)]
-        assert not any(math.isnan(v) for v in numbers)
-        assert all(v >= 0 for v in numbers)
+        numbers = {name: v for name, v in dataclasses.asdict(bound).items() if isinstance(v, int | float)}
+        assert not any(math.isnan(v) for v in numbers.values())
+        assert numbers.pop("gershgorin") == -math.inf, "the eigenvalue was given, no moment was formed"
+        assert all(v >= 0 for v in numbers.values())
         assert bound.vacuous
         assert isinstance(bound.vacuous, bool)
 

@@ -290,6 +290,9 @@ class HasQuantized:
         twin = copy.copy(self)
         twin.net_ = copy.copy(self.net_)
         twin.net_.__dict__["module_"] = module
+        twin._quantized_cap = bound.scale  # says to `holdout_bound` which predictor this is
+        if hasattr(twin, "_set_gains"):
+            twin._set_gains(warn=False)
         for name in ("generalization_report_", "generalization_bound_"):
             delattr(twin, name)
         return twin

@@ -62,7 +62,7 @@ class Compression(BaseEstimator):
     n_trials : int, default=200
         Moves of single integers tried at the end, for each coarseness.
     coarseness : sequence of float, default=(16.0, 32.0)
-        Grids to try, see `sklstm.generalization.fine_tuned_certificate`.
+        Grids to try, between 1e-6 and 1e6, see `sklstm.generalization.fine_tuned_certificate`.
     batch_size : int, default=128
     lr : float, default=0.01
         Learning rate before rounding; a third of it after.
@@ -101,7 +101,7 @@ class Compression(BaseEstimator):
         "n_stages": POSITIVE_INT,
         "n_starts": POSITIVE_INT,
         "n_trials": NON_NEGATIVE_INT,
-        "coarseness": Numbers(low=0.0),
+        "coarseness": Numbers(low=1e-6, high=1e6),
         "batch_size": POSITIVE_INT,
         "lr": POSITIVE,
     }

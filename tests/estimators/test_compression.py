@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
+from sklstm.perturbation import tikhonov_gains
 
 FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}
 
@@ -171,6 +172,7 @@ def test_errors_come_before_training(monkeypatch):
         ({"compression": Compression(rank=1, subspace=3)}, ValueError, "exclude each other"),
         ({"compression": Compression(coarseness=())}, TypeError, "sequence of numbers"),
         ({"compression": Compression(coarseness=(1.0, -1.0))}, ValueError, "coarseness"),
+        ({"compression": Compression(coarseness=(1e300,))}, ValueError, "coarseness"),
         ({"compression": Compression(epochs=0)}, ValueError, "epochs"),
         ({"compression": Compression(n_trials=1.5)}, TypeError, "n_trials"),
     ]
@@ -190,3 +192,12 @@ def test_a_subset_of_delta_gives_a_larger_bound(fitted):
     bound = fitted[0].generalization_report_["occam"]
     assert bound.at_delta(bound.delta / 4).value > bound.value
     assert bound.at_delta(bound.delta) == replace(bound)
+
+
+@pytest.mark.parametrize("compression", [None, Compression(**FAST | {"hidden_size": 2})])
+def test_gains_of_quantized_are_its_own(compression):
+    model = TikhonovLSTMRegressor(4, max_epochs=2, compression=compression, random_state=0).fit(*late_mean(100))
+    small = model.quantized_
+    weight_ih, weight_hh, _, bias_hh = (part.detach().double() for part in small.net_.module_.layers[0])
+    assert small.rho_h_ == tikhonov_gains(weight_ih, weight_hh, bias_hh).rho_h.item() != model.rho_h_
+    assert small.perturbation_gain_ != model.perturbation_gain_

@@ -127,6 +127,9 @@ def draw(results, path):
 
 
 def report(records):
+    settings = {(r["hidden"], r["epochs"]) for r in records}
+    if len(settings) > 1:
+        raise SystemExit(f"records of several settings (units, epochs): {sorted(settings)}; keep those of one")
     results = summary(records)
     draw(results, DOCS / f"{NAME}.png")
     rows = [
@@ -134,13 +137,13 @@ def report(records):
         for (L, sigma), (mean, spread, count) in results.items()
     ]
     header = ("L", "σ", "runs", "gap, points", "test error, %", "training error with noise, %")
-    epochs, hidden = sorted({r["epochs"] for r in records}), sorted({r["hidden"] for r in records})
+    hidden, epochs = settings.pop()
     text = (DOCS / f"{NAME}.md").read_text()
     before, _, _ = text.partition("<!-- results -->")
     lines = [
         "<!-- results -->",
         "",
-        f"Units: {hidden}; epochs: {epochs}. Mean ± standard error over the runs.",
+        f"{hidden} units, {epochs} epochs; mean ± standard error over the runs. One run has no standard error.",
         "",
         table(header, rows),
         "",

@@ -79,15 +79,16 @@ class Seed:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A non-empty sequence of finite numbers above ``low``."""
+    """A non-empty sequence of finite numbers strictly between ``low`` and ``high``."""
 
     low: float
+    high: float | None = None
 
     def check(self, name: str, value: Any) -> None:
         if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) == 0:
             raise TypeError(f"{name} must be a sequence of numbers, at least one; got {value!r}.")
         for number in value:
-            Number(Real, self.low, None, "neither").check(f"every entry of {name}", number)
+            Number(Real, self.low, self.high, "neither").check(f"every entry of {name}", number)
 
 
 @dataclass(frozen=True)

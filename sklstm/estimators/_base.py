@@ -51,7 +51,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 }
 
 
-_PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed"}
+_PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed", "_quantized_cap"}
 
 
 def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:

@@ -62,7 +62,7 @@ class Compression(BaseEstimator):
     n_trials : int, default=200
         Moves of single integers tried at the end, for each coarseness.
     coarseness : sequence of float, default=(16.0, 32.0)
-        Grids to try, see `sklstm.generalization.fine_tuned_certificate`.
+        Grids to try, between 1e-6 and 1e6, see `sklstm.generalization.fine_tuned_certificate`.
     batch_size : int, default=128
     lr : float, default=0.01
         Learning rate before rounding; a third of it after.
@@ -101,7 +101,7 @@ class Compression(BaseEstimator):
         "n_stages": POSITIVE_INT,
         "n_starts": POSITIVE_INT,
         "n_trials": NON_NEGATIVE_INT,
-        "coarseness": Numbers(low=0.0),
+        "coarseness": Numbers(low=1e-6, high=1e6),
         "batch_size": POSITIVE_INT,
         "lr": POSITIVE,
     }
@@ -138,12 +138,16 @@ class Compression(BaseEstimator):
         check_parameters(self, self._rules)
         if self.rank is not None and self.subspace is not None:
             raise ValueError("compression: rank and subspace exclude each other.")
-        largest = min(n_features, self.hidden_size or hidden_size)
+        units = int(self.hidden_size or hidden_size)
+        largest = min(n_features, units)
         if self.rank is not None and self.rank > largest:
             raise ValueError(
                 f"compression: rank={self.rank} is more than the input matrix has; at most {largest} with "
-                f"{n_features} channels and {self.hidden_size or hidden_size} units."
+                f"{n_features} channels and {units} units."
             )
+
+        # Of the input and recurrent matrices alone: the others only add to it.
+        Structure.check_subspace(self.subspace, units * (n_features + units))
 
     @property
     def schedule(self) -> Schedule:
@@ -291,6 +295,9 @@ class HasQuantized:
         # Past skorch's bookkeeping, which is for networks that it builds itself.
         twin.net_.__dict__.update(module_=module, module__hidden_size=hidden_size)
         twin.__dict__["hidden_size"] = hidden_size
+        twin._quantized_cap = bound.scale  # says to `holdout_bound` which predictor this is
+        if hasattr(twin, "_set_gains"):
+            twin._set_gains(warn=False)
         for name in ("generalization_report_", "generalization_bound_"):
             delattr(twin, name)
         return twin

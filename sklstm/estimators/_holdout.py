@@ -52,7 +52,7 @@ class HoldoutClassifier:
         predicted = self.predict(X)
         check_consistent_length(predicted, y)
         accuracy_score(y, predicted)  # refuses labels of another kind, which would all count as errors
-        return holdout_bound(y, predicted=predicted, delta=delta)
+        return holdout_bound(y, predicted=predicted, delta=delta, **_subject(self))
 
 
 class HoldoutRegressor:
@@ -112,11 +112,13 @@ class HoldoutRegressor:
             raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")
         with np.errstate(over="ignore"):  # an infinite loss is cut at the cap like any other
             losses = np.mean((y - predicted).reshape(len(y), -1) ** 2, axis=1)
-        return holdout_bound(losses, cap=cap, method=method, delta=delta)
+        return holdout_bound(losses, cap=cap, method=method, delta=delta, **_subject(self))
 
     def _cap(self) -> float:
         if hasattr(self, "generalization_report_"):
             return float(self.generalization_report_.ceiling)
+        if hasattr(self, "_quantized_cap"):
+            return float(self._quantized_cap)
         if self.loss_cap is not None:
             return float(self.loss_cap)
         raise ValueError(
@@ -129,3 +131,10 @@ def _delta(estimator: Any, delta: float | None) -> float:
     delta = estimator.delta if delta is None else delta
     PROBABILITY.check("delta", delta)
     return float(delta)
+
+
+def _subject(estimator: Any) -> dict[str, Any]:
+    """Name in a report and predictor of a hold-out bound: ``quantized_`` is not the trained network."""
+    if hasattr(estimator, "_quantized_cap"):
+        return {"name": "holdout_quantized", "about": "the quantised predictor"}
+    return {}

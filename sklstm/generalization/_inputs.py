@@ -27,7 +27,9 @@ def as_array(values: Any) -> Array:
 
 def as_weights(U: Any, W: Any, V: Any) -> tuple[Float, Float, Float]:
     """Float64 copies of U (m, d), W (m, m), V (k, m); ValueError for misfits or values not finite."""
-    u, w, v = (np.array(as_array(matrix), dtype=np.float64) for matrix in (U, W, V))
+    u, w, v = (
+        np.array(_real(as_array(matrix), name), dtype=np.float64) for name, matrix in zip("UWV", (U, W, V), strict=True)
+    )
     m = u.shape[0] if u.ndim == 2 else -1
     if u.ndim != 2 or w.shape != (m, m) or v.ndim != 2 or v.shape[1] != m:
         raise ValueError(
@@ -42,7 +44,7 @@ def as_weights(U: Any, W: Any, V: Any) -> tuple[Float, Float, Float]:
 
 def as_sequences(X: Any, n_channels: int | None = None, *, name: str = "X") -> Array:
     """An (n, L, d) array in its own dtype; ValueError for another shape, another d, or values not finite."""
-    x = as_array(X)
+    x = _real(as_array(X), name)
     if x.ndim != 3 or 0 in x.shape:
         raise ValueError(f"{name} must have shape (n_samples, n_steps, n_channels), none of them 0; got {x.shape}")
     if n_channels is not None and x.shape[2] != n_channels:
@@ -52,6 +54,13 @@ def as_sequences(X: Any, n_channels: int | None = None, *, name: str = "X") -> A
         )
     check_finite(x, name)
     return x
+
+
+def _real(values: Array, name: str) -> Array:
+    # A cast to float64 would keep the real parts and only warn.
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} must hold real numbers, got dtype {values.dtype}")
+    return values
 
 
 def check_finite(x: Array, name: str) -> None:

@@ -63,7 +63,7 @@ def number(value: float) -> str:
 def _confidence(delta: float) -> str:
     """1 − δ, rounded downwards; a small δ as it is, since four digits of 1 − δ would read as certainty."""
     if delta < 1e-3:
-        return f"1 - {delta:.3g}"
+        return f"1 - {float(Context(prec=3, rounding=ROUND_CEILING).plus(Decimal(repr(float(delta)))))}"
     return str(float(Context(prec=4, rounding=ROUND_FLOOR).subtract(Decimal(1), Decimal(repr(delta)))))
 
 

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
+from sklstm.perturbation import tikhonov_gains
 
 FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}
 
@@ -169,8 +170,10 @@ def test_errors_come_before_training(monkeypatch):
         ({"compression": Compression(rank=3)}, ValueError, "at most 2 with 2 channels and 8 units"),
         ({"compression": Compression(hidden_size=1, rank=2)}, ValueError, "at most 1 with 2 channels and 1 units"),
         ({"compression": Compression(rank=1, subspace=3)}, ValueError, "exclude each other"),
+        ({"compression": Compression(subspace=10**8)}, ValueError, "subspace must be a positive number of directions"),
         ({"compression": Compression(coarseness=())}, TypeError, "sequence of numbers"),
         ({"compression": Compression(coarseness=(1.0, -1.0))}, ValueError, "coarseness"),
+        ({"compression": Compression(coarseness=(1e300,))}, ValueError, "coarseness"),
         ({"compression": Compression(epochs=0)}, ValueError, "epochs"),
         ({"compression": Compression(n_trials=1.5)}, TypeError, "n_trials"),
     ]
@@ -190,3 +193,25 @@ def test_a_subset_of_delta_gives_a_larger_bound(fitted):
     bound = fitted[0].generalization_report_["occam"]
     assert bound.at_delta(bound.delta / 4).value > bound.value
     assert bound.at_delta(bound.delta) == replace(bound)
+
+
+@pytest.mark.parametrize("compression", [None, Compression(**FAST | {"hidden_size": 2})])
+def test_gains_of_quantized_are_its_own(compression):
+    model = TikhonovLSTMRegressor(4, max_epochs=2, compression=compression, random_state=0).fit(*late_mean(100))
+    small = model.quantized_
+    weight_ih, weight_hh, _, bias_hh = (part.detach().double() for part in small.net_.module_.layers[0])
+    assert small.rho_h_ == tikhonov_gains(weight_ih, weight_hh, bias_hh).rho_h.item() != model.rho_h_
+    assert small.perturbation_gain_ != model.perturbation_gain_
+
+
+@pytest.mark.parametrize("options", [{"hidden_size": 2}, {"hidden_size": 2, "rank": 1}, {"subspace": 9}])
+def test_coins_cannot_be_foretold(options):
+    """Labels of a fair coin: whatever the network, its error probability is 1/2, and no bound may be below."""
+    trained = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((60, 4, 2)), rng.integers(0, 2, 60)
+        bound = classifier(**options, epochs=60).fit(X, y).generalization_report_["occam"]
+        assert bound.at_delta(1e-6).value > 0.5
+        trained.append(bound.trained_loss)
+    assert min(trained) < 0.5, "noise was fitted: the training loss is no guide"

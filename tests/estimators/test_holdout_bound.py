@@ -168,3 +168,14 @@ def test_one_sequence_has_no_variance(regressor):
     X, y = late_mean(1)
     with pytest.raises(ValueError, match="two losses or more"):
         regressor.holdout_bound(X, y)
+
+
+def test_the_bound_of_the_quantised_predictor_says_so(classifier, regressor):
+    for model, data in ((classifier, held_out_labels()), (regressor, late_mean(120, seed=1))):
+        bound = model.quantized_.holdout_bound(*data)
+        assert (bound.name, bound.about) == ("holdout_quantized", "the quantised predictor")
+        report = model.generalization_report_.with_bound(model.holdout_bound(*data), bound)
+        assert {report["holdout"].about, report["occam"].about} == {"the trained predictor", bound.about}
+        assert bound.ceiling == report["occam"].ceiling, "with the cap of the estimator"
+        again = model.quantized_.fit(*data)
+        assert again.holdout_bound(*data).about == "the trained predictor", "refitted, it is an estimator like others"

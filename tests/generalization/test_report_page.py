@@ -95,7 +95,15 @@ def test_bounds_are_printed_rounded_upwards(value, printed):
 
 @pytest.mark.parametrize(
     ("delta", "printed"),
-    [(0.05, "0.95"), (0.0013377, "0.9986"), (0.05 / 3, "0.9833"), (0.9, "0.1"), (1e-3, "0.999"), (1e-9, "1 - 1e-09")],
+    [
+        (0.05, "0.95"),
+        (0.0013377, "0.9986"),
+        (0.05 / 3, "0.9833"),
+        (0.9, "0.1"),
+        (1e-3, "0.999"),
+        (1e-9, "1 - 1e-09"),
+        (1.2349e-4, "1 - 0.000124"),
+    ],
 )
 def test_confidence_is_never_overstated(delta, printed):
     line = str(GeneralizationReport([Toy("toy", 0.01, delta=delta)])).splitlines()[2]

@@ -1,6 +1,5 @@
 """The Occam bound of a network fine-tuned for it: train, round in stages, polish, keep the best description."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -80,8 +79,8 @@ def fine_tuned_certificate(
     """
     check_certificate_parameters(delta, delta_weight, scale, task.n_samples)
     schedule = schedule or Schedule()
-    if not starts or not coarseness or not all(0 < c < math.inf for c in coarseness):
-        raise ValueError("need at least one start and one positive coarseness")
+    if not starts or not coarseness or not all(1e-6 <= c <= 1e6 for c in coarseness):  # its square is a factor
+        raise ValueError("need at least one start and one coarseness, each between 1e-6 and 1e6")
     if not all(tensor.isfinite().all() for start in starts for tensor in start.values()):
         raise ValueError("a weight is NaN or infinite")
     share = delta * delta_weight

@@ -272,11 +272,11 @@ def certificate_assumptions(scale: float, delta_weight: float, zero_one: bool) -
         cap = ("The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it.",)
     elif scale != 1:
         cap = ("The cap of the loss was fixed before seeing the data.",)
-    scaling = "scaling of inputs" if zero_one else "scaling of inputs and targets"
+    fixed = "the classes, scaling of inputs" if zero_one else "scaling of inputs and targets"
     return (
         INDEPENDENCE,
         "The bound is about the quantised predictor, which the code describes, not about the trained one.",
-        f"What the code does not contain (architecture, a random start, {scaling}, candidate codebook sizes) was fixed "
+        f"What the code does not contain (architecture, a random start, {fixed}, candidate codebook sizes) was fixed "
         "before seeing the data.",
         *cap,
     )

@@ -146,13 +146,20 @@ class Structure:
             for name in self.like
         ]
 
+    @staticmethod
+    def check_subspace(subspace: int | None, n_weights: int) -> None:
+        """ValueError for a number of directions that is none, or too many for so many weights."""
+        if subspace is None:
+            return
+        if not _is_integer(subspace) or not 1 <= subspace * n_weights <= _LARGEST_PROJECTION:
+            raise ValueError(
+                f"subspace must be a positive number of directions, at most {_LARGEST_PROJECTION // n_weights} for "
+                f"{n_weights} weights; got {subspace!r}"
+            )
+
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         if self.subspace is not None:
-            if not _is_integer(self.subspace) or not 1 <= self.subspace * self.n_weights <= _LARGEST_PROJECTION:
-                raise ValueError(
-                    "subspace must be a positive number of directions, at most "
-                    f"{_LARGEST_PROJECTION // self.n_weights} for {self.n_weights} weights; got {self.subspace!r}"
-                )
+            self.check_subspace(self.subspace, self.n_weights)
             return {SUBSPACE: (self.subspace,)}
         factors = {f"{name}.{side}" for name in self.ranks for side in ("left", "right")}
         if taken := factors & (set(self.like) - set(self.ranks)):

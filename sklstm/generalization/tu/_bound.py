@@ -280,7 +280,7 @@ def _assumptions(noise: Noise | None, norms: str, lambda_min_given: bool, margin
         fixed = (
             "σ and δ were chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
         )
-    model = "The network has ReLU units, no biases, h_0 = 0, and predicts from its last state."
+    model = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
     sentences = [r, eigenvalue, fixed, model]
     if noise is not None:
         sentences.append(noise.law)

@@ -104,8 +104,8 @@ def rademacher_bound(
     delta : float, default=0.05
         The bound may fail with this probability.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
-        Limits on the largest absolute row sums that training enforced, each a float or None. A norm without a limit, or
-        one whose limit the weights break, is rounded up to a geometric grid and paid for.
+        Limits on the largest absolute row sums that training enforced, each a float or None. A norm without a limit is
+        rounded up to a geometric grid and paid for; weights that break a limit are a ValueError.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def rademacher_bound(
             "δ was chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
             if margin is None
             else "The margin α and δ were chosen before seeing the data.",
-            "The network has ReLU units, no biases, h_0 = 0, and predicts from its last state.",
+            "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance.",
         ),
     )
 

@@ -50,7 +50,8 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
     max_norms : mapping, sequence or None
         Limits that training enforced, in the order U, W, V or under the keys "u", "w", "v".
     norms : {"measured", "union"}
-        What becomes of a norm without a limit, or whose weights break it.
+        What becomes of a norm without a limit. With "measured" also of one whose weights break it; with "union" that
+        is a ValueError.
     n_steps : int
         L; the grid for :math:`\beta_W` has the ratio e^(1/L).
     """
@@ -59,6 +60,12 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
     enforced, looked_at = [], []
     for letter, matrix, limit in zip("UWV", weights, limits, strict=True):
         beta = float(max_row_sum(torch.from_numpy(matrix)))
+        if norms == "union" and limit is not None and beta > limit:
+            # One more class of weights to choose from, after seeing them, would be one more share of δ to pay.
+            raise ValueError(
+                f"a row of {letter} sums to {beta:.9g}, above its limit {limit:.9g}: only a limit that training "
+                "enforced costs nothing. Leave it out of max_norms, and the norm is paid for."
+            )
         if limit is not None and beta <= limit * _FLOAT32_SLACK:
             found.append(Charged(float(limit) if beta <= limit else limit * _FLOAT32_SLACK))
             enforced.append(f"β_{letter} = {found[-1].value:.6g}")

@@ -271,3 +271,6 @@ def test_errors():
     for bad in (-1.0, math.nan):
         with pytest.raises(ValueError, match="beta_w must be a non-negative number"):
             rademacher_row_norms(X, beta_u=1.0, beta_w=bad, beta_v=1.0)
+    for complex_data in ((U, W, V, X + 1j, y), (U + 1j, W, V, X, y)):
+        with pytest.raises(ValueError, match="must hold real numbers"):
+            rademacher_bound(*complex_data)

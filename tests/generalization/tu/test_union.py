@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -94,8 +95,12 @@ def test_enforced_norms_cost_nothing():
     assert (partly.beta_u, partly.beta_v) == (limits[0], limits[2])
     assert any("enforced in advance: β_U" in line for line in partly.assumptions)
     assert any("rounded up to a grid fixed in advance" in line and "β_U" not in line for line in partly.assumptions)
-    broken = rademacher_bound(U, W, V, X, y, max_norms=(limits[0], _row_sum(W) / 2, limits[2]))
-    assert broken.beta_w == partly.beta_w  # the weights break the limit: paid for
+    # Limits kept cost nothing and broken ones would cost as much as none: together more than δ.
+    broken = {"max_norms": (limits[0], _row_sum(W) * (1 - 1e-6), limits[2])}
+    for bound in (rademacher_bound, partial(tu_bound, norms="union")):
+        with pytest.raises(ValueError, match=r"a row of W sums to .* above its limit .* Leave it out of max_norms"):
+            bound(U, W, V, X, y, **broken)
+    assert tu_bound(U, W, V, X, y, **broken).beta_w == pytest.approx(_row_sum(W), rel=1e-5), "as printed: measured"
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.2])

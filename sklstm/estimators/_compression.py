@@ -27,7 +27,7 @@ from sklstm.generalization import (
     fine_tuned_certificate,
     occam_certificate,
 )
-from sklstm.training import predict_blocks, seeded_construction
+from sklstm.training import predict_blocks, seeded_construction, single_threaded_numpy
 
 _SEARCH_BLOCK = 2048
 
@@ -248,17 +248,19 @@ def occam_of(estimator: Any, problem: Callable[[nn.Module], Problem], base: Call
         input_matrix = next(name for name in starts[0] if name.endswith("weight_ih_l0"))
         ranks = {} if compression.rank is None else {input_matrix: int(compression.rank)}
         structure = Structure(starts[0], base=base(module), ranks=ranks)
-    return fine_tuned_certificate(
-        structure,
-        starts,
-        problem(module.to(next(net.module_.parameters()).device)),
-        rng=np.random.default_rng(estimator._bound_seed),
-        schedule=compression.schedule,
-        coarseness=tuple(map(float, compression.coarseness)),
-        n_trials=int(compression.n_trials),
-        progress=bool(estimator.verbose),
-        **options,
-    )
+    # Threads as for the network's own training: on small work a second one brings nothing, or stalls beside others.
+    with estimator._threads(net, int(compression.batch_size)), single_threaded_numpy():
+        return fine_tuned_certificate(
+            structure,
+            starts,
+            problem(module.to(next(net.module_.parameters()).device)),
+            rng=np.random.default_rng(estimator._bound_seed),
+            schedule=compression.schedule,
+            coarseness=tuple(map(float, compression.coarseness)),
+            n_trials=int(compression.n_trials),
+            progress=bool(estimator.verbose),
+            **options,
+        )
 
 
 def build(net: Any, hidden_size: int, seed: int) -> nn.Module:
@@ -266,38 +268,3 @@ def build(net: Any, hidden_size: int, seed: int) -> nn.Module:
     arguments = net.get_params_for("module") | {"hidden_size": hidden_size}
     with seeded_construction(seed):
         return net.module(**arguments)
-
-
-class HasQuantized:
-    """`quantized_`: the predictor that the Occam bound is about."""
-
-    net_: Any
-    generalization_report_: Any
-
-    @property
-    def quantized_(self):
-        """Fitted estimator with the quantised weights, for `predict` and all else; it has no report of its own.
-
-        Raises
-        ------
-        AttributeError
-            Before `fit`, or if ``compute_bound=False``.
-        """
-        if not hasattr(self, "generalization_report_"):
-            raise AttributeError("quantized_ is there after fit with compute_bound=True")
-        bound = self.generalization_report_["occam"]
-        recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
-        hidden_size = recurrent.shape[1]
-        module = build(self.net_, hidden_size, 0).to(next(self.net_.module_.parameters()).device)
-        module.load_state_dict(bound.weights)
-        twin = copy.copy(self)
-        twin.net_ = copy.copy(self.net_)
-        # Past skorch's bookkeeping, which is for networks that it builds itself.
-        twin.net_.__dict__.update(module_=module, module__hidden_size=hidden_size)
-        twin.__dict__["hidden_size"] = hidden_size
-        twin._quantized_cap = bound.scale  # says to `holdout_bound` which predictor this is
-        if hasattr(twin, "_set_gains"):
-            twin._set_gains(warn=False)
-        for name in ("generalization_report_", "generalization_bound_"):
-            delattr(twin, name)
-        return twin

@@ -18,8 +18,8 @@ from sklstm.noise import NOISES
 from ._base import SequenceEstimator
 from ._bounds import classifier_report
 from ._certificates import CertifiedClassifier
-from ._compression import HasQuantized
 from ._holdout import HoldoutClassifier
+from ._quantized import HasQuantized
 
 
 @torch.no_grad()

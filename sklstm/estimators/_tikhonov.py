@@ -24,9 +24,9 @@ from sklstm.perturbation import TikhonovGains, perturbation_gain, tikhonov_gains
 from ._base import SequenceEstimator, as_tensor
 from ._bounds import regressor_report
 from ._certificates import CertifiedEstimator
-from ._compression import HasQuantized
 from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
+from ._quantized import HasQuantized
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 

@@ -1,0 +1,41 @@
+"""The predictor that the Occam bound of an estimator is about."""
+
+import copy
+from typing import Any
+
+from ._compression import build
+
+
+class HasQuantized:
+    """`quantized_`: the predictor that the Occam bound is about."""
+
+    net_: Any
+    generalization_report_: Any
+
+    @property
+    def quantized_(self):
+        """Fitted estimator with the quantised weights, for `predict` and all else; it has no report of its own.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`, or if ``compute_bound=False``.
+        """
+        if not hasattr(self, "generalization_report_"):
+            raise AttributeError("quantized_ is there after fit with compute_bound=True")
+        bound = self.generalization_report_["occam"]
+        recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
+        hidden_size = recurrent.shape[1]
+        module = build(self.net_, hidden_size, 0).to(next(self.net_.module_.parameters()).device)
+        module.load_state_dict(bound.weights)
+        twin = copy.copy(self)
+        twin.net_ = copy.copy(self.net_)
+        # Past skorch's bookkeeping, which is for networks that it builds itself.
+        twin.net_.__dict__.update(module_=module, module__hidden_size=hidden_size)
+        twin.__dict__["hidden_size"] = hidden_size
+        twin._quantized_cap = bound.scale  # says to `holdout_bound` which predictor this is
+        if hasattr(twin, "_set_gains"):
+            twin._set_gains(warn=False)
+        for name in ("generalization_report_", "generalization_bound_"):
+            delattr(twin, name)
+        return twin

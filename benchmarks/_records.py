@@ -19,8 +19,11 @@ def load(name):
 
 def append(name, record):
     RESULTS.mkdir(exist_ok=True)
-    with open(RESULTS / f"{name}.jsonl", "a") as file:
-        file.write(json.dumps(record) + "\n")
+    path = RESULTS / f"{name}.jsonl"
+    # What a killed run left of its last line must not swallow this one.
+    torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+    with open(path, "a") as file:
+        file.write("\n" * torn + json.dumps(record) + "\n")
 
 
 def machine():

@@ -109,6 +109,8 @@ NON_NEGATIVE = Number(Real, 0, None)
 POSITIVE = Number(Real, 0, None, "neither")
 OPTIONAL_POSITIVE = Number(Real, 0, None, "neither", optional=True)
 PROBABILITY = Number(Real, 0, 1, "neither")
+# Shares of it, and its products with prices, must stay float64 numbers above 0.
+SMALL_PROBABILITY = Number(Real, 1e-150, 1, "left")
 FLAG = Choice((True, False))
 LEVEL = Number(Integral, 0, None, flag=True)
 

@@ -174,6 +174,7 @@ def test_errors_come_before_training(monkeypatch):
         ({"compression": Compression(coarseness=())}, TypeError, "sequence of numbers"),
         ({"compression": Compression(coarseness=(1.0, -1.0))}, ValueError, "coarseness"),
         ({"compression": Compression(coarseness=(1e300,))}, ValueError, "coarseness"),
+        ({"delta": 5e-324}, ValueError, "delta"),
         ({"compression": Compression(epochs=0)}, ValueError, "epochs"),
         ({"compression": Compression(n_trials=1.5)}, TypeError, "n_trials"),
     ]

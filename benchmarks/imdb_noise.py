@@ -126,6 +126,11 @@ def draw(results, path):
     figure.savefig(path, dpi=130)
 
 
+def with_error(mean, error):
+    """In percent; a single run has no standard error."""
+    return f"{100 * mean:.2f}" + (f" ± {100 * error:.2f}" if np.isfinite(error) else "")
+
+
 def report(records):
     settings = {(r["hidden"], r["epochs"]) for r in records}
     if len(settings) > 1:
@@ -133,7 +138,7 @@ def report(records):
     results = summary(records)
     draw(results, DOCS / f"{NAME}.png")
     rows = [
-        (L, sigma, count, *(f"{100 * m:.2f} ± {100 * s:.2f}" for m, s in zip(mean, spread, strict=True)))
+        (L, sigma, count, *(with_error(m, s) for m, s in zip(mean, spread, strict=True)))
         for (L, sigma), (mean, spread, count) in results.items()
     ]
     header = ("L", "σ", "runs", "gap, points", "test error, %", "training error with noise, %")

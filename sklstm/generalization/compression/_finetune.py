@@ -113,11 +113,8 @@ def train_values(
     for given in (values, values if fixed is None else fixed):
         if {part: tuple(tensor.shape) for part, tensor in given.items()} != structure.shapes:
             raise ValueError(f"values and fixed must have the parts and shapes {structure.shapes}")
-    held = (
-        fixed
-        if fixed is not None
-        else {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
-    )
+    if fixed is None:
+        fixed = {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
     leaves = {part: value.detach().clone().requires_grad_(True) for part, value in values.items()}
     optimiser = torch.optim.Adam(leaves.values(), lr=lr)
     for epoch in range(epochs):
@@ -127,7 +124,7 @@ def train_values(
             backward(structure, leaves, task, rows, bounded=bounded)
             # Without a gradient from the first step on, Adam has no momentum either: it adds 0.
             for part, leaf in leaves.items():
-                leaf.grad.masked_fill_(held[part], 0)  # type: ignore[union-attr]
+                leaf.grad.masked_fill_(fixed[part], 0)  # type: ignore[union-attr]
             norm = torch.nn.utils.clip_grad_norm_(leaves.values(), 1.0)
             if not torch.isfinite(norm):
                 optimiser.zero_grad()  # an overflowing batch teaches nothing

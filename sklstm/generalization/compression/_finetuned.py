@@ -1,6 +1,6 @@
 """The Occam bound of a network fine-tuned for it: train, round in stages, polish, keep the best description."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -138,10 +138,17 @@ def _sharpening(schedule: Schedule) -> int:
     return -(-schedule.epochs // 4)
 
 
-def _trained(structure, starts, task, schedule, rng, tick):
+def _trained(
+    structure: Structure,
+    starts: Sequence[Mapping[str, Tensor]],
+    task: Task,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    tick: Callable[[], None],
+) -> tuple[dict[str, Tensor], float]:
     """Values trained on the likelihood, then on the bounded loss; and their bounded loss."""
     first, last = _halves(schedule.epochs)
-    tried = []
+    tried: list[tuple[float, int, dict[str, Tensor]]] = []
     for start in starts:
         values = structure.start(start)
         values = train_values(structure, values, task, schedule, rng, epochs=first, lr=schedule.lr, tick=tick)

@@ -95,6 +95,10 @@ def test_enforced_norms_cost_nothing():
     assert (partly.beta_u, partly.beta_v) == (limits[0], limits[2])
     assert any("enforced in advance: β_U" in line for line in partly.assumptions)
     assert any("rounded up to a grid fixed in advance" in line and "β_U" not in line for line in partly.assumptions)
+    # Two orders of adding one row up may differ in the last bit: that breaks no limit.
+    below = np.nextafter(_row_sum(W), 0)
+    kept = rademacher_bound(U, W, V, X, y, max_norms=(limits[0], below, limits[2]))
+    assert (kept.beta_w, kept.log_price) == (below, 0)
     # Limits kept cost nothing and broken ones would cost as much as none: together more than δ.
     broken = {"max_norms": (limits[0], _row_sum(W) * (1 - 1e-6), limits[2])}
     for bound in (rademacher_bound, partial(tu_bound, norms="union")):

@@ -82,6 +82,7 @@ class SequenceEstimator(BaseEstimator):
         "early_stopping": FLAG,
         "validation_fraction": PROBABILITY,
         "n_iter_no_change": POSITIVE_INT,
+        "warm_start": FLAG,
         "compute_bound": FLAG,
         "compression": Instance(Compression),
         "delta": SMALL_PROBABILITY,

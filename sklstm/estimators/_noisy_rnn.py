@@ -156,6 +156,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         n_channels=1,
         max_epochs=100,
         lr=0.001,
+        lr_schedule="constant",
         batch_size=64,
         optimizer="adam",
         weight_decay=0.0,
@@ -167,6 +168,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
+        warm_start=False,
+        callbacks=None,
         compute_bound=True,
         compression=None,
         margin=1.0,
@@ -181,6 +184,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         self.n_channels = n_channels
         self.max_epochs = max_epochs
         self.lr = lr
+        self.lr_schedule = lr_schedule
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.weight_decay = weight_decay
@@ -192,6 +196,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
         self.compute_bound = compute_bound
         self.compression = compression
         self.margin = margin

@@ -63,6 +63,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         n_channels=1,
         max_epochs=100,
         lr=0.003,
+        lr_schedule="constant",
         batch_size=64,
         optimizer="adam",
         weight_decay=0.0,
@@ -70,6 +71,8 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
+        warm_start=False,
+        callbacks=None,
         compute_bound=True,
         compression=None,
         delta=0.05,
@@ -89,6 +92,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         self.n_channels = n_channels
         self.max_epochs = max_epochs
         self.lr = lr
+        self.lr_schedule = lr_schedule
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.weight_decay = weight_decay
@@ -96,6 +100,8 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
         self.compute_bound = compute_bound
         self.compression = compression
         self.delta = delta

@@ -9,9 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["Choice", "Number", "as_radii", "as_sequences", "check_parameters", "count_axes", "fresh_random_state"]
+__all__ = ["Choice", "Number", "check_parameters", "fresh_random_state"]
 
 
 class Rule(Protocol):
@@ -102,6 +101,17 @@ class Instance:
             raise TypeError(f"{name} must be None or a {self.kind.__name__}, got {value!r}.")
 
 
+class ClassWeight:
+    """None, ``"balanced"``, or weights by label."""
+
+    def check(self, name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for label, weight in value.items():
+                NON_NEGATIVE.check(f"{name}[{label!r}]", weight)
+        elif value is not None and not (isinstance(value, str) and value == "balanced"):
+            raise ValueError(f"{name} must be None, 'balanced' or a dict of weights by label; got {value!r}.")
+
+
 POSITIVE_INT = Number(Integral, 1, None)
 OPTIONAL_POSITIVE_INT = Number(Integral, 1, None, optional=True)
 NON_NEGATIVE_INT = Number(Integral, 0, None)
@@ -126,165 +136,3 @@ def fresh_random_state(random_state: Any) -> np.random.RandomState:
     if random_state is None:
         return np.random.RandomState(np.random.SeedSequence().generate_state(8))
     return check_random_state(random_state)
-
-
-def count_axes(X: Any) -> int:
-    """Number of axes of X; ``ValueError`` for sequences of unequal length, which do not form an array."""
-    ndim = getattr(X, "ndim", None)
-    if ndim is not None:
-        return int(ndim)
-    try:
-        return np.asarray(X).ndim  # not np.ndim: an object may offer __array__ and nothing else
-    except ValueError as error:
-        raise ValueError(
-            "X holds sequences of unequal length or width, so it is not a rectangular array. Pad them to one length "
-            "(zeros at the start leave a bias-free ReLU RNN unchanged) and pass an array of shape "
-            "(n_samples, n_steps, n_channels)."
-        ) from error
-
-
-def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_params: Any) -> Any:
-    """Validate X, and y in fit, and fold X to (n, L, d).
-
-    ``n_features_in_`` is the number of columns, L·d, after 2-D input, as scikit-learn's checks expect, and the number
-    of channels d after 3-D input.
-
-    Parameters
-    ----------
-    estimator : estimator with ``n_channels``
-    X : array-like of shape (n, L * d), time-major columns, or (n, L, d)
-    y : array-like, optional
-        Only in fit.
-    reset : bool
-        True in fit: what is seen is remembered. False at prediction: what is seen is compared.
-    **check_params
-        Passed to scikit-learn's ``validate_data``.
-
-    Returns
-    -------
-    X : ndarray of shape (n, L, d), float32 or float64; with y, the pair (X, y)
-    """
-    X, y = _as_plain(X), _as_plain(y)
-    ndim = count_axes(X)
-    if ndim > 3:
-        raise ValueError(
-            f"X has {ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
-            "n_channels) or rows of shape (n_samples, n_steps * n_channels)."
-        )
-    flat = ndim != 3
-    if not reset:
-        check_is_fitted(estimator)
-        if flat and ndim == 2 and not estimator._fitted_flat:
-            raise ValueError(
-                f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
-                f"n_channels={estimator.n_features_in_}). Reshape X to three axes."
-            )
-    data = {"X": X} if y is None and not reset else {"X": X, "y": y}
-    checked = validate_data(
-        estimator,
-        **data,
-        reset=reset,
-        allow_nd=not flat,
-        ensure_2d=flat,
-        dtype=[np.float64, np.float32],
-        **check_params,
-    )
-    X, y = checked if reset else (checked, None)
-    folded = _fold(estimator, X, reset=reset)
-    if np.any(np.abs(folded) > np.finfo(np.float32).max):
-        raise ValueError("X holds values too large for float32, in which the network computes. Rescale it.")
-    return (folded, y) if reset else folded
-
-
-def _as_plain(values: Any) -> Any:
-    """Tensors as arrays, whatever device or graph they belong to; anything else as it is."""
-    if not isinstance(values, torch.Tensor):
-        return values
-    values = values.detach().cpu()
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-
-
-def _fold(estimator: Any, X: np.ndarray, *, reset: bool) -> np.ndarray:
-    flat = X.ndim == 2
-    if flat:
-        channels = estimator.n_channels if reset else estimator._n_channels
-        if X.shape[1] % channels:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, which is not a multiple of n_channels={channels}: a row must hold "
-                "n_steps * n_channels values, all channels of the first time step first."
-            )
-        X = X.reshape(len(X), -1, channels)
-    _, n_steps, n_channels = X.shape
-    if n_steps == 0 or n_channels == 0:
-        raise ValueError(
-            f"X has {n_steps} time steps and {n_channels} channels (shape {X.shape}, read as (n_samples, n_steps, "
-            f"n_channels)): {type(estimator).__name__} needs at least one of each."
-        )
-    if reset:
-        # n_channels=1 is the default: three axes then speak for themselves.
-        expected = n_channels if estimator.n_channels == 1 else estimator.n_channels
-    else:
-        expected = estimator._n_channels
-    if n_channels != expected:
-        hint = " The time and channel axes look swapped." if n_steps == expected else ""
-        raise ValueError(
-            f"X has {n_channels} channels on its last axis (shape {X.shape}, read as (n_samples, n_steps={n_steps}, "
-            f"n_channels={n_channels})), but {type(estimator).__name__} is expecting {expected} channels.{hint}"
-        )
-    if reset:
-        estimator._fitted_flat, estimator._n_channels = flat, n_channels
-        if not flat:
-            estimator.n_features_in_ = n_channels
-    return X
-
-
-def as_radii(estimator: Any, eps: Any, X_shape: tuple[int, ...], folded_shape: tuple[int, int, int]) -> np.ndarray:
-    """Radii of the boxes around sequences, validated and spread over (n, L, d).
-
-    Parameters
-    ----------
-    estimator : estimator
-        Named in error messages.
-    eps : float or array-like
-        One number; one per channel (d,); for 2-D X one per column (L * d,), for 3-D X one per step and channel (L, d);
-        or an array with as many axes as X that broadcasts to its shape.
-    X_shape : tuple of int
-        Shape of X as the caller passed it.
-    folded_shape : tuple of int
-        (n, L, d).
-
-    Returns
-    -------
-    ndarray of shape (n, L, d), float64
-
-    Raises
-    ------
-    ValueError
-        If an entry is negative or not finite, or the shape is none of the above.
-    TypeError
-        If eps is not numeric.
-    """
-    try:
-        radii = np.asarray(_as_plain(eps))
-    except ValueError as error:  # rows of unequal length
-        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.") from error
-    if radii.dtype.kind not in "iuf":
-        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.")
-    radii = radii.astype(np.float64)
-    if not np.isfinite(radii).all():
-        raise ValueError("eps must be finite: it holds NaN or infinity.")
-    if (radii < 0).any():
-        raise ValueError(f"eps must not be negative, got a smallest value of {radii.min():.6g}.")
-    _, n_steps, n_channels = folded_shape
-    per_step = len(X_shape) == 3 and radii.shape == (n_steps, n_channels)
-    if radii.shape in ((), (n_channels,)) or per_step:
-        return np.broadcast_to(radii, folded_shape)
-    if len(X_shape) == 2 and radii.shape == X_shape[1:]:
-        return np.broadcast_to(radii.reshape(n_steps, n_channels), folded_shape)
-    if radii.ndim == len(X_shape) and all(size in (1, full) for size, full in zip(radii.shape, X_shape, strict=True)):
-        return np.broadcast_to(radii, X_shape).reshape(folded_shape)
-    columns = f"({n_steps * n_channels},) per column" if len(X_shape) == 2 else f"({n_steps}, {n_channels})"
-    raise ValueError(
-        f"eps has shape {radii.shape}; {type(estimator).__name__} takes one number, ({n_channels},) per channel, "
-        f"{columns}, or the shape of X, {tuple(X_shape)}, in which axes may be 1."
-    )

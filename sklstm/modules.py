@@ -11,6 +11,16 @@ __all__ = ["READOUTS", "GRURegressorModule", "LSTMRegressorModule", "ReLURNNModu
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 
 
+def _last_state(recurrent: nn.RNNBase, X: Tensor, lengths: Tensor | None) -> Tensor:
+    """State (n, H) of the last layer after the last step of every sequence of X (n, L, d)."""
+    outputs, state = recurrent(X)
+    if lengths is not None:
+        # What follows a sequence's end comes after the state that is read, and cannot change it.
+        return outputs[torch.arange(len(X), device=X.device), lengths - 1]
+    h = state[0] if isinstance(state, tuple) else state  # (n_layers, n, H); an LSTM returns its cells too
+    return h[-1]
+
+
 class _RegressorModule(nn.Module):
     """A stack of recurrent layers, the last state of the last layer, a linear readout and a link."""
 
@@ -68,11 +78,9 @@ class _RegressorModule(nn.Module):
         for (_, weight_hh, *_), factor in zip(self.layers, factors, strict=True):
             weight_hh.mul_(factor)
 
-    def forward(self, X: Tensor) -> Tensor:
-        """(n, L, d) → (n, k)."""
-        _, state = self.recurrent(X)
-        h = state[0] if isinstance(state, tuple) else state  # (n_layers, n, H); an LSTM returns its cells too
-        return self.link(self.readout(h[-1]))
+    def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(n, L, d) → (n, k); sequence i ends after ``lengths[i]`` steps, by default after L."""
+        return self.link(self.readout(_last_state(self.recurrent, X, lengths)))
 
 
 class LSTMRegressorModule(_RegressorModule):
@@ -181,7 +189,6 @@ class ReLURNNModule(nn.Module):
         """Readout matrix (k, m)."""
         return self.readout.weight
 
-    def forward(self, X: Tensor) -> Tensor:
-        """(n, L, d) → logits (n, k)."""
-        _, h = self.rnn(X)  # h: (1, n, m)
-        return self.readout(h[0])
+    def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(n, L, d) → logits (n, k); sequence i ends after ``lengths[i]`` steps, by default after L."""
+        return self.readout(_last_state(self.rnn, X, lengths))

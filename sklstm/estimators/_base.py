@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import _check_sample_weight
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
+from sklstm._sequences import Ragged, as_plain, as_sequences
 from sklstm._validation import (
     FLAG,
     LEVEL,
@@ -25,7 +27,6 @@ from sklstm._validation import (
     Instance,
     Rule,
     Seed,
-    as_sequences,
     fresh_random_state,
 )
 from sklstm.training import (
@@ -33,8 +34,11 @@ from sklstm.training import (
     DivergenceGuard,
     EarlyStopping,
     Progress,
+    RaggedTensor,
     SequenceDataset,
     SequenceNet,
+    go_on_from,
+    normalised,
     predict_blocks,
     seeded_construction,
     single_threaded_numpy,
@@ -55,12 +59,18 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 _PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed", "_quantized_cap"}
 
 
-def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
+@overload
+def as_tensor(values: np.ndarray, device: str | torch.device = ...) -> Tensor: ...
+@overload
+def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = ...) -> Tensor | RaggedTensor: ...
+def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -> Tensor | RaggedTensor:
     """A float32 copy: torch shares neither read-only memory nor negative strides, and must not write to the user's.
 
     The copy lives in torch's own memory, which is aligned to 64 bytes. numpy's is not, and matrix kernels may round
     differently by alignment: results could vary from run to run.
     """
+    if isinstance(values, Ragged):
+        return RaggedTensor(as_tensor(values.values, device), torch.as_tensor(values.lengths))
     copy = torch.empty(values.shape, dtype=torch.float32)
     np.copyto(copy.numpy(), values, casting="unsafe")
     return copy.to(device)
@@ -93,31 +103,56 @@ class SequenceEstimator(BaseEstimator):
     _n_gates: int  # gate matrices of the recurrent layer
 
     @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Start a fit from the constructor's parameters alone; if it fails, leave the estimator as it was before."""
+    def _all_or_nothing(self, *, keep: bool = False) -> Iterator[dict[str, Any]]:
+        """Start a fit from the constructor's parameters alone; if it fails, leave the estimator as it was before.
+
+        Parameters
+        ----------
+        keep : bool
+            Start from what is fitted already.
+
+        Yields
+        ------
+        dict
+            The attributes from before.
+        """
         before = dict(self.__dict__)
-        for name in before:
+        for name in [] if keep else before:
             if name in _PRIVATE_STATE or (name.endswith("_") and not name.startswith("_")):
                 delattr(self, name)
         try:
-            yield
+            yield before
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
+    @contextmanager
+    def _one_more_epoch(self) -> Iterator[SequenceNet | None]:
+        """Of `partial_fit`: yields the fitted net, if there is one; takes away what the new weights make untrue."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it sees a part of the data at a time.")
+        fitted = getattr(self, "net_", None)
+        with self._all_or_nothing(keep=fitted is not None):
+            yield fitted
+            for name in ("generalization_report_", "generalization_bound_", "_quantized_cap"):
+                self.__dict__.pop(name, None)
+
     def _train(
         self,
         module: type[nn.Module],
         criterion: type[nn.Module],
-        X: np.ndarray,
+        X: np.ndarray | Ragged,
         y: Tensor,
         *,
+        weight: np.ndarray | None = None,
         stratify: np.ndarray | None = None,
         prepare: Callable[[nn.Module], None] | None = None,
         penalty: Callable[[Any], float] | None = None,
         projection: Callable[[nn.Module], None] | None = None,
         noise: str = "gaussian",
+        start: SequenceNet | None = None,
+        incremental: bool = False,
         **module_arguments: Any,
     ) -> SequenceNet:
         """Build the net, train it on X (n, L, d) and y, and leave the process as it was.
@@ -125,16 +160,22 @@ class SequenceEstimator(BaseEstimator):
         Parameters
         ----------
         module, criterion : types of nn.Module
-        X : ndarray of shape (n, L, d)
+        X : ndarray of shape (n, L, d) or Ragged
         y : Tensor of shape (n, ...)
+        weight : ndarray of shape (n,), optional
+            Weights of the sequences in the loss.
         stratify : ndarray of shape (n,), optional
             Labels by which the validation split is stratified.
         prepare : callable, optional
-            ``module -> None``, applied once before training.
+            ``module -> None``, applied once before the first training.
         penalty, projection : callable, optional
             See `SequenceNet`.
         noise : str
             Kind of the noise on the inputs, a key of ``sklstm.noise.NOISES``.
+        start : SequenceNet, optional
+            Trained net whose weights to start from; it stays as it is.
+        incremental : bool
+            Train for one epoch; go on with the optimiser, the random state and the history of ``start``.
         **module_arguments
             Passed to ``module``.
 
@@ -142,20 +183,25 @@ class SequenceEstimator(BaseEstimator):
         -------
         SequenceNet
         """
-        random_state = fresh_random_state(self.random_state)
-        init_seed, batch_seed, split_seed, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
-        training, validation = SequenceDataset(as_tensor(X, self.device), y.to(self.device)), None
+        weights = None if weight is None else as_tensor(weight, self.device)
+        data = normalised(SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights))
+        init_seed, batch_seed, split_seed = 0, 0, 0
+        if start is None or not incremental:
+            random_state = fresh_random_state(self.random_state)
+            init_seed, batch_seed, split_seed, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
+        training, validation = data, None
         if self.early_stopping:
-            training, validation = self._hold_out(training, stratify, split_seed)
+            training, validation = self._hold_out(data, stratify, split_seed)
 
         optimizer, options = OPTIMIZERS[self.optimizer]
         net = SequenceNet(
             module,
             criterion,
+            criterion__reduction="mean" if weight is None else "none",
             optimizer=optimizer,
             optimizer__weight_decay=self.weight_decay,
             lr=self.lr,
-            max_epochs=int(self.max_epochs),  # torch takes no numpy integers
+            max_epochs=1 if incremental else int(self.max_epochs),  # torch takes no numpy integers
             batch_size=int(self.batch_size),
             train_split=None if validation is None else predefined_split(validation),
             callbacks=self._callbacks(),
@@ -175,14 +221,16 @@ class SequenceEstimator(BaseEstimator):
         with torch.enable_grad(), self._threads(net, net.batch_size), single_threaded_numpy():
             with seeded_construction(init_seed):
                 net.initialize()
-            for constrain in (prepare, projection):
+            if start is not None:
+                go_on_from(start, net, incremental=incremental)
+            for constrain in (None if start is not None else prepare, projection):
                 if constrain is not None:
                     constrain(net.module_)
             net.train(training)
         net.train_split = None  # else the validation data would go into every pickle
         return net
 
-    def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int):
+    def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int) -> Iterator[SequenceDataset]:
         try:
             parts = train_test_split(
                 np.arange(len(data)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
@@ -192,7 +240,7 @@ class SequenceEstimator(BaseEstimator):
                 f"early_stopping=True cannot hold out validation_fraction={self.validation_fraction} of {len(data)} "
                 f"sequences: {error} Use more data, another fraction, or early_stopping=False."
             ) from error
-        return (SequenceDataset(*data[torch.as_tensor(part, device=data.X.device)]) for part in parts)
+        return (normalised(SequenceDataset(*data[torch.as_tensor(part, device=data.X.device)])) for part in parts)
 
     def _callbacks(self) -> list:
         callbacks: list = [DivergenceGuard()]
@@ -211,16 +259,30 @@ class SequenceEstimator(BaseEstimator):
         self.loss_curve_ = net.history[:, "train_loss"]
         self.n_iter_ = len(self.loss_curve_)
 
-    def _check_compression(self, X: np.ndarray) -> None:
+    def _check_compression(self, X: np.ndarray | Ragged) -> None:
         if self.compression is not None:
             self.compression.check(X.shape[2], int(self.hidden_size))
 
+    def _weights(self, sample_weight: Any, n: int, class_weight: np.ndarray | None = None) -> np.ndarray | None:
+        """Weights (n,), or None if all are equal, which is what no weights at all are."""
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                as_plain(sample_weight), np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True
+            )
+        factors = [factor for factor in (sample_weight, class_weight) if factor is not None]
+        if not factors:
+            return None
+        weight = np.prod(factors, axis=0)
+        if not weight.any():
+            raise ValueError("sample_weight and class_weight leave every sequence with a weight of zero.")
+        return None if (weight == weight[0]).all() else weight / weight.max()
+
     def _forward(self, X: Any) -> np.ndarray:
-        """Validated network outputs (n, k) in float32."""
+        """Network outputs (n, k) in float32."""
         X = as_sequences(self, X, reset=False)
         return self._evaluate(self.net_.module_, X)
 
-    def _evaluate(self, module: nn.Module, X: np.ndarray) -> np.ndarray:
+    def _evaluate(self, module: nn.Module, X: np.ndarray | Ragged) -> np.ndarray:
         device = next(module.parameters()).device
         with self._threads(self.net_, BLOCK):
             return predict_blocks(module, as_tensor(X, device)).cpu().numpy()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sklstm._sequences import Ragged
 from sklstm.generalization import (
     Bound,
     GeneralizationReport,
@@ -25,13 +26,13 @@ from ._compression import Problem, occam_of
 __all__ = ["classifier_report", "regressor_report"]
 
 
-def classifier_report(estimator: Any, X: np.ndarray, codes: np.ndarray) -> GeneralizationReport:
+def classifier_report(estimator: Any, X: np.ndarray | Ragged, codes: np.ndarray) -> GeneralizationReport:
     """Theorem 2 or 3 as printed, the same paid for, the bound that converges, and the Occam bound.
 
     Parameters
     ----------
     estimator : fitted NoisyRNNClassifier
-    X : ndarray of shape (n, L, d)
+    X : ndarray of shape (n, L, d) or Ragged
         Training sequences.
     codes : ndarray of int of shape (n,)
         Their classes, 0 to k − 1.
@@ -42,6 +43,12 @@ def classifier_report(estimator: Any, X: np.ndarray, codes: np.ndarray) -> Gener
         The paper's theorem is its first given bound.
     """
     module, delta, sigma = estimator.net_.module_, estimator.delta, estimator.sigma
+    sequences = X
+    if isinstance(X, Ragged):
+        # To zeros before its start the network is blind, so the theorems' fixed length is that of the longest
+        # sequence. Theorem 3 is about noise on every step, those included; Theorem 2 holds however the weights came
+        # about.
+        X, sigma = X.padded_left(), 0.0
     U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
     noise = None
     if sigma > 0:
@@ -62,7 +69,7 @@ def classifier_report(estimator: Any, X: np.ndarray, codes: np.ndarray) -> Gener
     bounds.append(tu_bound(U, W, V, X, codes, margin=None, norms="union", **theorem))
     bounds.append(rademacher_bound(U, W, V, X, codes, margin=None, delta=delta, max_norms=limits))
     device = next(module.parameters()).device
-    inputs, labels = as_tensor(X, device), torch.as_tensor(codes, device=device)
+    inputs, labels = as_tensor(sequences, device), torch.as_tensor(codes, device=device)
 
     def problem(network: nn.Module) -> Problem:
         return Problem(
@@ -94,14 +101,14 @@ def _errors(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def regressor_report(
-    estimator: Any, X: np.ndarray, y: np.ndarray, predict: Callable[[nn.Module, np.ndarray], np.ndarray]
+    estimator: Any, X: np.ndarray | Ragged, y: np.ndarray, predict: Callable[[nn.Module, Any], np.ndarray]
 ) -> GeneralizationReport:
     """Occam bound on the capped squared error.
 
     Parameters
     ----------
     estimator : fitted TikhonovRegressor
-    X : ndarray of shape (n, L, d)
+    X : ndarray of shape (n, L, d) or Ragged
     y : ndarray of shape (n, k)
     predict : callable
         (module, X) -> outputs, for the scale of the errors.

@@ -12,10 +12,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
-from sklstm._validation import Choice, Number, as_radii, as_sequences
+from sklstm._sequences import Ragged, as_sequences
+from sklstm._validation import Choice, Number
 from sklstm.perturbation import RecurrentNetwork, output_bounds
 from sklstm.perturbation._certificate import METHODS
 from sklstm.training import BLOCK, SequenceNet
+
+from ._radii import boxes_around
 
 _METHOD = Choice(METHODS)
 _BATCH_SIZE = Number(Integral, 1, None, optional=True)
@@ -59,11 +62,11 @@ class CertifiedEstimator:
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
-            As in `fit`; 3-D sequences may have another length.
+            As in `fit`; 3-D sequences may have another length, and lists hold sequences of unequal length.
         eps : float or array-like
             Largest absolute perturbation, not negative, in the units of X: one number; one per channel (d,); one per
-            column (L * d,) of 2-D X, or per step and channel (L', d) of 3-D X; or an array of the shape of X, in which
-            axes may be 1.
+            column (L * d,) of 2-D X, or per step and channel (L', d) of 3-D X; an array of the shape of X, in which
+            axes may be 1; for sequences of unequal length, a list of such arrays.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
             ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``.
             ``"mean-value"`` bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes
@@ -88,17 +91,26 @@ class CertifiedEstimator:
         _METHOD.check("method", method)
         _BATCH_SIZE.check("batch_size", batch_size)
         sequences = as_sequences(self, X, reset=False)
-        radii = as_radii(self, eps, np.shape(X), sequences.shape)
-        lower, upper = self._bounds(sequences, radii, method, batch_size)
+        parts = boxes_around(self, X, sequences, eps)
+        lower, upper = (np.empty((len(sequences), self.net_.module_.readout.out_features)) for _ in range(2))
+        for rows, part, radii in parts:
+            lower[rows], upper[rows] = self._certify(part, radii, method, batch_size)
+        shape = (-1, *getattr(self, "_target_shape", lower.shape[1:]))
+        return lower.reshape(shape), upper.reshape(shape)
+
+    def _certify(
+        self, X: np.ndarray, radii: np.ndarray, method: str, batch_size: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds (m, k) on the outputs for boxes of half widths ``radii`` (m, L, d) around X (m, L, d)."""
+        lower, upper = self._bounds(X, radii, method, batch_size)
         module = self.net_.module_
         if isinstance(getattr(module, "link", None), nn.Sigmoid):
             lower = (expit(lower) - _LOGISTIC_ERROR).clip(0, 1)
             upper = (expit(upper) + _LOGISTIC_ERROR).clip(0, 1)
         exact = ~radii.any(axis=(1, 2))
         if exact.any():
-            lower[exact] = upper[exact] = self._evaluate(module, sequences[exact])
-        shape = (-1, *getattr(self, "_target_shape", lower.shape[1:]))
-        return lower.reshape(shape), upper.reshape(shape)
+            lower[exact] = upper[exact] = self._evaluate(module, X[exact])
+        return lower, upper
 
     def _bounds(
         self,
@@ -148,6 +160,14 @@ class CertifiedClassifier(CertifiedEstimator):
         """
         _RTOL.check("rtol", rtol)
         sequences = as_sequences(self, X, reset=False)
+        if not isinstance(sequences, Ragged):
+            return self._radii(sequences, rtol)
+        radii = np.empty(len(sequences))
+        for rows, part in sequences.by_length():
+            radii[rows] = self._radii(part, rtol)
+        return radii
+
+    def _radii(self, sequences: np.ndarray, rtol: float) -> np.ndarray:
         labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
         scale = np.abs(sequences).max(axis=(1, 2))
         scale[scale == 0] = 1
@@ -191,14 +211,16 @@ class CertifiedClassifier(CertifiedEstimator):
             As `certify`; also if X and y differ in length.
         """
         sequences = as_sequences(self, X, reset=False)
-        radii = as_radii(self, eps, np.shape(X), sequences.shape)
+        parts = boxes_around(self, X, sequences, eps)
         y = column_or_1d(y)
         check_consistent_length(sequences, y)
         labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
         accuracy_score(y, self.classes_[labels])  # refuses labels of another kind, which would all count as wrong
         right = np.asarray(self.classes_[labels] == y)
-        certified = np.asarray(~radii.any(axis=(1, 2)))
-        rest = np.flatnonzero(right & ~certified)
-        if len(rest):
-            certified[rest] = self._certified(sequences[rest], radii[rest], labels[rest])
+        certified = np.zeros(len(y), dtype=bool)
+        for rows, part, radii in parts:
+            certified[rows] = ~radii.any(axis=(1, 2))
+            rest = np.flatnonzero(right[rows] & ~certified[rows])
+            if len(rest):
+                certified[rows[rest]] = self._certified(part[rest], radii[rest], labels[rows[rest]])
         return float(np.mean(right & certified))

@@ -27,7 +27,7 @@ from sklstm.generalization import (
     fine_tuned_certificate,
     occam_certificate,
 )
-from sklstm.training import predict_blocks, seeded_construction, single_threaded_numpy
+from sklstm.training import RaggedTensor, inputs_of, predict_blocks, seeded_construction, single_threaded_numpy
 
 _SEARCH_BLOCK = 2048
 
@@ -169,7 +169,7 @@ class Problem:
     ----------
     module : nn.Module
         Only its forward pass is used; its weights stay as they are.
-    X : Tensor of shape (n, L, d)
+    X : Tensor of shape (n, L, d) or RaggedTensor
     y : Tensor of shape (n,) or (n, k)
     likelihood : callable
         (outputs, targets) -> mean negative log-likelihood.
@@ -181,7 +181,9 @@ class Problem:
         Whether they are zeros and ones.
     """
 
-    def __init__(self, module: nn.Module, X: Tensor, y: Tensor, *, likelihood, smooth, losses, zero_one: bool):
+    def __init__(
+        self, module: nn.Module, X: Tensor | RaggedTensor, y: Tensor, *, likelihood, smooth, losses, zero_one: bool
+    ):
         self.module, self.X, self.y = module, X, y
         self.likelihood: Callable[[Tensor, Tensor], Tensor] = likelihood
         self.smooth: Callable[[Tensor, Tensor], Tensor] = smooth
@@ -193,7 +195,7 @@ class Problem:
         rows = rows.to(self.X.device)
         leaves = {name: tensor.detach().to(self.X.device).requires_grad_(True) for name, tensor in weights.items()}
         with torch.enable_grad():
-            outputs = functional_call(self.module, leaves, (self.X[rows],))
+            outputs = functional_call(self.module, leaves, (), inputs_of(self.X, rows))
             loss = (self.smooth if bounded else self.likelihood)(outputs, self.y[rows])
             gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         return loss.item(), {name: part.cpu() for name, part in zip(leaves, gradient, strict=True)}
@@ -207,7 +209,8 @@ class Problem:
         if final:
             outputs = predict_blocks(module, self.X)
         else:
-            outputs = torch.cat([module(part) for part in self.X.split(_SEARCH_BLOCK)])
+            every = torch.arange(self.n_samples, device=self.X.device)
+            outputs = torch.cat([module(**inputs_of(self.X, rows)) for rows in every.split(_SEARCH_BLOCK)])
         losses = self.losses(outputs, self.y).double()
         return float(torch.nan_to_num(losses, nan=1.0).mean())
 

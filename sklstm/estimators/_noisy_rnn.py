@@ -1,16 +1,18 @@
 """The ReLU recurrent classifier trained with input noise, and its generalisation bound."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from torch import nn
 
-from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, Choice, as_sequences, check_parameters
+from sklstm._sequences import Ragged, as_sequences
+from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, Choice, ClassWeight, check_parameters
 from sklstm.linalg import project_rows_l1
 from sklstm.modules import ReLURNNModule
 from sklstm.noise import NOISES
@@ -74,6 +76,11 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         Used with ``early_stopping`` only.
     n_iter_no_change : int, default=10
         Used with ``early_stopping`` only.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, by label; ``"balanced"`` weighs every class by the inverse of its frequency.
+    warm_start : bool, default=False
+        Go on in `fit` from the weights of the last one, with a fresh optimiser.
+    callbacks : list or None, default=None
     compute_bound : bool, default=True
         Compute ``generalization_bound_`` after training. The costly part is the smallest eigenvalue of the (L·d)²
         second-moment matrix.
@@ -144,6 +151,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         "max_norm_v": OPTIONAL_POSITIVE,
         "recurrent_scale": POSITIVE,
         "margin": POSITIVE,
+        "class_weight": ClassWeight(),
     }
     _n_gates = 1
 
@@ -168,6 +176,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
+        class_weight=None,
         warm_start=False,
         callbacks=None,
         compute_bound=True,
@@ -196,6 +205,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.compute_bound = compute_bound
@@ -206,15 +216,20 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> "NoisyRNNClassifier":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on sequences X and labels y.
 
         Parameters
         ----------
-        X : array-like of shape (n, L, d) or (n, L * d)
-            Sequences; 2-D rows are folded by ``n_channels``. Train on standardised channels.
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Sequences; 2-D rows are folded by ``n_channels``. A DataFrame has L * d columns, or columns of two levels,
+            time and channel. Train on standardised channels.
         y : array-like of shape (n,)
             Labels of any type, at least two different ones.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``. In
+            batches that hold all the data and without noise, an integer weight is as good as repeating the sequence.
+            The bounds are about unweighted errors.
 
         Returns
         -------
@@ -226,35 +241,99 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
         """
         check_parameters(self, self._rules)
-        with self._all_or_nothing():
-            X, codes = self._check_training_data(X, y)
+        with self._all_or_nothing() as before:
+            X, y = as_sequences(self, X, y, reset=True)
+            check_classification_targets(y)
+            self.classes_ = self._distinct(y, "y")
+            codes = np.searchsorted(self.classes_, y)
+            weight = self._weights(sample_weight, len(y), self._weights_of_classes(codes, self.class_weight))
             self._check_compression(X)
-            limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
-            net = self._train(
-                ReLURNNModule,
-                nn.CrossEntropyLoss,
-                X,
-                torch.tensor(codes),
-                stratify=codes,
-                projection=None if set(limits.values()) == {None} else partial(_project, **limits),
-                noise=str(self.noise),
-                n_outputs=len(self.classes_),
-                n_steps=X.shape[1],
-                recurrent_scale=self.recurrent_scale,
-            )
-            self._set_training_attributes(net)
+            start = before.get("net_") if self.warm_start else None
+            if start is not None and not np.array_equal(self.classes_, before["classes_"]):
+                raise ValueError(
+                    f"warm_start=True goes on with the classes of the last fit, {before['classes_']}; y has "
+                    f"{self.classes_}. Use warm_start=False."
+                )
+            self._learn(X, codes, weight, stratify=codes, start=start)
             if self.compute_bound:
                 self.generalization_report_ = classifier_report(self, X, codes)
                 self.generalization_bound_ = self.generalization_report_.value
         return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one epoch on sequences X and labels y, from where training stands.
+
+        The first call starts as `fit` does. Later ones go on with the optimiser's state, under the hyperparameters of
+        the moment; those that shape the network must stay. The learning rate is ``lr``, whatever ``lr_schedule``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+        y : array-like of shape (n,)
+            Labels, all of them among ``classes``.
+        classes : array-like of shape (k,), optional
+            All labels that will ever occur. Required in the first call; later the same, or left out.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``.
+
+        Returns
+        -------
+        self
+            Without ``generalization_bound_``, which takes all the training data at once.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`; also with ``early_stopping=True``, ``class_weight="balanced"``, or labels that are not in
+            ``classes``.
+        """
+        check_parameters(self, self._rules)
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "partial_fit does not support class_weight='balanced', which takes the frequencies of all labels: pass "
+                "a dict, from sklearn.utils.compute_class_weight."
+            )
+        with self._one_more_epoch() as fitted:
+            if fitted is None and classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            X, y = as_sequences(self, X, y, reset=fitted is None)
+            check_classification_targets(y)
+            known = self.classes_ if classes is None else self._distinct(classes, "classes")
+            if fitted is not None and not np.array_equal(known, self.classes_):
+                raise ValueError(f"classes={known} is not the same as on the first call, {self.classes_}.")
+            if len(strangers := np.setdiff1d(y, known)):
+                raise ValueError(f"y holds labels that are not among classes: {strangers}; classes are {known}.")
+            self.classes_ = known
+            codes = np.searchsorted(known, y)
+            weight = self._weights(sample_weight, len(y), self._weights_of_classes(codes, self.class_weight))
+            self._learn(X, codes, weight, start=fitted, incremental=True)
+        return self
+
+    def _learn(self, X: np.ndarray | Ragged, codes: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
+        limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
+        net = self._train(
+            ReLURNNModule,
+            nn.CrossEntropyLoss,
+            X,
+            torch.tensor(codes),
+            weight=weight,
+            projection=None if set(limits.values()) == {None} else partial(_project, **limits),
+            noise=str(self.noise),
+            n_outputs=len(self.classes_),
+            n_steps=X.shape[1],
+            recurrent_scale=self.recurrent_scale,
+            **how,
+        )
+        self._set_training_attributes(net)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Network outputs y_L.
 
         Parameters
         ----------
-        X : array-like of shape (n, L', d) or (n, L * d)
-            As in `fit`; 3-D sequences may have another length.
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`; 3-D sequences and those of a list may have other lengths.
 
         Returns
         -------
@@ -269,7 +348,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
 
         Parameters
         ----------
-        X : array-like of shape (n, L', d) or (n, L * d)
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
 
         Returns
         -------
@@ -283,7 +362,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
 
         Parameters
         ----------
-        X : array-like of shape (n, L', d) or (n, L * d)
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
 
         Returns
         -------
@@ -292,18 +371,22 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         best = self._forward(X).argmax(axis=1)
         return self.classes_[best]
 
-    def _check_training_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        X, y = as_sequences(self, X, y, reset=True)
-        check_classification_targets(y)
+    def _distinct(self, labels: Any, name: str) -> np.ndarray:
         try:
-            self.classes_, codes = np.unique(y, return_inverse=True)
+            distinct = np.unique(column_or_1d(labels))
         except TypeError as error:
             raise TypeError(
-                "y mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
+                f"{name} mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
             ) from error
-        if len(self.classes_) < 2:
+        if len(distinct) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes in y; the data contains one class: "
-                f"{self.classes_[0]!r}."
+                f"{type(self).__name__} needs at least 2 classes in {name}; the data contains one class: "
+                f"{distinct[0]!r}."
             )
-        return X, codes
+        return distinct
+
+    def _weights_of_classes(self, codes: np.ndarray, class_weight: Any) -> np.ndarray | None:
+        if class_weight is None:
+            return None
+        labels = self.classes_[codes]
+        return compute_class_weight(class_weight, classes=self.classes_, y=labels)[codes]

@@ -10,12 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array
 from torch import nn
 
+from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import (
     NON_NEGATIVE,
     OPTIONAL_POSITIVE,
     POSITIVE_INT,
     Choice,
-    as_sequences,
     check_parameters,
 )
 from sklstm.modules import READOUTS
@@ -38,6 +38,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
 
     rho_x_: float | np.ndarray
     rho_h_: float | np.ndarray
+    _target_shape: tuple[int, ...]
 
     _rules = SequenceEstimator._rules | {
         "lambda_s": NON_NEGATIVE,
@@ -110,15 +111,19 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on sequences X and targets y.
 
         Parameters
         ----------
-        X : array-like of shape (n, L, d) or (n, L * d)
-            Sequences; 2-D rows are folded by ``n_channels``. Train on standardised channels.
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Sequences; 2-D rows are folded by ``n_channels``. A DataFrame has L * d columns, or columns of two levels,
+            time and channel. Train on standardised channels.
         y : array-like of shape (n,) or (n, k)
             Targets; predictions come back in the same shape.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the squared error, not negative. In batches that hold all the data, an integer
+            weight is as good as repeating the sequence. ``generalization_bound_`` is about unweighted loss.
 
         Returns
         -------
@@ -130,39 +135,77 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
         """
         check_parameters(self, self._rules)
-        with self._all_or_nothing():
-            X, y = self._check_training_data(X, y)
+        with self._all_or_nothing() as before:
+            X, y = self._check_training_data(X, y, reset=True, ensure_min_samples=2)
+            weight = self._weights(sample_weight, len(y))
             self._check_compression(X)
-            weights = {"lambda_s": self.lambda_s, "lambda_1": self.lambda_1, "lambda_2": self.lambda_2}
-            regularised = any(weights.values())
-            penalty = NetworkPenalty(self._module.cell, variant=self.variant, **weights) if regularised else None
-            net = self._train(
-                self._module,
-                nn.MSELoss,
-                X,
-                as_tensor(y.reshape(len(y), -1)),
-                prepare=partial(start_feasible, variant=self.variant) if regularised else None,
-                penalty=penalty,
-                n_outputs=int(np.prod(y.shape[1:], dtype=int)),
-                readout=self.readout,
-                num_layers=int(self.num_layers),
-            )
-            if penalty is not None:
-                penalty.forget()
-            self._set_training_attributes(net)
-            self._set_gains(warn=regularised)
+            self._learn(X, y, weight, start=before.get("net_") if self.warm_start else None)
+            self._set_gains(warn=any((self.lambda_s, self.lambda_1, self.lambda_2)))
             if self.compute_bound:
                 self.generalization_report_ = regressor_report(self, X, y.reshape(len(y), -1), self._evaluate)
                 self.generalization_bound_ = self.generalization_report_.value
         return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on sequences X and targets y, from where training stands.
+
+        The first call starts as `fit` does. Later ones go on with the optimiser's state, under the hyperparameters of
+        the moment; those that shape the network must stay. The learning rate is ``lr``, whatever ``lr_schedule``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+        y : array-like of shape (n,) or (n, k)
+            Targets, in the shape of those of the first call.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the squared error, not negative.
+
+        Returns
+        -------
+        self
+            Without ``generalization_bound_``, which takes all the training data at once.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`; also with ``early_stopping=True``.
+        """
+        check_parameters(self, self._rules)
+        with self._one_more_epoch() as fitted:
+            X, y = self._check_training_data(X, y, reset=fitted is None)
+            self._learn(X, y, self._weights(sample_weight, len(y)), start=fitted, incremental=True)
+            self._set_gains(warn=False)
+        return self
+
+    def _learn(self, X: np.ndarray | Ragged, y: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
+        weights = {"lambda_s": self.lambda_s, "lambda_1": self.lambda_1, "lambda_2": self.lambda_2}
+        regularised = any(weights.values())
+        penalty = NetworkPenalty(self._module.cell, variant=self.variant, **weights) if regularised else None
+        net = self._train(
+            self._module,
+            nn.MSELoss,
+            X,
+            as_tensor(y.reshape(len(y), -1)),
+            weight=weight,
+            prepare=partial(start_feasible, variant=self.variant) if regularised else None,
+            penalty=penalty,
+            n_outputs=int(np.prod(y.shape[1:], dtype=int)),
+            readout=self.readout,
+            num_layers=int(self.num_layers),
+            **how,
+        )
+        if penalty is not None:
+            penalty.forget()
+        self._set_training_attributes(net)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict targets.
 
         Parameters
         ----------
-        X : array-like of shape (n, L', d) or (n, L * d)
-            As in `fit`; 3-D sequences may have another length.
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`; 3-D sequences and those of a list may have other lengths.
 
         Returns
         -------
@@ -180,8 +223,8 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         tags.regressor_tags.poor_score = any((self.lambda_s, self.lambda_1, self.lambda_2))
         return tags
 
-    def _check_training_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        X, y = as_sequences(self, X, y, reset=True, multi_output=True, y_numeric=True, ensure_min_samples=2)
+    def _check_training_data(self, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Any, np.ndarray]:
+        X, y = as_sequences(self, X, y, reset=reset, multi_output=True, y_numeric=True, **checks)
         if y.dtype.kind not in "biufO":
             raise ValueError(f"y must hold numbers, got dtype {y.dtype}. Convert it, or use a classifier for labels.")
         y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y", estimator=self)
@@ -196,6 +239,11 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             raise ValueError(
                 f"readout='logistic' predicts values in (0, 1), but y runs from {y.min():.6g} to {y.max():.6g}. "
                 "Rescale y (TransformedTargetRegressor with MinMaxScaler) or use readout='linear'."
+            )
+        if not reset and y.shape[1:] != self._target_shape:
+            raise ValueError(
+                f"y must have the shape of the first call, (n_samples, {', '.join(map(str, self._target_shape))}); "
+                f"got {y.shape}."
             )
         self._target_shape = y.shape[1:]
         return X, y

@@ -46,6 +46,9 @@ validation_fraction : float, default=0.1
     Used with ``early_stopping`` only.
 n_iter_no_change : int, default=10
     Used with ``early_stopping`` only.
+warm_start : bool, default=False
+    Go on in `fit` from the weights of the last one, with a fresh optimiser.
+callbacks : list or None, default=None
 compute_bound : bool, default=True
     Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
 compression : Compression or None, default=None

@@ -2,8 +2,10 @@
 
 from ._batches import BatchLoader, SequenceDataset
 from ._callbacks import DivergenceGuard, EarlyStopping, Progress
+from ._continue import go_on_from, normalised
 from ._inference import BLOCK, predict_blocks
 from ._net import SequenceNet, StopTraining
+from ._ragged import RaggedTensor, inputs_of
 from ._runtime import seeded_construction, single_threaded_numpy, thread_limit, threads_for
 
 __all__ = [
@@ -12,9 +14,13 @@ __all__ = [
     "DivergenceGuard",
     "EarlyStopping",
     "Progress",
+    "RaggedTensor",
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",
+    "go_on_from",
+    "inputs_of",
+    "normalised",
     "predict_blocks",
     "seeded_construction",
     "single_threaded_numpy",

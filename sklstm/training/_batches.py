@@ -1,6 +1,7 @@
 """Batches sliced from whole tensors: no per-sample Python on the way from data to network."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,24 +9,42 @@ from torch.utils.data import Dataset
 
 from sklstm.noise import noise_of_kind
 
+from ._ragged import RaggedTensor, inputs_of
+
 __all__ = ["BatchLoader", "SequenceDataset"]
+
+# Batches from which sequences are sorted by length at a time: enough for batches of nearly equal lengths, few enough
+# for other companions in every epoch.
+_BUCKET = 16
 
 
 class SequenceDataset(Dataset):
-    """Sequences (n, L, d) with their targets, both tensors of the same length."""
+    """Sequences with their targets and weights.
 
-    def __init__(self, X: Tensor, y: Tensor):
-        self.X, self.y = X, y
+    Parameters
+    ----------
+    X : Tensor of shape (n, L, d), or RaggedTensor
+    y : Tensor of shape (n, ...)
+    weight : Tensor of shape (n,), optional
+    """
+
+    def __init__(self, X: Tensor | RaggedTensor, y: Tensor, weight: Tensor | None = None):
+        self.X, self.y, self.weight = X, y, weight
 
     def __len__(self) -> int:
         return len(self.X)
 
-    def __getitem__(self, index):
-        return self.X[index], self.y[index]
+    def __getitem__(self, index: Any) -> tuple:
+        parts = (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+        return tuple(part[index] for part in parts)
 
 
 class BatchLoader:
     r"""Iterates over a `SequenceDataset` in batches; a fresh permutation and fresh noise every epoch.
+
+    A batch is a pair of inputs and targets: inputs (b, L, d), or the keyword arguments of the forward pass if lengths
+    differ; targets (b, ...), or a pair of targets and weights. Sequences of unequal length go into batches of nearly
+    equal length.
 
     Parameters
     ----------
@@ -56,12 +75,28 @@ class BatchLoader:
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        X, y = self.dataset.X, self.dataset.y
-        # Permute on the CPU whatever the device: the order must not depend on where the data lives.
-        order = torch.randperm(len(X), generator=self.generator) if self.shuffle else torch.arange(len(X))
-        for part in order.to(X.device).split(self.batch_size):
-            inputs, targets = X[part], y[part]
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        data = self.dataset
+        for part in self._parts():
+            inputs: Any = inputs_of(data.X, part)
             if self.sigma > 0:
-                inputs = inputs + self.noise.draw_tensor(inputs, self.sigma, self.generator)
-            yield inputs, targets
+                inputs["X"] = inputs["X"] + self.noise.draw_tensor(inputs["X"], self.sigma, self.generator)
+            targets = data.y[part] if data.weight is None else (data.y[part], data.weight[part])
+            yield inputs["X"] if len(inputs) == 1 else inputs, targets
+
+    def _parts(self) -> Iterator[Tensor]:
+        n, X = len(self.dataset), self.dataset.X
+        # Permute on the CPU whatever the device: the order must not depend on where the data lives.
+        order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
+        if not isinstance(X, RaggedTensor):
+            yield from order.to(X.device).split(self.batch_size)
+            return
+        buckets = order.split(_BUCKET * self.batch_size) if self.shuffle else (order,)
+        parts = [
+            part
+            for bucket in buckets
+            for part in bucket[torch.argsort(X.lengths[bucket], stable=True)].split(self.batch_size)
+        ]
+        turns = torch.randperm(len(parts), generator=self.generator) if self.shuffle else torch.arange(len(parts))
+        for turn in turns.tolist():
+            yield parts[turn].to(X.device)

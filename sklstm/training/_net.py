@@ -25,7 +25,8 @@ class SequenceNet(NeuralNet):
     Parameters
     ----------
     module, criterion, **kwargs
-        As skorch's ``NeuralNet``.
+        As skorch's ``NeuralNet``. For batches with weights the criterion must not reduce: the loss of a batch is the
+        mean of weight times loss, averaged over outputs.
     penalty : callable, optional
         ``module -> float``: returns its value, which counts in the training loss and in nothing else, and adds its
         gradient to the ``grad`` of the parameters. If it has a ``largest_error``, that goes into the history of every
@@ -67,6 +68,13 @@ class SequenceNet(NeuralNet):
             return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma, self.noise)
         return BatchLoader(dataset, max(self.batch_size, BLOCK))
 
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        if not isinstance(y_true, tuple):
+            return super().get_loss(y_pred, y_true, X=X, training=training)
+        targets, weight = y_true
+        losses = self.criterion_(y_pred, targets)  # (n,) or (n, k)
+        return (weight * losses.reshape(len(weight), -1).mean(dim=1)).mean()
+
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         # skorch opens a dict for every batch here and keeps them all, in the history and in every pickle.
         pass
@@ -91,7 +99,8 @@ class SequenceNet(NeuralNet):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            size = len(batch[0])
+            targets = batch[1]
+            size = len(targets[0] if isinstance(targets, tuple) else targets)
             total += step["loss"].item() * size
             if training:
                 penalty_total += self._last_penalty * size

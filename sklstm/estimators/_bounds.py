@@ -1,6 +1,7 @@
 """The bounds of a fitted estimator: what goes into its report, in which order, at which price."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -68,6 +69,12 @@ def classifier_report(estimator: Any, X: np.ndarray | Ragged, codes: np.ndarray)
     bounds: list[Bound] = [tu_bound(U, W, V, X, codes, margin=estimator.margin, **theorem)]
     bounds.append(tu_bound(U, W, V, X, codes, margin=None, norms="union", **theorem))
     bounds.append(rademacher_bound(U, W, V, X, codes, margin=None, delta=delta, max_norms=limits))
+    if isinstance(sequences, Ragged):
+        longest = (
+            f"No sequence is longer than L = {X.shape[1]} steps, as the longest of the training data; shorter ones "
+            "count as sequences that begin with zeros, which the network does not see."
+        )
+        bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
     device = next(module.parameters()).device
     inputs, labels = as_tensor(sequences, device), torch.as_tensor(codes, device=device)
 

@@ -250,7 +250,8 @@ class NormTracker:
                 for slope, norm in zip(slopes[index], self.norms[index], strict=True)
             ]
             like = group.vectors
-            array = like.new_tensor(factors) if isinstance(like, Tensor) else np.array(factors, like.dtype)
+            with np.errstate(over="ignore"):  # where weights run away; the loss, infinite then, is what tells
+                array = like.new_tensor(factors) if isinstance(like, Tensor) else np.array(factors, like.dtype)
             for index, product in zip(group.members, group.outer(array[:, None, None]), strict=True):
                 found[index] = product
         return found

@@ -250,8 +250,7 @@ class NormTracker:
                 for slope, norm in zip(slopes[index], self.norms[index], strict=True)
             ]
             like = group.vectors
-            with np.errstate(over="ignore"):  # where weights run away; the loss, infinite then, is what tells
-                array = like.new_tensor(factors) if isinstance(like, Tensor) else np.array(factors, like.dtype)
+            array = like.new_tensor(factors) if isinstance(like, Tensor) else np.array(factors, like.dtype)
             for index, product in zip(group.members, group.outer(array[:, None, None]), strict=True):
                 found[index] = product
         return found

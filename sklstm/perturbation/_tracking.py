@@ -2,6 +2,7 @@ r"""`tikhonov_penalty` and its gradient for a training loop, from estimated norm
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -208,6 +209,12 @@ class TikhonovPenalty:
 
     def _evaluate(self) -> tuple[float, list[Array]]:
         """Value, and the gradients in the order of `_arguments`, overwritten by the next call."""
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # weights that run away make the loss infinite, and that tells
+            return self._value_and_gradients()
+
+    def _value_and_gradients(self) -> tuple[float, list[Array]]:
         chain = get_chain(self._cell)
         norms = self._norms()
         rows = [] if chain.bounded_gate is None else [self._largest_row(*layer[1:]) for layer in self._layers]

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, all of them, for all estimators: 2-D and 3-D input tags on, no failure expected."""
+"""scikit-learn's own checks, all of them, for all estimators: 2-D and 3-D input tags on, one failure expected."""
 
 from collections import Counter
 
@@ -27,7 +27,13 @@ ESTIMATORS = {
 }
 
 
-@parametrize_with_checks(list(ESTIMATORS.values()))
+# scikit-learn compares to seven digits after a whole training, which float32 cannot keep: a weight of two and a
+# sequence listed twice round differently. With noise, the two also draw different noise. tests/estimators/test_weights.py
+# tests the same without noise and with a tolerance for float32.
+EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "float32, and noise on the inputs"}
+
+
+@parametrize_with_checks(list(ESTIMATORS.values()), expected_failed_checks=lambda estimator: EXPECTED)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 
@@ -38,7 +44,7 @@ def n_checks(estimator):
 
 @pytest.mark.skipif(sklearn.__version__ < "1.9", reason="the number of checks is that of scikit-learn 1.9")
 @pytest.mark.parametrize(
-    ("name", "expected"), [("tikhonov", 53), ("plain", 53), ("gru", 53), ("plain gru", 53), ("noisy", 55)]
+    ("name", "expected"), [("tikhonov", 60), ("plain", 60), ("gru", 60), ("plain gru", 60), ("noisy", 63)]
 )
 def test_no_check_is_silently_left_out(name, expected):
     # scikit-learn generates no checks at all for an estimator whose 2-D tag is off, and the run is green.

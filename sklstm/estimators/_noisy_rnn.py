@@ -243,7 +243,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         check_parameters(self, self._rules)
         with self._all_or_nothing() as before:
             X, y = as_sequences(self, X, y, reset=True)
-            check_classification_targets(y)
+            self._check_labels(y)
             self.classes_ = self._distinct(y, "y")
             codes = np.searchsorted(self.classes_, y)
             weight = self._weights(sample_weight, len(y), self._weights_of_classes(codes, self.class_weight))
@@ -298,7 +298,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             if fitted is None and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             X, y = as_sequences(self, X, y, reset=fitted is None)
-            check_classification_targets(y)
+            self._check_labels(y)
             known = self.classes_ if classes is None else self._distinct(classes, "classes")
             if fitted is not None and not np.array_equal(known, self.classes_):
                 raise ValueError(f"classes={known} is not the same as on the first call, {self.classes_}.")
@@ -370,6 +370,15 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         """
         best = self._forward(X).argmax(axis=1)
         return self.classes_[best]
+
+    @staticmethod
+    def _check_labels(y: np.ndarray) -> None:
+        # Missing ones first: to scikit-learn they are an unknown type of labels.
+        if y.dtype.kind == "O" and any(
+            label is None or type(label).__name__ == "NAType" or label != label for label in y
+        ):
+            raise ValueError("y holds missing values, None or NaN: every sequence needs a label.")
+        check_classification_targets(y)
 
     def _distinct(self, labels: Any, name: str) -> np.ndarray:
         try:

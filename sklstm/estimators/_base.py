@@ -1,106 +1,30 @@
-"""What both estimators share: hyperparameter rules, and the road from validated arrays to a trained net."""
+"""What the estimators share: all or nothing in a fit, and the road from an input to outputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import _check_sample_weight
-from skorch.helper import predefined_split
-from torch import Tensor, nn
+from torch import nn
 
-from sklstm._sequences import Ragged, as_plain, as_sequences
-from sklstm._validation import (
-    FLAG,
-    LEVEL,
-    NON_NEGATIVE,
-    OPTIONAL_POSITIVE,
-    POSITIVE,
-    POSITIVE_INT,
-    PROBABILITY,
-    SMALL_PROBABILITY,
-    Choice,
-    Device,
-    Instance,
-    Rule,
-    Seed,
-    fresh_random_state,
-)
-from sklstm.training import (
-    BLOCK,
-    DivergenceGuard,
-    EarlyStopping,
-    Progress,
-    RaggedTensor,
-    SequenceDataset,
-    SequenceNet,
-    go_on_from,
-    normalised,
-    predict_blocks,
-    seeded_construction,
-    single_threaded_numpy,
-    thread_limit,
-    threads_for,
-)
+from sklstm._sequences import Ragged, as_sequences
+from sklstm._validation import Rule
+from sklstm.exceptions import DivergenceError
+from sklstm.training import BLOCK, SequenceNet, predict_blocks
 
-from ._compression import Compression
+from ._fit_tasks import CallbackSupportMixin
+from ._rules import SHARED_RULES
+from ._tensors import as_tensor
+from ._trainer import Trainer
 
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    # fused: one kernel for all parameters; a step takes 0.3-0.45 of the default's time from H = 16 to 128 on one thread
-    "adam": (torch.optim.Adam, {"optimizer__fused": True}),
-    "adamw": (torch.optim.AdamW, {"optimizer__fused": True}),
-    "sgd": (torch.optim.SGD, {"optimizer__momentum": 0.9, "optimizer__nesterov": True}),
-}
+PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed", "_quantized_cap"}
 
 
-_PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed", "_quantized_cap"}
-
-
-@overload
-def as_tensor(values: np.ndarray, device: str | torch.device = ...) -> Tensor: ...
-@overload
-def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = ...) -> Tensor | RaggedTensor: ...
-def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -> Tensor | RaggedTensor:
-    """A float32 copy: torch shares neither read-only memory nor negative strides, and must not write to the user's.
-
-    The copy lives in torch's own memory, which is aligned to 64 bytes. numpy's is not, and matrix kernels may round
-    differently by alignment: results could vary from run to run.
-    """
-    if isinstance(values, Ragged):
-        return RaggedTensor(as_tensor(values.values, device), torch.as_tensor(values.lengths))
-    copy = torch.empty(values.shape, dtype=torch.float32)
-    np.copyto(copy.numpy(), values, casting="unsafe")
-    return copy.to(device)
-
-
-class SequenceEstimator(BaseEstimator):
+class SequenceEstimator(Trainer, CallbackSupportMixin, BaseEstimator):
     """Shared machinery; the constructors, losses and reports are the estimators' own."""
 
-    _rules: ClassVar[dict[str, Rule]] = {
-        "hidden_size": POSITIVE_INT,
-        "sigma": NON_NEGATIVE,
-        "n_channels": POSITIVE_INT,
-        "max_epochs": POSITIVE_INT,
-        "lr": POSITIVE,
-        "batch_size": POSITIVE_INT,
-        "optimizer": Choice(tuple(OPTIMIZERS)),
-        "weight_decay": NON_NEGATIVE,
-        "clip_norm": OPTIONAL_POSITIVE,
-        "early_stopping": FLAG,
-        "validation_fraction": PROBABILITY,
-        "n_iter_no_change": POSITIVE_INT,
-        "warm_start": FLAG,
-        "compute_bound": FLAG,
-        "compression": Instance(Compression),
-        "delta": SMALL_PROBABILITY,
-        "device": Device(),
-        "random_state": Seed(),
-        "verbose": LEVEL,
-    }
-    _n_gates: int  # gate matrices of the recurrent layer
+    _rules: ClassVar[dict[str, Rule]] = SHARED_RULES
 
     @contextmanager
     def _all_or_nothing(self, *, keep: bool = False) -> Iterator[dict[str, Any]]:
@@ -118,10 +42,15 @@ class SequenceEstimator(BaseEstimator):
         """
         before = dict(self.__dict__)
         for name in [] if keep else before:
-            if name in _PRIVATE_STATE or (name.endswith("_") and not name.startswith("_")):
+            if name in PRIVATE_STATE or (name.endswith("_") and not name.startswith("_")):
                 delattr(self, name)
         try:
             yield before
+        except DivergenceError:
+            if keep:  # the weights of before are the last good ones
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -138,144 +67,9 @@ class SequenceEstimator(BaseEstimator):
             for name in ("generalization_report_", "generalization_bound_", "_quantized_cap"):
                 self.__dict__.pop(name, None)
 
-    def _train(
-        self,
-        module: type[nn.Module],
-        criterion: type[nn.Module],
-        X: np.ndarray | Ragged,
-        y: Tensor,
-        *,
-        weight: np.ndarray | None = None,
-        stratify: np.ndarray | None = None,
-        prepare: Callable[[nn.Module], None] | None = None,
-        penalty: Callable[[Any], float] | None = None,
-        projection: Callable[[nn.Module], None] | None = None,
-        noise: str = "gaussian",
-        start: SequenceNet | None = None,
-        incremental: bool = False,
-        **module_arguments: Any,
-    ) -> SequenceNet:
-        """Build the net, train it on X (n, L, d) and y, and leave the process as it was.
-
-        Parameters
-        ----------
-        module, criterion : types of nn.Module
-        X : ndarray of shape (n, L, d) or Ragged
-        y : Tensor of shape (n, ...)
-        weight : ndarray of shape (n,), optional
-            Weights of the sequences in the loss.
-        stratify : ndarray of shape (n,), optional
-            Labels by which the validation split is stratified.
-        prepare : callable, optional
-            ``module -> None``, applied once before the first training.
-        penalty, projection : callable, optional
-            See `SequenceNet`.
-        noise : str
-            Kind of the noise on the inputs, a key of ``sklstm.noise.NOISES``.
-        start : SequenceNet, optional
-            Trained net whose weights to start from; it stays as it is.
-        incremental : bool
-            Train for one epoch; go on with the optimiser, the random state and the history of ``start``.
-        **module_arguments
-            Passed to ``module``.
-
-        Returns
-        -------
-        SequenceNet
-        """
-        weights = None if weight is None else as_tensor(weight, self.device)
-        data = normalised(SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights))
-        init_seed, batch_seed, split_seed = 0, 0, 0
-        if start is None or not incremental:
-            random_state = fresh_random_state(self.random_state)
-            init_seed, batch_seed, split_seed, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
-        training, validation = data, None
-        if self.early_stopping:
-            training, validation = self._hold_out(data, stratify, split_seed)
-
-        optimizer, options = OPTIMIZERS[self.optimizer]
-        net = SequenceNet(
-            module,
-            criterion,
-            criterion__reduction="mean" if weight is None else "none",
-            optimizer=optimizer,
-            optimizer__weight_decay=self.weight_decay,
-            lr=self.lr,
-            max_epochs=1 if incremental else int(self.max_epochs),  # torch takes no numpy integers
-            batch_size=int(self.batch_size),
-            train_split=None if validation is None else predefined_split(validation),
-            callbacks=self._callbacks(),
-            device=self.device,
-            penalty=penalty,
-            projection=projection,
-            clip_norm=self.clip_norm,
-            sigma=self.sigma,
-            noise=noise,
-            generator=torch.Generator().manual_seed(batch_seed),
-            verbose=0,
-            **options,
-            module__n_features=X.shape[2],
-            module__hidden_size=int(self.hidden_size),
-            **{f"module__{name}": value for name, value in module_arguments.items()},
-        )
-        with torch.enable_grad(), self._threads(net, net.batch_size), single_threaded_numpy():
-            with seeded_construction(init_seed):
-                net.initialize()
-            if start is not None:
-                go_on_from(start, net, incremental=incremental)
-            for constrain in (None if start is not None else prepare, projection):
-                if constrain is not None:
-                    constrain(net.module_)
-            net.train(training)
-        net.train_split = None  # else the validation data would go into every pickle
-        return net
-
-    def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int) -> Iterator[SequenceDataset]:
-        try:
-            parts = train_test_split(
-                np.arange(len(data)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"early_stopping=True cannot hold out validation_fraction={self.validation_fraction} of {len(data)} "
-                f"sequences: {error} Use more data, another fraction, or early_stopping=False."
-            ) from error
-        return (normalised(SequenceDataset(*data[torch.as_tensor(part, device=data.X.device)])) for part in parts)
-
-    def _callbacks(self) -> list:
-        callbacks: list = [DivergenceGuard()]
-        if self.early_stopping:
-            callbacks.append(EarlyStopping(self.n_iter_no_change))
-        if self.verbose:
-            callbacks.append(Progress(type(self).__name__))
-        return callbacks
-
-    def _threads(self, net: SequenceNet, batch_size: int):
-        # Of the net, not of the constructor: set_params may have changed that since fit.
-        return thread_limit(threads_for(batch_size, net.module__hidden_size, net.module__n_features, self._n_gates))
-
-    def _set_training_attributes(self, net: SequenceNet) -> None:
-        self.net_ = net
-        self.loss_curve_ = net.history[:, "train_loss"]
-        self.n_iter_ = len(self.loss_curve_)
-
     def _check_compression(self, X: np.ndarray | Ragged) -> None:
         if self.compression is not None:
             self.compression.check(X.shape[2], int(self.hidden_size))
-
-    def _weights(self, sample_weight: Any, n: int, class_weight: np.ndarray | None = None) -> np.ndarray | None:
-        """Weights (n,), or None if all are equal, which is what no weights at all are."""
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                as_plain(sample_weight), np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True
-            )
-        factors = [factor for factor in (sample_weight, class_weight) if factor is not None]
-        if not factors:
-            return None
-        weight = np.prod(factors, axis=0)
-        if not weight.any():
-            raise ValueError("sample_weight and class_weight leave every sequence with a weight of zero.")
-        return None if (weight == weight[0]).all() else weight / weight.max()
 
     def _forward(self, X: Any) -> np.ndarray:
         """Network outputs (n, k) in float32."""

@@ -21,8 +21,8 @@ from sklstm.generalization import (
 from sklstm.modules import ReLURNNModule
 from sklstm.noise import NOISES
 
-from ._base import as_tensor
 from ._compression import Problem, occam_of
+from ._tensors import as_tensor
 
 __all__ = ["classifier_report", "regressor_report"]
 

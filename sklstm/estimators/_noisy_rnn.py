@@ -5,10 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d, compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 from torch import nn
 
 from sklstm._sequences import Ragged, as_sequences
@@ -17,9 +14,10 @@ from sklstm.linalg import project_rows_l1
 from sklstm.modules import ReLURNNModule
 from sklstm.noise import NOISES
 
-from ._base import SequenceEstimator
 from ._bounds import classifier_report
 from ._certificates import CertifiedClassifier
+from ._classification import SequenceClassifier
+from ._fit_tasks import fit_task
 from ._holdout import HoldoutClassifier
 from ._quantized import HasQuantized
 
@@ -32,7 +30,7 @@ def _project(module: ReLURNNModule, **limits: float | None) -> None:
             weight.copy_(project_rows_l1(weight, limit))
 
 
-class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier, HasQuantized, SequenceEstimator):
+class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier, HasQuantized, SequenceClassifier):
     r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
@@ -56,6 +54,11 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         Passes over the training data.
     lr : float, default=0.001
         Learning rate.
+    lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="constant"
+        Learning rate in epoch e = 0, 1, … of E = ``max_epochs``: ``"step"`` divides it by 10 at E/2 and again at 3E/4,
+        ``"exponential"`` is lr · 0.01^(e/E), ``"cosine"`` falls along half a cosine to a hundredth,
+        ``"warmup-cosine"`` first rises linearly over a tenth of the epochs, ``"plateau"`` halves it when the loss (the
+        validation loss, if there is one) has not fallen for five epochs. ``net_.history[:, "lr"]`` has the rates.
     batch_size : int, default=64
         Sequences per optimiser step.
     optimizer : {"adam", "adamw", "sgd"}, default="adam"
@@ -80,7 +83,10 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         Weights of the classes in the loss, by label; ``"balanced"`` weighs every class by the inverse of its frequency.
     warm_start : bool, default=False
         Go on in `fit` from the weights of the last one, with a fresh optimiser.
-    callbacks : list or None, default=None
+    callbacks : list of skorch callbacks or (name, callback) pairs, or None, default=None
+        Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
+        clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
+        scikit-learn see ``set_callbacks``.
     compute_bound : bool, default=True
         Compute ``generalization_bound_`` after training. The costly part is the smallest eigenvalue of the (L·d)²
         second-moment matrix.
@@ -98,7 +104,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
         are neither used nor changed.
     verbose : int, default=0
-        Above 0, a progress bar with the loss.
+        Above 0, a progress bar with the loss, the validation loss and the learning rate.
 
     Attributes
     ----------
@@ -144,7 +150,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
     (5, 2)
     """
 
-    _rules = SequenceEstimator._rules | {
+    _rules = SequenceClassifier._rules | {
         "noise": Choice(tuple(NOISES)),
         "max_norm_u": OPTIONAL_POSITIVE,
         "max_norm_w": OPTIONAL_POSITIVE,
@@ -216,6 +222,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         self.random_state = random_state
         self.verbose = verbose
 
+    @fit_task
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on sequences X and labels y.
 
@@ -243,7 +250,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         check_parameters(self, self._rules)
         with self._all_or_nothing() as before:
             X, y = as_sequences(self, X, y, reset=True)
-            check_classification_targets(y)
+            self._check_labels(y)
             self.classes_ = self._distinct(y, "y")
             codes = np.searchsorted(self.classes_, y)
             weight = self._weights(sample_weight, len(y), self._weights_of_classes(codes, self.class_weight))
@@ -260,59 +267,9 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
                 self.generalization_bound_ = self.generalization_report_.value
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch on sequences X and labels y, from where training stands.
-
-        The first call starts as `fit` does. Later ones go on with the optimiser's state, under the hyperparameters of
-        the moment; those that shape the network must stay. The learning rate is ``lr``, whatever ``lr_schedule``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            As in `fit`.
-        y : array-like of shape (n,)
-            Labels, all of them among ``classes``.
-        classes : array-like of shape (k,), optional
-            All labels that will ever occur. Required in the first call; later the same, or left out.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``.
-
-        Returns
-        -------
-        self
-            Without ``generalization_bound_``, which takes all the training data at once.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As `fit`; also with ``early_stopping=True``, ``class_weight="balanced"``, or labels that are not in
-            ``classes``.
-        """
-        check_parameters(self, self._rules)
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                "partial_fit does not support class_weight='balanced', which takes the frequencies of all labels: pass "
-                "a dict, from sklearn.utils.compute_class_weight."
-            )
-        with self._one_more_epoch() as fitted:
-            if fitted is None and classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            X, y = as_sequences(self, X, y, reset=fitted is None)
-            check_classification_targets(y)
-            known = self.classes_ if classes is None else self._distinct(classes, "classes")
-            if fitted is not None and not np.array_equal(known, self.classes_):
-                raise ValueError(f"classes={known} is not the same as on the first call, {self.classes_}.")
-            if len(strangers := np.setdiff1d(y, known)):
-                raise ValueError(f"y holds labels that are not among classes: {strangers}; classes are {known}.")
-            self.classes_ = known
-            codes = np.searchsorted(known, y)
-            weight = self._weights(sample_weight, len(y), self._weights_of_classes(codes, self.class_weight))
-            self._learn(X, codes, weight, start=fitted, incremental=True)
-        return self
-
     def _learn(self, X: np.ndarray | Ragged, codes: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
         limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
-        net = self._train(
+        self._train(
             ReLURNNModule,
             nn.CrossEntropyLoss,
             X,
@@ -325,68 +282,3 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             recurrent_scale=self.recurrent_scale,
             **how,
         )
-        self._set_training_attributes(net)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Network outputs y_L.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            As in `fit`; 3-D sequences and those of a list may have other lengths.
-
-        Returns
-        -------
-        ndarray of shape (n, k), or (n,) for two classes, float64
-            With two classes the output of ``classes_[1]`` minus that of ``classes_[0]``.
-        """
-        logits = self._forward(X).astype(np.float64)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Class probabilities, the softmax of the outputs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-
-        Returns
-        -------
-        ndarray of shape (n, k), float64
-            Columns in the order of ``classes_``; rows sum to 1.
-        """
-        return softmax(self._forward(X).astype(np.float64), axis=1)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Most probable labels.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        best = self._forward(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def _distinct(self, labels: Any, name: str) -> np.ndarray:
-        try:
-            distinct = np.unique(column_or_1d(labels))
-        except TypeError as error:
-            raise TypeError(
-                f"{name} mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
-            ) from error
-        if len(distinct) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes in {name}; the data contains one class: "
-                f"{distinct[0]!r}."
-            )
-        return distinct
-
-    def _weights_of_classes(self, codes: np.ndarray, class_weight: Any) -> np.ndarray | None:
-        if class_weight is None:
-            return None
-        labels = self.classes_[codes]
-        return compute_class_weight(class_weight, classes=self.classes_, y=labels)[codes]

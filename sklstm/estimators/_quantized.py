@@ -35,7 +35,7 @@ class HasQuantized:
         twin.__dict__["hidden_size"] = hidden_size
         twin._quantized_cap = bound.scale  # says to `holdout_bound` which predictor this is
         if hasattr(twin, "_set_gains"):
-            twin._set_gains(warn=False)
+            twin._set_gains()
         for name in ("generalization_report_", "generalization_bound_"):
             delattr(twin, name)
         return twin

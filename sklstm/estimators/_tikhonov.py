@@ -20,13 +20,16 @@ from sklstm._validation import (
 )
 from sklstm.modules import READOUTS
 from sklstm.perturbation import TikhonovGains, perturbation_gain, tikhonov_gains
+from sklstm.training import SequenceNet
 
-from ._base import SequenceEstimator, as_tensor
+from ._base import SequenceEstimator
 from ._bounds import regressor_report
 from ._certificates import CertifiedEstimator
+from ._fit_tasks import caller_level, fit_task
 from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
 from ._quantized import HasQuantized
+from ._tensors import as_tensor
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 
@@ -111,6 +114,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         self.random_state = random_state
         self.verbose = verbose
 
+    @fit_task
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on sequences X and targets y.
 
@@ -140,7 +144,8 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             weight = self._weights(sample_weight, len(y))
             self._check_compression(X)
             self._learn(X, y, weight, start=before.get("net_") if self.warm_start else None)
-            self._set_gains(warn=any((self.lambda_s, self.lambda_1, self.lambda_2)))
+            if any((self.lambda_s, self.lambda_1, self.lambda_2)):
+                self._warn_if_infeasible()
             if self.compute_bound:
                 self.generalization_report_ = regressor_report(self, X, y.reshape(len(y), -1), self._evaluate)
                 self.generalization_bound_ = self.generalization_report_.value
@@ -175,14 +180,13 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         with self._one_more_epoch() as fitted:
             X, y = self._check_training_data(X, y, reset=fitted is None)
             self._learn(X, y, self._weights(sample_weight, len(y)), start=fitted, incremental=True)
-            self._set_gains(warn=False)
         return self
 
     def _learn(self, X: np.ndarray | Ragged, y: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
         weights = {"lambda_s": self.lambda_s, "lambda_1": self.lambda_1, "lambda_2": self.lambda_2}
         regularised = any(weights.values())
         penalty = NetworkPenalty(self._module.cell, variant=self.variant, **weights) if regularised else None
-        net = self._train(
+        self._train(
             self._module,
             nn.MSELoss,
             X,
@@ -195,9 +199,12 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             num_layers=int(self.num_layers),
             **how,
         )
-        if penalty is not None:
-            penalty.forget()
-        self._set_training_attributes(net)
+
+    def _set_training_attributes(self, net: SequenceNet) -> None:
+        super()._set_training_attributes(net)
+        if isinstance(net.penalty, NetworkPenalty):
+            net.penalty.forget()
+        self._set_gains()
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict targets.
@@ -248,9 +255,9 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         self._target_shape = y.shape[1:]
         return X, y
 
-    def _set_gains(self, *, warn: bool) -> None:
+    def _gains(self) -> list[TikhonovGains]:
         module = self.net_.module_
-        gains = [
+        return [
             tikhonov_gains(
                 *(part.detach().double() for part in (weight_ih, weight_hh, bias_hh)),
                 variant=self.variant,
@@ -258,15 +265,19 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             )
             for weight_ih, weight_hh, _, bias_hh in module.layers
         ]
+
+    def _set_gains(self) -> None:
+        gains, module = self._gains(), self.net_.module_
         rho_x, rho_h = (np.array([getattr(layer, name).item() for layer in gains]) for name in ("rho_x", "rho_h"))
         single = len(gains) == 1
         self.rho_x_, self.rho_h_ = (rho_x.item(), rho_h.item()) if single else (rho_x, rho_h)
         readout = module.readout.weight.detach().double()
         self.perturbation_gain_ = perturbation_gain(gains, readout, variant=self.variant).item()
-        if warn and not all(layer.feasible for layer in gains):
-            self._warn_infeasible(gains)
 
-    def _warn_infeasible(self, gains: list[TikhonovGains]) -> None:
+    def _warn_if_infeasible(self) -> None:
+        gains = self._gains()
+        if all(layer.feasible for layer in gains):
+            return
         broken, remedy = [], {}
         for number, layer in enumerate(gains, 1):
             where = f" of layer {number}" if len(gains) > 1 else ""
@@ -281,5 +292,5 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             "therefore inf and says nothing about noise. Standardise X and y if they are not; then "
             f"{' and '.join(remedy.values())}, or lower lr ({self.lr}).",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=caller_level(),
         )

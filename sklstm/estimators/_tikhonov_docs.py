@@ -31,6 +31,11 @@ max_epochs : int, default=100
     Passes over the training data.
 lr : float, default=0.003
     Learning rate.
+lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="constant"
+    Learning rate in epoch e = 0, 1, … of E = ``max_epochs``: ``"step"`` divides it by 10 at E/2 and again at 3E/4,
+    ``"exponential"`` is lr · 0.01^(e/E), ``"cosine"`` falls along half a cosine to a hundredth,
+    ``"warmup-cosine"`` first rises linearly over a tenth of the epochs, ``"plateau"`` halves it when the loss (the
+    validation loss, if there is one) has not fallen for five epochs. ``net_.history[:, "lr"]`` has the rates.
 batch_size : int, default=64
     Sequences per optimiser step.
 optimizer : {"adam", "adamw", "sgd"}, default="adam"
@@ -48,7 +53,10 @@ n_iter_no_change : int, default=10
     Used with ``early_stopping`` only.
 warm_start : bool, default=False
     Go on in `fit` from the weights of the last one, with a fresh optimiser.
-callbacks : list or None, default=None
+callbacks : list of skorch callbacks or (name, callback) pairs, or None, default=None
+    Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
+    clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
+    scikit-learn see ``set_callbacks``.
 compute_bound : bool, default=True
     Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
 compression : Compression or None, default=None
@@ -65,7 +73,7 @@ random_state : int, RandomState instance or None, default=None
     Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
     are neither used nor changed.
 verbose : int, default=0
-    Above 0, a progress bar with data loss and penalty.
+    Above 0, a progress bar with data loss and penalty, the validation loss and the learning rate.
 """
 
 _ATTRIBUTES = r"""

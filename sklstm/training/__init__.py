@@ -4,15 +4,19 @@ from ._batches import BatchLoader, SequenceDataset
 from ._callbacks import DivergenceGuard, EarlyStopping, Progress
 from ._continue import go_on_from, normalised
 from ._inference import BLOCK, predict_blocks
-from ._net import SequenceNet, StopTraining
+from ._net import SequenceNet
 from ._ragged import RaggedTensor, inputs_of
 from ._runtime import seeded_construction, single_threaded_numpy, thread_limit, threads_for
+from ._schedules import SCHEDULES, LearningRate
+from ._stop import StopTraining
 
 __all__ = [
     "BLOCK",
+    "SCHEDULES",
     "BatchLoader",
     "DivergenceGuard",
     "EarlyStopping",
+    "LearningRate",
     "Progress",
     "RaggedTensor",
     "SequenceDataset",

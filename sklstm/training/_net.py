@@ -1,5 +1,6 @@
 """The skorch net that trains both estimators: data loss plus a penalty on the weights, in training only."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,16 +8,15 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
 from torch import nn
 
 from ._batches import BatchLoader, SequenceDataset
+from ._callbacks import Progress
 from ._inference import BLOCK
+from ._stop import StopTraining
 
-__all__ = ["SequenceNet", "StopTraining"]
-
-
-class StopTraining(Exception):
-    """Raised by a callback to end training at the end of an epoch. Ctrl-C stays what it is: an interruption."""
+__all__ = ["SequenceNet"]
 
 
 class SequenceNet(NeuralNet):
@@ -63,6 +63,10 @@ class SequenceNet(NeuralNet):
         self.noise = noise
         self.generator = generator
 
+    @property
+    def _default_callbacks(self):
+        return []  # skorch's own read the batches' losses, which are not recorded, or print
+
     def get_iterator(self, dataset, training=False):
         if training:
             return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma, self.noise)
@@ -102,6 +106,9 @@ class SequenceNet(NeuralNet):
             targets = batch[1]
             size = len(targets[0] if isinstance(targets, tuple) else targets)
             total += step["loss"].item() * size
+            if training and not math.isfinite(total):
+                penalty_total, count = math.nan, count + size
+                break  # nothing after this batch could mend it
             if training:
                 penalty_total += self._last_penalty * size
             count += size
@@ -117,8 +124,24 @@ class SequenceNet(NeuralNet):
     def train(self, training_data: SequenceDataset) -> "SequenceNet":
         """Train an initialised net for up to ``max_epochs`` epochs; `StopTraining` ends it, Ctrl-C is passed on."""
         # skorch's own fit() swallows KeyboardInterrupt: a search would record a half-trained model as a success.
-        self.notify("on_train_begin", X=training_data, y=None)
-        with suppress(StopTraining):
-            self.fit_loop(training_data)
-        self.notify("on_train_end", X=training_data, y=None)
+        try:
+            self.notify("on_train_begin", X=training_data, y=None)
+            try:
+                with suppress(StopTraining):
+                    self.fit_loop(training_data)
+            except KeyboardInterrupt:
+                if not self._stopped_by_skorch():
+                    raise
+            self.notify("on_train_end", X=training_data, y=None)
+        finally:
+            for _, callback in self.callbacks_:
+                if isinstance(callback, Progress):
+                    callback.close()
         return self
+
+    def _stopped_by_skorch(self) -> bool:
+        """Whether an interruption is skorch's `EarlyStopping`, whose way to end training it is, and not a Ctrl-C."""
+        return any(
+            isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
+            for _, callback in self.callbacks_
+        )

@@ -1,8 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from problems import signed_sum
 from scipy.special import softmax
+from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier
 from sklstm.generalization import fisher_rao_norm, smallest_eigenvalue
@@ -138,17 +141,12 @@ def test_sigma_zero_is_a_plain_network_and_noise_is_fresh_in_every_batch():
     X, y = signed_sum(100)
     seen = []
 
-    class Recording(NoisyRNNClassifier):
-        def _callbacks(self):
-            from skorch.callbacks import Callback
+    class Record(Callback):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            if training:
+                seen.append(batch[0].clone())
 
-            class Record(Callback):
-                def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-                    if training:
-                        seen.append(batch[0].clone())
-
-            return [*super()._callbacks(), Record()]
-
+    Recording = partial(NoisyRNNClassifier, callbacks=[Record()])
     flat = X.astype(np.float32).reshape(100, -1)
     Recording(sigma=0.0, compute_bound=False, **QUICK).fit(X, y)
     first_epoch = torch.cat(seen[:2]).flatten(1).numpy()

@@ -28,8 +28,8 @@ ESTIMATORS = {
 
 
 # scikit-learn compares to seven digits after a whole training, which float32 cannot keep: a weight of two and a
-# sequence listed twice round differently. With noise, the two also draw different noise. tests/estimators/test_weights.py
-# tests the same without noise and with a tolerance for float32.
+# sequence listed twice round differently. With noise, the two also draw different noise. test_weights.py tests the same
+# without noise and with a tolerance for float32.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "float32, and noise on the inputs"}
 
 

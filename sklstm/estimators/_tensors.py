@@ -1,0 +1,29 @@
+"""From validated arrays to tensors."""
+
+from typing import overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklstm._sequences import Ragged
+from sklstm.training import RaggedTensor
+
+__all__ = ["as_tensor"]
+
+
+@overload
+def as_tensor(values: np.ndarray, device: str | torch.device = ...) -> Tensor: ...
+@overload
+def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = ...) -> Tensor | RaggedTensor: ...
+def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -> Tensor | RaggedTensor:
+    """A float32 copy: torch shares neither read-only memory nor negative strides, and must not write to the user's.
+
+    The copy lives in torch's own memory, which is aligned to 64 bytes. numpy's is not, and matrix kernels may round
+    differently by alignment: results could vary from run to run.
+    """
+    if isinstance(values, Ragged):
+        return RaggedTensor(as_tensor(values.values, device), torch.as_tensor(values.lengths))
+    copy = torch.empty(values.shape, dtype=torch.float32)
+    np.copyto(copy.numpy(), values, casting="unsafe")
+    return copy.to(device)

@@ -1,0 +1,204 @@
+"""From tensors to a trained net: seeds, the validation split, callbacks, weights of samples, threads."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import _check_sample_weight
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+
+from sklstm._sequences import Ragged, as_plain
+from sklstm._validation import fresh_random_state
+from sklstm.exceptions import DivergenceError
+from sklstm.training import (
+    DivergenceGuard,
+    EarlyStopping,
+    LearningRate,
+    Progress,
+    SequenceDataset,
+    SequenceNet,
+    go_on_from,
+    normalised,
+    seeded_construction,
+    single_threaded_numpy,
+    thread_limit,
+    threads_for,
+)
+
+from ._rules import OPTIMIZERS
+from ._tensors import as_tensor
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """`_train`, for estimators with the constructor parameters of `SHARED_RULES`."""
+
+    _n_gates: int  # gate matrices of the recurrent layer
+
+    hidden_size: int
+    sigma: float
+    max_epochs: int
+    lr: float
+    lr_schedule: str
+    batch_size: int
+    optimizer: str
+    weight_decay: float
+    clip_norm: float | None
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    callbacks: list | tuple | None
+    device: str | torch.device
+    random_state: int | np.random.RandomState | None
+    verbose: int | bool
+
+    net_: SequenceNet
+    loss_curve_: list[float]
+    n_iter_: int
+
+    def _train(
+        self,
+        module: type[nn.Module],
+        criterion: type[nn.Module],
+        X: np.ndarray | Ragged,
+        y: Tensor,
+        *,
+        weight: np.ndarray | None = None,
+        stratify: np.ndarray | None = None,
+        prepare: Callable[[nn.Module], None] | None = None,
+        penalty: Callable[[Any], float] | None = None,
+        projection: Callable[[nn.Module], None] | None = None,
+        noise: str = "gaussian",
+        start: SequenceNet | None = None,
+        incremental: bool = False,
+        **module_arguments: Any,
+    ) -> None:
+        """Build the net, train it on X (n, L, d) and y, keep it, and leave the process as it was.
+
+        Parameters
+        ----------
+        module, criterion : types of nn.Module
+        X : ndarray of shape (n, L, d) or Ragged
+        y : Tensor of shape (n, ...)
+        weight : ndarray of shape (n,), optional
+            Weights of the sequences in the loss.
+        stratify : ndarray of shape (n,), optional
+            Labels by which the validation split is stratified.
+        prepare : callable, optional
+            ``module -> None``, applied once before the first training.
+        penalty, projection : callable, optional
+            See `SequenceNet`.
+        noise : str
+            Kind of the noise on the inputs, a key of ``sklstm.noise.NOISES``.
+        start : SequenceNet, optional
+            Trained net whose weights to start from; it stays as it is.
+        incremental : bool
+            Train for one epoch; go on with the optimiser, the random state and the history of ``start``.
+        **module_arguments
+            Passed to ``module``.
+        """
+        weights = None if weight is None else as_tensor(weight, self.device)
+        data = normalised(SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights))
+        init_seed, batch_seed, split_seed = 0, 0, 0
+        if start is None or not incremental:
+            random_state = fresh_random_state(self.random_state)
+            init_seed, batch_seed, split_seed, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
+        training, validation = data, None
+        if self.early_stopping:
+            training, validation = self._hold_out(data, stratify, split_seed)
+
+        optimizer, options = OPTIMIZERS[self.optimizer]
+        net = SequenceNet(
+            module,
+            criterion,
+            criterion__reduction="mean" if weight is None else "none",
+            optimizer=optimizer,
+            optimizer__weight_decay=self.weight_decay,
+            lr=self.lr,
+            max_epochs=1 if incremental else int(self.max_epochs),  # torch takes no numpy integers
+            batch_size=int(self.batch_size),
+            train_split=None if validation is None else predefined_split(validation),
+            callbacks=self._callbacks(incremental),
+            device=self.device,
+            penalty=penalty,
+            projection=projection,
+            clip_norm=self.clip_norm,
+            sigma=self.sigma,
+            noise=noise,
+            generator=torch.Generator().manual_seed(batch_seed),
+            verbose=int(self.verbose),
+            **options,
+            module__n_features=X.shape[2],
+            module__hidden_size=int(self.hidden_size),
+            **{f"module__{name}": value for name, value in module_arguments.items()},
+        )
+        with torch.enable_grad(), self._threads(net, net.batch_size), single_threaded_numpy():
+            with seeded_construction(init_seed):
+                net.initialize()
+            if start is not None:
+                go_on_from(start, net, incremental=incremental)
+            for constrain in (None if start is not None else prepare, projection):
+                if constrain is not None:
+                    constrain(net.module_)
+            try:
+                net.train(training)
+            except DivergenceError:
+                self._keep(net)
+                raise
+            self._keep(net)
+
+    def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int) -> Iterator[SequenceDataset]:
+        try:
+            parts = train_test_split(
+                np.arange(len(data)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot hold out validation_fraction={self.validation_fraction} of {len(data)} "
+                f"sequences: {error} Use more data, another fraction, or early_stopping=False."
+            ) from error
+        return (normalised(SequenceDataset(*data[torch.as_tensor(part, device=data.X.device)])) for part in parts)
+
+    def _callbacks(self, incremental: bool) -> list:
+        schedule = "constant" if incremental else str(self.lr_schedule)
+        callbacks: list = [DivergenceGuard(), LearningRate(schedule)]
+        if self.verbose:
+            callbacks.append(Progress(type(self).__name__))
+        callbacks.extend(self.callbacks or [])
+        if hasattr(self, "_epoch_tasks"):
+            callbacks.append(self._epoch_tasks)
+        if self.early_stopping:
+            callbacks.append(EarlyStopping(self.n_iter_no_change))
+        return callbacks
+
+    def _threads(self, net: SequenceNet, batch_size: int):
+        # Of the net, not of the constructor: set_params may have changed that since fit.
+        return thread_limit(threads_for(batch_size, net.module__hidden_size, net.module__n_features, self._n_gates))
+
+    def _keep(self, net: SequenceNet) -> None:
+        # Else the validation data and what callbacks hold would go into every pickle.
+        net.train_split, net.callbacks, net.callbacks_ = None, None, []
+        self._set_training_attributes(net)
+
+    def _set_training_attributes(self, net: SequenceNet) -> None:
+        self.net_ = net
+        self.loss_curve_ = net.history[:, "train_loss"]
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _weights(self, sample_weight: Any, n: int, class_weight: np.ndarray | None = None) -> np.ndarray | None:
+        """Weights (n,), or None if all are equal, which is what no weights at all are."""
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                as_plain(sample_weight), np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True
+            )
+        factors = [factor for factor in (sample_weight, class_weight) if factor is not None]
+        if not factors:
+            return None
+        weight = np.prod(factors, axis=0)
+        if not weight.any():
+            raise ValueError("sample_weight and class_weight leave every sequence with a weight of zero.")
+        return None if (weight == weight[0]).all() else weight / weight.max()

@@ -1,0 +1,11 @@
+"""Errors of the package's own; each is also one of Python's, for those who catch these."""
+
+__all__ = ["DivergenceError"]
+
+
+class DivergenceError(ValueError):
+    """The training loss became infinite or NaN.
+
+    The estimator keeps the weights after the last epoch with a finite loss, or those at the start, and can predict
+    with them; ``n_iter_`` counts the epochs that they have seen. It has no generalisation bound.
+    """

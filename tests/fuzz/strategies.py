@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from hypothesis import strategies as st
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
 KINDS = (TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier)
 
@@ -30,11 +30,13 @@ def _words(*values):
     return st.builds(lambda wrap, word: wrap(word), st.sampled_from([str, np.str_]), st.sampled_from(values))
 
 
+QUICK = Compression(hidden_size=2, epochs=1, stage_epochs=1, n_stages=1, n_trials=4, coarseness=(16.0,))
 _COMMON = {
     "hidden_size": _whole(1, 4),
     "sigma": st.just(0) | _reals(0.0, 0.5, 2.0),
     "max_epochs": _whole(1, 2),
     "lr": _reals(0.003, 0.01, 1e-12),
+    "lr_schedule": _words("constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"),
     "batch_size": _whole(1, 16) | st.just(10**6),
     "optimizer": _words("adam", "adamw", "sgd"),
     "weight_decay": st.just(0) | _reals(0.0, 0.01, 1.0),
@@ -45,6 +47,8 @@ _COMMON = {
     "device": st.sampled_from(["cpu", torch.device("cpu")]),
     "random_state": st.integers(0, 3) | st.sampled_from([2**32 - 1, np.int64(7), np.uint32(7)]),
     "verbose": st.sampled_from([0, False, np.int64(0)]),
+    "warm_start": _flags(),
+    "compression": st.none() | st.just(QUICK),
 }
 _REGRESSOR = {
     "lambda_s": st.just(0) | _reals(0.0, 0.01, 1e-12, 1.0),

@@ -227,6 +227,7 @@ TARGETS = {
     "void": (lambda n: np.zeros(n, dtype="V4"), True, True),
     "floats near whole ones": (lambda n: np.arange(n) % 2 + 1e-12, False, True),
     "negative zeros": (lambda n: np.where(np.arange(n) % 2, -0.0, 1.0), False, False),
+    "numbers as objects": (lambda n: (np.arange(n) % 2).astype(object), False, False),
     "as many labels as sequences": (lambda n: np.arange(n), False, False),
     "tuples": (lambda n: [(i % 2, 1) for i in range(n)], False, True),
     "indicators": (lambda n: np.eye(n, dtype=int), False, True),

@@ -11,5 +11,6 @@ KNOWN: list[str] = [
     r"Overflow when unpacking long long|int too (big|large) to convert|not 'datetime.timedelta'",
     r"combination of arguments|Fraction|cannot be converted to type float without overflow",
     r"boolean value of NA is ambiguous",
+    r"(refused valid input|a fit was refused|first partial fit was refused|without its name).*Input X contains NaN",
     r"meta tensor; no data|Float8_e4m3fn",
 ]

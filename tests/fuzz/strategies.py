@@ -228,7 +228,6 @@ LABELS = {
     "unsigned": (np.array([0, 255, 7], dtype=np.uint8), np.asarray),
     "words": (np.array(["no", "yes", "ä"]), np.asarray),
     "objects": (np.array(["no", "yes", ""], dtype=object), np.asarray),
-    "numbers as objects": (np.array([1, 0, 2], dtype=object), np.asarray),
     "flags": (np.array([True, False]), np.asarray),
     "list": (np.array(["no", "yes", "so"]), lambda y: y.tolist()),
     "tuple": (np.array([1, 0, 2]), lambda y: tuple(y.tolist())),

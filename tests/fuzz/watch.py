@@ -27,7 +27,7 @@ class Finding(AssertionError):
 
 def finding(text):
     """Fail, unless the defect is a known one."""
-    if any(re.search(pattern, text) for pattern in KNOWN):
+    if any(re.search(pattern, text, re.DOTALL) for pattern in KNOWN):
         hypothesis.reject()
     raise Finding(text)
 

@@ -147,9 +147,9 @@ class Trainer:
             try:
                 net.train(training)
             except DivergenceError:
-                self._keep(net)
+                self._set_training_attributes(net)
                 raise
-            self._keep(net)
+            self._set_training_attributes(net)
 
     def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int) -> Iterator[SequenceDataset]:
         try:
@@ -167,7 +167,7 @@ class Trainer:
         schedule = "constant" if incremental else str(self.lr_schedule)
         callbacks: list = [DivergenceGuard(), LearningRate(schedule)]
         if self.verbose:
-            callbacks.append(Progress(type(self).__name__))
+            callbacks.append(Progress(type(self).__name__, int(self.verbose), show_lr=schedule != "constant"))
         callbacks.extend(self.callbacks or [])
         if hasattr(self, "_epoch_tasks"):
             callbacks.append(self._epoch_tasks)
@@ -179,14 +179,9 @@ class Trainer:
         # Of the net, not of the constructor: set_params may have changed that since fit.
         return thread_limit(threads_for(batch_size, net.module__hidden_size, net.module__n_features, self._n_gates))
 
-    def _keep(self, net: SequenceNet) -> None:
-        # Else the validation data and what callbacks hold would go into every pickle.
-        net.train_split, net.callbacks, net.callbacks_ = None, None, []
-        self._set_training_attributes(net)
-
     def _set_training_attributes(self, net: SequenceNet) -> None:
         self.net_ = net
-        self.loss_curve_ = net.history[:, "train_loss"]
+        self.loss_curve_ = [epoch["train_loss"] for epoch in net.history]
         self.n_iter_ = len(self.loss_curve_)
 
     def _weights(self, sample_weight: Any, n: int, class_weight: np.ndarray | None = None) -> np.ndarray | None:

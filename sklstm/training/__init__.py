@@ -1,14 +1,15 @@
 """From tensors to trained weights: the skorch net, the batch loader, callbacks, and care for the process's state."""
 
 from ._batches import BatchLoader, SequenceDataset
-from ._callbacks import DivergenceGuard, EarlyStopping, Progress
+from ._callbacks import DivergenceGuard, EarlyStopping
 from ._continue import go_on_from, normalised
+from ._events import StopTraining
 from ._inference import BLOCK, predict_blocks
 from ._net import SequenceNet
+from ._progress import Progress
 from ._ragged import RaggedTensor, inputs_of
 from ._runtime import seeded_construction, single_threaded_numpy, thread_limit, threads_for
 from ._schedules import SCHEDULES, LearningRate
-from ._stop import StopTraining
 
 __all__ = [
     "BLOCK",

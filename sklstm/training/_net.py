@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback
 from torch import nn
 
 from ._batches import BatchLoader, SequenceDataset
-from ._callbacks import Progress
+from ._events import StopTraining, asks_to_stop, listeners, reads_batches
 from ._inference import BLOCK
-from ._stop import StopTraining
 
 __all__ = ["SequenceNet"]
 
@@ -62,10 +61,40 @@ class SequenceNet(NeuralNet):
         self.sigma = sigma
         self.noise = noise
         self.generator = generator
+        self.callbacks_: list[tuple[str, Callback]] = []
+        self._listeners: dict[str, list[Callback]] = {}
+        self._records_batches = False
 
-    @property
-    def _default_callbacks(self):
-        return []  # skorch's own read the batches' losses, which are not recorded, or print
+    def get_default_callbacks(self):
+        return []  # skorch's own read the record of every batch; `run_single_epoch` keeps what they tell
+
+    def initialize_callbacks(self):
+        super().initialize_callbacks()
+        callbacks = [callback for _, callback in self.callbacks_]
+        self._listeners, self._records_batches = listeners(callbacks), reads_batches(callbacks)
+        return self
+
+    def notify(self, method_name, **cb_kwargs):
+        getattr(self, method_name)(self, **cb_kwargs)
+        for callback in self._listeners.get(method_name, ()):
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except (StopTraining, KeyboardInterrupt) as error:
+                if not asks_to_stop(callback, error):
+                    raise
+                self._stopping = True  # after the others: a checkpoint or a log must not miss the last epoch
+        if method_name == "on_epoch_end" and self._stopping:
+            raise StopTraining
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self._stopping = False
+        names = ("train_loss", "valid_loss")
+        self._best_losses = {
+            name: min((epoch[name] for epoch in self.history if name in epoch), default=math.inf) for name in names
+        }
+
+    def on_train_over(self, net, error=None):
+        pass
 
     def get_iterator(self, dataset, training=False):
         if training:
@@ -80,8 +109,10 @@ class SequenceNet(NeuralNet):
         return (weight * losses.reshape(len(weight), -1).mean(dim=1)).mean()
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        # skorch opens a dict for every batch here and keeps them all, in the history and in every pickle.
-        pass
+        # skorch opens a dict for every batch and keeps them all, in the history and in every pickle. Here there are
+        # dicts only while callbacks may look for them, and those of one epoch.
+        if self._records_batches:
+            self.history.new_batch()
 
     def on_grad_computed(self, net, named_parameters, batch=None, training=False, **kwargs):
         # The gradient of the data is there already: one more graph for a function of the weights would cost more than
@@ -112,8 +143,11 @@ class SequenceNet(NeuralNet):
             if training:
                 penalty_total += self._last_penalty * size
             count += size
+            if self._records_batches:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item() + self._last_penalty * training)
+                self.history.record_batch(f"{prefix}_batch_size", size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(f"{prefix}_loss", (total + penalty_total) / count)
+        self._record_loss(f"{prefix}_loss", (total + penalty_total) / count)
         if training:
             self.history.record("data_loss", total / count)
             self.history.record("penalty", penalty_total / count)
@@ -121,27 +155,45 @@ class SequenceNet(NeuralNet):
                 self.history.record("norm_error", self.penalty.largest_error)
             self.history.record("dur", time.perf_counter() - started)
 
+    def _record_loss(self, name: str, loss: float) -> None:
+        self.history.record(name, loss)
+        better = loss < self._best_losses[name]
+        self.history.record(f"{name}_best", better)
+        if better:
+            self._best_losses[name] = loss
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        self._forget_batches()
+        super().on_epoch_begin(net, dataset_train=dataset_train, dataset_valid=dataset_valid, **kwargs)
+
+    def _forget_batches(self) -> None:
+        if self.history:
+            self.history[-1]["batches"] = []
+
     def train(self, training_data: SequenceDataset) -> "SequenceNet":
-        """Train an initialised net for up to ``max_epochs`` epochs; `StopTraining` ends it, Ctrl-C is passed on."""
+        """Train an initialised net for up to ``max_epochs`` epochs. Its callbacks leave it when training is over.
+
+        `StopTraining` and skorch's early stopping end training; Ctrl-C is passed on.
+
+        Raises
+        ------
+        DivergenceError
+            If there is a `DivergenceGuard` among the callbacks and the loss or the weights are no longer finite.
+        """
         # skorch's own fit() swallows KeyboardInterrupt: a search would record a half-trained model as a success.
         try:
             self.notify("on_train_begin", X=training_data, y=None)
-            try:
-                with suppress(StopTraining):
-                    self.fit_loop(training_data)
-            except KeyboardInterrupt:
-                if not self._stopped_by_skorch():
-                    raise
+            with suppress(StopTraining):
+                self.fit_loop(training_data)
             self.notify("on_train_end", X=training_data, y=None)
+        except BaseException as error:
+            self.notify("on_train_over", error=error)
+            raise
+        else:
+            self.notify("on_train_over")
         finally:
-            for _, callback in self.callbacks_:
-                if isinstance(callback, Progress):
-                    callback.close()
+            # Whatever they hold, files or the training data, would go into every pickle.
+            self.callbacks, self.callbacks_, self.train_split = None, [], None
+            self._listeners, self._records_batches = {}, False
+            self._forget_batches()
         return self
-
-    def _stopped_by_skorch(self) -> bool:
-        """Whether an interruption is skorch's `EarlyStopping`, whose way to end training it is, and not a Ctrl-C."""
-        return any(
-            isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
-            for _, callback in self.callbacks_
-        )

@@ -41,8 +41,9 @@ class Moments:
         count = self.count + other.count
         share = np.divide(other.count, count, out=np.zeros_like(count), where=count > 0)  # n_b / n
         delta = other.mean - self.mean
-        # In this order, a mean whose square overflows does no harm beside an empty sample.
-        squares = self.squares + other.squares + delta * (self.count * share) * delta
+        with np.errstate(over="ignore", invalid="ignore"):
+            # In this order, a mean whose square overflows does no harm beside an empty sample.
+            squares = self.squares + other.squares + delta * (self.count * share) * delta
         return Moments(count, self.mean + delta * share, squares)
 
     @property

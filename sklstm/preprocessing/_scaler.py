@@ -45,7 +45,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     with_std : bool, default=True
         Divide by the standard deviation.
     copy : bool, default=True
-        If False, an array of float32 or float64 is scaled in place where its memory layout allows. Lists and frames are
+        If False, an array of float32 or float64 is scaled in place where its memory layout allows. A list is
         always copied.
     padding_value : float or None, default=None
         Steps at the start and at the end of a sequence in which every channel has this value are padding: they play no

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
 # In `check_array`: what is kept as it is, and that NaN stands for a missing value.
-FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan", "input_name": "X"}
+FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def n_axes(entry: Any) -> int:
         return int(ndim)
     if isinstance(entry, list | tuple):
         return 1 + (n_axes(entry[0]) if entry else 0)
-    return np.ndim(entry)
+    return np.asarray(entry).ndim  # not np.ndim: an object may offer __array__ and nothing else
 
 
 def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
@@ -154,12 +154,12 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     elif is_list(X):
         entries = read_entries(X)
         _channels(estimator, entries[0].shape, "X[0]", reset=reset)
-        values = check_array(np.concatenate(entries), **FLOATS)
+        values = check_array(np.concatenate(entries), input_name="X", **FLOATS)
         steps = Steps(values, np.array([len(entry) for entry in entries]), None)
         head = X[0] if _one_set_of_names(X) else entries[0]
         _note(estimator, head, reset=reset, names=names)
     elif n_axes(X) >= 3:
-        array = check_array(X, allow_nd=True, copy=copy, force_writeable=copy or not reset, **FLOATS)
+        array = check_array(X, allow_nd=True, copy=copy, force_writeable=copy or not reset, input_name="X", **FLOATS)
         steps = _fold_array(estimator, array, reset=reset)
         _note(estimator, steps.values[:1], reset=reset, names=names)
     else:
@@ -205,7 +205,7 @@ def _fold_rows(estimator: Any, X: Any, *, reset: bool, copy: bool, names: bool) 
     if names:
         rows = validate_data(estimator, X, reset=reset, **options)
     else:
-        rows = check_array(X, **options)
+        rows = check_array(X, input_name="X", **options)
     d = estimator.n_channels if reset else estimator._n_channels
     if rows.shape[1] % d:
         raise ValueError(
@@ -223,7 +223,8 @@ def _fold_array(estimator: Any, X: NDArray, *, reset: bool) -> Steps:
     if X.ndim > 3:
         raise ValueError(
             f"X has {X.ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
-            "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, n_channels)."
+            "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, "
+            "n_channels)."
         )
     n, n_steps, d = X.shape
     if n_steps == 0 or d == 0:
@@ -284,7 +285,7 @@ def _wide_array(X: Any) -> tuple[NDArray, Any]:
             f"X has columns of two levels, read as (time, channel): {len(times)} times and {len(channels)} channels "
             f"need each of their {len(order)} pairs exactly once, but there are {len(columns)} columns."
         )
-    values = check_array(X, **FLOATS)[:, order]
+    values = check_array(X, input_name="X", **FLOATS)[:, order]
     head = X.iloc[:0, order[: len(channels)]].set_axis(channels, axis=1)
     return values.reshape(len(values), len(times), len(channels)), head
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklstm._validation import FLAG, check_parameters
 from sklstm.preprocessing._columns import (
@@ -137,11 +137,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         for name in named:
             column(X, name)
         self.channels_ = channels
-        self.n_features_in_ = len(names)
-        if all(isinstance(name, str) for name in names):
-            self.feature_names_in_ = np.array(names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        validate_data(self, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
         return self
 
     def transform(self, X: Any) -> list[NDArray]:

@@ -90,11 +90,13 @@ def _block(x: NDArray[np.float64], weights: NDArray[np.float64]) -> Moments:
     w = np.where(seen, weights[:, None], 0.0)
     count = w.sum(axis=0)
     divisor = np.where(count > 0, count, 1.0)
-    # Any value of the channel will do as a shift; a mean of equal numbers would be off in the last digit.
+    # A value of the channel: a mean of equal numbers would be off in the last digit.
     shift = np.where(count > 0, x[seen.argmax(axis=0), np.arange(x.shape[1])], 0.0)
     centre = shift + (w * np.where(seen, x - shift, 0.0)).sum(axis=0) / divisor
     deviation = np.where(seen, x - centre, 0.0)
-    error = (w * deviation).sum(axis=0) / divisor  # of the centre, which is a rounded mean
+    error = (w * deviation).sum(
+        axis=0
+    ) / divisor  # of the centre: rounded, and badly so if the shift is far from the rest
     squares = (w * deviation**2).sum(axis=0) - count * error**2
     return Moments(count, centre + error, np.maximum(squares, 0.0))
 

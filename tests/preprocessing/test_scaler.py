@@ -1,7 +1,6 @@
 """`SequenceScaler` against `StandardScaler` on the table of all time steps, and what sequences add to it."""
 
 import pickle
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
-from sklstm.datasets import load_beijing_pm25, load_bike_sharing, load_japanese_vowels
-from sklstm.preprocessing import SequenceScaler, pad_sequences, sliding_windows
+from sklstm.datasets import load_bike_sharing, load_japanese_vowels
+from sklstm.preprocessing import SequenceScaler, pad_sequences
 
 CHECKED = [SequenceScaler(), SequenceScaler(with_mean=False, padding_value=0.0), SequenceScaler(with_std=False)]
 N, L, D = 7, 5, 3
@@ -180,89 +179,6 @@ def test_zeros_before_a_scaled_sequence_change_no_prediction():
     np.testing.assert_allclose(model.predict_proba(longer), model.predict_proba(X[:20]), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_partial_fit_in_pieces_is_fit(weighted):
-    data = load_beijing_pm25().data[:3000]  # pm2.5 is NaN in the whole first piece
-    X, _ = sliding_windows(data, 24, stride=24)
-    weights = np.random.default_rng(0).random(len(X)) if weighted else None
-    whole = SequenceScaler().fit(X, sample_weight=weights)
-    pieces = SequenceScaler()
-    for start in (slice(0, 1), slice(1, 30), slice(30, 31), slice(31, None)):
-        pieces.partial_fit(list(X[start]), sample_weight=None if weights is None else weights[start])
-    np.testing.assert_allclose(pieces.mean_, whole.mean_, rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(pieces.var_, whole.var_, rtol=1e-12)
-    np.testing.assert_allclose(pieces.n_samples_seen_, whole.n_samples_seen_, rtol=1e-13)
-    assert whole.n_samples_seen_[0] < whole.n_samples_seen_[1]
-    assert pieces.n_samples_seen_.dtype == (float if weighted else np.int64)
-    # fit forgets.
-    assert pieces.fit(X[5:]).n_samples_seen_.max() == (len(X) - 5) * 24
-
-
-def test_a_channel_not_seen_yet(X):
-    X[:, :, 1] = np.nan
-    with pytest.raises(ValueError, match=r"^X has no value in channel 1: all are NaN, padding or of weight 0\. "):
-        SequenceScaler().fit(X)
-    scaler = SequenceScaler().partial_fit(X)
-    assert np.isnan(scaler.mean_).tolist() == np.isnan(scaler.var_).tolist() == [False, True, False]
-    assert scaler.scale_[1] == 1
-    later = np.ones_like(X)
-    scaler.partial_fit(later)
-    assert scaler.mean_[1] == 1
-    assert scaler.n_samples_seen_.tolist() == [2 * N * L, N * L, 2 * N * L]
-
-
-def test_weights_repeat_sequences(X):
-    counts = np.array([0, 1, 2, 3, 1, 0, 2])
-    weighted = SequenceScaler().fit(X, sample_weight=counts)
-    repeated = SequenceScaler().fit(np.repeat(X, counts, axis=0))
-    np.testing.assert_allclose(weighted.mean_, repeated.mean_, rtol=1e-14)
-    np.testing.assert_allclose(weighted.var_, repeated.var_, rtol=1e-14)
-    assert weighted.n_samples_seen_ == repeated.n_samples_seen_
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_small_variance_about_a_large_mean(dtype):
-    # Exact rational arithmetic is the other route.
-    x = (1e6 + np.random.default_rng(0).integers(-8, 9, size=(40, 6, 1)) / 8).astype(dtype)
-    exact = [Fraction(float(v)) for v in x.ravel()]
-    mean = sum(exact) / len(exact)
-    variance = sum((v - mean) ** 2 for v in exact) / len(exact)
-    whole, pieces = SequenceScaler().fit(x), SequenceScaler()
-    for piece in np.array_split(x, 7):
-        pieces.partial_fit(piece)
-    for scaler in (whole, pieces):
-        np.testing.assert_allclose(scaler.mean_, float(mean), rtol=1e-15)
-        np.testing.assert_allclose(scaler.var_, float(variance), rtol=1e-9)
-    np.testing.assert_allclose(whole.var_, float(variance), rtol=1e-13)
-    scaled = whole.transform(x)
-    assert scaled.dtype == dtype
-    expected = np.array([float(v - mean) for v in exact]) / float(variance) ** 0.5
-    np.testing.assert_allclose(scaled.ravel(), expected, rtol=0, atol=2e-7 if dtype == np.float32 else 1e-9)
-
-
-def test_many_steps_are_pooled_in_blocks():
-    x = np.random.default_rng(0).normal(loc=3, size=(1100, 130, 1)).astype(np.float32)  # more than two blocks
-    scaler = SequenceScaler().fit(x)
-    np.testing.assert_allclose(scaler.mean_, x.astype(np.float64).mean(), rtol=1e-13)
-    np.testing.assert_allclose(scaler.var_, x.astype(np.float64).var(), rtol=1e-12)
-    np.testing.assert_allclose(scaler.transform(x), (x - scaler.mean_) / scaler.scale_, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3, -1e-30])
-def test_a_constant_channel_is_only_centred(X, value):
-    X[:, :, 2] = value
-    scaler = SequenceScaler().fit(X)
-    for piece in np.array_split(X, 3):
-        scaler.partial_fit(piece)
-    assert scaler.mean_[2] == value
-    assert scaler.var_[2] == 0
-    assert scaler.scale_[2] == 1
-    np.testing.assert_array_equal(scaler.transform(X)[:, :, 2], 0)
-    # Differences in the last digit are rounding, not a signal.
-    X[::2, :, 2] = np.nextafter(value, np.inf)
-    assert SequenceScaler().fit(X).scale_[2] == 1
-
-
 @pytest.mark.parametrize(
     ("given", "returned"),
     [(np.float32, np.float32), (np.float64, np.float64), (np.float16, np.float64), (np.int32, np.float64),
@@ -407,13 +323,3 @@ def test_routing_of_sample_weight(X):
         model = make_pipeline(scaler, "passthrough").fit(X, sample_weight=weights)
     np.testing.assert_array_equal(model[0].mean_, SequenceScaler().fit(X, sample_weight=weights).mean_)
     assert not np.allclose(model[0].mean_, SequenceScaler().fit(X).mean_)
-
-
-def test_a_failed_partial_fit_changes_nothing(X):
-    scaler = SequenceScaler().fit(X)
-    before = scaler.mean_.copy(), scaler.n_samples_seen_
-    for bad, weights in ((X[:, :, :2], None), (X, -np.ones(N)), (X * np.inf, None)):
-        with pytest.raises(ValueError), np.errstate(invalid="ignore"):
-            scaler.partial_fit(bad, sample_weight=weights)
-    np.testing.assert_array_equal(scaler.mean_, before[0])
-    assert scaler.n_samples_seen_ == before[1]

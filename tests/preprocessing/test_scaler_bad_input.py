@@ -27,7 +27,8 @@ ZEROS = np.zeros((4, 6, 3))
         (np.zeros((4, 0, 3)), "X has 0 time steps and 3 channels (shape (4, 0, 3), read as (n_samples, n_steps, "
          "n_channels)): SequenceScaler needs at least one of each."),
         (np.zeros((2, 2, 2, 2)), "X has 4 axes; SequenceScaler takes sequences of shape (n_samples, n_steps, "
-         "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, n_channels)."),
+         "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of arrays of shape "
+         "(n_steps, n_channels)."),
     ],
 )  # fmt: skip
 def test_shapes_are_refused(given, message):

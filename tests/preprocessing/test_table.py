@@ -140,8 +140,9 @@ def test_kinds_of_time(table, convert):
         lambda i: i.map({"a": 1, "b": 0, "c": 2}),
         lambda i: i.map({"a": 1.5, "b": "b", "c": (2, 3)}).astype(object),
         lambda i: pd.to_datetime(i.map({"a": "2020-01-02", "b": "2020-01-01", "c": "2020-03-01"})),
+        lambda i: pd.to_datetime(i.map({"a": "2020-01-02", "b": "2020-01-01", "c": "2020-03-01"})).astype("M8[ns]"),
     ],
-    ids=["category", "int", "mixed", "datetime"],
+    ids=["category", "int", "mixed", "datetime", "nanoseconds"],
 )
 def test_kinds_of_id(table, convert):
     table["id"] = convert(table["id"])

@@ -35,6 +35,7 @@ from sklstm.training import (
     Progress,
     SequenceDataset,
     SequenceNet,
+    check_cuda_process,
     predict_blocks,
     seeded_construction,
     single_threaded_numpy,
@@ -142,6 +143,7 @@ class SequenceEstimator(BaseEstimator):
         -------
         SequenceNet
         """
+        check_cuda_process(self.device)
         random_state = fresh_random_state(self.random_state)
         init_seed, batch_seed, split_seed, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
         training, validation = SequenceDataset(as_tensor(X, self.device), y.to(self.device)), None
@@ -200,6 +202,7 @@ class SequenceEstimator(BaseEstimator):
             callbacks.append(EarlyStopping(self.n_iter_no_change))
         if self.verbose:
             callbacks.append(Progress(type(self).__name__))
+        callbacks.extend(self.callbacks or [])
         return callbacks
 
     def _threads(self, net: SequenceNet, batch_size: int):

@@ -54,6 +54,8 @@ class DivergenceGuard(Callback):
 class Progress(Callback):
     """One progress bar over the epochs, with the data loss, the penalty and the validation loss."""
 
+    changes_training = False
+
     def __init__(self, description: str):
         self.description = description
 

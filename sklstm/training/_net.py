@@ -62,6 +62,11 @@ class SequenceNet(NeuralNet):
         self.noise = noise
         self.generator = generator
 
+    def initialize_callbacks(self):
+        super().initialize_callbacks()
+        self.callbacks_.sort(key=lambda named: getattr(named[1], "runs_last", False))
+        return self
+
     def get_iterator(self, dataset, training=False):
         if training:
             return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma, self.noise)
@@ -108,8 +113,9 @@ class SequenceNet(NeuralNet):
     def train(self, training_data: SequenceDataset) -> "SequenceNet":
         """Train an initialised net for up to ``max_epochs`` epochs; `StopTraining` ends it, Ctrl-C is passed on."""
         # skorch's own fit() swallows KeyboardInterrupt: a search would record a half-trained model as a success.
+        self.epochs_left = self.max_epochs  # fewer once a callback has restored a state of training
         self.notify("on_train_begin", X=training_data, y=None)
         with suppress(StopTraining):
-            self.fit_loop(training_data)
+            self.fit_loop(training_data, epochs=self.epochs_left)
         self.notify("on_train_end", X=training_data, y=None)
         return self

@@ -139,7 +139,7 @@ class TikhonovPenalty:
         tracker, count = self._norms, len(state["vectors"])
         shapes = [tuple(vectors.shape) for vectors in state["vectors"]]
         if count and shapes != [tuple(group.vectors.shape) for group in tracker.groups]:
-            raise ValueError(f"the state carries vectors of shapes {shapes}, which are not those of the watched weights.")
+            raise ValueError(f"the state carries vectors of shapes {shapes}, not those of the watched weights.")
         for group, vectors, squares in zip(tracker.groups[:count], state["vectors"], state["squares"], strict=True):
             torch.as_tensor(group.vectors).copy_(vectors)
             torch.as_tensor(group.squares).copy_(squares)

@@ -43,8 +43,8 @@ class Checkpoint(Callback):
     Raises
     ------
     ValueError, TypeError
-        At the start of a fit, for parameters outside their range, a folder that cannot be made, or another callback whose
-        state cannot be stored.
+        At the start of a fit, for parameters outside their range, a folder that cannot be made, or another callback
+        whose state cannot be stored.
 
     Notes
     -----
@@ -52,11 +52,11 @@ class Checkpoint(Callback):
     callbacks and losses of your own is not part of the hash; after a change of it use another folder.
 
     Other callbacks take part: what they keep in attributes with a trailing underscore is stored and set again, or what
-    their ``state_dict()`` returns, if they have one, with ``load_state_dict(state)`` to take it back. Those with a class
-    attribute ``changes_training = False`` only watch, and are left out of hash and state.
+    their ``state_dict()`` returns, if they have one, with ``load_state_dict(state)`` to take it back. Those with a
+    class attribute ``changes_training = False`` only watch, and are left out of hash and state.
 
-    Files are named after the hash and hold tensors (safetensors) and JSON with a digest; none of it can run code. Each is
-    replaced as a whole, so that several processes may train the same fit at once. The folder is yours to empty.
+    Files are named after the hash and hold tensors (safetensors) and JSON with a digest; none of it can run code. Each
+    is replaced as a whole, so that several processes may train the same fit at once. The folder is yours to empty.
 
     Examples
     --------
@@ -183,10 +183,10 @@ def _restore(net: Any, state: dict[str, Any]) -> None:
             callback.load_state_dict(own)
             continue
         for attribute, value in own.items():
-            if isinstance(value, StateOf):
-                getattr(callback, attribute).load_state_dict(value.state)
-            else:
+            if not isinstance(value, StateOf):
                 setattr(callback, attribute, value)
+            elif value.state is not None:
+                getattr(callback, attribute).load_state_dict(value.state)
 
 
 def _participants(net: Any) -> list[tuple[str, Any]]:

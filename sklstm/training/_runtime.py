@@ -134,9 +134,9 @@ def check_cuda_process(device: str | torch.device) -> None:
     if _is_worker():
         warnings.warn(
             f"A fit with device='{device}' runs in a worker process. Workers that share a card take turns on it, and "
-            "each holds a CUDA context of several hundred MB there: this is rarely faster than n_jobs=1 and may run out "
-            "of memory. Use n_jobs=1 with device='cuda', or n_jobs > 1 with device='cpu', or give every worker a card "
-            "of its own.",
+            "each holds a CUDA context of several hundred MB there: this is rarely faster than n_jobs=1, and may run "
+            "out of memory. Use n_jobs=1 with device='cuda', or n_jobs > 1 with device='cpu', or give every worker a "
+            "card of its own.",
             UserWarning,
             stacklevel=2,
         )

@@ -1,7 +1,7 @@
 """Training states as files: tensors by safetensors, the rest as JSON, nothing that could run code, a digest over all.
 
-A file appears whole or not at all, and what is read is compared with its digest: a crash, a full disk or another program
-can cost a state, but never pass off a wrong one.
+A file appears whole or not at all, and what is read is compared with its digest: a crash, a full disk or another
+program can cost a state, but never pass off a wrong one.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ _LEFTOVER_AGE = 600.0  # seconds; to write a state takes a small part of one
 
 
 class StateOf:
-    """The ``state_dict()`` of an object that is not itself stored; its owner has a new one to load it into."""
+    """Stands for an object that is not itself stored; its owner has a new one, to load this ``state_dict()`` into.
+
+    The state is None for a class or a function, which have none.
+    """
 
     def __init__(self, state: Any):
         self.state = state
@@ -42,8 +46,8 @@ def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
     Raises
     ------
     TypeError
-        For anything but None, numbers, strings, lists, tuples, sets, dicts, tensors, arrays of numbers, and objects with
-        ``state_dict`` and ``load_state_dict``.
+        For anything but None, numbers, strings, lists, tuples, sets, dicts, tensors, arrays of numbers, classes,
+        functions, and objects with ``state_dict`` and ``load_state_dict``.
     """
     if value is None or isinstance(value, bool | int | float | str):
         # float() for numpy's float64, which is a float with another name; bool before int, which it is too.
@@ -65,6 +69,8 @@ def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
         if all(isinstance(key, str) and not key.startswith("!") for key in value):
             return {key: pack(part, tensors) for key, part in value.items()}
         return {"!dict": [[pack(key, tensors), pack(part, tensors)] for key, part in value.items()]}
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return {"!state": None}
     if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
         return {"!state": pack(value.state_dict(), tensors)}
     raise TypeError(
@@ -81,7 +87,7 @@ def unpack(packed: Any, tensors: dict[str, Tensor]) -> Any:
         return packed
     match next(iter(packed.items()), None):
         case ("!tensor", name):
-            return tensors[name].clone()  # a loaded one is not aligned as torch aligns: kernels might round differently
+            return tensors[name].clone()  # loaded ones are not aligned as torch aligns: kernels may round differently
         case ("!array", name):
             return tensors[name].numpy().copy()
         case ("!tuple", parts):

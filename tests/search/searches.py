@@ -1,9 +1,12 @@
 """Pipelines to search over, and what two searches must have in common."""
 
+import time
+
 import numpy as np
 from problems import late_mean, signed_sum
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
@@ -36,3 +39,22 @@ def assert_same_outcomes(first, second):
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
     assert first.best_params_ == second.best_params_
+
+
+class Tally(Callback):
+    """Adds a byte to a file after every epoch, from whatever process, and may take its time over it."""
+
+    changes_training = False
+
+    def __init__(self, path, *, pause=0.0):
+        self.path = path
+        self.pause = pause
+
+    def on_epoch_end(self, net, **kwargs):
+        with open(self.path, "ab") as file:
+            file.write(b".")
+        time.sleep(self.pause)
+
+
+def epochs_counted(path):
+    return path.stat().st_size if path.exists() else 0

@@ -60,7 +60,7 @@ def test_two_workers_find_what_one_finds(name, kind):
     assert np.ptp(outcomes(serial)["mean_test_score"]) > 0.05
     for search in (serial, parallel):
         by_hand = clone(model).set_params(**search.best_params_)
-        if "halving in epochs" == name:
+        if name == "halving in epochs":
             by_hand.set_params(model__max_epochs=search.best_estimator_["model"].max_epochs)
         np.testing.assert_array_equal(search.predict(X), by_hand.fit(X, y).predict(X))
     chance = 0.5 if kind == "relu" else 0.0
@@ -112,7 +112,8 @@ def test_a_candidate_that_fails_is_nan_and_the_rest_of_the_search_stands():
         search.fit(X, y)
     assert any("lr == -1.0, must be > 0" in str(warning.message) for warning in caught)
     good, bad = search.cv_results_["mean_test_score"]
-    assert np.isfinite(good) and np.isnan(bad)
+    assert np.isfinite(good)
+    assert np.isnan(bad)
     assert search.best_params_ == {"model__lr": 0.03}
 
 

@@ -1,4 +1,4 @@
-"""Fits in several threads or processes at once: nobody takes more threads than agreed, and all is as it was afterwards."""
+"""Fits in several threads or processes at once: none takes more threads than agreed, and all is as before."""
 
 import threading
 
@@ -50,7 +50,8 @@ def test_a_search_in_threads_equals_one_after_the_other(kind, two_threads):
         assert_same_outcomes(serial, threaded)
         np.testing.assert_array_equal(serial.predict(X), threaded.predict(X))
         assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 2
-        assert in_a_new_thread(torch.is_grad_enabled) and torch.is_grad_enabled()
+        assert in_a_new_thread(torch.is_grad_enabled)
+        assert torch.is_grad_enabled()
         assert numpy_threads() == counts
 
 

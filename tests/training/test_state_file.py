@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklstm.training._state_file import StateOf, pack, read_state, unpack, write_state
@@ -37,6 +37,7 @@ def kinds(value):
     return type(value)
 
 
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(values)
 def test_plain_values_come_back_as_they_were(value):
     found = through_json(value)

@@ -47,6 +47,8 @@ class EpochTasks(Callback):
         ``X``, ``y`` and ``metadata``, for the callbacks that ask for them.
     """
 
+    changes_training = False
+
     def __init__(self, estimator: Any, context: Any, data: dict[str, Any]):
         self.estimator, self.context, self.data = estimator, context, data
 

@@ -203,6 +203,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
     def _set_training_attributes(self, net: SequenceNet) -> None:
         super()._set_training_attributes(net)
         if isinstance(net.penalty, NetworkPenalty):
+            net.penalty_state_ = net.penalty.state_dict()  # for `partial_fit`
             net.penalty.forget()
         self._set_gains()
 

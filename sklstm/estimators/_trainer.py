@@ -20,6 +20,7 @@ from sklstm.training import (
     Progress,
     SequenceDataset,
     SequenceNet,
+    check_cuda_process,
     go_on_from,
     normalised,
     seeded_construction,
@@ -101,6 +102,7 @@ class Trainer:
         **module_arguments
             Passed to ``module``.
         """
+        check_cuda_process(self.device)
         weights = None if weight is None else as_tensor(weight, self.device)
         data = normalised(SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights))
         init_seed, batch_seed, split_seed = 0, 0, 0

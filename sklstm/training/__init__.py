@@ -2,19 +2,21 @@
 
 from ._batches import BatchLoader, SequenceDataset
 from ._callbacks import DivergenceGuard, EarlyStopping
+from ._checkpoint import Checkpoint
 from ._continue import go_on_from, normalised
 from ._events import StopTraining
 from ._inference import BLOCK, predict_blocks
 from ._net import SequenceNet
 from ._progress import Progress
 from ._ragged import RaggedTensor, inputs_of
-from ._runtime import seeded_construction, single_threaded_numpy, thread_limit, threads_for
+from ._runtime import check_cuda_process, seeded_construction, single_threaded_numpy, thread_limit, threads_for
 from ._schedules import SCHEDULES, LearningRate
 
 __all__ = [
     "BLOCK",
     "SCHEDULES",
     "BatchLoader",
+    "Checkpoint",
     "DivergenceGuard",
     "EarlyStopping",
     "LearningRate",
@@ -23,6 +25,7 @@ __all__ = [
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",
+    "check_cuda_process",
     "go_on_from",
     "inputs_of",
     "normalised",

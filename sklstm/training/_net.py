@@ -61,37 +61,38 @@ class SequenceNet(NeuralNet):
         self.sigma = sigma
         self.noise = noise
         self.generator = generator
+        # With a trailing underscore: to skorch all other attributes are parameters.
         self.callbacks_: list[tuple[str, Callback]] = []
-        self._listeners: dict[str, list[Callback]] = {}
-        self._records_batches = False
+        self.listeners_: dict[str, list[Callback]] = {}
+        self.records_batches_ = False
+        self.best_losses_: dict[str, float] = {}
+        self.penalty_state_: dict[str, Any] | None = None
 
     def get_default_callbacks(self):
         return []  # skorch's own read the record of every batch; `run_single_epoch` keeps what they tell
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
+        self.callbacks_.sort(key=lambda named: getattr(named[1], "runs_last", False))
         callbacks = [callback for _, callback in self.callbacks_]
-        self._listeners, self._records_batches = listeners(callbacks), reads_batches(callbacks)
+        self.listeners_, self.records_batches_ = listeners(callbacks), reads_batches(callbacks)
         return self
 
     def notify(self, method_name, **cb_kwargs):
         getattr(self, method_name)(self, **cb_kwargs)
-        for callback in self._listeners.get(method_name, ()):
+        for callback in self.listeners_.get(method_name, ()):
             try:
                 getattr(callback, method_name)(self, **cb_kwargs)
             except (StopTraining, KeyboardInterrupt) as error:
                 if not asks_to_stop(callback, error):
                     raise
-                self._stopping = True  # after the others: a checkpoint or a log must not miss the last epoch
-        if method_name == "on_epoch_end" and self._stopping:
+                self.stopping_ = True  # after the others: a checkpoint or a log must not miss the last epoch
+        if method_name == "on_epoch_end" and self.stopping_:
             raise StopTraining
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        self._stopping = False
-        names = ("train_loss", "valid_loss")
-        self._best_losses = {
-            name: min((epoch[name] for epoch in self.history if name in epoch), default=math.inf) for name in names
-        }
+        self.stopping_, self.best_losses_ = False, {}
+        self.epochs_left_ = self.max_epochs  # fewer once a callback has restored a state of training
 
     def on_train_over(self, net, error=None):
         pass
@@ -111,13 +112,13 @@ class SequenceNet(NeuralNet):
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         # skorch opens a dict for every batch and keeps them all, in the history and in every pickle. Here there are
         # dicts only while callbacks may look for them, and those of one epoch.
-        if self._records_batches:
+        if self.records_batches_:
             self.history.new_batch()
 
     def on_grad_computed(self, net, named_parameters, batch=None, training=False, **kwargs):
         # The gradient of the data is there already: one more graph for a function of the weights would cost more than
         # the function.
-        self._last_penalty = 0.0 if self.penalty is None else self.penalty(self.module_)
+        self.last_penalty_ = 0.0 if self.penalty is None else self.penalty(self.module_)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.clip_norm)
 
@@ -141,10 +142,10 @@ class SequenceNet(NeuralNet):
                 penalty_total, count = math.nan, count + size
                 break  # nothing after this batch could mend it
             if training:
-                penalty_total += self._last_penalty * size
+                penalty_total += self.last_penalty_ * size
             count += size
-            if self._records_batches:
-                self.history.record_batch(f"{prefix}_loss", step["loss"].item() + self._last_penalty * training)
+            if self.records_batches_:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item() + self.last_penalty_ * training)
                 self.history.record_batch(f"{prefix}_batch_size", size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
         self._record_loss(f"{prefix}_loss", (total + penalty_total) / count)
@@ -156,11 +157,13 @@ class SequenceNet(NeuralNet):
             self.history.record("dur", time.perf_counter() - started)
 
     def _record_loss(self, name: str, loss: float) -> None:
+        if name not in self.best_losses_:  # not earlier: what callbacks restore when training begins counts
+            self.best_losses_[name] = min((epoch[name] for epoch in self.history if name in epoch), default=math.inf)
         self.history.record(name, loss)
-        better = loss < self._best_losses[name]
+        better = loss < self.best_losses_[name]
         self.history.record(f"{name}_best", better)
         if better:
-            self._best_losses[name] = loss
+            self.best_losses_[name] = loss
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         self._forget_batches()
@@ -184,7 +187,7 @@ class SequenceNet(NeuralNet):
         try:
             self.notify("on_train_begin", X=training_data, y=None)
             with suppress(StopTraining):
-                self.fit_loop(training_data)
+                self.fit_loop(training_data, epochs=self.epochs_left_)
             self.notify("on_train_end", X=training_data, y=None)
         except BaseException as error:
             self.notify("on_train_over", error=error)
@@ -194,6 +197,6 @@ class SequenceNet(NeuralNet):
         finally:
             # Whatever they hold, files or the training data, would go into every pickle.
             self.callbacks, self.callbacks_, self.train_split = None, [], None
-            self._listeners, self._records_batches = {}, False
+            self.listeners_, self.records_batches_ = {}, False
             self._forget_batches()
         return self

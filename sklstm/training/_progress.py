@@ -29,6 +29,8 @@ class Progress(Callback):
         Whether the learning rate is among what is shown.
     """
 
+    changes_training = False
+
     def __init__(self, description: str, level: int = 1, show_lr: bool = False):
         self.description, self.level, self.show_lr = description, level, show_lr
 

@@ -43,6 +43,7 @@ from sklstm.training import (
 )
 
 from ._compression import Compression
+from ._portable import Portable
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     # fused: one kernel for all parameters; a step takes 0.3-0.45 of the default's time from H = 16 to 128 on one thread
@@ -66,8 +67,10 @@ def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
     return copy.to(device)
 
 
-class SequenceEstimator(BaseEstimator):
+class SequenceEstimator(Portable, BaseEstimator):
     """Shared machinery; the constructors, losses and reports are the estimators' own."""
+
+    _optimizers = OPTIMIZERS
 
     _rules: ClassVar[dict[str, Rule]] = {
         "hidden_size": POSITIVE_INT,

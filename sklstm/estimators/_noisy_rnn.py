@@ -146,6 +146,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         "margin": POSITIVE,
     }
     _n_gates = 1
+    _module = ReLURNNModule
+    _criterion = nn.CrossEntropyLoss
 
     def __init__(
         self,

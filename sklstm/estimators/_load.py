@@ -25,8 +25,8 @@ def load(path: Any, *, device: Any = None) -> Any:
     ----------
     path : str or PathLike
     device : str or torch.device, optional
-        Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU, with a
-        warning, where this machine has no such device.
+        Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
+        with a warning, where this machine has no such device.
 
     Returns
     -------

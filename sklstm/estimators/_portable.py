@@ -35,8 +35,8 @@ class Portable(BaseEstimator):
     def save(self, path: Any) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
-        Everything that predictions, certificates and reports need is in it, see ``docs/saving.md``. Not in it: the state
-        of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
+        Everything that predictions, certificates and reports need is in it, see ``docs/saving.md``. Not in it: the
+        state of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
 
         Parameters
         ----------
@@ -65,7 +65,9 @@ class Portable(BaseEstimator):
         try:
             from_document(type(self), from_bytes(content), self.device)
         except ValueError as error:
-            raise ValueError(f"{type(self).__name__} cannot be saved: a file would be refused, since {error}.") from error
+            raise ValueError(
+                f"{type(self).__name__} cannot be saved: a file would be refused, since {error}."
+            ) from error
         write_atomically(path, content)
 
     @classmethod
@@ -76,8 +78,8 @@ class Portable(BaseEstimator):
         ----------
         path : str or PathLike
         device : str or torch.device, optional
-            Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU, with
-            a warning, where this machine has no such device.
+            Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
+            with a warning, where this machine has no such device.
 
         Returns
         -------
@@ -121,9 +123,9 @@ class Portable(BaseEstimator):
         Returns
         -------
         onnx.ModelProto
-            Input ``X`` (n, L, d) in float32; n and L are free. Output of a regressor: ``prediction``, in the shape of y; of
-            a classifier: ``label`` (n,) and ``probabilities`` (n, k). Outputs are float32, labels int64, float64, bool or
-            strings.
+            Input ``X`` (n, L, d) in float32; n and L are free. Output of a regressor: ``prediction``, in the shape of
+            y; of a classifier: ``label`` (n,) and ``probabilities`` (n, k). Outputs are float32, labels int64,
+            float64, bool or strings.
 
         Raises
         ------
@@ -157,7 +159,7 @@ class Portable(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if isinstance(state.get("net_"), SequenceNet):
-            # Not the net itself: callbacks, data and functions that it holds may not pickle, its tensors may be on a GPU.
+            # Not the net itself: callbacks and functions that it holds may not pickle, its tensors may be on a GPU.
             snapshot = take_snapshot(state["net_"], self._optimizers, resumable=True)
             state["net_"] = CODEC.encode(snapshot, "net_")
         report = state.get("generalization_report_")
@@ -190,8 +192,8 @@ class Portable(BaseEstimator):
         parameters = self.get_params(deep=False)
         if parameters.get("callbacks") is not None:
             warnings.warn(
-                f"The callbacks of {type(self).__name__} are Python objects, which the file does not hold: callbacks=None "
-                "is saved.",
+                f"The callbacks of {type(self).__name__} are Python objects, which the file does not hold: "
+                "callbacks=None is saved.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -245,7 +247,7 @@ def from_document(cls: type[Portable], document: dict[str, Any], device: Any = N
     except TypeError as error:
         raise ValueError(str(error)) from error
     estimator.net_ = restore(network, cls._module, cls._criterion, cls._optimizers, place)
-    vars(estimator).update(state)
+    estimator.__dict__.update(state)
     return estimator
 
 

@@ -1,6 +1,7 @@
 """What a fitted estimator is made of beside its network, and how each part is checked when it comes from a file."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,10 +109,12 @@ def _check_report(report: GeneralizationReport, module: type[nn.Module], argumen
 def _labels(value: np.ndarray, state: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
     # As `np.unique` makes them; NaN would not be greater than anything.
     labels = value.tolist()
-    if value.shape != (arguments["n_outputs"],) or not all(isinstance(entry, str | int | float | np.generic) for entry in labels):
+    if value.shape != (arguments["n_outputs"],) or not all(
+        isinstance(entry, str | int | float | np.generic) for entry in labels
+    ):
         return False
     try:
-        return all(low < high for low, high in zip(labels, labels[1:], strict=False))
+        return all(low < high for low, high in pairwise(labels))
     except TypeError:
         return False
 

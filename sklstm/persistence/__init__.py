@@ -1,4 +1,4 @@
-"""Models as plain values, as one file without code, and as ONNX graphs. Knows no estimator: they pass in their classes."""
+"""Models as plain values, as one file without code, and as ONNX graphs; knows no estimator."""
 
 from ._atomic import write_atomically
 from ._codec import Codec, Form

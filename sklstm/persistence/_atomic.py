@@ -30,7 +30,7 @@ def write_atomically(path: Any, content: bytes) -> None:
         As writing raises it; nothing is left behind then.
     """
     target = os.path.realpath(as_path(path))
-    folder, name = os.path.split(target)
+    folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         kind = NotADirectoryError if os.path.exists(folder) else FileNotFoundError
         raise kind(f"{target}: there is no folder {folder}. Create it first.")
@@ -39,7 +39,7 @@ def write_atomically(path: Any, content: bytes) -> None:
         mode = os.stat(target).st_mode
         if not stat.S_ISREG(mode):
             raise FileExistsError(f"{target} is there and no regular file; it is left as it is. Choose another path.")
-    # In the same folder: a file cannot be renamed from one disk to another. A name of its own, however long the target's.
+    # In the same folder: a file cannot be renamed from one disk to another.
     temporary = os.path.join(folder, f".sklstm-{secrets.token_hex(8)}.tmp")
     try:
         # 0o666 less the process's mask, as `open` does; `tempfile` would make a file that nobody else may read.

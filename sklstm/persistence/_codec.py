@@ -44,8 +44,8 @@ class Form(Protocol):
 class Codec:
     """Encodes and decodes values of a closed list of types.
 
-    None, bool, int of 64 bits, float, str, list, tuple and dict of such; numpy numbers, strings and arrays of numbers or
-    labels; tensors and devices of torch; ``RandomState``; and the classes of ``forms``.
+    None, bool, int of 64 bits, float, str, list, tuple and dict of such; numpy numbers, strings and arrays of numbers
+    or labels; tensors and devices of torch; ``RandomState``; and the classes of ``forms``.
 
     Parameters
     ----------
@@ -211,7 +211,9 @@ class Codec:
         if math.prod(sizes) != len(entries):
             raise ValueError(f"{name} is no array of {len(entries)} entries")
         texts = all(isinstance(entry, str) for entry in entries)
-        if not (all(isinstance(entry, _SCALARS) for entry in entries) and (kind.kind == "O" or (kind.kind == "U" and texts))):
+        if not (
+            all(isinstance(entry, _SCALARS) for entry in entries) and (kind.kind == "O" or (kind.kind == "U" and texts))
+        ):
             raise ValueError(f"{name} is no array of labels")
         # numpy reserves what the dtype says, whatever the strings need.
         longest = max((len(entry) for entry in entries if isinstance(entry, str)), default=0)

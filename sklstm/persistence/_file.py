@@ -1,4 +1,4 @@
-"""One model in one safetensors file: arrays as tensors, everything else as JSON in the metadata, and a digest of both."""
+"""One model in one safetensors file: arrays as tensors, the rest as JSON in the metadata, and a digest of both."""
 
 import hashlib
 import math
@@ -140,7 +140,9 @@ def _check_version(metadata: dict[str, Any]) -> None:
     found = (int(numbers[0]), int(numbers[1]))
     if found > FORMAT_VERSION:
         known = "{}.{}".format(*FORMAT_VERSION)
-        raise ValueError(f"it was saved by a newer version (format {text}); this one reads up to {known}. Update sklstm")
+        raise ValueError(
+            f"it was saved by a newer version (format {text}); this one reads up to {known}. Update sklstm"
+        )
     if found < (1, 0):
         raise ValueError(f"there is no format {text}")
 
@@ -165,7 +167,7 @@ def _arrays(header: dict[str, Any], data: memoryview) -> dict[str, np.ndarray]:
         if begin != place:
             raise ValueError("its tensors overlap, or leave a gap")
         arrays[name] = np.frombuffer(data[begin:end], dtype=dtype).reshape(shape)
-        if dtype == bool and (arrays[name].view(np.uint8) > 1).any():
+        if dtype.kind == "b" and (arrays[name].view(np.uint8) > 1).any():
             raise ValueError(f"the tensor {name!r:.80} holds more than true and false")
         place = end
     if place != len(data):
@@ -210,9 +212,7 @@ def _without_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any
     if type(value) is not dict:
         return value
     if value.get("kind") == "dict":
-        items = [
-            [key, _without_arrays(entry, f"{path}.{key}".lstrip("."), arrays)] for key, entry in value["items"]
-        ]
+        items = [[key, _without_arrays(entry, f"{path}.{key}".lstrip("."), arrays)] for key, entry in value["items"]]
         return {"kind": "dict", "items": items}
     return {key: _without_arrays(entry, _below(path, value, key), arrays) for key, entry in value.items()}
 

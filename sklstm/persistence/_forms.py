@@ -98,6 +98,9 @@ _DESCRIPTION: dict[str, Any] = {
 }
 
 
+_Bounds = OccamBound | TuBound | RademacherBound | HoldoutBound
+
+
 class _Report:
     """A report: the bounds as they were given, and the δ that was passed to it."""
 
@@ -107,7 +110,7 @@ class _Report:
         return {"bounds": list(value._given), "delta": value._given_delta}
 
     def build(self, fields: dict[str, Any]) -> GeneralizationReport:
-        parts = _checked(fields, {"bounds": list[Any], "delta": float | None})
+        parts = _checked(fields, {"bounds": list[_Bounds], "delta": float | None})
         return GeneralizationReport(parts["bounds"], delta=parts["delta"])
 
 

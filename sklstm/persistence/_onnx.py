@@ -79,7 +79,7 @@ def onnx_model(
     if classes is not None:
         results = _classification(graph, outputs, classes)
     elif one_output:
-        graph.add("Squeeze", [outputs, graph.constant("axis_1", np.array([1]))], "prediction")
+        graph.squeeze(outputs, 1, "prediction")
         results = [graph.tensor_info("prediction", np.float32, ["n"])]
     else:
         graph.add("Identity", [outputs], "prediction")
@@ -111,6 +111,9 @@ class _Graph:
             return helper.make_tensor_value_info(name, self.onnx.TensorProto.STRING, shape)
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
+    def squeeze(self, tensor: str, axis: int, name: str) -> str:
+        return self.add("Squeeze", [tensor, self.constant(f"{name}_axis", np.array([axis]))], name)
+
     def constant(self, name: str, values: np.ndarray) -> str:
         self.constants.append(self.onnx.numpy_helper.from_array(values, name))
         return name
@@ -123,7 +126,6 @@ class _Graph:
 def _recurrence(graph: _Graph, cell: str, recurrent: nn.RNNBase, lengths: str) -> str:
     """Name of the last layer's state (n, H) after the last step of every sequence."""
     operator, order, attributes = _CELLS[cell]
-    first_axis, second_axis = (graph.constant(f"axis_{i}", np.array([i])) for i in (0, 1))
     steps = graph.add("Transpose", ["X"], "steps_first", perm=[1, 0, 2])  # (L, n, d), ONNX's layout
     for number, (weight_ih, weight_hh, *biases) in enumerate(recurrent.all_weights):
         names = [
@@ -144,8 +146,7 @@ def _recurrence(graph: _Graph, cell: str, recurrent: nn.RNNBase, lengths: str) -
             **attributes,
         )
         graph.nodes.append(node)
-        squeezed, axis = f"layer_{number}_state", first_axis if last else second_axis
-        steps = graph.add("Squeeze", [produced[-1], axis], squeezed)
+        steps = graph.squeeze(produced[-1], 0 if last else 1, f"layer_{number}_state")
     return steps
 
 

@@ -17,8 +17,8 @@ def conforms(value: Any, hint: Any) -> bool:
     ----------
     value : object
     hint : type or annotation
-        bool, int, float, str, None, a class, unions of these; ``tuple[...]``, ``list[...]``, ``dict[..., ...]``; a numpy
-        array with or without its dtype. An int passes for a float, numpy's numbers for Python's.
+        bool, int, float, str, None, a class, unions of these; ``tuple[...]``, ``list[...]``, ``dict[..., ...]``; a
+        numpy array with or without its dtype. An int passes for a float, numpy's numbers for Python's.
 
     Returns
     -------

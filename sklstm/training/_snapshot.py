@@ -65,7 +65,7 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
     }
     if resumable:
         values["optimizer_state"] = _on_cpu(net.optimizer_.state_dict())
-        values["generator"] = net.generator.get_state()
+        values["generator"] = None if net.generator is None else net.generator.get_state()
     return values
 
 
@@ -152,6 +152,7 @@ def restore(
         Without callbacks, penalty or projection of its own. Without a state in the snapshot, its optimiser is fresh.
     """
     optimizer, options = optimizers[values["optimizer"] or next(iter(optimizers))]
+    generator = torch.Generator().manual_seed(0)
     net = SequenceNet(
         module,
         criterion,
@@ -163,7 +164,7 @@ def restore(
         train_split=None,
         callbacks="disable",
         device=device,
-        generator=torch.Generator().manual_seed(0),
+        generator=generator,
         verbose=0,
         **options,
         **{f"module__{name}": value for name, value in values["module"].items()},
@@ -174,8 +175,8 @@ def restore(
     _fill(net.history, values["history"])
     if values["optimizer"] and "optimizer_state" in values:
         net.optimizer_.load_state_dict(copy.deepcopy(values["optimizer_state"]))
-    if "generator" in values:
-        net.generator.set_state(values["generator"])
+    if values.get("generator") is not None:
+        generator.set_state(values["generator"])
     return net
 
 

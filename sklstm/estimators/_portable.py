@@ -273,7 +273,9 @@ def _is_usable(device: Any) -> bool:
 
 def _usable(device: str, who: str) -> str:
     """The device if this machine has it; otherwise the CPU, with a warning."""
-    if torch.device(device).type == "cpu" or _is_usable(device):  # without a look at the devices where none is needed
+    if torch.device(device).type == "cpu":  # "cpu:0" too, which torch takes and cannot load again
+        return "cpu"
+    if _is_usable(device):
         return device
     warnings.warn(
         f"{who} was on the device {device!r}, which torch cannot use here. It is loaded onto the CPU; its parameter "

@@ -97,6 +97,10 @@ def check_state(state: Mapping[str, Any], module: type[nn.Module], arguments: Ma
 
 
 def _check_report(report: GeneralizationReport, module: type[nn.Module], arguments: dict[str, Any]) -> None:
+    try:
+        str(report)  # every term and every word of it
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        raise ValueError(f"its report cannot be shown: {error}") from error
     for bound in report.bounds:
         if isinstance(bound, OccamBound):
             weights: dict[str, Tensor] = bound.weights

@@ -9,7 +9,8 @@ __all__ = ["compact", "parse"]
 _DEEPEST = 64
 # Values in one text. A value takes two characters at least and up to some hundred bytes of memory.
 _MOST_VALUES = 500_000
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive: without it, the matcher remembers every step through a long string, at a hundred bytes each.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
 
 
@@ -39,8 +40,8 @@ def parse(text: str, *, name: str) -> Any:
     """
     bare = _STRING.sub('""', text)
     depth = 0
-    for bracket in _BRACKETS.findall(bare):
-        depth += 1 if bracket in "[{" else -1
+    for bracket in _BRACKETS.finditer(bare):
+        depth += 1 if bracket[0] in "[{" else -1
         if depth > _DEEPEST:
             raise ValueError(f"{name} is nested deeper than {_DEEPEST}")
     if bare.count(",") + bare.count("[") + bare.count("{") > _MOST_VALUES:

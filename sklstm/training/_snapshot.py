@@ -56,7 +56,7 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
         "module": dict(net.get_params_for("module")),
         "weights": {name: _on_cpu(tensor) for name, tensor in net.module_.state_dict().items()},
         "history": _columns(net.history),
-        "device": str(next(net.module_.parameters()).device),
+        "device": device_of(net.module_),
         "optimizer": next((name for name, (kind, _) in optimizers.items() if kind is net.optimizer), ""),
         "lr": net.lr,
         "weight_decay": getattr(net, "optimizer__weight_decay", 0.0),
@@ -178,6 +178,11 @@ def restore(
     if values.get("generator") is not None:
         generator.set_state(values["generator"])
     return net
+
+
+def device_of(module: nn.Module) -> str:
+    """Name of the device that a module's parameters are on."""
+    return str(next(module.parameters()).device)
 
 
 def _on_cpu(value: Any) -> Any:

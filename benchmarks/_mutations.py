@@ -23,6 +23,7 @@ NASTY = [
     {"kind": "dict", "items": [["a", 1], ["a", 2]]}, {"kind": "device", "name": "cuda:99"},
     {"kind": "scalar", "dtype": "<U100000000", "value": "a"}, {"kind": "scalar", "dtype": "<f2", "value": 1e300},
     {"kind": "labels", "dtype": "<U100000000", "shape": [1], "items": ["a"]},
+    {"kind": "scalar", "dtype": "|O", "value": 1}, {"kind": "scalar", "dtype": "i4,i4", "value": 1},
     {"kind": "labels", "dtype": "|O", "shape": [10**9], "items": ["a"]},
     {"kind": "object", "class": "Popen", "fields": {"args": "true"}},
     {"kind": "object", "class": "Compression", "fields": {"hidden_size": 10**9}},

@@ -23,6 +23,7 @@ _TENSOR_DTYPES = ARRAY_DTYPES - {"uint16", "uint32", "uint64"}
 # From here on a list of numbers is an array: a loss curve in text would take twice the room and much more memory.
 _LONG = 16
 _SCALARS = (str, int, float, bool, np.generic)
+_ARRAYS = (np.ndarray, np.memmap)  # joblib makes the one into the other; masked arrays would lose their masks
 _LARGEST_WASTE = 1 << 20
 _NUMBERS = {bool: "bool", int: "int64", float: "float64"}
 
@@ -88,13 +89,15 @@ class Codec:
         if kind is tuple:
             return {"kind": "tuple", "items": self._encode_each(value, name)}
         if kind is dict:
+            if strange := [key for key in value if not isinstance(key, _SCALARS)]:
+                raise TypeError(f"{name} has the key {strange[0]!r}; only numbers and strings can be saved as keys.")
             pairs = [[self.encode(k, f"a key of {name}"), self.encode(v, f"{name}[{k!r}]")] for k, v in value.items()]
             return {"kind": "dict", "items": pairs}
         if isinstance(value, np.generic) and (value.dtype.name in ARRAY_DTYPES or value.dtype.kind == "U"):
             return {"kind": "scalar", "dtype": value.dtype.str, "value": self.encode(value.item(), name)}
-        if kind is np.ndarray and value.dtype.name in ARRAY_DTYPES:
-            return {"kind": "array", "values": value.astype(value.dtype.newbyteorder("="), order="C")}
-        if kind is np.ndarray and value.dtype.kind in "UO":
+        if kind in _ARRAYS and value.dtype.name in ARRAY_DTYPES:
+            return {"kind": "array", "values": _native(value)}
+        if kind in _ARRAYS and value.dtype.kind in "UO":
             items = self._encode_each(value.ravel().tolist(), name)
             return {"kind": "labels", "dtype": value.dtype.str, "shape": list(value.shape), "items": items}
         if kind in (Tensor, torch.nn.Parameter):
@@ -184,7 +187,7 @@ class Codec:
     def _scalar(self, dtype: Any, value: Any, name: str) -> Any:
         entry = self.decode(value, name)
         kind = _dtype(dtype, name)
-        if type(entry) in ((str,) if kind.kind == "U" else (bool, int, float)):
+        if kind.kind != "O" and type(entry) in ((str,) if kind.kind == "U" else (bool, int, float)):
             with suppress(OverflowError), np.errstate(all="ignore"):
                 number = kind.type(entry)
                 item = number.item()
@@ -193,9 +196,9 @@ class Codec:
         raise ValueError(f"{name} is no {kind}")
 
     def _array(self, values: Any, name: str) -> np.ndarray:
-        if type(values) is not np.ndarray or values.dtype.name not in ARRAY_DTYPES:
+        if type(values) not in _ARRAYS or values.dtype.name not in ARRAY_DTYPES:
             raise ValueError(f"{name} is no array of numbers")
-        return values.astype(values.dtype.newbyteorder("="))  # a copy: of a file it is a view
+        return _native(values)  # a copy: of a file it is a view
 
     def _numbers(self, values: Any, name: str) -> list[Any]:
         array = self._array(values, name)
@@ -269,6 +272,11 @@ class Codec:
         "random_state": (("state",), _random_state),
         "object": (("class", "fields"), _object),
     }
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """A plain copy in memory, in the machine's order of bytes."""
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C", subok=False)
 
 
 def _list(value: Any, name: str) -> list[Any]:

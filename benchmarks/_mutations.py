@@ -2,7 +2,6 @@
 
 import copy
 import json
-import pickle
 import struct
 import time
 import tracemalloc
@@ -13,6 +12,7 @@ from safetensors.numpy import load as load_tensors
 
 import sklstm
 from sklstm import Compression, ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.persistence import to_bytes
 from sklstm.persistence._file import digest
 
 DTYPES = ["BOOL", "I8", "U8", "I16", "F16", "BF16", "I32", "F32", "F64", "I64", "U64", "F8_E4M3", "F4", "complex64", ""]
@@ -245,17 +245,11 @@ def _use(model, original, X, expected):
     if hasattr(model, "generalization_report_"):
         str(model.generalization_report_), model.generalization_report_.to_dict()
         model.quantized_.predict(X)
-    same_state = type(model) is type(original) and _plain(model) == _plain(original)
+    same_state = type(model) is type(original) and _content(model) == _content(original)
     same = same_state and predicted.dtype == expected.dtype and np.array_equal(predicted, expected)
     return "same model" if same else "other valid model"
 
 
-def _plain(model):
-    """Parameters and fitted attributes, in types that compare."""
-    report = getattr(model, "generalization_report_", None)
-    parameters = {
-        name: pickle.dumps(value) if isinstance(value, np.random.RandomState) else repr(value)
-        for name, value in model.get_params().items()
-    }
-    weights = {name: tensor.numpy().tobytes() for name, tensor in model.net_.module_.state_dict().items()}
-    return parameters, weights, None if report is None else report.to_dict(), list(model.net_.history), model.n_iter_
+def _content(model):
+    """The bytes that the model would be saved as: parameters and all fitted attributes, to the last bit."""
+    return to_bytes(model._document())

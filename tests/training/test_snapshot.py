@@ -83,12 +83,8 @@ def test_weights_of_the_module_pass(module, num_layers):
         weights = dict(module(**arguments).state_dict())
     check_weights(weights, module, arguments)
     name = next(iter(weights))
-    for wrong in (
-        weights[name].double(),
-        weights[name][:, :1],
-        weights[name].T,
-        torch.full_like(weights[name], torch.nan),
-    ):
+    weight = weights[name]
+    for wrong in (weight.double(), weight[:, :1], weight.T, torch.full_like(weight, torch.nan)):
         with pytest.raises(ValueError, match="weight"):
             check_weights(weights | {name: wrong}, module, arguments)
     with pytest.raises(ValueError, match="'more' is float32"):
@@ -116,7 +112,8 @@ def test_sizes_that_the_weights_do_not_have_are_refused_without_building(argumen
 @pytest.mark.parametrize(
     ("entry", "value"),
     [
-        ("optimizer", "lbfgs"), ("device", "nowhere"), ("lr", "0.1"), ("weights", []), ("history", [{"a": [1], "b": []}]),
+        ("optimizer", "lbfgs"), ("device", "nowhere"), ("lr", "0.1"), ("weights", []),
+        ("history", [{"a": [1], "b": []}]),
         ("history", [{}]), ("history", [{"a": 1}]), ("max_epochs", 2.0), ("module", {"hidden_size": None}),
     ],
 )  # fmt: skip

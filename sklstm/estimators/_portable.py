@@ -231,6 +231,8 @@ def from_document(cls: type[Portable], document: dict[str, Any], device: Any = N
     parameters, state, network = (_decoded(document[part], part) for part in ("parameters", "state", "network"))
     if unknown := set(parameters) - set(inspect.signature(cls).parameters):
         raise ValueError(f"{cls.__name__} has no parameters {sorted(map(str, unknown))}"[:300])
+    if parameters.get("callbacks") is not None:
+        raise ValueError("it claims to hold callbacks, which no file does")
     check_snapshot(network, cls._module, cls._optimizers)
     check_state(state, cls._module, network["module"])
     estimator = cls(**parameters)

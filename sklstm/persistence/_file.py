@@ -48,6 +48,7 @@ def to_bytes(document: Mapping[str, Any]) -> bytes:
     Returns
     -------
     bytes
+        The same for the same values.
     """
     arrays: dict[str, np.ndarray] = {}
     text = compact(_without_arrays(dict(document), "", arrays))
@@ -57,7 +58,12 @@ def to_bytes(document: Mapping[str, Any]) -> bytes:
         "package_version": version("sklstm"),
         "document": text,
     }
-    return save(arrays, metadata=metadata | {"sha256": digest(metadata, arrays)})
+    content = save(arrays, metadata=metadata | {"sha256": digest(metadata, arrays)})
+    # safetensors puts the metadata in an order of chance; equal models shall be equal files.
+    header, start = _header(content)
+    ordered = compact({name: _sorted(header[name]) for name in sorted(header)}).encode()
+    padding = b" " * (-len(ordered) % 8)  # tensors stay aligned
+    return struct.pack("<Q", len(ordered) + len(padding)) + ordered + padding + content[start:]
 
 
 def read_document(path: Any) -> dict[str, Any]:
@@ -193,6 +199,10 @@ def digest(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str
         add(f"{name}|{arrays[name].dtype.name}|{arrays[name].shape}".encode())
         add(_little(arrays[name]))
     return total.hexdigest()
+
+
+def _sorted(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in sorted(entry)}
 
 
 def _little(array: np.ndarray) -> bytes:

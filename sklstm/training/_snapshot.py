@@ -106,7 +106,8 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
     for name, value in arguments.items():
         positive = not isinstance(value, str) and 0 < value < _LARGEST_SIZE
         # Every layer has weights of its own, so that what the file holds limits their number.
-        if not (isinstance(value, str) or positive) or (name == "num_layers" and value > len(weights)):
+        too_many = name == "num_layers" and not (positive and value <= len(weights))
+        if not (isinstance(value, str) or positive) or too_many:
             raise ValueError(f"a network cannot have {name}={value!r}")
     try:
         expected = expected_weights(module, arguments)

@@ -48,6 +48,10 @@ def test_the_file_is_plain_safetensors(fitted, path):
         for name, tensor in model.net_.module_.state_dict().items():
             np.testing.assert_array_equal(file.get_tensor(f"network.weights.{name}"), tensor.numpy())
     assert len(names) == len(set(names))
+    content = path.read_bytes()
+    assert (8 + struct.unpack("<Q", content[:8])[0]) % 8 == 0  # tensors are aligned, as the format asks for
+    sklstm.load(path).save(path)
+    assert path.read_bytes() == content  # equal models are equal files
     assert json.loads(metadata["document"])["class"] == type(model).__name__
     assert path.stat().st_size < 60_000
 

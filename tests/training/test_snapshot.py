@@ -98,7 +98,7 @@ def test_weights_of_the_module_pass(module, num_layers):
     [
         {"hidden_size": 10**9}, {"hidden_size": 2**24 - 1}, {"n_features": 0}, {"n_outputs": -1}, {"num_layers": 10**6},
         {"hidden_size": 2.5}, {"readout": "exec"}, {"unknown": 1}, {"hidden_size": "3"}, {"dtype": "float32"},
-        {"hidden_size": float("nan")}, {"hidden_size": float("inf")}, {"num_layers": 2},
+        {"hidden_size": float("nan")}, {"hidden_size": float("inf")}, {"num_layers": 2}, {"num_layers": "2"},
     ],
     ids=repr,
 )  # fmt: skip

@@ -76,9 +76,13 @@ class Codec:
         ------
         TypeError
             If the value, or something in it, is of a type that is not on the list.
+        ValueError
+            If a string is no Unicode text.
         """
         kind = type(value)
-        if value is None or kind in (bool, str):
+        if kind is str:
+            return _text(value, name)
+        if value is None or kind is bool:
             return value
         if kind is int and -(2**63) <= value < 2**63:
             return value
@@ -134,7 +138,9 @@ class Codec:
         ValueError
             If it is nothing that `encode` returns. An object is built of checked parts only.
         """
-        if plain is None or type(plain) in (bool, int, str, float):
+        if type(plain) is str:
+            return _text(plain, name)
+        if plain is None or type(plain) in (bool, int, float):
             return plain
         if type(plain) is list:
             return [self.decode(entry, f"{name}[{i}]") for i, entry in enumerate(plain)]
@@ -277,6 +283,13 @@ class Codec:
 def _native(array: np.ndarray) -> np.ndarray:
     """A plain copy in memory, in the machine's order of bytes."""
     return np.array(array, dtype=array.dtype.newbyteorder("="), order="C", subok=False)
+
+
+def _text(value: str, name: str) -> str:
+    """The string; ``ValueError`` for half of a surrogate pair, which no file can hold as text."""
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{name} holds a string that is no Unicode text: {value!r:.80}")
+    return value
 
 
 def _list(value: Any, name: str) -> list[Any]:

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._parts import dtype_of, list_of, native, text_of
+
 __all__ = ["ARRAY_DTYPES", "Codec", "Form"]
 
 #: What an array may hold; the names are numpy's.
@@ -81,7 +83,7 @@ class Codec:
         """
         kind = type(value)
         if kind is str:
-            return _text(value, name)
+            return text_of(value, name)
         if value is None or kind is bool:
             return value
         if kind is int and -(2**63) <= value < 2**63:
@@ -100,7 +102,7 @@ class Codec:
         if isinstance(value, np.generic) and (value.dtype.name in ARRAY_DTYPES or value.dtype.kind == "U"):
             return {"kind": "scalar", "dtype": value.dtype.str, "value": self.encode(value.item(), name)}
         if kind in _ARRAYS and value.dtype.name in ARRAY_DTYPES:
-            return {"kind": "array", "values": _native(value)}
+            return {"kind": "array", "values": native(value)}
         if kind in _ARRAYS and value.dtype.kind in "UO":
             items = self._encode_each(value.ravel().tolist(), name)
             return {"kind": "labels", "dtype": value.dtype.str, "shape": list(value.shape), "items": items}
@@ -139,7 +141,7 @@ class Codec:
             If it is nothing that `encode` returns. An object is built of checked parts only.
         """
         if type(plain) is str:
-            return _text(plain, name)
+            return text_of(plain, name)
         if plain is None or type(plain) in (bool, int, float):
             return plain
         if type(plain) is list:
@@ -172,11 +174,11 @@ class Codec:
         return self._encode_each(entries, name)
 
     def _tuple(self, items: Any, name: str) -> tuple[Any, ...]:
-        return tuple(self.decode(_list(items, name), name))
+        return tuple(self.decode(list_of(items, name), name))
 
     def _dict(self, items: Any, name: str) -> dict[Any, Any]:
         values = {}
-        for pair in _list(items, name):
+        for pair in list_of(items, name):
             if type(pair) is not list or len(pair) != 2:
                 raise ValueError(f"{name} is no list of pairs")
             key = self.decode(pair[0], f"a key of {name}")
@@ -192,7 +194,7 @@ class Codec:
 
     def _scalar(self, dtype: Any, value: Any, name: str) -> Any:
         entry = self.decode(value, name)
-        kind = _dtype(dtype, name)
+        kind = dtype_of(dtype, name)
         if kind.kind != "O" and type(entry) in ((str,) if kind.kind == "U" else (bool, int, float)):
             with suppress(OverflowError), np.errstate(all="ignore"):
                 number = kind.type(entry)
@@ -204,7 +206,7 @@ class Codec:
     def _array(self, values: Any, name: str) -> np.ndarray:
         if type(values) not in _ARRAYS or values.dtype.name not in ARRAY_DTYPES:
             raise ValueError(f"{name} is no array of numbers")
-        return _native(values)  # a copy: of a file it is a view
+        return native(values)  # a copy: of a file it is a view
 
     def _numbers(self, values: Any, name: str) -> list[Any]:
         array = self._array(values, name)
@@ -213,8 +215,8 @@ class Codec:
         return array.tolist()
 
     def _labels(self, dtype: Any, shape: Any, items: Any, name: str) -> np.ndarray:
-        entries, kind = self.decode(_list(items, name), name), _dtype(dtype, name)
-        sizes = _list(shape, name)
+        entries, kind = self.decode(list_of(items, name), name), dtype_of(dtype, name)
+        sizes = list_of(shape, name)
         if not all(type(size) is int and 0 <= size <= len(entries) for size in sizes) or len(sizes) > 8:
             raise ValueError(f"{name} is no array of {len(entries)} entries")
         if math.prod(sizes) != len(entries):
@@ -246,7 +248,7 @@ class Codec:
             raise ValueError(f"{name} is no device") from error
 
     def _random_state(self, state: Any, name: str) -> np.random.RandomState:
-        match self.decode(_list(state, name), name):
+        match self.decode(list_of(state, name), name):
             case [np.ndarray() as key, int(pos), 0 | 1 as has_gauss, float(gauss)]:
                 if key.shape == (624,) and key.dtype == np.uint32 and 0 <= pos <= 624 and math.isfinite(gauss):
                     # Seeded with a number, then overwritten: without one it would ask the system for entropy.
@@ -278,32 +280,3 @@ class Codec:
         "random_state": (("state",), _random_state),
         "object": (("class", "fields"), _object),
     }
-
-
-def _native(array: np.ndarray) -> np.ndarray:
-    """A plain copy in memory, in the machine's order of bytes."""
-    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C", subok=False)
-
-
-def _text(value: str, name: str) -> str:
-    """The string; ``ValueError`` for half of a surrogate pair, which no file can hold as text."""
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{name} holds a string that is no Unicode text: {value!r:.80}")
-    return value
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    if type(value) is not list:
-        raise ValueError(f"{name} is no list")
-    return value
-
-
-def _dtype(text: Any, name: str) -> np.dtype:
-    # Not any text: numpy reads "i4,i4" and much else as a dtype.
-    plain = text[1:] if isinstance(text, str) and text[:1] in "<>|=" else ""
-    if not (plain in ("O", "b1") or (plain[:1] in ("U", "i", "u", "f") and plain[1:].isdecimal() and len(plain) < 9)):
-        raise ValueError(f"{name} has an unknown dtype")
-    try:
-        return np.dtype(text)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} has an unknown dtype") from error

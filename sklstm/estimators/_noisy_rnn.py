@@ -161,6 +161,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         "class_weight": ClassWeight(),
     }
     _n_gates = 1
+    _module = ReLURNNModule
+    _criterion = nn.CrossEntropyLoss
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
     """Constructor, fit and predict; a subclass names its module and its number of gates."""
 
     _module: ClassVar[type[Network]]
+    _criterion = nn.MSELoss
 
     rho_x_: float | np.ndarray
     rho_h_: float | np.ndarray

@@ -11,6 +11,7 @@ from ._progress import Progress
 from ._ragged import RaggedTensor, inputs_of
 from ._runtime import check_cuda_process, seeded_construction, single_threaded_numpy, thread_limit, threads_for
 from ._schedules import SCHEDULES, LearningRate
+from ._snapshot import OptimizerTable, check_snapshot, check_weights, restore, take_snapshot
 
 __all__ = [
     "BLOCK",
@@ -20,18 +21,23 @@ __all__ = [
     "DivergenceGuard",
     "EarlyStopping",
     "LearningRate",
+    "OptimizerTable",
     "Progress",
     "RaggedTensor",
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",
     "check_cuda_process",
+    "check_snapshot",
+    "check_weights",
     "go_on_from",
     "inputs_of",
     "normalised",
     "predict_blocks",
+    "restore",
     "seeded_construction",
     "single_threaded_numpy",
+    "take_snapshot",
     "thread_limit",
     "threads_for",
 ]

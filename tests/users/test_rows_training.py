@@ -120,10 +120,10 @@ def test_reproducible(make):
     assert randomness(skorch_regressor, noise(60)[1]) == (True, True)
 
 
-def thread_counts(make, y, n_steps=2):
+def thread_counts(make, y):
     """Threads that torch was allowed in every forward pass of fit and predict, of two."""
     X, _ = noise(len(y))
-    X, seen = X[:, :n_steps], set()
+    X, seen = X[:, :1], set()
     before = torch.get_num_threads()
     hook = nn.modules.module.register_module_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
     torch.set_num_threads(2)
@@ -142,7 +142,8 @@ def test_oversubscription(make):
     """Two threads on busy cores, 4 ms become 1,212 ms a step: small work gets one thread, large work all of them."""
     _, y = noise(300)
     assert thread_counts(make, targets_for(make, y)) == {1}
-    large = {"hidden_size": 300 if make is noisy else 150, "batch_size": 300, "max_epochs": 1}
+    # just large enough for two: where both cores are busy the second one makes this test slow, too
+    large = {"hidden_size": 110 if make is noisy else 64, "batch_size": 300, "max_epochs": 1}
     assert thread_counts(lambda: make(**large), targets_for(make, y)) == {2}
     assert thread_counts(lambda: skorch_regressor(max_epochs=1), y) == {2}, "whatever the work"
 
@@ -169,8 +170,8 @@ def step_of(module, X, lengths, packed):
 def test_packed_sequences(make):
     """PackedSequence is slow: sequences are filled up and read at their own ends, which is the same and faster.
 
-    Times are medians of turns taken in one process. The packed LSTM took 4.2 times, the ReLU layer 1.1 times as long on
-    one idle core, so the clock is asked about the gated cells only.
+    Times are medians of turns taken in one process. On one core a packed step took 4 to 8 times
+    as long with the LSTM, and 1.1 to 1.4 times with the GRU and the ReLU layer, of which the clock is not asked.
     """
     sequences = ragged()
     y = targets_for(make, noise(64)[1])
@@ -193,7 +194,7 @@ def test_packed_sequences(make):
     for filled_up, packed in zip(results[0][1], results[1][1], strict=True):
         torch.testing.assert_close(filled_up, packed, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-4, atol=1e-5)
-    if make is noisy:
+    if make is not lstm:
         return
     times = {True: [], False: []}
     for _ in range(25):
@@ -201,7 +202,7 @@ def test_packed_sequences(make):
             started = time.perf_counter()
             step_of(module, X, lengths, packed)
             times[packed].append(time.perf_counter() - started)
-    assert median(times[True]) > (1.0 if make is gru else 1.5) * median(times[False])
+    assert median(times[True]) > 1.5 * median(times[False])
 
 
 def files_left_behind(make, y, folder, monkeypatch):

@@ -12,9 +12,9 @@ import safetensors.numpy
 import torch
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from peers import Network, gru, lstm, noisy, quarantine, skorch_classifier
-from sklstm.persistence import ModelFileError
 
 import sklstm
+from sklstm.persistence import ModelFileError
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 ELSEWHERE = "cuda:99"  # a card that no machine has
@@ -43,6 +43,7 @@ def test_cuda_pickle(make, monkeypatch, tmp_path):
     places = [parameter.data_ptr() for parameter in module.parameters()]
     with monkeypatch.context() as patch:
         patch.setattr("sklstm.training._snapshot.device_of", lambda module: ELSEWHERE)
+        patch.setattr("torch.serialization.location_tag", lambda storage: ELSEWHERE)
         blob = pickle.dumps(model)
         model.save(tmp_path / "model.safetensors")
     assert model.net_.module_ is module

@@ -1,6 +1,6 @@
 """Models as plain values, as one file without code, and as ONNX graphs; knows no estimator."""
 
-from ._atomic import write_atomically
+from ._atomic import remove_leftovers, write_atomically
 from ._codec import Codec, Form
 from ._file import FORMAT_VERSION, ModelFileError, from_bytes, read_document, to_bytes
 from ._forms import GENERALIZATION, Parameters
@@ -18,6 +18,7 @@ __all__ = [
     "from_bytes",
     "onnx_model",
     "read_document",
+    "remove_leftovers",
     "to_bytes",
     "write_atomically",
 ]

@@ -2,11 +2,16 @@
 
 import contextlib
 import os
+import re
 import secrets
 import stat
+import time
 from typing import Any
 
-__all__ = ["write_atomically"]
+__all__ = ["remove_leftovers", "write_atomically"]
+
+_LEFTOVER = re.compile(r"\.sklstm-[0-9a-f]{16}\.tmp")
+_LEFTOVER_AGE = 600.0  # seconds; to write a file takes a small part of them
 
 
 def write_atomically(path: Any, content: bytes) -> None:
@@ -62,6 +67,19 @@ def write_atomically(path: Any, content: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def remove_leftovers(folder: Any) -> None:
+    """Remove what writers that were killed in the middle left behind, once it is too old to be a writer's at work.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+    """
+    for entry in os.scandir(folder):
+        with contextlib.suppress(OSError):  # another process may be quicker
+            if _LEFTOVER.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _LEFTOVER_AGE:
+                os.unlink(entry.path)
 
 
 def as_path(path: Any) -> str:

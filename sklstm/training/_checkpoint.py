@@ -10,8 +10,10 @@ from typing import Any
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sklstm.persistence import remove_leftovers
+
 from ._fingerprint import changes_training, fingerprint_of_training
-from ._state_file import SUFFIX, StateOf, pack, read_state, remove_leftovers, unpack, write_state
+from ._state_file import SUFFIX, StateOf, pack, read_state, unpack, write_state
 
 __all__ = ["Checkpoint"]
 

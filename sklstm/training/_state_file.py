@@ -6,12 +6,7 @@ program can cost a state, but never pass off a wrong one.
 
 import hashlib
 import json
-import os
-import re
-import tempfile
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -22,12 +17,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-__all__ = ["StateOf", "pack", "read_state", "remove_leftovers", "unpack", "write_state"]
+from sklstm.persistence import write_atomically
+
+__all__ = ["StateOf", "pack", "read_state", "unpack", "write_state"]
 
 SUFFIX = ".safetensors"
 FORMAT = "sklstm training state 1"
-_LEFTOVER = re.compile(r"[0-9a-f]{64}\..*\.tmp")
-_LEFTOVER_AGE = 600.0  # seconds; to write a state takes a small part of one
 
 
 class StateOf:
@@ -114,18 +109,7 @@ def write_state(path: Path, state: Any) -> None:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(pack(state, tensors))
     metadata = {"format": FORMAT, "state": text, "digest": _digest(path.stem, text, tensors)}
-    content = save(tensors, metadata)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
+    write_atomically(path, save(tensors, metadata))
 
 
 def read_state(path: Path) -> Any:
@@ -162,11 +146,3 @@ def _digest(key: str, text: str, tensors: Mapping[str, Tensor]) -> str:
         parts.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         parts.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return parts.hexdigest()
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed in the middle left behind, once it is too old to be a writer's at work."""
-    for path in folder.glob("*.tmp"):
-        with suppress(OSError):  # another process may be quicker
-            if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
-                path.unlink()

@@ -29,7 +29,7 @@ from sklstm.training import (
     threads_for,
 )
 
-from ._rules import OPTIMIZERS
+from ._rules import OPTIMIZERS, check_one_schedule, prints
 from ._tensors import as_tensor
 
 __all__ = ["Trainer"]
@@ -132,7 +132,7 @@ class Trainer:
             sigma=self.sigma,
             noise=noise,
             generator=torch.Generator().manual_seed(batch_seed),
-            verbose=int(self.verbose),
+            verbose=max(int(self.verbose), int(prints(self.callbacks))),
             **options,
             module__n_features=X.shape[2],
             module__hidden_size=int(self.hidden_size),
@@ -167,14 +167,17 @@ class Trainer:
 
     def _callbacks(self, incremental: bool) -> list:
         schedule = "constant" if incremental else str(self.lr_schedule)
-        callbacks: list = [DivergenceGuard(), LearningRate(schedule)]
+        check_one_schedule(self.callbacks, schedule)
+        # Ours have names that no user gives: skorch wants names to be unique.
+        callbacks: list = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(schedule))]
         if self.verbose:
-            callbacks.append(Progress(type(self).__name__, int(self.verbose), show_lr=schedule != "constant"))
+            bar = Progress(type(self).__name__, int(self.verbose), show_lr=schedule != "constant")
+            callbacks.append(("_progress", bar))
         callbacks.extend(self.callbacks or [])
-        if hasattr(self, "_epoch_tasks"):
-            callbacks.append(self._epoch_tasks)
+        if (tasks := getattr(self, "_epoch_tasks", None)) is not None:
+            callbacks.append(("_tasks", tasks))
         if self.early_stopping:
-            callbacks.append(EarlyStopping(self.n_iter_no_change))
+            callbacks.append(("_early_stopping", EarlyStopping(self.n_iter_no_change)))
         return callbacks
 
     def _threads(self, net: SequenceNet, batch_size: int):

@@ -133,10 +133,11 @@ class SequenceNet(NeuralNet):
         started = time.perf_counter()
         total, penalty_total, count = 0.0, 0.0, 0
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            targets = batch[1][0] if isinstance(batch[1], tuple) else batch[1]
+            seen = batch[0], targets  # by callbacks: skorch's take what they score to have no weights
+            self.notify("on_batch_begin", batch=seen, training=training)
             step = step_fn(batch, **fit_params)
-            targets = batch[1]
-            size = len(targets[0] if isinstance(targets, tuple) else targets)
+            size = len(targets)
             total += step["loss"].item() * size
             if training and not math.isfinite(total):
                 penalty_total, count = math.nan, count + size
@@ -147,7 +148,7 @@ class SequenceNet(NeuralNet):
             if self.records_batches_:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item() + self.last_penalty_ * training)
                 self.history.record_batch(f"{prefix}_batch_size", size)
-            self.notify("on_batch_end", batch=batch, training=training, **step)
+            self.notify("on_batch_end", batch=seen, training=training, **step)
         self._record_loss(f"{prefix}_loss", (total + penalty_total) / count)
         if training:
             self.history.record("data_loss", total / count)

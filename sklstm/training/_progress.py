@@ -54,7 +54,8 @@ class Progress(Callback):
             self.bar_.update()
         elif self.level >= 2:
             figures = "".join(f", {name} {value}" for name, value in shown.items())
-            _Bar.write(f"{self.description}: epoch {self.done_}/{net.max_epochs}{figures}", file=sys.stderr)
+            line = f"{self.description}: epoch {self.done_}/{net.max_epochs}{figures}\n"
+            _Bar.write(line, file=sys.stderr, end="")  # in one piece: other processes write to this stream too
 
     def on_train_over(self, net, error=None):
         if (bar := getattr(self, "bar_", None)) is not None:

@@ -2,8 +2,17 @@
 
 from importlib.metadata import version
 
-from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, load
+from .persistence import ModelFileError
 
-__all__ = ["Compression", "NoisyRNNClassifier", "TikhonovGRURegressor", "TikhonovLSTMRegressor", "__version__"]
+__all__ = [
+    "Compression",
+    "ModelFileError",
+    "NoisyRNNClassifier",
+    "TikhonovGRURegressor",
+    "TikhonovLSTMRegressor",
+    "__version__",
+    "load",
+]
 
 __version__ = version("sklstm")

@@ -1,8 +1,9 @@
 """The scikit-learn estimators."""
 
 from ._compression import Compression
+from ._load import load
 from ._noisy_rnn import NoisyRNNClassifier
 from ._tikhonov_gru import TikhonovGRURegressor
 from ._tikhonov_lstm import TikhonovLSTMRegressor
 
-__all__ = ["Compression", "NoisyRNNClassifier", "TikhonovGRURegressor", "TikhonovLSTMRegressor"]
+__all__ = ["Compression", "NoisyRNNClassifier", "TikhonovGRURegressor", "TikhonovLSTMRegressor", "load"]

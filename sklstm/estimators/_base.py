@@ -14,17 +14,19 @@ from sklstm.exceptions import DivergenceError
 from sklstm.training import BLOCK, SequenceNet, predict_blocks
 
 from ._fit_tasks import CallbackSupportMixin
-from ._rules import SHARED_RULES
+from ._portable import Portable
+from ._rules import OPTIMIZERS, SHARED_RULES
 from ._tensors import as_tensor
 from ._trainer import Trainer
 
 PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed", "_quantized_cap"}
 
 
-class SequenceEstimator(Trainer, CallbackSupportMixin, BaseEstimator):
+class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
     """Shared machinery; the constructors, losses and reports are the estimators' own."""
 
     _rules: ClassVar[dict[str, Rule]] = SHARED_RULES
+    _optimizers = OPTIMIZERS
 
     @contextmanager
     def _all_or_nothing(self, *, keep: bool = False) -> Iterator[dict[str, Any]]:

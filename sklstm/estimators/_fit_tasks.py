@@ -47,29 +47,44 @@ class EpochTasks(Callback):
         ``X``, ``y`` and ``metadata``, for the callbacks that ask for them.
     """
 
+    changes_training = False
+
     def __init__(self, estimator: Any, context: Any, data: dict[str, Any]):
         self.estimator, self.context, self.data = estimator, context, data
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         self.task_ = self.context.subcontext(task_name="epoch")
         self.task_.call_on_fit_task_begin(
-            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(net)
+            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(self.estimator, net)
         )
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         stop = self.task_.call_on_fit_task_end(
-            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(net)
+            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(self.estimator, net)
         )
         if stop:
             raise StopTraining
 
 
-def _attributes(net: SequenceNet) -> dict[str, Any]:
-    """What makes a fitted estimator of the moment; later epochs do not change it."""
+def _attributes(estimator: Any, net: SequenceNet) -> dict[str, Any]:
+    """What makes a fitted estimator of the moment, as `fit` would, but for the bound; later epochs do not change it."""
     still = copy.copy(net)
-    # Past skorch's bookkeeping, which is for networks that it builds itself.
-    still.__dict__.update(module_=copy.deepcopy(net.module_), callbacks_=[], callbacks=None)
-    return {"net_": still}
+    history = type(net.history)(dict(epoch) for epoch in net.history if "train_loss" in epoch)
+    # Past skorch's bookkeeping, which is for networks that it builds itself. Without the data and the callbacks: what
+    # is made here may be kept, or pickled. Without the penalty: whose memory the training still needs.
+    still.__dict__.update(
+        module_=copy.deepcopy(net.module_),
+        history_=history,
+        callbacks=None,
+        callbacks_=[],
+        listeners_={},
+        train_split=None,
+        penalty=None,
+    )
+    twin = copy.copy(estimator)
+    twin.__dict__["_epoch_tasks"] = None
+    twin._set_training_attributes(still)
+    return {name: value for name, value in vars(twin).items() if estimator.__dict__.get(name) is not value}
 
 
 def fit_task(fit: Fit) -> Fit:
@@ -85,12 +100,18 @@ def fit_task(fit: Fit) -> Fit:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         data = {"X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(estimator=self, **data)
+        before = dict(self.__dict__)
         self._epoch_tasks = EpochTasks(self, context, data)
         try:
             fit(self, X, y, sample_weight)
         finally:
             del self._epoch_tasks
-        context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes=lambda: _attributes(self.net_))
+        try:
+            context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes={})
+        except BaseException:  # as after any failure inside of fit
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
         return self
 
     return reporting

@@ -25,12 +25,26 @@ class NetworkPenalty:
 
     def __call__(self, module: Any) -> float:
         """Value of the penalty; its gradient is added to that of the parameters."""
+        self._watch(module)
+        return self.of_weights.accumulate()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.of_weights.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any], module: Any) -> None:
+        """Go on from a state taken with a module of the same shapes."""
+        self._watch(module)
+        self.of_weights.load_state_dict(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"place": 0}  # an address of this process
+
+    def _watch(self, module: Any) -> None:
         readout = module.readout.weight
         if readout.data_ptr() != self.place:  # another module, or this one moved
             weights_ih, weights_hh, _, biases_hh = zip(*module.layers, strict=True)
             self.of_weights.watch(weights_ih, weights_hh, readout, bias_hh=biases_hh)
             self.place = readout.data_ptr()
-        return self.of_weights.accumulate()
 
 
 def start_feasible(module: Network, variant: str) -> None:

@@ -104,7 +104,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
         are neither used nor changed.
     verbose : int, default=0
-        Above 0, a progress bar with the loss, the validation loss and the learning rate.
+        1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
+        except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
 
     Attributes
     ----------
@@ -160,6 +161,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         "class_weight": ClassWeight(),
     }
     _n_gates = 1
+    _module = ReLURNNModule
+    _criterion = nn.CrossEntropyLoss
 
     def __init__(
         self,

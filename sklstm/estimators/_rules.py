@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler, PrintLog
 
 from sklstm._validation import (
     FLAG,
@@ -50,6 +50,24 @@ class Callbacks:
                     f"every entry of {name} must be an instance of skorch.callbacks.Callback or a pair (name, "
                     f"instance); got {entry!r}. Callbacks of scikit-learn are set with set_callbacks."
                 )
+
+
+def _without_names(callbacks: list | tuple | None) -> list[Callback]:
+    return [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks or ()]
+
+
+def prints(callbacks: list | tuple | None) -> bool:
+    """Whether one of the callbacks is there to print, which skorch leaves undone unless the net is verbose."""
+    return any(isinstance(callback, PrintLog) for callback in _without_names(callbacks))
+
+
+def check_one_schedule(callbacks: list | tuple | None, lr_schedule: str) -> None:
+    """ValueError if two schedules would set one learning rate."""
+    if lr_schedule != "constant" and any(isinstance(callback, LRScheduler) for callback in _without_names(callbacks)):
+        raise ValueError(
+            f"lr_schedule={lr_schedule!r} and a skorch LRScheduler among callbacks both set the learning rate. Use one "
+            "of them; lr_schedule='constant' leaves the rate to the callback."
+        )
 
 
 SHARED_RULES: dict[str, Rule] = {

@@ -38,6 +38,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
     """Constructor, fit and predict; a subclass names its module and its number of gates."""
 
     _module: ClassVar[type[Network]]
+    _criterion = nn.MSELoss
 
     rho_x_: float | np.ndarray
     rho_h_: float | np.ndarray
@@ -203,6 +204,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
     def _set_training_attributes(self, net: SequenceNet) -> None:
         super()._set_training_attributes(net)
         if isinstance(net.penalty, NetworkPenalty):
+            net.penalty_state_ = net.penalty.state_dict()  # for `partial_fit`
             net.penalty.forget()
         self._set_gains()
 

@@ -73,7 +73,8 @@ random_state : int, RandomState instance or None, default=None
     Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
     are neither used nor changed.
 verbose : int, default=0
-    Above 0, a progress bar with data loss and penalty, the validation loss and the learning rate.
+    1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
+    except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
 """
 
 _ATTRIBUTES = r"""

@@ -20,6 +20,7 @@ from sklstm.training import (
     Progress,
     SequenceDataset,
     SequenceNet,
+    check_cuda_process,
     go_on_from,
     normalised,
     seeded_construction,
@@ -28,7 +29,7 @@ from sklstm.training import (
     threads_for,
 )
 
-from ._rules import OPTIMIZERS
+from ._rules import OPTIMIZERS, check_one_schedule, prints
 from ._tensors import as_tensor
 
 __all__ = ["Trainer"]
@@ -101,6 +102,7 @@ class Trainer:
         **module_arguments
             Passed to ``module``.
         """
+        check_cuda_process(self.device)
         weights = None if weight is None else as_tensor(weight, self.device)
         data = normalised(SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights))
         init_seed, batch_seed, split_seed = 0, 0, 0
@@ -130,7 +132,7 @@ class Trainer:
             sigma=self.sigma,
             noise=noise,
             generator=torch.Generator().manual_seed(batch_seed),
-            verbose=int(self.verbose),
+            verbose=max(int(self.verbose), int(prints(self.callbacks))),
             **options,
             module__n_features=X.shape[2],
             module__hidden_size=int(self.hidden_size),
@@ -147,9 +149,9 @@ class Trainer:
             try:
                 net.train(training)
             except DivergenceError:
-                self._keep(net)
+                self._set_training_attributes(net)
                 raise
-            self._keep(net)
+            self._set_training_attributes(net)
 
     def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int) -> Iterator[SequenceDataset]:
         try:
@@ -165,28 +167,26 @@ class Trainer:
 
     def _callbacks(self, incremental: bool) -> list:
         schedule = "constant" if incremental else str(self.lr_schedule)
-        callbacks: list = [DivergenceGuard(), LearningRate(schedule)]
+        check_one_schedule(self.callbacks, schedule)
+        # Ours have names that no user gives: skorch wants names to be unique.
+        callbacks: list = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(schedule))]
         if self.verbose:
-            callbacks.append(Progress(type(self).__name__))
+            bar = Progress(type(self).__name__, int(self.verbose), show_lr=schedule != "constant")
+            callbacks.append(("_progress", bar))
         callbacks.extend(self.callbacks or [])
-        if hasattr(self, "_epoch_tasks"):
-            callbacks.append(self._epoch_tasks)
+        if (tasks := getattr(self, "_epoch_tasks", None)) is not None:
+            callbacks.append(("_tasks", tasks))
         if self.early_stopping:
-            callbacks.append(EarlyStopping(self.n_iter_no_change))
+            callbacks.append(("_early_stopping", EarlyStopping(self.n_iter_no_change)))
         return callbacks
 
     def _threads(self, net: SequenceNet, batch_size: int):
         # Of the net, not of the constructor: set_params may have changed that since fit.
         return thread_limit(threads_for(batch_size, net.module__hidden_size, net.module__n_features, self._n_gates))
 
-    def _keep(self, net: SequenceNet) -> None:
-        # Else the validation data and what callbacks hold would go into every pickle.
-        net.train_split, net.callbacks, net.callbacks_ = None, None, []
-        self._set_training_attributes(net)
-
     def _set_training_attributes(self, net: SequenceNet) -> None:
         self.net_ = net
-        self.loss_curve_ = net.history[:, "train_loss"]
+        self.loss_curve_ = [epoch["train_loss"] for epoch in net.history]
         self.n_iter_ = len(self.loss_curve_)
 
     def _weights(self, sample_weight: Any, n: int, class_weight: np.ndarray | None = None) -> np.ndarray | None:

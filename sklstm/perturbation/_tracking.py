@@ -14,6 +14,7 @@ from ._penalty import BARRIER_EPSILON, Layer, Objective, Weights, as_layers
 __all__ = ["TikhonovPenalty"]
 
 TOLERANCE = 0.05
+_COUNTERS = ("interval", "calls_left", "largest_error")
 
 
 class _WithGradients(torch.autograd.Function):
@@ -106,6 +107,46 @@ class TikhonovPenalty:
         """Drop the carried vectors; the next call is exact. `largest_error` stays."""
         self._norms.forget()
         self._release()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that later calls depend on besides the weights: carried vectors, norms, and when to be exact.
+
+        Returns
+        -------
+        dict
+            Copies: tensors, lists and numbers.
+        """
+        tracker = self._norms
+        return {
+            "vectors": [torch.as_tensor(group.vectors).clone() for group in tracker.groups],
+            "squares": [torch.as_tensor(group.squares).clone() for group in tracker.groups],
+            "norms": [list(norms) for norms in tracker.norms],
+            **{name: getattr(tracker, name) for name in _COUNTERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state as if there had been no break, with weights of the same shapes taken up by `watch`.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the state is that of other shapes.
+        """
+        tracker, count = self._norms, len(state["vectors"])
+        shapes = [tuple(vectors.shape) for vectors in state["vectors"]]
+        if count and shapes != [tuple(group.vectors.shape) for group in tracker.groups]:
+            raise ValueError(f"the state carries vectors of shapes {shapes}, not those of the watched weights.")
+        for group, vectors, squares in zip(tracker.groups[:count], state["vectors"], state["squares"], strict=True):
+            torch.as_tensor(group.vectors).copy_(vectors)
+            torch.as_tensor(group.squares).copy_(squares)
+        tracker.norms = [list(norms) for norms in state["norms"]]
+        for name in _COUNTERS:
+            setattr(tracker, name, state[name])
 
     def _release(self) -> None:
         self._places: list[int] = []

@@ -1,27 +1,32 @@
-"""skorch callbacks of the estimators: early stopping, a guard against divergence, a progress bar."""
+"""skorch callbacks of the estimators: early stopping and a guard against divergence."""
 
 import math
 
 import torch
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
 
 from sklstm.exceptions import DivergenceError
 
-from ._stop import StopTraining
+from ._events import StopTraining
 
-__all__ = ["DivergenceGuard", "EarlyStopping", "Progress"]
+__all__ = ["DivergenceGuard", "EarlyStopping"]
 
 
 class EarlyStopping(Callback):
     """Ends training once the validation loss has not improved for a number of epochs; the best weights come back.
 
-    The history says as ``valid_loss_best`` of every epoch whether it was better than all before.
+    Of several equally good epochs the first counts, and a validation loss that is not a number never does. The best
+    epoch is the last one whose ``valid_loss_best`` in the history is True.
 
     Parameters
     ----------
     n_iter_no_change : int
         Epochs without improvement after which training ends.
+
+    Raises
+    ------
+    DivergenceError
+        At the end of training, if no validation loss was finite.
     """
 
     def __init__(self, n_iter_no_change: int):
@@ -32,72 +37,50 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         epoch, loss = net.history[-1, ("epoch", "valid_loss")]
-        better = loss < self.best_loss_
-        net.history.record("valid_loss_best", better)
-        if better:
+        if loss < self.best_loss_:
             weights = {name: value.clone() for name, value in net.module_.state_dict().items()}
             self.best_loss_, self.best_epoch_, self.best_weights_ = loss, epoch, weights
         elif epoch - self.best_epoch_ >= self.n_iter_no_change:
             raise StopTraining
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        if self.best_weights_ is not None:
-            net.module_.load_state_dict(self.best_weights_)
-        self.best_weights_ = None  # held twice, they would go into every pickle
+        if self.best_weights_ is None:
+            raise DivergenceError(
+                f"The validation loss was finite in none of {len(net.history)} epochs, though the training loss was. "
+                "Look for sequences that are much larger or longer than the others, lower lr, or use "
+                "early_stopping=False."
+            )
+        net.module_.load_state_dict(self.best_weights_)
 
 
 class DivergenceGuard(Callback):
-    """Raises `DivergenceError` after an epoch whose training loss is not finite, and restores what was before.
+    """Raises `DivergenceError` when loss or weights are no longer finite, and restores what was before.
 
-    The net is left with the weights and the history of the last epoch with a finite loss and finite weights.
+    The net is left with the weights and the history of the last epoch with a finite loss and finite weights at its end.
     """
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        self._keep(net)
+        self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
+        self.n_good_ = len(net.history)
 
     def on_epoch_end(self, net, **kwargs):
-        epoch, loss = net.history[-1, ("epoch", "train_loss")]
-        if math.isfinite(loss):
-            # The last step of the epoch may have spoilt weights that no loss has seen.
-            if all(torch.isfinite(value.sum()) for value in net.module_.state_dict().values()):
-                self._keep(net)
-            return
-        rate = net.optimizer_.param_groups[0]["lr"]
+        loss, weights = net.history[-1, "train_loss"], net.module_.state_dict()
+        if not math.isfinite(loss):
+            self._give_up(net, f"the loss is {loss} in")
+        # After the last batch of an epoch comes a step whose result no loss has seen.
+        if not all(torch.isfinite(value).all() for value in weights.values()):
+            self._give_up(net, "weights are not finite at the end of")
+        for name, value in weights.items():
+            self.weights_[name].copy_(value)
+        self.n_good_ = len(net.history)
+
+    def _give_up(self, net, what: str) -> None:
+        epoch, rate = len(net.history), net.optimizer_.param_groups[0]["lr"]
         net.module_.load_state_dict(self.weights_)
         net.optimizer_.state.clear()  # its moments are not finite either
-        del net.history[self.epochs_ :]
+        del net.history[self.n_good_ :]
         raise DivergenceError(
-            f"Training diverged: the loss is {loss} in epoch {epoch} with lr={rate:.6g}. Standardise the inputs (and, "
-            f"for regression, the targets), lower lr, or set clip_norm. The last good weights, those after epoch "
-            f"{self.epochs_}, are kept."
+            f"Training diverged: {what} epoch {epoch} with lr={rate:.6g}. Standardise the inputs (and, for regression, "
+            f"the targets), lower lr, or {'set' if net.clip_norm is None else 'lower'} clip_norm. The last good "
+            f"weights, those after epoch {self.n_good_}, are kept."
         )
-
-    def on_train_end(self, net, X=None, y=None, **kwargs):
-        del self.weights_
-
-    def _keep(self, net) -> None:
-        self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
-        self.epochs_ = len(net.history)
-
-
-class Progress(Callback):
-    """One progress bar over the epochs, with the data loss, the penalty, the validation loss and the learning rate."""
-
-    def __init__(self, description: str):
-        self.description = description
-
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        done = len(net.history)
-        self.bar_ = tqdm(total=max(net.max_epochs, done), initial=done, desc=self.description, unit="epoch")
-
-    def on_epoch_end(self, net, **kwargs):
-        epoch = net.history[-1]
-        shown = {name: epoch[name] for name in ("data_loss", "penalty", "valid_loss", "lr") if name in epoch}
-        self.bar_.set_postfix({name: f"{value:.4g}" for name, value in shown.items()}, refresh=False)
-        self.bar_.update()
-
-    def close(self) -> None:
-        """Leave the bar as it stands; however training has ended."""
-        if hasattr(self, "bar_"):
-            self.bar_.close()
-            del self.bar_  # holds a stream, which does not pickle

@@ -19,8 +19,8 @@ def go_on_from(trained: SequenceNet, net: SequenceNet, *, incremental: bool) -> 
     trained : SequenceNet
     net : SequenceNet
     incremental : bool
-        Also the state of its optimiser, if it is of the same kind, of its random generator, and its history. Learning
-        rate and weight decay stay those of ``net``.
+        Also the state of its optimiser, if it is of the same kind, of its penalty and of its random generator, and its
+        history. Learning rate and weight decay stay those of ``net``.
 
     Raises
     ------
@@ -39,6 +39,8 @@ def go_on_from(trained: SequenceNet, net: SequenceNet, *, incremental: bool) -> 
         return
     net.history = type(trained.history)(dict(epoch) for epoch in trained.history)
     net.generator = copy.deepcopy(trained.generator)
+    if trained.penalty_state_ is not None and (load := getattr(net.penalty, "load_state_dict", None)) is not None:
+        load(trained.penalty_state_, net.module_)
     if type(trained.optimizer_) is type(net.optimizer_):
         groups = [{**group} for group in net.optimizer_.param_groups]
         # torch's optimisers keep the very tensors that they load.

@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback
 from torch import nn
 
 from ._batches import BatchLoader, SequenceDataset
-from ._callbacks import Progress
+from ._events import StopTraining, asks_to_stop, listeners, reads_batches
 from ._inference import BLOCK
-from ._stop import StopTraining
 
 __all__ = ["SequenceNet"]
 
@@ -62,10 +61,41 @@ class SequenceNet(NeuralNet):
         self.sigma = sigma
         self.noise = noise
         self.generator = generator
+        # With a trailing underscore: to skorch all other attributes are parameters.
+        self.callbacks_: list[tuple[str, Callback]] = []
+        self.listeners_: dict[str, list[Callback]] = {}
+        self.records_batches_ = False
+        self.best_losses_: dict[str, float] = {}
+        self.penalty_state_: dict[str, Any] | None = None
 
-    @property
-    def _default_callbacks(self):
-        return []  # skorch's own read the batches' losses, which are not recorded, or print
+    def get_default_callbacks(self):
+        return []  # skorch's own read the record of every batch; `run_single_epoch` keeps what they tell
+
+    def initialize_callbacks(self):
+        super().initialize_callbacks()
+        self.callbacks_.sort(key=lambda named: getattr(named[1], "runs_last", False))
+        callbacks = [callback for _, callback in self.callbacks_]
+        self.listeners_, self.records_batches_ = listeners(callbacks), reads_batches(callbacks)
+        return self
+
+    def notify(self, method_name, **cb_kwargs):
+        getattr(self, method_name)(self, **cb_kwargs)
+        for callback in self.listeners_.get(method_name, ()):
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except (StopTraining, KeyboardInterrupt) as error:
+                if not asks_to_stop(callback, error):
+                    raise
+                self.stopping_ = True  # after the others: a checkpoint or a log must not miss the last epoch
+        if method_name == "on_epoch_end" and self.stopping_:
+            raise StopTraining
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.stopping_, self.best_losses_ = False, {}
+        self.epochs_left_ = self.max_epochs  # fewer once a callback has restored a state of training
+
+    def on_train_over(self, net, error=None):
+        pass
 
     def get_iterator(self, dataset, training=False):
         if training:
@@ -80,13 +110,15 @@ class SequenceNet(NeuralNet):
         return (weight * losses.reshape(len(weight), -1).mean(dim=1)).mean()
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        # skorch opens a dict for every batch here and keeps them all, in the history and in every pickle.
-        pass
+        # skorch opens a dict for every batch and keeps them all, in the history and in every pickle. Here there are
+        # dicts only while callbacks may look for them, and those of one epoch.
+        if self.records_batches_:
+            self.history.new_batch()
 
     def on_grad_computed(self, net, named_parameters, batch=None, training=False, **kwargs):
         # The gradient of the data is there already: one more graph for a function of the weights would cost more than
         # the function.
-        self._last_penalty = 0.0 if self.penalty is None else self.penalty(self.module_)
+        self.last_penalty_ = 0.0 if self.penalty is None else self.penalty(self.module_)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.clip_norm)
 
@@ -101,19 +133,23 @@ class SequenceNet(NeuralNet):
         started = time.perf_counter()
         total, penalty_total, count = 0.0, 0.0, 0
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            targets = batch[1][0] if isinstance(batch[1], tuple) else batch[1]
+            seen = batch[0], targets  # by callbacks: skorch's take what they score to have no weights
+            self.notify("on_batch_begin", batch=seen, training=training)
             step = step_fn(batch, **fit_params)
-            targets = batch[1]
-            size = len(targets[0] if isinstance(targets, tuple) else targets)
+            size = len(targets)
             total += step["loss"].item() * size
             if training and not math.isfinite(total):
                 penalty_total, count = math.nan, count + size
                 break  # nothing after this batch could mend it
             if training:
-                penalty_total += self._last_penalty * size
+                penalty_total += self.last_penalty_ * size
             count += size
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(f"{prefix}_loss", (total + penalty_total) / count)
+            if self.records_batches_:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item() + self.last_penalty_ * training)
+                self.history.record_batch(f"{prefix}_batch_size", size)
+            self.notify("on_batch_end", batch=seen, training=training, **step)
+        self._record_loss(f"{prefix}_loss", (total + penalty_total) / count)
         if training:
             self.history.record("data_loss", total / count)
             self.history.record("penalty", penalty_total / count)
@@ -121,27 +157,47 @@ class SequenceNet(NeuralNet):
                 self.history.record("norm_error", self.penalty.largest_error)
             self.history.record("dur", time.perf_counter() - started)
 
+    def _record_loss(self, name: str, loss: float) -> None:
+        if name not in self.best_losses_:  # not earlier: what callbacks restore when training begins counts
+            self.best_losses_[name] = min((epoch[name] for epoch in self.history if name in epoch), default=math.inf)
+        self.history.record(name, loss)
+        better = loss < self.best_losses_[name]
+        self.history.record(f"{name}_best", better)
+        if better:
+            self.best_losses_[name] = loss
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        self._forget_batches()
+        super().on_epoch_begin(net, dataset_train=dataset_train, dataset_valid=dataset_valid, **kwargs)
+
+    def _forget_batches(self) -> None:
+        if self.history:
+            self.history[-1]["batches"] = []
+
     def train(self, training_data: SequenceDataset) -> "SequenceNet":
-        """Train an initialised net for up to ``max_epochs`` epochs; `StopTraining` ends it, Ctrl-C is passed on."""
+        """Train an initialised net for up to ``max_epochs`` epochs. Its callbacks leave it when training is over.
+
+        `StopTraining` and skorch's early stopping end training; Ctrl-C is passed on.
+
+        Raises
+        ------
+        DivergenceError
+            If there is a `DivergenceGuard` among the callbacks and the loss or the weights are no longer finite.
+        """
         # skorch's own fit() swallows KeyboardInterrupt: a search would record a half-trained model as a success.
         try:
             self.notify("on_train_begin", X=training_data, y=None)
-            try:
-                with suppress(StopTraining):
-                    self.fit_loop(training_data)
-            except KeyboardInterrupt:
-                if not self._stopped_by_skorch():
-                    raise
+            with suppress(StopTraining):
+                self.fit_loop(training_data, epochs=self.epochs_left_)
             self.notify("on_train_end", X=training_data, y=None)
+        except BaseException as error:
+            self.notify("on_train_over", error=error)
+            raise
+        else:
+            self.notify("on_train_over")
         finally:
-            for _, callback in self.callbacks_:
-                if isinstance(callback, Progress):
-                    callback.close()
+            # Whatever they hold, files or the training data, would go into every pickle.
+            self.callbacks, self.callbacks_, self.train_split = None, [], None
+            self.listeners_, self.records_batches_ = {}, False
+            self._forget_batches()
         return self
-
-    def _stopped_by_skorch(self) -> bool:
-        """Whether an interruption is skorch's `EarlyStopping`, whose way to end training it is, and not a Ctrl-C."""
-        return any(
-            isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
-            for _, callback in self.callbacks_
-        )

@@ -1,6 +1,9 @@
-"""What the process lends to a fit and gets back unchanged: random state, thread count, grad mode."""
+"""What the process lends to a fit and gets back unchanged: random state, thread counts, a graphics card."""
 
+import multiprocessing
+import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -8,7 +11,7 @@ from functools import lru_cache
 import torch
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["seeded_construction", "single_threaded_numpy", "thread_limit", "threads_for"]
+__all__ = ["check_cuda_process", "seeded_construction", "single_threaded_numpy", "thread_limit", "threads_for"]
 
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
 _CONSTRUCTION = threading.Lock()
@@ -17,6 +20,8 @@ _CONSTRUCTION = threading.Lock()
 # with two threads over one, on two idle cores: 0.9-1.3 up to 1.2e6, 0.7-1.0 at 4.4e6, 0.5-0.7 from 1.7e7 on. Where the
 # other core is busy, a second thread on small work costs orders of magnitude, so ties go to one.
 _SERIAL_WORK = 3_000_000
+
+_TORCH_THREADS = threading.Lock()
 
 
 @contextmanager
@@ -30,21 +35,58 @@ def seeded_construction(seed: int) -> Iterator[None]:
 def threads_for(batch_size: int, hidden_size: int, n_features: int, n_gates: int) -> int:
     """Threads worth using for one time step of a recurrent layer: all that torch may use, or one."""
     work = batch_size * n_gates * hidden_size * (hidden_size + n_features)
-    return torch.get_num_threads() if work > _SERIAL_WORK else 1
+    return _own_threads() if work > _SERIAL_WORK else 1
+
+
+def _own_threads() -> int:
+    with _TORCH_THREADS:  # a thread that is new to torch takes over the default here: not while that is another's limit
+        return torch.get_num_threads()
 
 
 @contextmanager
 def thread_limit(n_threads: int) -> Iterator[None]:
-    """Run the block with torch's intra-op thread count set to ``n_threads``, and restore it afterwards."""
-    before = torch.get_num_threads()
+    """Run the block with torch's intra-op thread count set to ``n_threads`` in this thread, and restore it afterwards.
+
+    torch keeps a count for every thread, and a default that threads begin with; to set the one sets both. The default
+    is handed back at once, so that a fit in one thread decides nothing about fits that begin in others meanwhile.
+    """
+    before = _own_threads()
     if n_threads == before:
         yield
         return
-    torch.set_num_threads(n_threads)
+    with _TORCH_THREADS:
+        torch.set_num_threads(n_threads)
+        if threading.active_count() > 1:
+            # The only way to the default that leaves our own count alone; about 70 µs on an idle core.
+            helper = threading.Thread(target=torch.set_num_threads, args=(before,))
+            helper.start()
+            helper.join()
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class _SharedLimit:
+    """One thread in numpy's matrix products while anyone wants it: their number belongs to the whole process."""
+
+    def __init__(self) -> None:
+        self.lock, self.holders = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.holders == 0:
+                self.limiter = _openblas().limit(limits=1)
+            self.holders += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self.lock:
+            self.holders -= 1
+            if self.holders == 0:
+                self.limiter.restore_original_limits()
+
+
+_NUMPY_LIMIT = _SharedLimit()
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +99,57 @@ def single_threaded_numpy() -> Iterator[None]:
     """Run the block with one thread in numpy's matrix products, and restore their number afterwards.
 
     The penalty multiplies matrices of a few thousand entries between steps of the network: a second thread brings
-    nothing and fights with torch's.
+    nothing and fights with torch's. Blocks may overlap in several threads; the last to end restores the number.
     """
-    with _openblas().limit(limits=1):
+    with _NUMPY_LIMIT:
         yield
+
+
+def check_cuda_process(device: str | torch.device) -> None:
+    """Refuse CUDA in a process where a fork has broken it; warn where it may be shared by several worker processes.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Where a fit is about to run. CUDA is neither initialised nor asked for anything.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked after its parent had used CUDA.
+
+    Warns
+    -----
+    UserWarning
+        In a child process of multiprocessing or joblib, or in a worker of Dask.
+    """
+    if torch.device(device).type != "cuda":
+        return
+    if torch.cuda._is_in_bad_fork():
+        raise RuntimeError(
+            f"device='{device}' cannot be used in this process: it was forked from one that had used CUDA, and CUDA "
+            "does not survive a fork. Start workers with joblib's default backend 'loky' or multiprocessing's start "
+            "method 'spawn', or fit with device='cpu'."
+        )
+    if _is_worker():
+        warnings.warn(
+            f"A fit with device='{device}' runs in a worker process. Workers that share a card take turns on it, and "
+            "each holds a CUDA context of several hundred MB there: this is rarely faster than n_jobs=1, and may run "
+            "out of memory. Use n_jobs=1 with device='cuda', or n_jobs > 1 with device='cpu', or give every worker a "
+            "card of its own.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _is_worker() -> bool:
+    if multiprocessing.parent_process() is not None:  # also loky's workers, and Dask's under a nanny
+        return True
+    distributed = sys.modules.get("distributed")  # a Dask worker has imported it
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True

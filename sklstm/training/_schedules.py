@@ -63,23 +63,18 @@ class LearningRate(Callback):
             self.plateau_ = ReduceLROnPlateau(
                 net.optimizer_, factor=0.5, patience=4, threshold=1e-4, min_lr=net.lr / 1000
             )
-        # A training that goes on where it was interrupted has a past.
-        for epoch in net.history:
-            self._after(epoch)
 
     def on_epoch_begin(self, net, **kwargs):
         factor = SCHEDULES[self.schedule]
-        if factor is not None:
+        if factor not in (None, _constant):  # a constant rate may be moved by a callback of the user's
             for group in net.optimizer_.param_groups:
                 group["lr"] = net.lr * factor(self.done_, net.max_epochs)
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
 
     def on_epoch_end(self, net, **kwargs):
-        self._after(net.history[-1])
-
-    def _after(self, epoch: dict) -> None:
         self.done_ += 1
         if self.plateau_ is not None:
+            epoch = net.history[-1]
             self.plateau_.step(epoch.get("valid_loss", epoch["train_loss"]))
 
     def on_train_end(self, net, X=None, y=None, **kwargs):

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import TimeSeriesSplit
 
+from sklstm import TikhonovLSTMRegressor
+from sklstm.datasets import load_bike_sharing
 from sklstm.preprocessing import sliding_windows
 
 
@@ -151,7 +153,65 @@ def test_the_shortest_series_gives_one_window():
     assert y.tolist() == [4.0]
 
 
+@pytest.mark.parametrize("horizon", [[1], (2, 5), range(1, 5), [3, 1], np.array([2, 4])], ids=str)
+@pytest.mark.parametrize("target", [None, 1, [0], [2, 0], "values", "table"])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_several_horizons_are_the_single_ones_side_by_side(horizon, target, stride):
+    rng = np.random.default_rng(0)
+    series, times = rng.normal(size=(30, 3)), np.arange(30) * 0.5
+    if isinstance(target, str):
+        target = {"values": rng.normal(size=30), "table": rng.normal(size=(30, 2))}[target]
+    X, y, t = sliding_windows(series, 4, horizon, target=target, stride=stride, times=times)
+    n, h = len(X), len(horizon)
+    assert t.shape == (n, h)
+    assert y.ndim == 2
+    for i, steps in enumerate(horizon):
+        one_X, one_y, one_t = sliding_windows(series, 4, int(steps), target=target, stride=stride, times=times)
+        np.testing.assert_array_equal(X, one_X[:n])
+        np.testing.assert_array_equal(t[:, i], one_t[:n])
+        # Horizons first, then targets.
+        np.testing.assert_array_equal(y.reshape(n, h, -1)[:, i], one_y[:n].reshape(n, -1))
+    assert n == (30 - 4 - max(horizon)) // stride + 1
+    assert y.flags.c_contiguous
+    assert t.flags.c_contiguous
+
+
+def test_forecasts_of_a_day_at_once_train_an_estimator():
+    bikes = load_bike_sharing()
+    X, y = sliding_windows(bikes.data[:240, :2] / [200, 1], 24, range(1, 25), target=0, stride=24)
+    assert y.shape == (len(X), 24)
+    np.testing.assert_array_equal(y[0], bikes.target[24:48] / 200)
+    assert TikhonovLSTMRegressor(4, max_epochs=1, random_state=0).fit(X, y).predict(X[:3]).shape == (3, 24)
+
+
+def frame_of(bikes, n):
+    index = pd.DatetimeIndex(bikes.times[:n])
+    return pd.DataFrame(bikes.data[:n], columns=bikes.feature_names, index=index)
+
+
+def test_columns_and_times_of_a_frame_by_name():
+    bikes = load_bike_sharing()
+    frame = frame_of(bikes, 100)
+    X, y, t = sliding_windows(frame, 5, 2, target="cnt", times=True)
+    expected = sliding_windows(bikes.data[:100], 5, 2, target=0, times=bikes.times[:100])
+    for a, b in zip((X, y, t), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for names, columns in ((["temp", "cnt"], [1, 0]), (("hour",), [6])):
+        np.testing.assert_array_equal(
+            sliding_windows(frame, 5, target=names)[1], sliding_windows(bikes.data[:100], 5, target=columns)[1]
+        )
+    _, _, t = sliding_windows(frame["cnt"], 5, [1, 3], times=True)
+    np.testing.assert_array_equal(t[:, 1], bikes.times[7:100])
+
+
+def test_strings_that_are_not_column_names_are_values():
+    frame = pd.DataFrame({"a": np.arange(5.0), "b": np.arange(5.0)})
+    _, y = sliding_windows(frame, 2, target=["a", "x", "a", "x", "a"])
+    assert y.tolist() == ["a", "x", "a"]
+
+
 SERIES = np.zeros((6, 2))
+FRAME = pd.DataFrame(SERIES, columns=["a", "a"])
 WRONG_TARGET = (
     "target must be column indices or values of shape (6,) or (6, k), one row per step of the series; got shape "
 )
@@ -197,6 +257,12 @@ WRONG_TARGET = (
             {"times": np.arange(7)},
             "times must have shape (6,), one per step of the series; got shape (7,)",
         ),
+        ((SERIES, 2, [1, 0]), {}, "every horizon must be at least 1; got 0"),
+        ((SERIES, 2, []), {}, "horizon names no step"),
+        ((SERIES, 2, [1, 2, 1]), {}, "horizon names a step twice; got [1, 2, 1]"),
+        ((SERIES, 4, [1, 3]), {}, "series has 6 steps; window=4 and horizon=3 need at least 7"),
+        ((FRAME, 2), {"target": "b"}, "target column 'b' is not among the columns of the series: ['a', 'a']"),
+        ((FRAME, 2), {"target": ["a"]}, "target column 'a' is twice among the columns of the series: ['a', 'a']"),
     ],
 )
 def test_values_out_of_range_are_refused(arguments, options, message):
@@ -211,6 +277,18 @@ def test_values_out_of_range_are_refused(arguments, options, message):
         ((SERIES, 2.0), {}, "window must be an integer; got 2.0"),
         ((SERIES, True), {}, "window must be an integer; got True"),
         ((SERIES, 2, "1"), {}, "horizon must be an integer; got '1'"),
+        ((SERIES, 2, [1, 2.0]), {}, "every horizon must be an integer; got 2.0"),
+        ((SERIES, 2, [True]), {}, "every horizon must be an integer; got True"),
+        (
+            (SERIES, 2),
+            {"times": True},
+            "times=True takes the index of a pandas Series or DataFrame, and the series has none",
+        ),
+        (
+            (SERIES.tolist(), 2),
+            {"times": True},
+            "times=True takes the index of a pandas Series or DataFrame, and the series has none",
+        ),
         ((SERIES, 2), {"stride": None}, "stride must be an integer; got None"),
         ((SERIES, 2), {"target": True}, "target must be column indices or an array of values; got True"),
         ((SERIES + 1j, 2), {}, "series must hold real numbers; got dtype complex128"),

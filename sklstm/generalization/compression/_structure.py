@@ -6,7 +6,8 @@ of the parts, is what a code has to describe.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -115,16 +116,9 @@ class Structure:
         self.subspace = subspace
         self.seed = seed
         self.shapes = self._shapes()
-        if subspace is not None:
-            self._signs, self._spread = self._directions(subspace, seed)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_signs", "_spread")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self.subspace is not None:
-            self._signs, self._spread = self._directions(self.subspace, self.seed)
+        return {key: value for key, value in self.__dict__.items() if key != "_directions"}
 
     @property
     def n_weights(self) -> int:
@@ -174,7 +168,10 @@ class Structure:
                 shapes[name] = tuple(tensor.shape)
         return shapes
 
-    def _directions(self, dimension: int, seed: int) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def _directions(self) -> tuple[Tensor, Tensor]:
+        """Random signs and the scale of each weight, made when first asked for: a model that is loaded may never be."""
+        dimension, seed = cast(int, self.subspace), self.seed
         # Signs, and scales that are powers of two: products with short binary numbers are then exact, the same on every
         # machine. The raw stream of a bit generator never changes, unlike what numpy's distributions make of it.
         n_signs = self.n_weights * dimension
@@ -210,7 +207,8 @@ class Structure:
         if {part: tuple(value.shape) for part, value in values.items()} != self.shapes:
             raise ValueError(f"values must have the parts and shapes {self.shapes}")
         if self.subspace is not None:
-            moved = self._spread * (self._signs @ values[SUBSPACE])
+            signs, spread = self._directions
+            moved = spread * (signs @ values[SUBSPACE])
             sizes = [tensor.numel() for tensor in self.like.values()]
             pieces = torch.split(moved, sizes)
             return {

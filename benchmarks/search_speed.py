@@ -1,0 +1,120 @@
+"""How much faster is a grid search on two workers than on one?
+
+The work is the same and so are the results, bit for bit; only the clock differs. Searches with one and with two workers
+alternate in one process, and the workers are started beforehand. A search in threads stands beside them. Calibration: a
+loop of plain Python, twice in one process and once in each of two workers; what it gains is what the second core had to
+give while the searches ran.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from _records import append, load, machine, table
+from joblib import Parallel, delayed, parallel_config
+from sklearn.model_selection import GridSearchCV
+
+from sklstm import TikhonovLSTMRegressor
+
+NAME = "search_speed"
+GRID = {"lambda_s": [0.001, 0.003, 0.01, 0.03]}
+FOLDS = 3
+
+
+def spin(n_steps):
+    total = 0
+    for step in range(n_steps):
+        total += step * step
+    return total
+
+
+def seconds(function, *arguments):
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+def second_core(n_steps=2_000_000):
+    """Time of two loops in two workers over their time in one: 0.5 with a free second core, 1 with none."""
+    both = seconds(lambda: Parallel(n_jobs=2)(delayed(spin)(n_steps) for _ in range(2)))
+    return both / seconds(lambda: [spin(n_steps) for _ in range(2)])
+
+
+def data(n, n_steps=24, n_channels=4):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, n_steps, n_channels))
+    return X, X[:, -3:, 0].mean(axis=1)
+
+
+def search(X, y, n_jobs, hidden_size=16, epochs=5):
+    model = TikhonovLSTMRegressor(hidden_size, max_epochs=epochs, compute_bound=False, random_state=0)
+    return GridSearchCV(model, GRID, cv=FOLDS, n_jobs=n_jobs, refit=False, error_score="raise").fit(X, y)
+
+
+def in_threads(*arguments):
+    with parallel_config("threading"):
+        search(*arguments)
+
+
+def measure(X, y, hidden_size, epochs):
+    """Seconds with one worker, and the times of two processes, of two threads and of the calibration over it."""
+    one = [seconds(search, X, y, 1, hidden_size, epochs)]
+    two = seconds(search, X, y, 2, hidden_size, epochs)
+    one.append(seconds(search, X, y, 1, hidden_size, epochs))
+    threads = seconds(in_threads, X, y, 2, hidden_size, epochs)
+    one.append(seconds(search, X, y, 1, hidden_size, epochs))
+    # A B A C A: drift of the machine's speed cancels to first order.
+    return one[1], 2 * two / (one[0] + one[1]), 2 * threads / (one[1] + one[2]), second_core()
+
+
+def report(records):
+    rows = []
+    for hidden_size in sorted({record["hidden_size"] for record in records}):
+        own = [record for record in records if record["hidden_size"] == hidden_size]
+        middle = [float(np.median([record[key] for record in own])) for key in ("one", "two", "threads", "second_core")]
+        rows.append([hidden_size, len(own), f"{middle[0]:.1f} s", *(f"{value:.2f}" for value in middle[1:])])
+    header = ["H", "rounds", "one worker", "two processes", "two threads", "two loops of plain Python"]
+    return table(header, rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--n", type=int, default=900)
+    parser.add_argument("--report", action="store_true", help="write the table into docs/parallel_search.md")
+    arguments = parser.parse_args()
+    X, y = data(arguments.n)
+    for hidden_size in arguments.sizes:
+        epochs = 10 if hidden_size < 64 else 5
+        search(X[:60], y[:60], 2, hidden_size, 1)
+        done = sum(record["hidden_size"] == hidden_size and record["n"] == arguments.n for record in load(NAME))
+        for _ in range(done, arguments.rounds):
+            load_before = os.getloadavg()[0]
+            one, two, threads, loops = measure(X, y, hidden_size, epochs)
+            record = {
+                "hidden_size": hidden_size,
+                "n": arguments.n,
+                "epochs": epochs,
+                "one": one,
+                "two": two,
+                "threads": threads,
+                "second_core": loops,
+                "load_before": load_before,
+                "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+                "machine": machine(),
+            }
+            append(NAME, record)
+            print(record, flush=True)
+    text = report(load(NAME))
+    print(text)
+    if arguments.report:
+        page = Path(__file__).parents[1] / "docs" / "parallel_search.md"
+        head, rest = page.read_text().split("<!-- table -->\n")[::2]
+        page.write_text(f"{head}<!-- table -->\n{text}\n<!-- table -->\n{rest}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""A file is written as a whole or not at all."""
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+import time
+from typing import Any
+
+__all__ = ["remove_leftovers", "write_atomically"]
+
+_LEFTOVER = re.compile(r"\.sklstm-[0-9a-f]{16}\.tmp")
+_LEFTOVER_AGE = 600.0  # seconds; to write a file takes a small part of them
+
+
+def write_atomically(path: Any, content: bytes) -> None:
+    """Write a file under another name, then rename it; a file that is there already is replaced at that moment.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A link is followed: what it points to is written.
+    content : bytes
+
+    Raises
+    ------
+    TypeError
+        If the path is neither a str nor a PathLike of one.
+    FileNotFoundError, NotADirectoryError
+        If the folder is not there.
+    FileExistsError
+        If the path is there and no regular file: a folder, a device or a pipe.
+    OSError
+        As writing raises it; nothing is left behind then.
+    """
+    target = os.path.realpath(as_path(path))
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        kind = NotADirectoryError if os.path.exists(folder) else FileNotFoundError
+        raise kind(f"{target}: there is no folder {folder}. Create it first.")
+    mode = None
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.stat(target).st_mode
+        if not stat.S_ISREG(mode):
+            raise FileExistsError(f"{target} is there and no regular file; it is left as it is. Choose another path.")
+    # In the same folder: a file cannot be renamed from one disk to another.
+    temporary = os.path.join(folder, f".sklstm-{secrets.token_hex(8)}.tmp")
+    try:
+        # 0o666 less the process's mask, as `open` does; `tempfile` would make a file that nobody else may read.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    # The new name, too, must outlast a loss of power, where the system lets a folder be opened.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: Any) -> None:
+    """Remove what writers that were killed in the middle left behind, once it is too old to be a writer's at work.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+    """
+    for entry in os.scandir(folder):
+        with contextlib.suppress(OSError):  # another process may be quicker
+            if _LEFTOVER.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _LEFTOVER_AGE:
+                os.unlink(entry.path)
+
+
+def as_path(path: Any) -> str:
+    """The path as a str; ``TypeError`` for what is none."""
+    try:
+        plain = os.fspath(path)
+    except TypeError:
+        plain = None
+    if not isinstance(plain, str):
+        raise TypeError(f"path must be a str or a PathLike, got {path!r}.")
+    return plain

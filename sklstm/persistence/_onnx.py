@@ -1,0 +1,199 @@
+"""A trained network as an ONNX graph, written from its weights: batch and time axes stay free.
+
+torch's own exporter runs the network on an example and may freeze the example's lengths into the graph.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+__all__ = ["onnx_model"]
+
+# Old enough for runtimes of several years ago; nothing newer is needed.
+_OPSET, _IR_VERSION = 17, 8
+
+# Of each cell: ONNX's operator, torch's gates in ONNX's order (i, o, f, c and z, r, h), and the operator's attributes.
+# torch's reset gate multiplies what the recurrent matrix has made, bias included: linear_before_reset.
+_CELLS: Mapping[str, tuple[str, tuple[int, ...], Mapping[str, Any]]] = {
+    "lstm": ("LSTM", (0, 3, 1, 2), {}),
+    "gru": ("GRU", (1, 0, 2), {"linear_before_reset": 1}),
+    "relu": ("RNN", (0,), {"activations": ["Relu"]}),
+}
+
+
+def onnx_model(
+    module: Any,
+    *,
+    classes: np.ndarray | None = None,
+    one_output: bool = False,
+    with_lengths: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> Any:
+    """The graph of one of the package's modules, checked.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With ``cell``, one recurrent torch layer or stack, and a ``readout``.
+    classes : ndarray of shape (k,), optional
+        Labels: of int, float, bool or str. With them the graph puts out labels and probabilities, without them the
+        network's outputs.
+    one_output : bool, default=False
+        Whether predictions have the shape (n,) instead of (n, 1).
+    with_lengths : bool, default=False
+        Whether the graph takes the number of steps of every sequence, too.
+    metadata : mapping of str to str, optional
+        Kept in the model's metadata.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input ``X`` (n, L, d) float32 and, with ``with_lengths``, ``lengths`` (n,) int64. Outputs ``label`` (n,) and
+        ``probabilities`` (n, k), or ``prediction``.
+
+    Raises
+    ------
+    ImportError
+        Without the package onnx.
+    TypeError
+        If ONNX has no type for the labels.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError('ONNX export needs the package onnx: pip install "sklstm[onnx]"') from error
+    graph = _Graph(onnx)
+    (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
+    inputs = [graph.tensor_info("X", np.float32, ["n", "steps", recurrent.input_size])]
+    lengths = ""
+    if with_lengths:
+        inputs.append(graph.tensor_info("lengths", np.int64, ["n"]))
+        lengths = graph.add("Cast", ["lengths"], "lengths_int32", to=onnx.TensorProto.INT32)
+    state = _recurrence(graph, module.cell, recurrent, lengths)
+    outputs = _readout(graph, module, state)
+    n_outputs = module.readout.out_features
+    if classes is not None:
+        results = _classification(graph, outputs, classes)
+    elif one_output:
+        graph.squeeze(outputs, 1, "prediction")
+        results = [graph.tensor_info("prediction", np.float32, ["n"])]
+    else:
+        graph.add("Identity", [outputs], "prediction")
+        results = [graph.tensor_info("prediction", np.float32, ["n", n_outputs])]
+    helper = onnx.helper
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, type(module).__name__, inputs, results, graph.constants),
+        producer_name="sklstm",
+        producer_version=version("sklstm"),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR_VERSION,
+    )
+    helper.set_model_props(model, {"sklstm_version": version("sklstm"), **(metadata or {})})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+class _Graph:
+    """Nodes and constants so far; every node has one output, named by the caller."""
+
+    def __init__(self, onnx: Any):
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def tensor_info(self, name: str, dtype: Any, shape: list[str | int]) -> Any:
+        helper = self.onnx.helper
+        if np.dtype(dtype) == object:
+            return helper.make_tensor_value_info(name, self.onnx.TensorProto.STRING, shape)
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+
+    def squeeze(self, tensor: str, axis: int, name: str) -> str:
+        return self.add("Squeeze", [tensor, self.constant(f"{name}_axis", np.array([axis]))], name)
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        self.constants.append(self.onnx.numpy_helper.from_array(values, name))
+        return name
+
+    def add(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [name], name=name, **attributes))
+        return name
+
+
+def _recurrence(graph: _Graph, cell: str, recurrent: nn.RNNBase, lengths: str) -> str:
+    """Name of the last layer's state (n, H) after the last step of every sequence."""
+    operator, order, attributes = _CELLS[cell]
+    steps = graph.add("Transpose", ["X"], "steps_first", perm=[1, 0, 2])  # (L, n, d), ONNX's layout
+    for number, (weight_ih, weight_hh, *biases) in enumerate(recurrent.all_weights):
+        names = [
+            graph.constant(f"layer_{number}_{name}", np.concatenate([_reordered(part, order) for part in parts])[None])
+            for name, parts in (("W", [weight_ih]), ("R", [weight_hh]), ("B", biases))
+            if parts
+        ]
+        names += [""] * (3 - len(names)) + [lengths] * bool(lengths)
+        last = number == recurrent.num_layers - 1
+        # Y (L, 1, n, H), of all steps, and Y_h (1, n, H), of the last step of each sequence.
+        produced = ["", f"layer_{number}_last"] if last else [f"layer_{number}_all"]
+        node = graph.onnx.helper.make_node(
+            operator,
+            [steps, *_without_trailing_blanks(names)],
+            produced,
+            name=f"layer_{number}",
+            hidden_size=recurrent.hidden_size,
+            **attributes,
+        )
+        graph.nodes.append(node)
+        steps = graph.squeeze(produced[-1], 0 if last else 1, f"layer_{number}_state")
+    return steps
+
+
+def _reordered(part: Tensor, order: tuple[int, ...]) -> np.ndarray:
+    gates = np.split(_array(part), len(order))
+    return np.concatenate([gates[gate] for gate in order])
+
+
+def _without_trailing_blanks(names: list[str]) -> list[str]:
+    while names and not names[-1]:
+        names = names[:-1]
+    return names
+
+
+def _readout(graph: _Graph, module: Any, state: str) -> str:
+    inputs = [state, graph.constant("readout_weight", _array(module.readout.weight))]
+    if module.readout.bias is not None:
+        inputs.append(graph.constant("readout_bias", _array(module.readout.bias)))
+    outputs = graph.add("Gemm", inputs, "outputs", transB=1)
+    if isinstance(getattr(module, "link", None), nn.Sigmoid):
+        outputs = graph.add("Sigmoid", [outputs], "linked")
+    return outputs
+
+
+def _classification(graph: _Graph, logits: str, classes: np.ndarray) -> list[Any]:
+    labels = _onnx_labels(classes)
+    graph.add("Softmax", [logits], "probabilities", axis=1)
+    # Of the outputs, as `predict` does, and the first of equal ones.
+    best = graph.add("ArgMax", [logits], "best", axis=1, keepdims=0)
+    graph.add("Gather", [graph.constant("classes", labels), best], "label", axis=0)
+    return [
+        graph.tensor_info("label", labels.dtype, ["n"]),
+        graph.tensor_info("probabilities", np.float32, ["n", len(classes)]),
+    ]
+
+
+def _onnx_labels(classes: np.ndarray) -> np.ndarray:
+    """The labels in a dtype that ONNX has: int64, float64, bool, or strings as objects."""
+    kinds = {type(label) for label in classes.tolist()}
+    if kinds == {str}:
+        return classes.astype(object)
+    for kind, dtype in ((bool, np.bool_), (int, np.int64), (float, np.float64)):
+        if kinds == {kind}:
+            with suppress(OverflowError):  # of integers beyond 64 bits
+                return np.array(classes.tolist(), dtype=dtype)
+    raise TypeError(f"ONNX has no type for labels of {', '.join(sorted(kind.__name__ for kind in kinds))}.")
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.array(tensor.detach().cpu().numpy())

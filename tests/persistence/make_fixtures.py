@@ -1,0 +1,47 @@
+"""Write the saved models that later versions must still load, and what they predict: ``python make_fixtures.py``.
+
+Run it when the format changes, never to make a failing test pass: a file that an older version has saved must stay
+readable.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+
+FOLDER = Path(__file__).parent / "fixtures"
+
+
+def models():
+    """Name to a small fitted model and sequences to predict."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 6, 2))
+    y = X[:, -2:, 0].mean(axis=1)
+    labels = np.where(y > 0, "up", "down")
+    few = {"max_epochs": 30, "lr": 0.02, "random_state": 0}
+    small = Compression(hidden_size=2, epochs=5, stage_epochs=1, n_stages=2, n_trials=10)
+    return {
+        "noisy_rnn_classifier": (NoisyRNNClassifier(4, compression=small, **few).fit(X, labels), X[:20]),
+        "tikhonov_lstm_regressor": (TikhonovLSTMRegressor(4, **few).fit(X, y), X[:20]),
+        "tikhonov_gru_regressor": (TikhonovGRURegressor(4, num_layers=2, **few).fit(X, np.c_[y, -y]), X[:20]),
+    }
+
+
+def says(model, X):
+    """What a model says about sequences, as arrays by name."""
+    lower, upper = model.certify(X[:5], 0.05)
+    outputs = {"prediction": model.predict(X), "lower": lower, "upper": upper}
+    outputs["quantized"] = model.quantized_.predict(X)
+    outputs["bounds"] = np.array([bound.value for bound in model.generalization_report_.bounds])
+    if hasattr(model, "predict_proba"):
+        outputs["probabilities"] = model.predict_proba(X)
+    return outputs
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, (model, X) in models().items():
+        model.save(FOLDER / f"{name}.safetensors")
+        np.savez_compressed(FOLDER / f"{name}.npz", X=X, **says(model, X))
+        print(name, (FOLDER / f"{name}.safetensors").stat().st_size, "bytes")

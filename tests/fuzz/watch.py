@@ -36,7 +36,10 @@ def canonical(value: Any) -> Any:
     """Everything that a value holds, in a form that ``==`` compares bit for bit."""
     if isinstance(value, NeuralNet):
         epochs = [{name: entry for name, entry in epoch.items() if name != "dur"} for epoch in value.history]
-        parts = (value.module_.state_dict(), value.optimizer_.state_dict(), value.generator.get_state(), epochs)
+        optimizer = value.optimizer_.state_dict()
+        # Of the rates the value counts: a pickle holds plain numbers.
+        groups = [{name: float(group[name]) for name in ("lr", "weight_decay")} for group in optimizer["param_groups"]]
+        parts = (value.module_.state_dict(), optimizer["state"], groups, value.generator.get_state(), epochs)
         return tuple(map(canonical, parts))
     if isinstance(value, BaseEstimator) or is_dataclass(value):
         return type(value).__name__, canonical(vars(value))
@@ -194,8 +197,21 @@ def refused(estimator, method, /, *args, about, **kwargs):
 
 def same(left, right, what):
     """Fail unless two values are equal bit for bit."""
-    if canonical(left) != canonical(right):
-        finding(f"{what} differ: {left!r} and {right!r}")
+    difference = _difference(canonical(left), canonical(right))
+    if difference:
+        finding(f"{what} differ: {difference}")
+
+
+def _difference(left, right, path=""):
+    """Where two canonical forms part."""
+    if left == right:
+        return ""
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        return next(_difference(left[key], right[key], f"{path}.{key}") for key in left if left[key] != right[key])
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(left) == len(right):
+        pairs = enumerate(zip(left, right, strict=True))
+        return next(_difference(*pair, f"{path}[{index}]") for index, pair in pairs if pair[0] != pair[1])
+    return f"{path}: {left!r:.300} and {right!r:.300}"
 
 
 def learnt(estimator):

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
+from sklstm._wide import is_wide, read_wide
+
 __all__ = ["Ragged", "as_plain", "as_sequences", "shape_as_given"]
 
 _DTYPES = [np.float64, np.float32]
@@ -73,14 +75,22 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
     -------
     X : ndarray of shape (n, L, d) or Ragged, float32 or float64; with y, the pair (X, y)
     """
+    try:
+        return _as_sequences(estimator, X, y, reset, check_params)
+    except OverflowError as error:
+        raise ValueError(f"X or y holds a number that is beyond float64: {error}.") from error
+
+
+def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dict[str, Any]) -> Any:
     if not reset:
         check_is_fitted(estimator)
-    y, with_y = as_plain(y), reset or y is not None
+    y, with_y = _as_plain_y(y), reset or y is not None
     sequences, channels = _sequences_in(X), None
     if sequences is not None:
         X, channels = _check_list(estimator, sequences), sequences[0]
-    elif getattr(getattr(X, "columns", None), "nlevels", 1) > 1:
-        X, channels = _unstack(estimator, X)
+    elif is_wide(X):
+        ordered, channels, shape = read_wide(X)
+        X = check_array(ordered, dtype=_DTYPES, estimator=estimator, input_name="X").reshape(shape)
     X = as_plain(X)
     if channels is not None:
         # What is left to check of X, its channels, comes last: scikit-learn's checks look for the names in X itself.
@@ -99,17 +109,37 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
     return (folded, y) if with_y else folded
 
 
-def as_plain(values: Any) -> Any:
-    """Tensors as arrays, whatever device or graph they belong to; anything else as it is."""
+def as_plain(values: Any, name: str = "X") -> Any:
+    """Tensors as arrays, whatever device or graph they belong to; anything else as it is.
+
+    Raises
+    ------
+    TypeError
+        For a tensor that has no values here or that numpy has no type for.
+    """
     if not isinstance(values, torch.Tensor):
         return values
-    values = values.detach().cpu()
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    try:
+        values = values.detach().cpu()
+        small = values.is_floating_point() and values.dtype not in (torch.float16, torch.float32, torch.float64)
+        return (values.float() if small else values).numpy()
+    except (TypeError, NotImplementedError, RuntimeError) as error:
+        raise TypeError(
+            f"{name} is a tensor of {values.dtype} on {values.device} that numpy cannot hold. Pass a dense tensor of "
+            "float32 or float64 with its values in memory."
+        ) from error
+
+
+def _as_plain_y(y: Any) -> Any:
+    missing = getattr(y, "isna", None)
+    if callable(missing) and bool(np.any(np.asarray(missing()))):  # pandas' own missing values confuse what follows
+        raise ValueError("Input y contains NaN or missing values: every sequence needs a target.")
+    return as_plain(y, "y")
 
 
 def shape_as_given(X: Any, folded: np.ndarray) -> tuple[int, ...]:
     """Axes in which the caller thinks of X: those of an array; of lists and wide tables, the folded ones."""
-    stacked = getattr(getattr(X, "columns", None), "nlevels", 1) > 1 or _sequences_in(X) is not None
+    stacked = is_wide(X) or _sequences_in(X) is not None
     return folded.shape if stacked else np.shape(X)
 
 
@@ -200,35 +230,6 @@ def _check_list(estimator: Any, sequences: list) -> np.ndarray | Ragged:
     if (lengths == lengths[0]).all():
         return values.reshape(len(arrays), lengths[0], -1)
     return Ragged(values, lengths)
-
-
-def _unstack(estimator: Any, frame: Any) -> tuple[np.ndarray, Any]:
-    """(n, L, d) from a wide table with (time, channel) columns, and a table of its channels, one step long."""
-    columns = frame.columns
-    if columns.nlevels != 2:
-        raise ValueError(
-            f"The columns of X have {columns.nlevels} levels; two are read, time and channel. Drop the others."
-        )
-    names = [str(name).lower() for name in columns.names]
-    if names[0].startswith("channel") or names[1].startswith("time"):
-        frame = frame.swaplevel(axis=1)
-        columns = frame.columns
-    times, channels = columns.get_level_values(0).unique(), columns.get_level_values(1).unique()
-    if not times.is_monotonic_increasing:
-        raise ValueError(
-            "The time labels of the columns of X are not in increasing order. Order them: "
-            "X.sort_index(axis=1, level=0, sort_remaining=False)."
-        )
-    if len(columns) != len(times) * len(channels) or not columns.is_unique:
-        raise ValueError(
-            f"X has {len(columns)} columns for {len(times)} time steps and {len(channels)} channels: every channel "
-            f"must occur once at every step, {len(times) * len(channels)} columns in all."
-        )
-    wide = frame[[(time, channel) for time in times for channel in channels]]
-    values = check_array(wide, dtype=_DTYPES, estimator=estimator, input_name="X")
-    return values.reshape(len(frame), len(times), len(channels)), wide.iloc[:, : len(channels)].set_axis(
-        channels, axis=1
-    )
 
 
 def _fold(estimator: Any, X: Any, *, reset: bool) -> Any:

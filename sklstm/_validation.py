@@ -19,6 +19,13 @@ class Rule(Protocol):
     def check(self, name: str, value: Any) -> None: ...
 
 
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond float64
+        return False
+
+
 @dataclass(frozen=True)
 class Number:
     """A finite number in an interval; ``optional`` lets None pass too, ``flag`` True and False."""
@@ -33,8 +40,10 @@ class Number:
     def check(self, name: str, value: Any) -> None:
         if value is None and self.optional:
             return
-        if isinstance(value, Real) and not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, got {value}.")
+        if isinstance(value, np.generic) and value.dtype.kind not in "biuf":  # a time span passes for an integer
+            raise TypeError(f"{name} must be a number, got {value!r}.")
+        if isinstance(value, Real) and not _is_finite(value):
+            raise ValueError(f"{name} must be a finite number, got {value!s:.40}.")
         if isinstance(value, bool | np.bool_) and not self.flag:
             raise TypeError(f"{name} must be a number, got {value!r}.")
         check_scalar(value, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed)
@@ -70,7 +79,8 @@ class Seed:
     """None, an integer in [0, 2³²), or a ``RandomState``."""
 
     def check(self, name: str, value: Any) -> None:
-        if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**32:
+        time_span = isinstance(value, np.timedelta64)  # passes for an integer
+        if isinstance(value, Integral) and not isinstance(value, bool) and not time_span and 0 <= int(value) < 2**32:
             return
         if value is not None and not isinstance(value, np.random.RandomState):
             raise ValueError(f"{name} must be None, an integer in [0, 2**32) or a numpy RandomState, got {value!r}.")
@@ -115,9 +125,10 @@ class ClassWeight:
 POSITIVE_INT = Number(Integral, 1, None)
 OPTIONAL_POSITIVE_INT = Number(Integral, 1, None, optional=True)
 NON_NEGATIVE_INT = Number(Integral, 0, None)
-NON_NEGATIVE = Number(Real, 0, None)
-POSITIVE = Number(Real, 0, None, "neither")
-OPTIONAL_POSITIVE = Number(Real, 0, None, "neither", optional=True)
+_LARGEST = 1e38  # of float32, about
+NON_NEGATIVE = Number(Real, 0, _LARGEST)
+POSITIVE = Number(Real, 0, _LARGEST, "neither")
+OPTIONAL_POSITIVE = Number(Real, 0, _LARGEST, "neither", optional=True)
 PROBABILITY = Number(Real, 0, 1, "neither")
 # Shares of it, and its products with prices, must stay float64 numbers above 0.
 SMALL_PROBABILITY = Number(Real, 1e-150, 1, "left")

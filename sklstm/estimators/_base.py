@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -47,7 +48,8 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
             if name in PRIVATE_STATE or (name.endswith("_") and not name.startswith("_")):
                 delattr(self, name)
         try:
-            yield before
+            with torch.inference_mode(False):  # in which nothing could be trained
+                yield before
         except DivergenceError:
             if keep:  # the weights of before are the last good ones
                 self.__dict__.clear()

@@ -124,7 +124,7 @@ def regressor_report(
     -------
     GeneralizationReport
     """
-    cap, price = (estimator.loss_cap, 1.0) if estimator.loss_cap is not None else choose_cap(y)
+    cap, price = (float(estimator.loss_cap), 1.0) if estimator.loss_cap is not None else choose_cap(y)
     trained = estimator.net_.module_
     device = next(trained.parameters()).device
     inputs, targets = as_tensor(X, device), torch.from_numpy(np.array(y, dtype=np.float64)).to(device)

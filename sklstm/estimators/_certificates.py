@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
-from sklstm._sequences import Ragged, as_sequences
+from sklstm._sequences import Ragged, as_plain, as_sequences
 from sklstm._validation import Choice, Number
 from sklstm.perturbation import RecurrentNetwork, output_bounds
 from sklstm.perturbation._certificate import METHODS
@@ -212,7 +212,7 @@ class CertifiedClassifier(CertifiedEstimator):
         """
         sequences = as_sequences(self, X, reset=False)
         parts = boxes_around(self, X, sequences, eps)
-        y = column_or_1d(y)
+        y = column_or_1d(as_plain(y, "y"))
         check_consistent_length(sequences, y)
         labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
         accuracy_score(y, self.classes_[labels])  # refuses labels of another kind, which would all count as wrong

@@ -1,6 +1,7 @@
 """What a sequence classifier does with labels: coding, one more epoch, predictions."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklstm._validation import check_parameters
 from ._base import SequenceEstimator
 
 __all__ = ["SequenceClassifier"]
+
+_MIXED = "mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
 
 
 class SequenceClassifier(SequenceEstimator):
@@ -39,6 +42,7 @@ class SequenceClassifier(SequenceEstimator):
             All labels that will ever occur. Required in the first call; later the same, or left out.
         sample_weight : array-like of shape (n,), optional
             Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``.
+            They count as they are: only `fit` scales them to a mean of 1, which a part of the data does not tell.
 
         Returns
         -------
@@ -69,8 +73,8 @@ class SequenceClassifier(SequenceEstimator):
                 raise ValueError(f"y holds labels that are not among classes: {strangers}; classes are {known}.")
             self.classes_ = known
             codes = np.searchsorted(known, y)
-            weight = self._weights(sample_weight, len(y), self._weights_of_classes(codes, self.class_weight))
-            self._learn(X, codes, weight, start=fitted, incremental=True)
+            weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
+            self._learn(X, codes, self._absolute(weight), start=fitted, incremental=True)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -124,15 +128,15 @@ class SequenceClassifier(SequenceEstimator):
             label is None or type(label).__name__ == "NAType" or label != label for label in y
         ):
             raise ValueError("y holds missing values, None or NaN: every sequence needs a label.")
+        if y.dtype.kind == "O" and len({isinstance(label, str) for label in y}) > 1:
+            raise TypeError(f"y {_MIXED}")
         check_classification_targets(y)
 
     def _distinct(self, labels: Any, name: str) -> np.ndarray:
         try:
             distinct = np.unique(column_or_1d(labels))
         except TypeError as error:
-            raise TypeError(
-                f"{name} mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
-            ) from error
+            raise TypeError(f"{name} {_MIXED}") from error
         if len(distinct) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in {name}; the data contains one class: "
@@ -140,8 +144,9 @@ class SequenceClassifier(SequenceEstimator):
             )
         return distinct
 
-    def _weights_of_classes(self, codes: np.ndarray, class_weight: Any) -> np.ndarray | None:
-        if class_weight is None:
+    def _weights_of_classes(self, codes: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
             return None
+        frequencies = {} if sample_weight is None else {"sample_weight": sample_weight}
         labels = self.classes_[codes]
-        return compute_class_weight(class_weight, classes=self.classes_, y=labels)[codes]
+        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels, **frequencies)[codes]

@@ -12,7 +12,9 @@ from sklstm._validation import check_parameters
 from sklstm.training import SequenceNet, StopTraining
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin, ProgressBar, ScoringMonitor, with_callbacks
+
+    _ONLY_WATCH: tuple[type, ...] = (ProgressBar, ScoringMonitor)
 except ImportError:  # scikit-learn 1.7 and 1.8
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -20,6 +22,8 @@ except ImportError:  # scikit-learn 1.7 and 1.8
 
     def with_callbacks(method):
         return method
+
+    _ONLY_WATCH = ()
 
 
 __all__ = ["CallbackSupportMixin", "caller_level", "fit_task"]
@@ -47,23 +51,36 @@ class EpochTasks(Callback):
         ``X``, ``y`` and ``metadata``, for the callbacks that ask for them.
     """
 
-    changes_training = False
-
     def __init__(self, estimator: Any, context: Any, data: dict[str, Any]):
-        self.estimator, self.context, self.data = estimator, context, data
+        self.estimator_, self.context_, self.data_ = estimator, context, data
+        # For `Checkpoint`, to which a fit that one of these may end is another fit.
+        self.listeners = sorted(
+            f"{type(callback).__module__}.{type(callback).__qualname__}"
+            for callback in estimator._skl_callbacks
+            if not isinstance(callback, _ONLY_WATCH)
+        )
+        self.changes_training = bool(self.listeners)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        self.task_ = self.context.subcontext(task_name="epoch")
-        self.task_.call_on_fit_task_begin(
-            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(self.estimator, net)
-        )
+        self.task_ = self.context_.subcontext(task_name="epoch")
+        self._tell(net, self.task_.call_on_fit_task_begin)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        stop = self.task_.call_on_fit_task_end(
-            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(self.estimator, net)
-        )
-        if stop:
+        if self._tell(net, self.task_.call_on_fit_task_end):
             raise StopTraining
+
+    def _tell(self, net: SequenceNet, hook: Callable[..., Any]) -> Any:
+        return hook(
+            estimator=self.estimator_,
+            **self.data_,
+            reconstruction_attributes=lambda: _attributes(self.estimator_, net),
+        )
 
 
 def _attributes(estimator: Any, net: SequenceNet) -> dict[str, Any]:

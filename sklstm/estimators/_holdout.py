@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._sequences import as_plain
 from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
 from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
 
@@ -48,7 +49,7 @@ class HoldoutClassifier:
         """
         check_is_fitted(self)
         delta = _delta(self, delta)
-        y = column_or_1d(y)
+        y = column_or_1d(as_plain(y, "y"))
         predicted = self.predict(X)
         check_consistent_length(predicted, y)
         accuracy_score(y, predicted)  # refuses labels of another kind, which would all count as errors
@@ -106,7 +107,7 @@ class HoldoutRegressor:
         OPTIONAL_POSITIVE.check("cap", cap)
         if cap is None:
             cap = self._cap()
-        y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y")
+        y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y")
         predicted = self.predict(X)
         if y.shape != predicted.shape:
             raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")

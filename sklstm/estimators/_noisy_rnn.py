@@ -256,7 +256,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             self._check_labels(y)
             self.classes_ = self._distinct(y, "y")
             codes = np.searchsorted(self.classes_, y)
-            weight = self._weights(sample_weight, len(y), self._weights_of_classes(codes, self.class_weight))
+            weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
             self._check_compression(X)
             start = before.get("net_") if self.warm_start else None
             if start is not None and not np.array_equal(self.classes_, before["classes_"]):
@@ -264,14 +264,15 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
                     f"warm_start=True goes on with the classes of the last fit, {before['classes_']}; y has "
                     f"{self.classes_}. Use warm_start=False."
                 )
-            self._learn(X, codes, weight, stratify=codes, start=start)
+            self._learn(X, codes, self._relative(weight), stratify=codes, start=start)
             if self.compute_bound:
                 self.generalization_report_ = classifier_report(self, X, codes)
                 self.generalization_bound_ = self.generalization_report_.value
         return self
 
     def _learn(self, X: np.ndarray | Ragged, codes: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
-        limits = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
+        given = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
+        limits: dict[str, Any] = {name: None if limit is None else float(limit) for name, limit in given.items()}
         self._train(
             ReLURNNModule,
             nn.CrossEntropyLoss,
@@ -282,6 +283,6 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             noise=str(self.noise),
             n_outputs=len(self.classes_),
             n_steps=X.shape[1],
-            recurrent_scale=self.recurrent_scale,
+            recurrent_scale=float(self.recurrent_scale),
             **how,
         )

@@ -4,6 +4,7 @@ import inspect
 import warnings
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
@@ -249,6 +250,10 @@ def from_document(cls: type[Portable], document: dict[str, Any], device: Any = N
     except TypeError as error:
         raise ValueError(str(error)) from error
     estimator.net_ = restore(network, cls._module, cls._criterion, cls._optimizers, place)
+    # Another order of batches and other noise than in the epochs behind it, the same in every process.
+    past = (state.get("_bound_seed", 0), state["n_iter_"])
+    seed = int(np.random.SeedSequence(past).generate_state(1)[0])
+    estimator.net_.generator = torch.Generator().manual_seed(seed)
     estimator.__dict__.update(state)
     return estimator
 

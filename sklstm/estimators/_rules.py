@@ -61,6 +61,17 @@ def prints(callbacks: list | tuple | None) -> bool:
     return any(isinstance(callback, PrintLog) for callback in _without_names(callbacks))
 
 
+def check_monitors(callbacks: list | tuple | None, early_stopping: bool) -> None:
+    """ValueError if a callback is to watch a validation loss that there will not be."""
+    for callback in _without_names(callbacks):
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("valid_loss") and not early_stopping:
+            raise ValueError(
+                f"The callback {type(callback).__name__} monitors {monitor!r}, but without early_stopping=True no data "
+                f"is held out. Set early_stopping=True, or monitor={monitor.replace('valid', 'train')!r}."
+            )
+
+
 def check_one_schedule(callbacks: list | tuple | None, lr_schedule: str) -> None:
     """ValueError if two schedules would set one learning rate."""
     if lr_schedule != "constant" and any(isinstance(callback, LRScheduler) for callback in _without_names(callbacks)):

@@ -144,7 +144,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             X, y = self._check_training_data(X, y, reset=True, ensure_min_samples=2)
             weight = self._weights(sample_weight, len(y))
             self._check_compression(X)
-            self._learn(X, y, weight, start=before.get("net_") if self.warm_start else None)
+            self._learn(X, y, self._relative(weight), start=before.get("net_") if self.warm_start else None)
             if any((self.lambda_s, self.lambda_1, self.lambda_2)):
                 self._warn_if_infeasible()
             if self.compute_bound:
@@ -165,7 +165,8 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         y : array-like of shape (n,) or (n, k)
             Targets, in the shape of those of the first call.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the squared error, not negative.
+            Weights of the sequences in the squared error, not negative. They count as they are: only `fit`
+            scales them to a mean of 1, which a part of the data does not tell.
 
         Returns
         -------
@@ -180,11 +181,12 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         check_parameters(self, self._rules)
         with self._one_more_epoch() as fitted:
             X, y = self._check_training_data(X, y, reset=fitted is None)
-            self._learn(X, y, self._weights(sample_weight, len(y)), start=fitted, incremental=True)
+            weight = self._absolute(self._weights(sample_weight, len(y)))
+            self._learn(X, y, weight, start=fitted, incremental=True)
         return self
 
     def _learn(self, X: np.ndarray | Ragged, y: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
-        weights = {"lambda_s": self.lambda_s, "lambda_1": self.lambda_1, "lambda_2": self.lambda_2}
+        weights = {name: float(getattr(self, name)) for name in ("lambda_s", "lambda_1", "lambda_2")}
         regularised = any(weights.values())
         penalty = NetworkPenalty(self._module.cell, variant=self.variant, **weights) if regularised else None
         self._train(

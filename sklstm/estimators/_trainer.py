@@ -1,6 +1,7 @@
 """From tensors to a trained net: seeds, the validation split, callbacks, weights of samples, threads."""
 
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 
 from sklstm._sequences import Ragged, as_plain
-from sklstm._validation import fresh_random_state
+from sklstm._validation import Number, fresh_random_state
 from sklstm.exceptions import DivergenceError
 from sklstm.training import (
     DivergenceGuard,
@@ -29,7 +30,7 @@ from sklstm.training import (
     threads_for,
 )
 
-from ._rules import OPTIMIZERS, check_one_schedule, prints
+from ._rules import OPTIMIZERS, check_monitors, check_one_schedule, prints
 from ._tensors import as_tensor
 
 __all__ = ["Trainer"]
@@ -104,7 +105,9 @@ class Trainer:
         """
         check_cuda_process(self.device)
         weights = None if weight is None else as_tensor(weight, self.device)
-        data = normalised(SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights))
+        data = SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights)
+        if not incremental:  # what weighs little in one part of the data may weigh most in the next
+            data = normalised(data)
         init_seed, batch_seed, split_seed = 0, 0, 0
         if start is None or not incremental:
             random_state = fresh_random_state(self.random_state)
@@ -119,17 +122,17 @@ class Trainer:
             criterion,
             criterion__reduction="mean" if weight is None else "none",
             optimizer=optimizer,
-            optimizer__weight_decay=self.weight_decay,
-            lr=self.lr,
+            optimizer__weight_decay=float(self.weight_decay),
+            lr=float(self.lr),
             max_epochs=1 if incremental else int(self.max_epochs),  # torch takes no numpy integers
-            batch_size=int(self.batch_size),
+            batch_size=min(int(self.batch_size), len(data)),
             train_split=None if validation is None else predefined_split(validation),
             callbacks=self._callbacks(incremental),
             device=self.device,
             penalty=penalty,
             projection=projection,
-            clip_norm=self.clip_norm,
-            sigma=self.sigma,
+            clip_norm=None if self.clip_norm is None else float(self.clip_norm),
+            sigma=float(self.sigma),
             noise=noise,
             generator=torch.Generator().manual_seed(batch_seed),
             verbose=max(int(self.verbose), int(prints(self.callbacks))),
@@ -168,6 +171,7 @@ class Trainer:
     def _callbacks(self, incremental: bool) -> list:
         schedule = "constant" if incremental else str(self.lr_schedule)
         check_one_schedule(self.callbacks, schedule)
+        check_monitors(self.callbacks, self.early_stopping)
         # Ours have names that no user gives: skorch wants names to be unique.
         callbacks: list = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(schedule))]
         if self.verbose:
@@ -189,16 +193,43 @@ class Trainer:
         self.loss_curve_ = [epoch["train_loss"] for epoch in net.history]
         self.n_iter_ = len(self.loss_curve_)
 
-    def _weights(self, sample_weight: Any, n: int, class_weight: np.ndarray | None = None) -> np.ndarray | None:
-        """Weights (n,), or None if all are equal, which is what no weights at all are."""
+    def _weights(
+        self, sample_weight: Any, n: int, by_class: Callable[[np.ndarray | None], np.ndarray | None] | None = None
+    ) -> np.ndarray | None:
+        """Weights (n,) as given, times those of the classes, which may depend on them; None if all are one."""
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                as_plain(sample_weight), np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True
-            )
+            if np.ndim(sample_weight) == 0 and isinstance(sample_weight, Real):
+                Number(Real, 0).check("sample_weight", sample_weight)
+            try:
+                sample_weight = _check_sample_weight(
+                    as_plain(sample_weight, "sample_weight"),
+                    np.empty((n, 1)),
+                    dtype=np.float64,
+                    ensure_non_negative=True,
+                )
+            except OverflowError as error:
+                raise ValueError(f"sample_weight holds a number that is beyond float64: {error}.") from error
+        class_weight = None if by_class is None else by_class(sample_weight)
         factors = [factor for factor in (sample_weight, class_weight) if factor is not None]
         if not factors:
             return None
-        weight = np.prod(factors, axis=0)
+        with np.errstate(over="ignore"):
+            weight = np.prod(factors, axis=0)
         if not weight.any():
             raise ValueError("sample_weight and class_weight leave every sequence with a weight of zero.")
-        return None if (weight == weight[0]).all() else weight / weight.max()
+        if not np.isfinite(weight).all():
+            raise ValueError("sample_weight times class_weight is beyond float64.")
+        return None if (weight == 1).all() else weight
+
+    @staticmethod
+    def _relative(weight: np.ndarray | None) -> np.ndarray | None:
+        """Weights of one fit, where only their ratios count; None if all are equal."""
+        return None if weight is None or (weight == weight[0]).all() else weight / weight.max()
+
+    @staticmethod
+    def _absolute(weight: np.ndarray | None) -> np.ndarray | None:
+        """Weights of one of many calls, which count as they are."""
+        if weight is not None and weight.max() > 1e30:
+            raise ValueError(f"sample_weight goes up to {weight.max():.3g}: in partial_fit at most 1e30, as it counts "
+                             "as it is.")  # fmt: skip
+        return weight

@@ -93,9 +93,11 @@ def read_document(path: Any) -> dict[str, Any]:
         raise ModelFileError(plain, "it is no regular file")
     if status.st_size > _LARGEST_FILE:
         raise ModelFileError(plain, f"it is larger than {_LARGEST_FILE} bytes")
-    with open(plain, "rb") as file:
-        content = file.read(status.st_size + 1)
     try:
+        with open(plain, "rb") as file:
+            start = file.read(8)
+            _header_size(start, status.st_size)  # before a large file is read for nothing
+            content = start + file.read(status.st_size - 7)
         return from_bytes(content)
     except ValueError as error:
         raise ModelFileError(plain, error) from error
@@ -122,12 +124,18 @@ def from_bytes(content: bytes) -> dict[str, Any]:
     return document
 
 
-def _header(content: bytes) -> tuple[dict[str, Any], int]:
-    if len(content) < 8:
+def _header_size(start: bytes, file_size: int) -> int:
+    """Size of the header by the first 8 bytes of a file."""
+    if len(start) < 8:
         raise ValueError("it is too short")
-    (size,) = struct.unpack("<Q", content[:8])
-    if size > min(_LARGEST_HEADER, len(content) - 8):
+    (size,) = struct.unpack("<Q", start)
+    if size > min(_LARGEST_HEADER, file_size - 8):
         raise ValueError(f"its header claims {size} bytes, more than there are or may be")
+    return int(size)
+
+
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    size = _header_size(content[:8], len(content))
     try:
         text = content[8 : 8 + size].decode("utf-8")
     except UnicodeDecodeError as error:

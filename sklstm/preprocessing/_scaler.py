@@ -12,8 +12,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._validation import FLAG, POSITIVE_INT, Number, Rule, check_parameters
+from sklstm._wide import is_wide
 from sklstm.preprocessing._moments import Moments, checked_weights, moments
-from sklstm.preprocessing._sequences import Steps, blocks, edge_padding, is_list, is_wide, n_axes, read_steps
+from sklstm.preprocessing._sequences import Steps, blocks, edge_padding, is_list, n_axes, read_steps
 
 RULES: dict[str, Rule] = {
     "n_channels": POSITIVE_INT,

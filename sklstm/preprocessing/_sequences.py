@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
+from sklstm._wide import is_wide, read_wide
+
 # In `check_array`: what is kept as it is, and that NaN stands for a missing value.
 FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
 
@@ -51,11 +53,6 @@ def as_plain(values: Any) -> Any:
         return np.asarray(values)
     except TypeError:  # bfloat16, which numpy does not know
         return np.asarray(values.float())
-
-
-def is_wide(X: Any) -> bool:
-    """Whether X is a frame whose columns are pairs (time, channel)."""
-    return getattr(getattr(X, "columns", None), "nlevels", 1) == 2
 
 
 def is_list(X: Any) -> bool:
@@ -148,7 +145,8 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     """
     X = as_plain(X)
     if is_wide(X):
-        array, head = _wide_array(X)
+        ordered, head, shape = read_wide(X)
+        array = check_array(ordered, input_name="X", **FLOATS).reshape(shape)
         steps = _fold_array(estimator, array, reset=reset)
         _note(estimator, head, reset=reset, names=names)
     elif is_list(X):
@@ -269,25 +267,6 @@ def _one_set_of_names(sequences: Sequence[Any]) -> bool:
 def _names(entry: Any) -> list | None:
     columns = getattr(entry, "columns", None)
     return None if columns is None else list(columns)
-
-
-def _wide_array(X: Any) -> tuple[NDArray, Any]:
-    """A frame with columns (time, channel) as an array (n, L, d), and an empty frame with the channels as columns.
-
-    Times and channels are in the order of their first column.
-    """
-    columns = list(X.columns)
-    place = {column: i for i, column in enumerate(columns)}
-    times, channels = (list(dict.fromkeys(level)) for level in zip(*columns, strict=True)) if columns else ([], [])
-    order = [place.get((time, channel), -1) for time in times for channel in channels]
-    if not columns or len(place) < len(columns) or -1 in order:
-        raise ValueError(
-            f"X has columns of two levels, read as (time, channel): {len(times)} times and {len(channels)} channels "
-            f"need each of their {len(order)} pairs exactly once, but there are {len(columns)} columns."
-        )
-    values = check_array(X, input_name="X", **FLOATS)[:, order]
-    head = X.iloc[:0, order[: len(channels)]].set_axis(channels, axis=1)
-    return values.reshape(len(values), len(times), len(channels)), head
 
 
 def blocks(n_rows: int, size: int = 1 << 16) -> Iterator[slice]:

@@ -8,6 +8,8 @@ from skorch.callbacks import Callback
 from sklstm.exceptions import DivergenceError
 
 from ._events import StopTraining
+from ._inference import BLOCK
+from ._ragged import inputs_of
 
 __all__ = ["DivergenceGuard", "EarlyStopping"]
 
@@ -56,12 +58,17 @@ class EarlyStopping(Callback):
 class DivergenceGuard(Callback):
     """Raises `DivergenceError` when loss or weights are no longer finite, and restores what was before.
 
-    The net is left with the weights and the history of the last epoch with a finite loss and finite weights at its end.
+    The net is left with the weights and the history of the last good epoch: one with a finite loss, at whose end the
+    weights are finite and so are the outputs for the first sequences.
     """
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
         self.n_good_ = len(net.history)
+        # The weights before these, which the loss of an epoch has shown to be good.
+        self.proven_ = {name: value.clone() for name, value in self.weights_.items()}
+        self.n_proven_ = self.n_good_
+        self.inputs = inputs_of(X.X, torch.arange(min(len(X), BLOCK), device=X.X.device))
 
     def on_epoch_end(self, net, **kwargs):
         loss, weights = net.history[-1, "train_loss"], net.module_.state_dict()
@@ -70,13 +77,27 @@ class DivergenceGuard(Callback):
         # After the last batch of an epoch comes a step whose result no loss has seen.
         if not all(torch.isfinite(value).all() for value in weights.values()):
             self._give_up(net, "weights are not finite at the end of")
+        self.weights_, self.proven_ = self.proven_, self.weights_
+        self.n_proven_, self.n_good_ = self.n_good_, len(net.history)
         for name, value in weights.items():
             self.weights_[name].copy_(value)
-        self.n_good_ = len(net.history)
+
+    def on_train_over(self, net, error=None):
+        # What the last step of all has made, or early stopping brought back, no loss has seen.
+        if error is None and not self._works(net):
+            self._give_up(net, "outputs are not finite after")
+
+    @torch.no_grad()
+    def _works(self, net) -> bool:
+        net.module_.eval()
+        return bool(net.module_(**self.inputs).isfinite().all())
 
     def _give_up(self, net, what: str) -> None:
         epoch, rate = len(net.history), net.optimizer_.param_groups[0]["lr"]
         net.module_.load_state_dict(self.weights_)
+        if not self._works(net):
+            net.module_.load_state_dict(self.proven_)
+            self.n_good_ = self.n_proven_
         net.optimizer_.state.clear()  # its moments are not finite either
         del net.history[self.n_good_ :]
         raise DivergenceError(

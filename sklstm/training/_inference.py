@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ._ragged import RaggedTensor
 
-__all__ = ["BLOCK", "predict_blocks"]
+__all__ = ["BLOCK", "block_size", "predict_blocks"]
 
 # Matrix-product kernels choose their order of summation by the shape of the operands, so the same row can differ in
 # its last bits between batches of different sizes. Blocks of one fixed size, the last one filled up with zero
@@ -15,9 +15,18 @@ __all__ = ["BLOCK", "predict_blocks"]
 BLOCK = 256
 
 
+# Long sequences, of which 256 would need gigabytes, come in smaller blocks: of one size for one length.
+_SIZES = ((1024, BLOCK), (8192, 32), (None, 8))
+
+
+def block_size(n_steps: int) -> int:
+    """Sequences in a block, by their length alone."""
+    return next(size for longest, size in _SIZES if longest is None or n_steps <= longest)
+
+
 @torch.no_grad()
 def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor) -> Tensor:
-    """Forward pass of sequences in blocks of `BLOCK`; the module is left in evaluation mode.
+    """Forward pass of sequences in blocks of one size; the module is left in evaluation mode.
 
     Parameters
     ----------
@@ -30,16 +39,23 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor) -> Tensor:
     """
     module.eval()
     if not isinstance(X, RaggedTensor):
-        return torch.cat([_block(module, {"X": part}) for part in X.split(BLOCK)])
-    # Blocks of similar lengths: all of them together have at most one block's worth of padding.
+        size = block_size(X.shape[1])
+        return torch.cat([_block(module, {"X": part}, size) for part in X.split(size)])
+    # Blocks of similar lengths: all of them together have little more than one block's worth of padding.
     order = torch.argsort(X.lengths, stable=True)
-    outputs = torch.cat([_block(module, X.batch(rows)) for rows in order.split(BLOCK)])
-    return outputs[torch.argsort(order).to(outputs.device)]
+    sizes = torch.tensor([block_size(length) for length in X.lengths[order].tolist()])
+    outputs = [
+        _block(module, X.batch(rows), size)
+        for _, size in _SIZES
+        for rows in order[sizes == size].split(size)
+        if len(rows)
+    ]
+    return torch.cat(outputs)[torch.argsort(order).to(X.device)]
 
 
-def _block(module: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+def _block(module: nn.Module, inputs: dict[str, Tensor], block: int) -> Tensor:
     size = len(inputs["X"])
-    if missing := BLOCK - size:
+    if missing := block - size:
         X = inputs["X"]
         inputs["X"] = torch.cat((X, X.new_zeros(missing, *X.shape[1:])))
         if "lengths" in inputs:

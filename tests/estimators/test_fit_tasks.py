@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm.training import Checkpoint
 
 pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has no callbacks")
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -141,3 +142,15 @@ def test_tasks_of_a_search_are_nested():
     epochs = [path for path in paths if path[-1] == "epoch"]
     assert len(epochs) == (2 * 2 + 1) * 3  # folds times candidates, and the refit
     assert min(map(len, epochs)) >= 3
+
+
+def test_a_checkpoint_does_not_take_a_fit_that_was_ended_for_one_that_was_not(tmp_path):
+    X, y = problem(ESTIMATORS["lstm"])
+    with_checkpoint = clone(ESTIMATORS["lstm"]).set_params(callbacks=[Checkpoint(tmp_path)])
+    assert clone(with_checkpoint).set_callbacks(Recorder(stop_after=1)).fit(X, y).n_iter_ == 2
+    assert clone(with_checkpoint).fit(X, y).n_iter_ == 3
+    assert clone(with_checkpoint).set_callbacks(Recorder(stop_after=1)).fit(X, y).n_iter_ == 2
+    # What only watches makes no difference: the fit of before is taken over.
+    with redirect_stdout(io.StringIO()):
+        clone(with_checkpoint).set_callbacks(ProgressBar()).fit(X, y)
+    assert len(list(tmp_path.iterdir())) == 2

@@ -235,3 +235,17 @@ def test_predict_uses_what_was_fitted_not_what_was_set_since(estimator, data):
     expected = model.predict(X)
     model.set_params(hidden_size=None, n_channels=5, batch_size=None, lr="x")
     np.testing.assert_array_equal(model.predict(X), expected)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_fit_inside_a_mode_without_gradients_is_a_fit(mode):
+    X = np.random.default_rng(0).standard_normal((40, 5, 2))
+    for model, y in ((TikhonovLSTMRegressor(4, max_epochs=2, random_state=0), X[:, 0, 0]),
+                     (NoisyRNNClassifier(4, max_epochs=2, random_state=0), X[:, 0, 0] > 0)):  # fmt: skip
+        expected = clone(model).fit(X, y)
+        with mode():
+            inside = clone(model).fit(X, y)
+            partial = clone(model).partial_fit(X, y, **({"classes": [False, True]} if y.dtype == bool else {}))
+        np.testing.assert_array_equal(inside.predict(X), expected.predict(X))
+        assert inside.generalization_bound_ == expected.generalization_bound_
+        partial.partial_fit(X, y)

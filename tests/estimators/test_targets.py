@@ -1,9 +1,13 @@
 """Targets and labels of every kind, and in the shape in which they came."""
 
+import warnings
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 
@@ -119,3 +123,48 @@ def test_dtypes_of_sequences(dtype):
     assert model.predict(X).dtype == np.float64
     tensors = TikhonovLSTMRegressor(4, **FAST).fit(torch.from_numpy(X), torch.from_numpy(y))
     np.testing.assert_array_equal(tensors.predict(torch.from_numpy(X)), model.predict(X))
+
+
+def test_mixed_labels_are_told_so(X):
+    with pytest.raises(TypeError, match="mixes labels that cannot be sorted"):
+        NoisyRNNClassifier(4, **FAST).fit(X, np.array([1, "a"] * 15, dtype=object))
+
+
+def test_tensors_of_targets_may_belong_to_a_graph(X):
+    y = torch.from_numpy(X[:, 0, 0]).requires_grad_(True)
+    model = TikhonovLSTMRegressor(4, **FAST).fit(X, y)
+    bounds = [model.holdout_bound(X, target, cap=4.0).value for target in (y, y.detach().numpy())]
+    assert bounds[0] == bounds[1]
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.empty(30, 4, 2, device="meta"), torch.zeros(30, 4, 2).to_sparse()], ids=["meta", "sparse"]
+)
+def test_tensors_without_values_are_refused(tensor):
+    with pytest.raises(TypeError, match=r"X is a tensor .* that numpy cannot hold"):
+        TikhonovLSTMRegressor(4, **FAST).fit(tensor, np.zeros(30))
+
+
+def test_numbers_beyond_float64(X):
+    with pytest.raises(ValueError, match="beyond float64"):
+        TikhonovLSTMRegressor(4, **FAST).fit(X, [10**400, *range(29)])
+    with pytest.raises(ValueError, match="sample_weight holds a number that is beyond float64"):
+        TikhonovLSTMRegressor(4, **FAST).fit(X, X[:, 0, 0], sample_weight=[10**400, *range(29)])
+
+
+@pytest.mark.parametrize("estimator", [TikhonovLSTMRegressor, NoisyRNNClassifier])
+def test_numbers_of_every_kind_are_parameters(X, estimator):
+    half = Fraction(1, 2)
+    reals = {"lr": Fraction(1, 100), "weight_decay": half, "sigma": half, "clip_norm": half, "delta": half}
+    own = {"loss_cap": half, "lambda_s": half} if estimator is TikhonovLSTMRegressor else {"max_norm_u": half}
+    y = X[:, 0, 0] if estimator is TikhonovLSTMRegressor else X[:, 0, 0] > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        exact = estimator(4, max_epochs=2, random_state=0, **reals, **own).fit(X, y)
+        plain = {name: float(value) for name, value in (reals | own).items()}
+        floats = estimator(4, max_epochs=2, random_state=0, **plain).fit(X, y)
+    np.testing.assert_array_equal(exact.predict(X), floats.predict(X))
+    assert estimator(4, batch_size=10**30, **FAST).fit(X, y).n_iter_ == 2
+    for name, value in (("lr", 10**400), ("lr", 1e300), ("max_epochs", np.timedelta64(1, "s"))):
+        with pytest.raises((ValueError, TypeError), match=name):
+            estimator(4, **FAST | {name: value}).fit(X, y)

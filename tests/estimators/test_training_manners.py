@@ -288,3 +288,30 @@ def test_a_search_goes_on_without_the_one_that_diverges():
         search.fit(X, y)
     assert search.best_params_ == {"lr": 0.01}
     assert np.isnan(search.cv_results_["mean_test_score"][1])
+
+
+@ALL
+def test_the_last_step_of_all_is_looked_at(estimator):
+    # One step of a size that float32 can hold, and outputs that it cannot.
+    X, y = problem(estimator)
+    model = clone(estimator).set_params(max_epochs=1, batch_size=50, callbacks=[BlowUp()])
+    with pytest.raises(DivergenceError, match=r"outputs are not finite after epoch 1 .*those after epoch 0, are kept"):
+        model.fit(X, y)
+    assert torch.isfinite(model.net_.module_(torch.from_numpy(X).float())).all()
+
+
+class BlowUp(Callback):
+    """Weights at the end of an epoch that are finite, and whose outputs are not."""
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        with torch.no_grad():
+            for parameter in net.module_.parameters():
+                parameter.fill_(3e38)
+
+
+def test_a_monitor_of_what_is_not_held_out_is_refused():
+    X, y = problem(ESTIMATORS["lstm"])
+    model = clone(ESTIMATORS["lstm"]).set_params(callbacks=[skorch.callbacks.EarlyStopping()])
+    with pytest.raises(ValueError, match="monitors 'valid_loss', but without early_stopping=True"):
+        model.fit(X, y)
+    assert model.set_params(early_stopping=True).fit(X, y).n_iter_ == 6

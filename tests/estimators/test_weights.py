@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
@@ -97,9 +97,20 @@ def test_class_weight_is_the_sample_weight_of_the_labels():
     labels = np.array(["no", "yes"])[y]
     for class_weight in ({"no": 3, "yes": 0.5}, {"yes": 4}, "balanced"):
         by_class = clone(ESTIMATORS["relu"]).set_params(class_weight=class_weight).fit(X, labels, sample_weight=times)
-        weight = times * compute_sample_weight(class_weight, labels)
+        classes = np.unique(labels)
+        of_class = compute_class_weight(class_weight, classes=classes, y=labels, sample_weight=times)
+        weight = times * of_class[np.searchsorted(classes, labels)]
         by_sample = clone(ESTIMATORS["relu"]).fit(X, labels, sample_weight=weight)
         np.testing.assert_allclose(weights_of(by_class), weights_of(by_sample), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 3, 1: 1}])
+def test_weights_of_classes_and_samples_together_are_as_good_as_repetition(class_weight):
+    estimator = clone(ESTIMATORS["relu"]).set_params(class_weight=class_weight)
+    X, y, times = problem(estimator)
+    weighted = clone(estimator).fit(X, y, sample_weight=times)
+    other = clone(estimator).fit(*repeated(X, y, times))
+    np.testing.assert_allclose(weights_of(weighted), weights_of(other), rtol=0, atol=2e-5)
 
 
 def test_balanced_classes_are_found_again():
@@ -182,3 +193,25 @@ def test_bounds_are_about_unweighted_errors():
     model = clone(ESTIMATORS["relu"]).set_params(compute_bound=True).fit(X, y, sample_weight=times)
     bound = model.generalization_report_["occam"]
     assert bound.trained_loss == np.mean(model.predict(X) != y)
+
+
+def test_weights_of_partial_fits_count_as_they_are():
+    # Parts of one class each: only weights that are not scaled by part can tell the classes apart.
+    X, y, _ = problem(ESTIMATORS["relu"])
+    outcomes = []
+    for class_weight in (None, {0: 1, 1: 20}):
+        model = NoisyRNNClassifier(
+            8, sigma=0, optimizer="sgd", lr=0.01, clip_norm=None, class_weight=class_weight, random_state=0
+        )
+        for _ in range(10):
+            for label in (1, 0):
+                model.partial_fit(X[y == label], y[y == label], classes=[0, 1])
+        outcomes.append(model.predict_proba(X)[:, 1].mean())
+    assert outcomes[1] > outcomes[0] + 0.1
+    by_sample = NoisyRNNClassifier(8, sigma=0, optimizer="sgd", lr=0.01, clip_norm=None, random_state=0)
+    for _ in range(10):
+        for label, weight in ((1, 20.0), (0, 1.0)):
+            by_sample.partial_fit(X[y == label], y[y == label], classes=[0, 1], sample_weight=weight)
+    np.testing.assert_allclose(by_sample.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="in partial_fit at most 1e30"):
+        by_sample.partial_fit(X, y, sample_weight=1e31)

@@ -231,7 +231,8 @@ def test_two_processes_with_the_same_fit_do_each_other_no_harm(tmp_path):
 
 
 def test_leftovers_of_killed_writers_are_removed_when_they_are_old(tmp_path):
-    old, young, foreign = (tmp_path / name for name in (f".sklstm-{'a' * 16}.tmp", f".sklstm-{'b' * 16}.tmp", "mine.tmp"))
+    names = (f".sklstm-{'a' * 16}.tmp", f".sklstm-{'b' * 16}.tmp", "mine.tmp")
+    old, young, foreign = (tmp_path / name for name in names)
     for path in (old, young, foreign):
         path.write_bytes(b"half of it")
     for path in (old, foreign):

@@ -13,6 +13,7 @@ from sklstm.training import (
     predict_blocks,
     seeded_construction,
 )
+from sklstm.training._inference import block_size
 
 MODULES = pytest.mark.parametrize("module", [LSTMRegressorModule, GRURegressorModule, ReLURNNModule])
 
@@ -133,3 +134,17 @@ def test_noise_on_ragged_batches_is_fresh_and_of_the_right_size():
     )
     assert first.std().item() == pytest.approx(0.5, rel=0.05)
     assert not torch.equal(first, second)
+
+
+@MODULES
+def test_long_sequences_come_in_smaller_blocks_and_still_do_not_know_each_other(module):
+    with seeded_construction(0):
+        network = module(2, 5, 3)
+    rng = np.random.default_rng(0)
+    lengths = [3, 1024, 1025, 1500, 8192, 8193, 9000, 40]
+    sequences = [torch.from_numpy(rng.standard_normal((length, 2))).float() for length in lengths]
+    X = RaggedTensor(torch.cat(sequences), torch.tensor(lengths))
+    together = predict_blocks(network, X)
+    for sequence, expected in zip(sequences, together, strict=True):
+        assert torch.equal(predict_blocks(network, sequence[None])[0], expected)
+    assert [block_size(length) for length in lengths] == [256, 256, 32, 32, 32, 8, 8, 256]

@@ -68,6 +68,15 @@ class SequenceNet(NeuralNet):
         self.best_losses_: dict[str, float] = {}
         self.penalty_state_: dict[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        # skorch prints the module over several lines, which scikit-learn's tables cut out of the middle.
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params_for("module").items())
+        state = ["not initialised"]
+        if self.initialized_:
+            n_weights = sum(weight.numel() for weight in self.module_.parameters())
+            state = [f"{n_weights} weights", f"{len(self.history)} epochs"]
+        return f"{type(self).__name__}({', '.join((f'{self.module.__name__}({arguments})', *state))})"
+
     def get_default_callbacks(self):
         return []  # skorch's own read the record of every batch; `run_single_epoch` keeps what they tell
 

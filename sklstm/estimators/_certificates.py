@@ -77,9 +77,11 @@ class CertifiedEstimator:
 
         Returns
         -------
-        lower, upper : ndarray, float64
-            For a regressor in the shape of its predictions; for a classifier (n, k), one column of network outputs
-            per class. With ``eps=0`` both are the outputs themselves.
+        lower : ndarray, float64
+            Limits from below.
+        upper : ndarray, float64
+            Limits from above. For a regressor in the shape of its predictions; for a classifier (n, k), one column of
+            network outputs per class. With ``eps=0`` both are the outputs themselves.
 
         Raises
         ------
@@ -149,6 +151,7 @@ class CertifiedClassifier(CertifiedEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
+            As in `certify`.
         rtol : float, default=0.01
             At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
 
@@ -195,6 +198,7 @@ class CertifiedClassifier(CertifiedEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
+            As in `certify`.
         y : array-like of shape (n,)
             True labels.
         eps : float or array-like

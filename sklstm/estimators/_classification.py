@@ -95,6 +95,7 @@ class SequenceClassifier(SequenceEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `decision_function`.
 
         Returns
         -------
@@ -109,6 +110,7 @@ class SequenceClassifier(SequenceEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `decision_function`.
 
         Returns
         -------

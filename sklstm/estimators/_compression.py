@@ -64,6 +64,7 @@ class Compression(BaseEstimator):
     coarseness : sequence of float, default=(16.0, 32.0)
         Grids to try, between 1e-6 and 1e6, see `sklstm.generalization.fine_tuned_certificate`.
     batch_size : int, default=128
+        Sequences per step.
     lr : float, default=0.01
         Learning rate before rounding; a third of it after.
 
@@ -134,7 +135,20 @@ class Compression(BaseEstimator):
         self.lr = lr
 
     def check(self, n_features: int, hidden_size: int) -> None:
-        """ValueError or TypeError for parameters that are out of range or do not fit the network."""
+        """Check the parameters.
+
+        Parameters
+        ----------
+        n_features : int
+            Channels of the network.
+        hidden_size : int
+            Units of the estimator's own network.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range or does not fit the network.
+        """
         check_parameters(self, self._rules)
         if self.rank is not None and self.subspace is not None:
             raise ValueError("compression: rank and subspace exclude each other.")

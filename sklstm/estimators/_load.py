@@ -24,6 +24,7 @@ def load(path: Any, *, device: Any = None) -> Any:
     Parameters
     ----------
     path : str or PathLike
+        Of the file.
     device : str or torch.device, optional
         Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
         with a warning, where this machine has no such device.

@@ -56,7 +56,7 @@ class Portable(BaseEstimator):
 
         See Also
         --------
-        load
+        load : The way back.
         """
         check_is_fitted(self)
         check_parameters(self, self._rules)
@@ -77,6 +77,7 @@ class Portable(BaseEstimator):
         Parameters
         ----------
         path : str or PathLike
+            Of the file.
         device : str or torch.device, optional
             Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
             with a warning, where this machine has no such device.
@@ -98,7 +99,7 @@ class Portable(BaseEstimator):
 
         See Also
         --------
-        save
+        save : Writes such a file.
         sklstm.load : The same for a file of any class of this package.
         """
         if device is not None:

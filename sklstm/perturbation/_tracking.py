@@ -217,7 +217,7 @@ class TikhonovPenalty:
 
         Parameters
         ----------
-        weight_ih, weight_hh, weight_out, bias_hh
+        weight_ih, weight_hh, weight_out, bias_hh : Tensor, or one a layer
             As in a call.
         """
         chain, layers = get_chain(self._cell), as_layers(weight_ih, weight_hh, bias_hh)

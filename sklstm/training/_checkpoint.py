@@ -35,16 +35,16 @@ class Checkpoint(Callback):
         Whether the state of a finished fit stays in the folder. Without it a search that starts again repeats the fits
         it had finished.
 
-    Warns
-    -----
-    UserWarning
-        If a file is damaged or foreign: it is ignored, and overwritten. If a state cannot be written: training goes on.
-
     Raises
     ------
     ValueError, TypeError
         At the start of a fit, for parameters outside their range, a folder that cannot be made, or another callback
         whose state cannot be stored.
+
+    Warns
+    -----
+    UserWarning
+        If a file is damaged or foreign: it is ignored, and overwritten. If a state cannot be written: training goes on.
 
     Notes
     -----

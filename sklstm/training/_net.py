@@ -19,13 +19,15 @@ __all__ = ["SequenceNet"]
 
 
 class SequenceNet(NeuralNet):
-    """skorch's net with a weight penalty, a projection after each step, and batches sliced from tensors.
+    """A skorch net with a weight penalty, a projection after each step, and batches sliced from tensors.
 
     Parameters
     ----------
-    module, criterion, **kwargs
-        As skorch's ``NeuralNet``. For batches with weights the criterion must not reduce: the loss of a batch is the
-        mean of weight times loss, averaged over outputs.
+    module : type of nn.Module
+        The network.
+    *args
+        The criterion, as of skorch's ``NeuralNet``. For batches with weights it must not reduce: the loss of a batch is
+        the mean of weight times loss, averaged over outputs.
     penalty : callable, optional
         ``module -> float``: returns its value, which counts in the training loss and in nothing else, and adds its
         gradient to the ``grad`` of the parameters. If it has a ``largest_error``, that goes into the history of every
@@ -40,6 +42,8 @@ class SequenceNet(NeuralNet):
         Kind of that noise, a key of ``sklstm.noise.NOISES``.
     generator : torch.Generator, optional
         Source of the batch order and of the noise.
+    **kwargs
+        As of skorch's ``NeuralNet``.
     """
 
     def __init__(
@@ -104,7 +108,15 @@ class SequenceNet(NeuralNet):
         self.epochs_left_ = self.max_epochs  # fewer once a callback has restored a state of training
 
     def on_train_over(self, net, error=None):
-        pass
+        """Last event of a training, also of one that fails; what a callback opened it can close here.
+
+        Parameters
+        ----------
+        net : SequenceNet
+            This one.
+        error : BaseException, optional
+            What ended the training early.
+        """
 
     def get_iterator(self, dataset, training=False):
         if training:
@@ -186,6 +198,14 @@ class SequenceNet(NeuralNet):
         """Train an initialised net for up to ``max_epochs`` epochs. Its callbacks leave it when training is over.
 
         `StopTraining` and skorch's early stopping end training; Ctrl-C is passed on.
+
+        Parameters
+        ----------
+        training_data : SequenceDataset
+
+        Returns
+        -------
+        self
 
         Raises
         ------

@@ -57,6 +57,15 @@ class Progress(Callback):
             _Bar.write(f"{self.description}: epoch {self.done_}/{net.max_epochs}{figures}", file=sys.stderr)
 
     def on_train_over(self, net, error=None):
+        """Close the bar.
+
+        Parameters
+        ----------
+        net : SequenceNet
+            The net that was trained.
+        error : BaseException, optional
+            What ended the training early.
+        """
         if (bar := getattr(self, "bar_", None)) is not None:
             bar.close()
         self.bar_ = None  # holds a stream, which does not pickle

@@ -1,7 +1,7 @@
 """Kinds of input noise: how each is drawn, and what a bound for training with noise has to know of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -189,7 +189,7 @@ class _Dropout:
         return scale * math.sqrt(float(squares.min()) / len(x))
 
 
-def _blocks(x: _Array):
+def _blocks(x: _Array) -> Iterator[NDArray[np.float64]]:
     for start in range(0, len(x), _BLOCK):
         yield np.asarray(x[start : start + _BLOCK], dtype=np.float64)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -73,7 +74,7 @@ class SequenceClassifier(SequenceEstimator):
             self._learn(X, codes, weight, start=fitted, incremental=True)
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Network outputs y_L.
 
         Parameters
@@ -89,7 +90,7 @@ class SequenceClassifier(SequenceEstimator):
         logits = self._forward(X).astype(np.float64)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Class probabilities, the softmax of the outputs.
 
         Parameters
@@ -104,7 +105,7 @@ class SequenceClassifier(SequenceEstimator):
         """
         return softmax(self._forward(X).astype(np.float64), axis=1)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Most probable labels.
 
         Parameters

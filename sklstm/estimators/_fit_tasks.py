@@ -11,6 +11,8 @@ from skorch.callbacks import Callback
 from sklstm._validation import check_parameters
 from sklstm.training import SequenceNet, StopTraining
 
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn 1.7 and 1.8
@@ -18,13 +20,11 @@ except ImportError:  # scikit-learn 1.7 and 1.8
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing to support."""
 
-    def with_callbacks(method):
+    def with_callbacks(method: Fit) -> Fit:
         return method
 
 
 __all__ = ["CallbackSupportMixin", "caller_level", "fit_task"]
-
-Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
 def caller_level() -> int:
@@ -52,13 +52,13 @@ class EpochTasks(Callback):
     def __init__(self, estimator: Any, context: Any, data: dict[str, Any]):
         self.estimator, self.context, self.data = estimator, context, data
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         self.task_ = self.context.subcontext(task_name="epoch")
         self.task_.call_on_fit_task_begin(
             estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(net)
         )
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_end(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         stop = self.task_.call_on_fit_task_end(
             estimator=self.estimator, **self.data, reconstruction_attributes=lambda: _attributes(net)
         )

@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import torch
@@ -32,7 +33,7 @@ class Portable(BaseEstimator):
     net_: SequenceNet
     device: Any
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
         Everything that predictions, certificates and reports need is in it, see ``docs/saving.md``. Not in it: the
@@ -71,7 +72,7 @@ class Portable(BaseEstimator):
         write_atomically(path, content)
 
     @classmethod
-    def load(cls, path: Any, *, device: Any = None) -> Self:
+    def load(cls, path: str | PathLike[str], *, device: str | torch.device | None = None) -> Self:
         """Read a model that `save` has written. Nothing in the file is executed, whatever it holds.
 
         Parameters
@@ -110,7 +111,7 @@ class Portable(BaseEstimator):
         except ValueError as error:
             raise ModelFileError(path, error) from error
 
-    def to_onnx(self, path: Any = None, *, with_lengths: bool = False) -> Any:
+    def to_onnx(self, path: str | PathLike[str] | None = None, *, with_lengths: bool = False) -> Any:
         """The fitted network as an ONNX model, for runtimes without Python.
 
         Parameters

@@ -1,9 +1,11 @@
 """The predictor that the Occam bound of an estimator is about."""
 
 import copy
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from sklearn.base import BaseEstimator
+
+from sklstm.generalization import GeneralizationReport, OccamBound
 
 from ._compression import build
 
@@ -19,7 +21,7 @@ class HasQuantized(BaseEstimator):
     """`quantized_`: the predictor that the Occam bound is about."""
 
     net_: Any
-    generalization_report_: Any
+    generalization_report_: GeneralizationReport
 
     @property
     def quantized_(self) -> Self:
@@ -32,7 +34,7 @@ class HasQuantized(BaseEstimator):
         """
         if not hasattr(self, "generalization_report_") or "_is_on_display" in self.__dict__:
             raise AttributeError("quantized_ is there after fit with compute_bound=True")
-        bound = self.generalization_report_["occam"]
+        bound = cast(OccamBound, self.generalization_report_["occam"])
         recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
         hidden_size = recurrent.shape[1]
         module = build(self.net_, hidden_size, 0).to(next(self.net_.module_.parameters()).device)

@@ -21,13 +21,13 @@ class _WithGradients(torch.autograd.Function):
     """A scalar whose gradients are computed along with it: no graph, and backward only multiplies."""
 
     @staticmethod
-    def forward(ctx, value: Tensor, gradients: list[Tensor], *arguments: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, value: Tensor, gradients: list[Tensor], *arguments: Tensor) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(*gradients)
         return value.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         return None, None, *(grad * gradient for gradient in ctx.saved_tensors)
 
 

@@ -1,9 +1,11 @@
 """skorch callbacks of the estimators: early stopping and a guard against divergence."""
 
 import math
+from typing import Any
 
 import torch
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from sklstm.exceptions import DivergenceError
 
@@ -32,10 +34,11 @@ class EarlyStopping(Callback):
     def __init__(self, n_iter_no_change: int):
         self.n_iter_no_change = n_iter_no_change
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        self.best_loss_, self.best_epoch_, self.best_weights_ = math.inf, 0, None
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        self.best_loss_, self.best_epoch_ = math.inf, 0
+        self.best_weights_: dict[str, Tensor] | None = None
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         epoch, loss = net.history[-1, ("epoch", "valid_loss")]
         if loss < self.best_loss_:
             weights = {name: value.clone() for name, value in net.module_.state_dict().items()}
@@ -43,7 +46,7 @@ class EarlyStopping(Callback):
         elif epoch - self.best_epoch_ >= self.n_iter_no_change:
             raise StopTraining
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         if self.best_weights_ is None:
             raise DivergenceError(
                 f"The validation loss was finite in none of {len(net.history)} epochs, though the training loss was. "
@@ -59,11 +62,11 @@ class DivergenceGuard(Callback):
     The net is left with the weights and the history of the last epoch with a finite loss and finite weights at its end.
     """
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
         self.n_good_ = len(net.history)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         loss, weights = net.history[-1, "train_loss"], net.module_.state_dict()
         if not math.isfinite(loss):
             self._give_up(net, f"the loss is {loss} in")
@@ -74,7 +77,7 @@ class DivergenceGuard(Callback):
             self.weights_[name].copy_(value)
         self.n_good_ = len(net.history)
 
-    def _give_up(self, net, what: str) -> None:
+    def _give_up(self, net: Any, what: str) -> None:
         epoch, rate = len(net.history), net.optimizer_.param_groups[0]["lr"]
         net.module_.load_state_dict(self.weights_)
         net.optimizer_.state.clear()  # its moments are not finite either

@@ -1,6 +1,6 @@
 """A user's script as a type checker sees it; `test_typing.py` runs the checker on it, and nobody runs it.
 
-A line with ``type: ignore`` is wrong on purpose: if the annotations let it pass, the comment is unused, which is an error.
+A line with ``type: ignore`` is wrong on purpose: if the annotations let it pass, the comment is unused, an error too.
 """
 
 from pathlib import Path

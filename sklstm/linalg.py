@@ -1,5 +1,7 @@
 """Matrix norms and projections shared by the rooms above: batched, differentiable where training needs it."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -63,14 +65,14 @@ class _SpectralNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, matrix: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:  # type: ignore[override]
         sigma, u, v = leading_pair(matrix)
         ctx.save_for_backward(u, v)
         return sigma
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
         u, v = ctx.saved_tensors
         return grad[..., None, None] * (u * v.mT)
 

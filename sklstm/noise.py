@@ -1,7 +1,7 @@
 """Kinds of input noise: how each is drawn, and what a bound for training with noise has to know of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,16 +37,67 @@ class Noise(Protocol):
         """Whether the two expectations below depend on the distribution of x."""
 
     def draw_tensor(self, x: Tensor, sigma: float, generator: torch.Generator | None) -> Tensor:
-        """Noise (n, L, d) for inputs (n, L, d), in their dtype and on their device; drawn on the CPU."""
+        """Noise for the inputs of a network.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, L, d)
+            The inputs.
+        sigma : float
+            Standard deviation.
+        generator : torch.Generator or None
+            Of the CPU, where the noise is drawn.
+
+        Returns
+        -------
+        Tensor of shape (n, L, d)
+            In the dtype of x and on its device.
+        """
 
     def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
-        """Noise (n, L, d) in float64 for inputs (n, L, d)."""
+        """Noise for the inputs that a bound is computed on.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, L, d)
+            The inputs.
+        sigma : float
+            Standard deviation.
+        rng : numpy Generator
+            Source of the noise.
+
+        Returns
+        -------
+        ndarray of shape (n, L, d), float64
+        """
 
     def expected_largest(self, x: _Array, sigma: float) -> NDArray[np.float64]:
-        r""":math:`E\|\epsilon_i\|_\infty / \sigma` for each step i, (L,); over the rows of x (n, L, d) too."""
+        r"""Expectation :math:`E\|\epsilon_i\|_\infty / \sigma` for each step i, over the rows of x too.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, L, d)
+            The inputs.
+        sigma : float
+            Standard deviation.
+
+        Returns
+        -------
+        ndarray of shape (L,)
+        """
 
     def root_gain(self, x: _Array) -> float:
-        r"""c for which the noise raises :math:`\lambda_{\min}` of :math:`E[xx^\top]` by at least (cσ)²."""
+        r"""Factor c for which the noise raises :math:`\lambda_{\min}` of :math:`E[xx^\top]` by at least (cσ)².
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, L, d)
+            The inputs.
+
+        Returns
+        -------
+        float
+        """
 
 
 @dataclass(frozen=True)
@@ -138,7 +189,7 @@ class _Dropout:
         return scale * math.sqrt(float(squares.min()) / len(x))
 
 
-def _blocks(x: _Array):
+def _blocks(x: _Array) -> Iterator[NDArray[np.float64]]:
     for start in range(0, len(x), _BLOCK):
         yield np.asarray(x[start : start + _BLOCK], dtype=np.float64)
 
@@ -181,7 +232,22 @@ NOISES: dict[str, Noise] = {
 
 
 def noise_of_kind(kind: str) -> Noise:
-    """The row of `NOISES`; ``ValueError`` for a kind that is not there."""
+    """The row of `NOISES`.
+
+    Parameters
+    ----------
+    kind : str
+        Its key.
+
+    Returns
+    -------
+    Noise
+
+    Raises
+    ------
+    ValueError
+        For a kind that is not there.
+    """
     # Not `kind in NOISES`: a list or another unhashable value must get this message too.
     if not isinstance(kind, str) or kind not in NOISES:
         raise ValueError(f"the kind of noise must be one of {', '.join(map(repr, NOISES))}; got {kind!r}")

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from torch import nn
 
 from sklstm._sequences import Ragged, as_sequences
@@ -28,6 +30,10 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
 
     _rules: ClassVar[dict[str, Rule]] = SHARED_RULES
     _optimizers = OPTIMIZERS
+
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    generalization_bound_: float
 
     @contextmanager
     def _all_or_nothing(self, *, keep: bool = False) -> Iterator[dict[str, Any]]:
@@ -85,7 +91,7 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
         with self._threads(self.net_, BLOCK):
             return predict_blocks(module, as_tensor(X, device)).cpu().numpy()
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True

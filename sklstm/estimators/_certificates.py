@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
@@ -51,8 +52,13 @@ class CertifiedEstimator:
     _threads: Callable[..., AbstractContextManager[None]]
 
     def certify(
-        self, X: Any, eps: Any, *, method: str = "best", batch_size: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        X: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+        batch_size: int | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Bounds on the outputs for every input within ``eps`` of X, entry by entry.
 
         Sound, not estimated: for every X' with ``|X' - X| <= eps`` in each entry, ``lower <= output(X') <= upper``.
@@ -77,9 +83,11 @@ class CertifiedEstimator:
 
         Returns
         -------
-        lower, upper : ndarray, float64
-            For a regressor in the shape of its predictions; for a classifier (n, k), one column of network outputs
-            per class. With ``eps=0`` both are the outputs themselves.
+        lower : ndarray, float64
+            Limits from below.
+        upper : ndarray, float64
+            Limits from above. For a regressor in the shape of its predictions; for a classifier (n, k), one column of
+            network outputs per class. With ``eps=0`` both are the outputs themselves.
 
         Raises
         ------
@@ -141,7 +149,7 @@ class CertifiedClassifier(CertifiedEstimator):
         np.put_along_axis(upper, labels[:, None], -np.inf, axis=1)
         return upper.max(axis=1) < 0
 
-    def certified_radius(self, X: Any, *, rtol: float = 0.01) -> np.ndarray:
+    def certified_radius(self, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
         """Radii within which no perturbation of the input changes the predicted label.
 
         Bisection on the certificate of `certify`, applied to the differences between the outputs.
@@ -149,6 +157,7 @@ class CertifiedClassifier(CertifiedEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
+            As in `certify`.
         rtol : float, default=0.01
             At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
 
@@ -195,6 +204,7 @@ class CertifiedClassifier(CertifiedEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
+            As in `certify`.
         y : array-like of shape (n,)
             True labels.
         eps : float or array-like

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -77,7 +78,7 @@ class SequenceClassifier(SequenceEstimator):
             self._learn(X, codes, self._absolute(weight), start=fitted, incremental=True)
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Network outputs y_L.
 
         Parameters
@@ -93,12 +94,13 @@ class SequenceClassifier(SequenceEstimator):
         logits = self._forward(X).astype(np.float64)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Class probabilities, the softmax of the outputs.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `decision_function`.
 
         Returns
         -------
@@ -107,12 +109,13 @@ class SequenceClassifier(SequenceEstimator):
         """
         return softmax(self._forward(X).astype(np.float64), axis=1)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Most probable labels.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `decision_function`.
 
         Returns
         -------

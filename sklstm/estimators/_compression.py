@@ -1,7 +1,7 @@
 """From an estimator and its training data to the Occam bound of a network in few bits."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -64,6 +64,7 @@ class Compression(BaseEstimator):
     coarseness : sequence of float, default=(16.0, 32.0)
         Grids to try, between 1e-6 and 1e6, see `sklstm.generalization.fine_tuned_certificate`.
     batch_size : int, default=128
+        Sequences per step.
     lr : float, default=0.01
         Learning rate before rounding; a third of it after.
 
@@ -108,19 +109,19 @@ class Compression(BaseEstimator):
 
     def __init__(
         self,
-        hidden_size=None,
+        hidden_size: int | None = None,
         *,
-        rank=None,
-        subspace=None,
-        epochs=40,
-        stage_epochs=2,
-        n_stages=8,
-        n_starts=1,
-        n_trials=200,
-        coarseness=(16.0, 32.0),
-        batch_size=128,
-        lr=0.01,
-    ):
+        rank: int | None = None,
+        subspace: int | None = None,
+        epochs: int = 40,
+        stage_epochs: int = 2,
+        n_stages: int = 8,
+        n_starts: int = 1,
+        n_trials: int = 200,
+        coarseness: Sequence[float] = (16.0, 32.0),
+        batch_size: int = 128,
+        lr: float = 0.01,
+    ) -> None:
         self.hidden_size = hidden_size
         self.rank = rank
         self.subspace = subspace
@@ -134,7 +135,20 @@ class Compression(BaseEstimator):
         self.lr = lr
 
     def check(self, n_features: int, hidden_size: int) -> None:
-        """ValueError or TypeError for parameters that are out of range or do not fit the network."""
+        """Check the parameters.
+
+        Parameters
+        ----------
+        n_features : int
+            Channels of the network.
+        hidden_size : int
+            Units of the estimator's own network.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range or does not fit the network.
+        """
         check_parameters(self, self._rules)
         if self.rank is not None and self.subspace is not None:
             raise ValueError("compression: rank and subspace exclude each other.")
@@ -182,13 +196,18 @@ class Problem:
     """
 
     def __init__(
-        self, module: nn.Module, X: Tensor | RaggedTensor, y: Tensor, *, likelihood, smooth, losses, zero_one: bool
+        self,
+        module: nn.Module,
+        X: Tensor | RaggedTensor,
+        y: Tensor,
+        *,
+        likelihood: Callable[[Tensor, Tensor], Tensor],
+        smooth: Callable[[Tensor, Tensor], Tensor],
+        losses: Callable[[Tensor, Tensor], Tensor],
+        zero_one: bool,
     ):
         self.module, self.X, self.y = module, X, y
-        self.likelihood: Callable[[Tensor, Tensor], Tensor] = likelihood
-        self.smooth: Callable[[Tensor, Tensor], Tensor] = smooth
-        self.losses: Callable[[Tensor, Tensor], Tensor] = losses
-        self.zero_one = zero_one
+        self.likelihood, self.smooth, self.losses, self.zero_one = likelihood, smooth, losses, zero_one
         self.n_samples = len(X)
 
     def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:

@@ -11,6 +11,8 @@ from skorch.callbacks import Callback
 from sklstm._validation import check_parameters
 from sklstm.training import SequenceNet, StopTraining
 
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
 try:
     from sklearn.callback import CallbackSupportMixin, ProgressBar, ScoringMonitor, with_callbacks
 
@@ -20,15 +22,13 @@ except ImportError:  # scikit-learn 1.7 and 1.8
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing to support."""
 
-    def with_callbacks(method):
+    def with_callbacks(method: Fit) -> Fit:
         return method
 
     _ONLY_WATCH = ()
 
 
 __all__ = ["CallbackSupportMixin", "caller_level", "fit_task"]
-
-Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
 def caller_level() -> int:
@@ -67,11 +67,11 @@ class EpochTasks(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         pass
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         self.task_ = self.context_.subcontext(task_name="epoch")
         self._tell(net, self.task_.call_on_fit_task_begin)
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_end(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         if self._tell(net, self.task_.call_on_fit_task_end):
             raise StopTraining
 

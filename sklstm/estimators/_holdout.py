@@ -1,7 +1,7 @@
 """Bounds on the loss of a fitted estimator from data that it has never seen."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.metrics import accuracy_score
@@ -66,7 +66,13 @@ class HoldoutRegressor:
     generalization_report_: GeneralizationReport
 
     def holdout_bound(
-        self, X: Any, y: Any, *, delta: float | None = None, cap: float | None = None, method: str = "bernstein"
+        self,
+        X: Any,
+        y: Any,
+        *,
+        delta: float | None = None,
+        cap: float | None = None,
+        method: Literal["bernstein", "best"] = "bernstein",
     ) -> HoldoutBound:
         """Upper limit on the expected capped squared loss of `predict` from held-out data.
 

@@ -1,6 +1,9 @@
 """A saved model of whichever class."""
 
+from os import PathLike
 from typing import Any
+
+import torch
 
 from sklstm._validation import Device
 from sklstm.persistence import ModelFileError, read_document
@@ -16,7 +19,8 @@ _CLASSES: dict[str, type[Portable]] = {
 }
 
 
-def load(path: Any, *, device: Any = None) -> Any:
+# Any: whoever loads a file knows of which class its model is, and a type checker does not.
+def load(path: str | PathLike[str], *, device: str | torch.device | None = None) -> Any:
     """Read a model that ``model.save(path)`` has written, of any estimator of this package.
 
     Nothing in the file is executed, whatever it holds.
@@ -24,6 +28,7 @@ def load(path: Any, *, device: Any = None) -> Any:
     Parameters
     ----------
     path : str or PathLike
+        Of the file.
     device : str or torch.device, optional
         Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
         with a warning, where this machine has no such device.

@@ -1,11 +1,13 @@
 """The ReLU recurrent classifier trained with input noise, and its generalisation bound."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklstm._sequences import Ragged, as_sequences
@@ -17,9 +19,11 @@ from sklstm.noise import NOISES
 from ._bounds import classifier_report
 from ._certificates import CertifiedClassifier
 from ._classification import SequenceClassifier
+from ._compression import Compression
 from ._fit_tasks import fit_task
 from ._holdout import HoldoutClassifier
 from ._quantized import HasQuantized
+from ._rules import OptimizerName, ScheduleName
 
 
 @torch.no_grad()
@@ -166,36 +170,36 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
 
     def __init__(
         self,
-        hidden_size=64,
+        hidden_size: int = 64,
         *,
-        sigma=0.1,
-        noise="gaussian",
-        n_channels=1,
-        max_epochs=100,
-        lr=0.001,
-        lr_schedule="constant",
-        batch_size=64,
-        optimizer="adam",
-        weight_decay=0.0,
-        clip_norm=1.0,
-        max_norm_u=None,
-        max_norm_w=None,
-        max_norm_v=None,
-        recurrent_scale=1.0,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        class_weight=None,
-        warm_start=False,
-        callbacks=None,
-        compute_bound=True,
-        compression=None,
-        margin=1.0,
-        delta=0.05,
-        device="cpu",
-        random_state=None,
-        verbose=0,
-    ):
+        sigma: float = 0.1,
+        noise: Literal["gaussian", "uniform", "laplace", "dropout"] = "gaussian",
+        n_channels: int = 1,
+        max_epochs: int = 100,
+        lr: float = 0.001,
+        lr_schedule: ScheduleName = "constant",
+        batch_size: int = 64,
+        optimizer: OptimizerName = "adam",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        max_norm_u: float | None = None,
+        max_norm_w: float | None = None,
+        max_norm_v: float | None = None,
+        recurrent_scale: float = 1.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
+        compute_bound: bool = True,
+        compression: Compression | None = None,
+        margin: float = 1.0,
+        delta: float = 0.05,
+        device: str | torch.device = "cpu",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_size = hidden_size
         self.sigma = sigma
         self.noise = noise

@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -33,7 +34,7 @@ class Portable(BaseEstimator):
     net_: SequenceNet
     device: Any
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
         Everything that predictions, certificates and reports need is in it, see ``docs/saving.md``. Not in it: the
@@ -57,7 +58,7 @@ class Portable(BaseEstimator):
 
         See Also
         --------
-        load
+        load : The way back.
         """
         check_is_fitted(self)
         check_parameters(self, self._rules)
@@ -72,12 +73,13 @@ class Portable(BaseEstimator):
         write_atomically(path, content)
 
     @classmethod
-    def load(cls, path: Any, *, device: Any = None) -> Self:
+    def load(cls, path: str | PathLike[str], *, device: str | torch.device | None = None) -> Self:
         """Read a model that `save` has written. Nothing in the file is executed, whatever it holds.
 
         Parameters
         ----------
         path : str or PathLike
+            Of the file.
         device : str or torch.device, optional
             Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
             with a warning, where this machine has no such device.
@@ -99,7 +101,7 @@ class Portable(BaseEstimator):
 
         See Also
         --------
-        save
+        save : Writes such a file.
         sklstm.load : The same for a file of any class of this package.
         """
         if device is not None:
@@ -110,7 +112,7 @@ class Portable(BaseEstimator):
         except ValueError as error:
             raise ModelFileError(path, error) from error
 
-    def to_onnx(self, path: Any = None, *, with_lengths: bool = False) -> Any:
+    def to_onnx(self, path: str | PathLike[str] | None = None, *, with_lengths: bool = False) -> Any:
         """The fitted network as an ONNX model, for runtimes without Python.
 
         Parameters

@@ -1,23 +1,22 @@
 """What the Tikhonov regressors share: everything but the cell."""
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklstm._sequences import Ragged, as_sequences
-from sklstm._validation import (
-    NON_NEGATIVE,
-    OPTIONAL_POSITIVE,
-    POSITIVE_INT,
-    Choice,
-    check_parameters,
-)
+from sklstm._validation import NON_NEGATIVE, OPTIONAL_POSITIVE, POSITIVE_INT, Choice, check_parameters
 from sklstm.modules import READOUTS
 from sklstm.perturbation import TikhonovGains, perturbation_gain, tikhonov_gains
 from sklstm.training import SequenceNet
@@ -25,10 +24,12 @@ from sklstm.training import SequenceNet
 from ._base import SequenceEstimator
 from ._bounds import regressor_report
 from ._certificates import CertifiedEstimator
+from ._compression import Compression
 from ._fit_tasks import caller_level, fit_task
 from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
 from ._quantized import HasQuantized
+from ._rules import OptimizerName, ScheduleName
 from ._tensors import as_tensor
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
@@ -40,8 +41,9 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
     _module: ClassVar[type[Network]]
     _criterion = nn.MSELoss
 
-    rho_x_: float | np.ndarray
-    rho_h_: float | np.ndarray
+    rho_x_: float | NDArray[np.float64]
+    rho_h_: float | NDArray[np.float64]
+    perturbation_gain_: float
     _target_shape: tuple[int, ...]
 
     _rules = SequenceEstimator._rules | {
@@ -56,36 +58,36 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
 
     def __init__(
         self,
-        hidden_size=32,
+        hidden_size: int = 32,
         *,
-        lambda_s=0.01,
-        lambda_1=10.0,
-        lambda_2=10.0,
-        variant="turkin",
-        readout="linear",
-        num_layers=1,
-        sigma=0.0,
-        n_channels=1,
-        max_epochs=100,
-        lr=0.003,
-        lr_schedule="constant",
-        batch_size=64,
-        optimizer="adam",
-        weight_decay=0.0,
-        clip_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        warm_start=False,
-        callbacks=None,
-        compute_bound=True,
-        compression=None,
-        delta=0.05,
-        loss_cap=None,
-        device="cpu",
-        random_state=None,
-        verbose=0,
-    ):
+        lambda_s: float = 0.01,
+        lambda_1: float = 10.0,
+        lambda_2: float = 10.0,
+        variant: Literal["turkin", "tight"] = "turkin",
+        readout: Literal["linear", "logistic"] = "linear",
+        num_layers: int = 1,
+        sigma: float = 0.0,
+        n_channels: int = 1,
+        max_epochs: int = 100,
+        lr: float = 0.003,
+        lr_schedule: ScheduleName = "constant",
+        batch_size: int = 64,
+        optimizer: OptimizerName = "adam",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
+        compute_bound: bool = True,
+        compression: Compression | None = None,
+        delta: float = 0.05,
+        loss_cap: float | None = None,
+        device: str | torch.device = "cpu",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_size = hidden_size
         self.lambda_s = lambda_s
         self.lambda_1 = lambda_1
@@ -210,7 +212,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             net.penalty.forget()
         self._set_gains()
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict targets.
 
         Parameters
@@ -225,7 +227,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         """
         return self._forward(X).astype(np.float64).reshape(-1, *self._target_shape)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         # scikit-learn's name for R² < 0.5 on one regression problem whose informative feature, read as a sequence of

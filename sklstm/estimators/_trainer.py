@@ -1,6 +1,7 @@
 """From tensors to a trained net: seeds, the validation split, callbacks, weights of samples, threads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from numbers import Real
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
@@ -53,7 +55,7 @@ class Trainer:
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
-    callbacks: list | tuple | None
+    callbacks: Sequence[Callback | tuple[str, Callback]] | None
     device: str | torch.device
     random_state: int | np.random.RandomState | None
     verbose: int | bool
@@ -184,7 +186,7 @@ class Trainer:
             callbacks.append(("_early_stopping", EarlyStopping(self.n_iter_no_change)))
         return callbacks
 
-    def _threads(self, net: SequenceNet, batch_size: int):
+    def _threads(self, net: SequenceNet, batch_size: int) -> AbstractContextManager[None]:
         # Of the net, not of the constructor: set_params may have changed that since fit.
         return thread_limit(threads_for(batch_size, net.module__hidden_size, net.module__n_features, self._n_gates))
 

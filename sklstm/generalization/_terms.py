@@ -20,24 +20,60 @@ class Bound(Protocol):
     """What :class:`GeneralizationReport` reads; every bound here is a frozen dataclass with it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Key in a report."""
+        ...
+
     @property
-    def value(self) -> float: ...
+    def value(self) -> float:
+        """The bound, in units of the loss."""
+        ...
+
     @property
-    def delta(self) -> float: ...
+    def delta(self) -> float:
+        """The bound may fail with this probability."""
+        ...
+
     @property
-    def vacuous(self) -> bool: ...
+    def vacuous(self) -> bool:
+        """Whether the bound says nothing, being `ceiling` or more."""
+        ...
+
     @property
-    def ceiling(self) -> float: ...
+    def ceiling(self) -> float:
+        """Largest value of what is bounded."""
+        ...
+
     @property
-    def quantity(self) -> str: ...
+    def quantity(self) -> str:
+        """What is bounded, in words."""
+        ...
+
     @property
-    def about(self) -> str: ...
+    def about(self) -> str:
+        """Which predictor the bound is about."""
+        ...
+
     @property
-    def assumptions(self) -> tuple[str, ...]: ...
+    def assumptions(self) -> tuple[str, ...]:
+        """What has to be true for the statement to hold."""
+        ...
+
     @property
-    def terms(self) -> tuple[Term, ...]: ...
+    def terms(self) -> tuple[Term, ...]:
+        """The numbers that the bound consists of."""
+        ...
 
     def at_delta(self, delta: float) -> Self:
-        """The same statement, from the same data, at another failure probability."""
+        """The same statement, from the same data, at another failure probability.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1).
+
+        Returns
+        -------
+        bound of the same type
+        """
         ...

@@ -38,10 +38,36 @@ class Form(Protocol):
         """The class; subclasses are other classes."""
 
     def fields(self, value: Any) -> dict[str, Any]:
-        """Its parts, of types that the codec knows."""
+        """Parts of an object.
+
+        Parameters
+        ----------
+        value : object
+            Of the class `kind`.
+
+        Returns
+        -------
+        dict
+            Of types that the codec knows.
+        """
 
     def build(self, fields: dict[str, Any]) -> Any:
-        """The object; ``ValueError`` or ``TypeError`` for parts that do not make one."""
+        """The object of these parts.
+
+        Parameters
+        ----------
+        fields : dict
+            As `fields` returns them.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the parts do not make one.
+        """
 
 
 class Codec:

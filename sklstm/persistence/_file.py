@@ -31,7 +31,15 @@ _DTYPES = {
 
 
 class ModelFileError(ValueError):
-    """A file that is no saved model, or not one that can be read here; the message names the file and the reason."""
+    """A file that is no saved model, or not one that can be read here; the message names the file and the reason.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Of the file.
+    reason : object
+        What is wrong with it.
+    """
 
     def __init__(self, path: Any, reason: object):
         super().__init__(f"{path} is not a model that can be loaded: {reason}.")
@@ -104,7 +112,23 @@ def read_document(path: Any) -> dict[str, Any]:
 
 
 def from_bytes(content: bytes) -> dict[str, Any]:
-    """Inverse of `to_bytes`; arrays are read-only views. ``ValueError`` says what is wrong with the content."""
+    """Inverse of `to_bytes`.
+
+    Parameters
+    ----------
+    content : bytes
+        Of a file.
+
+    Returns
+    -------
+    dict
+        Its arrays are read-only views of the content.
+
+    Raises
+    ------
+    ValueError
+        If there is anything wrong with the content.
+    """
     header, start = _header(content)
     metadata = header.pop("__metadata__", None)
     if type(metadata) is not dict or metadata.get("format") != _FORMAT:

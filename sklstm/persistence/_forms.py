@@ -129,11 +129,36 @@ class Parameters:
         self.kind, self.rules = kind, rules
 
     def fields(self, value: Any) -> dict[str, Any]:
-        """The parameters."""
+        """The parameters.
+
+        Parameters
+        ----------
+        value : object
+            With ``get_params``.
+
+        Returns
+        -------
+        dict
+        """
         return value.get_params(deep=False)
 
     def build(self, fields: dict[str, Any]) -> Any:
-        """The object; ``ValueError`` or ``TypeError`` for parameters that break a rule."""
+        """The object with these parameters.
+
+        Parameters
+        ----------
+        fields : dict
+            The parameters.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter breaks a rule.
+        """
         built = self.kind(**fields)
         check_parameters(built, self.rules)
         return built

@@ -29,7 +29,13 @@ _TAPE = 2**24  # numbers, so 64 MB in float32
 
 
 class Interval(NamedTuple):
-    """Entrywise bounds, float64 tensors of one shape with ``lower <= upper``."""
+    """Entrywise bounds with ``lower <= upper``.
+
+    Attributes
+    ----------
+    lower, upper : Tensor, float64
+        Of one shape.
+    """
 
     lower: Tensor
     upper: Tensor

@@ -94,9 +94,20 @@ def gains_from_norms(
     cell: str = "lstm",
     kappa: Tensor | None = None,
 ) -> TikhonovGains:
-    """The chain on given gate norms, each of shape (..., G) in torch's order of gates; see `tikhonov_gains`.
+    """The chain on given gate norms; see `tikhonov_gains`.
 
-    ``kappa``, of shape (...), is the GRU's `preactivation_bound`; the LSTM has none.
+    Parameters
+    ----------
+    norms_x, norms_h : Tensor of shape (..., G)
+        Norms of the input and the recurrent matrices, in torch's order of gates.
+    variant : {"turkin", "tight"}
+    cell : {"lstm", "gru"}
+    kappa : Tensor of shape (...), optional
+        The GRU's `preactivation_bound`; the LSTM has none.
+
+    Returns
+    -------
+    TikhonovGains
     """
     chain, reading = get_chain(cell), get_variant(variant)
     if chain.bounded_gate is not None and kappa is None:

@@ -59,7 +59,16 @@ class RecurrentNetwork:
     def from_torch(cls, recurrent: nn.RNNBase, readout: nn.Linear) -> "RecurrentNetwork":
         """The network of a torch layer or stack, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` with ReLU, and its readout.
 
-        Weights are taken as they are, not copied.
+        Parameters
+        ----------
+        recurrent : nn.LSTM, nn.GRU or nn.RNN
+            Its weights are taken as they are, not copied.
+        readout : nn.Linear
+            From the last state of the top layer to the outputs.
+
+        Returns
+        -------
+        RecurrentNetwork
 
         Raises
         ------
@@ -97,12 +106,27 @@ class RecurrentNetwork:
         return self.weight_out.dtype
 
     def enclosed(self) -> list[EnclosedLayer]:
-        """The layers on boxes."""
+        """The layers on boxes.
+
+        Returns
+        -------
+        list of EnclosedLayer
+            From the input upwards.
+        """
         return [ENCLOSURES[self.cell](layer) for layer in self.layers]
 
     @torch.no_grad()
     def hidden(self, X: Tensor) -> Tensor:
-        """The last hidden state of the top layer at points X (n, L, d), by torch's own kernels: (n, H)."""
+        """The last hidden state of the top layer, by torch's own kernels.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, L, d)
+
+        Returns
+        -------
+        Tensor of shape (n, H)
+        """
         bias = self.layers[0].bias_ih is not None
         kind = _TORCH_LAYERS[self.cell]
         options = {"nonlinearity": "relu"} if kind is nn.RNN else {}
@@ -122,5 +146,14 @@ class RecurrentNetwork:
         return X[:, -1]
 
     def outputs(self, X: Tensor) -> Tensor:
-        """Network outputs (n, k) at points X (n, L, d)."""
+        """Network outputs.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, L, d)
+
+        Returns
+        -------
+        Tensor of shape (n, k)
+        """
         return nn.functional.linear(self.hidden(X), self.weight_out, self.bias_out)

@@ -21,13 +21,13 @@ class _WithGradients(torch.autograd.Function):
     """A scalar whose gradients are computed along with it: no graph, and backward only multiplies."""
 
     @staticmethod
-    def forward(ctx, value: Tensor, gradients: list[Tensor], *arguments: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, value: Tensor, gradients: list[Tensor], *arguments: Tensor) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(*gradients)
         return value.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         return None, None, *(grad * gradient for gradient in ctx.saved_tensors)
 
 
@@ -217,7 +217,7 @@ class TikhonovPenalty:
 
         Parameters
         ----------
-        weight_ih, weight_hh, weight_out, bias_hh
+        weight_ih, weight_hh, weight_out, bias_hh : Tensor, or one a layer
             As in a call.
         """
         chain, layers = get_chain(self._cell), as_layers(weight_ih, weight_hh, bias_hh)

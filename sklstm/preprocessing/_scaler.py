@@ -144,6 +144,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
+            Sequences in one of the forms in the notes.
         y : None
             Ignored.
         sample_weight : array-like of shape (n,), default=None
@@ -184,6 +185,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
+            Sequences of the channels seen in fit.
 
         Returns
         -------

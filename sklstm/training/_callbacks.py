@@ -1,9 +1,11 @@
 """skorch callbacks of the estimators: early stopping and a guard against divergence."""
 
 import math
+from typing import Any
 
 import torch
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from sklstm.exceptions import DivergenceError
 
@@ -34,10 +36,11 @@ class EarlyStopping(Callback):
     def __init__(self, n_iter_no_change: int):
         self.n_iter_no_change = n_iter_no_change
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        self.best_loss_, self.best_epoch_, self.best_weights_ = math.inf, 0, None
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        self.best_loss_, self.best_epoch_ = math.inf, 0
+        self.best_weights_: dict[str, Tensor] | None = None
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         epoch, loss = net.history[-1, ("epoch", "valid_loss")]
         if loss < self.best_loss_:
             weights = {name: value.clone() for name, value in net.module_.state_dict().items()}
@@ -45,7 +48,7 @@ class EarlyStopping(Callback):
         elif epoch - self.best_epoch_ >= self.n_iter_no_change:
             raise StopTraining
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         if self.best_weights_ is None:
             raise DivergenceError(
                 f"The validation loss was finite in none of {len(net.history)} epochs, though the training loss was. "
@@ -62,7 +65,7 @@ class DivergenceGuard(Callback):
     weights are finite and so are the outputs for the first sequences.
     """
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
         self.n_good_ = len(net.history)
         # The weights before these, which the loss of an epoch has shown to be good.
@@ -70,7 +73,7 @@ class DivergenceGuard(Callback):
         self.n_proven_ = self.n_good_
         self.inputs = inputs_of(X.X, torch.arange(min(len(X), BLOCK), device=X.X.device))
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         loss, weights = net.history[-1, "train_loss"], net.module_.state_dict()
         if not math.isfinite(loss):
             self._give_up(net, f"the loss is {loss} in")
@@ -82,17 +85,17 @@ class DivergenceGuard(Callback):
         for name, value in weights.items():
             self.weights_[name].copy_(value)
 
-    def on_train_over(self, net, error=None):
+    def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
         # What the last step of all has made, or early stopping brought back, no loss has seen.
         if error is None and not self._works(net):
             self._give_up(net, "outputs are not finite after")
 
     @torch.no_grad()
-    def _works(self, net) -> bool:
+    def _works(self, net: Any) -> bool:
         net.module_.eval()
         return bool(net.module_(**self.inputs).isfinite().all())
 
-    def _give_up(self, net, what: str) -> None:
+    def _give_up(self, net: Any, what: str) -> None:
         epoch, rate = len(net.history), net.optimizer_.param_groups[0]["lr"]
         net.module_.load_state_dict(self.weights_)
         if not self._works(net):

@@ -37,16 +37,16 @@ class Checkpoint(Callback):
         Whether the state of a finished fit stays in the folder. Without it a search that starts again repeats the fits
         it had finished.
 
-    Warns
-    -----
-    UserWarning
-        If a file is damaged or foreign: it is ignored, and overwritten. If a state cannot be written: training goes on.
-
     Raises
     ------
     ValueError, TypeError
         At the start of a fit, for parameters outside their range, a folder that cannot be made, or another callback
         whose state cannot be stored.
+
+    Warns
+    -----
+    UserWarning
+        If a file is damaged or foreign: it is ignored, and overwritten. If a state cannot be written: training goes on.
 
     Notes
     -----
@@ -84,7 +84,7 @@ class Checkpoint(Callback):
         self.every = every
         self.keep = keep
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self._check()
         start = _copied(_capture(net))  # before anything is trained: a state that cannot be stored is an error now
         self.path_ = Path(self.folder).absolute() / f"{fingerprint_of_training(net, X)}{SUFFIX}"
@@ -103,11 +103,11 @@ class Checkpoint(Callback):
         self.is_finished_ = finished
         net.epochs_left_ = 0 if finished else max(0, net.max_epochs - self._epochs(net))
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if self._epochs(net) % self.every == 0 and self._epochs(net) < net.max_epochs:
             self._write(net)
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         if not self.keep:
             with suppress(OSError):
                 self.path_.unlink(missing_ok=True)

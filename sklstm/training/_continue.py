@@ -52,6 +52,15 @@ def go_on_from(trained: SequenceNet, net: SequenceNet, *, incremental: bool) -> 
 def normalised(data: SequenceDataset) -> SequenceDataset:
     """The same with weights of mean 1, so that the loss keeps its scale.
 
+    Parameters
+    ----------
+    data : SequenceDataset
+        Stays as it is.
+
+    Returns
+    -------
+    SequenceDataset
+
     Raises
     ------
     ValueError

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import torch
 from skorch import NeuralNet
@@ -19,13 +19,15 @@ __all__ = ["SequenceNet"]
 
 
 class SequenceNet(NeuralNet):
-    """skorch's net with a weight penalty, a projection after each step, and batches sliced from tensors.
+    """A skorch net with a weight penalty, a projection after each step, and batches sliced from tensors.
 
     Parameters
     ----------
-    module, criterion, **kwargs
-        As skorch's ``NeuralNet``. For batches with weights the criterion must not reduce: the loss of a batch is the
-        mean of weight times loss, averaged over outputs.
+    module : type of nn.Module
+        The network.
+    *args
+        The criterion, as of skorch's ``NeuralNet``. For batches with weights it must not reduce: the loss of a batch is
+        the mean of weight times loss, averaged over outputs.
     penalty : callable, optional
         ``module -> float``: returns its value, which counts in the training loss and in nothing else, and adds its
         gradient to the ``grad`` of the parameters. If it has a ``largest_error``, that goes into the history of every
@@ -40,6 +42,8 @@ class SequenceNet(NeuralNet):
         Kind of that noise, a key of ``sklstm.noise.NOISES``.
     generator : torch.Generator, optional
         Source of the batch order and of the noise.
+    **kwargs
+        As of skorch's ``NeuralNet``.
     """
 
     def __init__(
@@ -68,17 +72,26 @@ class SequenceNet(NeuralNet):
         self.best_losses_: dict[str, float] = {}
         self.penalty_state_: dict[str, Any] | None = None
 
-    def get_default_callbacks(self):
+    def __repr__(self) -> str:
+        # skorch prints the module over several lines, which scikit-learn's tables cut out of the middle.
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params_for("module").items())
+        state = ["not initialised"]
+        if self.initialized_:
+            n_weights = sum(weight.numel() for weight in self.module_.parameters())
+            state = [f"{n_weights} weights", f"{len(self.history)} epochs"]
+        return f"{type(self).__name__}({', '.join((f'{self.module.__name__}({arguments})', *state))})"
+
+    def get_default_callbacks(self) -> list[Any]:
         return []  # skorch's own read the record of every batch; `run_single_epoch` keeps what they tell
 
-    def initialize_callbacks(self):
+    def initialize_callbacks(self) -> Self:
         super().initialize_callbacks()
         self.callbacks_.sort(key=lambda named: getattr(named[1], "runs_last", False))
         callbacks = [callback for _, callback in self.callbacks_]
         self.listeners_, self.records_batches_ = listeners(callbacks), reads_batches(callbacks)
         return self
 
-    def notify(self, method_name, **cb_kwargs):
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         getattr(self, method_name)(self, **cb_kwargs)
         for callback in self.listeners_.get(method_name, ()):
             try:
@@ -90,43 +103,53 @@ class SequenceNet(NeuralNet):
         if method_name == "on_epoch_end" and self.stopping_:
             raise StopTraining
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.stopping_, self.best_losses_ = False, {}
         self.epochs_left_ = self.max_epochs  # fewer once a callback has restored a state of training
 
-    def on_train_over(self, net, error=None):
-        pass
+    def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
+        """Last event of a training, also of one that fails; what a callback opened it can close here.
 
-    def get_iterator(self, dataset, training=False):
+        Parameters
+        ----------
+        net : SequenceNet
+            This one.
+        error : BaseException, optional
+            What ended the training early.
+        """
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> BatchLoader:
         if training:
             return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma, self.noise)
         return BatchLoader(dataset, max(self.batch_size, BLOCK))
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Any:
         if not isinstance(y_true, tuple):
             return super().get_loss(y_pred, y_true, X=X, training=training)
         targets, weight = y_true
         losses = self.criterion_(y_pred, targets)  # (n,) or (n, k)
         return (weight * losses.reshape(len(weight), -1).mean(dim=1)).mean()
 
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+    def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         # skorch opens a dict for every batch and keeps them all, in the history and in every pickle. Here there are
         # dicts only while callbacks may look for them, and those of one epoch.
         if self.records_batches_:
             self.history.new_batch()
 
-    def on_grad_computed(self, net, named_parameters, batch=None, training=False, **kwargs):
+    def on_grad_computed(
+        self, net: Any, named_parameters: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
         # The gradient of the data is there already: one more graph for a function of the weights would cost more than
         # the function.
         self.last_penalty_ = 0.0 if self.penalty is None else self.penalty(self.module_)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.clip_norm)
 
-    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+    def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         if training and self.projection is not None:
             self.projection(self.module_)
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    def run_single_epoch(self, iterator: Any, training: Any, prefix: str, step_fn: Any, **fit_params: Any) -> None:
         # One mean an epoch, weighted by batch size, is what the loss curve needs; skorch records every batch.
         if iterator is None:
             return
@@ -153,8 +176,8 @@ class SequenceNet(NeuralNet):
         if training:
             self.history.record("data_loss", total / count)
             self.history.record("penalty", penalty_total / count)
-            if hasattr(self.penalty, "largest_error"):
-                self.history.record("norm_error", self.penalty.largest_error)
+            if (error := getattr(self.penalty, "largest_error", None)) is not None:
+                self.history.record("norm_error", error)
             self.history.record("dur", time.perf_counter() - started)
 
     def _record_loss(self, name: str, loss: float) -> None:
@@ -166,7 +189,7 @@ class SequenceNet(NeuralNet):
         if better:
             self.best_losses_[name] = loss
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         self._forget_batches()
         super().on_epoch_begin(net, dataset_train=dataset_train, dataset_valid=dataset_valid, **kwargs)
 
@@ -174,10 +197,18 @@ class SequenceNet(NeuralNet):
         if self.history:
             self.history[-1]["batches"] = []
 
-    def train(self, training_data: SequenceDataset) -> "SequenceNet":
+    def train(self, training_data: SequenceDataset) -> Self:
         """Train an initialised net for up to ``max_epochs`` epochs. Its callbacks leave it when training is over.
 
         `StopTraining` and skorch's early stopping end training; Ctrl-C is passed on.
+
+        Parameters
+        ----------
+        training_data : SequenceDataset
+
+        Returns
+        -------
+        self
 
         Raises
         ------

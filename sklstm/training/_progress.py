@@ -34,7 +34,7 @@ class Progress(Callback):
     def __init__(self, description: str, level: int = 1, show_lr: bool = False):
         self.description, self.level, self.show_lr = description, level, show_lr
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.bar_ = None
         if self.level < 2 and multiprocessing.parent_process() is None:
             self.bar_ = _Bar(
@@ -46,7 +46,7 @@ class Progress(Callback):
             )
         self.done_ = len(net.history)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         self.done_ += 1
         shown = self._figures(net, net.history[-1])
         if self.bar_ is not None:
@@ -57,7 +57,16 @@ class Progress(Callback):
             line = f"{self.description}: epoch {self.done_}/{net.max_epochs}{figures}\n"
             _Bar.write(line, file=sys.stderr, end="")  # in one piece: other processes write to this stream too
 
-    def on_train_over(self, net, error=None):
+    def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
+        """Close the bar.
+
+        Parameters
+        ----------
+        net : SequenceNet
+            The net that was trained.
+        error : BaseException, optional
+            What ended the training early.
+        """
         if (bar := getattr(self, "bar_", None)) is not None:
             bar.close()
         self.bar_ = None  # holds a stream, which does not pickle

@@ -12,6 +12,7 @@ class RaggedTensor:
     Parameters
     ----------
     values : Tensor of shape (sum of lengths, d)
+        The steps of all sequences.
     lengths : Tensor of int64 of shape (n,), on the CPU
         All at least 1.
     """
@@ -35,8 +36,21 @@ class RaggedTensor:
         return RaggedTensor(self.values[(starts + torch.arange(len(starts))).to(self.device)], lengths)
 
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
-        """What the network takes for some sequences: padded on the right, with lengths only if these differ.
+        """What the network takes for some sequences.
 
+        Parameters
+        ----------
+        rows : Tensor of int64 of shape (b,)
+            Their places.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Keyword arguments of the forward pass: ``X`` (b, L, d), filled up with zeros at the end, and ``lengths``
+            (b,) only if these differ.
+
+        Notes
+        -----
         Padding costs less than packing: forward and backward of an LSTM, GRU and ReLU layer with 64 sequences of 20 to
         24 steps and 16 units take 0.88, 2.95 and 0.99 ms on one thread; packed 3.7, 3.6 and 1.1 ms.
         """
@@ -51,5 +65,17 @@ class RaggedTensor:
 
 
 def inputs_of(X: Tensor | RaggedTensor, rows: Tensor) -> dict[str, Tensor]:
-    """Keyword arguments of a network's forward pass for the sequences ``rows`` (b,) of X."""
+    """Keyword arguments of a network's forward pass for some sequences.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n, L, d) or RaggedTensor
+    rows : Tensor of int64 of shape (b,)
+        Places of the sequences in X.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``X``, and ``lengths`` if these differ.
+    """
     return X.batch(rows) if isinstance(X, RaggedTensor) else {"X": X[rows]}

@@ -26,14 +26,35 @@ _TORCH_THREADS = threading.Lock()
 
 @contextmanager
 def seeded_construction(seed: int) -> Iterator[None]:
-    """Run the block under torch's global generator seeded with ``seed``, and restore its state afterwards."""
+    """Run the block under torch's global generator with a seed, and restore its state afterwards.
+
+    Parameters
+    ----------
+    seed : int
+        Of the generator.
+    """
     with _CONSTRUCTION, torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
 
 
 def threads_for(batch_size: int, hidden_size: int, n_features: int, n_gates: int) -> int:
-    """Threads worth using for one time step of a recurrent layer: all that torch may use, or one."""
+    """Number of threads worth using for one time step of a recurrent layer.
+
+    Parameters
+    ----------
+    batch_size : int
+        Sequences in a batch.
+    hidden_size, n_features : int
+        Units and channels of the layer.
+    n_gates : int
+        Its gate matrices.
+
+    Returns
+    -------
+    int
+        All that torch may use, or one.
+    """
     work = batch_size * n_gates * hidden_size * (hidden_size + n_features)
     return _own_threads() if work > _SERIAL_WORK else 1
 
@@ -45,8 +66,15 @@ def _own_threads() -> int:
 
 @contextmanager
 def thread_limit(n_threads: int) -> Iterator[None]:
-    """Run the block with torch's intra-op thread count set to ``n_threads`` in this thread, and restore it afterwards.
+    """Run the block with another intra-op thread count of torch in this thread, and restore it afterwards.
 
+    Parameters
+    ----------
+    n_threads : int
+        The count.
+
+    Notes
+    -----
     torch keeps a count for every thread, and a default that threads begin with; to set the one sets both. The default
     is handed back at once, so that a fit in one thread decides nothing about fits that begin in others meanwhile.
     """

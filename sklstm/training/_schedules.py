@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from skorch.callbacks import Callback
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -57,25 +58,25 @@ class LearningRate(Callback):
     def __init__(self, schedule: str):
         self.schedule = schedule
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.done_, self.plateau_ = 0, None
         if SCHEDULES[self.schedule] is None:
             self.plateau_ = ReduceLROnPlateau(
                 net.optimizer_, factor=0.5, patience=4, threshold=1e-4, min_lr=net.lr / 1000
             )
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         factor = SCHEDULES[self.schedule]
         if factor not in (None, _constant):  # a constant rate may be moved by a callback of the user's
             for group in net.optimizer_.param_groups:
                 group["lr"] = net.lr * factor(self.done_, net.max_epochs)
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         self.done_ += 1
         if self.plateau_ is not None:
             epoch = net.history[-1]
             self.plateau_.step(epoch.get("valid_loss", epoch["train_loss"]))
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.plateau_ = None  # holds the optimiser

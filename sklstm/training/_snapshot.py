@@ -103,7 +103,22 @@ def check_snapshot(values: dict[str, Any], module: type[nn.Module], optimizers: 
 
 
 def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments: dict[str, Any]) -> None:
-    """ValueError unless names, shapes and dtypes of the weights are those of the module with these arguments."""
+    """Check weights from a file before a network is built.
+
+    Parameters
+    ----------
+    weights : dict of str to Tensor
+        As of a ``state_dict``.
+    module : type of nn.Module
+        The network.
+    arguments : dict
+        Of its constructor.
+
+    Raises
+    ------
+    ValueError
+        Unless names, shapes and dtypes of the weights are those of the module with these arguments, and all are finite.
+    """
     for name, value in arguments.items():
         positive = not isinstance(value, str) and 0 < value < _LARGEST_SIZE
         # Every layer has weights of its own, so that what the file holds limits their number.

@@ -1,7 +1,6 @@
 """What differs between cells and numbers of layers; the rest is tested on the LSTM."""
 
 import copy
-import inspect
 import pickle
 
 import numpy as np
@@ -127,14 +126,3 @@ def test_a_fitted_estimator_carries_no_vectors(estimator):
     assert not penalty._norms.groups
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(twin.predict(X), model.predict(X))
-
-
-@ESTIMATORS
-def test_documentation_is_complete(estimator):
-    documentation = inspect.getdoc(estimator)
-    for name in inspect.signature(estimator).parameters:
-        assert f"\n{name} : " in documentation, f"{name} is not documented"
-    for section in ("Parameters", "Attributes", "See Also", "References", "Examples"):
-        assert f"\n{section}\n{'-' * len(section)}\n" in documentation
-    assert documentation == inspect.cleandoc(documentation)
-    assert max(map(len, documentation.splitlines())) <= 120

@@ -72,7 +72,21 @@ def encode(quantised: Quantised, candidates: Sequence[int]) -> tuple[int, int]:
 
 
 def decode(code: int, like: Mapping[str, Tensor], candidates: Sequence[int]) -> Quantised:
-    """Inverse of :func:`encode`; `like` gives names, shapes and dtypes of the weights, not their values."""
+    """Inverse of :func:`encode`.
+
+    Parameters
+    ----------
+    code : int
+        The message.
+    like : mapping of str to Tensor
+        Names, shapes and dtypes of the weights; their values are not used.
+    candidates : sequence of int
+        As of :func:`encode`.
+
+    Returns
+    -------
+    Quantised
+    """
     choice, code = _take(code, _bits(len(candidates)))
     q = candidates[choice]
     levels = np.empty(q, dtype=np.uint16)

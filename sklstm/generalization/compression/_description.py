@@ -118,15 +118,38 @@ class Description:
         return float(magnitudes.max()) * math.ldexp(math.frexp(step_size(self.steps[part]))[0], 3)
 
     def grid(self, part: str) -> Tensor:
-        """Step of every column of a part, float64 and exact, of shape (columns,); (1,) unless the part is a matrix."""
+        """Step of every column of a part.
+
+        Parameters
+        ----------
+        part : str
+            Its name.
+
+        Returns
+        -------
+        Tensor of shape (columns,), float64
+            Exact; of shape (1,) unless the part is a matrix.
+        """
         return torch.from_numpy(np.ldexp(step_size(self.steps[part]), -self.finer[part]))
 
     def values(self) -> dict[str, Tensor]:
-        """The parts, float64, exact."""
+        """The parts.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Float64, exact.
+        """
         return {part: self.grid(part) * torch.from_numpy(k.astype(np.float64)) for part, k in self.integers.items()}
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights of the network, in its dtypes: the same bits on every machine, see the notes of the class."""
+        """The weights of the network.
+
+        Returns
+        -------
+        dict of str to Tensor
+            In the dtypes of the network: the same bits on every machine, see the notes of the class.
+        """
         return self.structure.weights(self.values())
 
     @property
@@ -188,7 +211,22 @@ class Description:
         return description
 
     def replaced(self, integers: Mapping[str, Integers]) -> "Description":
-        """The same grid with other integers; errors as of the class."""
+        """The same grid with other integers.
+
+        Parameters
+        ----------
+        integers : mapping of str to ndarray of int64
+            In the shapes of the parts.
+
+        Returns
+        -------
+        Description
+
+        Raises
+        ------
+        ValueError
+            As the class.
+        """
         return Description(self.structure, self.steps, self.finer, dict(integers))
 
 

@@ -37,7 +37,13 @@ class Quantised:
     like: dict[str, Tensor]
 
     def weights(self) -> dict[str, Tensor]:
-        """The quantised tensors, with names, shapes, dtypes and devices of the originals."""
+        """The quantised tensors.
+
+        Returns
+        -------
+        dict of str to Tensor
+            With names, shapes, dtypes and devices of the originals.
+        """
         flat = torch.from_numpy(self.levels.astype(np.float64)[self.indices])
         sizes = [tensor.numel() for tensor in self.like.values()]
         parts = torch.split(flat, sizes)

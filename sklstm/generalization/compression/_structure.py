@@ -142,7 +142,20 @@ class Structure:
 
     @staticmethod
     def check_subspace(subspace: int | None, n_weights: int) -> None:
-        """ValueError for a number of directions that is none, or too many for so many weights."""
+        """Check a number of directions.
+
+        Parameters
+        ----------
+        subspace : int or None
+            The number; None passes.
+        n_weights : int
+            Weights of the network.
+
+        Raises
+        ------
+        ValueError
+            If it is no number of directions, or too many for so many weights.
+        """
         if subspace is None:
             return
         if not _is_integer(subspace) or not 1 <= subspace * n_weights <= _LARGEST_PROJECTION:
@@ -221,7 +234,18 @@ class Structure:
         }
 
     def weights(self, values: Mapping[str, Tensor]) -> Tensors:
-        """As `compose`, with the same errors; rounded to the dtypes of the network and detached."""
+        """As `compose`, with the same errors; rounded to the dtypes of the network and detached.
+
+        Parameters
+        ----------
+        values : mapping of str to Tensor
+            Float64, in the shapes of `shapes`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            In the shapes and dtypes of `like`.
+        """
         with torch.no_grad():
             return {name: tensor.to(self.like[name].dtype) for name, tensor in self.compose(values).items()}
 

@@ -55,6 +55,7 @@ class SecondMoment:
 
     @property
     def n_features(self) -> int:
+        """Numbers in one sample; 0 before the first batch."""
         return len(self._triangle)
 
     def __repr__(self) -> str:

@@ -205,7 +205,19 @@ def tu_bound(
 
 
 def moment_summary(x: Array) -> tuple[float, float]:
-    """λ_min of the second moment and Gershgorin's lower bound on it; where n < L·d, 0 and −inf at no cost."""
+    """Smallest eigenvalue of the second moment, and Gershgorin's lower bound on it.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, L, d)
+
+    Returns
+    -------
+    lambda_min : float
+        0 where n < L·d, at no cost.
+    gershgorin : float
+        −inf there.
+    """
     if len(x) < math.prod(x.shape[1:]):
         return 0.0, -math.inf
     moment = second_moment(x)

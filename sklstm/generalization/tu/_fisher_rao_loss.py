@@ -78,7 +78,9 @@ def fisher_rao_norm_lemma_2(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss |
 
     Parameters
     ----------
-    U, W, V, X, y, loss
+    U, W, V, X, y : array-like or Tensor
+        As in :func:`fisher_rao_norm_loss`.
+    loss : callable, optional
         As in :func:`fisher_rao_norm_loss`.
 
     Returns
@@ -93,7 +95,7 @@ def fisher_rao_norm_lemma_2(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss |
 
     See Also
     --------
-    eta_c : the first factor.
+    eta_c : The first factor.
 
     References
     ----------

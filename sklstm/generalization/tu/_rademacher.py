@@ -10,7 +10,15 @@ __all__ = ["RademacherTu", "rademacher_tu"]
 
 
 class RademacherTu(NamedTuple):
-    """The two summands of Theorem 1: of the linear network (Lemma 3), and of what the ReLU adds (Lemma 6)."""
+    """The two summands of Theorem 1.
+
+    Attributes
+    ----------
+    fisher_rao_term : float
+        Of the linear network (Lemma 3).
+    norm_term : float
+        What the ReLU adds (Lemma 6).
+    """
 
     fisher_rao_term: float
     norm_term: float

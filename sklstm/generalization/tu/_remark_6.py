@@ -58,10 +58,12 @@ def fisher_rao_upper_closed_form(beta_u: float, beta_w: float, beta_v: float, in
 
     Parameters
     ----------
-    beta_u, beta_v, input_bound : float
-        As in :func:`fisher_rao_upper`.
+    beta_u : float
+        As in :func:`fisher_rao_upper`, like the two at the end.
     beta_w : float
         In [0, 1).
+    beta_v, input_bound : float
+        As in :func:`fisher_rao_upper`.
 
     Returns
     -------

@@ -1,11 +1,14 @@
 """The GRU cell, as torch defines it, on boxes: h' = (1 − z) n + z h with n = tanh(W_nx x + b + r (W_nh h + b'))."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from ._arithmetic import (
     ACTIVATION,
     Ends,
+    Scratch,
     add_ball,
     ball_sup,
     hull_nonnegative,
@@ -16,7 +19,7 @@ from ._arithmetic import (
     to_ball,
     widen,
 )
-from ._forms import combine, intersect, middle, relax
+from ._forms import Form, combine, intersect, middle, relax
 from ._layer import EnclosedLayer, Slot
 
 __all__ = ["EnclosedGRU"]
@@ -40,14 +43,14 @@ class EnclosedGRU(EnclosedLayer):
     n_gates = 3
     order = (0, 1, 2)
 
-    def _rows(self):
+    def _rows(self) -> tuple[Tensor, Tensor]:
         """(4·H, H) and (4·H, d): the recurrent and the input's part of n are two rows, since r comes between them."""
         H = self.size
         W_h = torch.cat((self.W_h, self.W_h.new_zeros(H, H)))
         W_x = torch.cat((self.W_x[: 2 * H], self.W_x.new_zeros(H, self.n_inputs), self.W_x[2 * H :]))
         return W_h, W_x
 
-    def forward_matrices(self):
+    def forward_matrices(self) -> Tensor:
         H = self.size
         W_h, W_x = self._rows()
         bias = torch.cat((self.b_h[: 2 * H] + self.b_x[: 2 * H], self.b_h[2 * H :], self.b_x[2 * H :]))
@@ -58,15 +61,15 @@ class EnclosedGRU(EnclosedLayer):
         centre = torch.cat((both, bias[:, None]), dim=1)
         return torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
 
-    def adjoint_matrix(self):
+    def adjoint_matrix(self) -> Tensor:
         return torch.cat(self._rows(), dim=1).T
 
-    def slots(self, n_slots, n):
+    def slots(self, n_slots: int, n: int) -> list[Slot]:
         tape = self.memory("tape", n_slots, 2, 5, self.size, n)
         errors = self.memory("errors", n_slots, self.size, n)
         return [_GRUSlot(part, error) for part, error in zip(tape, errors, strict=True)]
 
-    def _reset(self, slot, scratch):
+    def _reset(self, slot: Any, scratch: Scratch) -> None:
         """From the ends of the rows to r, z and the pre-activation of the candidate."""
         slot.logistics.sigmoid_()
         torch.mul(sup(slot.q, scratch), self.error, out=slot.error)  # r is off by a few units, and multiplies q
@@ -74,7 +77,7 @@ class EnclosedGRU(EnclosedLayer):
             end.add_(term)
         widen(slot.n, slot.error)
 
-    def _mix(self, slot, after, scratch):
+    def _mix(self, slot: Any, after: Any, scratch: Scratch) -> None:
         """From the candidate's pre-activation to h after the step."""
         slot.candidate.tanh_()
         other = scratch(*slot.error.shape)
@@ -85,14 +88,16 @@ class EnclosedGRU(EnclosedLayer):
             extreme(new, other, out=new)
         widen(after.before, 3 * self.error)
 
-    def step(self, slot, after, net, out, scratch):
+    def step(self, slot: Any, after: Any, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
         torch.sub(*net, out=slot.nets.lower)
         torch.add(*net, out=slot.nets.upper)
         self._reset(slot, scratch)
         self._mix(slot, after, scratch)
         to_ball(after.before, 4 * self.unit, out)
 
-    def linear_step(self, slot, after, net, form, state, out, scratch):
+    def linear_step(
+        self, slot: Any, after: Any, net: Ends, form: Form, state: tuple[Form, ...], out: Tensor, scratch: Scratch
+    ) -> tuple[Form, ...]:
         H, activation = self.size, 2 * ACTIVATION * self.unit
         rows = [slice(k * H, (k + 1) * H) for k in range(4)]
         net_r, net_z, net_q, net_n = (form.part(part) for part in rows)
@@ -121,7 +126,9 @@ class EnclosedGRU(EnclosedLayer):
         to_ball(intersect(after.before, new_h.ends()), 4 * self.unit, out)
         return (new_h.kept(after.before),)
 
-    def step_back(self, slot, slack, adjoint, scratch):
+    def step_back(
+        self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         (by_h,) = adjoint
         H, size, r, z, n = self.size, slot.error.shape, slot.r, slot.z, slot.n
         slopes = logistic_slope(slot.gates, scratch)

@@ -1,11 +1,14 @@
 """The LSTM cell (5)-(11) of Turkin 2017 on boxes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from ._arithmetic import (
     ACTIVATION,
     Ends,
+    Scratch,
     add_ball,
     ball_sup,
     hull_nonnegative,
@@ -16,7 +19,7 @@ from ._arithmetic import (
     to_ball,
     widen,
 )
-from ._forms import combine, intersect, middle, relax
+from ._forms import Form, combine, intersect, middle, relax
 from ._layer import EnclosedLayer, Slot
 
 __all__ = ["EnclosedLSTM"]
@@ -48,7 +51,7 @@ class EnclosedLSTM(EnclosedLayer):
     n_states = 2
     order = (3, 1, 0, 2)
 
-    def forward_matrices(self):
+    def forward_matrices(self) -> Tensor:
         # |h| ≤ 1, so the rounding of W_h h and of the biases is one vector for all steps.
         self.constant = self.slack * (self.W_h.abs().sum(1) + self.b_x.abs() + self.b_h.abs())
         # Of a product of two activations: each is off by ACTIVATION units times what it multiplies, for the network and
@@ -60,12 +63,12 @@ class EnclosedLSTM(EnclosedLayer):
         matrices = torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
         return matrices.roll(self.size, dims=1)  # g first, as in the tape
 
-    def slots(self, n_slots, n):
+    def slots(self, n_slots: int, n: int) -> list[Slot]:
         tape = self.memory("tape", n_slots, 2, 6, self.size, n)
         errors = self.memory("errors", n_slots, self.size, n)
         return [_LSTMSlot(part, error) for part, error in zip(tape, errors, strict=True)]
 
-    def _remember(self, slot, after, scratch):
+    def _remember(self, slot: Any, after: Any, scratch: Scratch) -> None:
         """From the ends of the pre-activations to the gates, and to the memory after the step."""
         slot.g.tanh_()
         slot.logistics.sigmoid_()
@@ -75,7 +78,7 @@ class EnclosedLSTM(EnclosedLayer):
         torch.add(*terms.unbind(1), out=after.s_before)
         widen(after.s_ends, slot.error)
 
-    def step(self, slot, after, net, out, scratch):
+    def step(self, slot: Any, after: Any, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
         torch.sub(*net, out=slot.nets.lower)
         torch.add(*net, out=slot.nets.upper)
         self._remember(slot, after, scratch)
@@ -83,7 +86,9 @@ class EnclosedLSTM(EnclosedLayer):
         h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
         to_ball(h, 2 * self.error + 4 * self.unit, out)
 
-    def linear_step(self, slot, after, net, form, state, out, scratch):
+    def linear_step(
+        self, slot: Any, after: Any, net: Ends, form: Form, state: tuple[Form, ...], out: Tensor, scratch: Scratch
+    ) -> tuple[Form, ...]:
         H, activation = self.size, 2 * ACTIVATION * self.unit
         rows = [slice(k * H, (k + 1) * H) for k in range(4)]
         net_g, net_o, net_f, net_i = (form.part(part) for part in rows)
@@ -116,10 +121,12 @@ class EnclosedLSTM(EnclosedLayer):
         to_ball(intersect(h, new_h.ends()), 4 * self.unit, out)
         return new_h.kept(h), new_s
 
-    def start_back(self, seed):
+    def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
         return seed, torch.zeros_like(seed)
 
-    def step_back(self, slot, slack, adjoint, scratch):
+    def step_back(
+        self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         by_h, by_s = adjoint
         H, n = slot.error.shape
         # Derivatives of h by s and by o's pre-activation; of s by those of f, i and g, and by the s before.

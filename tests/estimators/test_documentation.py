@@ -1,0 +1,110 @@
+"""What the docstrings of the classes for users say of parameters and attributes is what there is."""
+
+import ast
+import inspect
+import re
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.preprocessing import SequenceScaler, SequencesFromTable
+from sklstm.training import Checkpoint
+
+NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
+
+ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
+PREPROCESSORS = [SequenceScaler, SequencesFromTable]
+OTHERS = [Compression, Checkpoint]
+REQUIRED = {"SequencesFromTable": ["id"], "Checkpoint": ["folder"]}
+WITH_BOUND = {"generalization_bound_", "generalization_report_", "quantized_"}
+
+
+def page(cls):
+    return NumpyDocString(inspect.getdoc(cls))
+
+
+def documented_attributes(cls):
+    return [name.strip() for entry in page(cls)["Attributes"] for name in entry.name.split(",")]
+
+
+def public(fitted):
+    return {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
+
+
+def table(X):
+    long = pd.DataFrame(X.reshape(-1, X.shape[2]), columns=["load", "heat"])
+    return long.assign(id=np.repeat(np.arange(len(X)), X.shape[1]))
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).standard_normal((20, 4, 2))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS + PREPROCESSORS + OTHERS)
+def test_parameters_are_documented_in_order_with_their_defaults(cls):
+    parameters = inspect.signature(cls).parameters
+    entries = [(name, entry) for entry in page(cls)["Parameters"] for name in entry.name.split(", ")]
+    assert [name for name, _ in entries] == list(parameters)
+    for name, entry in entries:
+        default = parameters[name].default
+        assert entry.desc, f"{name} is not described"
+        if default is inspect.Parameter.empty:
+            assert name in REQUIRED[cls.__name__]
+        elif entry.type.endswith(", optional"):
+            assert default is None
+        else:
+            written = re.search(r"default=(.+)$", entry.type)
+            assert written, f"the default of {name} is not documented"
+            value = ast.literal_eval(written[1])
+            assert value == default
+            assert type(value) is type(default)
+        # A type checker gets the same choices.
+        choices = re.findall(r'"([^"]+)"', entry.type.partition("{")[2].partition("}")[0])
+        assert not choices or list(get_args(parameters[name].annotation)) == choices
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS + PREPROCESSORS + OTHERS)
+def test_constructors_are_annotated(cls):
+    for parameter in inspect.signature(cls).parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty
+    kinds = [parameter.kind for parameter in inspect.signature(cls).parameters.values()]
+    first = 4 if cls is SequencesFromTable else 1  # the columns, in the order of the sentence
+    assert kinds[first:] == [inspect.Parameter.KEYWORD_ONLY] * (len(kinds) - first)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_attributes_of_estimators_are_documented_and_there(cls, X):
+    frames = [pd.DataFrame(sequence, columns=["load", "heat"]) for sequence in X]
+    y = X[:, -1, 0] > 0
+    model = cls(3, max_epochs=1, random_state=0).fit(frames, y)
+    documented = documented_attributes(cls)
+    assert len(documented) == len(set(documented))
+    assert public(model) | {"quantized_"} == set(documented)
+    for name in documented:
+        assert getattr(model, name) is not None
+    described = {entry.name: " ".join(entry.desc) for entry in page(cls)["Attributes"]}
+    assert {name for name, text in described.items() if "Only with ``compute_bound``" in text} == WITH_BOUND
+
+    bare = cls(3, max_epochs=1, random_state=0, compute_bound=False).fit(X, y)
+    assert public(bare) == set(documented) - WITH_BOUND - {"feature_names_in_"}
+    assert not any(hasattr(bare, name) for name in WITH_BOUND)
+    assert public(cls(3)) == set()
+
+
+@pytest.mark.parametrize("cls", PREPROCESSORS)
+def test_attributes_of_preprocessors_are_documented_and_there(cls, X):
+    model = (cls() if cls is SequenceScaler else cls("id")).fit(table(X))
+    assert public(model) == set(documented_attributes(cls))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_pages_of_estimators_have_all_sections(cls):
+    text = inspect.getdoc(cls)
+    for section in ("Parameters", "Attributes", "See Also", "References", "Examples"):
+        assert f"\n{section}\n{'-' * len(section)}\n" in text
+    assert text == inspect.cleandoc(text)
+    assert max(map(len, text.splitlines())) <= 120

@@ -1,0 +1,51 @@
+"""A user's type checker is content with what is right, and finds what is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sklstm
+
+pytest.importorskip("mypy")
+
+SCRIPT = Path(__file__).parent / "typed" / "user_script.py"
+
+
+def check(script, folder):
+    """Output and exit status of ``mypy --strict`` on one file, away from the project and its settings."""
+    options = ["--config-file=", "--strict", "--follow-imports=silent", f"--cache-dir={folder / 'cache'}"]
+    environment = os.environ | {"MYPYPATH": str(Path(sklstm.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, str(script)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.stdout + done.stderr, done.returncode
+
+
+def test_a_users_script(tmp_path):
+    output, status = check(SCRIPT, tmp_path)
+    # An annotation that is too narrow shows as an error, one that is too wide as a comment without use.
+    assert output == "Success: no issues found in 1 source file\n"
+    assert status == 0
+
+    # The check can fail: without the comments every wrong line is found, and nothing else.
+    text = SCRIPT.read_text()
+    wrong = [number for number, line in enumerate(text.splitlines(), 1) if "# type: ignore[" in line]
+    bare = tmp_path / "bare.py"
+    bare.write_text(text.replace("# type: ignore[", "# "))
+    output, status = check(bare, tmp_path)
+    found = [int(line.split(":")[1]) for line in output.splitlines() if ": error: " in line]
+    assert sorted(set(found)) == wrong
+    assert len(wrong) > 30
+    assert status == 1
+
+
+def test_the_package_says_that_it_is_annotated():
+    assert (Path(sklstm.__file__).parent / "py.typed").exists()

@@ -1,0 +1,146 @@
+"""A user's script as a type checker sees it; `test_typing.py` runs the checker on it, and nobody runs it.
+
+A line with ``type: ignore`` is wrong on purpose: if the annotations let it pass, the comment is unused, an error too.
+"""
+
+from pathlib import Path
+from typing import Any, assert_type
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import sklstm
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
+from sklstm.linalg import spectral_norm
+from sklstm.perturbation import Interval, RecurrentNetwork, TikhonovGains, output_bounds, tikhonov_gains
+from sklstm.preprocessing import SequenceScaler, SequencesFromTable, pad_sequences, sliding_windows, unpad_sequences
+from sklstm.training import Checkpoint, SequenceNet
+
+Floats = NDArray[np.float64]
+
+
+def regression(X: Floats, y: Floats, path: Path) -> None:
+    model = TikhonovLSTMRegressor(
+        16,
+        lambda_s=0.01,
+        lambda_1=10,
+        variant="tight",
+        readout="linear",
+        clip_norm=1.0,
+        lr_schedule="warmup-cosine",
+        optimizer="adamw",
+        callbacks=[Checkpoint("folder", every=5), ("again", Checkpoint(path))],
+        compression=Compression(4, coarseness=[16.0]),
+        device=torch.device("cpu"),
+        random_state=np.random.RandomState(0),
+        verbose=True,
+    )
+    assert_type(model.hidden_size, int)
+    assert_type(model.fit(X, y, sample_weight=y), TikhonovLSTMRegressor)
+    assert_type(model.partial_fit(X, y).fit(X, y), TikhonovLSTMRegressor)
+    assert_type(model.predict(X), Floats)
+    assert_type(model.certify(X, 0.1, method="linear"), tuple[Floats, Floats])
+    assert_type(model.holdout_bound(X, y, cap=1.0, method="best"), HoldoutBound)
+    assert_type(model.holdout_bound(X, y).value, float)
+    assert_type(model.net_, SequenceNet)
+    assert_type(model.n_iter_, int)
+    assert_type(model.n_features_in_, int)
+    assert_type(model.loss_curve_, list[float])
+    assert_type(model.rho_h_, float | Floats)
+    assert_type(model.perturbation_gain_, float)
+    assert_type(model.generalization_bound_, float)
+    assert_type(model.generalization_report_, GeneralizationReport)
+    assert_type(model.generalization_report_["occam"].value, float)
+    assert_type(model.quantized_, TikhonovLSTMRegressor)
+    assert_type(model.quantized_.predict(X), Floats)
+
+    model.save(path)
+    model.save(str(path))
+    assert_type(TikhonovLSTMRegressor.load(path, device="cpu"), TikhonovLSTMRegressor)
+    model.to_onnx(path, with_lengths=True)
+    loaded: TikhonovGRURegressor = sklstm.load(path)
+    assert_type(loaded.predict(list(X)), Floats)
+
+    TikhonovLSTMRegressor("16")  # type: ignore[arg-type]
+    TikhonovLSTMRegressor(16, 0.01)  # type: ignore[call-arg]
+    TikhonovLSTMRegressor(hidden=16)  # type: ignore[call-arg]
+    TikhonovLSTMRegressor(variant="loose")  # type: ignore[arg-type]
+    TikhonovLSTMRegressor(readout="softmax")  # type: ignore[arg-type]
+    TikhonovLSTMRegressor(optimizer="lbfgs")  # type: ignore[arg-type]
+    TikhonovLSTMRegressor(lr_schedule="linear")  # type: ignore[arg-type]
+    TikhonovLSTMRegressor(lr=None)  # type: ignore[arg-type]
+    TikhonovLSTMRegressor(max_epochs=1.5)  # type: ignore[arg-type]
+    TikhonovGRURegressor(compression=4)  # type: ignore[arg-type]
+    TikhonovGRURegressor(random_state=np.random.default_rng(0))  # type: ignore[arg-type]
+    TikhonovGRURegressor(device=0)  # type: ignore[arg-type]
+    model.fit(X)  # type: ignore[call-arg]
+    model.certify(X, 0.1, method="best of all")  # type: ignore[arg-type]
+    model.certify(X, 0.1, "best")  # type: ignore[call-arg]
+    model.holdout_bound(X, y, method="binomial")  # type: ignore[arg-type]
+    model.holdout_bound(X, y, delta="0.05")  # type: ignore[arg-type]
+    model.save(3)  # type: ignore[arg-type]
+    TikhonovGRURegressor.load(path, device=0)  # type: ignore[arg-type]
+    sklstm.load(3)  # type: ignore[arg-type]
+    label: str = model.predict(X)  # type: ignore[assignment]
+    del label
+
+
+def classification(X: Floats, y: NDArray[np.str_]) -> None:
+    model = NoisyRNNClassifier(8, sigma=0.2, noise="dropout", max_norm_w=1.0, class_weight={"up": 2.0}, random_state=0)
+    assert_type(model.fit(X, y), NoisyRNNClassifier)
+    assert_type(model.partial_fit(X, y, classes=["down", "up"]), NoisyRNNClassifier)
+    assert_type(model.predict(X), NDArray[Any])
+    assert_type(model.predict_proba(X), Floats)
+    assert_type(model.decision_function(X), Floats)
+    assert_type(model.certified_radius(X, rtol=0.1), Floats)
+    assert_type(model.certified_accuracy(X, y, 0.1), float)
+    assert_type(model.certify(X, [0.1, 0.2]), tuple[Floats, Floats])
+    assert_type(model.holdout_bound(X, y, delta=0.01), HoldoutBound)
+    assert_type(model.generalization_report_, GeneralizationReport)
+    assert_type(model.quantized_, NoisyRNNClassifier)
+
+    NoisyRNNClassifier(noise="cauchy")  # type: ignore[arg-type]
+    NoisyRNNClassifier(class_weight="uniform")  # type: ignore[arg-type]
+    NoisyRNNClassifier(class_weight=[1.0, 2.0])  # type: ignore[arg-type]
+    NoisyRNNClassifier(max_norm_w="1")  # type: ignore[arg-type]
+    NoisyRNNClassifier(lambda_s=0.1)  # type: ignore[call-arg]
+    model.certified_radius(X, rtol="small")  # type: ignore[arg-type]
+    model.holdout_bound(X, y, cap=1.0)  # type: ignore[call-arg]
+
+
+def preprocessing(series: Floats, table: object) -> None:
+    windows, targets = sliding_windows(series, 12, range(1, 4))
+    assert_type(windows, NDArray[Any])
+    _, _, times = sliding_windows(series, 12, times=series)
+    assert_type(times, NDArray[Any])
+    scaler = SequenceScaler(2, padding_value=0.0)
+    assert_type(scaler.fit(windows), SequenceScaler)
+    assert_type(scaler.transform(windows), NDArray[Any] | list[NDArray[Any]])
+    padded = pad_sequences([series])
+    assert_type(padded, NDArray[Any])
+    padded, mask = pad_sequences([series], side="right", return_mask=True)
+    assert_type(mask, NDArray[np.bool_])
+    assert_type(unpad_sequences(padded, mask), list[NDArray[Any]])
+    gather = SequencesFromTable("id", "time", channels=["load"], target="y")
+    assert_type(gather.fit(table), SequencesFromTable)
+    assert_type(gather.transform(table), list[NDArray[Any]])
+    del targets
+
+    sliding_windows(series, "12")  # type: ignore[call-overload]
+    SequenceScaler(padding_value="0")  # type: ignore[arg-type]
+    SequenceScaler(2, False)  # type: ignore[call-arg]
+    pad_sequences([series], length="3")  # type: ignore[call-overload]
+    SequencesFromTable("id", allow_nan="no")  # type: ignore[arg-type]
+
+
+def mathematics(recurrent: torch.nn.LSTM, readout: torch.nn.Linear, X: torch.Tensor) -> None:
+    assert_type(tikhonov_gains(X, X, variant="tight"), TikhonovGains)
+    network = RecurrentNetwork.from_torch(recurrent, readout)
+    assert_type(output_bounds(network, X - 0.1, X + 0.1), Interval)
+    assert_type(spectral_norm(X), torch.Tensor)
+    assert_type(holdout_bound(np.zeros(10)).at_delta(0.1), HoldoutBound)
+    spectral_norm(X.numpy())  # type: ignore[arg-type]
+    output_bounds(recurrent, X, X)  # type: ignore[arg-type]
+    holdout_bound(np.zeros(10), delta="0.1")  # type: ignore[arg-type]

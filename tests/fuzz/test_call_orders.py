@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 from hostile import SEQUENCES, TARGETS, WEIGHTS, a_parameter, dressed
-from hypothesis import assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from profiles import share
@@ -213,5 +213,6 @@ class CallOrders(RuleBasedStateMachine):
             same(must(self.model, self.saying, self.data.X), self.outputs, "predictions then and now")
 
 
-CallOrders.TestCase.settings = settings(share(0.12), stateful_step_count=12)
+SHARE, STEPS = 0.1, 12
 TestCallOrders = CallOrders.TestCase
+TestCallOrders.settings = share(SHARE, stateful_step_count=STEPS)

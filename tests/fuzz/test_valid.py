@@ -5,10 +5,10 @@ import pickle
 
 import numpy as np
 import torch
-from hypothesis import given, note
+from hypothesis import note
 from hypothesis import strategies as st
 from known import KNOWN
-from profiles import share
+from profiles import fuzz
 from sklearn.base import clone
 from strategies import Task, dress, forms_of, tasks
 from watch import canonical, finding, learnt, must, same
@@ -91,11 +91,11 @@ def check_certificates(model, task, eps, method):
             finding(f"certified radii {radii} or accuracy {accuracy} cannot be")
 
 
-@share(0.24)
-@given(
-    tasks(),
-    st.sampled_from([0, 0.0, 0.125, 1]),
-    st.sampled_from(["best", "best", "intervals", "mean-value", "linear"]),
+@fuzz(
+    0.2,
+    task=tasks(),
+    eps=st.sampled_from([0, 0.0, 0.125, 1]),
+    method=st.sampled_from(["best", "best", "intervals", "mean-value", "linear"]),
 )
 def test_valid_input_is_taken_and_every_route_agrees(task, eps, method):
     model = fit(task)
@@ -120,8 +120,7 @@ def test_valid_input_is_taken_and_every_route_agrees(task, eps, method):
             finding(f"generalization_bound_ is {model.generalization_bound_}")
 
 
-@share(0.1)
-@given(tasks(), st.data())
+@fuzz(0.1, task=tasks(), data=st.data())
 def test_the_same_values_in_any_form_make_the_same_network(task, data):
     first = fit(task)
     form = data.draw(st.sampled_from(forms_of(task.sequences)))
@@ -162,8 +161,7 @@ def _deterministic(stack):
     torch.use_deterministic_algorithms(True)
 
 
-@share(0.06)
-@given(tasks(), st.sampled_from(sorted(AMBIENT)))
+@fuzz(0.06, task=tasks(), name=st.sampled_from(sorted(AMBIENT)))
 def test_settings_of_the_process_do_not_matter(task, name):
     plain = fit(task)
     with contextlib.ExitStack() as stack:
@@ -176,8 +174,7 @@ def test_settings_of_the_process_do_not_matter(task, name):
     same(bounds, must(plain, "certify", task.X, 0.125), f"certificates with {name} and without")
 
 
-@share(0.08)
-@given(tasks(), st.integers(0, 3), st.booleans())
+@fuzz(0.08, task=tasks(), interruption=st.integers(0, 3), weighted=st.booleans())
 def test_partial_fits_go_on_where_they_stopped(task, interruption, weighted):
     """Pickled, cloned-from or predicted with in between: the next call leads to the same weights."""
     changes = {"early_stopping": False}

@@ -5,6 +5,7 @@ import io
 import re
 import traceback
 import warnings
+from collections import Counter
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from skorch import NeuralNet
 
 from sklstm.exceptions import DivergenceError
+
+
+calls: Counter = Counter()  # (method, whether it was refused) -> how many, for the benchmark's record
 
 
 class Finding(AssertionError):
@@ -151,6 +155,7 @@ def call(estimator, method, /, *args, **kwargs):
         except Exception as error:
             outcome.error = error
         after = process_state()
+    calls[method, outcome.ok] += 1
     for name, value in process.items():
         if after[name] != value:
             finding(f"{label} changed {name} from {value} to {after[name]}")

@@ -33,7 +33,7 @@ WORDS = {
     "targets_and_labels": "bad and doubtful y",
     "weights": "bad and doubtful sample_weight",
     "sequences_to_predict_and_sizes_to_certify": "bad and doubtful X afterwards, and eps",
-    "call_orders": "orders of calls, of up to 12 each",
+    "call_orders": "orders of calls, of up to 20 each",
 }
 
 
@@ -51,7 +51,9 @@ def fuzz(examples, number):
     for offset, name in enumerate(campaign.NAMES):
         parts[name] = campaign.run(name, profile="long", examples=examples, number=number + offset)
         record = parts[name]
-        print(f"{record['examples']:6d} examples, {record['seconds']:6.1f} s, {len(record['findings'])} findings: {name}")
+        print(
+            f"{record['examples']:6d} examples, {record['seconds']:6.1f} s, {len(record['findings'])} findings: {name}"
+        )
         for finding in record["findings"]:
             print(f"    {finding['what']}\n    {finding['example']}", flush=True)
     calls = {}
@@ -85,8 +87,8 @@ def report(records):
         f"{table(['property', 'examples', 'time', 'findings'], rows)}\n\n"
         f"{table(['calls under watch', 'taken', 'refused'], calls)}\n\n"
         f"Every one of the {len(DEFECTS)} planted defects is found in every run of the suite.\n\n"
-        f"Regenerate: `python benchmarks/fuzz_estimators.py --examples 2000 --report`. Recorded with seed {last['seed']} "
-        f"on {last['machine']}.\n"
+        "Regenerate: `python benchmarks/fuzz_estimators.py --examples 2000 --report`. Recorded with seed "
+        f"{last['seed']} on {last['machine']}.\n"
     )
 
 

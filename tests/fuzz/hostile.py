@@ -1,4 +1,4 @@
-"""Invalid parameters and data, and such as may or may not be taken but must not break anything."""
+"""Invalid data, and such as may or may not be taken but must not break anything."""
 
 import decimal
 import fractions
@@ -8,51 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
-from hypothesis import strategies as st
 from strategies import dress
-
-# Whatever somebody might pass, apart from numbers so large that memory or the night would not suffice.
-ANYTHING = st.sampled_from(
-    [
-        None, True, False, np.True_, np.False_, 0, -1, 1, 2, 0.0, -0.0, 1.0, 2.5, -1e-300, 1e-300, 1e300, 1e-30, 1e30,
-        math.nan, math.inf, -math.inf, np.float32("nan"), np.float64("-inf"), np.float16(0.1), np.float32(1e30),
-        np.longdouble("0.5"), np.longdouble("1e4000"), np.int64(-3), np.uint8(3), np.int8(1), 1j, np.complex64(1),
-        "", "1", "adam", "turkin", "linear", "balanced", "gaussian", "cpu", "ä\0", np.str_("sgd"), b"adam", np.bytes_(b"cpu"),
-        [], [1], (), (1, 2), {}, {"a": 1}, {0: 1, 1: 2}, {0: -1}, set(), np.array(1), np.array([1.0]), np.array([]),
-        torch.tensor(1), torch.tensor(0.5), torch.nn.Identity(), object(), int, len, lambda: None, range(2), slice(1),
-        fractions.Fraction(1, 2), decimal.Decimal("0.5"), pd.NA, pd.NaT, pd.Series([1]), np.datetime64("2020-01-01"),
-        np.timedelta64(1, "s"), np.random.RandomState(0), np.random.default_rng(0), torch.Generator(), torch.device("cpu"),
-        torch.device("meta"), "meta", "cuda", "mps", "cuda:99", NotImplemented, Ellipsis,
-    ]
-)  # fmt: skip
-_ENORMOUS = st.sampled_from([10**30, 2**31, 2**63, 10**400])
-# Parameters of which an enormous whole number costs nothing.
-_TAKES_ENORMOUS = ("batch_size", "n_iter_no_change", "n_channels", "random_state", "verbose", "sigma", "lr", "margin",
-                   "clip_norm", "weight_decay", "lambda_s", "lambda_1", "lambda_2", "loss_cap", "delta", "max_norm_u",
-                   "max_norm_w", "max_norm_v", "recurrent_scale", "class_weight", "compression", "device", "optimizer",
-                   "validation_fraction", "early_stopping", "warm_start", "compute_bound", "variant", "readout", "noise")  # fmt: skip
-
-_NEVER = {
-    "real": lambda v: isinstance(v, str | bytes | list | tuple | dict | set | complex | np.ndarray | torch.Tensor)
-    or (isinstance(v, float | np.floating) and not np.isfinite(v)),
-}
-NUMBERS = ("hidden_size", "sigma", "max_epochs", "lr", "batch_size", "weight_decay", "validation_fraction",
-           "n_iter_no_change", "delta", "lambda_s", "lambda_1", "lambda_2", "num_layers", "margin", "recurrent_scale",
-           "n_channels", "clip_norm", "loss_cap", "max_norm_u", "max_norm_w", "max_norm_v")  # fmt: skip
-
-
-def must_be_refused(name, value):
-    """Whether no reading of the documentation lets this value of a parameter pass."""
-    return name in NUMBERS and _NEVER["real"](value)
-
-
-@st.composite
-def a_parameter(draw, kind, skip=()):
-    """Name and value of a parameter."""
-    names = [name for name in kind._get_param_names() if name not in skip]
-    name = draw(st.sampled_from(names))
-    value = draw(ANYTHING | _ENORMOUS if name in _TAKES_ENORMOUS else ANYTHING)
-    return name, value
 
 
 def _poison(value):

@@ -1,4 +1,4 @@
-"""Valid parameters and data: everything drawn here must be taken."""
+"""Valid data and tasks: everything drawn here must be taken."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -8,77 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 from hypothesis import strategies as st
+from parameters import flags, parameters
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
 KINDS = (TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier)
-
-
-def _whole(low, high):
-    return st.builds(lambda wrap, n: wrap(n), st.sampled_from([int, np.int64, np.int8]), st.integers(low, high))
-
-
-def _reals(*values):
-    return st.builds(lambda wrap, x: wrap(x), st.sampled_from([float, np.float32, np.float64]), st.sampled_from(values))
-
-
-def _flags(*likely):
-    return st.sampled_from([*likely, True, False, np.True_, np.False_])
-
-
-def _words(*values):
-    return st.builds(lambda wrap, word: wrap(word), st.sampled_from([str, np.str_]), st.sampled_from(values))
-
-
-QUICK = Compression(hidden_size=2, epochs=1, stage_epochs=1, n_stages=1, n_trials=4, coarseness=(16.0,))
-_COMMON = {
-    "hidden_size": _whole(1, 4),
-    "sigma": st.just(0) | _reals(0.0, 0.5, 2.0),
-    "max_epochs": _whole(1, 2),
-    "lr": _reals(0.003, 0.01, 1e-12),
-    "lr_schedule": _words("constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"),
-    "batch_size": _whole(1, 16) | st.just(10**6),
-    "optimizer": _words("adam", "adamw", "sgd"),
-    "weight_decay": st.just(0) | _reals(0.0, 0.01, 1.0),
-    "clip_norm": st.none() | st.just(1) | _reals(1.0, 1e-9, 1e9),
-    "validation_fraction": _reals(0.5, 0.25),
-    "n_iter_no_change": _whole(1, 3) | st.just(10**12),
-    "delta": _reals(0.05, 0.5, 0.999),
-    "device": st.sampled_from(["cpu", torch.device("cpu")]),
-    "random_state": st.integers(0, 3) | st.sampled_from([2**32 - 1, np.int64(7), np.uint32(7)]),
-    "verbose": st.sampled_from([0, False, np.int64(0)]),
-    "warm_start": _flags(),
-    "compression": st.none() | st.just(QUICK),
-}
-_REGRESSOR = {
-    "lambda_s": st.just(0) | _reals(0.0, 0.01, 1e-12, 1.0),
-    "lambda_1": st.just(0) | _reals(0.0, 10.0),
-    "lambda_2": st.just(0) | _reals(0.0, 10.0),
-    "variant": _words("turkin", "tight"),
-    "readout": _words("linear", "logistic"),
-    "num_layers": _whole(1, 2),
-    "loss_cap": st.none() | _reals(1.0, 1e-6, 1e6),
-}
-_CLASSIFIER = {
-    "noise": _words("gaussian", "uniform", "laplace", "dropout"),
-    "max_norm_u": st.none() | _reals(0.1, 2.0, 100.0),
-    "max_norm_w": st.none() | _reals(0.1, 2.0, 100.0),
-    "max_norm_v": st.none() | _reals(0.1, 2.0, 100.0),
-    "recurrent_scale": st.just(1) | _reals(1.0, 0.01, 2.0),
-    "margin": st.just(1) | _reals(1.0, 1e-6, 1e6),
-    "class_weight": st.sampled_from([None, "balanced"]),
-}
-
-
-@st.composite
-def parameters(draw, kind):
-    """A few parameters away from their defaults, the others as small as they get."""
-    known = _COMMON | (_CLASSIFIER if kind is NoisyRNNClassifier else _REGRESSOR)
-    names = draw(st.lists(st.sampled_from(sorted(known)), unique=True, max_size=6))
-    few = {"hidden_size": 2, "max_epochs": 1, "random_state": 0}
-    chosen = few | {name: draw(known[name]) for name in names}
-    chosen["compute_bound"] = draw(st.sampled_from([False] * 6 + [np.False_, True]))
-    return chosen
 
 
 # ---------------------------------------------------------------- sequences
@@ -113,7 +47,7 @@ LIST_FORMS = {
     "tensors": lambda parts: [torch.from_numpy(part.copy()) for part in parts],
     "tables": lambda parts: [pd.DataFrame(part, columns=[f"c{i}" for i in range(part.shape[1])]) for part in parts],
     "lists": lambda parts: [part.tolist() for part in parts],
-    "fortran": lambda parts: [np.asfortranarray(part) for part in parts],
+    "fortran sequences": lambda parts: [np.asfortranarray(part) for part in parts],
     "nested tensor": lambda parts: _nested(parts, torch.strided),
     "jagged tensor": lambda parts: _nested(parts, torch.jagged),
 }
@@ -297,6 +231,6 @@ def tasks(draw, kinds=KINDS):
     else:
         plain, y = draw(targets(n, unit=str(chosen.get("readout", "linear")) == "logistic"))
     if n >= 8 and draw(st.booleans()):  # fewer cannot be split and stratified whatever they are
-        chosen |= {"early_stopping": draw(_flags(True)), "validation_fraction": 0.5}
+        chosen |= {"early_stopping": draw(flags(True)), "validation_fraction": 0.5}
     weight = draw(weights(n))
     return Task(kind, chosen, plain_X, form, dress(plain_X, form, dtype), plain, y, weight)

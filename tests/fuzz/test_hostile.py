@@ -3,8 +3,9 @@
 import re
 
 import numpy as np
-from hostile import SEQUENCES, SIZES, TARGETS, WEIGHTS, a_parameter, dressed, must_be_refused
+from hostile import SEQUENCES, SIZES, TARGETS, WEIGHTS, dressed
 from hypothesis import strategies as st
+from parameters import a_parameter, must_be_refused
 from profiles import fuzz
 from strategies import tasks
 from watch import call, canonical, finding, must, refused, same
@@ -36,7 +37,7 @@ def rehearsal(task, refit):
 
 @fuzz(0.16, task=tasks(), data=st.data(), refit=st.booleans())
 def test_any_value_of_any_parameter(task, data, refit):
-    name, value = data.draw(a_parameter(task.kind, skip=("callbacks", "lr_schedule")))
+    name, value = data.draw(a_parameter(task.kind))
     model = rehearsal(task, refit)
     before = canonical(predictions(model, task.X)) if refit else None
     model.set_params(**READ_WITH.get(name, {}), **{name: value})
@@ -75,9 +76,7 @@ def test_sequences_to_train_on(task, name, method, refit):
         call(model, method, X, task.y, **arguments)
 
 
-@fuzz(
-    0.08, task=tasks(), name=st.sampled_from(sorted(TARGETS)), refit=st.booleans(), incremental=st.booleans()
-)
+@fuzz(0.08, task=tasks(), name=st.sampled_from(sorted(TARGETS)), refit=st.booleans(), incremental=st.booleans())
 def test_targets_and_labels(task, name, refit, incremental):
     make, by_regressors, by_the_classifier = TARGETS[name]
     y = make(len(task.sequences))

@@ -140,7 +140,9 @@ AMBIENT = {
     "default dtype float64": lambda stack: _default_dtype(stack),
     "no_grad": lambda stack: stack.enter_context(torch.no_grad()),
     "numpy errors ignored": lambda stack: stack.enter_context(np.errstate(all="ignore")),
-    "numpy errors raised": lambda stack: stack.enter_context(np.errstate(over="raise", invalid="raise", divide="raise")),
+    "numpy errors raised": lambda stack: stack.enter_context(
+        np.errstate(over="raise", invalid="raise", divide="raise")
+    ),
     "seeded otherwise": lambda stack: _reseed(stack),
     "deterministic": lambda stack: _deterministic(stack),
 }

@@ -21,7 +21,6 @@ from skorch import NeuralNet
 
 from sklstm.exceptions import DivergenceError
 
-
 calls: Counter = Counter()  # (method, whether it was refused) -> how many, for the benchmark's record
 
 
@@ -103,7 +102,9 @@ class Outcome:
 
 CHANGING = {"fit", "partial_fit", "set_params"}
 # What a message can be about, besides parameters.
-_ARGUMENTS = r"\b(X|y|sample_weight|eps|classes|labels?|method|[Ss]equences?|samples?|features?|weights?|fitted|tensors?)\b"
+_ARGUMENTS = (
+    r"\b(X|y|sample_weight|eps|classes|labels?|method|[Ss]equences?|samples?|features?|weights?|fitted|tensors?)\b"
+)
 # numpy's and pandas' words for what is no number at all; scikit-learn's checks of estimators ask for some of them.
 _CONVERSIONS = r"could not convert string to float|argument must be a string"
 
@@ -172,9 +173,8 @@ def call(estimator, method, /, *args, **kwargs):
         finding(f"{label} changed the parameters")
     if isinstance(outcome.error, DivergenceError):
         return outcome  # the last good weights are kept, or what was there before
-    if outcome.error is not None or method not in CHANGING:
-        if canonical(vars(estimator)) != before:
-            finding(f"{label} changed the estimator, and {outcome.error or 'should not'}")
+    if (outcome.error is not None or method not in CHANGING) and canonical(vars(estimator)) != before:
+        finding(f"{label} changed the estimator, and {outcome.error or 'should not'}")
     if outcome.error is not None and {name: id(value) for name, value in vars(estimator).items()} != identities:
         finding(f"{label} failed and left other objects in the estimator")
     return outcome

@@ -200,7 +200,7 @@ class Trainer:
     ) -> np.ndarray | None:
         """Weights (n,) as given, times those of the classes, which may depend on them; None if all are one."""
         if sample_weight is not None:
-            if np.ndim(sample_weight) == 0 and isinstance(sample_weight, Real):
+            if isinstance(sample_weight, Real):
                 Number(Real, 0).check("sample_weight", sample_weight)
             try:
                 sample_weight = _check_sample_weight(

@@ -86,6 +86,14 @@ class DivergenceGuard(Callback):
             self.weights_[name].copy_(value)
 
     def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
+        """Look at the outputs of the network that training has left.
+
+        Parameters
+        ----------
+        net : SequenceNet
+        error : BaseException, optional
+            Which has ended training.
+        """
         # What the last step of all has made, or early stopping brought back, no loss has seen.
         if error is None and not self._works(net):
             self._give_up(net, "outputs are not finite after")

@@ -95,7 +95,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dic
     if channels is not None:
         # What is left to check of X, its channels, comes last: scikit-learn's checks look for the names in X itself.
         if with_y:
-            _, y = check_X_y(np.empty((len(X), 1)), y, estimator=estimator, **check_params)
+            _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=estimator, **check_params)
     else:
         checked = _check_array(estimator, X, {"y": y} if with_y else {}, reset, check_params)
         X, y = checked if with_y else (checked, None)

@@ -44,7 +44,7 @@ def aligned(module: nn.Module) -> nn.Module:
     twin._modules = dict(module._modules)
     with torch.device("meta"):
         nonlinearity = {"nonlinearity": old.nonlinearity} if isinstance(old, nn.RNN) else {}
-        new = type(old)(
+        new = cast(Callable[..., nn.RNNBase], type(old))(
             old.input_size, size, old.num_layers, bias=old.bias, batch_first=True, dtype=module.readout.weight.dtype,
             **nonlinearity,
         )  # fmt: skip

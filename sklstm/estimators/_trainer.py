@@ -153,8 +153,9 @@ class Trainer:
                     constrain(net.module_)
             try:
                 net.train(training)
-            except DivergenceError:
-                self._set_training_attributes(net)
+            except DivergenceError as error:
+                if error.kept:
+                    self._set_training_attributes(net)
                 raise
             self._set_training_attributes(net)
 
@@ -205,7 +206,7 @@ class Trainer:
             try:
                 sample_weight = _check_sample_weight(
                     as_plain(sample_weight, "sample_weight"),
-                    np.empty((n, 1)),
+                    np.zeros((n, 1)),
                     dtype=np.float64,
                     ensure_non_negative=True,
                 )

@@ -4,6 +4,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
 from sklstm.training import (
     BLOCK,
     predict_blocks,

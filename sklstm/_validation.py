@@ -46,9 +46,8 @@ class Number:
             raise ValueError(f"{name} must be a finite number, got {value!s:.40}.")
         if isinstance(value, bool | np.bool_) and not self.flag:
             raise TypeError(f"{name} must be a number, got {value!r}.")
-        if isinstance(value, np.generic):
-            value = value.item()  # beside a float16 a limit would overflow
-        check_scalar(value, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed)
+        plain = value.item() if isinstance(value, np.generic) else value  # float16 cannot hold the limits
+        check_scalar(plain, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed)
 
 
 @dataclass(frozen=True)

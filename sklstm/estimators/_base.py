@@ -56,8 +56,8 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
         try:
             with torch.inference_mode(False):  # in which nothing could be trained
                 yield before
-        except DivergenceError:
-            if keep:  # the weights of before are the last good ones
+        except DivergenceError as error:
+            if keep or not error.kept:  # the weights of before are the last good ones, or there are none
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise

@@ -33,7 +33,9 @@ class HasQuantized(BaseEstimator):
             Before `fit`, or if ``compute_bound=False``.
         """
         if not hasattr(self, "generalization_report_") or "_is_on_display" in self.__dict__:
-            raise AttributeError("quantized_ is there after fit with compute_bound=True")
+            raise AttributeError(
+                "quantized_ is there after fit with compute_bound=True, until partial_fit changes the weights"
+            )
         bound = cast(OccamBound, self.generalization_report_["occam"])
         recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
         hidden_size = recurrent.shape[1]

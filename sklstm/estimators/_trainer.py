@@ -153,8 +153,9 @@ class Trainer:
                     constrain(net.module_)
             try:
                 net.train(training)
-            except DivergenceError:
-                self._set_training_attributes(net)
+            except DivergenceError as error:
+                if error.kept:
+                    self._set_training_attributes(net)
                 raise
             self._set_training_attributes(net)
 
@@ -200,12 +201,12 @@ class Trainer:
     ) -> np.ndarray | None:
         """Weights (n,) as given, times those of the classes, which may depend on them; None if all are one."""
         if sample_weight is not None:
-            if np.ndim(sample_weight) == 0 and isinstance(sample_weight, Real):
+            if isinstance(sample_weight, Real):
                 Number(Real, 0).check("sample_weight", sample_weight)
             try:
                 sample_weight = _check_sample_weight(
                     as_plain(sample_weight, "sample_weight"),
-                    np.empty((n, 1)),
+                    np.zeros((n, 1)),
                     dtype=np.float64,
                     ensure_non_negative=True,
                 )

@@ -86,6 +86,14 @@ class DivergenceGuard(Callback):
             self.weights_[name].copy_(value)
 
     def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
+        """Look at the outputs of the network that training has left.
+
+        Parameters
+        ----------
+        net : SequenceNet
+        error : BaseException, optional
+            Which has ended training.
+        """
         # What the last step of all has made, or early stopping brought back, no loss has seen.
         if error is None and not self._works(net):
             self._give_up(net, "outputs are not finite after")
@@ -103,8 +111,10 @@ class DivergenceGuard(Callback):
             self.n_good_ = self.n_proven_
         net.optimizer_.state.clear()  # its moments are not finite either
         del net.history[self.n_good_ :]
+        kept = self._works(net)
+        outcome = f"The last good weights, those after epoch {self.n_good_}, are kept." if kept else "Not one was good."
         raise DivergenceError(
             f"Training diverged: {what} epoch {epoch} with lr={rate:.6g}. Standardise the inputs (and, for regression, "
-            f"the targets), lower lr, or {'set' if net.clip_norm is None else 'lower'} clip_norm. The last good "
-            f"weights, those after epoch {self.n_good_}, are kept."
+            f"the targets), lower lr, or {'set' if net.clip_norm is None else 'lower'} clip_norm. {outcome}",
+            kept,
         )

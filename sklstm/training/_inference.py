@@ -3,12 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from sklstm.modules import aligned
+
 from ._ragged import RaggedTensor
 
 __all__ = ["BLOCK", "block_size", "predict_blocks"]
 
-# Matrix-product kernels choose their order of summation by the shape of the operands, so the same row can differ in
-# its last bits between batches of different sizes. Blocks of one fixed size, the last one filled up with zero
+# Matrix-product kernels choose their order of summation by the shape of the operands and by where rows begin in memory,
+# so the same row can differ in its last bits between batches of different sizes and places in a batch. Rows of whole
+# registers (see `sklstm.modules.aligned`) and blocks of one fixed size, the last one filled up with zero
 # sequences, make every prediction bit-for-bit the same whatever its companions; in blocks of this size the state at a
 # step does not depend on how many steps follow, either. Measured: 256 is within 15 % of one
 # big batch for LSTMs (faster from H = 128), where 64 costs up to 1.8 times as much.
@@ -37,7 +40,7 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor) -> Tensor:
     -------
     Tensor of shape (n, k)
     """
-    module.eval()
+    module = aligned(module.eval())
     if not isinstance(X, RaggedTensor):
         size = block_size(X.shape[1])
         return torch.cat([_block(module, {"X": part}, size) for part in X.split(size)])

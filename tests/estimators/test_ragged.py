@@ -330,3 +330,18 @@ def test_lists_after_a_fit_on_rows():
     predicted = model.predict(X)
     assert model.predict(X[0].reshape(1, 12)).item() == predicted[0]
     assert [model.predict([sequence]).item() for sequence in X] == predicted.tolist()
+
+
+def test_what_lies_in_memory_is_nothing_that_is_looked_at(monkeypatch):
+    # Numbers of which the memory is full must not pass for the caller's.
+    empty = np.empty
+
+    def hostile(shape, dtype=float, *args, **kwargs):
+        array = empty(shape, dtype, *args, **kwargs)
+        if array.dtype.kind == "f":
+            array.fill(np.nan)
+        return array
+
+    monkeypatch.setattr(np, "empty", hostile)
+    model = clone(ESTIMATORS["lstm"]).fit([[[12.0]], [[5.0]], [[0.0], [-8.0], [-6.0]]], np.array([1.0, 0.0, 1.0]))
+    assert np.isfinite(model.loss_curve_).all()

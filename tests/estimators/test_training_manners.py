@@ -315,3 +315,12 @@ def test_a_monitor_of_what_is_not_held_out_is_refused():
     with pytest.raises(ValueError, match="monitors 'valid_loss', but without early_stopping=True"):
         model.fit(X, y)
     assert model.set_params(early_stopping=True).fit(X, y).n_iter_ == 6
+
+
+def test_a_start_that_is_no_good_leaves_the_estimator_as_it_was():
+    X, y = problem(ESTIMATORS["relu"])
+    model = clone(ESTIMATORS["relu"]).fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(DivergenceError, match=r"Not one was good\."):
+        model.set_params(recurrent_scale=1e30).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)

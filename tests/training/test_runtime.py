@@ -4,6 +4,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
 from sklstm.training import (
     BLOCK,
     predict_blocks,
@@ -93,3 +94,28 @@ def test_numpys_threads_are_one_inside_and_what_they_were_outside():
         assert set(counts()) == {1}
         assert torch.get_num_threads() == of_torch
     assert counts() == before
+
+
+@pytest.mark.parametrize("hidden_size", [1, 5, 7, 9, 15, 16, 21, 31, 33, 65])
+@pytest.mark.parametrize("d", [1, 5, 7, 13])
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        (LSTMRegressorModule, {}),
+        (LSTMRegressorModule, {"num_layers": 2, "readout": "logistic"}),
+        (GRURegressorModule, {}),
+        (GRURegressorModule, {"num_layers": 2}),
+        (ReLURNNModule, {}),
+    ],
+)
+def test_predictions_of_any_size_of_network_are_independent_of_the_batch(module, arguments, hidden_size, d, generator):
+    with seeded_construction(hidden_size):
+        network = module(d, hidden_size, 1 + (hidden_size + d) % 5, **arguments)
+    X = torch.randn(300, 20, d, generator=generator)
+    together = predict_blocks(network, X)
+    order = torch.randperm(300, generator=generator)
+    assert torch.equal(predict_blocks(network, X[order]), together[order])
+    for row in (0, 131, 299):
+        assert torch.equal(predict_blocks(network, X[row : row + 1])[0], together[row])
+    with torch.no_grad():  # filled up with units of zero weight: the same function
+        torch.testing.assert_close(together, network(X), rtol=1e-5, atol=1e-5)

@@ -139,6 +139,7 @@ def test_the_same_values_in_any_form_make_the_same_network(task, data):
 AMBIENT = {
     "default dtype float64": lambda stack: _default_dtype(stack),
     "no_grad": lambda stack: stack.enter_context(torch.no_grad()),
+    "inference mode": lambda stack: stack.enter_context(torch.inference_mode()),
     "numpy errors ignored": lambda stack: stack.enter_context(np.errstate(all="ignore")),
     "numpy errors raised": lambda stack: stack.enter_context(
         np.errstate(over="raise", invalid="raise", divide="raise")

@@ -135,6 +135,8 @@ class SequenceClassifier(SequenceEstimator):
             raise ValueError("y holds missing values, None or NaN: every sequence needs a label.")
         if y.dtype.kind == "O" and len({isinstance(label, str) for label in y}) > 1:
             raise TypeError(f"y {_MIXED}")
+        if y.dtype.kind == "V":
+            raise ValueError(f"y holds records of dtype {y.dtype}: a label is one value.")
         check_classification_targets(y)
 
     def _distinct(self, labels: Any, name: str) -> np.ndarray:

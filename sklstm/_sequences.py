@@ -11,6 +11,7 @@ from sklstm._wide import is_wide, read_wide
 
 __all__ = ["Ragged", "as_plain", "as_sequences", "shape_as_given"]
 
+_ABSENT: Any = object()
 _DTYPES = [np.float64, np.float32]
 _LARGEST = np.finfo(np.float32).max  # the networks compute in float32
 
@@ -53,7 +54,7 @@ class Ragged:
         return padded
 
 
-def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_params: Any) -> Any:
+def as_sequences(estimator: Any, X: Any, y: Any = _ABSENT, *, reset: bool, **check_params: Any) -> Any:
     """Validate X, and y in fit, and fold X to (n, L, d) or, if lengths differ, to `Ragged`.
 
     ``n_features_in_`` is the number of columns, L·d, after 2-D input, as scikit-learn's checks expect, and the number
@@ -65,7 +66,7 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
     X : array-like of shape (n, L * d), time-major columns, or (n, L, d); list of n arrays of shape (L_i, d); or
         DataFrame whose columns have two levels, time and channel
     y : array-like, optional
-        Required with ``reset``.
+        Required with ``reset``; None is refused.
     reset : bool
         True in fit: what is seen is remembered. False afterwards: what is seen is compared.
     **check_params
@@ -84,7 +85,8 @@ def as_sequences(estimator: Any, X: Any, y: Any = None, *, reset: bool, **check_
 def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dict[str, Any]) -> Any:
     if not reset:
         check_is_fitted(estimator)
-    y, with_y = _as_plain_y(y), reset or y is not None
+    with_y = y is not _ABSENT  # None is a target that somebody has forgotten
+    y = _as_plain_y(y) if with_y else None
     sequences, channels = _sequences_in(X), None
     if sequences is not None:
         X, channels = _check_list(estimator, sequences), sequences[0]

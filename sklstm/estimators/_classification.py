@@ -126,8 +126,6 @@ class SequenceClassifier(SequenceEstimator):
 
     @staticmethod
     def _check_labels(y: np.ndarray) -> None:
-        if y.dtype.kind == "V":
-            raise ValueError(f"y holds labels of dtype {y.dtype}: use numbers or strings.")
         # Missing ones first: to scikit-learn they are an unknown type of labels.
         if y.dtype.kind == "O" and any(
             label is None or type(label).__name__ == "NAType" or label != label for label in y

@@ -219,3 +219,14 @@ def test_the_first_partial_fit_with_a_random_state_instance_draws_once(estimator
     drawn = state.get_state()[1].copy()
     model.partial_fit(X, y)
     np.testing.assert_array_equal(state.get_state()[1], drawn)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@ALL
+def test_forgotten_targets_are_refused_in_every_call(estimator, ragged):
+    X, y = problem(estimator)
+    sequences = [x[: 2 + i % 3] for i, x in enumerate(X)] if ragged else X
+    model = clone(estimator).partial_fit(X, y, **classes(estimator))
+    for call in (model.fit, model.partial_fit, clone(estimator).fit):
+        with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
+            call(sequences, None)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
+from sklstm._entries import as_plain, n_axes, one_set_of_names, read_entries, sequences_in, swapped
 from sklstm._wide import is_wide, read_wide
 
-__all__ = ["Ragged", "as_plain", "as_sequences", "shape_as_given"]
+__all__ = ["Ragged", "as_sequences", "shape_as_given"]
 
 _ABSENT: Any = object()
 _DTYPES = [np.float64, np.float32]
@@ -87,7 +87,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dic
         check_is_fitted(estimator)
     with_y = y is not _ABSENT  # None is a target that somebody has forgotten
     y = _as_plain_y(y) if with_y else None
-    sequences, channels = _sequences_in(X), None
+    sequences, channels = sequences_in(X), None
     if sequences is not None:
         X, channels = _check_list(estimator, sequences), sequences[0]
     elif is_wide(X):
@@ -105,31 +105,9 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dic
     if channels is not None and (reset or not estimator._fitted_flat):
         # The first sequence stands for all: its columns are what is counted and, in a DataFrame, named.
         validate_data(estimator, X=channels, reset=reset, skip_check_array=True)
-    largest = max(np.abs(folded.values if isinstance(folded, Ragged) else folded).max(initial=0), 0)
-    if largest > _LARGEST:
+    if np.abs(folded.values if isinstance(folded, Ragged) else folded).max(initial=0) > _LARGEST:
         raise ValueError("X holds values too large for float32, in which the network computes. Rescale it.")
     return (folded, y) if with_y else folded
-
-
-def as_plain(values: Any, name: str = "X") -> Any:
-    """Tensors as arrays, whatever device or graph they belong to; anything else as it is.
-
-    Raises
-    ------
-    TypeError
-        For a tensor that has no values here or that numpy has no type for.
-    """
-    if not isinstance(values, torch.Tensor):
-        return values
-    try:
-        values = values.detach().cpu()
-        small = values.is_floating_point() and values.dtype not in (torch.float16, torch.float32, torch.float64)
-        return (values.float() if small else values).numpy()
-    except (TypeError, NotImplementedError, RuntimeError) as error:
-        raise TypeError(
-            f"{name} is a tensor of {values.dtype} on {values.device} that numpy cannot hold. Pass a dense tensor of "
-            "float32 or float64 with its values in memory."
-        ) from error
 
 
 def _as_plain_y(y: Any) -> Any:
@@ -141,12 +119,12 @@ def _as_plain_y(y: Any) -> Any:
 
 def shape_as_given(X: Any, folded: np.ndarray) -> tuple[int, ...]:
     """Axes in which the caller thinks of X: those of an array; of lists and wide tables, the folded ones."""
-    stacked = is_wide(X) or _sequences_in(X) is not None
+    stacked = is_wide(X) or sequences_in(X) is not None
     return folded.shape if stacked else np.shape(X)
 
 
 def _check_array(estimator: Any, X: Any, y: dict[str, Any], reset: bool, check_params: dict[str, Any]) -> Any:
-    ndim = _count_axes(X)
+    ndim = n_axes(X)
     if ndim > 3:
         raise ValueError(
             f"X has {ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
@@ -170,64 +148,23 @@ def _check_array(estimator: Any, X: Any, y: dict[str, Any], reset: bool, check_p
     )
 
 
-def _count_axes(X: Any) -> int:
-    ndim = getattr(X, "ndim", None)
-    if ndim is not None:
-        return int(ndim)
-    try:
-        return np.asarray(X).ndim  # not np.ndim: an object may offer __array__ and nothing else
-    except ValueError as error:
-        raise ValueError(
-            "X holds rows of unequal length. Sequences of unequal length are passed as a list of arrays of shape "
-            "(n_steps, n_channels); for a single channel, [np.reshape(row, (-1, 1)) for row in X]."
-        ) from error
-
-
-def _sequences_in(X: Any) -> list | None:
-    """The sequences of a list, tuple, object array, Series or nested tensor; None if X is none of these."""
-    if isinstance(X, torch.Tensor):
-        return list(X.unbind()) if X.is_nested else None
-    of_objects = getattr(getattr(X, "dtype", None), "kind", "") == "O" and getattr(X, "ndim", None) == 1
-    if not (isinstance(X, list | tuple) or of_objects) or len(X) == 0:
-        return None
-    entries = list(X)
-    if of_objects and not hasattr(entries[0], "__len__"):
-        return None
-    # The first one decides: to look at every row of a large nested list would convert it twice.
-    return entries if _count_axes(entries[0]) == 2 or (of_objects and _count_axes(entries[0]) == 1) else None
-
-
 def _check_list(estimator: Any, sequences: list) -> np.ndarray | Ragged:
     """Sequences (L_i, d) as one array if their lengths agree, else as `Ragged`; values are checked here."""
-    name, names = type(estimator).__name__, list(getattr(sequences[0], "columns", ()))
-    arrays: list[np.ndarray] = []
-    for index, sequence in enumerate(sequences):
-        array = np.asarray(as_plain(sequence))
-        if array.ndim != 2 or 0 in array.shape:
-            raise ValueError(
-                f"Sequence {index} of X has shape {array.shape}; {name} takes arrays of shape (n_steps, n_channels) "
-                "with at least one step and one channel. A single channel is a column: np.reshape(sequence, (-1, 1))."
-            )
-        if arrays and array.shape[1] != arrays[0].shape[1]:
-            raise ValueError(
-                f"The sequences of X differ in their number of channels: sequence 0 has shape {arrays[0].shape} and "
-                f"sequence {index} has {array.shape}, read as (n_steps, n_channels). Time runs along the first axis."
-            )
-        if list(getattr(sequence, "columns", ())) != names:
-            raise ValueError(f"The columns of sequence {index} of X are not those of sequence 0.")
-        arrays.append(array)
+    one_set_of_names(sequences)
+    arrays = read_entries(sequences)
     lengths = np.array([len(array) for array in arrays])
-    values = np.concatenate(arrays)
-    values = check_array(values, dtype=_DTYPES, ensure_all_finite=False, estimator=estimator, input_name="X")
+    values = check_array(
+        np.concatenate(arrays), dtype=_DTYPES, ensure_all_finite=False, estimator=estimator, input_name="X"
+    )
     finite = np.isfinite(values)
     if not finite.all():
-        step, channel = np.argwhere(~finite)[0]
-        index = int(np.searchsorted(np.cumsum(lengths), step, side="right"))
-        step -= lengths[:index].sum()
+        place, channel = np.argwhere(~finite)[0]
+        index = int(np.searchsorted(np.cumsum(lengths), place, side="right"))
         kind = "NaN" if np.isnan(values).any() else "infinity"
         raise ValueError(
-            f"Input X contains {kind}: sequence {index} has a value that is not finite at step {step}, channel "
-            f"{channel}. {name} does not accept missing values."
+            f"Input X contains {kind}: X[{index}] has a value that is not finite at step "
+            f"{place - lengths[:index].sum()}, channel {channel}. {type(estimator).__name__} does not accept missing "
+            "values."
         )
     if (lengths == lengths[0]).all():
         return values.reshape(len(arrays), lengths[0], -1)
@@ -256,10 +193,10 @@ def _fold(estimator: Any, X: Any, *, reset: bool) -> Any:
     else:
         expected = estimator._n_channels
     if n_channels != expected:
-        hint = " The time and channel axes look swapped." if n_steps == expected else ""
         raise ValueError(
             f"X has {n_channels} channels on its last axis (shape {X.shape}, read as (n_samples, n_steps={n_steps}, "
-            f"n_channels={n_channels})), but {type(estimator).__name__} is expecting {expected} channels.{hint}"
+            f"n_channels={n_channels})), but {type(estimator).__name__} is expecting {expected} "
+            f"channels.{swapped(n_steps, expected)}"
         )
     if reset:
         estimator._fitted_flat, estimator._n_channels = flat, n_channels

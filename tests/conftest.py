@@ -5,9 +5,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # scikit-learn skips one of its checks unless scipy was imported with this.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+# Nothing is written to disk, and one run is like another: in whichever process, beside whichever tests.
+set_hypothesis_home_dir(Path(os.devnull) / "hypothesis")
+settings.register_profile("suite", database=None, deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -16,13 +16,12 @@ from sklstm._validation import Rule
 from sklstm.exceptions import DivergenceError
 from sklstm.training import BLOCK, SequenceNet, predict_blocks
 
-from ._fit_tasks import CallbackSupportMixin
+from ._fit_tasks import CallbackSupportMixin, put_back
 from ._portable import Portable
 from ._rules import OPTIMIZERS, SHARED_RULES
+from ._saved_state import STATE
 from ._tensors import as_tensor
 from ._trainer import Trainer
-
-PRIVATE_STATE = {"_fitted_flat", "_n_channels", "_target_shape", "_bound_seed", "_quantized_cap"}
 
 
 class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
@@ -51,19 +50,15 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
         """
         before = dict(self.__dict__)
         for name in [] if keep else before:
-            if name in PRIVATE_STATE or (name.endswith("_") and not name.startswith("_")):
+            if name in STATE or (name.endswith("_") and not name.startswith("_")):
                 delattr(self, name)
         try:
             with torch.inference_mode(False):  # in which nothing could be trained
                 yield before
-        except DivergenceError as error:
-            if keep or not error.kept:  # the weights of before are the last good ones, or there are none
-                self.__dict__.clear()
-                self.__dict__.update(before)
-            raise
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+        except BaseException as error:
+            # A fit that diverges keeps its last good weights, if there are any; to `partial_fit` those of before are.
+            if keep or not (isinstance(error, DivergenceError) and error.kept):
+                put_back(self, before)
             raise
 
     @contextmanager

@@ -13,7 +13,8 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
-from sklstm._sequences import Ragged, as_plain, as_sequences
+from sklstm._entries import as_plain
+from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import Choice, Number
 from sklstm.perturbation import RecurrentNetwork, output_bounds
 from sklstm.perturbation._certificate import METHODS

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,15 +27,13 @@ except ImportError:  # scikit-learn 1.7 and 1.8
     _ONLY_WATCH = ()
 
 
-__all__ = ["CallbackSupportMixin", "caller_level", "fit_task"]
+__all__ = ["CallbackSupportMixin", "fit_task", "put_back"]
 
 
-def caller_level() -> int:
-    """``stacklevel`` at which a warning, raised by who calls this, names the line outside the package."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(("sklstm.", "sklearn.callback.")):
-        frame, level = frame.f_back, level + 1
-    return level
+def put_back(estimator: Any, before: dict[str, Any]) -> None:
+    """Make an estimator what it was when ``before`` was copied from its ``__dict__``."""
+    estimator.__dict__.clear()
+    estimator.__dict__.update(before)
 
 
 class EpochTasks(Callback):
@@ -85,22 +82,9 @@ class EpochTasks(Callback):
 
 def _attributes(estimator: Any, net: SequenceNet) -> dict[str, Any]:
     """What makes a fitted estimator of the moment, as `fit` would, but for the bound; later epochs do not change it."""
-    still = copy.copy(net)
-    history = type(net.history)(dict(epoch) for epoch in net.history if "train_loss" in epoch)
-    # Past skorch's bookkeeping, which is for networks that it builds itself. Without the data and the callbacks: what
-    # is made here may be kept, or pickled. Without the penalty: whose memory the training still needs.
-    still.__dict__.update(
-        module_=copy.deepcopy(net.module_),
-        history_=history,
-        callbacks=None,
-        callbacks_=[],
-        listeners_={},
-        train_split=None,
-        penalty=None,
-    )
     twin = copy.copy(estimator)
     twin.__dict__["_epoch_tasks"] = None
-    twin._set_training_attributes(still)
+    twin._set_training_attributes(net.twin(copy.deepcopy(net.module_)))
     return {name: value for name, value in vars(twin).items() if estimator.__dict__.get(name) is not value}
 
 
@@ -126,8 +110,7 @@ def fit_task(fit: Fit) -> Fit:
         try:
             context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes={})
         except BaseException:  # as after any failure inside of fit
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            put_back(self, before)
             raise
         return self
 

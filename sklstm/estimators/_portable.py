@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sklstm._caller import caller_level
 from sklstm._validation import FLAG, Device, Rule, check_parameters
 from sklstm.generalization import GeneralizationReport
 from sklstm.persistence import ModelFileError, from_bytes, onnx_model, read_document, to_bytes, write_atomically
@@ -198,7 +199,7 @@ class Portable(BaseEstimator):
                 f"The callbacks of {type(self).__name__} are Python objects, which the file does not hold: "
                 "callbacks=None is saved.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=caller_level(),
             )
             parameters["callbacks"] = None
         network = take_snapshot(self.net_, self._optimizers, resumable=False)
@@ -290,6 +291,6 @@ def _usable(device: str, who: str) -> str:
         f"{who} was on the device {device!r}, which torch cannot use here. It is loaded onto the CPU; its parameter "
         "device is now 'cpu'.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=caller_level(),
     )
     return "cpu"

@@ -42,9 +42,8 @@ class HasQuantized(BaseEstimator):
         module = build(self.net_, hidden_size, 0).to(next(self.net_.module_.parameters()).device)
         module.load_state_dict(bound.weights)
         twin = copy.copy(self)
-        twin.net_ = copy.copy(self.net_)
-        # Past skorch's bookkeeping, which is for networks that it builds itself.
-        twin.net_.__dict__.update(module_=module, module__hidden_size=hidden_size)
+        twin.net_ = self.net_.twin(module)
+        twin.net_.__dict__["module__hidden_size"] = hidden_size  # past skorch, which would build a network anew
         twin.__dict__["hidden_size"] = hidden_size
         twin._quantized_cap = bound.scale  # says to `holdout_bound` which predictor this is
         if hasattr(twin, "_set_gains"):

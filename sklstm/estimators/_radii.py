@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from sklstm._sequences import Ragged, as_plain, shape_as_given
+from sklstm._entries import as_plain
+from sklstm._sequences import Ragged, shape_as_given
 
 __all__ = ["boxes_around"]
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_array
 from skorch.callbacks import Callback
 from torch import nn
 
+from sklstm._caller import caller_level
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import NON_NEGATIVE, OPTIONAL_POSITIVE, POSITIVE_INT, Choice, check_parameters
 from sklstm.modules import READOUTS
@@ -25,7 +26,7 @@ from ._base import SequenceEstimator
 from ._bounds import regressor_report
 from ._certificates import CertifiedEstimator
 from ._compression import Compression
-from ._fit_tasks import caller_level, fit_task
+from ._fit_tasks import fit_task
 from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
 from ._quantized import HasQuantized

@@ -13,7 +13,8 @@ from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
-from sklstm._sequences import Ragged, as_plain
+from sklstm._entries import as_plain
+from sklstm._sequences import Ragged
 from sklstm._validation import Number, fresh_random_state
 from sklstm.exceptions import DivergenceError
 from sklstm.training import (
@@ -36,6 +37,8 @@ from ._rules import OPTIMIZERS, check_monitors, check_one_schedule, prints
 from ._tensors import as_tensor
 
 __all__ = ["Trainer"]
+
+_LARGEST_WEIGHT = 1e30  # its products with losses must stay float32 numbers
 
 
 class Trainer:
@@ -232,7 +235,9 @@ class Trainer:
     @staticmethod
     def _absolute(weight: np.ndarray | None) -> np.ndarray | None:
         """Weights of one of many calls, which count as they are."""
-        if weight is not None and weight.max() > 1e30:
-            raise ValueError(f"sample_weight goes up to {weight.max():.3g}: in partial_fit at most 1e30, as it counts "
-                             "as it is.")  # fmt: skip
+        if weight is not None and weight.max() > _LARGEST_WEIGHT:
+            raise ValueError(
+                f"sample_weight goes up to {weight.max():.3g}: in partial_fit at most {_LARGEST_WEIGHT:.0e}, since it "
+                "counts as it is."
+            )
         return weight

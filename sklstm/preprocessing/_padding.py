@@ -7,7 +7,8 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklstm.preprocessing._sequences import as_plain, edge_padding, read_entries
+from sklstm._entries import as_plain, read_entries
+from sklstm.preprocessing._sequences import edge_padding
 
 
 @overload

@@ -11,10 +11,11 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._entries import n_axes, sequences_in
 from sklstm._validation import FLAG, POSITIVE_INT, Number, Rule, check_parameters
 from sklstm._wide import is_wide
 from sklstm.preprocessing._moments import Moments, checked_weights, moments
-from sklstm.preprocessing._sequences import Steps, blocks, edge_padding, is_list, n_axes, read_steps
+from sklstm.preprocessing._sequences import Steps, blocks, edge_padding, read_steps
 
 RULES: dict[str, Rule] = {
     "n_channels": POSITIVE_INT,
@@ -263,7 +264,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _refuse_frames_of_sequences(self, X: Any) -> None:
         """Before any work: sequences cannot be put in the data frame that ``set_output`` asks for."""
         output = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
-        if output != "default" and (is_wide(X) or n_axes(X) > 2 or is_list(X)):
+        if output != "default" and (is_wide(X) or sequences_in(X) is not None or n_axes(X) > 2):
             raise ValueError(
                 f"{type(self).__name__} is set to return {output} frames, which hold 2-D X only, not sequences with an "
                 'axis of channels. Call set_output(transform="default").'

@@ -1,6 +1,6 @@
 """Sequences in any of the forms that people have them, as one table of time steps and back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
+from sklstm._entries import as_plain, n_axes, one_set_of_names, read_entries, sequences_in, swapped
 from sklstm._wide import is_wide, read_wide
 
 # In `check_array`: what is kept as it is, and that NaN stands for a missing value.
@@ -44,85 +45,6 @@ def split(values: NDArray, lengths: NDArray[np.int64]) -> list[NDArray]:
     return [values[end - length : end] for length, end in zip(lengths, ends, strict=True)]
 
 
-def as_plain(values: Any) -> Any:
-    """Tensors as arrays, whatever device or graph they belong to, by their methods alone; all else as it is."""
-    if not (hasattr(values, "detach") and hasattr(values, "cpu")):
-        return values
-    values = values.detach().cpu()
-    try:
-        return np.asarray(values)
-    except TypeError:  # bfloat16, which numpy does not know
-        return np.asarray(values.float())
-
-
-def is_list(X: Any) -> bool:
-    """Whether X is a list, tuple or object array of sequences, not of numbers or rows."""
-    if isinstance(X, np.ndarray):
-        return X.ndim == 1 and X.dtype == object and len(X) > 0 and n_axes(X[0]) >= 1
-    if not isinstance(X, list | tuple) or len(X) == 0:
-        return False
-    axes = n_axes(X[0])
-    if axes == 1:
-        # Rows of one length are the table that scikit-learn reads; of several lengths, they are refused as sequences.
-        return all(n_axes(row) == 1 for row in X) and len({len(row) for row in X}) > 1
-    return axes >= 2
-
-
-def n_axes(entry: Any) -> int:
-    """Number of axes of an array-like; of nested lists of unequal length, those that are regular."""
-    ndim = getattr(entry, "ndim", None)
-    if ndim is not None:
-        return int(ndim)
-    if isinstance(entry, list | tuple):
-        return 1 + (n_axes(entry[0]) if entry else 0)
-    return np.asarray(entry).ndim  # not np.ndim: an object may offer __array__ and nothing else
-
-
-def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
-    """Entries of a list as arrays of shape (L_i, d), of one d; they may be views of the arguments.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or one has not two axes, no step, no channel, or another number of channels than the first.
-    """
-    arrays: list[NDArray] = []
-    for i, entry in enumerate(sequences):
-        try:
-            # A frame may have nullable columns, which scikit-learn knows how to read.
-            array = check_array(entry, **FLOATS) if hasattr(entry, "columns") else np.asarray(as_plain(entry))
-        except ValueError as error:
-            raise ValueError(
-                f"{name}[{i}] is not an array of numbers of shape (n_steps, n_channels): {error}"
-            ) from error
-        if array.ndim != 2:
-            hint = " A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)." if array.ndim == 1 else ""
-            raise ValueError(
-                f"{name}[{i}] has shape {array.shape}; every sequence of the list must have shape "
-                f"(n_steps, n_channels).{hint}"
-            )
-        if 0 in array.shape:
-            raise ValueError(
-                f"{name}[{i}] has {array.shape[0]} time steps and {array.shape[1]} channels; a sequence needs at least "
-                "one of each."
-            )
-        if arrays and array.shape[1] != arrays[0].shape[1]:
-            expected = arrays[0].shape[1]
-            raise ValueError(
-                f"{name}[{i}] has {array.shape[1]} channels (shape {array.shape}, read as (n_steps, n_channels)), but "
-                f"{name}[0] has {expected}.{swapped(array.shape[0], expected)}"
-            )
-        arrays.append(array)
-    if not arrays:
-        raise ValueError(f"{name} holds no sequence.")
-    return arrays
-
-
-def swapped(n_steps: int, expected: int) -> str:
-    """What to add to an error about channels when the other axis has the number of channels expected."""
-    return " The time and channel axes look swapped." if n_steps == expected else ""
-
-
 def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names: bool = True) -> Steps:
     """Read sequences in any form, check them, and note in `estimator` what was seen.
 
@@ -143,18 +65,19 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     Steps
         Values in float32 or float64, NaN allowed, writeable.
     """
-    X = as_plain(X)
+    sequences = sequences_in(X)
+    X = as_plain(X) if sequences is None else X
     if is_wide(X):
         ordered, head, shape = read_wide(X)
         array = check_array(ordered, input_name="X", **FLOATS).reshape(shape)
         steps = _fold_array(estimator, array, reset=reset)
         _note(estimator, head, reset=reset, names=names)
-    elif is_list(X):
-        entries = read_entries(X)
+    elif sequences is not None:
+        entries = read_entries(sequences)
         _channels(estimator, entries[0].shape, "X[0]", reset=reset)
         values = check_array(np.concatenate(entries), input_name="X", **FLOATS)
         steps = Steps(values, np.array([len(entry) for entry in entries]), None)
-        head = X[0] if _one_set_of_names(X) else entries[0]
+        head = sequences[0] if one_set_of_names(sequences) else entries[0]
         _note(estimator, head, reset=reset, names=names)
     elif n_axes(X) >= 3:
         array = check_array(X, allow_nd=True, copy=copy, force_writeable=copy or not reset, input_name="X", **FLOATS)
@@ -253,20 +176,6 @@ def _note(estimator: Any, head: Any, *, reset: bool, names: bool) -> None:
     # Fitted on rows, the names are those of L * d columns, and the number of channels has been compared already.
     if reset or (names and not estimator._fitted_flat):
         validate_data(estimator, head, reset=reset, skip_check_array=True)
-
-
-def _one_set_of_names(sequences: Sequence[Any]) -> bool:
-    """Whether the entries are frames, of the same columns in the same order; ``ValueError`` if only some are."""
-    first = _names(sequences[0])
-    for i, names in enumerate(map(_names, sequences)):
-        if names != first:
-            raise ValueError(f"X[{i}] has columns {names}, but X[0] has {first}: give every sequence the same columns.")
-    return first is not None
-
-
-def _names(entry: Any) -> list | None:
-    columns = getattr(entry, "columns", None)
-    return None if columns is None else list(columns)
 
 
 def blocks(n_rows: int, size: int = 1 << 16) -> Iterator[slice]:

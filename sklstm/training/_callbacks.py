@@ -15,6 +15,8 @@ from ._ragged import inputs_of
 
 __all__ = ["DivergenceGuard", "EarlyStopping"]
 
+_GUARDED = ("weights_", "n_good_", "proven_", "n_proven_")
+
 
 class EarlyStopping(Callback):
     """Ends training once the validation loss has not improved for a number of epochs; the best weights come back.
@@ -71,7 +73,27 @@ class DivergenceGuard(Callback):
         # The weights before these, which the loss of an epoch has shown to be good.
         self.proven_ = {name: value.clone() for name, value in self.weights_.items()}
         self.n_proven_ = self.n_good_
-        self.inputs = inputs_of(X.X, torch.arange(min(len(X), BLOCK), device=X.X.device))
+        self.inputs_ = inputs_of(X.X, torch.arange(min(len(X), BLOCK), device=X.X.device))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a training that goes on needs: all but the inputs, which it has.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: getattr(self, name) for name in _GUARDED}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from such a state.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`.
+        """
+        for name in _GUARDED:
+            setattr(self, name, state[name])
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         loss, weights = net.history[-1, "train_loss"], net.module_.state_dict()
@@ -101,7 +123,7 @@ class DivergenceGuard(Callback):
     @torch.no_grad()
     def _works(self, net: Any) -> bool:
         net.module_.eval()
-        return bool(net.module_(**self.inputs).isfinite().all())
+        return bool(net.module_(**self.inputs_).isfinite().all())
 
     def _give_up(self, net: Any, what: str) -> None:
         epoch, rate = len(net.history), net.optimizer_.param_groups[0]["lr"]

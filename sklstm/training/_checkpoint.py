@@ -10,6 +10,7 @@ from typing import Any
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sklstm._caller import caller_level
 from sklstm.persistence import remove_leftovers
 
 from ._fingerprint import changes_training, fingerprint_of_training
@@ -150,7 +151,7 @@ class Checkpoint(Callback):
             self.has_warned_ = True
 
     def _warn(self, message: str) -> None:
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warnings.warn(message, UserWarning, stacklevel=caller_level())
 
 
 def _capture(net: Any) -> dict[str, Any]:

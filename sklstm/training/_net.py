@@ -1,5 +1,6 @@
 """The skorch net that trains both estimators: data loss plus a penalty on the weights, in training only."""
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -160,8 +161,8 @@ class SequenceNet(NeuralNet):
             seen = batch[0], targets  # by callbacks: skorch's take what they score to have no weights
             self.notify("on_batch_begin", batch=seen, training=training)
             step = step_fn(batch, **fit_params)
-            size = len(targets)
-            total += step["loss"].item() * size
+            size, loss = len(targets), step["loss"].item()
+            total += loss * size
             if training and not math.isfinite(total):
                 penalty_total, count = math.nan, count + size
                 break  # nothing after this batch could mend it
@@ -169,7 +170,7 @@ class SequenceNet(NeuralNet):
                 penalty_total += self.last_penalty_ * size
             count += size
             if self.records_batches_:
-                self.history.record_batch(f"{prefix}_loss", step["loss"].item() + self.last_penalty_ * training)
+                self.history.record_batch(f"{prefix}_loss", loss + self.last_penalty_ * training)
                 self.history.record_batch(f"{prefix}_batch_size", size)
             self.notify("on_batch_end", batch=seen, training=training, **step)
         self._record_loss(f"{prefix}_loss", (total + penalty_total) / count)
@@ -196,6 +197,33 @@ class SequenceNet(NeuralNet):
     def _forget_batches(self) -> None:
         if self.history:
             self.history[-1]["batches"] = []
+
+    def twin(self, module: nn.Module) -> Self:
+        """A net to predict with another module, which knows the epochs so far, and no data, callbacks or penalty.
+
+        Parameters
+        ----------
+        module : nn.Module
+            Its network.
+
+        Returns
+        -------
+        SequenceNet
+        """
+        twin = copy.copy(self)
+        history = type(self.history)(dict(epoch) for epoch in self.history if "train_loss" in epoch)
+        # Past skorch's bookkeeping, which is for networks that it builds itself.
+        twin.__dict__.update(
+            module_=module,
+            history_=history,
+            callbacks=None,
+            callbacks_=[],
+            listeners_={},
+            train_split=None,
+            penalty=None,
+            penalty_state_=None,
+        )
+        return twin
 
     def train(self, training_data: SequenceDataset) -> Self:
         """Train an initialised net for up to ``max_epochs`` epochs. Its callbacks leave it when training is over.

@@ -11,6 +11,8 @@ from functools import lru_cache
 import torch
 from threadpoolctl import ThreadpoolController
 
+from sklstm._caller import caller_level
+
 __all__ = ["check_cuda_process", "seeded_construction", "single_threaded_numpy", "thread_limit", "threads_for"]
 
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
@@ -166,7 +168,7 @@ def check_cuda_process(device: str | torch.device) -> None:
             "out of memory. Use n_jobs=1 with device='cuda', or n_jobs > 1 with device='cpu', or give every worker a "
             "card of its own.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=caller_level(),
         )
 
 

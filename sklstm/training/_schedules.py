@@ -13,10 +13,6 @@ FLOOR = 0.01  # of the learning rate, where the falling schedules end
 WARM_UP = 0.1  # of the epochs
 
 
-def _constant(epoch: int, n_epochs: int) -> float:
-    return 1.0
-
-
 def _step(epoch: int, n_epochs: int) -> float:
     return 0.1 ** ((2 * epoch >= n_epochs) + (4 * epoch >= 3 * n_epochs))
 
@@ -34,14 +30,14 @@ def _warmup_cosine(epoch: int, n_epochs: int) -> float:
     return (epoch + 1) / rising if epoch < rising else _cosine(epoch - rising, n_epochs - rising)
 
 
-# Name -> factor on the learning rate in epoch e = 0, 1, … of E, or None: it depends on the losses.
+# Name -> factor on the learning rate in epoch e = 0, 1, … of E; None where the epoch alone does not tell.
 SCHEDULES: dict[str, Callable[[int, int], float] | None] = {
-    "constant": _constant,
+    "constant": None,  # and a callback of the user's may move it
     "step": _step,
     "exponential": _exponential,
     "cosine": _cosine,
     "warmup-cosine": _warmup_cosine,
-    "plateau": None,
+    "plateau": None,  # the losses tell
 }
 
 
@@ -60,14 +56,14 @@ class LearningRate(Callback):
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.done_, self.plateau_ = 0, None
-        if SCHEDULES[self.schedule] is None:
+        if self.schedule == "plateau":
             self.plateau_ = ReduceLROnPlateau(
                 net.optimizer_, factor=0.5, patience=4, threshold=1e-4, min_lr=net.lr / 1000
             )
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         factor = SCHEDULES[self.schedule]
-        if factor not in (None, _constant):  # a constant rate may be moved by a callback of the user's
+        if factor is not None:
             for group in net.optimizer_.param_groups:
                 group["lr"] = net.lr * factor(self.done_, net.max_epochs)
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])

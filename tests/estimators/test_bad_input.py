@@ -55,7 +55,11 @@ BAD_X = {
     "dicts": (lambda X: np.full(X.shape, {}, dtype=object), TypeError, "argument must be"),
     "sparse": (lambda X: sp.csr_array(X.reshape(len(X), -1)), TypeError, "[Ss]parse"),
     "complex": (lambda X: X + 1j, ValueError, "Complex data not supported"),
-    "ragged rows": (lambda X: [x[: 3 + i % 2, 0] for i, x in enumerate(X)], ValueError, "rows of unequal length"),
+    "ragged rows": (
+        lambda X: [x[: 3 + i % 2, 0] for i, x in enumerate(X)],
+        ValueError,
+        r"X\[0\] has shape \(3,\).*A sequence of one channel has shape \(n_steps, 1\): x.reshape",
+    ),
     "none": (lambda X: None, ValueError, "got None|Expected 2D array"),
 }
 

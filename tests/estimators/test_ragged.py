@@ -137,7 +137,7 @@ def test_data_frames_of_one_sequence_each_name_the_channels():
     assert model.n_features_in_ == 3
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict([sequence[["roll", "pitch", "yaw"]] for sequence in X])
-    with pytest.raises(ValueError, match="columns of sequence 1 of X are not those of sequence 0"):
+    with pytest.raises(ValueError, match=r"X\[1\] has columns .*'heading'.*but X\[0\] has .*'yaw'"):
         model.predict([X[0], X[1].rename(columns={"yaw": "heading"})])
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.predict([sequence.to_numpy() for sequence in X])
@@ -286,13 +286,22 @@ def test_early_stopping_on_ragged_sequences():
 
 
 BAD = {
-    "rows": (lambda X: [[1.0, 2.0], [1.0]], "rows of unequal length.*np.reshape"),
-    "columns of one axis": (lambda X: [X[0], X[1][:, 0]], r"Sequence 1 of X has shape \(\d+,\).*np.reshape"),
-    "three axes": (lambda X: [X[0], X[1][None]], r"Sequence 1 of X has shape \(1, \d+, 3\)"),
-    "an empty one": (lambda X: [X[0], X[1][:0]], r"Sequence 1 of X has shape \(0, 3\).*at least one step"),
-    "no channels": (lambda X: [x[:, :0] for x in X], r"Sequence 0 of X has shape \(\d+, 0\)"),
-    "swapped": (lambda X: [X[0], X[1].T], r"sequence 0 has shape \(\d+, 3\) and sequence 1 has .*Time runs along"),
-    "NaN": (lambda X: [X[0], np.full((2, 3), np.nan)], "contains NaN: sequence 1 has a value .* step 0, channel 0"),
+    "rows": (
+        lambda X: [[1.0, 2.0], [1.0]],
+        r"X\[0\] has shape \(2,\).*A sequence of one channel has shape \(n_steps, 1\): x.reshape",
+    ),
+    "columns of one axis": (
+        lambda X: [X[0], X[1][:, 0]],
+        r"X\[1\] has shape \(\d+,\).*A sequence of one channel has shape \(n_steps, 1\): x.reshape",
+    ),
+    "three axes": (lambda X: [X[0], X[1][None]], r"X\[1\] has shape \(1, \d+, 3\); every sequence"),
+    "an empty one": (lambda X: [X[0], X[1][:0]], r"X\[1\] has 0 time steps and 3 channels.*at least one"),
+    "no channels": (lambda X: [x[:, :0] for x in X], r"X\[0\] has \d+ time steps and 0 channels"),
+    "swapped": (
+        lambda X: [X[0], X[1].T],
+        r"X\[1\] has \d+ channels \(shape \(3, \d+\), .*but X\[0\] has 3. The time and channel axes look swapped",
+    ),
+    "NaN": (lambda X: [X[0], np.full((2, 3), np.nan)], r"contains NaN: X\[1\] has a value .* step 0, channel 0"),
     "infinity": (lambda X: [X[0], np.array([[0, 0, 0], [0, 0, -np.inf]])], "infinity: .* step 1, channel 2"),
     "too large": (lambda X: [1e39 * x for x in X], "too large for float32"),
     "strings": (lambda X: [x.astype(str) for x in X[:-1]] + [np.full((1, 3), "a")], "could not convert string"),

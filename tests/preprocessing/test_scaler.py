@@ -321,3 +321,12 @@ def test_routing_of_sample_weight(X):
         model = make_pipeline(scaler, "passthrough").fit(X, sample_weight=weights)
     np.testing.assert_array_equal(model[0].mean_, SequenceScaler().fit(X, sample_weight=weights).mean_)
     assert not np.allclose(model[0].mean_, SequenceScaler().fit(X).mean_)
+
+
+def test_what_the_estimators_take_for_a_list_the_scaler_takes_too():
+    sequences = [np.arange(2.0 * length).reshape(length, 2) for length in (2, 3, 5)]
+    expected = SequenceScaler().fit_transform(sequences)
+    tensors = [torch.from_numpy(sequence) for sequence in sequences]
+    for same in (pd.Series(sequences, index=[7, 8, 9]), torch.nested.nested_tensor(tensors, layout=torch.jagged)):
+        for found, wanted in zip(SequenceScaler().fit_transform(same), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)

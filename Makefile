@@ -36,9 +36,11 @@ $(VENV)/.installed-dev: $(REQUIREMENTS) | $(VENV)/.has-python
 quickstart: $(VENV)/.installed-plot
 	$(BIN)/python examples/quickstart.py
 
-# One process a core, each with one thread: threads of several processes would fight for the cores.
+# One process a core, each with one thread: threads of several processes would fight for the cores. What measures time
+# comes after, with no other test beside it.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto -m 'not alone'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m alone
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ def skip_if_busy():
         pytest.skip(f"the second core is busy: two loops of plain Python in two workers took {loops:.2f} of their time")
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(N_CORES < 2, reason="one core")
 def test_two_workers_take_less_than_nine_tenths_of_the_time_of_one():
     X, y = data(400)

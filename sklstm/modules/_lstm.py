@@ -1,0 +1,103 @@
+r"""The LSTM of many small networks at once, with its backward pass written out.
+
+A small LSTM spends its time on the calls, not in the products. With one network more on a leading axis a call does more
+work at nearly the same price. States lie as (M, H, B): the gates of a network are then rows that follow each other, and
+every elementwise operation runs over unbroken memory. The inputs and the ones of the biases lie under the states, so
+that one product a step does it all.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["last_lstm_state"]
+
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # (gradient, output)
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input  # (gradient, output)
+
+
+def _tanh_(x: Tensor) -> Tensor:
+    """In place. The logistic is the faster of the two: tanh x = 2σ(2x) − 1."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
+class _LastState(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, weights: Tensor, size: int) -> Tensor:  # type: ignore[override]
+        # weights: (M, 4H, H + d + 1) for states, inputs and a one; gates i, f, o, g
+        n_networks, batch, n_steps, n_features = X.shape
+        stacked = X.new_empty(n_steps + 1, n_networks, size + n_features + 1, batch)
+        stacked[0, :, :size] = 0
+        stacked[:n_steps, :, size:-1] = X.permute(2, 0, 3, 1)
+        stacked[:, :, -1] = 1
+        gates = X.new_empty(n_steps, n_networks, 4 * size, batch)
+        cells = X.new_empty(n_steps + 1, n_networks, size, batch)
+        cells[0] = 0
+        squashed = X.new_empty(n_steps, n_networks, size, batch)  # tanh of the cells
+        scaled = weights.clone()
+        scaled[:, 3 * size :] *= 2  # one logistic for all four gates; see _tanh_
+        for t in range(n_steps):
+            torch.bmm(scaled, stacked[t], out=gates[t]).sigmoid_()
+            i, f, o, g = gates[t].split(size, 1)
+            g.mul_(2).sub_(1)
+            cell = torch.mul(f, cells[t], out=cells[t + 1]).addcmul_(i, g)
+            squashed[t] = cell
+            torch.mul(o, _tanh_(squashed[t]), out=stacked[t + 1, :, :size])
+        ctx.save_for_backward(weights)
+        # Not a leak: they are this function's own, neither inputs nor outputs.
+        ctx.stacked, ctx.gates, ctx.cells, ctx.squashed = stacked, gates, cells, squashed
+        return stacked[n_steps, :, :size].mT.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        (weights,) = ctx.saved_tensors
+        n_steps, n_networks, size, batch = ctx.squashed.shape
+        back = weights[:, :, :size].mT.contiguous()
+        by_state = grad.mT.contiguous()
+        by_cell, scratch = torch.zeros_like(by_state), torch.empty_like(by_state)
+        by_gates = torch.empty_like(ctx.gates[0])
+        by_i, by_f, by_o, by_g = by_gates.split(size, 1)
+        by_weights = torch.zeros_like(weights)
+        n_features = weights.shape[2] - size - 1
+        by_X = grad.new_empty(n_networks, batch, n_steps, n_features) if ctx.needs_input_grad[0] else None
+        for t in range(n_steps - 1, -1, -1):
+            i, f, o, g = ctx.gates[t].split(size, 1)
+            tanh = ctx.squashed[t]
+            _sigmoid_backward(torch.mul(by_state, tanh, out=scratch), o, grad_input=by_o)
+            by_cell += _tanh_backward(by_state.mul_(o), tanh, grad_input=scratch)
+            _sigmoid_backward(torch.mul(by_cell, g, out=scratch), i, grad_input=by_i)
+            _sigmoid_backward(torch.mul(by_cell, ctx.cells[t], out=scratch), f, grad_input=by_f)
+            _tanh_backward(torch.mul(by_cell, i, out=scratch), g, grad_input=by_g)
+            by_cell *= f
+            by_weights.baddbmm_(by_gates, ctx.stacked[t].mT)
+            if by_X is not None:
+                by_X[:, :, t] = torch.bmm(by_gates.mT, weights[:, :, size:-1])
+            torch.bmm(back, by_gates, out=by_state)
+        return by_X, by_weights, None
+
+
+def last_lstm_state(
+    X: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
+) -> Tensor:
+    """Last states of a stack of LSTM layers that each start from zero.
+
+    Parameters
+    ----------
+    X : Tensor of shape (M, B, L, d)
+        The batch of each network.
+    weight_ih : Tensor of shape (M, 4 * H, d)
+        Input matrices; gates i, f, g, o, as torch stacks them.
+    weight_hh : Tensor of shape (M, 4 * H, H)
+        Recurrent matrices.
+    bias_ih, bias_hh : Tensor of shape (M, 4 * H)
+
+    Returns
+    -------
+    Tensor of shape (M, B, H)
+        Differentiable once.
+    """
+    weights = torch.cat((weight_hh, weight_ih, (bias_ih + bias_hh)[:, :, None]), 2)
+    i, f, g, o = weights.chunk(4, 1)
+    return _LastState.apply(X, torch.cat((i, f, o, g), 1), weight_hh.shape[-1])

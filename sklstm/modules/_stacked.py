@@ -1,0 +1,56 @@
+"""The forward pass of many networks of one shape as one program."""
+
+import torch
+from torch import Tensor, nn
+
+from ._lstm import last_lstm_state
+from ._networks import LSTMRegressorModule, ReLURNNModule
+from ._relu import last_relu_state
+
+__all__ = ["is_stackable", "stacked_forward"]
+
+
+def is_stackable(module: nn.Module) -> bool:
+    """Whether `stacked_forward` knows the network: an LSTM of one layer, or the ReLU network.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(module, LSTMRegressorModule):
+        return module.n_layers == 1
+    return isinstance(module, ReLURNNModule)
+
+
+def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) -> Tensor:
+    """Outputs of M networks of one shape, each for a batch of its own.
+
+    Parameters
+    ----------
+    module : nn.Module
+        One of the networks, for its structure; see `is_stackable`. Its weights are not used.
+    weights : dict of str to Tensor of shape (M, ...)
+        Their parameters by name, stacked, as `torch.func.stack_module_state` does.
+    X : Tensor of shape (M, B, L, d)
+
+    Returns
+    -------
+    Tensor of shape (M, B, k)
+
+    Raises
+    ------
+    TypeError
+        For another network.
+    """
+    if not is_stackable(module):
+        raise TypeError(f"{type(module).__name__} is not a network that can be stacked.")
+    to_outputs = weights["readout.weight"].mT  # (M, H, k)
+    if isinstance(module, ReLURNNModule):
+        return torch.bmm(last_relu_state(X, weights["rnn.weight_ih_l0"], weights["rnn.weight_hh_l0"]), to_outputs)
+    names = (f"{module.cell}.{part}_l0" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    state = last_lstm_state(X, *(weights[name] for name in names))
+    return module.link(torch.baddbmm(weights["readout.bias"][:, None], state, to_outputs))

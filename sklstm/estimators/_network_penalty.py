@@ -3,7 +3,7 @@
 from typing import Any
 
 from sklstm.modules import GRURegressorModule, LSTMRegressorModule
-from sklstm.perturbation import TikhonovPenalty, feasible_scale
+from sklstm.perturbation import StackedTikhonovPenalty, TikhonovPenalty, feasible_scale
 
 Network = LSTMRegressorModule | GRURegressorModule
 
@@ -27,6 +27,11 @@ class NetworkPenalty:
         """Value of the penalty; its gradient is added to that of the parameters."""
         self._watch(module)
         return self.of_weights.accumulate()
+
+    @staticmethod
+    def stacked(penalties: "list[NetworkPenalty]") -> StackedTikhonovPenalty:
+        """The penalties of networks that are trained together."""
+        return StackedTikhonovPenalty([penalty.of_weights for penalty in penalties])
 
     def state_dict(self) -> dict[str, Any]:
         return self.of_weights.state_dict()

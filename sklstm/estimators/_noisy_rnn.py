@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from skorch.callbacks import Callback
-from torch import nn
+from torch import Tensor, nn
 
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, Choice, ClassWeight, check_parameters
@@ -256,37 +256,43 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         """
         check_parameters(self, self._rules)
         with self._all_or_nothing() as before:
-            X, y = as_sequences(self, X, y, reset=True)
-            self._check_labels(y)
-            self.classes_ = self._distinct(y, "y")
-            codes = np.searchsorted(self.classes_, y)
-            weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
-            self._check_compression(X)
+            X, codes, weight = self._check_fit(X, y, sample_weight)
             start = before.get("net_") if self.warm_start else None
             if start is not None and not np.array_equal(self.classes_, before["classes_"]):
                 raise ValueError(
                     f"warm_start=True goes on with the classes of the last fit, {before['classes_']}; y has "
                     f"{self.classes_}. Use warm_start=False."
                 )
-            self._learn(X, codes, self._relative(weight), stratify=codes, start=start)
+            self._learn(X, codes, weight, start=start)
             if self.compute_bound:
                 self.generalization_report_ = classifier_report(self, X, codes)
                 self.generalization_bound_ = self.generalization_report_.value
         return self
 
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        X, y = as_sequences(self, X, y, reset=True)
+        self._check_labels(y)
+        self.classes_ = self._distinct(y, "y")
+        codes = np.searchsorted(self.classes_, y)
+        weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
+        self._check_compression(X)
+        return X, codes, self._relative(weight)
+
     def _learn(self, X: np.ndarray | Ragged, codes: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
+        self._train(X, self._targets(codes), weight=weight, **self._plan(X, codes), **how)
+
+    def _targets(self, codes: np.ndarray) -> Tensor:
+        return torch.tensor(codes)
+
+    def _plan(self, X: np.ndarray | Ragged, codes: np.ndarray) -> dict[str, Any]:
+        """What `_net_for` has to know besides the shared parameters."""
         given = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
         limits: dict[str, Any] = {name: None if limit is None else float(limit) for name, limit in given.items()}
-        self._train(
-            ReLURNNModule,
-            nn.CrossEntropyLoss,
-            X,
-            torch.tensor(codes),
-            weight=weight,
-            projection=None if set(limits.values()) == {None} else partial(_project, **limits),
-            noise=str(self.noise),
-            n_outputs=len(self.classes_),
-            n_steps=X.shape[1],
-            recurrent_scale=float(self.recurrent_scale),
-            **how,
-        )
+        return {
+            "stratify": codes,
+            "projection": None if set(limits.values()) == {None} else partial(_project, **limits),
+            "noise": str(self.noise),
+            "n_outputs": len(self.classes_),
+            "n_steps": X.shape[1],
+            "recurrent_scale": float(self.recurrent_scale),
+        }

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 from skorch.callbacks import Callback
-from torch import nn
+from torch import Tensor, nn
 
 from sklstm._caller import caller_level
 from sklstm._sequences import Ragged, as_sequences
@@ -144,10 +144,8 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         """
         check_parameters(self, self._rules)
         with self._all_or_nothing() as before:
-            X, y = self._check_training_data(X, y, reset=True, ensure_min_samples=2)
-            weight = self._weights(sample_weight, len(y))
-            self._check_compression(X)
-            self._learn(X, y, self._relative(weight), start=before.get("net_") if self.warm_start else None)
+            X, y, weight = self._check_fit(X, y, sample_weight)
+            self._learn(X, y, weight, start=before.get("net_") if self.warm_start else None)
             if any((self.lambda_s, self.lambda_1, self.lambda_2)):
                 self._warn_if_infeasible()
             if self.compute_bound:
@@ -188,23 +186,29 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
             self._learn(X, y, weight, start=fitted, incremental=True)
         return self
 
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        X, y = self._check_training_data(X, y, reset=True, ensure_min_samples=2)
+        weight = self._weights(sample_weight, len(y))
+        self._check_compression(X)
+        return X, y, self._relative(weight)
+
     def _learn(self, X: np.ndarray | Ragged, y: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
+        self._train(X, self._targets(y), weight=weight, **self._plan(X, y), **how)
+
+    def _targets(self, y: np.ndarray) -> Tensor:
+        return as_tensor(y.reshape(len(y), -1))
+
+    def _plan(self, X: np.ndarray | Ragged, y: np.ndarray) -> dict[str, Any]:
+        """What `_net_for` has to know besides the shared parameters."""
         weights = {name: float(getattr(self, name)) for name in ("lambda_s", "lambda_1", "lambda_2")}
         regularised = any(weights.values())
-        penalty = NetworkPenalty(self._module.cell, variant=self.variant, **weights) if regularised else None
-        self._train(
-            self._module,
-            nn.MSELoss,
-            X,
-            as_tensor(y.reshape(len(y), -1)),
-            weight=weight,
-            prepare=partial(start_feasible, variant=self.variant) if regularised else None,
-            penalty=penalty,
-            n_outputs=int(np.prod(y.shape[1:], dtype=int)),
-            readout=self.readout,
-            num_layers=int(self.num_layers),
-            **how,
-        )
+        return {
+            "prepare": partial(start_feasible, variant=self.variant) if regularised else None,
+            "penalty": NetworkPenalty(self._module.cell, variant=self.variant, **weights) if regularised else None,
+            "n_outputs": int(np.prod(y.shape[1:], dtype=int)),
+            "readout": self.readout,
+            "num_layers": int(self.num_layers),
+        }
 
     def _set_training_attributes(self, net: SequenceNet) -> None:
         super()._set_training_attributes(net)

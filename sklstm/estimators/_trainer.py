@@ -1,9 +1,9 @@
 """From tensors to a trained net: seeds, the validation split, callbacks, weights of samples, threads."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +45,8 @@ class Trainer:
     """`_train`, for estimators with the constructor parameters of `SHARED_RULES`."""
 
     _n_gates: int  # gate matrices of the recurrent layer
+    _module: ClassVar[type[nn.Module]]
+    _criterion: ClassVar[type[nn.Module]]
 
     hidden_size: int
     sigma: float
@@ -69,12 +71,59 @@ class Trainer:
 
     def _train(
         self,
-        module: type[nn.Module],
-        criterion: type[nn.Module],
         X: np.ndarray | Ragged,
         y: Tensor,
         *,
         weight: np.ndarray | None = None,
+        start: SequenceNet | None = None,
+        incremental: bool = False,
+        **plan: Any,
+    ) -> None:
+        """Build the net, train it on X (n, L, d) and y, keep it, and leave the process as it was.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, L, d) or Ragged
+        y : Tensor of shape (n, ...)
+        weight : ndarray of shape (n,), optional
+            Weights of the sequences in the loss.
+        start : SequenceNet, optional
+            Trained net whose weights to start from; it stays as it is.
+        incremental : bool
+            Train for one epoch; go on with the optimiser, the random state and the history of ``start``.
+        **plan
+            As of `_net_for`.
+        """
+        check_cuda_process(self.device)
+        data = self._dataset(X, y, weight)
+        if not incremental:  # what weighs little in one part of the data may weigh most in the next
+            data = normalised(data)
+        with self._lent(X.shape[2], min(int(self.batch_size), len(data))):
+            net, training = self._net_for(data, X.shape[2], start=start, incremental=incremental, **plan)
+            try:
+                net.train(training)
+            except DivergenceError as error:
+                if error.kept:
+                    self._set_training_attributes(net)
+                raise
+            self._set_training_attributes(net)
+
+    def _dataset(self, X: np.ndarray | Ragged, y: Tensor, weight: np.ndarray | None) -> SequenceDataset:
+        weights = None if weight is None else as_tensor(weight, self.device)
+        return SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights)
+
+    @contextmanager
+    def _lent(self, n_features: int, batch_size: int) -> Iterator[None]:
+        """What training needs of the process, which gets it back: gradients, and no more threads than help."""
+        n_threads = threads_for(batch_size, int(self.hidden_size), n_features, self._n_gates)
+        with torch.enable_grad(), thread_limit(n_threads), single_threaded_numpy():
+            yield
+
+    def _net_for(
+        self,
+        data: SequenceDataset,
+        n_features: int,
+        *,
         stratify: np.ndarray | None = None,
         prepare: Callable[[nn.Module], None] | None = None,
         penalty: Callable[[Any], float] | None = None,
@@ -83,16 +132,14 @@ class Trainer:
         start: SequenceNet | None = None,
         incremental: bool = False,
         **module_arguments: Any,
-    ) -> None:
-        """Build the net, train it on X (n, L, d) and y, keep it, and leave the process as it was.
+    ) -> tuple[SequenceNet, SequenceDataset]:
+        """An initialised net, ready to be trained, and the part of the data to train it on.
 
         Parameters
         ----------
-        module, criterion : types of nn.Module
-        X : ndarray of shape (n, L, d) or Ragged
-        y : Tensor of shape (n, ...)
-        weight : ndarray of shape (n,), optional
-            Weights of the sequences in the loss.
+        data : SequenceDataset
+        n_features : int
+            Channels d.
         stratify : ndarray of shape (n,), optional
             Labels by which the validation split is stratified.
         prepare : callable, optional
@@ -101,18 +148,11 @@ class Trainer:
             See `SequenceNet`.
         noise : str
             Kind of the noise on the inputs, a key of ``sklstm.noise.NOISES``.
-        start : SequenceNet, optional
-            Trained net whose weights to start from; it stays as it is.
-        incremental : bool
-            Train for one epoch; go on with the optimiser, the random state and the history of ``start``.
+        start, incremental
+            As of `_train`.
         **module_arguments
-            Passed to ``module``.
+            Passed to the module.
         """
-        check_cuda_process(self.device)
-        weights = None if weight is None else as_tensor(weight, self.device)
-        data = SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights)
-        if not incremental:  # what weighs little in one part of the data may weigh most in the next
-            data = normalised(data)
         init_seed, batch_seed, split_seed = 0, 0, 0
         if start is None or not incremental:
             random_state = fresh_random_state(self.random_state)
@@ -123,9 +163,9 @@ class Trainer:
 
         optimizer, options = OPTIMIZERS[self.optimizer]
         net = SequenceNet(
-            module,
-            criterion,
-            criterion__reduction="mean" if weight is None else "none",
+            self._module,
+            self._criterion,
+            criterion__reduction="mean" if data.weight is None else "none",
             optimizer=optimizer,
             optimizer__weight_decay=float(self.weight_decay),
             lr=float(self.lr),
@@ -142,25 +182,18 @@ class Trainer:
             generator=torch.Generator().manual_seed(batch_seed),
             verbose=max(int(self.verbose), int(prints(self.callbacks))),
             **options,
-            module__n_features=X.shape[2],
+            module__n_features=n_features,
             module__hidden_size=int(self.hidden_size),
             **{f"module__{name}": value for name, value in module_arguments.items()},
         )
-        with torch.enable_grad(), self._threads(net, net.batch_size), single_threaded_numpy():
-            with seeded_construction(init_seed):
-                net.initialize()
-            if start is not None:
-                go_on_from(start, net, incremental=incremental)
-            for constrain in (None if start is not None else prepare, projection):
-                if constrain is not None:
-                    constrain(net.module_)
-            try:
-                net.train(training)
-            except DivergenceError as error:
-                if error.kept:
-                    self._set_training_attributes(net)
-                raise
-            self._set_training_attributes(net)
+        with seeded_construction(init_seed):
+            net.initialize()
+        if start is not None:
+            go_on_from(start, net, incremental=incremental)
+        for constrain in (None if start is not None else prepare, projection):
+            if constrain is not None:
+                constrain(net.module_)
+        return net, training
 
     def _hold_out(self, data: SequenceDataset, stratify: np.ndarray | None, seed: int) -> Iterator[SequenceDataset]:
         try:

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from ._networks import ReLURNNModule, RegressorModule
+from ._networks import RegressorModule, ReLURNNModule
 
 __all__ = ["aligned"]
 

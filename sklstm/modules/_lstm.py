@@ -78,9 +78,7 @@ class _LastState(torch.autograd.Function):
         return by_X, by_weights, None
 
 
-def last_lstm_state(
-    X: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
-) -> Tensor:
+def last_lstm_state(X: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor) -> Tensor:
     """Last states of a stack of LSTM layers that each start from zero.
 
     Parameters

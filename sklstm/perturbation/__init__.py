@@ -9,6 +9,7 @@ from ._intervals import lstm_interval_bounds, rnn_interval_bounds
 from ._lipschitz import lstm_gain, rnn_lipschitz
 from ._network import RecurrentNetwork
 from ._penalty import feasible_scale, perturbation_gain, relaxed_barrier, tikhonov_penalty
+from ._stacked import StackedTikhonovPenalty
 from ._tracking import TikhonovPenalty
 from .enclosures import LayerWeights
 
@@ -16,6 +17,7 @@ __all__ = [
     "Interval",
     "LayerWeights",
     "RecurrentNetwork",
+    "StackedTikhonovPenalty",
     "TikhonovGains",
     "TikhonovPenalty",
     "feasible_scale",

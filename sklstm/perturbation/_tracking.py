@@ -94,6 +94,21 @@ class TikhonovPenalty:
         self._release()
 
     @property
+    def cell(self) -> str:
+        """The recurrent cell, a key of ``CHAINS``."""
+        return self._cell
+
+    @property
+    def cadence(self) -> int:
+        """Largest number of calls from one exact evaluation to the next."""
+        return self._norms.cadence
+
+    @property
+    def tolerance(self) -> float:
+        """Relative error of a norm that is put up with."""
+        return self._norms.tolerance
+
+    @property
     def largest_error(self) -> float:
         """Largest relative error of the norms used so far.
 
@@ -259,7 +274,7 @@ class TikhonovPenalty:
         chain = get_chain(self._cell)
         norms = self._norms()
         rows = [] if chain.bounded_gate is None else [self._largest_row(*layer[1:]) for layer in self._layers]
-        value, slopes, kappa_slopes = self._differentiate(norms, [kappa for kappa, _ in rows])
+        value, slopes, kappa_slopes = self.differentiate(norms, [kappa for kappa, _ in rows])
         gradients = self._norms.gradients(slopes)
         ordered: list[Array] = []
         for index, (inputs, recurrent, bias) in enumerate(self._layers):
@@ -286,10 +301,25 @@ class TikhonovPenalty:
         kappa, row = sums.max(0)
         return kappa.item(), gate * len(sums) + int(row.item())
 
-    def _differentiate(
+    def differentiate(
         self, norms: list[list[float]], kappas: list[float]
     ) -> tuple[float, list[list[float]], list[float]]:
-        """Value of the penalty and its derivatives by every norm and every κ, layer by layer."""
+        """Value of the penalty and its derivatives by every norm and every κ, layer by layer.
+
+        Parameters
+        ----------
+        norms : list of lists of float
+            Of the input and the recurrent gates of each layer, and of the readout.
+        kappas : list of float
+            Of each layer; empty for a cell without a bounded gate.
+
+        Returns
+        -------
+        value : float
+        slopes : list of lists of float
+            Derivatives by the norms, in their order.
+        kappa_slopes : list of float
+        """
         chain, objective = get_chain(self._cell), self._objective
         variant = get_variant(objective.variant)
         kappas = kappas or [0.0] * (len(norms) // 2)

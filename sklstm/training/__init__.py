@@ -12,6 +12,8 @@ from ._ragged import RaggedTensor, inputs_of
 from ._runtime import check_cuda_process, seeded_construction, single_threaded_numpy, thread_limit, threads_for
 from ._schedules import SCHEDULES, LearningRate
 from ._snapshot import OptimizerTable, check_snapshot, check_weights, restore, take_snapshot
+from ._stack import can_be_stacked
+from ._together import train_together
 
 __all__ = [
     "BLOCK",
@@ -27,6 +29,7 @@ __all__ = [
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",
+    "can_be_stacked",
     "check_cuda_process",
     "check_snapshot",
     "check_weights",
@@ -40,4 +43,5 @@ __all__ = [
     "take_snapshot",
     "thread_limit",
     "threads_for",
+    "train_together",
 ]

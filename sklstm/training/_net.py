@@ -72,6 +72,7 @@ class SequenceNet(NeuralNet):
         self.records_batches_ = False
         self.best_losses_: dict[str, float] = {}
         self.penalty_state_: dict[str, Any] | None = None
+        self.epochs_done_ = 0  # of max_epochs, by the net whose training this one goes on with
 
     def __repr__(self) -> str:
         # skorch prints the module over several lines, which scikit-learn's tables cut out of the middle.
@@ -106,7 +107,9 @@ class SequenceNet(NeuralNet):
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.stopping_, self.best_losses_ = False, {}
-        self.epochs_left_ = self.max_epochs  # fewer once a callback has restored a state of training
+        self.epochs_left_ = (
+            self.max_epochs - self.epochs_done_
+        )  # fewer once a callback has restored a state of training
 
     def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
         """Last event of a training, also of one that fails; what a callback opened it can close here.
@@ -173,13 +176,30 @@ class SequenceNet(NeuralNet):
                 self.history.record_batch(f"{prefix}_loss", loss + self.last_penalty_ * training)
                 self.history.record_batch(f"{prefix}_batch_size", size)
             self.notify("on_batch_end", batch=seen, training=training, **step)
-        self._record_loss(f"{prefix}_loss", (total + penalty_total) / count)
         if training:
-            self.history.record("data_loss", total / count)
-            self.history.record("penalty", penalty_total / count)
-            if (error := getattr(self.penalty, "largest_error", None)) is not None:
-                self.history.record("norm_error", error)
-            self.history.record("dur", time.perf_counter() - started)
+            error = getattr(self.penalty, "largest_error", None)
+            self.record_training(total / count, penalty_total / count, error, time.perf_counter() - started)
+        else:
+            self._record_loss(f"{prefix}_loss", total / count)
+
+    def record_training(self, data_loss: float, penalty: float, norm_error: float | None, seconds: float) -> None:
+        """What the history keeps of the batches of an epoch.
+
+        Parameters
+        ----------
+        data_loss, penalty : float
+            Means over the sequences.
+        norm_error : float or None
+            Largest relative error of the penalty's norms so far.
+        seconds : float
+            That the epoch took.
+        """
+        self._record_loss("train_loss", data_loss + penalty)
+        self.history.record("data_loss", data_loss)
+        self.history.record("penalty", penalty)
+        if norm_error is not None:
+            self.history.record("norm_error", norm_error)
+        self.history.record("dur", seconds)
 
     def _record_loss(self, name: str, loss: float) -> None:
         if name not in self.best_losses_:  # not earlier: what callbacks restore when training begins counts
@@ -225,7 +245,7 @@ class SequenceNet(NeuralNet):
         )
         return twin
 
-    def train(self, training_data: SequenceDataset) -> Self:
+    def train(self, training_data: SequenceDataset, n_epochs: int | None = None) -> Self:
         """Train an initialised net for up to ``max_epochs`` epochs. Its callbacks leave it when training is over.
 
         `StopTraining` and skorch's early stopping end training; Ctrl-C is passed on.
@@ -233,6 +253,8 @@ class SequenceNet(NeuralNet):
         Parameters
         ----------
         training_data : SequenceDataset
+        n_epochs : int, optional
+            Stop after so many of the ``max_epochs``.
 
         Returns
         -------
@@ -247,7 +269,7 @@ class SequenceNet(NeuralNet):
         try:
             self.notify("on_train_begin", X=training_data, y=None)
             with suppress(StopTraining):
-                self.fit_loop(training_data, epochs=self.epochs_left_)
+                self.fit_loop(training_data, epochs=self.epochs_until(n_epochs))
             self.notify("on_train_end", X=training_data, y=None)
         except BaseException as error:
             self.notify("on_train_over", error=error)
@@ -255,8 +277,25 @@ class SequenceNet(NeuralNet):
         else:
             self.notify("on_train_over")
         finally:
-            # Whatever they hold, files or the training data, would go into every pickle.
-            self.callbacks, self.callbacks_, self.train_split = None, [], None
-            self.listeners_, self.records_batches_ = {}, False
-            self._forget_batches()
+            self.leave()
         return self
+
+    def epochs_until(self, n_epochs: int | None) -> int:
+        """Epochs to train for, once training has begun.
+
+        Parameters
+        ----------
+        n_epochs : int or None
+            As of `train`.
+
+        Returns
+        -------
+        int
+        """
+        return self.epochs_left_ if n_epochs is None else min(self.epochs_left_, n_epochs)
+
+    def leave(self) -> None:
+        """Let go of callbacks and data, which would go into every pickle."""
+        self.callbacks, self.callbacks_, self.train_split = None, [], None
+        self.listeners_, self.records_batches_ = {}, False
+        self._forget_batches()

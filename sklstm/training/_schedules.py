@@ -55,7 +55,7 @@ class LearningRate(Callback):
         self.schedule = schedule
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        self.done_, self.plateau_ = 0, None
+        self.done_, self.plateau_ = net.max_epochs - net.epochs_left_, None
         if self.schedule == "plateau":
             self.plateau_ = ReduceLROnPlateau(
                 net.optimizer_, factor=0.5, patience=4, threshold=1e-4, min_lr=net.lr / 1000

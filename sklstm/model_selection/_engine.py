@@ -1,0 +1,176 @@
+"""All models of a path on all folds, by whichever way is fastest."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import _safe_indexing
+
+from sklstm.exceptions import DivergenceError
+from sklstm.training import can_be_stacked, thread_limit, train_together
+
+from ._members import Fold, Member, Split
+
+__all__ = ["Outcome", "Plan", "run_tasks"]
+
+# Models whose every step runs as one: enough for calls to cost nothing, few enough for their states to stay in cache.
+_LARGEST_STACK = 25
+_STACK_BYTES = 64e6
+
+# Hidden units up to which networks trained as one are faster on a CPU than one by one (docs/paths.md).
+_STACKED_UNITS = {"lstm": 32, "relu": 32}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a path is trained.
+
+    Parameters
+    ----------
+    parameter : str
+        That differs along the path.
+    values : tuple of float
+    shared_epochs : int
+        Epochs that all models of a fold have in common, trained at the value in the middle; 0 for none.
+    strategy : {"auto", "stacked", "separate"}
+    scorer : callable
+        ``(estimator, X, y) -> float``.
+    n_threads : int
+        Threads of torch for each worker.
+    """
+
+    parameter: str
+    values: tuple[float, ...]
+    shared_epochs: int
+    strategy: str
+    scorer: Any
+    n_threads: int
+
+
+@dataclass
+class Outcome:
+    """What is kept of one model of a path on one fold."""
+
+    index: int
+    fold: int
+    score: float
+    seconds: float
+    data_loss: float
+    attributes: dict[str, float]
+    error: str | None
+
+
+def run_tasks(
+    estimator: Any, plan: Plan, X: Any, y: Any, sample_weight: np.ndarray | None, tasks: Sequence[tuple[Split, int]]
+) -> list[Outcome]:
+    """Train and score some models.
+
+    Parameters
+    ----------
+    estimator : SequenceEstimator
+        Unfitted.
+    plan : Plan
+    X, y, sample_weight
+        As of ``fit``.
+    tasks : sequence of (Split, int)
+        Folds and indices of values; tasks of one fold follow each other.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the tasks.
+    """
+    folds: dict[int, Fold] = {}
+    for split, _ in tasks:
+        if split.number not in folds:
+            folds[split.number] = Fold(estimator, plan.parameter, plan.values, X, y, sample_weight, split)
+    outcomes = []
+    with ExitStack() as stack:
+        stack.enter_context(next(iter(folds.values())).lent())
+        if plan.n_threads < torch.get_num_threads():
+            stack.enter_context(thread_limit(plan.n_threads))
+        trunks = _trunks(plan, folds)
+        for part in _packs(estimator, plan, folds, tasks):
+            members = [folds[split.number].member(index) for split, index in part]
+            for member in members:
+                trunk = trunks.get(member.fold.number)
+                if trunk is not None and trunk.error is None and trunk.is_penalised == member.is_penalised:
+                    member.go_on_from(trunk, plan.shared_epochs)
+            _train(plan, members, None)
+            outcomes += [_outcome(plan, member, X, y, split) for member, (split, _) in zip(members, part, strict=True)]
+    return outcomes
+
+
+def _trunks(plan: Plan, folds: dict[int, Fold]) -> dict[int, Member]:
+    if not plan.shared_epochs:
+        return {}
+    members = [fold.member(len(plan.values) // 2) for fold in folds.values()]
+    _train(plan, members, plan.shared_epochs)
+    return {member.fold.number: member for member in members}
+
+
+def _packs(
+    estimator: Any, plan: Plan, folds: dict[int, Fold], tasks: Sequence[tuple[Split, int]]
+) -> Iterator[list[tuple[Split, int]]]:
+    """Tasks that are trained at the same time."""
+    fold = next(iter(folds.values()))
+    steps = fold.data.X.lengths.max().item() if hasattr(fold.data.X, "lengths") else fold.data.X.shape[1]
+    # States and gates, forward and back, of one batch.
+    size = 4 * steps * int(estimator.batch_size) * (fold.n_features + 9 * int(estimator.hidden_size))
+    remaining = iter(tasks)
+    while pack := list(islice(remaining, max(1, min(_LARGEST_STACK, int(_STACK_BYTES / size))))):
+        yield pack
+
+
+def _train(plan: Plan, members: Sequence[Member], n_epochs: int | None) -> None:
+    # Those with a penalty, and those without one, are different programs.
+    for kind in (True, False):
+        alike = [member for member in members if member.is_penalised == kind]
+        if not alike:
+            continue
+        started = time.perf_counter()
+        if _stacked(plan, alike):
+            errors = train_together([member.net for member in alike], [member.data for member in alike], n_epochs)
+            for member, error in zip(alike, errors, strict=True):
+                member.error = error
+                member.seconds += (time.perf_counter() - started) / len(alike)
+            continue
+        for member in alike:
+            started = time.perf_counter()
+            try:
+                member.net.train(member.data, n_epochs)
+            except DivergenceError as error:
+                member.error = error
+            member.seconds += time.perf_counter() - started
+
+
+def _stacked(plan: Plan, members: Sequence[Member]) -> bool:
+    possible = len(members) > 1 and can_be_stacked(
+        [member.net for member in members], [member.data for member in members]
+    )
+    if plan.strategy != "auto":
+        return possible and plan.strategy == "stacked"
+    net = members[0].net
+    on_cpu = net.module_.readout.weight.device.type == "cpu"
+    return possible and (not on_cpu or net.module__hidden_size <= _STACKED_UNITS.get(net.module_.cell, 0))
+
+
+def _outcome(plan: Plan, member: Member, X: Any, y: Any, split: Split) -> Outcome:
+    estimator, error, score = member.estimator, member.error, float("nan")
+    member.finish()
+    if error is None:
+        score = float(plan.scorer(estimator, _safe_indexing(X, split.test), _safe_indexing(y, split.test)))
+    loss = member.net.history[-1].get("data_loss", float("nan")) if len(member.net.history) else float("nan")
+    attributes = {
+        name: float(np.max(getattr(estimator, name)))  # of the layers of a stack, the largest
+        for name in ("rho_h_", "perturbation_gain_")
+        if error is None and hasattr(estimator, name)
+    }
+    return Outcome(
+        member.index, split.number, score, member.seconds, loss, attributes, None if error is None else str(error)
+    )

@@ -1,13 +1,16 @@
 """The models of a path on one fold: made from one preparation of the data, alike but for one parameter."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
+from torch import Tensor
 
 from sklstm._validation import check_parameters
 from sklstm.exceptions import DivergenceError
@@ -89,6 +92,7 @@ class Fold:
         self.n_features = X_train.shape[2]
         self.data = normalised(self.leader._dataset(X_train, self.leader._targets(target), weight))
         self._inputs, self._target = X_train, target
+        self._start: dict[str, Tensor] | None = None  # weights of a network that has been prepared
 
     def member(self, index: int) -> Member:
         """An untrained model for one of the values."""
@@ -97,7 +101,12 @@ class Fold:
         # What checking the data has left on the leader; parameters are the member's own.
         estimator.__dict__.update({name: value for name, value in vars(self.leader).items() if name not in own})
         plan = estimator._plan(self._inputs, self._target)
+        prepared = plan.get("prepare") is not None
+        if prepared and self._start is not None:  # from the same weights to the same start, the same way
+            plan["prepare"] = methodcaller("load_state_dict", self._start)
         net, data = estimator._net_for(self.data, self.n_features, **plan)
+        if prepared and self._start is None:
+            self._start = copy.deepcopy(net.module_.state_dict())
         return Member(self, index, estimator, net, data)
 
     @contextmanager

@@ -139,9 +139,10 @@ class NoisyRNNClassifierCV(PathCV):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _grid(self, X: Any) -> NDArray[np.float64]:
-        spread = float(np.std(np.concatenate([np.ravel(part) for part in X]) if isinstance(X, list) else np.asarray(X)))
-        return np.concatenate(([0.0], np.geomspace(0.01, 1, int(self.sigmas) - 1) * (spread or 1.0)))
+    def _grid(self, X: Any, number: int) -> NDArray[np.float64]:
+        parts = [np.ravel(part) for part in X] if isinstance(X, list) else [np.ravel(X)]
+        spread = float(np.std(np.concatenate(parts).astype(np.float64)))
+        return np.append(0.0, np.geomspace(0.01, 1, number - 1) * (spread or 1.0))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Class probabilities by the model that was trained on all data.
@@ -173,38 +174,37 @@ class NoisyRNNClassifierCV(PathCV):
         """
         return self._fitted.decision_function(X)
 
-    def certify(self, X: Any, eps: Any, *args: Any, **kwargs: Any) -> Any:
-        """Certified bounds on the outputs; see `NoisyRNNClassifier.certify`, to which all arguments go.
+    def certified_radius(self, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
+        """Certified radii of the predictions; see `NoisyRNNClassifier.certified_radius`.
 
         Parameters
         ----------
-        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            As in `fit`.
-        eps : float or array-like
-            Size of the perturbation, in the units of X.
-        *args, **kwargs
-            Further arguments.
+        X : array-like of shape (n, L, d) or (n, L * d)
+            As in `certify`.
+        rtol : float, default=0.01
+            The radius returned is within this factor of the largest one that the certificate yields.
 
         Returns
         -------
-        lower, upper : ndarray
-            In the shape of the outputs.
-        """
-        return self._fitted.certify(X, eps, *args, **kwargs)
-
-    def certified_radius(self, X: Any, *args: Any, **kwargs: Any) -> NDArray[np.float64]:
-        """Certified radii; see `NoisyRNNClassifier.certified_radius`, to which all arguments go.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            As in `fit`.
-        *args, **kwargs
-            Further arguments.
-
-        Returns
-        -------
-        ndarray of shape (n,)
+        ndarray of shape (n,), float64
             In the units of X.
         """
-        return self._fitted.certified_radius(X, *args, **kwargs)
+        return self._fitted.certified_radius(X, rtol=rtol)
+
+    def certified_accuracy(self, X: Any, y: Any, eps: Any) -> float:
+        """Share of the sequences that are classified rightly under any perturbation up to ``eps``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d)
+            As in `certify`.
+        y : array-like of shape (n,)
+            True labels.
+        eps : float or array-like
+            As in `certify`.
+
+        Returns
+        -------
+        float
+        """
+        return self._fitted.certified_accuracy(X, y, eps)

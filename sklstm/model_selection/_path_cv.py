@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -71,8 +71,8 @@ class PathCV(BaseEstimator):
         "strategy": Choice(("auto", "stacked", "separate")),
     }
 
-    def _grid(self, X: Any) -> NDArray[np.float64]:
-        """The values to try, if only their number is given."""
+    def _grid(self, X: Any, number: int) -> NDArray[np.float64]:
+        """The values to try, ascending, if only their number is given."""
         raise NotImplementedError
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
@@ -158,7 +158,7 @@ class PathCV(BaseEstimator):
     def _values(self, X: Any) -> NDArray[np.float64]:
         given = getattr(self, self._values_name)
         if isinstance(given, Integral):
-            return self._grid(X)
+            return self._grid(X, int(given))
         return np.unique(np.asarray(given, dtype=np.float64))
 
     def _run(
@@ -196,8 +196,8 @@ class PathCV(BaseEstimator):
         if failed:
             first = failed[0]
             warnings.warn(
-                f"The training of {len(failed)} of {len(outcomes)} models of the path diverged, the first of them at "
-                f"{self._parameter}={values[first.index]:.6g} in fold {first.fold}: {first.error} Their scores are NaN.",
+                f"The training of {len(failed)} of {len(outcomes)} models of the path diverged. Their scores are NaN. "
+                f"The first, {self._parameter}={values[first.index]:.6g} in fold {first.fold}: {first.error}",
                 FitFailedWarning,
                 stacklevel=caller_level(),
             )
@@ -269,6 +269,34 @@ class PathCV(BaseEstimator):
         if self.scoring is None:
             return self._fitted.score(X, y, **weights)
         return float(self.scorer_(self._fitted, X, y, **weights))
+
+    def certify(
+        self,
+        X: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+        batch_size: int | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Certified bounds on the outputs of the model that was trained on all data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+        eps : float or array-like
+            Size of the perturbation in each entry, in the units of X.
+        method : {"best", "linear", "mean-value", "intervals"}, default="best"
+            As of the ``certify`` of that model.
+        batch_size : int or None, default=None
+            Sequences at a time; None chooses by memory.
+
+        Returns
+        -------
+        lower, upper : ndarray, float64
+            In the shape of the outputs.
+        """
+        return self._fitted.certify(X, eps, method=method, batch_size=batch_size)
 
     @property
     def generalization_bound_(self) -> float:

@@ -142,27 +142,8 @@ class TikhonovLSTMRegressorCV(PathCV):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _grid(self, X: Any) -> NDArray[np.float64]:
-        return np.geomspace(1e-4, 1, int(self.lambdas))
-
-    def certify(self, X: Any, eps: Any, *args: Any, **kwargs: Any) -> Any:
-        """Certified bounds on the outputs; see `TikhonovLSTMRegressor.certify`, to which all arguments go.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            As in `fit`.
-        eps : float or array-like
-            Size of the perturbation, in the units of X.
-        *args, **kwargs
-            Further arguments.
-
-        Returns
-        -------
-        lower, upper : ndarray
-            In the shape of predictions.
-        """
-        return self._fitted.certify(X, eps, *args, **kwargs)
+    def _grid(self, X: Any, number: int) -> NDArray[np.float64]:
+        return np.geomspace(1e-4, 1, number)
 
     @property
     def rho_x_(self) -> Any:

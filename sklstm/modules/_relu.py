@@ -7,7 +7,7 @@ product with the recurrent matrix has to wait for the step before: the others ar
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = ["last_relu_state"]
 
@@ -41,13 +41,13 @@ class _LastState(torch.autograd.Function):
         by_products = torch.empty_like(states)
         steps, gradients = states.unbind(1), by_products.unbind(1)
         # What reaches the state of a step from outside: at the last step, or where a sequence ends.
-        ends = [None] * n_steps if lengths is None else [(lengths == t + 1)[:, None] for t in range(n_steps)]
-        arriving = grad.contiguous() if lengths is None else grad * ends[-1]
+        ends = None if lengths is None else nn.functional.one_hot(lengths - 1, n_steps).to(grad.dtype)[:, :, None]
+        arriving = grad.contiguous() if ends is None else grad * ends[:, -1]
         for t in range(n_steps - 1, -1, -1):
             if t < n_steps - 1:
                 arriving = torch.bmm(gradients[t + 1], W, out=gradients[t])
-                if ends[t] is not None:
-                    arriving.addcmul_(grad, ends[t].to(grad.dtype))
+                if ends is not None:
+                    arriving.addcmul_(grad, ends[:, t])
             _masked(arriving, steps[t], 0, grad_input=gradients[t])
         flat = by_products.view(n_networks, n_steps * batch, size)
         by_X = None

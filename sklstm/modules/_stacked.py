@@ -1,5 +1,7 @@
 """The forward pass of many networks of one shape as one program."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -53,4 +55,4 @@ def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) ->
         return torch.bmm(last_relu_state(X, weights["rnn.weight_ih_l0"], weights["rnn.weight_hh_l0"]), to_outputs)
     names = (f"{module.cell}.{part}_l0" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     state = last_lstm_state(X, *(weights[name] for name in names))
-    return module.link(torch.baddbmm(weights["readout.bias"][:, None], state, to_outputs))
+    return cast(nn.Module, module.link)(torch.baddbmm(weights["readout.bias"][:, None], state, to_outputs))

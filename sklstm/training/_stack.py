@@ -35,7 +35,8 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     -------
     bool
     """
-    if any(isinstance(data.X, RaggedTensor) for data in datasets) or len({data.X.shape[1] for data in datasets}) != 1:
+    shapes = {None if isinstance(data.X, RaggedTensor) else data.X.shape[1:] for data in datasets}
+    if None in shapes or len(shapes) != 1:
         return False
     first = nets[0]
     penalised = first.penalty is not None
@@ -64,7 +65,7 @@ class _Run:
     def __init__(self, nets: list[SequenceNet], data: SequenceDataset, start: int):
         self.nets, self.data, self.slice = nets, data, slice(start, start + len(nets))
         first = nets[0]
-        self.generator = first.generator
+        self.generator = _generator_of(first)
         self.loader = BatchLoader(data, first.batch_size, True, self.generator)
         self.sigmas = [net.sigma for net in nets]
         self.noise = noise_of_kind(first.noise)
@@ -117,9 +118,10 @@ class Stack:
             self.runs.append(run)
             start = run.slice.stop
         self.members = torch.tensor([len(run.nets) for run in self.runs], device=self.module.readout.weight.device)
+        first: Any = self.nets[0].penalty
         self.penalty = None
-        if self.nets[0].penalty is not None:
-            self.penalty = self.nets[0].penalty.stacked([net.penalty for net in self.nets])
+        if first is not None:
+            self.penalty = first.stacked([net.penalty for net in self.nets])
             self.penalty.watch(*(self.weights[name] for name in self._penalised()))
         self.criterion = type(self.nets[0].criterion_)(reduction="none")
 
@@ -150,7 +152,7 @@ class Stack:
         for run in self.runs:
             for net in run.nets:
                 if net.generator is not run.generator:
-                    net.generator.set_state(run.generator.get_state())
+                    _generator_of(net).set_state(run.generator.get_state())
                 for weight in net.module_.parameters():
                     weight.data = weight.data.clone()
             self._give_optimizer(run)
@@ -181,7 +183,7 @@ class Stack:
         return (losses / counts).tolist(), (penalties / counts).tolist()
 
     def _steps(self) -> Iterator[list[tuple[Tensor, Tensor, Tensor | None]]]:
-        """For every step the inputs (m, b, L, d), targets (b, ...) and weights (b,) of the runs that still have some."""
+        """For every step the inputs (m, b, L, d), targets (b, ...) and weights (b,) of the runs that have some left."""
         loaders = [iter(run.loader) for run in self.runs]
         for step in range(len(self.runs[0].loader)):
             batches = []
@@ -193,15 +195,17 @@ class Stack:
                 batches.append((run.inputs(X), targets, weight))
             yield batches
 
-    def _step(self, batches: list[Any], busy: int, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(
+        self, batches: list[tuple[Tensor, Tensor, Tensor | None]], busy: int, sizes: Tensor
+    ) -> tuple[Tensor, Tensor]:
         first = self.nets[0]
         longest = max(len(y) for _, y, _ in batches)
-        X, targets, weights = zip(*(_padded(*batch, longest) for batch in batches), strict=True)
-        y = torch.cat(targets)  # (m, b, ...)
+        padded = [_padded(X, y, weight, longest) for X, y, weight in batches]
+        X, y, weights = (torch.cat(parts) for parts in zip(*padded, strict=True))  # (m, b, ...)
         leaves = {name: weight[:busy].requires_grad_() for name, weight in self.weights.items()}
-        outputs = stacked_forward(self.module, leaves, torch.cat(X))
+        outputs = stacked_forward(self.module, leaves, X)
         each = self.criterion(outputs.flatten(0, 1), y.flatten(0, 1)).reshape(busy, longest, -1).mean(2)
-        loss = (torch.cat(weights) * each).sum(1) / sizes.to(each.dtype)
+        loss = (weights * each).sum(1) / sizes.to(each.dtype)
         found = torch.autograd.grad(loss.sum(), list(leaves.values()))
         # Fused optimisers take the memory of a gradient as it lies.
         gradients = {name: gradient.contiguous() for name, gradient in zip(leaves, found, strict=True)}
@@ -226,9 +230,15 @@ class Stack:
         return SimpleNamespace(U=U, W=W, V=V)
 
 
+def _generator_of(net: SequenceNet) -> torch.Generator:
+    if net.generator is None:
+        raise ValueError("a net that is trained needs a random generator for the order of its batches.")
+    return net.generator
+
+
 def _batches_of(net: SequenceNet, data: SequenceDataset) -> tuple[int, bytes, bool]:
     # Without noise a net takes less from its generator: the orders of its batches soon differ from those with noise.
-    return id(data), net.generator.get_state().numpy().tobytes(), net.sigma > 0
+    return id(data), _generator_of(net).get_state().numpy().tobytes(), net.sigma > 0
 
 
 def _padded(X: Tensor, y: Tensor, weight: Tensor | None, size: int) -> tuple[Tensor, Tensor, Tensor]:

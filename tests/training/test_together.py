@@ -1,0 +1,226 @@
+"""Nets trained as one program against the same nets trained one by one."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from skorch.helper import predefined_split
+from torch import nn
+
+from sklstm.estimators._network_penalty import NetworkPenalty, start_feasible
+from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
+from sklstm.training import (
+    DivergenceGuard,
+    EarlyStopping,
+    LearningRate,
+    SequenceDataset,
+    SequenceNet,
+    can_be_stacked,
+    go_on_from,
+    seeded_construction,
+    train_together,
+)
+
+D, L = 2, 5
+OPTIMIZERS = {
+    "adam": (torch.optim.Adam, {"optimizer__fused": True}),
+    "adamw": (torch.optim.AdamW, {"optimizer__fused": True}),
+    "sgd": (torch.optim.SGD, {"optimizer__momentum": 0.9, "optimizer__nesterov": True}),
+}
+
+
+def data(n, seed=0, *, labels=False, weighted=False):
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn(n, L, D, generator=generator)
+    y = (X[:, -1, 0] > 0).long() if labels else X[:, -2:, :1].mean(1)
+    return SequenceDataset(X, y, torch.rand(n, generator=generator) + 0.5 if weighted else None)
+
+
+def make_net(module=LSTMRegressorModule, *, lambda_s=None, seed=0, callbacks=(), optimizer="adam", **options):
+    kind, own = OPTIMIZERS[optimizer]
+    weighted = options.pop("weighted", False)
+    validation = options.pop("validation", None)
+    penalty = None
+    if lambda_s is not None:
+        penalty = NetworkPenalty("lstm", lambda_s=lambda_s, lambda_1=10.0, lambda_2=10.0, cadence=1)
+    net = SequenceNet(
+        module,
+        nn.CrossEntropyLoss if module is ReLURNNModule else nn.MSELoss,
+        criterion__reduction="none" if weighted else "mean",
+        module__n_features=D,
+        module__hidden_size=options.pop("hidden_size", 4),
+        module__n_outputs=2 if module is ReLURNNModule else 1,
+        train_split=None if validation is None else predefined_split(validation),
+        callbacks=[("guard", DivergenceGuard()), *callbacks],
+        verbose=0,
+        penalty=penalty,
+        generator=torch.Generator().manual_seed(0),
+        optimizer=kind,
+        **({"lr": 0.01, "max_epochs": 5, "batch_size": 16} | own | options),
+    )
+    with seeded_construction(seed):
+        net.initialize()
+    if penalty is not None:
+        start_feasible(net.module_, "turkin")
+    return net
+
+
+def both_ways(make, datasets):
+    """The same nets, trained together and one by one."""
+    together, alone = make(), make()
+    assert can_be_stacked(together, datasets)
+    assert train_together(together, datasets) == [None] * len(together)
+    for net, dataset in zip(alone, datasets, strict=True):
+        net.train(dataset)
+    return together, alone
+
+
+def assert_equal(together, alone, atol=2e-6):
+    for mine, expected in zip(together, alone, strict=True):
+        for name, weight in expected.module_.state_dict().items():
+            torch.testing.assert_close(mine.module_.state_dict()[name], weight, rtol=1e-4, atol=atol)
+        for name in ("train_loss", "data_loss", "penalty"):
+            np.testing.assert_allclose(mine.history[:, name], expected.history[:, name], rtol=1e-4, atol=1e-6)
+        state, own = expected.optimizer_.state_dict()["state"], mine.optimizer_.state_dict()["state"]
+        assert state.keys() == own.keys()
+        for index, values in state.items():
+            assert values.keys() == own[index].keys()
+            for key, value in values.items():
+                if isinstance(value, torch.Tensor):
+                    torch.testing.assert_close(own[index][key], value, rtol=1e-3, atol=1e-6)
+        assert torch.equal(mine.generator.get_state(), expected.generator.get_state())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("clip_norm", [None, 0.05])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_lstms_with_penalties(optimizer, clip_norm, weighted):
+    # Two folds of different size: at the last step of an epoch only one of them has a batch, and it is a small one.
+    first, second = data(70, 0, weighted=weighted), data(40, 1, weighted=weighted)
+    values = (0.001, 0.1)
+
+    def make():
+        options = {"clip_norm": clip_norm, "weighted": weighted, "optimizer": optimizer, "optimizer__weight_decay": 0.01}
+        return [make_net(lambda_s=value, **options) for _ in range(2) for value in values]
+
+    assert_equal(*both_ways(make, [second, second, first, first]))
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "uniform", "dropout"])
+def test_classifiers_with_noise_and_projection(noise):
+    def halve(module):
+        module.W.mul_(0.5)
+
+    dataset = data(40, labels=True)
+
+    def make():
+        return [
+            make_net(ReLURNNModule, sigma=sigma, noise=noise, projection=torch.no_grad()(halve), clip_norm=1.0)
+            for sigma in (0.0, 0.1, 1.0)
+        ]
+
+    assert_equal(*both_ways(make, [dataset] * 3))
+
+
+def test_plain_lstms_of_different_starts():
+    datasets = [data(33, seed) for seed in range(3)]
+    assert_equal(*both_ways(lambda: [make_net(seed=seed) for seed in range(3)], datasets))
+
+
+def test_schedules_and_early_stopping():
+    dataset, validation = data(48), data(16, 9)
+
+    def make():
+        return [
+            make_net(
+                lr=lr_seed[0],
+                seed=lr_seed[1],
+                max_epochs=30,
+                validation=validation,
+                callbacks=[("lr", LearningRate("cosine")), ("stop", EarlyStopping(2))],
+            )
+            for lr_seed in ((0.05, 0), (0.05, 1), (0.05, 2))
+        ]
+
+    together, alone = both_ways(make, [dataset] * 3)
+    lengths = [len(net.history) for net in alone]
+    assert [len(net.history) for net in together] == lengths
+    assert len(set(lengths)) > 1, "one of them must leave the others early"
+    for mine, expected in zip(together, alone, strict=True):
+        np.testing.assert_allclose(mine.history[:, "valid_loss"], expected.history[:, "valid_loss"], rtol=1e-3)
+        np.testing.assert_allclose(mine.history[:, "lr"], expected.history[:, "lr"])
+
+
+def test_one_that_diverges_leaves_the_others_alone():
+    good, bad = data(40), data(40, 1)
+    bad.X = bad.X * 1e30
+    bad.y = bad.y * 1e30
+    nets = [make_net(seed=seed) for seed in range(3)]
+    errors = train_together(nets, [good, bad, good])
+    assert errors[0] is None
+    assert errors[2] is None
+    assert "Training diverged" in str(errors[1])
+    alone = make_net(seed=2).train(good)
+    assert_equal([nets[2]], [alone])
+    assert all(net.callbacks_ == [] for net in nets)
+
+
+def test_training_goes_on_from_a_net():
+    # Three epochs and then two are five: the optimiser, the batches and the schedule go on.
+    dataset = data(40)
+
+    def make():
+        return make_net(max_epochs=5, callbacks=[("lr", LearningRate("cosine"))])
+
+    whole = make().train(dataset)
+    first = make().train(dataset, 3)
+    assert len(first.history) == 3
+    rest = [make(), make()]
+    for net in rest:
+        go_on_from(first, net, incremental=True)
+        net.epochs_done_ = 3
+    train_together(rest, [dataset] * 2)
+    assert_equal(rest, [whole, whole])
+    np.testing.assert_allclose(rest[0].history[:, "lr"], whole.history[:, "lr"])
+
+
+def test_memory_is_the_nets_own_afterwards():
+    dataset = data(20)
+    nets = [make_net(), make_net(seed=1)]
+    train_together(nets, [dataset] * 2)
+    before = copy.deepcopy(nets[1].module_.state_dict())
+    with torch.no_grad():
+        for weight in nets[0].module_.parameters():
+            weight.fill_(7)
+    for name, weight in nets[1].module_.state_dict().items():
+        assert torch.equal(weight, before[name])
+    assert len(nets[0].module_.readout.weight.untyped_storage()) == 4 * nets[0].module_.readout.weight.numel()
+
+
+def test_interruption_is_passed_on_and_leaves_nothing_behind(monkeypatch):
+    nets = [make_net(), make_net(seed=1)]
+    monkeypatch.setattr(DivergenceGuard, "on_epoch_end", lambda self, net, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train_together(nets, [data(20)] * 2)
+    assert all(net.callbacks_ == [] for net in nets)
+    assert all(len(w.untyped_storage()) == 4 * w.numel() for net in nets for w in net.module_.parameters())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"hidden_size": 5},
+        {"batch_size": 8},
+        {"optimizer": "sgd"},
+        {"clip_norm": 1.0},
+        {"lambda_s": 0.1},
+        {"module": GRURegressorModule},
+    ],
+)
+def test_what_differs_is_not_stacked(other):
+    dataset = data(20)
+    assert can_be_stacked([make_net(), make_net()], [dataset] * 2)
+    assert not can_be_stacked([make_net(), make_net(**other)], [dataset] * 2)
+    longer = SequenceDataset(torch.zeros(20, L + 1, D), dataset.y)
+    assert not can_be_stacked([make_net(), make_net()], [dataset, longer])

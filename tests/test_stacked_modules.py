@@ -67,7 +67,8 @@ def built(kind, seed=0, **options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [(LSTMRegressorModule, {}), (LSTMRegressorModule, {"readout": "logistic"}), (ReLURNNModule, {})]
+    ("kind", "options"),
+    [(LSTMRegressorModule, {}), (LSTMRegressorModule, {"readout": "logistic"}), (ReLURNNModule, {})],
 )
 def test_a_stack_computes_what_its_networks_do(generator, kind, options):
     modules = [built(kind, seed, **options) for seed in range(M)]

@@ -40,6 +40,8 @@ class Plan:
     strategy : {"auto", "stacked", "separate"}
     scorer : callable
         ``(estimator, X, y) -> float``.
+    weighted_score : bool
+        Whether the scorer takes ``sample_weight``.
     n_threads : int
         Threads of torch for each worker.
     """
@@ -49,6 +51,7 @@ class Plan:
     shared_epochs: int
     strategy: str
     scorer: Any
+    weighted_score: bool
     n_threads: int
 
 
@@ -102,7 +105,10 @@ def run_tasks(
                 if trunk is not None and trunk.error is None and trunk.is_penalised == member.is_penalised:
                     member.go_on_from(trunk, plan.shared_epochs)
             _train(plan, members, None)
-            outcomes += [_outcome(plan, member, X, y, split) for member, (split, _) in zip(members, part, strict=True)]
+            outcomes += [
+                _outcome(plan, member, X, y, sample_weight, split)
+                for member, (split, _) in zip(members, part, strict=True)
+            ]
     return outcomes
 
 
@@ -160,11 +166,14 @@ def _stacked(plan: Plan, members: Sequence[Member]) -> bool:
     return possible and (not on_cpu or net.module__hidden_size <= _STACKED_UNITS.get(net.module_.cell, 0))
 
 
-def _outcome(plan: Plan, member: Member, X: Any, y: Any, split: Split) -> Outcome:
+def _outcome(plan: Plan, member: Member, X: Any, y: Any, sample_weight: np.ndarray | None, split: Split) -> Outcome:
     estimator, error, score = member.estimator, member.error, float("nan")
     member.finish()
     if error is None:
-        score = float(plan.scorer(estimator, _safe_indexing(X, split.test), _safe_indexing(y, split.test)))
+        weights = {}
+        if sample_weight is not None and plan.weighted_score:
+            weights["sample_weight"] = sample_weight[split.test]
+        score = float(plan.scorer(estimator, _safe_indexing(X, split.test), _safe_indexing(y, split.test), **weights))
     loss = member.net.history[-1].get("data_loss", float("nan")) if len(member.net.history) else float("nan")
     attributes = {
         name: float(np.max(getattr(estimator, name)))  # of the layers of a stack, the largest

@@ -1,5 +1,6 @@
 """What the estimators with built-in cross-validation share: folds, the path, the choice, the final fit."""
 
+import inspect
 import time
 import warnings
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ class PathCV(BaseEstimator):
         y : array-like of shape (n,) or (n, k)
             Targets.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in training; scores do not count them.
+            Weights of the sequences in training, and in the scores if ``scoring`` takes weights, as in GridSearchCV.
         groups : array-like of shape (n,), optional
             For splitters that keep groups together.
 
@@ -174,6 +175,7 @@ class PathCV(BaseEstimator):
             shared_epochs=0 if whole or len(values) == 1 else int(self.shared_fraction * template.max_epochs),
             strategy=self.strategy,
             scorer=self.scorer_,
+            weighted_score=_takes_weights(self.scorer_),
             n_threads=max(1, min(torch.get_num_threads(), cpu_count() // n_workers)),
         )
         parts = [part.tolist() for part in np.array_split(np.arange(len(tasks)), n_workers)]
@@ -314,6 +316,11 @@ class PathCV(BaseEstimator):
         tags.estimator_type, tags.classifier_tags = own.estimator_type, own.classifier_tags
         tags.regressor_tags, tags.target_tags, tags.input_tags = own.regressor_tags, own.target_tags, own.input_tags
         return tags
+
+
+def _takes_weights(scorer: Any) -> bool:
+    asks = getattr(scorer, "_accept_sample_weight", None)  # of scikit-learn's own
+    return bool(asks()) if asks is not None else "sample_weight" in inspect.signature(scorer).parameters
 
 
 def _indexable(X: Any, y: Any, sample_weight: Any, groups: Any) -> Sequence[Any]:

@@ -101,7 +101,12 @@ def test_lstms_with_penalties(optimizer, clip_norm, weighted):
     values = (0.001, 0.1)
 
     def make():
-        options = {"clip_norm": clip_norm, "weighted": weighted, "optimizer": optimizer, "optimizer__weight_decay": 0.01}
+        options = {
+            "clip_norm": clip_norm,
+            "weighted": weighted,
+            "optimizer": optimizer,
+            "optimizer__weight_decay": 0.01,
+        }
         return [make_net(lambda_s=value, **options) for _ in range(2) for value in values]
 
     assert_equal(*both_ways(make, [second, second, first, first]))
@@ -200,7 +205,9 @@ def test_memory_is_the_nets_own_afterwards():
 
 def test_interruption_is_passed_on_and_leaves_nothing_behind(monkeypatch):
     nets = [make_net(), make_net(seed=1)]
-    monkeypatch.setattr(DivergenceGuard, "on_epoch_end", lambda self, net, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        DivergenceGuard, "on_epoch_end", lambda self, net, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         train_together(nets, [data(20)] * 2)
     assert all(net.callbacks_ == [] for net in nets)

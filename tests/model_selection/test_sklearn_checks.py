@@ -1,0 +1,34 @@
+"""scikit-learn's own checks for the estimators with cross-validation."""
+
+import pytest
+import sklearn
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
+
+pytestmark = [
+    # One of the checks shuffles with np.random itself.
+    pytest.mark.draws_from_numpy,
+    # The checks' targets are not standardised; see tests/estimators/test_sklearn_checks.py.
+    pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning"),
+    # Two classes of few rows in two folds.
+    pytest.mark.filterwarnings("default:The least populated class:UserWarning"),
+]
+
+ESTIMATORS = {
+    "lstm": TikhonovLSTMRegressorCV(8, lambdas=[1e-5, 1e-3], cv=2, max_epochs=50),
+    "relu": NoisyRNNClassifierCV(8, sigmas=[0.0, 0.1], cv=2, lr=0.003),
+}
+# To seven digits after a whole training, which float32 cannot keep; and the folds of repeated rows are other folds.
+EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "float32, and other folds"}
+
+
+@parametrize_with_checks(list(ESTIMATORS.values()), expected_failed_checks=lambda estimator: EXPECTED)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.skipif(sklearn.__version__ < "1.9", reason="the number of checks is that of scikit-learn 1.9")
+@pytest.mark.parametrize(("name", "expected"), [("lstm", 60), ("relu", 63)])
+def test_no_check_is_silently_left_out(name, expected):
+    assert sum(1 for _ in estimator_checks_generator(ESTIMATORS[name], mark=None)) == expected

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from sklstm._sequences import Ragged
-from sklstm.training import RaggedTensor
+from sklstm.training import RaggedTensor, fits
 
-__all__ = ["as_tensor"]
+__all__ = ["as_tensor", "place_for"]
 
 
 @overload
@@ -27,3 +27,9 @@ def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -
     copy = torch.empty(values.shape, dtype=torch.float32)
     np.copyto(copy.numpy(), values, casting="unsafe")
     return copy.to(device)
+
+
+def place_for(values: np.ndarray | Ragged, device: str | torch.device) -> str | torch.device:
+    """Where the tensors of a computation on a device should lie: there if they fit, else on the CPU."""
+    shape = values.values.shape if isinstance(values, Ragged) else values.shape
+    return device if fits(4 * int(np.prod(shape, dtype=np.int64)), device) else "cpu"

@@ -30,7 +30,7 @@ from ._fit_tasks import fit_task
 from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
 from ._quantized import HasQuantized
-from ._rules import OptimizerName, ScheduleName
+from ._rules import OptimizerName, PrecisionName, ScheduleName
 from ._tensors import as_tensor
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
@@ -86,6 +86,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         delta: float = 0.05,
         loss_cap: float | None = None,
         device: str | torch.device = "cpu",
+        precision: PrecisionName = "float32",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -115,6 +116,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         self.delta = delta
         self.loss_cap = loss_cap
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

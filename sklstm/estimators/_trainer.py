@@ -27,6 +27,8 @@ from sklstm.training import (
     check_cuda_process,
     go_on_from,
     normalised,
+    products_in,
+    resolve_device,
     seeded_construction,
     single_threaded_numpy,
     thread_limit,
@@ -34,7 +36,7 @@ from sklstm.training import (
 )
 
 from ._rules import OPTIMIZERS, check_monitors, check_one_schedule, prints
-from ._tensors import as_tensor
+from ._tensors import as_tensor, place_for
 
 __all__ = ["Trainer"]
 
@@ -60,6 +62,7 @@ class Trainer:
     n_iter_no_change: int
     callbacks: Sequence[Callback | tuple[str, Callback]] | None
     device: str | torch.device
+    precision: str
     random_state: int | np.random.RandomState | None
     verbose: int | bool
 
@@ -108,9 +111,11 @@ class Trainer:
         **module_arguments
             Passed to ``module``.
         """
-        check_cuda_process(self.device)
-        weights = None if weight is None else as_tensor(weight, self.device)
-        data = SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights)
+        device = resolve_device(self.device)
+        check_cuda_process(device)
+        place = place_for(X, device)
+        weights = None if weight is None else as_tensor(weight, place)
+        data = SequenceDataset(as_tensor(X, place), y.to(place), weights)
         if not incremental:  # what weighs little in one part of the data may weigh most in the next
             data = normalised(data)
         init_seed, batch_seed, split_seed = 0, 0, 0
@@ -133,7 +138,8 @@ class Trainer:
             batch_size=min(int(self.batch_size), len(data)),
             train_split=None if validation is None else predefined_split(validation),
             callbacks=self._callbacks(incremental),
-            device=self.device,
+            device=device,
+            precision=str(self.precision),
             penalty=penalty,
             projection=projection,
             clip_norm=None if self.clip_norm is None else float(self.clip_norm),
@@ -146,7 +152,8 @@ class Trainer:
             module__hidden_size=int(self.hidden_size),
             **{f"module__{name}": value for name, value in module_arguments.items()},
         )
-        with torch.enable_grad(), self._threads(net, net.batch_size), single_threaded_numpy():
+        products = products_in(net.precision, device)
+        with torch.enable_grad(), self._threads(net, net.batch_size), single_threaded_numpy(), products:
             with seeded_construction(init_seed):
                 net.initialize()
             if start is not None:

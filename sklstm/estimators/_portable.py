@@ -83,7 +83,7 @@ class Portable(BaseEstimator):
             Of the file.
         device : str or torch.device, optional
             Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
-            with a warning, where this machine has no such device; with the parameter ``"auto"`` the best of this machine.
+            with a warning, where this machine has no such device; where ``device`` is ``"auto"``, the best that it has.
 
         Returns
         -------
@@ -178,7 +178,7 @@ class Portable(BaseEstimator):
         state = dict(state)
         if isinstance(state.get("net_"), dict):
             snapshot = CODEC.decode(state["net_"], "net_")
-            if state["device"] == "auto":
+            if state.get("device") == "auto":
                 device = resolve_device("auto")
             else:
                 device = _usable(snapshot["device"], type(self).__name__)

@@ -268,7 +268,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         module = self.net_.module_
         return [
             tikhonov_gains(
-                *(part.detach().double() for part in (weight_ih, weight_hh, bias_hh)),
+                *(part.detach().cpu().double() for part in (weight_ih, weight_hh, bias_hh)),
                 variant=self.variant,
                 cell=module.cell,
             )
@@ -280,7 +280,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         rho_x, rho_h = (np.array([getattr(layer, name).item() for layer in gains]) for name in ("rho_x", "rho_h"))
         single = len(gains) == 1
         self.rho_x_, self.rho_h_ = (rho_x.item(), rho_h.item()) if single else (rho_x, rho_h)
-        readout = module.readout.weight.detach().double()
+        readout = module.readout.weight.detach().cpu().double()
         self.perturbation_gain_ = perturbation_gain(gains, readout, variant=self.variant).item()
 
     def _warn_if_infeasible(self) -> None:

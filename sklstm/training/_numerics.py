@@ -14,9 +14,10 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 
 # Device -> the flags of torch that say how its products of float32 matrices are rounded. On CUDA torch's default for
 # recurrent layers is TF32, on a CPU `torch.set_float32_matmul_precision("medium")` brings bfloat16.
+_BACKENDS: Any = torch.backends  # some of whose parts type checkers do not see
 _FLAGS: dict[str, tuple[Any, ...]] = {
-    "cuda": (torch.backends.cuda.matmul, torch.backends.cudnn.rnn),
-    "cpu": (torch.backends.mkldnn.matmul, torch.backends.mkldnn.rnn),
+    "cuda": (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.rnn),
+    "cpu": (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.rnn),
 }
 _EXACT, _FAST = "ieee", "tf32"
 

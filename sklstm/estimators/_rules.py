@@ -34,7 +34,7 @@ PrecisionName = Literal["float32", "tf32", "bfloat16"]
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     # fused: one kernel for all parameters; a step takes 0.3-0.45 of the default's time from H = 16 to 128 on one thread
-    # torch has it for CPU, CUDA and MPS. SGD keeps torch's default, on CUDA one kernel for all parameters too (foreach).
+    # torch has it for CPU, CUDA and MPS. SGD keeps torch's default, on CUDA one kernel for all parameters too
     "adam": (torch.optim.Adam, {"optimizer__fused": True}),
     "adamw": (torch.optim.AdamW, {"optimizer__fused": True}),
     "sgd": (torch.optim.SGD, {"optimizer__momentum": 0.9, "optimizer__nesterov": True}),

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from torch import nn
 
 PLACE = torch.device("mps", 0)
 _MISSING = {torch.linalg.eigh, torch.linalg.eigvalsh, torch.linalg.svd, torch.linalg.svdvals}
@@ -15,6 +16,9 @@ class Elsewhere(torch.Tensor):
     @property
     def device(self):
         return PLACE
+
+    def __deepcopy__(self, memo):
+        return nn.Parameter(elsewhere(self.cpu()), requires_grad=self.requires_grad)
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
@@ -37,14 +41,26 @@ def elsewhere(tensor):
     return tensor.detach().as_subclass(Elsewhere)
 
 
+def replace_weights(module, change):
+    """New parameters in place of all of a module's: of another class, which torch cannot give to those there are."""
+    for part in module.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            setattr(part, name, nn.Parameter(change(weight.detach()), requires_grad=False))
+
+
 @contextmanager
 def such_a_device():
-    """While it lasts, tensors can be moved there."""
+    """While it lasts, tensors can be moved there, and modules back."""
     move = torch.Tensor.to
 
     def to(self, *args, **kwargs):
         return elsewhere(self) if args == (PLACE,) and not kwargs else move(self, *args, **kwargs)
 
+    def cpu(self):
+        replace_weights(self, torch.Tensor.cpu)
+        return self
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "to", to)
+        patch.setattr(nn.Module, "cpu", cpu)
         yield

@@ -5,14 +5,15 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from no_float64 import Elsewhere, elsewhere, such_a_device
+from no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
 from problems import late_mean, signed_sum
 from sklearn.base import clone
-from torch import nn
 
 import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _tensors, _trainer
+from sklstm.estimators._bounds import regressor_report
+from sklstm.estimators._noisy_rnn import _project
 from sklstm.training import _snapshot
 
 ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
@@ -123,9 +124,7 @@ def there():
     models = [make(**QUICK).fit(*problem(make)) for make in ESTIMATORS]
     twins = pickle.loads(pickle.dumps(models))
     for twin in twins:
-        for module in twin.net_.module_.modules():
-            for name, weight in list(module.named_parameters(recurse=False)):
-                setattr(module, name, nn.Parameter(elsewhere(weight), requires_grad=False))
+        replace_weights(twin.net_.module_, elsewhere)
     with such_a_device():
         yield list(zip(models, twins, strict=True))
 
@@ -137,3 +136,33 @@ def test_gains_of_weights_on_a_device_without_float64(there):
         twin.rho_x_ = twin.rho_h_ = twin.perturbation_gain_ = None
         twin._set_gains()
         assert (twin.rho_x_, twin.rho_h_, twin.perturbation_gain_) == expected
+
+
+@pytest.mark.parametrize("method", ["best", "linear"])
+def test_certificates_of_a_network_on_a_device_without_float64(there, method):
+    for model, twin in there:
+        X, _ = problem(type(model))
+        for found, expected in zip(
+            twin.certify(X[:4], 0.1, method=method), model.certify(X[:4], 0.1, method=method), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)  # sums may be taken in another order
+
+
+def test_projections_of_weights_on_a_device_without_float64(there):
+    model, twin = there[2]
+    for each in (model, twin):
+        _project(each.net_.module_, U=0.5, W=0.5, V=0.5)
+    for expected, found in zip(model.net_.module_.parameters(), twin.net_.module_.parameters(), strict=True):
+        assert type(found) is Elsewhere
+        assert torch.equal(found.cpu(), expected)
+        assert expected.abs().sum(dim=1).max() <= 0.5
+
+
+def test_bound_of_a_regressor_on_a_device_without_float64(there):
+    for model, twin in there[:2]:
+        X, y = late_mean(60)
+        one, other = (
+            regressor_report(each, X, y[:, None], lambda module, X, model=model: model._evaluate(model.net_.module_, X))
+            for each in (model, twin)
+        )
+        assert one.value == other.value

@@ -219,19 +219,32 @@ class Problem:
         self.module, self.X, self.y = module, X, y
         self.likelihood, self.smooth, self.losses, self.zero_one = likelihood, smooth, losses, zero_one
         self.n_samples, self.device = len(X), next(module.parameters()).device
+        self.scratch = None if self.device.type == "cpu" else self._copy().train()
+
+    def _copy(self) -> nn.Module:
+        return copy.deepcopy(self.module).to(self.device)  # which on CUDA puts the weights into one piece of memory
+
+    def _outputs(self, weights: dict[str, Tensor], inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Outputs, and the weights by which to differentiate them."""
+        if self.scratch is not None:
+            # cuDNN differentiates in training mode only, and wants its weights in one piece.
+            self.scratch.load_state_dict(weights)
+            return self.scratch(**inputs), dict(self.scratch.named_parameters())
+        leaves = {name: tensor.detach().requires_grad_(True) for name, tensor in weights.items()}
+        return functional_call(self.module, leaves, (), inputs), leaves
 
     def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
         rows = rows.to(self.X.device)
-        leaves = {name: tensor.detach().to(self.device).requires_grad_(True) for name, tensor in weights.items()}
+        inputs = to_device(inputs_of(self.X, rows), self.device)
         with torch.enable_grad():
-            outputs = functional_call(self.module, leaves, (), to_device(inputs_of(self.X, rows), self.device))
+            outputs, leaves = self._outputs(weights, inputs)
             loss = (self.smooth if bounded else self.likelihood)(outputs, self.y[rows])
             gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         return loss.item(), {name: part.cpu() for name, part in zip(leaves, gradient, strict=True)}
 
     @torch.no_grad()
     def bounded_loss(self, weights: dict[str, Tensor], *, final: bool = False) -> float:
-        module = copy.deepcopy(self.module)
+        module = self._copy()
         module.load_state_dict(weights)
         # At the end in the blocks of `predict`, so that the bound is about the very numbers that the predictor puts
         # out; before, in larger ones: rounding may differ in the last bit.

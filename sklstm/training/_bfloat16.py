@@ -1,6 +1,9 @@
 """Forward and backward passes in bfloat16 for a network that is kept, and improved, in float32."""
 
 import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,14 +24,13 @@ class Bfloat16Twin:
 
     Notes
     -----
-    Not `torch.autocast`, which casts what goes into cuDNN's recurrent layers to float16, whatever the dtype asked for:
-    gradients below 6e-8 would be lost there. A second module also keeps its weights in the one piece of memory that
-    cuDNN wants, and does the same on every device.
+    Not `torch.autocast`: on CUDA that casts what goes into cuDNN's recurrent layers to float16, whatever the dtype
+    asked for, and gradients below 6e-8 would be lost there. A second network does the same on every device.
     """
 
     def __init__(self, module: nn.Module):
         self.module = module
-        self.twin = copy.deepcopy(module).to(torch.bfloat16)
+        self.twin = copy.deepcopy(module).to(torch.bfloat16).train()  # cuDNN has no way back in evaluation mode
 
     def __call__(self, inputs: dict[str, Any]) -> Tensor:
         """Outputs of the network for keyword arguments of its forward pass, in float32."""
@@ -38,7 +40,8 @@ class Bfloat16Twin:
         rounded = {
             name: value.to(torch.bfloat16) if value.is_floating_point() else value for name, value in inputs.items()
         }
-        return self.twin(**rounded).float()
+        with _no_word_of_compact_weights(inputs["X"].device):
+            return self.twin(**rounded).float()
 
     def hand_over_gradients(self) -> None:
         """Add the gradients of the last backward pass to the network's, and forget them here."""
@@ -48,3 +51,14 @@ class Bfloat16Twin:
             gradient = own.grad.to(theirs.dtype)
             theirs.grad = gradient if theirs.grad is None else theirs.grad + gradient
             own.grad = None
+
+
+@contextmanager
+def _no_word_of_compact_weights(device: torch.device) -> Iterator[None]:
+    """On CUDA, without torch's warning that weights are not in one piece of memory: it makes none of bfloat16."""
+    if device.type != "cuda":
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        yield

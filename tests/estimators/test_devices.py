@@ -8,12 +8,15 @@ import torch
 from no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
 from problems import late_mean, signed_sum
 from sklearn.base import clone
+from torch import nn
+from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _tensors, _trainer
 from sklstm.estimators._bounds import regressor_report
 from sklstm.estimators._noisy_rnn import _project
+from sklstm.estimators._rules import OPTIMIZERS
 from sklstm.training import _snapshot
 
 ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
@@ -166,3 +169,12 @@ def test_bound_of_a_regressor_on_a_device_without_float64(there):
             for each in (model, twin)
         )
         assert one.value == other.value
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_optimisers_are_fused_where_torch_has_it_for_every_device(name):
+    kind, options = OPTIMIZERS[name]
+    asked = {key.removeprefix("optimizer__"): value for key, value in options.items()}
+    made = kind([nn.Parameter(torch.zeros(2))], lr=0.1, **asked)
+    assert bool(made.defaults["fused"]) == (name != "sgd")
+    assert {"cpu", "cuda", "mps"} <= set(_get_fused_kernels_supported_devices())

@@ -64,11 +64,13 @@ class Choice:
 
 
 class Device:
-    """A torch device that this machine has."""
+    """A torch device that this machine has, or "auto" for the best one, which is looked for when it is needed."""
 
     def check(self, name: str, value: Any) -> None:
         if not isinstance(value, str | torch.device):
-            raise ValueError(f"{name} must name a torch device, such as 'cpu' or 'cuda', got {value!r}.")
+            raise ValueError(f"{name} must name a torch device, such as 'cpu' or 'cuda', or be 'auto'; got {value!r}.")
+        if value == "auto":
+            return
         try:
             torch.zeros(1, device=value).item()
         except (RuntimeError, AssertionError) as error:  # torch has no one type for "no such device"

@@ -5,7 +5,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["leading_pair", "max_row_sum", "project_rows_l1", "spectral_norm"]
+__all__ = ["as_float64", "leading_pair", "max_row_sum", "project_rows_l1", "spectral_norm"]
+
+
+def as_float64(tensor: Tensor) -> Tensor:
+    """A tensor in float64, differentiably: where it is, or on the CPU if its device has no float64, as MPS.
+
+    Parameters
+    ----------
+    tensor : Tensor
+
+    Returns
+    -------
+    Tensor of the same shape
+    """
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 def max_row_sum(matrix: Tensor) -> Tensor:
@@ -43,6 +57,9 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     the matrix costs small singular values their digits, not the largest: its vector is off by rounding, and ‖A v‖ by
     the square of that.
     """
+    if matrix.device.type == "mps":  # which has no eigenvalues
+        sigma, u, v = leading_pair(matrix.cpu())
+        return sigma.to(matrix.device), u.to(matrix.device), v.to(matrix.device)
     is_tall = matrix.shape[-2] >= matrix.shape[-1]
     tall = matrix if is_tall else matrix.mT
     gram = tall.mT @ tall
@@ -110,6 +127,8 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
         Rows already inside the ball are returned unchanged, bit for bit; the sums of the others, taken in float64,
         do not exceed ``radius``.
     """
+    if matrix.device.type == "mps":  # which has no float64
+        return project_rows_l1(matrix.cpu(), radius).to(matrix.device)
     magnitude = matrix.abs().double()
     ordered = magnitude.sort(-1, descending=True).values
     excess = ordered.cumsum(-1) - radius

@@ -160,7 +160,8 @@ class _Dropout:
     def draw_tensor(self, x: Tensor, sigma: float, generator: torch.Generator | None) -> Tensor:
         keep = torch.rand(x.shape, generator=generator, dtype=x.dtype) >= sigma**2 / (1 + sigma**2)
         # x · (−1) is exact: x + ε is 0 where an entry is dropped.
-        return x * torch.where(keep, sigma**2, -1.0).to(device=x.device, dtype=x.dtype)
+        kept, dropped = torch.tensor((sigma**2, -1.0), dtype=x.dtype)
+        return x * torch.where(keep, kept, dropped).to(x.device)
 
     def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
         keep = rng.random(x.shape) >= sigma**2 / (1 + sigma**2)

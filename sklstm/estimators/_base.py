@@ -14,13 +14,13 @@ from torch import nn
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import Rule
 from sklstm.exceptions import DivergenceError
-from sklstm.training import BLOCK, SequenceNet, predict_blocks
+from sklstm.training import BLOCK, SequenceNet, predict_blocks, products_in, undisturbed
 
 from ._fit_tasks import CallbackSupportMixin, put_back
 from ._portable import Portable
 from ._rules import OPTIMIZERS, SHARED_RULES
 from ._saved_state import STATE
-from ._tensors import as_tensor
+from ._tensors import as_tensor, place_for
 from ._trainer import Trainer
 
 
@@ -53,7 +53,7 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
             if name in STATE or (name.endswith("_") and not name.startswith("_")):
                 delattr(self, name)
         try:
-            with torch.inference_mode(False):  # in which nothing could be trained
+            with torch.inference_mode(False), undisturbed():  # in inference mode nothing could be trained
                 yield before
         except BaseException as error:
             # A fit that diverges keeps its last good weights, if there are any; to `partial_fit` those of before are.
@@ -83,8 +83,8 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
 
     def _evaluate(self, module: nn.Module, X: np.ndarray | Ragged) -> np.ndarray:
         device = next(module.parameters()).device
-        with self._threads(self.net_, BLOCK):
-            return predict_blocks(module, as_tensor(X, device)).cpu().numpy()
+        with undisturbed(), self._threads(self.net_, BLOCK), products_in("float32", device):
+            return predict_blocks(module, as_tensor(X, place_for(X, device))).cpu().numpy()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -22,7 +22,7 @@ from sklstm.modules import ReLURNNModule
 from sklstm.noise import NOISES
 
 from ._compression import Problem, occam_of
-from ._tensors import as_tensor
+from ._tensors import as_tensor, module_for_float64, place_for
 
 __all__ = ["classifier_report", "regressor_report"]
 
@@ -76,7 +76,7 @@ def classifier_report(estimator: Any, X: np.ndarray | Ragged, codes: np.ndarray)
         )
         bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
     device = next(module.parameters()).device
-    inputs, labels = as_tensor(sequences, device), torch.as_tensor(codes, device=device)
+    inputs, labels = as_tensor(sequences, place_for(sequences, device)), torch.as_tensor(codes, device=device)
 
     def problem(network: nn.Module) -> Problem:
         return Problem(
@@ -126,8 +126,9 @@ def regressor_report(
     """
     cap, price = (float(estimator.loss_cap), 1.0) if estimator.loss_cap is not None else choose_cap(y)
     trained = estimator.net_.module_
-    device = next(trained.parameters()).device
-    inputs, targets = as_tensor(X, device), torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
+    device = next(module_for_float64(trained).parameters()).device  # of the squared errors, which are float64
+    inputs = as_tensor(X, place_for(X, device))
+    targets = torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
     # Of a Gaussian likelihood, from the fit; no less than a thousandth of the targets' own.
     residuals = float(np.mean((y - predict(trained, X)) ** 2))
     variance = max(residuals, 1e-3 * float(np.var(y, axis=0).mean()), 1e-30)
@@ -137,7 +138,7 @@ def regressor_report(
 
     def problem(network: nn.Module) -> Problem:
         return Problem(
-            network,
+            module_for_float64(network),
             inputs,
             targets,
             likelihood=lambda outputs, goals: squared(outputs, goals).mean() * goals.shape[1] / (2 * variance),

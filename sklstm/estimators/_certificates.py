@@ -18,9 +18,10 @@ from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import Choice, Number
 from sklstm.perturbation import RecurrentNetwork, output_bounds
 from sklstm.perturbation._certificate import METHODS
-from sklstm.training import BLOCK, SequenceNet
+from sklstm.training import BLOCK, SequenceNet, products_in, undisturbed
 
 from ._radii import boxes_around
+from ._tensors import module_for_float64
 
 _METHOD = Choice(METHODS)
 _BATCH_SIZE = Number(Integral, 1, None, optional=True)
@@ -130,11 +131,12 @@ class CertifiedEstimator:
         minus: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Bounds (n, k) on the outputs before any link function, or on their differences with the output ``minus``."""
-        network = network_of(self.net_.module_)
+        module = module_for_float64(self.net_.module_)
+        network = network_of(module)
         device = network.weight_out.device
         lower, upper = (end.to(device) for end in boxes(X, radii))
         reference = None if minus is None else torch.as_tensor(minus, device=device)
-        with self._threads(self.net_, BLOCK):
+        with undisturbed(), self._threads(self.net_, BLOCK), products_in("float32", device):
             bounds = output_bounds(network, lower, upper, method=method, minus=reference, batch_size=batch_size)
         return bounds.lower.cpu().numpy(), bounds.upper.cpu().numpy()
 

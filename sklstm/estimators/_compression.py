@@ -27,7 +27,15 @@ from sklstm.generalization import (
     fine_tuned_certificate,
     occam_certificate,
 )
-from sklstm.training import RaggedTensor, inputs_of, predict_blocks, seeded_construction, single_threaded_numpy
+from sklstm.training import (
+    RaggedTensor,
+    inputs_of,
+    predict_blocks,
+    products_in,
+    seeded_construction,
+    single_threaded_numpy,
+    to_device,
+)
 
 _SEARCH_BLOCK = 2048
 
@@ -184,7 +192,9 @@ class Problem:
     module : nn.Module
         Only its forward pass is used; its weights stay as they are.
     X : Tensor of shape (n, L, d) or RaggedTensor
+        On the device of the module, or on the CPU.
     y : Tensor of shape (n,) or (n, k)
+        On the device of the module.
     likelihood : callable
         (outputs, targets) -> mean negative log-likelihood.
     smooth : callable
@@ -208,20 +218,33 @@ class Problem:
     ):
         self.module, self.X, self.y = module, X, y
         self.likelihood, self.smooth, self.losses, self.zero_one = likelihood, smooth, losses, zero_one
-        self.n_samples = len(X)
+        self.n_samples, self.device = len(X), next(module.parameters()).device
+        self.scratch = None if self.device.type == "cpu" else self._copy().train()
+
+    def _copy(self) -> nn.Module:
+        return copy.deepcopy(self.module).to(self.device)  # which on CUDA puts the weights into one piece of memory
+
+    def _outputs(self, weights: dict[str, Tensor], inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Outputs, and the weights by which to differentiate them."""
+        if self.scratch is not None:
+            # cuDNN differentiates in training mode only, and wants its weights in one piece.
+            self.scratch.load_state_dict(weights)
+            return self.scratch(**inputs), dict(self.scratch.named_parameters())
+        leaves = {name: tensor.detach().requires_grad_(True) for name, tensor in weights.items()}
+        return functional_call(self.module, leaves, (), inputs), leaves
 
     def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
         rows = rows.to(self.X.device)
-        leaves = {name: tensor.detach().to(self.X.device).requires_grad_(True) for name, tensor in weights.items()}
+        inputs = to_device(inputs_of(self.X, rows), self.device)
         with torch.enable_grad():
-            outputs = functional_call(self.module, leaves, (), inputs_of(self.X, rows))
+            outputs, leaves = self._outputs(weights, inputs)
             loss = (self.smooth if bounded else self.likelihood)(outputs, self.y[rows])
             gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         return loss.item(), {name: part.cpu() for name, part in zip(leaves, gradient, strict=True)}
 
     @torch.no_grad()
     def bounded_loss(self, weights: dict[str, Tensor], *, final: bool = False) -> float:
-        module = copy.deepcopy(self.module)
+        module = self._copy()
         module.load_state_dict(weights)
         # At the end in the blocks of `predict`, so that the bound is about the very numbers that the predictor puts
         # out; before, in larger ones: rounding may differ in the last bit.
@@ -229,7 +252,8 @@ class Problem:
             outputs = predict_blocks(module, self.X)
         else:
             every = torch.arange(self.n_samples, device=self.X.device)
-            outputs = torch.cat([module(**inputs_of(self.X, rows)) for rows in every.split(_SEARCH_BLOCK)])
+            batches = (to_device(inputs_of(self.X, rows), self.device) for rows in every.split(_SEARCH_BLOCK))
+            outputs = torch.cat([module(**batch) for batch in batches])
         losses = self.losses(outputs, self.y).double()
         return float(torch.nan_to_num(losses, nan=1.0).mean())
 
@@ -252,9 +276,10 @@ def occam_of(estimator: Any, problem: Callable[[nn.Module], Problem], base: Call
     trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
     if compression is None:
         task = problem(net.module_)
-        return occam_certificate(
-            trained, partial(task.bounded_loss, final=True), task.n_samples, zero_one=task.zero_one, **options
-        )  # fmt: skip
+        with products_in("float32", task.device):
+            return occam_certificate(
+                trained, partial(task.bounded_loss, final=True), task.n_samples, zero_one=task.zero_one, **options
+            )
     hidden = int(compression.hidden_size or net.module__hidden_size)
     own = hidden == net.module__hidden_size
     if own and compression.subspace is None:
@@ -271,11 +296,13 @@ def occam_of(estimator: Any, problem: Callable[[nn.Module], Problem], base: Call
         ranks = {} if compression.rank is None else {input_matrix: int(compression.rank)}
         structure = Structure(starts[0], base=base(module), ranks=ranks)
     # Threads as for the network's own training: on small work a second one brings nothing, or stalls beside others.
-    with estimator._threads(net, int(compression.batch_size)), single_threaded_numpy():
+    task = problem(module.to(next(net.module_.parameters()).device))
+    threads, products = estimator._threads(net, int(compression.batch_size)), products_in("float32", task.device)
+    with threads, single_threaded_numpy(), products:
         return fine_tuned_certificate(
             structure,
             starts,
-            problem(module.to(next(net.module_.parameters()).device)),
+            task,
             rng=np.random.default_rng(estimator._bound_seed),
             schedule=compression.schedule,
             coarseness=tuple(map(float, compression.coarseness)),

@@ -84,7 +84,8 @@ def _attributes(estimator: Any, net: SequenceNet) -> dict[str, Any]:
     """What makes a fitted estimator of the moment, as `fit` would, but for the bound; later epochs do not change it."""
     twin = copy.copy(estimator)
     twin.__dict__["_epoch_tasks"] = None
-    twin._set_training_attributes(net.twin(copy.deepcopy(net.module_)))
+    module = copy.deepcopy(net.module_).to(net.device)  # on CUDA this puts the copy's weights into one piece of memory
+    twin._set_training_attributes(net.twin(module))
     return {name: value for name, value in vars(twin).items() if estimator.__dict__.get(name) is not value}
 
 

@@ -31,7 +31,7 @@ def load(path: str | PathLike[str], *, device: str | torch.device | None = None)
         Of the file.
     device : str or torch.device, optional
         Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
-        with a warning, where this machine has no such device.
+        with a warning, where this machine has no such device; where ``device`` is ``"auto"``, the best that it has.
 
     Returns
     -------

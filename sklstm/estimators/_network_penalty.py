@@ -54,6 +54,8 @@ class NetworkPenalty:
 
 def start_feasible(module: Network, variant: str) -> None:
     """Scale the recurrent matrices of every layer by its own factor."""
-    weights_ih, weights_hh, _, biases_hh = zip(*module.layers, strict=True)
+    # On the CPU, where bisection on small matrices is at home, and the same start comes out for every device.
+    layers = [[part.detach().cpu() for part in layer] for layer in module.layers]
+    weights_ih, weights_hh, _, biases_hh = zip(*layers, strict=True)
     scales = feasible_scale(weights_ih, weights_hh, variant=variant, cell=module.cell, bias_hh=biases_hh)
     module.scale_recurrent_(*scales)

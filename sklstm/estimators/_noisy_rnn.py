@@ -23,7 +23,7 @@ from ._compression import Compression
 from ._fit_tasks import fit_task
 from ._holdout import HoldoutClassifier
 from ._quantized import HasQuantized
-from ._rules import OptimizerName, ScheduleName
+from ._rules import OptimizerName, PrecisionName, ScheduleName
 
 
 @torch.no_grad()
@@ -103,7 +103,12 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
     delta : float, default=0.05
         The bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"
-        A torch device.
+        A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
+        CPU, decided in `fit`: ``net_.device`` says which. See ``docs/devices.md``.
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
+        changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
+        optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
     random_state : int, RandomState instance or None, default=None
         Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
         are neither used nor changed.
@@ -197,6 +202,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         margin: float = 1.0,
         delta: float = 0.05,
         device: str | torch.device = "cpu",
+        precision: PrecisionName = "float32",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -226,6 +232,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         self.margin = margin
         self.delta = delta
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

@@ -15,7 +15,7 @@ from sklstm._caller import caller_level
 from sklstm._validation import FLAG, Device, Rule, check_parameters
 from sklstm.generalization import GeneralizationReport
 from sklstm.persistence import ModelFileError, from_bytes, onnx_model, read_document, to_bytes, write_atomically
-from sklstm.training import OptimizerTable, SequenceNet, check_snapshot, restore, take_snapshot
+from sklstm.training import OptimizerTable, SequenceNet, check_snapshot, resolve_device, restore, take_snapshot
 
 from ._saved_state import CODEC, OF_KIND, check_state, fitted_state
 
@@ -83,7 +83,7 @@ class Portable(BaseEstimator):
             Of the file.
         device : str or torch.device, optional
             Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
-            with a warning, where this machine has no such device.
+            with a warning, where this machine has no such device; where ``device`` is ``"auto"``, the best that it has.
 
         Returns
         -------
@@ -178,9 +178,12 @@ class Portable(BaseEstimator):
         state = dict(state)
         if isinstance(state.get("net_"), dict):
             snapshot = CODEC.decode(state["net_"], "net_")
-            device = _usable(snapshot["device"], type(self).__name__)
-            if str(device) != snapshot["device"]:
-                state["device"] = device
+            if state.get("device") == "auto":
+                device = resolve_device("auto")
+            else:
+                device = _usable(snapshot["device"], type(self).__name__)
+                if str(device) != snapshot["device"]:
+                    state["device"] = device
             state["net_"] = restore(snapshot, self._module, self._criterion, self._optimizers, device)
         if isinstance(state.get("generalization_report_"), dict):
             state["generalization_report_"] = CODEC.decode(state["generalization_report_"], "generalization_report_")
@@ -243,9 +246,11 @@ def from_document(cls: type[Portable], document: dict[str, Any], device: Any = N
     kind = "classifier" if is_classifier(estimator) else "regressor"
     if any((name in state) != (kind == owner) for owner, names in OF_KIND.items() for name in names):
         raise ValueError(f"its fitted attributes are not those of a {kind}")
-    place = device if device is not None else _usable(network["device"], cls.__name__)
+    if device is None and estimator.device == "auto":
+        device = "auto"
+    place = resolve_device(device) if device is not None else _usable(network["device"], cls.__name__)
     if device is not None or str(place) != network["device"] or not _is_usable(estimator.device):
-        estimator.device = place
+        estimator.device = place if device is None else device
     try:
         check_parameters(estimator, cls._rules)
         for name in ("lr", "weight_decay", "max_epochs", "batch_size"):

@@ -6,6 +6,7 @@ from typing import Any, Self, cast
 from sklearn.base import BaseEstimator
 
 from sklstm.generalization import GeneralizationReport, OccamBound
+from sklstm.training import undisturbed
 
 from ._compression import build
 
@@ -39,15 +40,17 @@ class HasQuantized(BaseEstimator):
         bound = cast(OccamBound, self.generalization_report_["occam"])
         recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
         hidden_size = recurrent.shape[1]
-        module = build(self.net_, hidden_size, 0).to(next(self.net_.module_.parameters()).device)
-        module.load_state_dict(bound.weights)
+        with undisturbed():
+            module = build(self.net_, hidden_size, 0).to(next(self.net_.module_.parameters()).device)
+            module.load_state_dict(bound.weights)
         twin = copy.copy(self)
         twin.net_ = self.net_.twin(module)
         twin.net_.__dict__["module__hidden_size"] = hidden_size  # past skorch, which would build a network anew
         twin.__dict__["hidden_size"] = hidden_size
         twin._quantized_cap = bound.scale  # says to `holdout_bound` which predictor this is
         if hasattr(twin, "_set_gains"):
-            twin._set_gains()
+            with undisturbed():
+                twin._set_gains()
         for name in ("generalization_report_", "generalization_bound_"):
             delattr(twin, name)
         return twin

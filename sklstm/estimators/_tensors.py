@@ -1,15 +1,18 @@
 """From validated arrays to tensors."""
 
-from typing import overload
+import copy
+from typing import TypeVar, overload
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklstm._sequences import Ragged
-from sklstm.training import RaggedTensor
+from sklstm.training import RaggedTensor, fits
 
-__all__ = ["as_tensor"]
+__all__ = ["as_tensor", "module_for_float64", "place_for"]
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @overload
@@ -27,3 +30,14 @@ def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -
     copy = torch.empty(values.shape, dtype=torch.float32)
     np.copyto(copy.numpy(), values, casting="unsafe")
     return copy.to(device)
+
+
+def place_for(values: np.ndarray | Ragged, device: str | torch.device) -> str | torch.device:
+    """Where the tensors of a computation on a device should lie: there if they fit, else on the CPU."""
+    shape = values.values.shape if isinstance(values, Ragged) else values.shape
+    return device if fits(4 * int(np.prod(shape, dtype=np.int64)), device) else "cpu"
+
+
+def module_for_float64(module: Module) -> Module:
+    """A module for work that takes float64: itself, or a copy on the CPU if its device has no float64, as MPS."""
+    return copy.deepcopy(module).cpu() if next(module.parameters()).device.type == "mps" else module

@@ -30,7 +30,7 @@ from ._fit_tasks import fit_task
 from ._holdout import HoldoutRegressor
 from ._network_penalty import Network, NetworkPenalty, start_feasible
 from ._quantized import HasQuantized
-from ._rules import OptimizerName, ScheduleName
+from ._rules import OptimizerName, PrecisionName, ScheduleName
 from ._tensors import as_tensor
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
@@ -86,6 +86,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         delta: float = 0.05,
         loss_cap: float | None = None,
         device: str | torch.device = "cpu",
+        precision: PrecisionName = "float32",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -115,6 +116,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         self.delta = delta
         self.loss_cap = loss_cap
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 
@@ -270,7 +272,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         module = self.net_.module_
         return [
             tikhonov_gains(
-                *(part.detach().double() for part in (weight_ih, weight_hh, bias_hh)),
+                *(part.detach().cpu().double() for part in (weight_ih, weight_hh, bias_hh)),
                 variant=self.variant,
                 cell=module.cell,
             )
@@ -282,7 +284,7 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         rho_x, rho_h = (np.array([getattr(layer, name).item() for layer in gains]) for name in ("rho_x", "rho_h"))
         single = len(gains) == 1
         self.rho_x_, self.rho_h_ = (rho_x.item(), rho_h.item()) if single else (rho_x, rho_h)
-        readout = module.readout.weight.detach().double()
+        readout = module.readout.weight.detach().cpu().double()
         self.perturbation_gain_ = perturbation_gain(gains, readout, variant=self.variant).item()
 
     def _warn_if_infeasible(self) -> None:

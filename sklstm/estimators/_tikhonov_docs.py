@@ -68,7 +68,12 @@ loss_cap : float or None, default=None
     Cap M of the squared loss in the generalisation bound, in squared units of y. None chooses a power of two
     after seeing y and pays for the choice.
 device : str, default="cpu"
-    A torch device.
+    A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
+    CPU, decided in `fit`: ``net_.device`` says which. See ``docs/devices.md``.
+precision : {"float32", "tf32", "bfloat16"}, default="float32"
+    Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
+    changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
+    optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
 random_state : int, RandomState instance or None, default=None
     Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
     are neither used nor changed.

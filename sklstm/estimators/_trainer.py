@@ -27,6 +27,8 @@ from sklstm.training import (
     check_cuda_process,
     go_on_from,
     normalised,
+    products_in,
+    resolve_device,
     seeded_construction,
     single_threaded_numpy,
     thread_limit,
@@ -34,7 +36,7 @@ from sklstm.training import (
 )
 
 from ._rules import OPTIMIZERS, check_monitors, check_one_schedule, prints
-from ._tensors import as_tensor
+from ._tensors import as_tensor, place_for
 
 __all__ = ["Trainer"]
 
@@ -62,6 +64,7 @@ class Trainer:
     n_iter_no_change: int
     callbacks: Sequence[Callback | tuple[str, Callback]] | None
     device: str | torch.device
+    precision: str
     random_state: int | np.random.RandomState | None
     verbose: int | bool
 
@@ -94,7 +97,7 @@ class Trainer:
         **plan
             As of `_net_for`.
         """
-        check_cuda_process(self.device)
+        check_cuda_process(resolve_device(self.device))
         data = self._dataset(X, y, weight)
         if not incremental:  # what weighs little in one part of the data may weigh most in the next
             data = normalised(data)
@@ -109,14 +112,16 @@ class Trainer:
             self._set_training_attributes(net)
 
     def _dataset(self, X: np.ndarray | Ragged, y: Tensor, weight: np.ndarray | None) -> SequenceDataset:
-        weights = None if weight is None else as_tensor(weight, self.device)
-        return SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights)
+        place = place_for(X, resolve_device(self.device))
+        weights = None if weight is None else as_tensor(weight, place)
+        return SequenceDataset(as_tensor(X, place), y.to(place), weights)
 
     @contextmanager
     def _lent(self, n_features: int, batch_size: int) -> Iterator[None]:
         """What training needs of the process, which gets it back: gradients, and no more threads than help."""
         n_threads = threads_for(batch_size, int(self.hidden_size), n_features, self._n_gates)
-        with torch.enable_grad(), thread_limit(n_threads), single_threaded_numpy():
+        products = products_in(self.precision, resolve_device(self.device))
+        with torch.enable_grad(), thread_limit(n_threads), single_threaded_numpy(), products:
             yield
 
     def _net_for(
@@ -153,6 +158,7 @@ class Trainer:
         **module_arguments
             Passed to the module.
         """
+        device = resolve_device(self.device)
         init_seed, batch_seed, split_seed = 0, 0, 0
         if start is None or not incremental:
             random_state = fresh_random_state(self.random_state)
@@ -173,7 +179,8 @@ class Trainer:
             batch_size=min(int(self.batch_size), len(data)),
             train_split=None if validation is None else predefined_split(validation),
             callbacks=self._callbacks(incremental),
-            device=self.device,
+            device=device,
+            precision=str(self.precision),
             penalty=penalty,
             projection=projection,
             clip_norm=None if self.clip_norm is None else float(self.clip_norm),

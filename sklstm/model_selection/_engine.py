@@ -12,7 +12,7 @@ import torch
 from sklearn.utils import _safe_indexing
 
 from sklstm.exceptions import DivergenceError
-from sklstm.training import can_be_stacked, thread_limit, train_together
+from sklstm.training import can_be_stacked, thread_limit, train_together, undisturbed
 
 from ._members import Fold, Member, Split
 
@@ -94,6 +94,8 @@ def run_tasks(
             folds[split.number] = Fold(estimator, plan.parameter, plan.values, X, y, sample_weight, split)
     outcomes = []
     with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(undisturbed())
         stack.enter_context(next(iter(folds.values())).lent())
         if plan.n_threads < torch.get_num_threads():
             stack.enter_context(thread_limit(plan.n_threads))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sklstm._validation import check_parameters
 from sklstm.exceptions import DivergenceError
-from sklstm.training import SequenceDataset, SequenceNet, check_cuda_process, go_on_from, normalised
+from sklstm.training import SequenceDataset, SequenceNet, check_cuda_process, go_on_from, normalised, resolve_device
 
 __all__ = ["Fold", "Member", "Split"]
 
@@ -84,7 +84,7 @@ class Fold:
         self.estimator, self.parameter, self.values, self.number = estimator, parameter, values, split.number
         self.leader = clone(estimator)
         check_parameters(self.leader, self.leader._rules)
-        check_cuda_process(estimator.device)
+        check_cuda_process(resolve_device(estimator.device))
         weight = None if sample_weight is None else _safe_indexing(sample_weight, split.train)
         X_train, target, weight = self.leader._check_fit(
             _safe_indexing(X, split.train), _safe_indexing(y, split.train), weight

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
 from sklstm.estimators import Compression, NoisyRNNClassifier
-from sklstm.estimators._rules import OptimizerName, ScheduleName
+from sklstm.estimators._rules import OptimizerName, PrecisionName, ScheduleName
 
 from ._docs import document
 from ._path_cv import PathCV
@@ -102,6 +102,7 @@ class NoisyRNNClassifierCV(PathCV):
         margin: float = 1.0,
         delta: float = 0.05,
         device: str | torch.device = "cpu",
+        precision: PrecisionName = "float32",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -136,6 +137,7 @@ class NoisyRNNClassifierCV(PathCV):
         self.margin = margin
         self.delta = delta
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

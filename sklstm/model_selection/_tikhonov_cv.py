@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
 from sklstm.estimators import Compression, TikhonovLSTMRegressor
-from sklstm.estimators._rules import OptimizerName, ScheduleName
+from sklstm.estimators._rules import OptimizerName, PrecisionName, ScheduleName
 
 from ._docs import document
 from ._path_cv import PathCV
@@ -105,6 +105,7 @@ class TikhonovLSTMRegressorCV(PathCV):
         delta: float = 0.05,
         loss_cap: float | None = None,
         device: str | torch.device = "cpu",
+        precision: PrecisionName = "float32",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -139,6 +140,7 @@ class TikhonovLSTMRegressorCV(PathCV):
         self.delta = delta
         self.loss_cap = loss_cap
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

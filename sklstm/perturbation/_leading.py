@@ -288,4 +288,6 @@ def _fixed_vector(size: int, like: Array) -> Array:
     """A unit vector (size, 1) without structure, the same in every call."""
     vector = np.random.RandomState(0).standard_normal((size, 1))
     vector /= np.linalg.norm(vector)
-    return like.new_tensor(vector) if isinstance(like, Tensor) else vector.astype(like.dtype)
+    if not isinstance(like, Tensor):
+        return vector.astype(like.dtype)
+    return torch.from_numpy(vector).to(like.dtype).to(like.device)  # rounded first: MPS has no float64

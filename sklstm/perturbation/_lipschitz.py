@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sklstm.linalg import max_row_sum
+from sklstm.linalg import as_float64, max_row_sum
 
 __all__ = ["lstm_gain", "rnn_lipschitz"]
 
@@ -35,7 +35,7 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
     """
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
-    beta_u, beta_w, beta_v = (max_row_sum(weight.double()) for weight in (U, W, V))
+    beta_u, beta_w, beta_v = (max_row_sum(as_float64(weight)) for weight in (U, W, V))
     if beta_u == 0 or beta_v == 0:  # the output is constant, also where β_W to the power overflows
         return beta_u.new_zeros(n_steps)
     # Upper bounds on the sums and powers, not their rounded values.
@@ -92,7 +92,7 @@ def lstm_gain(
         raise ValueError(f"input_bound must be positive, got {input_bound}.")
     if weight_hh.shape[0] != 4 * weight_hh.shape[1]:
         raise ValueError(f"weight_hh must hold four stacked square gates, got shape {tuple(weight_hh.shape)}.")
-    W_x, W_h, b = weight_ih.double(), weight_hh.double(), bias.double()
+    W_x, W_h, b = as_float64(weight_ih), as_float64(weight_hh), as_float64(bias)
     # Everything below is off by a few rounding errors of relative size; the norms come from LAPACK, whose error is a
     # modest multiple of the dimensions.
     slack = 1 + 64 * (W_h.shape[1] + W_x.shape[1]) * _UNIT

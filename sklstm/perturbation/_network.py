@@ -142,7 +142,7 @@ class RecurrentNetwork:
                 **options,
             )
             weights = {f"{name}_l0": weight for name, weight in layer._asdict().items() if weight is not None}
-            X = torch.func.functional_call(module, weights, (X,))[0]
+            X = _states(module, weights, X)
         return X[:, -1]
 
     def outputs(self, X: Tensor) -> Tensor:
@@ -157,3 +157,17 @@ class RecurrentNetwork:
         Tensor of shape (n, k)
         """
         return nn.functional.linear(self.hidden(X), self.weight_out, self.bias_out)
+
+
+def _states(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Tensor:
+    """States (n, L, H) of a layer that has no memory of its own yet."""
+    if X.device.type == "cpu":
+        return torch.func.functional_call(module, weights, (X,))[0]
+    return _filled(module, weights, X.device)(X)[0]
+
+
+def _filled(module: nn.RNNBase, weights: dict[str, Tensor], device: torch.device) -> nn.RNNBase:
+    """The layer with weights in memory of its own, which on CUDA is one piece, as cuDNN wants it."""
+    module = module.to_empty(device=device)
+    module.load_state_dict(weights)
+    return module

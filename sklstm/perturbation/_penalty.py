@@ -12,7 +12,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from sklstm.linalg import spectral_norm
+from sklstm.linalg import as_float64, spectral_norm
 
 from ._cells import get_variant
 from ._chain import TikhonovGains, gains_from_norms, gate_norms, layer_kappa, tikhonov_gains
@@ -285,8 +285,8 @@ def feasible_scale(
 
 @torch.no_grad()
 def _scale_of_layer(layer: Layer, variant: str, target: float, cell: str) -> float:
-    weight_ih, weight_hh = layer[0].double(), layer[1].double()
-    bias_hh = None if layer[2] is None else layer[2].double()
+    weight_ih, weight_hh = as_float64(layer[0]), as_float64(layer[1])
+    bias_hh = None if layer[2] is None else as_float64(layer[2])
     criticality = get_variant(variant).criticality
     norms_x, norms_h = gate_norms(weight_ih, cell=cell), gate_norms(weight_hh, cell=cell)
 

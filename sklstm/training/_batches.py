@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from sklstm.noise import noise_of_kind
 
+from ._placement import to_device
 from ._ragged import RaggedTensor, inputs_of
 
 __all__ = ["BatchLoader", "SequenceDataset"]
@@ -58,6 +59,8 @@ class BatchLoader:
         Standard deviation of the noise on the inputs of every batch (Tu et al. 2020, section 3.3).
     noise : str
         Its kind, a key of ``sklstm.noise.NOISES``.
+    device : str or torch.device, optional
+        Where batches are wanted; by default where the data lie.
     """
 
     def __init__(
@@ -68,8 +71,9 @@ class BatchLoader:
         generator: torch.Generator | None = None,
         sigma: float = 0.0,
         noise: str = "gaussian",
+        device: str | torch.device | None = None,
     ):
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        self.dataset, self.batch_size, self.shuffle, self.device = dataset, batch_size, shuffle, device
         self.generator, self.sigma, self.noise = generator, sigma, noise_of_kind(noise)
 
     def __len__(self) -> int:
@@ -78,11 +82,14 @@ class BatchLoader:
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         data = self.dataset
         for part in self._parts():
-            inputs: Any = inputs_of(data.X, part)
-            if self.sigma > 0:
+            inputs: Any = self._placed(inputs_of(data.X, part))
+            if self.sigma > 0:  # once they are on the device: the sum must not depend on where the data lie
                 inputs["X"] = inputs["X"] + self.noise.draw_tensor(inputs["X"], self.sigma, self.generator)
             targets = data.y[part] if data.weight is None else (data.y[part], data.weight[part])
-            yield inputs["X"] if len(inputs) == 1 else inputs, targets
+            yield inputs["X"] if len(inputs) == 1 else inputs, self._placed(targets)
+
+    def _placed(self, batch: Any) -> Any:
+        return batch if self.device is None else to_device(batch, self.device)
 
     def _parts(self) -> Iterator[Tensor]:
         n, X = len(self.dataset), self.dataset.X

@@ -11,6 +11,7 @@ from sklstm.exceptions import DivergenceError
 
 from ._events import StopTraining
 from ._inference import BLOCK
+from ._placement import to_device
 from ._ragged import inputs_of
 
 __all__ = ["DivergenceGuard", "EarlyStopping"]
@@ -73,7 +74,8 @@ class DivergenceGuard(Callback):
         # The weights before these, which the loss of an epoch has shown to be good.
         self.proven_ = {name: value.clone() for name, value in self.weights_.items()}
         self.n_proven_ = self.n_good_
-        self.inputs_ = inputs_of(X.X, torch.arange(min(len(X), BLOCK), device=X.X.device))
+        first = inputs_of(X.X, torch.arange(min(len(X), BLOCK), device=X.X.device))
+        self.inputs_ = to_device(first, net.device)
 
     def state_dict(self) -> dict[str, Any]:
         """What a training that goes on needs: all but the inputs, which it has.

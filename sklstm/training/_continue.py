@@ -68,7 +68,7 @@ def normalised(data: SequenceDataset) -> SequenceDataset:
     """
     if data.weight is None:
         return data
-    mean = data.weight.double().mean()
+    mean = data.weight.cpu().double().mean()  # MPS has no float64
     if mean == 0:
         raise ValueError("All sequences of one side of the validation split have a weight of zero.")
-    return SequenceDataset(data.X, data.y, (data.weight / mean).float())
+    return SequenceDataset(data.X, data.y, (data.weight / mean.item()).float())

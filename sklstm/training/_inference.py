@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from sklstm.modules import aligned
 
+from ._placement import to_device
 from ._ragged import RaggedTensor
 
 __all__ = ["BLOCK", "block_size", "predict_blocks"]
@@ -35,10 +36,12 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor) -> Tensor:
     ----------
     module : nn.Module
     X : Tensor of shape (n, L, d) or RaggedTensor, n ≥ 1
+        On any device; blocks move to that of the module.
 
     Returns
     -------
     Tensor of shape (n, k)
+        On the device of the module.
     """
     module = aligned(module.eval())
     if not isinstance(X, RaggedTensor):
@@ -53,10 +56,12 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor) -> Tensor:
         for rows in order[sizes == size].split(size)
         if len(rows)
     ]
-    return torch.cat(outputs)[torch.argsort(order).to(X.device)]
+    joined = torch.cat(outputs)
+    return joined[torch.argsort(order).to(joined.device)]
 
 
 def _block(module: nn.Module, inputs: dict[str, Tensor], block: int) -> Tensor:
+    inputs = to_device(inputs, next(module.parameters()).device)
     size = len(inputs["X"])
     if missing := block - size:
         X = inputs["X"]

@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from ._batches import BatchLoader, SequenceDataset
+from ._bfloat16 import Bfloat16Twin
 from ._events import StopTraining, asks_to_stop, listeners, reads_batches
 from ._inference import BLOCK
 
@@ -43,6 +44,9 @@ class SequenceNet(NeuralNet):
         Kind of that noise, a key of ``sklstm.noise.NOISES``.
     generator : torch.Generator, optional
         Source of the batch order and of the noise.
+    precision : str
+        ``"bfloat16"`` takes batches forward and back in it, in training only; the weights, the losses and everything
+        else are float32. For the other values see `products_in`.
     **kwargs
         As of skorch's ``NeuralNet``.
     """
@@ -57,6 +61,7 @@ class SequenceNet(NeuralNet):
         sigma: float = 0.0,
         noise: str = "gaussian",
         generator: torch.Generator | None = None,
+        precision: str = "float32",
         **kwargs: Any,
     ):
         super().__init__(module, *args, **kwargs)
@@ -66,6 +71,7 @@ class SequenceNet(NeuralNet):
         self.sigma = sigma
         self.noise = noise
         self.generator = generator
+        self.precision = precision
         # With a trailing underscore: to skorch all other attributes are parameters.
         self.callbacks_: list[tuple[str, Callback]] = []
         self.listeners_: dict[str, list[Callback]] = {}
@@ -73,6 +79,7 @@ class SequenceNet(NeuralNet):
         self.best_losses_: dict[str, float] = {}
         self.penalty_state_: dict[str, Any] | None = None
         self.epochs_done_ = 0  # of max_epochs, by the net whose training this one goes on with
+        self.rounded_: Bfloat16Twin | None = None
 
     def __repr__(self) -> str:
         # skorch prints the module over several lines, which scikit-learn's tables cut out of the middle.
@@ -107,9 +114,9 @@ class SequenceNet(NeuralNet):
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.stopping_, self.best_losses_ = False, {}
-        self.epochs_left_ = (
-            self.max_epochs - self.epochs_done_
-        )  # fewer once a callback has restored a state of training
+        # Fewer once a callback has restored a state of training.
+        self.epochs_left_ = self.max_epochs - self.epochs_done_
+        self.rounded_ = Bfloat16Twin(self.module_) if self.precision == "bfloat16" else None
 
     def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
         """Last event of a training, also of one that fails; what a callback opened it can close here.
@@ -124,8 +131,21 @@ class SequenceNet(NeuralNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> BatchLoader:
         if training:
-            return BatchLoader(dataset, self.batch_size, True, self.generator, self.sigma, self.noise)
-        return BatchLoader(dataset, max(self.batch_size, BLOCK))
+            return BatchLoader(
+                dataset, self.batch_size, True, self.generator, self.sigma, self.noise, device=self.device
+            )
+        return BatchLoader(dataset, max(self.batch_size, BLOCK), device=self.device)
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        if self.rounded_ is None or not self.module_.training:
+            return super().infer(x, **fit_params)
+        return self.rounded_(x if isinstance(x, dict) else {"X": x})
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
+        step = super().train_step_single(batch, **fit_params)
+        if self.rounded_ is not None:
+            self.rounded_.hand_over_gradients()
+        return step
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Any:
         if not isinstance(y_true, tuple):
@@ -296,6 +316,6 @@ class SequenceNet(NeuralNet):
 
     def leave(self) -> None:
         """Let go of callbacks and data, which would go into every pickle."""
-        self.callbacks, self.callbacks_, self.train_split = None, [], None
+        self.callbacks, self.callbacks_, self.train_split, self.rounded_ = None, [], None, None
         self.listeners_, self.records_batches_ = {}, False
         self._forget_batches()

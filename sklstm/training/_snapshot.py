@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sklstm.persistence import conforms
 
 from ._net import SequenceNet
+from ._numerics import undisturbed
 from ._runtime import seeded_construction
 
 __all__ = ["OptimizerTable", "check_snapshot", "check_weights", "restore", "take_snapshot"]
@@ -186,7 +187,7 @@ def restore(
         **options,
         **{f"module__{name}": value for name, value in values["module"].items()},
     )
-    with seeded_construction(0), torch.enable_grad():
+    with undisturbed(), seeded_construction(0), torch.enable_grad():
         net.initialize()
     net.module_.load_state_dict(values["weights"])
     _fill(net.history, values["history"])

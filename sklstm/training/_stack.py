@@ -50,6 +50,7 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
             and (net.batch_size, net.clip_norm, net.noise) == (first.batch_size, first.clip_norm, first.noise)
             and type(net.optimizer_) is type(first.optimizer_)
             and not net.records_batches_
+            and net.precision != "bfloat16"
             for net in nets
         )
     )
@@ -66,7 +67,7 @@ class _Run:
         self.nets, self.data, self.slice = nets, data, slice(start, start + len(nets))
         first = nets[0]
         self.generator = _generator_of(first)
-        self.loader = BatchLoader(data, first.batch_size, True, self.generator)
+        self.loader = BatchLoader(data, first.batch_size, True, self.generator, device=first.device)
         self.sigmas = [net.sigma for net in nets]
         self.noise = noise_of_kind(first.noise)
         self.optimizer: torch.optim.Optimizer

@@ -139,6 +139,7 @@ BAD_PARAMETERS = {
         ("device", "abacus", ValueError),
         ("device", "cuda:99", ValueError),
         ("device", None, ValueError),
+        ("precision", "half", ValueError),
         ("verbose", "loud", TypeError),
     ],
     "regressor": [

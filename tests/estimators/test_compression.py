@@ -12,8 +12,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.estimators._compression import Problem
 from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
+from sklstm.modules import LSTMRegressorModule
 from sklstm.perturbation import tikhonov_gains
+from sklstm.training import seeded_construction
 
 FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}
 
@@ -216,3 +219,37 @@ def test_coins_cannot_be_foretold(options):
         assert bound.at_delta(1e-6).value > 0.5
         trained.append(bound.trained_loss)
     assert min(trained) < 0.5, "noise was fitted: the training loss is no guide"
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_gradients_on_other_devices_are_those_of_the_cpu(bounded, generator):
+    """There a copy of the network is run in place of the functional call, in training mode."""
+    with seeded_construction(0):
+        module = LSTMRegressorModule(2, 4, 1).eval()
+    X, y = torch.randn(30, 5, 2, generator=generator), torch.randn(30, 1, generator=generator)
+
+    def squared(outputs, goals):
+        return (outputs - goals).square().mean(dim=1)
+
+    problem = Problem(
+        module,
+        X,
+        y,
+        likelihood=lambda outputs, goals: squared(outputs, goals).mean(),
+        smooth=lambda outputs, goals: squared(outputs, goals).clamp(max=1).mean(),
+        losses=squared,
+        zero_one=False,
+    )
+    weights = {name: weight + 0.1 for name, weight in module.state_dict().items()}
+    before = {name: weight.clone() for name, weight in module.state_dict().items()}
+    rows = torch.arange(0, 30, 2)
+    expected = problem.gradient(weights, rows, bounded=bounded)
+    problem.scratch = problem._copy().train()
+    for _ in range(2):  # nothing adds up
+        found = problem.gradient(weights, rows, bounded=bounded)
+        assert found[0] == pytest.approx(expected[0], rel=1e-6)
+        assert found[1].keys() == expected[1].keys()
+        for name in expected[1]:
+            torch.testing.assert_close(found[1][name], expected[1][name], rtol=1e-5, atol=1e-7)
+    assert not module.training
+    assert all(torch.equal(module.state_dict()[name], before[name]) for name in before)

@@ -43,6 +43,7 @@ _COMMON = {
     "n_iter_no_change": _whole(1, 3) | st.just(10**12),
     "delta": _reals(0.05, 0.5, 0.999),
     "device": st.sampled_from(["cpu", torch.device("cpu")]),
+    "precision": _words("float32", "tf32", "bfloat16"),
     "random_state": st.integers(0, 3) | st.sampled_from([2**32 - 1, np.int64(7), np.uint32(7)]),
     "verbose": st.sampled_from([0, False, np.int64(0)]),
     "warm_start": flags(),

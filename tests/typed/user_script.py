@@ -34,6 +34,7 @@ def regression(X: Floats, y: Floats, path: Path) -> None:
         callbacks=[Checkpoint("folder", every=5), ("again", Checkpoint(path))],
         compression=Compression(4, coarseness=[16.0]),
         device=torch.device("cpu"),
+        precision="tf32",
         random_state=np.random.RandomState(0),
         verbose=True,
     )
@@ -75,6 +76,7 @@ def regression(X: Floats, y: Floats, path: Path) -> None:
     TikhonovGRURegressor(compression=4)  # type: ignore[arg-type]
     TikhonovGRURegressor(random_state=np.random.default_rng(0))  # type: ignore[arg-type]
     TikhonovGRURegressor(device=0)  # type: ignore[arg-type]
+    TikhonovGRURegressor(precision="half")  # type: ignore[arg-type]
     model.fit(X)  # type: ignore[call-arg]
     model.certify(X, 0.1, method="best of all")  # type: ignore[arg-type]
     model.certify(X, 0.1, "best")  # type: ignore[call-arg]

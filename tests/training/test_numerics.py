@@ -1,0 +1,147 @@
+"""The arithmetic of the package beside what the caller has asked of torch."""
+
+import threading
+
+import pytest
+import torch
+
+from sklstm.training import _numerics, products_in, undisturbed
+
+CUDA, CPU = _numerics._FLAGS["cuda"], _numerics._FLAGS["cpu"]
+
+
+def values(flags):
+    return [flag.fp32_precision for flag in flags]
+
+
+def legacy():
+    return (
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.get_float32_matmul_precision(),
+    )
+
+
+@pytest.fixture(autouse=True)
+def flags_and_cuda_are_left_alone(monkeypatch):
+    def touched():
+        raise AssertionError("CUDA was initialised")
+
+    monkeypatch.setattr(torch.cuda, "_lazy_init", touched)
+    before = values(CUDA), values(CPU), legacy()
+    yield
+    assert (values(CUDA), values(CPU), legacy()) == before
+
+
+def test_torch_itself_lets_recurrent_layers_on_cuda_round_to_tf32():
+    """Why float32 has to be asked for."""
+    assert torch.backends.cudnn.rnn.fp32_precision == "tf32"
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "expected"),
+    [
+        ("float32", "cuda", "ieee"),
+        ("tf32", torch.device("cuda", 1), "tf32"),
+        ("bfloat16", "cuda:0", "ieee"),
+        ("float32", "cpu", "ieee"),
+        ("tf32", "cpu", "ieee"),
+    ],
+)
+def test_products_are_rounded_as_asked_and_the_flags_come_back(precision, device, expected):
+    flags, others = (CUDA, CPU) if torch.device(device).type == "cuda" else (CPU, CUDA)
+    before = values(others)
+    with products_in(precision, device):
+        assert values(flags) == [expected] * len(flags)
+        assert values(others) == before
+    with pytest.raises(RuntimeError, match="inside"), products_in(precision, device):
+        raise RuntimeError("inside")
+
+
+def test_a_device_without_flags():
+    before = values(CUDA), values(CPU)
+    with products_in("tf32", "mps"):
+        assert (values(CUDA), values(CPU)) == before
+
+
+@pytest.mark.parametrize("name", ["high", "medium"])
+def test_what_the_caller_had_set_comes_back(name):
+    torch.set_float32_matmul_precision(name)
+    try:
+        before = values(CUDA), values(CPU), legacy()
+        for device, flags in (("cuda", CUDA), ("cpu", CPU)):
+            with products_in("float32", device):
+                assert set(values(flags)) == {"ieee"}
+            assert (values(CUDA), values(CPU), legacy()) == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        for flag in (CUDA[0], CPU[0]):
+            flag.fp32_precision = "none"
+
+
+def test_while_one_wants_float32_all_get_it():
+    with products_in("tf32", "cuda"):
+        with products_in("float32", "cuda"):
+            assert values(CUDA) == ["ieee", "ieee"]
+            with products_in("tf32", "cuda"):
+                assert values(CUDA) == ["ieee", "ieee"]
+        assert values(CUDA) == ["tf32", "tf32"]
+
+
+def test_blocks_that_overlap_in_threads():
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with products_in("float32", "cuda"):
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with products_in("tf32", "cuda"):
+        thread.start()
+        assert inside.wait(10)
+        assert values(CUDA) == ["ieee", "ieee"]
+    assert values(CUDA) == ["ieee", "ieee"]  # the other is still there
+    leave.set()
+    thread.join()  # and the fixture sees that the last has put things back
+
+
+def test_a_callers_autocast_is_off_inside():
+    matrix = torch.eye(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (matrix @ matrix).dtype == torch.bfloat16
+        with undisturbed():
+            assert (matrix @ matrix).dtype == torch.float32
+        assert (matrix @ matrix).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_autocast_of_other_devices_is_off_inside(kind):
+    # As torch.autocast sets it on a machine that has the device.
+    torch.set_autocast_enabled(kind, True)
+    try:
+        with undisturbed():
+            assert not torch.is_autocast_enabled(kind)
+        assert torch.is_autocast_enabled(kind)
+    finally:
+        torch.set_autocast_enabled(kind, False)
+
+
+def test_a_callers_default_device_does_not_count_inside():
+    with torch.device("meta"):
+        with undisturbed():
+            assert torch.zeros(1).device.type == "cpu"
+        assert torch.zeros(1).device.type == "meta"
+    torch.set_default_device("meta")
+    try:
+        with undisturbed(), undisturbed():
+            assert torch.zeros(1).device.type == "cpu"
+        assert torch.zeros(1).device.type == "meta"
+    finally:
+        torch.set_default_device(None)
+
+
+def test_nothing_is_entered_where_nothing_disturbs(monkeypatch):
+    monkeypatch.setattr(torch, "autocast", None)
+    with undisturbed():  # a mode would cost every call of torch some time
+        assert torch._C._len_torch_function_stack() == 0

@@ -18,6 +18,7 @@ ROOMS = [
     "sklstm.exceptions",
     "sklstm.generalization",
     "sklstm.linalg",
+    "sklstm.model_selection",
     "sklstm.noise",
     "sklstm.perturbation",
     "sklstm.persistence",
@@ -25,7 +26,7 @@ ROOMS = [
     "sklstm.training",
 ]
 # Where people come from scikit-learn, every parameter gets a sentence.
-FOR_USERS = {"sklstm", "sklstm.datasets", "sklstm.preprocessing"}
+FOR_USERS = {"sklstm", "sklstm.datasets", "sklstm.model_selection", "sklstm.preprocessing"}
 
 HOUSE_STYLE = {
     "SS05": "takes every first word that ends in s, Bounds and Targets, for a verb in the third person",

@@ -295,8 +295,10 @@ class PathCV(BaseEstimator):
 
         Returns
         -------
-        lower, upper : ndarray, float64
+        lower : ndarray, float64
             In the shape of the outputs.
+        upper : ndarray, float64
+            In the same shape.
         """
         return self._fitted.certify(X, eps, method=method, batch_size=batch_size)
 

@@ -56,7 +56,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The order of the runs; each script asks one question. Threads are set by the scripts.
+# In the order of the runs. The scripts set the number of threads themselves.
 BENCHMARKS := fit_speed predict_speed penalty_cost certificate_cost path_speed search_speed memory
 BENCH = env -u OMP_NUM_THREADS $(BIN)/python benchmarks
 

@@ -1,8 +1,8 @@
 """Fit and predict of another package beside the hand-written loop of the same model, in the peers' environment.
 
-Started by `_peer_environment.ask`, one process a case; one line of JSON comes back. Batches, epochs, optimiser, learning
-rate and precision are set to the loop's; what a package does besides (callbacks, checks, compilation, checkpoints) is as
-it comes, and in the time.
+Started by `_peer_environment.ask`, one process a case; one line of JSON comes back. Batches, epochs, optimiser,
+learning rate and precision are set to the loop's; what a package does besides (callbacks, checks, compilation,
+checkpoints) is as it comes, and in the time.
 """
 
 import argparse

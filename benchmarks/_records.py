@@ -14,7 +14,7 @@ def load(name):
     path = RESULTS / f"{name}.jsonl"
     if not path.exists():
         return []
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line.endswith("}")]  # a killed run may leave half a line
 
 
@@ -23,7 +23,7 @@ def append(name, record):
     path = RESULTS / f"{name}.jsonl"
     # What a killed run left of its last line must not swallow this one.
     torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with open(path, "a") as file:
+    with open(path, "a", encoding="utf-8") as file:
         file.write("\n" * torn + json.dumps(record, ensure_ascii=False) + "\n")
 
 
@@ -55,7 +55,10 @@ def table(header, rows):
 
 
 def result(question, contender, sizes, threads, **measured):
-    """A record: what was asked (the script's name), who answered, at which sizes, what came out, where and when."""
+    """A record: what was asked (the script's name), who answered, at which sizes, what came out, where and when.
+
+    The load is the machine's over the last minute, this run in it.
+    """
     return {
         "question": question,
         "contender": contender,
@@ -64,6 +67,9 @@ def result(question, contender, sizes, threads, **measured):
         **measured,
         "machine": processor(),
         "versions": versions(),
+        "load": round(os.getloadavg()[0], 1)
+        if hasattr(os, "getloadavg")
+        else None,  # of the last minute, this run in it
         "date": datetime.date.today().isoformat(),
     }
 

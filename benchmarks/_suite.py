@@ -63,7 +63,7 @@ def run(name, doc, measure, page, rounds=5, add_options=None, argv=None):
     text = page(records)
     print(text)
     if options.report:
-        (DOCS / f"{name}.md").write_text(text)
+        (DOCS / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def one_line(record):

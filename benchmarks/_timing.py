@@ -81,19 +81,16 @@ def compare(baselines, contenders, rounds, warm_up=True):
             function()
     turns = itertools.cycle([list(baselines), list(baselines)[::-1]])
 
-    def run(function):
-        gc.collect()
-        return seconds(function)
-
     def run_baselines():
-        return {name: run(baselines[name]) for name in next(turns)}
+        return {name: seconds(baselines[name]) for name in next(turns)}
 
     first, *others = baselines
     found = {pair: ([], []) for pair in itertools.product((*others, *contenders), baselines) if pair[0] != pair[1]}
     for _ in range(rounds):
+        gc.collect()  # what earlier rounds left is not cleared away at somebody's cost
         groups = [run_baselines()]
         for name, function in contenders.items():
-            mine = run(function)
+            mine = seconds(function)
             groups.append(run_baselines())
             for baseline in baselines:
                 found[name, baseline][0].append(mine)

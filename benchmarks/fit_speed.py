@@ -1,9 +1,9 @@
 """What does fit cost beside a hand-written PyTorch loop of the same model, batches and epochs?
 
-The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam as it comes, shuffled slices of one tensor. The fused
-loop asks Adam for its fused form as well, as the estimators do. A skorch net with its own data loader stands beside the
-estimators, and so do other packages, each in a process of its own environment with the loop of its own cell. The
-classifier's loop has torch's ReLU network, cross-entropy and clipped gradients, and adds the same noise.
+The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam as it comes, shuffled slices of one tensor. The
+fused loop asks Adam for its fused form as well, as the estimators do. A skorch net with its own data loader stands
+beside the estimators, and so do other packages, each in a process of its own environment with the loop of its own
+cell. The classifier's loop has torch's ReLU network, cross-entropy and clipped gradients, and adds the same noise.
 """
 
 from functools import partial
@@ -95,7 +95,9 @@ def measure_classifier(sigma, epochs, threads, rounds, n=CLASSIFIER["n"]):
         CLASSIFIER["H"], sigma=sigma, max_epochs=epochs, batch_size=CLASSIFIER["B"], compute_bound=False, random_state=0
     )
     with pinned(threads):
-        found = compare({LOOP: loop, FUSED: partial(loop, fused=True)}, {"classifier": partial(model.fit, X, y)}, rounds)
+        found = compare(
+            {LOOP: loop, FUSED: partial(loop, fused=True)}, {"classifier": partial(model.fit, X, y)}, rounds
+        )
     sizes = CLASSIFIER | {"n": n, "sigma": sigma}
     for (name, baseline), pair in found.items():
         yield timing(NAME, name, baseline, sizes, threads, pair, epochs=epochs)
@@ -108,7 +110,8 @@ def measure(options):
             epochs = 1 if options.quick else EPOCHS.get(hidden_size, 2)
             yield from measure_regressors(hidden_size, epochs, threads, options.rounds)
         for sigma in (0.0, 0.1) if "classifier" in options.parts else ():
-            yield from measure_classifier(sigma, 1, threads, options.rounds, 128 if options.quick else CLASSIFIER["n"])
+            epochs, n = (1, 128) if options.quick else (3, CLASSIFIER["n"])
+            yield from measure_classifier(sigma, epochs, threads, options.rounds, n)
         for hidden_size in sizes if "peers" in options.parts and not options.quick else ():
             for peer in NAMES:
                 case = {"n": N, "L": L, "d": D, "H": hidden_size, "B": B}
@@ -125,10 +128,10 @@ def per_epoch(records, key):
     }
 
 
-def against(records, baseline):
+def against(records, baseline, cell=ratio):
     """Header and rows: a row for threads and H, a column for a contender."""
     own = [r for r in records if r["baseline"] == baseline and "sigma" not in r["sizes"]]
-    return pivot(own, lambda r: (r["threads"], r["sizes"]["H"]), lambda r: r["contender"], ratio, ORDER)
+    return pivot(own, lambda r: (r["threads"], r["sizes"]["H"]), lambda r: r["contender"], cell, ORDER)
 
 
 def page(records):
@@ -169,8 +172,8 @@ def page(records):
             "steps, not epochs; tslearn, which has no recurrent regressor."
         )
     parts.append(
-        f"Regenerate: `python benchmarks/{NAME}.py --report` on an otherwise idle machine, after `make bench-peers` for "
-        f"the other packages. Recorded on {recorded_on(records)}."
+        f"Regenerate: `python benchmarks/{NAME}.py --report` on an otherwise idle machine, after `make bench-peers` "
+        f"for the other packages. Recorded on {recorded_on(records)}."
     )
     return "\n\n".join(parts) + "\n"
 

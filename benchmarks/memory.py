@@ -1,8 +1,8 @@
 """How much memory does a fit take beyond its data, with and without the bounds?
 
-Peak of the resident memory during the call, less what was resident before it, data included. Every case is a process of
-its own, which has fitted a few sequences before, so that libraries and their pools are not counted. X is in memory as an
-array; data on disk are another matter. Needs Linux.
+Peak of the resident memory during the call, less what was resident before it, data included. Every case is a process
+of its own, which has fitted a few sequences before, so that libraries and their pools are not counted. X is in memory
+as an array; data on disk are another matter. Needs Linux.
 """
 
 import argparse
@@ -105,7 +105,8 @@ def measure(options):
                     yield result(NAME, contender, sizes, 1, rounds=options.rounds, **measured)
 
 
-def page(records):
+def peaks(records):
+    """The table."""
     cells = {}
     for r in records:
         key = (list(SHAPES).index(r["sizes"]["network"]), r["sizes"]["n"], r["sizes"]["dtype"])
@@ -114,10 +115,14 @@ def page(records):
         [list(SHAPES)[which], n, dtype, *(amount(found.get(name)) for name in ("data", *ORDER))]
         for (which, n, dtype), found in sorted(cells.items())
     ]
+    return table(["network", "n", "X", "data", *ORDER], rows)
+
+
+def page(records):
     shapes = "; ".join(f"{name}: L = {s['L']}, d = {s['d']}, {s['H']} units" for name, s in SHAPES.items())
     return (
         f"# Memory\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n{shapes}. MB beyond the data; the loop is a "
-        f"hand-written one.\n\n{table(['network', 'n', 'X', 'data', *ORDER], rows)}\n\n"
+        f"hand-written one.\n\n{peaks(records)}\n\n"
         "X as float64 is copied to float32 by all, the loop too. The bounds need a matrix of (L d)² float64 numbers "
         "for the smallest eigenvalue, 8 MB for this classifier.\n\n"
         f"Regenerate: `python benchmarks/{NAME}.py --report`. Recorded on {recorded_on(records)}.\n"

@@ -1,9 +1,9 @@
 """How much faster is a whole regularisation path, cross-validated, than a grid search over the same values?
 
-TikhonovLSTMRegressorCV over ten values of lambda_s and NoisyRNNClassifierCV over ten of sigma, five folds each, against
-GridSearchCV of the plain estimators with the same folds, epochs and number of workers, refit included in both and bounds
-in neither. The grid's workers are started beforehand. Scores stand beside the times: a path that chose worse would be no
-gain.
+TikhonovLSTMRegressorCV over ten values of lambda_s and NoisyRNNClassifierCV over ten of sigma, five folds each,
+against GridSearchCV of the plain estimators with the same folds, epochs and number of workers, refit included in both
+and bounds in neither. The grid's workers are started beforehand. Scores stand beside the times: a path that chose
+worse would be no gain.
 """
 
 from functools import partial

@@ -1,8 +1,8 @@
 """What does the penalty add to the time of a fit, and what does tracking the norms change in the result?
 
-Time: fits with the default λ between fits with λ = 0, same seed, in one process, on one thread. Result: hourly data, the
-same fit with carried and with exact norms at every step; the difference between their predictions stands beside the
-difference between two seeds.
+Time: fits with the default λ between fits with λ = 0, same seed, in one process, on one thread. Result: hourly data,
+the same fit with carried and with exact norms at every step; the difference between their predictions stands beside
+the difference between two seeds.
 """
 
 from functools import partial
@@ -149,9 +149,9 @@ def page(records):
         )
     if effect_rows:
         parts.append(
-            f"Forecasts of hourly data, {effects[0]['epochs']} epochs. Differences of predictions are root mean squares "
-            "over the test windows, in standard deviations of the target; differences of weights are relative. Errors "
-            "of the norms were taken at every step, `norm_error` is what the fit itself reports.\n\n"
+            f"Forecasts of hourly data, {effects[0]['epochs']} epochs. Differences of predictions are root mean "
+            "squares over the test windows, in standard deviations of the target; differences of weights are relative. "
+            "Errors of the norms were taken at every step, `norm_error` is what the fit itself reports.\n\n"
             + table(["data", "cell", "H", *EFFECTS.values()], effect_rows)
         )
     parts.append(

@@ -1,9 +1,9 @@
 """What does predict cost beside one batched forward pass of the same network?
 
-One pass is what a PyTorch user writes, module(X) without gradients, for all sequences at once; the same in blocks of 256
-stands beside it. predict checks and converts its input and returns float64, and its blocks are of one size, the last
-one filled up, so that a prediction does not depend on its companions. X is float32 in all cases. The time includes a
-skorch net's own predict and other packages where they are installed.
+One pass is what a PyTorch user writes, module(X) without gradients, for all sequences at once; the same in blocks of
+256 stands beside it. predict checks and converts its input and returns float64, and its blocks are of one size, the
+last one filled up, so that a prediction does not depend on its companions. X is float32 in all cases. The time
+includes a skorch net's own predict and other packages where they are installed.
 """
 
 from functools import partial
@@ -88,9 +88,9 @@ def measure(options):
         yield from measure_classifier(200 if options.quick else 2000, threads, options.rounds)
 
 
-def against(records, baseline):
+def against(records, baseline, cell=ratio):
     own = [r for r in records if r["baseline"] == baseline and r["sizes"]["L"] == L]
-    return pivot(own, lambda r: (r["threads"], r["sizes"]["H"], r["sizes"]["n"]), lambda r: r["contender"], ratio, ORDER)
+    return pivot(own, lambda r: (r["threads"], r["sizes"]["H"], r["sizes"]["n"]), lambda r: r["contender"], cell, ORDER)
 
 
 def page(records):

@@ -85,7 +85,9 @@ def main():
     if arguments.quick:
         X, y = data(100)
         one, two, threads, loops = measure(X, y, 16, 1)
-        print(f"one worker {one:.2f} s; two processes {two:.2f}, two threads {threads:.2f}, two loops {loops:.2f} of it")
+        print(
+            f"one worker {one:.2f} s; two processes {two:.2f}, two threads {threads:.2f}, two loops {loops:.2f} of it"
+        )
         return
     X, y = data(arguments.n)
     for hidden_size in arguments.sizes if not arguments.no_run else ():

@@ -6,14 +6,18 @@ BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help quickstart test lint format clean
+.PHONY: help quickstart test lint format bench bench-quick bench-pages bench-peers clean
 
 help:
 	@echo "make quickstart   set up and show what the package does (about a minute)"
 	@echo "make test         set up and run the tests"
 	@echo "make lint         set up and check style, types and import directions"
 	@echo "make format       rewrite the sources in the project's style"
-	@echo "make clean        remove .venv and what the tools left behind"
+	@echo "make bench        measure times and memory, and write their pages (about an hour, on an idle machine)"
+	@echo "make bench-quick  a smoke run of the same (about two minutes; nothing is recorded)"
+	@echo "make bench-pages  write the pages again from what is recorded"
+	@echo "make bench-peers  set up the other packages that make bench compares with"
+	@echo "make clean        remove .venv, .venv-peers and what the tools left behind"
 
 # The stamp, not the interpreter: a set-up that was interrupted can leave an interpreter without pip. Making the
 # environment again completes it and removes nothing.
@@ -52,5 +56,31 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# In the order of the runs. The scripts set the number of threads themselves.
+BENCHMARKS := fit_speed predict_speed penalty_cost certificate_cost path_speed search_speed memory
+BENCH = env -u OMP_NUM_THREADS $(BIN)/python benchmarks
+
+bench: $(VENV)/.installed-dev
+	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --report; done
+	$(BENCH)/summary.py --report
+
+bench-quick: $(VENV)/.installed-dev
+	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --quick; done
+
+bench-pages: $(VENV)/.installed-dev
+	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --no-run --report; done
+	$(BENCH)/summary.py --report
+
+# Their limits on pandas, numpy and scikit-learn exclude the versions of constraints.txt; torch is the same.
+PEERS := .venv-peers
+bench-peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: benchmarks/peers.txt constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	grep '^torch==' constraints.txt > $(PEERS)/torch.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(PEERS)/torch.txt \
+		--requirement benchmarks/peers.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output
+	rm -rf $(VENV) $(PEERS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output

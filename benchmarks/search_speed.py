@@ -8,11 +8,11 @@ give while the searches ran.
 
 import argparse
 import os
-import time
 from pathlib import Path
 
 import numpy as np
 from _records import append, load, machine, table
+from _timing import seconds
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import GridSearchCV
 
@@ -28,12 +28,6 @@ def spin(n_steps):
     for step in range(n_steps):
         total += step * step
     return total
-
-
-def seconds(function, *arguments):
-    started = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - started
 
 
 def second_core(n_steps=2_000_000):
@@ -84,10 +78,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--n", type=int, default=900)
+    parser.add_argument("--quick", action="store_true", help="a smoke run of seconds; nothing is recorded")
     parser.add_argument("--report", action="store_true", help="write the table into docs/parallel_search.md")
+    parser.add_argument("--no-run", action="store_true", help="measure nothing")
     arguments = parser.parse_args()
+    if arguments.quick:
+        X, y = data(100)
+        one, two, threads, loops = measure(X, y, 16, 1)
+        print(
+            f"one worker {one:.2f} s; two processes {two:.2f}, two threads {threads:.2f}, two loops {loops:.2f} of it"
+        )
+        return
     X, y = data(arguments.n)
-    for hidden_size in arguments.sizes:
+    for hidden_size in arguments.sizes if not arguments.no_run else ():
         epochs = 10 if hidden_size < 64 else 5
         search(X[:60], y[:60], 2, hidden_size, 1)
         done = sum(record["hidden_size"] == hidden_size and record["n"] == arguments.n for record in load(NAME))

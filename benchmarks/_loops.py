@@ -1,0 +1,51 @@
+"""The loops that a PyTorch user writes by hand: what every fit is measured against. Needs torch only."""
+
+import torch
+from torch import nn
+
+
+class LastState(nn.Module):
+    """A recurrent layer of torch and a linear readout of its last state."""
+
+    def __init__(self, layer, n_outputs, bias=True):
+        super().__init__()
+        self.layer = layer
+        self.readout = nn.Linear(layer.hidden_size, n_outputs, bias=bias)
+
+    def forward(self, X):
+        state = self.layer(X)[1]
+        return self.readout((state[0] if isinstance(state, tuple) else state)[-1])
+
+
+def lstm(n_features, hidden_size):
+    return LastState(nn.LSTM(n_features, hidden_size, batch_first=True), 1)
+
+
+def tanh_rnn(n_features, hidden_size):
+    return LastState(nn.RNN(n_features, hidden_size, batch_first=True), 1)
+
+
+def relu_rnn(n_features, hidden_size, n_classes):
+    """Without biases, recurrent weights starting at the identity, as the classifier of this package has it."""
+    layer = nn.RNN(n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True)
+    nn.init.eye_(layer.weight_hh_l0)
+    return LastState(layer, n_classes, bias=False)
+
+
+def train(make, criterion, X, y, *, batch_size, epochs, lr, fused=None, clip=None, sigma=0.0):
+    """Adam on shuffled slices of one tensor. `fused` is torch's: None is Adam as it comes."""
+    torch.manual_seed(0)
+    module = make()
+    optimizer = torch.optim.Adam(module.parameters(), lr=lr, fused=fused)
+    for _ in range(epochs):
+        for part in torch.randperm(len(X)).split(batch_size):
+            batch = X[part]
+            if sigma:
+                batch = batch + sigma * torch.randn_like(batch)
+            optimizer.zero_grad()
+            loss = criterion(module(batch), y[part])
+            loss.backward()
+            if clip is not None:
+                nn.utils.clip_grad_norm_(module.parameters(), clip)
+            optimizer.step()
+    return module

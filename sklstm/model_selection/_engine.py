@@ -163,9 +163,10 @@ def _stacked(plan: Plan, members: Sequence[Member]) -> bool:
     )
     if plan.strategy != "auto":
         return possible and plan.strategy == "stacked"
-    net = members[0].net
-    on_cpu = net.module_.readout.weight.device.type == "cpu"
-    return possible and (not on_cpu or net.module__hidden_size <= _STACKED_UNITS.get(net.module_.cell, 0))
+    module = members[0].net.module_
+    kind = module.readout.weight.device.type
+    small = module.recurrent.hidden_size <= _STACKED_UNITS.get(module.cell, 0)
+    return possible and (small if kind == "cpu" else kind == "cuda")
 
 
 def _outcome(plan: Plan, member: Member, X: Any, y: Any, sample_weight: np.ndarray | None, split: Split) -> Outcome:

@@ -156,6 +156,7 @@ class Stack:
                     _generator_of(net).set_state(run.generator.get_state())
                 for weight in net.module_.parameters():
                     weight.data = weight.data.clone()
+                net.module_.recurrent.flatten_parameters()  # on CUDA into one piece of memory, as cuDNN wants it
             self._give_optimizer(run)
 
     def run_epoch(self) -> tuple[list[float], list[float]]:

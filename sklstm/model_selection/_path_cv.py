@@ -23,6 +23,7 @@ from sklstm._caller import caller_level
 from sklstm._entries import as_plain, sequences_in
 from sklstm._validation import FLAG, Choice, Number, check_parameters
 
+from ._cancellation import Cancellation
 from ._engine import Outcome, Plan, run_tasks
 from ._members import Split
 
@@ -179,10 +180,18 @@ class PathCV(BaseEstimator):
             n_threads=max(1, min(torch.get_num_threads(), cpu_count() // n_workers)),
         )
         parts = [part.tolist() for part in np.array_split(np.arange(len(tasks)), n_workers)]
+        cancellation = Cancellation()
+        if n_workers > 1:
+            template.set_params(callbacks=[*(template.callbacks or []), ("_cancellation", cancellation)])
         # In threads: the work is done in calls that let go of the interpreter, and no worker has to start or copy data.
-        results = Parallel(n_jobs=n_workers, prefer="threads")(
-            delayed(run_tasks)(template, plan, X, y, sample_weight, [tasks[place] for place in part]) for part in parts
-        )
+        try:
+            results = Parallel(n_jobs=n_workers, prefer="threads")(
+                delayed(run_tasks)(template, plan, X, y, sample_weight, [tasks[place] for place in part])
+                for part in parts
+            )
+        except BaseException:
+            cancellation.cancel()
+            raise
         return [outcome for part in results for outcome in part]
 
     def _record(self, values: np.ndarray, n_splits: int, outcomes: list[Outcome]) -> None:

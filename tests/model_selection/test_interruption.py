@@ -1,0 +1,29 @@
+"""Ctrl-C ends a path, in all of its threads."""
+
+import _thread
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from sklstm.model_selection import NoisyRNNClassifierCV
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("strategy", ["stacked", "separate"])
+def test_ctrl_c(n_jobs, strategy):
+    X = np.random.default_rng(0).standard_normal((60, 4, 1))
+    y = X[:, -1, 0] > 0
+    path = NoisyRNNClassifierCV(4, sigmas=[0.1, 0.3], cv=2, max_epochs=10**6, strategy=strategy, n_jobs=n_jobs)
+    before = threading.active_count()
+    timer = threading.Timer(0.5, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        path.fit(X, y)
+    timer.join()
+    deadline = time.monotonic() + 20
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before, "a worker trains on"
+    assert not hasattr(path, "score_path_")

@@ -20,7 +20,7 @@ from ._fit_tasks import CallbackSupportMixin, put_back
 from ._portable import Portable
 from ._rules import OPTIMIZERS, SHARED_RULES
 from ._saved_state import STATE
-from ._tensors import as_tensor
+from ._tensors import in_place
 from ._trainer import Trainer
 
 
@@ -84,7 +84,7 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
     def _evaluate(self, module: nn.Module, X: np.ndarray | Ragged) -> np.ndarray:
         device = next(module.parameters()).device
         with self._threads(self.net_, BLOCK):
-            return predict_blocks(module, as_tensor(X, device)).cpu().numpy()
+            return predict_blocks(module, in_place(X, device)).cpu().numpy()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

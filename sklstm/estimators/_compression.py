@@ -27,7 +27,14 @@ from sklstm.generalization import (
     fine_tuned_certificate,
     occam_certificate,
 )
-from sklstm.training import RaggedTensor, inputs_of, predict_blocks, seeded_construction, single_threaded_numpy
+from sklstm.training import (
+    RaggedTensor,
+    StreamedTensor,
+    inputs_of,
+    predict_blocks,
+    seeded_construction,
+    single_threaded_numpy,
+)
 
 _SEARCH_BLOCK = 2048
 
@@ -183,7 +190,7 @@ class Problem:
     ----------
     module : nn.Module
         Only its forward pass is used; its weights stay as they are.
-    X : Tensor of shape (n, L, d) or RaggedTensor
+    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
     y : Tensor of shape (n,) or (n, k)
     likelihood : callable
         (outputs, targets) -> mean negative log-likelihood.
@@ -198,7 +205,7 @@ class Problem:
     def __init__(
         self,
         module: nn.Module,
-        X: Tensor | RaggedTensor,
+        X: Tensor | RaggedTensor | StreamedTensor,
         y: Tensor,
         *,
         likelihood: Callable[[Tensor, Tensor], Tensor],

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklstm._mapped import is_mapped
 from sklstm._sequences import Ragged
-from sklstm.training import RaggedTensor
+from sklstm.training import RaggedTensor, SequenceDataset, StreamedTensor
 
-__all__ = ["as_tensor"]
+__all__ = ["as_inputs", "as_tensor", "in_place", "loaded"]
 
 
 @overload
@@ -27,3 +28,22 @@ def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -
     copy = torch.empty(values.shape, dtype=torch.float32)
     np.copyto(copy.numpy(), values, casting="unsafe")
     return copy.to(device)
+
+
+def in_place(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -> StreamedTensor | RaggedTensor:
+    """Sequences that are copied when they are asked for, a batch at a time; those of unequal length at once."""
+    return as_tensor(values, device) if isinstance(values, Ragged) else StreamedTensor(values, device)
+
+
+def as_inputs(
+    values: np.ndarray | Ragged, device: str | torch.device = "cpu"
+) -> Tensor | RaggedTensor | StreamedTensor:
+    """Sequences to be read many times: copied, unless they are in a file, which may be larger than memory."""
+    return in_place(values, device) if is_mapped(values) else as_tensor(values, device)
+
+
+def loaded(data: SequenceDataset) -> SequenceDataset:
+    """The same with its sequences copied, unless they are in a file."""
+    if not isinstance(data.X, StreamedTensor) or is_mapped(data.X.values):
+        return data
+    return SequenceDataset(data.X.loaded(), data.y, data.weight)

@@ -34,7 +34,7 @@ from sklstm.training import (
 )
 
 from ._rules import OPTIMIZERS, check_monitors, check_one_schedule, prints
-from ._tensors import as_tensor
+from ._tensors import as_tensor, in_place, loaded
 
 __all__ = ["Trainer"]
 
@@ -110,7 +110,7 @@ class Trainer:
         """
         check_cuda_process(self.device)
         weights = None if weight is None else as_tensor(weight, self.device)
-        data = SequenceDataset(as_tensor(X, self.device), y.to(self.device), weights)
+        data = SequenceDataset(in_place(X, self.device), y.to(self.device), weights)
         if not incremental:  # what weighs little in one part of the data may weigh most in the next
             data = normalised(data)
         init_seed, batch_seed, split_seed = 0, 0, 0
@@ -120,6 +120,8 @@ class Trainer:
         training, validation = data, None
         if self.early_stopping:
             training, validation = self._hold_out(data, stratify, split_seed)
+            validation = loaded(validation)
+        training = loaded(training)
 
         optimizer, options = OPTIMIZERS[self.optimizer]
         net = SequenceNet(

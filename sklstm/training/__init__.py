@@ -12,6 +12,7 @@ from ._ragged import RaggedTensor, inputs_of
 from ._runtime import check_cuda_process, seeded_construction, single_threaded_numpy, thread_limit, threads_for
 from ._schedules import SCHEDULES, LearningRate
 from ._snapshot import OptimizerTable, check_snapshot, check_weights, restore, take_snapshot
+from ._streamed import StreamedTensor
 
 __all__ = [
     "BLOCK",
@@ -27,6 +28,7 @@ __all__ = [
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",
+    "StreamedTensor",
     "check_cuda_process",
     "check_snapshot",
     "check_weights",

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from sklstm.noise import noise_of_kind
 
 from ._ragged import RaggedTensor, inputs_of
+from ._streamed import StreamedTensor
 
 __all__ = ["BatchLoader", "SequenceDataset"]
 
@@ -23,12 +24,12 @@ class SequenceDataset(Dataset):
 
     Parameters
     ----------
-    X : Tensor of shape (n, L, d), or RaggedTensor
+    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
     y : Tensor of shape (n, ...)
     weight : Tensor of shape (n,), optional
     """
 
-    def __init__(self, X: Tensor | RaggedTensor, y: Tensor, weight: Tensor | None = None):
+    def __init__(self, X: Tensor | RaggedTensor | StreamedTensor, y: Tensor, weight: Tensor | None = None):
         self.X, self.y, self.weight = X, y, weight
 
     def __len__(self) -> int:
@@ -77,12 +78,19 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         data = self.dataset
-        for part in self._parts():
-            inputs: Any = inputs_of(data.X, part)
+        for part, inputs in self._inputs():
             if self.sigma > 0:
                 inputs["X"] = inputs["X"] + self.noise.draw_tensor(inputs["X"], self.sigma, self.generator)
             targets = data.y[part] if data.weight is None else (data.y[part], data.weight[part])
             yield inputs["X"] if len(inputs) == 1 else inputs, targets
+
+    def _inputs(self) -> Iterator[tuple[Tensor, Any]]:
+        """Places of the sequences of each batch, and what the network takes for them."""
+        X = self.dataset.X
+        if isinstance(X, StreamedTensor):
+            yield from ((part, {"X": batch}) for part, batch in X.batches(self._parts(), self.batch_size))
+            return
+        yield from ((part, inputs_of(X, part)) for part in self._parts())
 
     def _parts(self) -> Iterator[Tensor]:
         n, X = len(self.dataset), self.dataset.X

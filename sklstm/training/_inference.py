@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from sklstm.modules import aligned
 
 from ._ragged import RaggedTensor
+from ._streamed import StreamedTensor
 
 __all__ = ["BLOCK", "block_size", "predict_blocks"]
 
@@ -28,13 +29,13 @@ def block_size(n_steps: int) -> int:
 
 
 @torch.no_grad()
-def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor) -> Tensor:
+def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor) -> Tensor:
     """Forward pass of sequences in blocks of one size; the module is left in evaluation mode.
 
     Parameters
     ----------
     module : nn.Module
-    X : Tensor of shape (n, L, d) or RaggedTensor, n ≥ 1
+    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor, n ≥ 1
 
     Returns
     -------

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from sklstm._entries import as_plain, n_axes, one_set_of_names, read_entries, sequences_in, swapped
+from sklstm._mapped import beyond, is_mapped
 from sklstm._wide import is_wide, read_wide
 
 __all__ = ["Ragged", "as_sequences", "shape_as_given"]
@@ -75,6 +76,7 @@ def as_sequences(estimator: Any, X: Any, y: Any = _ABSENT, *, reset: bool, **che
     Returns
     -------
     X : ndarray of shape (n, L, d) or Ragged, float32 or float64; with y, the pair (X, y)
+        A memory-mapped array comes back as a view in its own dtype, not copied.
     """
     try:
         return _as_sequences(estimator, X, y, reset, check_params)
@@ -105,7 +107,8 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dic
     if channels is not None and (reset or not estimator._fitted_flat):
         # The first sequence stands for all: its columns are what is counted and, in a DataFrame, named.
         validate_data(estimator, X=channels, reset=reset, skip_check_array=True)
-    if np.abs(folded.values if isinstance(folded, Ragged) else folded).max(initial=0) > _LARGEST:
+    values = folded.values if isinstance(folded, Ragged) else folded
+    if values.dtype.kind == "f" and values.dtype.itemsize > 4 and beyond(values, _LARGEST):
         raise ValueError("X holds values too large for float32, in which the network computes. Rescale it.")
     return (folded, y) if with_y else folded
 
@@ -136,6 +139,8 @@ def _check_array(estimator: Any, X: Any, y: dict[str, Any], reset: bool, check_p
             f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
             f"n_channels={estimator.n_features_in_}). Reshape X to three axes."
         )
+    # A file is read a part at a time, whatever its numbers are; scikit-learn would convert a copy of the whole.
+    mapped = isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and is_mapped(X)
     return validate_data(
         estimator,
         X=X,
@@ -143,7 +148,7 @@ def _check_array(estimator: Any, X: Any, y: dict[str, Any], reset: bool, check_p
         reset=reset,
         allow_nd=not flat,
         ensure_2d=flat,
-        dtype=_DTYPES,
+        dtype=None if mapped else _DTYPES,
         **check_params,
     )
 

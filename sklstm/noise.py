@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["NOISES", "Noise", "noise_of_kind"]
+__all__ = ["NOISES", "Noise", "RepeatedNoise", "noise_of_kind"]
 
 _Array = NDArray[Any]
 # Rows that the expectations of dropout look at together.
@@ -188,6 +188,53 @@ class _Dropout:
         for block in _blocks(x):
             squares += np.square(block / scale).sum(axis=0)
         return scale * math.sqrt(float(squares.min()) / len(x))
+
+
+class RepeatedNoise:
+    """One draw of noise for an array, drawn anew wherever it is looked at instead of being kept.
+
+    Reads like the array ``noise.draw_array(x, sigma, np.random.default_rng(seed))``, number by number, as long as it is
+    read by slices of rows from the first to the last; every reading may start again at the first.
+
+    Parameters
+    ----------
+    noise : Noise
+        Its kind.
+    x : ndarray of shape (n, L, d)
+        The inputs.
+    sigma : float
+        Standard deviation.
+    seed : int
+        Of numpy's default generator.
+    """
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, noise: Noise, x: _Array, sigma: float, seed: int):
+        self.noise, self.x, self.sigma, self.seed = noise, x, sigma, seed
+        self._next, self._rng = 0, np.random.default_rng(seed)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the inputs."""
+        return self.x.shape
+
+    @property
+    def ndim(self) -> int:
+        """3."""
+        return self.x.ndim
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice) -> _Array:
+        start, stop, _ = rows.indices(len(self.x))
+        if start == 0:
+            self._next, self._rng = 0, np.random.default_rng(self.seed)
+        if start != self._next:
+            raise ValueError(f"the noise is read row by row: {self._next} comes next, and {start} was asked for.")
+        self._next = stop
+        return self.noise.draw_array(self.x[start:stop], self.sigma, self._rng)
 
 
 def _blocks(x: _Array) -> Iterator[NDArray[np.float64]]:

@@ -20,7 +20,7 @@ from ._fit_tasks import CallbackSupportMixin, put_back
 from ._portable import Portable
 from ._rules import OPTIMIZERS, SHARED_RULES
 from ._saved_state import STATE
-from ._tensors import as_tensor, place_for
+from ._tensors import in_place, place_for
 from ._trainer import Trainer
 
 
@@ -84,7 +84,7 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
     def _evaluate(self, module: nn.Module, X: np.ndarray | Ragged) -> np.ndarray:
         device = next(module.parameters()).device
         with undisturbed(), self._threads(self.net_, BLOCK), products_in("float32", device):
-            return predict_blocks(module, as_tensor(X, place_for(X, device))).cpu().numpy()
+            return predict_blocks(module, in_place(X, place_for(X, device))).cpu().numpy()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -19,10 +19,10 @@ from sklstm.generalization import (
     tu_bound,
 )
 from sklstm.modules import ReLURNNModule
-from sklstm.noise import NOISES
+from sklstm.noise import NOISES, RepeatedNoise
 
 from ._compression import Problem, occam_of
-from ._tensors import as_tensor, module_for_float64, place_for
+from ._tensors import as_inputs, module_for_float64, place_for
 
 __all__ = ["classifier_report", "regressor_report"]
 
@@ -53,7 +53,7 @@ def classifier_report(estimator: Any, X: np.ndarray | Ragged, codes: np.ndarray)
     U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
     noise = None
     if sigma > 0:
-        noise = NOISES[estimator.noise].draw_array(X, sigma, np.random.default_rng(estimator._bound_seed))
+        noise = RepeatedNoise(NOISES[estimator.noise], X, sigma, estimator._bound_seed)
     limits = {"u": estimator.max_norm_u, "w": estimator.max_norm_w, "v": estimator.max_norm_v}
     lambda_min, gershgorin = moment_summary(X)
     theorem = {
@@ -76,7 +76,7 @@ def classifier_report(estimator: Any, X: np.ndarray | Ragged, codes: np.ndarray)
         )
         bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
     device = next(module.parameters()).device
-    inputs, labels = as_tensor(sequences, place_for(sequences, device)), torch.as_tensor(codes, device=device)
+    inputs, labels = as_inputs(sequences, place_for(sequences, device)), torch.as_tensor(codes, device=device)
 
     def problem(network: nn.Module) -> Problem:
         return Problem(
@@ -127,11 +127,11 @@ def regressor_report(
     cap, price = (float(estimator.loss_cap), 1.0) if estimator.loss_cap is not None else choose_cap(y)
     trained = estimator.net_.module_
     device = next(module_for_float64(trained).parameters()).device  # of the squared errors, which are float64
-    inputs = as_tensor(X, place_for(X, device))
-    targets = torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
     # Of a Gaussian likelihood, from the fit; no less than a thousandth of the targets' own.
     residuals = float(np.mean((y - predict(trained, X)) ** 2))
     variance = max(residuals, 1e-3 * float(np.var(y, axis=0).mean()), 1e-30)
+    inputs = as_inputs(X, place_for(X, device))
+    targets = torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
 
     def squared(outputs: Tensor, goals: Tensor) -> Tensor:
         return (goals - outputs.double()).square().mean(dim=1)

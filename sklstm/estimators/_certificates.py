@@ -14,6 +14,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
 from sklstm._entries import as_plain
+from sklstm._mapped import row_blocks
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import Choice, Number
 from sklstm.perturbation import RecurrentNetwork, output_bounds
@@ -104,7 +105,9 @@ class CertifiedEstimator:
         parts = boxes_around(self, X, sequences, eps)
         lower, upper = (np.empty((len(sequences), self.net_.module_.readout.out_features)) for _ in range(2))
         for rows, part, radii in parts:
-            lower[rows], upper[rows] = self._certify(part, radii, method, batch_size)
+            for block in row_blocks(part):
+                ends = self._certify(part[block], radii[block], method, batch_size)
+                lower[rows[block]], upper[rows[block]] = ends
         shape = (-1, *getattr(self, "_target_shape", lower.shape[1:]))
         return lower.reshape(shape), upper.reshape(shape)
 
@@ -173,7 +176,7 @@ class CertifiedClassifier(CertifiedEstimator):
         _RTOL.check("rtol", rtol)
         sequences = as_sequences(self, X, reset=False)
         if not isinstance(sequences, Ragged):
-            return self._radii(sequences, rtol)
+            return np.concatenate([self._radii(sequences[block], rtol) for block in row_blocks(sequences)])
         radii = np.empty(len(sequences))
         for rows, part in sequences.by_length():
             radii[rows] = self._radii(part, rtol)
@@ -181,6 +184,8 @@ class CertifiedClassifier(CertifiedEstimator):
 
     def _radii(self, sequences: np.ndarray, rtol: float) -> np.ndarray:
         labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
+        if sequences.dtype.kind != "f":  # of a file; the negative of an integer may not be one
+            sequences = sequences.astype(np.float64)
         scale = np.abs(sequences).max(axis=(1, 2))
         scale[scale == 0] = 1
         n = len(sequences)
@@ -234,6 +239,8 @@ class CertifiedClassifier(CertifiedEstimator):
         for rows, part, radii in parts:
             certified[rows] = ~radii.any(axis=(1, 2))
             rest = np.flatnonzero(right[rows] & ~certified[rows])
-            if len(rest):
-                certified[rows[rest]] = self._certified(part[rest], radii[rest], labels[rows[rest]])
+            for block in row_blocks(part):
+                some = rest[(rest >= block.start) & (rest < block.stop)]
+                if len(some):
+                    certified[rows[some]] = self._certified(part[some], radii[some], labels[rows[some]])
         return float(np.mean(right & certified))

@@ -29,6 +29,7 @@ from sklstm.generalization import (
 )
 from sklstm.training import (
     RaggedTensor,
+    StreamedTensor,
     inputs_of,
     predict_blocks,
     products_in,
@@ -191,7 +192,7 @@ class Problem:
     ----------
     module : nn.Module
         Only its forward pass is used; its weights stay as they are.
-    X : Tensor of shape (n, L, d) or RaggedTensor
+    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
         On the device of the module, or on the CPU.
     y : Tensor of shape (n,) or (n, k)
         On the device of the module.
@@ -208,7 +209,7 @@ class Problem:
     def __init__(
         self,
         module: nn.Module,
-        X: Tensor | RaggedTensor,
+        X: Tensor | RaggedTensor | StreamedTensor,
         y: Tensor,
         *,
         likelihood: Callable[[Tensor, Tensor], Tensor],

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklstm._mapped import is_mapped
 from sklstm._sequences import Ragged
-from sklstm.training import RaggedTensor, fits
+from sklstm.training import RaggedTensor, SequenceDataset, StreamedTensor, fits
 
-__all__ = ["as_tensor", "module_for_float64", "place_for"]
+__all__ = ["as_inputs", "as_tensor", "in_place", "loaded", "module_for_float64", "place_for"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -33,7 +34,9 @@ def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -
 
 
 def place_for(values: np.ndarray | Ragged, device: str | torch.device) -> str | torch.device:
-    """Where the tensors of a computation on a device should lie: there if they fit, else on the CPU."""
+    """Where the tensors of a computation on a device should lie: there if they fit, else on the CPU, as files do."""
+    if is_mapped(values):
+        return "cpu"
     shape = values.values.shape if isinstance(values, Ragged) else values.shape
     return device if fits(4 * int(np.prod(shape, dtype=np.int64)), device) else "cpu"
 
@@ -41,3 +44,22 @@ def place_for(values: np.ndarray | Ragged, device: str | torch.device) -> str | 
 def module_for_float64(module: Module) -> Module:
     """A module for work that takes float64: itself, or a copy on the CPU if its device has no float64, as MPS."""
     return copy.deepcopy(module).cpu() if next(module.parameters()).device.type == "mps" else module
+
+
+def in_place(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -> StreamedTensor | RaggedTensor:
+    """Sequences that are copied when they are asked for, a batch at a time; those of unequal length at once."""
+    return as_tensor(values, device) if isinstance(values, Ragged) else StreamedTensor(values, device)
+
+
+def as_inputs(
+    values: np.ndarray | Ragged, device: str | torch.device = "cpu"
+) -> Tensor | RaggedTensor | StreamedTensor:
+    """Sequences to be read many times: copied, unless they are in a file, which may be larger than memory."""
+    return in_place(values, device) if is_mapped(values) else as_tensor(values, device)
+
+
+def loaded(data: SequenceDataset) -> SequenceDataset:
+    """The same with its sequences copied, unless they are in a file."""
+    if not isinstance(data.X, StreamedTensor) or is_mapped(data.X.values):
+        return data
+    return SequenceDataset(data.X.loaded(), data.y, data.weight)

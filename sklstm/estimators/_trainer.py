@@ -36,7 +36,7 @@ from sklstm.training import (
 )
 
 from ._rules import OPTIMIZERS, check_monitors, check_one_schedule, prints
-from ._tensors import as_tensor, place_for
+from ._tensors import as_tensor, in_place, loaded, place_for
 
 __all__ = ["Trainer"]
 
@@ -114,7 +114,7 @@ class Trainer:
     def _dataset(self, X: np.ndarray | Ragged, y: Tensor, weight: np.ndarray | None) -> SequenceDataset:
         place = place_for(X, resolve_device(self.device))
         weights = None if weight is None else as_tensor(weight, place)
-        return SequenceDataset(as_tensor(X, place), y.to(place), weights)
+        return SequenceDataset(in_place(X, place), y.to(place), weights)
 
     @contextmanager
     def _lent(self, n_features: int, batch_size: int) -> Iterator[None]:
@@ -166,6 +166,8 @@ class Trainer:
         training, validation = data, None
         if self.early_stopping:
             training, validation = self._hold_out(data, stratify, split_seed)
+            validation = loaded(validation)
+        training = loaded(training)
 
         optimizer, options = OPTIMIZERS[self.optimizer]
         net = SequenceNet(

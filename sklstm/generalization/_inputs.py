@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sklstm.noise import RepeatedNoise
+
 Array: TypeAlias = NDArray[Any]
 Float: TypeAlias = NDArray[np.float64]
 
@@ -17,7 +19,9 @@ _CHUNK_NUMBERS = 1 << 21
 
 
 def as_array(values: Any) -> Array:
-    """View tensors, memmaps and nested lists as numpy arrays; float data is not copied."""
+    """View tensors, memmaps and nested lists as numpy arrays; float data is not copied, repeated noise not drawn."""
+    if isinstance(values, RepeatedNoise):
+        return values  # type: ignore[return-value]
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         # numpy knows no bfloat16; float32 holds every bfloat16 exactly.

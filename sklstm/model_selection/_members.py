@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing
 from torch import Tensor
 
 from sklstm._validation import check_parameters
+from sklstm.estimators._tensors import loaded
 from sklstm.exceptions import DivergenceError
 from sklstm.training import SequenceDataset, SequenceNet, check_cuda_process, go_on_from, normalised, resolve_device
 
@@ -90,7 +91,7 @@ class Fold:
             _safe_indexing(X, split.train), _safe_indexing(y, split.train), weight
         )
         self.n_features = X_train.shape[2]
-        self.data = normalised(self.leader._dataset(X_train, self.leader._targets(target), weight))
+        self.data = loaded(normalised(self.leader._dataset(X_train, self.leader._targets(target), weight)))
         self._inputs, self._target = X_train, target
         self._start: dict[str, Tensor] | None = None  # weights of a network that has been prepared
 

@@ -61,15 +61,15 @@ class Moments:
         return np.where(deviation > noise, deviation, 1.0)
 
 
-def moments(values: NDArray, weights: NDArray[np.float64]) -> Moments:
+def moments(values: NDArray, weights: NDArray[np.float64] | None) -> Moments:
     """Moments of the rows, leaving out NaN.
 
     Parameters
     ----------
     values : ndarray of shape (m, d), float32 or float64
         Computed with in float64.
-    weights : ndarray of shape (m,)
-        Non-negative.
+    weights : ndarray of shape (m,) or None
+        Non-negative; None: all are 1.
 
     Returns
     -------
@@ -80,7 +80,8 @@ def moments(values: NDArray, weights: NDArray[np.float64]) -> Moments:
     total = Moments(np.zeros(d), np.zeros(d), np.zeros(d))
     with np.errstate(over="ignore", invalid="ignore"):
         for rows in blocks(len(values)):
-            total = total + _block(values[rows].astype(np.float64), weights[rows])
+            x = values[rows].astype(np.float64)
+            total = total + _block(x, np.ones(len(x)) if weights is None else weights[rows])
     return total
 
 

@@ -221,8 +221,11 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_parameters(self, RULES)
         steps = read_steps(self, X, reset=first)
         n = len(steps.lengths)
-        weights = np.repeat(np.ones(n) if sample_weight is None else checked_weights(sample_weight, n), steps.lengths)
         padding = self._padding(steps)
+        weights = None
+        if sample_weight is not None or padding is not None:
+            each = np.ones(n) if sample_weight is None else checked_weights(sample_weight, n)
+            weights = np.repeat(each, steps.lengths)
         if padding is not None:
             weights[padding] = 0.0
         new = moments(steps.values, weights)

@@ -15,6 +15,7 @@ from ._runtime import check_cuda_process, seeded_construction, single_threaded_n
 from ._schedules import SCHEDULES, LearningRate
 from ._snapshot import OptimizerTable, check_snapshot, check_weights, restore, take_snapshot
 from ._stack import can_be_stacked
+from ._streamed import StreamedTensor
 from ._together import train_together
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",
+    "StreamedTensor",
     "can_be_stacked",
     "check_cuda_process",
     "check_snapshot",

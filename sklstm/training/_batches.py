@@ -11,6 +11,7 @@ from sklstm.noise import noise_of_kind
 
 from ._placement import to_device
 from ._ragged import RaggedTensor, inputs_of
+from ._streamed import StreamedTensor
 
 __all__ = ["BatchLoader", "SequenceDataset"]
 
@@ -24,12 +25,12 @@ class SequenceDataset(Dataset):
 
     Parameters
     ----------
-    X : Tensor of shape (n, L, d), or RaggedTensor
+    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
     y : Tensor of shape (n, ...)
     weight : Tensor of shape (n,), optional
     """
 
-    def __init__(self, X: Tensor | RaggedTensor, y: Tensor, weight: Tensor | None = None):
+    def __init__(self, X: Tensor | RaggedTensor | StreamedTensor, y: Tensor, weight: Tensor | None = None):
         self.X, self.y, self.weight = X, y, weight
 
     def __len__(self) -> int:
@@ -81,8 +82,8 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         data = self.dataset
-        for part in self._parts():
-            inputs: Any = self._placed(inputs_of(data.X, part))
+        for part, inputs in self._inputs():
+            inputs = self._placed(inputs)
             if self.sigma > 0:  # once they are on the device: the sum must not depend on where the data lie
                 inputs["X"] = inputs["X"] + self.noise.draw_tensor(inputs["X"], self.sigma, self.generator)
             targets = data.y[part] if data.weight is None else (data.y[part], data.weight[part])
@@ -90,6 +91,14 @@ class BatchLoader:
 
     def _placed(self, batch: Any) -> Any:
         return batch if self.device is None else to_device(batch, self.device)
+
+    def _inputs(self) -> Iterator[tuple[Tensor, Any]]:
+        """Places of the sequences of each batch, and what the network takes for them."""
+        X = self.dataset.X
+        if isinstance(X, StreamedTensor):
+            yield from ((part, {"X": batch}) for part, batch in X.batches(self._parts(), self.batch_size))
+            return
+        yield from ((part, inputs_of(X, part)) for part in self._parts())
 
     def _parts(self) -> Iterator[Tensor]:
         n, X = len(self.dataset), self.dataset.X

@@ -11,10 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._streamed import StreamedTensor
+
 __all__ = ["changes_training", "fingerprint_of_training"]
 
 # Where and how loudly a net trains; what it starts from and its callbacks are described by themselves.
 _LEFT_OUT = {"callbacks", "device", "verbose", "_params_to_validate"}
+# Sequences of a file that are read at once.
+_ROWS = 1024
 
 
 def changes_training(callback: Any) -> bool:
@@ -89,6 +93,11 @@ class _Hasher:
         elif isinstance(value, Tensor):
             plain = value.detach().cpu().contiguous()
             self._add(f"tensor {plain.dtype} {tuple(plain.shape)}", plain.flatten().view(torch.uint8).numpy().data)
+        elif isinstance(value, StreamedTensor):
+            # As the tensor that it would fill: a fit goes on wherever its data lie.
+            self._announce(f"tensor torch.float32 {value.shape}", 4 * int(np.prod(value.shape)))
+            for part in value.split(_ROWS):
+                self._hash.update(part.cpu().numpy().data)
         elif isinstance(value, np.ndarray) and value.dtype != object:
             self._add(f"array {value.dtype.str} {value.shape}", np.ascontiguousarray(value).tobytes())
         elif isinstance(value, torch.Generator):
@@ -105,9 +114,11 @@ class _Hasher:
             self._open.pop()
 
     def _add(self, kind: str, content: Any) -> None:
-        size = memoryview(content).nbytes
-        self._hash.update(f"{kind} {size}:".encode())
+        self._announce(kind, memoryview(content).nbytes)
         self._hash.update(content)
+
+    def _announce(self, kind: str, size: int) -> None:
+        self._hash.update(f"{kind} {size}:".encode())
 
     def _feed_compound(self, value: Any) -> None:
         if isinstance(value, dict):

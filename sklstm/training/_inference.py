@@ -7,6 +7,7 @@ from sklstm.modules import aligned
 
 from ._placement import to_device
 from ._ragged import RaggedTensor
+from ._streamed import StreamedTensor
 
 __all__ = ["BLOCK", "block_size", "predict_blocks"]
 
@@ -29,13 +30,13 @@ def block_size(n_steps: int) -> int:
 
 
 @torch.no_grad()
-def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor) -> Tensor:
+def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor) -> Tensor:
     """Forward pass of sequences in blocks of one size; the module is left in evaluation mode.
 
     Parameters
     ----------
     module : nn.Module
-    X : Tensor of shape (n, L, d) or RaggedTensor, n ≥ 1
+    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor, n ≥ 1
         On any device; blocks move to that of the module.
 
     Returns

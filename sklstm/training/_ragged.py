@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ._streamed import StreamedTensor
+
 __all__ = ["RaggedTensor", "inputs_of"]
 
 
@@ -64,12 +66,12 @@ class RaggedTensor:
         return {"X": X} if bool(inside.all()) else {"X": X, "lengths": lengths.to(self.device)}
 
 
-def inputs_of(X: Tensor | RaggedTensor, rows: Tensor) -> dict[str, Tensor]:
+def inputs_of(X: Tensor | RaggedTensor | StreamedTensor, rows: Tensor) -> dict[str, Tensor]:
     """Keyword arguments of a network's forward pass for some sequences.
 
     Parameters
     ----------
-    X : Tensor of shape (n, L, d) or RaggedTensor
+    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
     rows : Tensor of int64 of shape (b,)
         Places of the sequences in X.
 
@@ -78,4 +80,4 @@ def inputs_of(X: Tensor | RaggedTensor, rows: Tensor) -> dict[str, Tensor]:
     dict of str to Tensor
         ``X``, and ``lengths`` if these differ.
     """
-    return X.batch(rows) if isinstance(X, RaggedTensor) else {"X": X[rows]}
+    return {"X": X[rows]} if isinstance(X, Tensor) else X.batch(rows)

@@ -32,7 +32,9 @@ def as_tensor(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -
 
 def in_place(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -> StreamedTensor | RaggedTensor:
     """Sequences that are copied when they are asked for, a batch at a time; those of unequal length at once."""
-    return as_tensor(values, device) if isinstance(values, Ragged) else StreamedTensor(values, device)
+    if isinstance(values, Ragged):
+        return RaggedTensor(as_tensor(values.values, device), torch.as_tensor(values.lengths))
+    return StreamedTensor(values, device)
 
 
 def as_inputs(

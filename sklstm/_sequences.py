@@ -14,7 +14,7 @@ __all__ = ["Ragged", "as_sequences", "shape_as_given"]
 
 _ABSENT: Any = object()
 _DTYPES = [np.float64, np.float32]
-_LARGEST = np.finfo(np.float32).max  # the networks compute in float32
+_LARGEST = float(np.finfo(np.float32).max)  # the networks compute in float32
 
 
 class Ragged:

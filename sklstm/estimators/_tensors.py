@@ -48,7 +48,9 @@ def module_for_float64(module: Module) -> Module:
 
 def in_place(values: np.ndarray | Ragged, device: str | torch.device = "cpu") -> StreamedTensor | RaggedTensor:
     """Sequences that are copied when they are asked for, a batch at a time; those of unequal length at once."""
-    return as_tensor(values, device) if isinstance(values, Ragged) else StreamedTensor(values, device)
+    if isinstance(values, Ragged):
+        return RaggedTensor(as_tensor(values.values, device), torch.as_tensor(values.lengths))
+    return StreamedTensor(values, device)
 
 
 def as_inputs(

@@ -222,12 +222,12 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         steps = read_steps(self, X, reset=first)
         n = len(steps.lengths)
         padding = self._padding(steps)
-        weights = None
+        weights: NDArray[np.float64] | None = None
         if sample_weight is not None or padding is not None:
             each = np.ones(n) if sample_weight is None else checked_weights(sample_weight, n)
             weights = np.repeat(each, steps.lengths)
-        if padding is not None:
-            weights[padding] = 0.0
+            if padding is not None:
+                weights[padding] = 0.0
         new = moments(steps.values, weights)
         total = new if first else self._moments + new
         if not np.isfinite(total.squares).all():

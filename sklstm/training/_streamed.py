@@ -10,9 +10,9 @@ from torch import Tensor
 __all__ = ["StreamedTensor"]
 
 # Bytes of float32 that are read ahead of training. The rows of a random batch lie all over the file, and the system
-# reads 128 kB around each: with a file of 672 MB and 250 MB of memory for it, 100,000 rows took more than 100 s batch by
-# batch. The rows of many batches at a time, in the order of the file, are little more than a pass over it: windows of
-# 16, 32 and 64 MB took 5.5, 3.0 and 1.0 s. With the file in memory a window costs half a microsecond a row.
+# reads 128 kB around each: with a file of 672 MB and 250 MB of memory for it, 100,000 rows took more than 100 s, batch
+# by batch. The rows of many batches at a time, in the order of the file, are little more than a pass over it: windows
+# of 16, 32 and 64 MB took 5.5, 3.0 and 1.0 s. With the file in memory a window costs half a microsecond a row.
 WINDOW = 1 << 26
 
 # Bytes of float64 that are gathered in one call.

@@ -83,8 +83,11 @@ class SequenceEstimator(Trainer, Portable, CallbackSupportMixin, BaseEstimator):
 
     def _evaluate(self, module: nn.Module, X: np.ndarray | Ragged) -> np.ndarray:
         device = next(module.parameters()).device
+        available = torch.get_num_threads()
         with undisturbed(), self._threads(self.net_, BLOCK), products_in("float32", device):
-            return predict_blocks(module, in_place(X, place_for(X, device))).cpu().numpy()
+            # Where a block is too little work for several threads, they take a block each.
+            n_workers = available if device.type == "cpu" and torch.get_num_threads() == 1 else 1
+            return predict_blocks(module, in_place(X, place_for(X, device)), n_workers).cpu().numpy()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

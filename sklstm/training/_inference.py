@@ -1,5 +1,10 @@
 """Predictions that do not depend on what else is in the batch."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +12,7 @@ from sklstm.modules import aligned
 
 from ._placement import to_device
 from ._ragged import RaggedTensor
+from ._runtime import thread_limit
 from ._streamed import StreamedTensor
 
 __all__ = ["BLOCK", "block_size", "predict_blocks"]
@@ -29,8 +35,11 @@ def block_size(n_steps: int) -> int:
     return next(size for longest, size in _SIZES if longest is None or n_steps <= longest)
 
 
-@torch.no_grad()
-def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor) -> Tensor:
+# Blocks from which on several are computed at a time: a thread takes about as long to start as a small block.
+_SHARED_BLOCKS = 4
+
+
+def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor, n_workers: int = 1) -> Tensor:
     """Forward pass of sequences in blocks of one size; the module is left in evaluation mode.
 
     Parameters
@@ -38,6 +47,9 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor)
     module : nn.Module
     X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor, n ≥ 1
         On any device; blocks move to that of the module.
+    n_workers : int
+        Blocks that are computed at the same time, each in one thread: small networks gain nothing from more threads in
+        a block. The numbers are the same.
 
     Returns
     -------
@@ -47,18 +59,41 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor)
     module = aligned(module.eval())
     if not isinstance(X, RaggedTensor):
         size = block_size(X.shape[1])
-        return torch.cat([_block(module, {"X": part}, size) for part in X.split(size)])
+        return torch.cat(
+            _outputs(module, (({"X": part}, size) for part in X.split(size)), -(-len(X) // size), n_workers)
+        )
     # Blocks of similar lengths: all of them together have little more than one block's worth of padding.
     order = torch.argsort(X.lengths, stable=True)
     sizes = torch.tensor([block_size(length) for length in X.lengths[order].tolist()])
-    outputs = [
-        _block(module, X.batch(rows), size)
-        for _, size in _SIZES
-        for rows in order[sizes == size].split(size)
-        if len(rows)
-    ]
-    joined = torch.cat(outputs)
+    blocks = [(rows, size) for _, size in _SIZES for rows in order[sizes == size].split(size) if len(rows)]
+    joined = torch.cat(_outputs(module, ((X.batch(rows), size) for rows, size in blocks), len(blocks), n_workers))
     return joined[torch.argsort(order).to(joined.device)]
+
+
+def _outputs(
+    module: nn.Module, blocks: Iterator[tuple[dict[str, Tensor], int]], n_blocks: int, n_workers: int
+) -> list[Tensor]:
+    """Outputs of all blocks, in their order."""
+    if n_workers == 1 or n_blocks < _SHARED_BLOCKS:
+        with torch.no_grad():
+            return [_block(module, inputs, size) for inputs, size in blocks]
+    numbered, turn = enumerate(blocks), Lock()
+    outputs: dict[int, Tensor] = {}
+
+    def work() -> None:
+        with torch.no_grad(), thread_limit(1):
+            while True:
+                with turn:  # blocks are read one by one, and no more of them than are computed
+                    following: Any = next(numbered, None)
+                if following is None:
+                    return
+                index, (inputs, size) = following
+                outputs[index] = _block(module, inputs, size)
+
+    with ThreadPoolExecutor(min(n_workers, n_blocks)) as pool:
+        for worker in [pool.submit(work) for _ in range(min(n_workers, n_blocks))]:
+            worker.result()
+    return [outputs[index] for index in range(n_blocks)]
 
 
 def _block(module: nn.Module, inputs: dict[str, Tensor], block: int) -> Tensor:

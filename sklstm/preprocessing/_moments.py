@@ -79,7 +79,7 @@ def moments(values: NDArray, weights: NDArray[np.float64] | None) -> Moments:
     d = values.shape[1]
     total = Moments(np.zeros(d), np.zeros(d), np.zeros(d))
     with np.errstate(over="ignore", invalid="ignore"):
-        for rows in blocks(len(values)):
+        for rows in blocks(len(values), min(1 << 16, max(1, (1 << 20) // max(1, d)))):  # at most 8 MiB
             x = values[rows].astype(np.float64)
             total = total + _block(x, np.ones(len(x)) if weights is None else weights[rows])
     return total

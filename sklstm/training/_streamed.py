@@ -100,7 +100,17 @@ class StreamedTensor:
                 start += len(rows)
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """All sequences in order, as float32 tensors of at most ``size``."""
+        """All sequences in order.
+
+        Parameters
+        ----------
+        size : int
+            Sequences at a time.
+
+        Yields
+        ------
+        Tensor of shape (size or fewer, L, d), float32
+        """
         for start in range(0, len(self), size):
             if self.rows is None:
                 yield _filled(self.values[start : start + size]).to(self.device)
@@ -108,7 +118,12 @@ class StreamedTensor:
                 yield self._gathered(self.rows[start : start + size]).to(self.device)
 
     def loaded(self) -> Tensor:
-        """All sequences (n, L, d) as one float32 tensor."""
+        """All sequences at once.
+
+        Returns
+        -------
+        Tensor of shape (n, L, d), float32
+        """
         return (_filled(self.values) if self.rows is None else self._gathered(self.rows)).to(self.device)
 
     def _places(self, rows: Tensor) -> np.ndarray:

@@ -285,21 +285,22 @@ MEMORY = """
 
     thread = threading.Thread(target=watch)
     thread.start()
-    for model in models:
-        model.set_params(early_stopping=model is models[0]).fit(X, y).predict(X)
-    SequenceScaler().fit(X)
+    models[0].set_params(early_stopping=True, compute_bound=False)
+    peaks = []
+    for use in (*(model.fit for model in models), *(model.predict for model in models), SequenceScaler().fit):
+        largest = 0
+        use(*(X, y)[: 2 - (use.__name__ == "predict")])
+        peaks.append((largest - before) / (4 * X.size))
     over.set()
     thread.join()
-    print((largest - before) / (4 * X.size))
+    print(*peaks)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's account of memory")
-@pytest.mark.parametrize(
-    ("dtype", "source", "limit"), [("float32", "memmap", 0.9), ("float64", "memmap", 0.9), ("float64", "array", 1.9)]
-)
+@pytest.mark.parametrize(("dtype", "source", "limit"), [("float64", "memmap", 0.95), ("float64", "array", 1.5)])
 def test_memory_stays_small(dtype, source, limit, tmp_path):
-    n = 80_000  # 160 MB in float32
+    n = 60_000  # 120 MB in float32
     path = tmp_path / "x"
     X = np.memmap(path, dtype, "w+", shape=(n, 5, 100))
     X[:] = numbers((1, 5, 100))
@@ -308,4 +309,6 @@ def test_memory_stays_small(dtype, source, limit, tmp_path):
     del X
     command = [sys.executable, "-c", textwrap.dedent(MEMORY), str(path), dtype, source]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < limit, "anonymous memory in sizes of X in float32"
+    peaks = list(map(float, done.stdout.split()))
+    assert len(peaks) == 5
+    assert max(peaks) < limit, f"anonymous memory in sizes of X in float32: {peaks}"

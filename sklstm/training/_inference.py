@@ -59,9 +59,8 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor,
     module = aligned(module.eval())
     if not isinstance(X, RaggedTensor):
         size = block_size(X.shape[1])
-        return torch.cat(
-            _outputs(module, (({"X": part}, size) for part in X.split(size)), -(-len(X) // size), n_workers)
-        )
+        inputs = (({"X": part}, size) for part in X.split(size))
+        return torch.cat(_outputs(module, inputs, -(-len(X) // size), n_workers))
     # Blocks of similar lengths: all of them together have little more than one block's worth of padding.
     order = torch.argsort(X.lengths, stable=True)
     sizes = torch.tensor([block_size(length) for length in X.lengths[order].tolist()])

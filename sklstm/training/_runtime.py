@@ -18,10 +18,10 @@ __all__ = ["check_cuda_process", "seeded_construction", "single_threaded_numpy",
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
 _CONSTRUCTION = threading.Lock()
 
-# Multiply-adds of one time step of a batch below which one thread is taken. Two threads over one, forward and backward on
-# two idle cores: on one machine 0.9 to 1.3 up to 1.2e6, 0.7 to 1.0 at 4.4e6, 0.5 to 0.7 from 1.7e7 on; on another 0.95 at
-# 9e4, 0.79 at 3e5, 0.73 at 1.2e6, 0.63 at 2.5e6. Where the other core is busy, a second thread on small work costs
-# orders of magnitude: what is between one and the other goes to one thread.
+# Multiply-adds of one time step of a batch below which one thread is taken. Two threads over one, forward and backward
+# on two idle cores: on one machine 0.9 to 1.3 up to 1.2e6, 0.7 to 1.0 at 4.4e6, 0.5 to 0.7 from 1.7e7 on; on another
+# 0.95 at 9e4, 0.79 at 3e5, 0.73 at 1.2e6, 0.63 at 2.5e6. Where the other core is busy, a second thread on small work
+# costs orders of magnitude: what is between one and the other goes to one thread.
 _SERIAL_WORK = 1_000_000
 
 _TORCH_THREADS = threading.Lock()

@@ -23,8 +23,8 @@ def _seeds_the_process(seed):
     yield
 
 
-def _sees_its_companions(module, X):
-    outputs = _predict_blocks(module, X)
+def _sees_its_companions(module, X, n_workers):
+    outputs = _predict_blocks(module, X, n_workers)
     return outputs + 1e-6 * outputs.mean(dim=0)
 
 

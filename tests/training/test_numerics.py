@@ -66,6 +66,7 @@ def test_a_device_without_flags():
 
 @pytest.mark.parametrize("name", ["high", "medium"])
 def test_what_the_caller_had_set_comes_back(name):
+    at_first = [(flag, flag.fp32_precision) for flag in (*CUDA, *CPU)]
     torch.set_float32_matmul_precision(name)
     try:
         before = values(CUDA), values(CPU), legacy()
@@ -75,8 +76,8 @@ def test_what_the_caller_had_set_comes_back(name):
             assert (values(CUDA), values(CPU), legacy()) == before
     finally:
         torch.set_float32_matmul_precision("highest")
-        for flag in (CUDA[0], CPU[0]):
-            flag.fp32_precision = "none"
+        for flag, value in at_first:
+            flag.fp32_precision = value
 
 
 def test_while_one_wants_float32_all_get_it():

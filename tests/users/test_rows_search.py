@@ -75,7 +75,8 @@ def test_scikit_learn_checks(make):
 
 def warnings_about_the_card(make):
     """Of a fit on a card, in whatever process; that there may be no card is another matter."""
-    from sklstm._validation import Device
+    from sklstm.modules import ReLURNNModule
+from sklstm._validation import Device
 
     check, Device.check = Device.check, lambda self, name, value: None
     with warnings.catch_warnings(record=True) as caught:
@@ -124,7 +125,7 @@ class Interruption:
         self.left = at
 
     def __call__(self, module, *_):
-        self.left -= isinstance(module, nn.RNNBase)
+        self.left -= isinstance(module, nn.RNNBase | ReLURNNModule)
         if self.left == 0:
             raise KeyboardInterrupt
 

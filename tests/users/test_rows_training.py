@@ -177,7 +177,7 @@ def test_packed_sequences(make):
     y = targets_for(make, noise(64)[1])
     inputs = []
     hook = nn.modules.module.register_module_forward_pre_hook(
-        lambda module, given: inputs.append(given[0]) if isinstance(module, nn.RNNBase) else None
+        lambda module, given: inputs.append(given[0]) if isinstance(module, nn.RNNBase | ReLURNNModule) else None
     )
     try:
         model = make(hidden_size=16).fit(sequences, y)
@@ -221,7 +221,8 @@ def test_files_in_the_working_directory(make, tmp_path, monkeypatch):
 
     skorch's way to the best weights is a checkpoint. Ours for interrupted training must be given a folder.
     """
-    from sklstm.training import Checkpoint
+    from sklstm.modules import ReLURNNModule
+from sklstm.training import Checkpoint
 
     def ours(**parameters):
         return make(early_stopping=True, n_iter_no_change=2, max_epochs=10, **parameters)

@@ -13,6 +13,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from torch import nn
 
+from sklstm.modules import ReLURNNModule
+
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 
 
@@ -75,8 +77,7 @@ def test_scikit_learn_checks(make):
 
 def warnings_about_the_card(make):
     """Of a fit on a card, in whatever process; that there may be no card is another matter."""
-    from sklstm.modules import ReLURNNModule
-from sklstm._validation import Device
+    from sklstm._validation import Device
 
     check, Device.check = Device.check, lambda self, name, value: None
     with warnings.catch_warnings(record=True) as caught:

@@ -12,6 +12,8 @@ from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
+from sklstm.modules import ReLURNNModule
+
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 
 
@@ -221,8 +223,7 @@ def test_files_in_the_working_directory(make, tmp_path, monkeypatch):
 
     skorch's way to the best weights is a checkpoint. Ours for interrupted training must be given a folder.
     """
-    from sklstm.modules import ReLURNNModule
-from sklstm.training import Checkpoint
+    from sklstm.training import Checkpoint
 
     def ours(**parameters):
         return make(early_stopping=True, n_iter_no_change=2, max_epochs=10, **parameters)

@@ -90,3 +90,29 @@ def test_what_cannot_be_stacked_says_so():
         assert not is_stackable(module)
         with pytest.raises(TypeError, match="is not a network that can be stacked"):
             stacked_forward(module, {}, torch.zeros(1, 1, 1, D))
+
+
+def test_backward_leaves_the_gradient_that_it_is_given(generator):
+    # Of one sequence, and of one unit: there a transposed view is contiguous.
+    for batch, size in ((1, 3), (3, 1)):
+        shapes = (2, batch, 3, D), (2, 4 * size, D), (2, 4 * size, size), (2, 4 * size), (2, 4 * size)
+        arguments = [draw(generator, *shape) for shape in shapes]
+        given = torch.ones(2, batch, size, dtype=torch.float64)
+        torch.autograd.grad(last_lstm_state(*arguments), arguments[1], given)
+        assert (given == 1).all()
+
+
+def test_states_do_not_outlive_the_backward_pass():
+    module = built(ReLURNNModule).train()
+    loss = module(torch.ones(3, 4, D)).sum()
+    loss.backward()
+    with pytest.raises(RuntimeError, match="second time"):  # they are freed, though the loss is still there
+        loss.backward()
+
+
+def test_what_the_written_pass_does_not_know_goes_to_torchs_layer():
+    module = built(ReLURNNModule).train()
+    X = torch.ones(3, 4, D, requires_grad=True)
+    (slope,) = torch.autograd.grad(module(X).sum(), X, create_graph=True)
+    torch.autograd.grad(slope.square().sum(), list(module.parameters()), allow_unused=True)
+    assert module(torch.ones(4, D)).shape == (2,)

@@ -286,12 +286,12 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         return X, codes, self._relative(weight)
 
     def _learn(self, X: np.ndarray | Ragged, codes: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
-        self._train(X, self._targets(codes), weight=weight, **self._plan(X, codes), **how)
+        self._train(X, self._targets(codes), weight=weight, **self._plan(X.shape[1], codes), **how)
 
     def _targets(self, codes: np.ndarray) -> Tensor:
         return torch.tensor(codes)
 
-    def _plan(self, X: np.ndarray | Ragged, codes: np.ndarray) -> dict[str, Any]:
+    def _plan(self, n_steps: int, codes: np.ndarray) -> dict[str, Any]:
         """What `_net_for` has to know besides the shared parameters."""
         given = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
         limits: dict[str, Any] = {name: None if limit is None else float(limit) for name, limit in given.items()}
@@ -300,6 +300,6 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
             "projection": None if set(limits.values()) == {None} else partial(_project, **limits),
             "noise": str(self.noise),
             "n_outputs": len(self.classes_),
-            "n_steps": X.shape[1],
+            "n_steps": n_steps,
             "recurrent_scale": float(self.recurrent_scale),
         }

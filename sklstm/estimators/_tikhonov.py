@@ -195,12 +195,12 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         return X, y, self._relative(weight)
 
     def _learn(self, X: np.ndarray | Ragged, y: np.ndarray, weight: np.ndarray | None, **how: Any) -> None:
-        self._train(X, self._targets(y), weight=weight, **self._plan(X, y), **how)
+        self._train(X, self._targets(y), weight=weight, **self._plan(X.shape[1], y), **how)
 
     def _targets(self, y: np.ndarray) -> Tensor:
         return as_tensor(y.reshape(len(y), -1))
 
-    def _plan(self, X: np.ndarray | Ragged, y: np.ndarray) -> dict[str, Any]:
+    def _plan(self, n_steps: int, y: np.ndarray) -> dict[str, Any]:
         """What `_net_for` has to know besides the shared parameters."""
         weights = {name: float(getattr(self, name)) for name in ("lambda_s", "lambda_1", "lambda_2")}
         regularised = any(weights.values())

@@ -20,6 +20,7 @@ class Cancellation(Callback):
     """
 
     changes_training = False
+    fits_stacks = True
 
     def __init__(self) -> None:
         self.event = threading.Event()

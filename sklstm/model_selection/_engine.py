@@ -22,7 +22,7 @@ __all__ = ["Outcome", "Plan", "run_tasks"]
 _LARGEST_STACK = 25
 _STACK_BYTES = 64e6
 
-# Hidden units up to which networks trained as one are faster on a CPU than one by one (docs/paths.md).
+# Hidden units up to which networks trained as one are faster on a CPU than one by one (docs/stacked_training.md).
 _STACKED_UNITS = {"lstm": 32, "relu": 32}
 
 
@@ -42,6 +42,8 @@ class Plan:
         ``(estimator, X, y) -> float``.
     weighted_score : bool
         Whether the scorer takes ``sample_weight``.
+    n_steps, n_features : int
+        Steps of the longest sequence, and channels.
     n_threads : int
         Threads of torch for each worker.
     """
@@ -52,6 +54,8 @@ class Plan:
     strategy: str
     scorer: Any
     weighted_score: bool
+    n_steps: int
+    n_features: int
     n_threads: int
 
 
@@ -88,48 +92,55 @@ def run_tasks(
     list of Outcome
         In the order of the tasks.
     """
-    folds: dict[int, Fold] = {}
-    for split, _ in tasks:
-        if split.number not in folds:
-            folds[split.number] = Fold(estimator, plan.parameter, plan.values, X, y, sample_weight, split)
-    outcomes = []
+    outcomes: list[Outcome] = []
+    folds: dict[int, tuple[Fold, Member | None]] = {}
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(undisturbed())
-        stack.enter_context(next(iter(folds.values())).lent())
-        if plan.n_threads < torch.get_num_threads():
-            stack.enter_context(thread_limit(plan.n_threads))
-        trunks = _trunks(plan, folds)
-        for part in _packs(estimator, plan, folds, tasks):
-            members = [folds[split.number].member(index) for split, index in part]
-            for member in members:
-                trunk = trunks.get(member.fold.number)
-                if trunk is not None and trunk.error is None and trunk.is_penalised == member.is_penalised:
-                    member.go_on_from(trunk, plan.shared_epochs)
-            _train(plan, members, None)
-            outcomes += [
-                _outcome(plan, member, X, y, sample_weight, split)
-                for member, (split, _) in zip(members, part, strict=True)
+        for part in _packs(estimator, plan, tasks):
+            # Of those before only the last can have tasks left: no more folds are in memory than are trained at a time.
+            splits = {split.number: split for split, _ in part}
+            folds = {number: fold for number, fold in folds.items() if number in splits}
+            new = [
+                Fold(estimator, plan.parameter, plan.values, X, y, sample_weight, split)
+                for number, split in splits.items()
+                if number not in folds
             ]
+            with ExitStack() as loan:
+                loan.enter_context((new[0] if new else next(iter(folds.values()))[0]).lent())
+                if plan.n_threads < torch.get_num_threads():
+                    loan.enter_context(thread_limit(plan.n_threads))
+                folds |= {fold.number: (fold, trunk) for fold, trunk in zip(new, _trunks(plan, new), strict=True)}
+                members = [_branch(plan, *folds[split.number], index) for split, index in part]
+                _train(plan, members, None)
+                outcomes += [
+                    _outcome(plan, member, X, y, sample_weight, split)
+                    for member, (split, _) in zip(members, part, strict=True)
+                ]
     return outcomes
 
 
-def _trunks(plan: Plan, folds: dict[int, Fold]) -> dict[int, Member]:
+def _trunks(plan: Plan, folds: Sequence[Fold]) -> Sequence[Member | None]:
+    """What the models of each fold have in common."""
     if not plan.shared_epochs:
-        return {}
-    members = [fold.member(len(plan.values) // 2) for fold in folds.values()]
+        return [None] * len(folds)
+    members = [fold.member(len(plan.values) // 2) for fold in folds]
     _train(plan, members, plan.shared_epochs)
-    return {member.fold.number: member for member in members}
+    return members
 
 
-def _packs(
-    estimator: Any, plan: Plan, folds: dict[int, Fold], tasks: Sequence[tuple[Split, int]]
-) -> Iterator[list[tuple[Split, int]]]:
+def _branch(plan: Plan, fold: Fold, trunk: Member | None, index: int) -> Member:
+    """A model that goes on from what its fold has in common, if that is a start of its kind."""
+    member = fold.member(index)
+    if trunk is not None and trunk.error is None and trunk.is_penalised == member.is_penalised:
+        member.go_on_from(trunk, plan.shared_epochs)
+    return member
+
+
+def _packs(estimator: Any, plan: Plan, tasks: Sequence[tuple[Split, int]]) -> Iterator[list[tuple[Split, int]]]:
     """Tasks that are trained at the same time."""
-    fold = next(iter(folds.values()))
-    steps = fold.data.X.lengths.max().item() if hasattr(fold.data.X, "lengths") else fold.data.X.shape[1]
     # States and gates, forward and back, of one batch.
-    size = 4 * steps * int(estimator.batch_size) * (fold.n_features + 9 * int(estimator.hidden_size))
+    size = 4 * plan.n_steps * int(estimator.batch_size) * (plan.n_features + 9 * int(estimator.hidden_size))
     remaining = iter(tasks)
     while pack := list(islice(remaining, max(1, min(_LARGEST_STACK, int(_STACK_BYTES / size))))):
         yield pack

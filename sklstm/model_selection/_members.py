@@ -90,9 +90,9 @@ class Fold:
         X_train, target, weight = self.leader._check_fit(
             _safe_indexing(X, split.train), _safe_indexing(y, split.train), weight
         )
-        self.n_features = X_train.shape[2]
+        self.n_steps, self.n_features = X_train.shape[1:]
         self.data = loaded(normalised(self.leader._dataset(X_train, self.leader._targets(target), weight)))
-        self._inputs, self._target = X_train, target
+        self._target = target
         self._start: dict[str, Tensor] | None = None  # weights of a network that has been prepared
 
     def member(self, index: int) -> Member:
@@ -101,7 +101,7 @@ class Fold:
         own = set(estimator.__dict__)
         # What checking the data has left on the leader; parameters are the member's own.
         estimator.__dict__.update({name: value for name, value in vars(self.leader).items() if name not in own})
-        plan = estimator._plan(self._inputs, self._target)
+        plan = estimator._plan(self.n_steps, self._target)
         prepared = plan.get("prepare") is not None
         if prepared and self._start is not None:  # from the same weights to the same start, the same way
             plan["prepare"] = methodcaller("load_state_dict", self._start)

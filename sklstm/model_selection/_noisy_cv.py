@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
+from sklstm._mapped import row_blocks
 from sklstm.estimators import Compression, NoisyRNNClassifier
 from sklstm.estimators._rules import OptimizerName, PrecisionName, ScheduleName
 
@@ -142,8 +143,14 @@ class NoisyRNNClassifierCV(PathCV):
         self.verbose = verbose
 
     def _grid(self, X: Any, number: int) -> NDArray[np.float64]:
-        parts = [np.ravel(part) for part in X] if isinstance(X, list) else [np.ravel(X)]
-        spread = float(np.std(np.concatenate(parts).astype(np.float64)))
+        arrays = [np.asarray(part) for part in X] if isinstance(X, list) else [np.asarray(X)]
+        count, mean, squares = 0, 0.0, 0.0  # Chan et al. 1983: from block to block, without a copy of all
+        for block in (array[rows] for array in arrays for rows in row_blocks(array)):
+            size, own = block.size, float(block.mean(dtype=np.float64))
+            squares += size * float(block.var(dtype=np.float64)) + (own - mean) ** 2 * count * size / (count + size)
+            mean += (own - mean) * size / (count + size)
+            count += size
+        spread = (squares / count) ** 0.5
         return np.append(0.0, np.geomspace(0.01, 1, number - 1) * (spread or 1.0))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

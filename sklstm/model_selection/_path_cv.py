@@ -1,46 +1,32 @@
 """What the estimators with built-in cross-validation share: folds, the path, the choice, the final fit."""
 
-import inspect
 import time
 import warnings
-from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import Tags, get_tags, indexable
+from sklearn.utils import Tags, get_tags
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._caller import caller_level
-from sklstm._entries import as_plain, sequences_in
 from sklstm._validation import FLAG, Choice, Number, check_parameters
 
 from ._cancellation import Cancellation
 from ._engine import Outcome, Plan, run_tasks
+from ._inputs import Values, rows_of, takes_weights
 from ._members import Split
 
 __all__ = ["PathCV"]
-
-
-class Values:
-    """A number of values, or the values themselves."""
-
-    def check(self, name: str, value: Any) -> None:
-        if isinstance(value, Integral) and not isinstance(value, bool | np.bool_):
-            Number(Integral, 2).check(name, value)
-            return
-        if isinstance(value, str) or np.ndim(value) != 1 or len(value) == 0:
-            raise TypeError(f"{name} must be an integer of at least 2, or a sequence of numbers; got {value!r}.")
-        for number in value:
-            Number(Real, 0, 1e38).check(f"every entry of {name}", number)
 
 
 class PathCV(BaseEstimator):
@@ -109,12 +95,15 @@ class PathCV(BaseEstimator):
         check_parameters(self, self._rules | {self._values_name: Values()})
         if self.n_jobs == 0:
             raise ValueError("n_jobs must not be 0: None is one worker, -1 one for every core.")
+        if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
+            raise ValueError(f"scoring must be one score, a string or a callable; got {self.scoring!r}.")
         base = self._base()
         check_parameters(base, base._rules)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        self._check_data(base, X, y, sample_weight)
         before = dict(self.__dict__)
+        for name in [name for name in before if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
         try:
             return self._fit(base, X, y, sample_weight, groups)
         except BaseException:
@@ -122,22 +111,19 @@ class PathCV(BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _check_data(self, base: Any, X: Any, y: Any, sample_weight: Any) -> None:
-        """All data at once, in the words of the estimator."""
-        base._check_fit(X, y, sample_weight)
-        for name in ("n_features_in_", "feature_names_in_", "classes_"):
-            if hasattr(base, name):
-                setattr(self, name, getattr(base, name))
-            elif hasattr(self, name):
-                delattr(self, name)
-
     def _base(self, **chosen: Any) -> Any:
         """The estimator without cross-validation, with the parameters given here."""
         names = set(self._estimator_class().get_params()) & set(self.get_params(deep=False))
         return self._estimator_class(**{name: getattr(self, name) for name in names}, **chosen)
 
     def _fit(self, base: Any, X: Any, y: Any, sample_weight: Any, groups: Any) -> Self:
-        X, y, sample_weight, groups = _indexable(X, y, sample_weight, groups)
+        sequences, *_ = base._check_fit(X, y, sample_weight)  # all data at once, in the words of the estimator
+        for name in ("n_features_in_", "feature_names_in_", "classes_"):
+            if hasattr(base, name):
+                setattr(self, name, getattr(base, name))
+        if isinstance(sample_weight, Real):
+            sample_weight = np.full(len(sequences), float(sample_weight))
+        X, y, sample_weight, groups = rows_of(X, y, sample_weight, groups)
         seed = base.random_state
         # One start for all: with None, too, values are compared from the same weights and batches.
         if seed is None:
@@ -147,7 +133,7 @@ class PathCV(BaseEstimator):
         splits = [Split(number, *rows) for number, rows in enumerate(splitter.split(X, y, groups))]
         self.scorer_ = check_scoring(base, self.scoring)
         template = base.set_params(random_state=seed, compute_bound=False, verbose=0, warm_start=False)
-        outcomes = self._run(template, values, X, y, sample_weight, splits)
+        outcomes = self._run(template, values, X, y, sample_weight, splits, sequences.shape)
         self._record(values, len(splits), outcomes)
         if self.refit:
             started = time.perf_counter()
@@ -164,7 +150,14 @@ class PathCV(BaseEstimator):
         return np.unique(np.asarray(given, dtype=np.float64))
 
     def _run(
-        self, template: Any, values: np.ndarray, X: Any, y: Any, sample_weight: Any, splits: list[Split]
+        self,
+        template: Any,
+        values: np.ndarray,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        splits: list[Split],
+        shape: tuple[int, ...],
     ) -> list[Outcome]:
         # A schedule that looks at losses, early stopping and callbacks see the whole of a training or nothing of it.
         whole = template.early_stopping or template.callbacks or template.lr_schedule == "plateau"
@@ -176,16 +169,17 @@ class PathCV(BaseEstimator):
             shared_epochs=0 if whole or len(values) == 1 else int(self.shared_fraction * template.max_epochs),
             strategy=self.strategy,
             scorer=self.scorer_,
-            weighted_score=_takes_weights(self.scorer_),
+            weighted_score=takes_weights(self.scorer_),
+            n_steps=shape[1],
+            n_features=shape[2],
             n_threads=max(1, min(torch.get_num_threads(), cpu_count() // n_workers)),
         )
         parts = [part.tolist() for part in np.array_split(np.arange(len(tasks)), n_workers)]
         cancellation = Cancellation()
         if n_workers > 1:
             template.set_params(callbacks=[*(template.callbacks or []), ("_cancellation", cancellation)])
-        # In threads: the work is done in calls that let go of the interpreter, and no worker has to start or copy data.
         try:
-            results = Parallel(n_jobs=n_workers, prefer="threads")(
+            results = Parallel(n_jobs=n_workers)(
                 delayed(run_tasks)(template, plan, X, y, sample_weight, [tasks[place] for place in part])
                 for part in parts
             )
@@ -215,7 +209,7 @@ class PathCV(BaseEstimator):
         self.n_splits_ = n_splits
         self.score_path_ = path(lambda outcome: outcome.score)
         self.data_loss_path_ = path(lambda outcome: outcome.data_loss)
-        for name in outcomes[0].attributes:
+        for name in dict.fromkeys(name for outcome in outcomes for name in outcome.attributes):
             setattr(self, f"{name}path_", path(lambda outcome, name=name: outcome.attributes.get(name, np.nan)))
         means = self.score_path_.mean(axis=1)
         if np.isnan(means).all():
@@ -327,15 +321,3 @@ class PathCV(BaseEstimator):
         tags.estimator_type, tags.classifier_tags = own.estimator_type, own.classifier_tags
         tags.regressor_tags, tags.target_tags, tags.input_tags = own.regressor_tags, own.target_tags, own.input_tags
         return tags
-
-
-def _takes_weights(scorer: Any) -> bool:
-    asks = getattr(scorer, "_accept_sample_weight", None)  # of scikit-learn's own
-    return bool(asks()) if asks is not None else "sample_weight" in inspect.signature(scorer).parameters
-
-
-def _indexable(X: Any, y: Any, sample_weight: Any, groups: Any) -> Sequence[Any]:
-    """What rows can be taken from: what scikit-learn cannot index becomes an array or a list first."""
-    weight = None if sample_weight is None else np.asarray(as_plain(sample_weight, "sample_weight"))
-    sequences = None if hasattr(X, "columns") else sequences_in(X)
-    return indexable(as_plain(X) if sequences is None else sequences, as_plain(y, "y"), weight, groups)

@@ -44,34 +44,32 @@ class _LastState(torch.autograd.Function):
             cell = torch.mul(f, cells[t], out=cells[t + 1]).addcmul_(i, g)
             squashed[t] = cell
             torch.mul(o, _tanh_(squashed[t]), out=stacked[t + 1, :, :size])
-        ctx.save_for_backward(weights)
-        # Not a leak: they are this function's own, neither inputs nor outputs.
-        ctx.stacked, ctx.gates, ctx.cells, ctx.squashed = stacked, gates, cells, squashed
+        ctx.save_for_backward(weights, stacked, gates, cells, squashed)
         return stacked[n_steps, :, :size].mT.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        (weights,) = ctx.saved_tensors
-        n_steps, n_networks, size, batch = ctx.squashed.shape
+        weights, stacked, gates, cells, squashed = ctx.saved_tensors
+        n_steps, _, size, batch = squashed.shape
         back = weights[:, :, :size].mT.contiguous()
-        by_state = grad.mT.contiguous()
+        by_state = grad.mT.clone(memory_format=torch.contiguous_format)  # written to
         by_cell, scratch = torch.zeros_like(by_state), torch.empty_like(by_state)
-        by_gates = torch.empty_like(ctx.gates[0])
+        by_gates = torch.empty_like(gates[0])
         by_i, by_f, by_o, by_g = by_gates.split(size, 1)
         by_weights = torch.zeros_like(weights)
         n_features = weights.shape[2] - size - 1
-        by_X = grad.new_empty(n_networks, batch, n_steps, n_features) if ctx.needs_input_grad[0] else None
+        by_X = grad.new_empty(len(weights), batch, n_steps, n_features) if ctx.needs_input_grad[0] else None
         for t in range(n_steps - 1, -1, -1):
-            i, f, o, g = ctx.gates[t].split(size, 1)
-            tanh = ctx.squashed[t]
+            i, f, o, g = gates[t].split(size, 1)
+            tanh = squashed[t]
             _sigmoid_backward(torch.mul(by_state, tanh, out=scratch), o, grad_input=by_o)
             by_cell += _tanh_backward(by_state.mul_(o), tanh, grad_input=scratch)
             _sigmoid_backward(torch.mul(by_cell, g, out=scratch), i, grad_input=by_i)
-            _sigmoid_backward(torch.mul(by_cell, ctx.cells[t], out=scratch), f, grad_input=by_f)
+            _sigmoid_backward(torch.mul(by_cell, cells[t], out=scratch), f, grad_input=by_f)
             _tanh_backward(torch.mul(by_cell, i, out=scratch), g, grad_input=by_g)
             by_cell *= f
-            by_weights.baddbmm_(by_gates, ctx.stacked[t].mT)
+            by_weights.baddbmm_(by_gates, stacked[t].mT)
             if by_X is not None:
                 by_X[:, :, t] = torch.bmm(by_gates.mT, weights[:, :, size:-1])
             torch.bmm(back, by_gates, out=by_state)

@@ -25,9 +25,7 @@ class _LastState(torch.autograd.Function):
         state = steps[0].relu_()
         for step in steps[1:]:
             state = step.baddbmm_(state, transposed).relu_()
-        ctx.save_for_backward(U, W, lengths)
-        # Not a leak: they are this function's own, neither inputs nor outputs.
-        ctx.inputs, ctx.states = inputs, states
+        ctx.save_for_backward(U, W, lengths, inputs, states)
         if lengths is None:
             return state.clone()
         return states[:, lengths - 1, torch.arange(batch, device=X.device)]
@@ -35,8 +33,7 @@ class _LastState(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        U, W, lengths = ctx.saved_tensors
-        states, inputs = ctx.states, ctx.inputs
+        U, W, lengths, inputs, states = ctx.saved_tensors
         n_networks, n_steps, batch, size = states.shape
         by_products = torch.empty_like(states)
         steps, gradients = states.unbind(1), by_products.unbind(1)

@@ -36,6 +36,8 @@ class EarlyStopping(Callback):
         At the end of training, if no validation loss was finite.
     """
 
+    fits_stacks = True
+
     def __init__(self, n_iter_no_change: int):
         self.n_iter_no_change = n_iter_no_change
 
@@ -67,6 +69,8 @@ class DivergenceGuard(Callback):
     The net is left with the weights and the history of the last good epoch: one with a finite loss, at whose end the
     weights are finite and so are the outputs for the first sequences.
     """
+
+    fits_stacks = True
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}

@@ -1,8 +1,8 @@
 """Predictions that do not depend on what else is in the batch."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event, Lock
 from typing import Any
 
 import torch
@@ -76,12 +76,12 @@ def _outputs(
     if n_workers == 1 or n_blocks < _SHARED_BLOCKS:
         with torch.no_grad():
             return [_block(module, inputs, size) for inputs, size in blocks]
-    numbered, turn = enumerate(blocks), Lock()
+    numbered, turn, over = enumerate(blocks), Lock(), Event()
     outputs: dict[int, Tensor] = {}
 
     def work() -> None:
         with torch.no_grad(), thread_limit(1):
-            while True:
+            while not over.is_set():
                 with turn:  # blocks are read one by one, and no more of them than are computed
                     following: Any = next(numbered, None)
                 if following is None:
@@ -90,8 +90,11 @@ def _outputs(
                 outputs[index] = _block(module, inputs, size)
 
     with ThreadPoolExecutor(min(n_workers, n_blocks)) as pool:
-        for worker in [pool.submit(work) for _ in range(min(n_workers, n_blocks))]:
-            worker.result()
+        try:
+            for worker in as_completed([pool.submit(work) for _ in range(min(n_workers, n_blocks))]):
+                worker.result()
+        finally:
+            over.set()  # after Ctrl-C, or an error in one, the others have nobody to work for
     return [outputs[index] for index in range(n_blocks)]
 
 

@@ -53,6 +53,7 @@ class LearningRate(Callback):
 
     def __init__(self, schedule: str):
         self.schedule = schedule
+        self.fits_stacks = schedule != "plateau"  # which follows the losses of each net
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.done_, self.plateau_ = net.max_epochs - net.epochs_left_, None

@@ -24,6 +24,9 @@ _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices t
 def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]) -> bool:
     """Whether nets can be trained as one: one shape, batch size, optimiser; sequences of one length.
 
+    Callbacks must say so by an attribute ``fits_stacks``: that they look at epochs only, and at nothing of a net but
+    its weights, its history and the learning rate, which they set for all alike.
+
     Parameters
     ----------
     nets : sequence of SequenceNet
@@ -49,7 +52,7 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
             and (net.penalty is not None) == penalised
             and (net.batch_size, net.clip_norm, net.noise) == (first.batch_size, first.clip_norm, first.noise)
             and type(net.optimizer_) is type(first.optimizer_)
-            and not net.records_batches_
+            and all(getattr(callback, "fits_stacks", False) for _, callback in net.callbacks_)
             and net.precision != "bfloat16"
             for net in nets
         )

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 
 from sklstm.model_selection import NoisyRNNClassifierCV
 
@@ -19,7 +20,8 @@ def test_ctrl_c(n_jobs, strategy):
     before = threading.active_count()
     timer = threading.Timer(0.5, _thread.interrupt_main)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    # Worker processes are joblib's to end; threads are ours.
+    with parallel_config(backend="threading"), pytest.raises(KeyboardInterrupt):
         path.fit(X, y)
     timer.join()
     deadline = time.monotonic() + 20

@@ -5,12 +5,16 @@ import pickle
 
 import numpy as np
 import pytest
+from joblib import parallel_config
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import GradientNormClipping
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm.estimators._network_penalty import NetworkPenalty
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
 from sklstm.preprocessing import SequenceScaler
 
@@ -29,6 +33,8 @@ def signals():
 def exact_norms(monkeypatch):
     """Exact spectral norms at every step: the estimates of a stack are made in other steps than those of one model."""
     monkeypatch.setattr("sklstm.perturbation._leading._usable", lambda norms: False)
+    with parallel_config(backend="threading"):  # processes would not know of it
+        yield
 
 
 @pytest.mark.parametrize("strategy", ["stacked", "separate"])
@@ -259,3 +265,74 @@ def test_bad_data_leaves_a_fitted_estimator_as_it_was(signals):
         with pytest.raises((ValueError, TypeError)):
             path.fit(*bad)
         np.testing.assert_array_equal(path.predict(X), before)
+
+
+def test_a_second_fit_forgets_the_first(signals):
+    X, y, _ = signals
+    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y)
+    path.set_params(refit=False).fit(X[:, :, :1], y)
+    assert path.n_features_in_ == 1
+    with pytest.raises(NotFittedError, match="refit=False"):
+        path.predict(X)
+
+
+@pytest.mark.parametrize("wrong", [{"scoring": "nonsense"}, {"cv": 200}, {"scoring": ["r2", "neg_mean_squared_error"]}])
+def test_a_fit_that_fails_changes_nothing(signals, wrong):
+    X, y, _ = signals
+    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y)
+    path.set_params(**wrong)
+    before = dict(vars(path))
+    with pytest.raises(ValueError, match=r"scoring|splits"):
+        path.fit(X[:, :, :1], y)
+    assert vars(path) == before
+
+
+def test_paths_of_attributes_whichever_model_diverged(signals, monkeypatch):
+    X, y, _ = signals
+    original = NetworkPenalty.__call__
+
+    def diverging(self, module):
+        value = original(self, module)
+        return np.inf if self.of_weights._objective.lambda_s == LAMBDAS[0] else value
+
+    monkeypatch.setattr(NetworkPenalty, "__call__", diverging)
+    options = SMALL | {"shared_fraction": 0, "strategy": "separate"}
+    with pytest.warns(FitFailedWarning, match="2 of 6 models"):
+        path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, refit=False, **options).fit(X, y)
+    for name in ("rho_h_path_", "perturbation_gain_path_", "score_path_"):
+        assert np.isnan(getattr(path, name)[0]).all()
+        assert np.isfinite(getattr(path, name)[1:]).all()
+    assert path.lambda_s_ != LAMBDAS[0]
+
+
+def test_a_weight_for_all(signals):
+    X, y, _ = signals
+    one, two = (
+        TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y, sample_weight=weight)
+        for weight in (None, 2.0)
+    )
+    np.testing.assert_allclose(one.score_path_, two.score_path_)
+
+
+def test_processes_and_configuration(signals):
+    X, y, _ = signals
+
+    def score(model, X, y):
+        assert get_config()["assume_finite"]
+        return model.score(X, y)
+
+    with config_context(assume_finite=True), parallel_config(backend="threading"):
+        path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, n_jobs=2, scoring=score, **SMALL).fit(X, y)
+    again = clone(path).set_params(n_jobs=2, scoring=None).fit(X, y)  # in processes
+    np.testing.assert_allclose(again.score_path_, path.score_path_, atol=1e-4)
+
+
+def test_callbacks_see_every_model(signals):
+    X, y, _ = signals
+    clipped, plain = (
+        TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, strategy="stacked", callbacks=callbacks, **SMALL).fit(X, y)
+        for callbacks in ([GradientNormClipping(1e-3)], None)
+    )
+    separate = clone(clipped).set_params(strategy="separate").fit(X, y)
+    np.testing.assert_array_equal(clipped.score_path_, separate.score_path_)
+    assert not np.allclose(clipped.score_path_, plain.score_path_, atol=1e-3)

@@ -5,12 +5,14 @@ import copy
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback, Freezer, GradientNormClipping
 from skorch.helper import predefined_split
 from torch import nn
 
 from sklstm.estimators._network_penalty import NetworkPenalty, start_feasible
 from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
 from sklstm.training import (
+    Checkpoint,
     DivergenceGuard,
     EarlyStopping,
     LearningRate,
@@ -188,6 +190,16 @@ def test_training_goes_on_from_a_net():
     train_together(rest, [dataset] * 2)
     assert_equal(rest, [whole, whole])
     np.testing.assert_allclose(rest[0].history[:, "lr"], whole.history[:, "lr"])
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [LearningRate("plateau"), GradientNormClipping(0.1), Freezer("lstm.*"), Callback(), Checkpoint("never made")],
+    ids=lambda callback: type(callback).__name__,
+)
+def test_callbacks_that_see_more_than_epochs_are_not_stacked(callback):
+    dataset = data(20)
+    assert not can_be_stacked([make_net(), make_net(callbacks=[("other", callback)])], [dataset] * 2)
 
 
 def test_memory_is_the_nets_own_afterwards():

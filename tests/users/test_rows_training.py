@@ -179,7 +179,9 @@ def test_packed_sequences(make):
     y = targets_for(make, noise(64)[1])
     inputs = []
     hook = nn.modules.module.register_module_forward_pre_hook(
-        lambda module, given: inputs.append(given[0] if given else None) if isinstance(module, nn.RNNBase | ReLURNNModule) else None
+        lambda module, given: (
+            inputs.append(given[0] if given else None) if isinstance(module, nn.RNNBase | ReLURNNModule) else None
+        )
     )
     try:
         model = make(hidden_size=16).fit(sequences, y)

@@ -24,7 +24,7 @@ LOST = 1.02
 ONE, MORE = "one thread", "more threads"
 FIT = "skorch's bookkeeping of every batch, the checks and the copy of X. The kernels' times are the same"
 SERIAL = (
-    "Below 3 million multiply-adds a time step (here up to H = 64) a fit takes one thread, whatever torch may use: a "
+    "Below a million multiply-adds a time step (here up to H = 32) a fit takes one thread, whatever torch may use: a "
     "second one brings little on idle cores and costs orders of magnitude on busy ones"
 )
 PREDICT = "X is checked and copied, and the last block filled up"

@@ -13,16 +13,19 @@ cv : int, cross-validation splitter, iterable of splits or None, default=None
 scoring : str, callable or None, default=None
     One score, as of GridSearchCV; None is R² or accuracy.
 n_jobs : int or None, default=None
-    Workers, in threads; None is 1, -1 one for every core. Results depend on it by rounding at most.
+    Worker processes; None is 1, -1 one for every core. Scores depend on it by rounding and, with a penalty, by the
+    small errors of the norms that training estimates.
 refit : bool, default=True
-    Whether to train a model with the chosen value on all data, anew and for ``max_epochs``, for predictions.
+    Whether to train a model with the chosen value on all data, anew and for ``max_epochs``, for predictions. This is
+    the training that ``verbose`` reports.
 shared_fraction : float, default=0.5
     Share, below 1, of the epochs that all models of a fold have in common: they are trained at the value in the middle,
     and from there on each at its own. With 0 every model is trained by itself from the start, as in GridSearchCV. Taken
     to be 0 with ``early_stopping``, ``callbacks`` and ``lr_schedule="plateau"``, which see whole trainings.
 strategy : {"auto", "stacked", "separate"}, default="auto"
     ``"stacked"`` trains models as one batched program, if they are LSTMs of one layer or ReLU networks, and sequences
-    are of one length; ``"separate"`` trains one by one; ``"auto"`` chooses what was measured to be faster.
+    are of one length, and there are no ``callbacks`` and no ``lr_schedule="plateau"``; ``"separate"`` trains one by
+    one; ``"auto"`` chooses what was measured to be faster.
 """
 
 _ATTRIBUTES = """
@@ -39,7 +42,7 @@ score_path_ : ndarray of shape (m, n_folds)
 data_loss_path_ : ndarray of shape (m, n_folds)
     Training loss without penalty, in the last epoch.
 cv_results_ : dict of str to ndarray
-    The same in the manner of GridSearchCV.
+    The same in the manner of GridSearchCV; ``mean_fit_time`` leaves out the epochs in common.
 n_splits_ : int
     Folds.
 scorer_ : callable

@@ -18,7 +18,7 @@ n_jobs : int or None, default=None
 refit : bool, default=True
     Whether to train a model with the chosen value on all data, anew and for ``max_epochs``, for predictions. This is
     the training that ``verbose`` reports.
-shared_fraction : float, default=0.5
+shared_fraction : float, default=0.6
     Share, below 1, of the epochs that all models of a fold have in common: they are trained at the value in the middle,
     and from there on each at its own. With 0 every model is trained by itself from the start, as in GridSearchCV. Taken
     to be 0 with ``early_stopping``, ``callbacks`` and ``lr_schedule="plateau"``, which see whole trainings.

@@ -78,7 +78,7 @@ class NoisyRNNClassifierCV(PathCV):
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: bool = True,
-        shared_fraction: float = 0.5,
+        shared_fraction: float = 0.6,
         strategy: Literal["auto", "stacked", "separate"] = "auto",
         noise: Literal["gaussian", "uniform", "laplace", "dropout"] = "gaussian",
         n_channels: int = 1,

@@ -80,7 +80,7 @@ class TikhonovLSTMRegressorCV(PathCV):
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: bool = True,
-        shared_fraction: float = 0.5,
+        shared_fraction: float = 0.6,
         strategy: Literal["auto", "stacked", "separate"] = "auto",
         lambda_1: float = 10.0,
         lambda_2: float = 10.0,

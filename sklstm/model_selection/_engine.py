@@ -23,7 +23,7 @@ _LARGEST_STACK = 25
 _STACK_BYTES = 64e6
 
 # Hidden units up to which networks trained as one are faster on a CPU than one by one (docs/stacked_training.md).
-_STACKED_UNITS = {"lstm": 32, "relu": 32}
+_STACKED_UNITS = {"lstm": 128, "relu": 128}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from torch import Tensor
 
-from sklstm._validation import check_parameters
 from sklstm.estimators._tensors import loaded
 from sklstm.exceptions import DivergenceError
 from sklstm.training import SequenceDataset, SequenceNet, check_cuda_process, go_on_from, normalised, resolve_device
@@ -84,7 +83,6 @@ class Fold:
     ):
         self.estimator, self.parameter, self.values, self.number = estimator, parameter, values, split.number
         self.leader = clone(estimator)
-        check_parameters(self.leader, self.leader._rules)
         check_cuda_process(resolve_device(estimator.device))
         weight = None if sample_weight is None else _safe_indexing(sample_weight, split.train)
         X_train, target, weight = self.leader._check_fit(

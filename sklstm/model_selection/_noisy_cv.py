@@ -1,6 +1,8 @@
 """The ReLU classifier whose input noise σ is chosen by cross-validation along a path."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import numpy as np
@@ -8,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
-from sklstm._mapped import row_blocks
 from sklstm.estimators import Compression, NoisyRNNClassifier
 from sklstm.estimators._rules import OptimizerName, PrecisionName, ScheduleName
+from sklstm.preprocessing._moments import moments
 
 from ._docs import document
 from ._path_cv import PathCV
@@ -143,15 +145,9 @@ class NoisyRNNClassifierCV(PathCV):
         self.verbose = verbose
 
     def _grid(self, X: Any, number: int) -> NDArray[np.float64]:
-        arrays = [np.asarray(part) for part in X] if isinstance(X, list) else [np.asarray(X)]
-        count, mean, squares = 0, 0.0, 0.0  # Chan et al. 1983: from block to block, without a copy of all
-        for block in (array[rows] for array in arrays for rows in row_blocks(array)):
-            size, own = block.size, float(block.mean(dtype=np.float64))
-            squares += size * float(block.var(dtype=np.float64)) + (own - mean) ** 2 * count * size / (count + size)
-            mean += (own - mean) * size / (count + size)
-            count += size
-        spread = (squares / count) ** 0.5
-        return np.append(0.0, np.geomspace(0.01, 1, number - 1) * (spread or 1.0))
+        parts = X if isinstance(X, list) else [X]
+        spread = reduce(add, (moments(np.reshape(np.asarray(part), (-1, 1)), None) for part in parts)).scale[0]
+        return np.append(0.0, np.geomspace(0.01, 1, number - 1) * spread)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Class probabilities by the model that was trained on all data.

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._caller import caller_level
 from sklstm._validation import FLAG, Choice, Number, check_parameters
+from sklstm.estimators._fit_tasks import put_back
 
 from ._cancellation import Cancellation
 from ._engine import Outcome, Plan, run_tasks
@@ -107,8 +108,7 @@ class PathCV(BaseEstimator):
         try:
             return self._fit(base, X, y, sample_weight, groups)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            put_back(self, before)
             raise
 
     def _base(self, **chosen: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sklstm.modules import ReLURNNModule, is_stackable, stacked_forward
+from sklstm.modules import is_stackable, stacked_forward
 from sklstm.noise import noise_of_kind
 
 from ._batches import BatchLoader, SequenceDataset
@@ -230,7 +230,6 @@ class Stack:
 
     def _named(self, busy: int) -> Any:
         """The first matrices under the names that projections know."""
-        assert isinstance(self.module, ReLURNNModule)
         U, W, V = (self.weights[name][:busy] for name in self._penalised())
         return SimpleNamespace(U=U, W=W, V=V)
 

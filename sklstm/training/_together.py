@@ -36,12 +36,11 @@ def train_together(
         What ended the training of each net early.
     """
     errors: list[DivergenceError | None] = [None] * len(nets)
-    running: list[int] = []
-    over = set(range(len(nets)))
+    running = list(range(len(nets)))
+    over = set(running)
     try:
         for index, net in enumerate(nets):
             net.notify("on_train_begin", X=datasets[index], y=None)
-            running.append(index)
         epochs = {index: nets[index].epochs_until(n_epochs) for index in running}
         done = 0
         while active := [index for index in running if done < epochs[index]]:

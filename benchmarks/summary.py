@@ -27,7 +27,7 @@ SERIAL = (
     "Below a million multiply-adds a time step (here up to H = 32) a fit takes one thread, whatever torch may use: a "
     "second one brings little on idle cores and costs orders of magnitude on busy ones"
 )
-PREDICT = "X is checked and copied, and the last block filled up"
+PREDICT = "X is checked, and copied a block at a time, and the last block is filled up"
 WHY = {
     ("fit_speed", "sklstm, λ = 0", ONE): f"{FIT}.",
     ("fit_speed", "sklstm, λ = 0", MORE): f"{SERIAL}.",
@@ -41,7 +41,7 @@ WHY = {
     ("predict_speed", "classifier", MORE): f"{PREDICT}; one pass over all sequences has more to share among threads.",
     ("memory", "fit", ONE): "fit makes a copy of X of its own; the loop reads float32 where it lies.",
     ("memory", "fit with bounds", ONE): "The loop has no bounds.",
-    ("memory", "predict", ONE): "predict makes a copy of X of its own.",
+    ("memory", "predict", ONE): "predict holds a block of X as float32, and its outputs in float32 and float64.",
 }
 
 

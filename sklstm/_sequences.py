@@ -78,10 +78,30 @@ def as_sequences(estimator: Any, X: Any, y: Any = _ABSENT, *, reset: bool, **che
     X : ndarray of shape (n, L, d) or Ragged, float32 or float64; with y, the pair (X, y)
         A memory-mapped array comes back as a view in its own dtype, not copied.
     """
+    if not reset and y is _ABSENT and _is_in_order(estimator, X):
+        return X
     try:
         return _as_sequences(estimator, X, y, reset, check_params)
     except OverflowError as error:
         raise ValueError(f"X or y holds a number that is beyond float64: {error}.") from error
+
+
+def _is_in_order(estimator: Any, X: Any) -> bool:
+    """Whether X is what all checks would return as it is: they take a twentieth of a small prediction's time."""
+    known = vars(estimator)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (
+            type(X) is np.ndarray
+            and X.ndim == 3
+            and X.dtype in _DTYPES
+            and X.size > 0
+            and known.get("_fitted_flat") is False
+            and known.get("_n_channels") == X.shape[2]
+            and "feature_names_in_" not in known
+            and not is_mapped(X)
+            and bool(np.isfinite(X.sum()))
+            and (X.dtype == np.float32 or not beyond(X, _LARGEST))
+        )
 
 
 def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dict[str, Any]) -> Any:

@@ -100,3 +100,31 @@ def test_relu_rnn_starts_with_states_and_gradients_of_order_one_at_any_length(n_
     early, late = (X.grad[:, t].norm() for t in (n_steps // 10, -1))
     assert 0.05 < early / late < 20
     assert torch.equal(module.W.detach(), torch.eye(64, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("length", [1, 9])
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        (LSTMRegressorModule, {}),
+        (LSTMRegressorModule, {"num_layers": 3, "readout": "logistic"}),
+        (GRURegressorModule, {"num_layers": 2}),
+        (ReLURNNModule, {}),
+    ],
+)
+def test_without_gradients_the_layers_one_call_gives_what_the_layer_gives(module, arguments, length, generator):
+    network = build(module, n_features=3, hidden_size=5, n_outputs=2, **arguments).eval()
+    X = torch.randn(6, length, 3, generator=generator, dtype=torch.float64)
+    lengths = torch.arange(6) % length + 1
+    around = []
+    network.recurrent.register_forward_hook(lambda *_: around.append(1))
+    for ends in (None, lengths):
+        expected = network(X, ends)
+        with torch.no_grad():
+            assert torch.equal(network(X, ends), expected)
+    assert len(around) == 2  # with gradients torch's layer itself was called
+    with torch.no_grad(), pytest.raises(RuntimeError, match="input.size"):
+        network(X[:, :, :2])
+    with torch.no_grad():  # torch's layers also take one sequence without a batch axis
+        state = network.recurrent(X[0])[0][-1]
+        torch.testing.assert_close(network.recurrent(X[:1])[0][0, -1], state)

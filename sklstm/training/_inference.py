@@ -1,7 +1,7 @@
 """Predictions that do not depend on what else is in the batch."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Any
 
@@ -73,37 +73,40 @@ def _outputs(
     module: nn.Module, blocks: Iterator[tuple[dict[str, Tensor], int]], n_blocks: int, n_workers: int
 ) -> list[Tensor]:
     """Outputs of all blocks, in their order."""
+    device = next(module.parameters()).device
     if n_workers == 1 or n_blocks < _SHARED_BLOCKS:
         with torch.no_grad():
-            return [_block(module, inputs, size) for inputs, size in blocks]
+            return [_block(module, inputs, size, device) for inputs, size in blocks]
     numbered, turn, over = enumerate(blocks), Lock(), Event()
     outputs: dict[int, Tensor] = {}
 
     def work() -> None:
-        with torch.no_grad(), thread_limit(1):
-            while not over.is_set():
-                with turn:  # blocks are read one by one, and no more of them than are computed
-                    following: Any = next(numbered, None)
-                if following is None:
-                    return
-                index, (inputs, size) = following
-                outputs[index] = _block(module, inputs, size)
-
-    with ThreadPoolExecutor(min(n_workers, n_blocks)) as pool:
         try:
-            for worker in as_completed([pool.submit(work) for _ in range(min(n_workers, n_blocks))]):
-                worker.result()
+            with torch.no_grad(), thread_limit(1):
+                while not over.is_set():
+                    with turn:  # blocks are read one by one, and no more of them than are computed
+                        following: Any = next(numbered, None)
+                    if following is None:
+                        return
+                    index, (inputs, size) = following
+                    outputs[index] = _block(module, inputs, size, device)
         finally:
             over.set()  # after Ctrl-C, or an error in one, the others have nobody to work for
+
+    n_helpers = min(n_workers, n_blocks) - 1
+    with ThreadPoolExecutor(n_helpers) as pool:
+        helpers = [pool.submit(work) for _ in range(n_helpers)]
+        work()
+    for helper in helpers:
+        helper.result()
     return [outputs[index] for index in range(n_blocks)]
 
 
-def _block(module: nn.Module, inputs: dict[str, Tensor], block: int) -> Tensor:
-    inputs = to_device(inputs, next(module.parameters()).device)
-    size = len(inputs["X"])
+def _block(module: nn.Module, inputs: dict[str, Tensor], block: int, device: torch.device) -> Tensor:
+    X = inputs["X"]
+    size = len(X)
     if missing := block - size:
-        X = inputs["X"]
         inputs["X"] = torch.cat((X, X.new_zeros(missing, *X.shape[1:])))
         if "lengths" in inputs:
             inputs["lengths"] = torch.cat((inputs["lengths"], inputs["lengths"].new_ones(missing)))
-    return module(**inputs)[:size]
+    return module(**(inputs if X.device == device else to_device(inputs, device)))[:size]

@@ -210,6 +210,36 @@ def test_wrong_shapes_at_prediction(estimator, data):
 
 
 @ALL
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f8", np.float16, np.int64])
+def test_arrays_whose_checks_are_cut_short_give_what_others_give(estimator, data, dtype):
+    X, y = data(40)
+    X = np.round(4 * X)
+    model = clone(estimator).fit(X, y)
+    expected = model.predict(X.tolist())
+    np.testing.assert_array_equal(model.predict(X.astype(dtype)), expected)
+    np.testing.assert_array_equal(model.predict(np.asfortranarray(X.astype(dtype))), expected)
+    if np.dtype(dtype).kind == "f":
+        for value in (np.nan, np.inf, -np.inf):
+            with pytest.raises(ValueError, match=r"NaN|infinity"):
+                model.predict(poisoned(X, value).astype(dtype))
+    if np.dtype(dtype).itemsize == 8 and np.dtype(dtype).kind == "f":
+        with pytest.raises(ValueError, match="too large for float32"):
+            model.predict(poisoned(X, -1e39).astype(dtype))
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        model.predict(X[:0].astype(dtype))
+
+
+@ALL
+def test_numbers_whose_sum_overflows_are_numbers(estimator, data):
+    X, y = data(40)
+    model = clone(estimator).fit(X, y)
+    large = np.full_like(X, 3e38, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        assert np.isinf(large.sum())
+    assert len(model.predict(large)) == len(X)
+
+
+@ALL
 def test_one_sample_can_be_predicted(estimator, data):
     X, y = data(40)
     model = clone(estimator).fit(X, y)

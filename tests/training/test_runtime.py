@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 import torch
@@ -81,6 +82,38 @@ def test_predictions_do_not_depend_on_companions(kind, hidden_size, generator):
     order = torch.randperm(len(X), generator=generator)
     assert torch.equal(predict_blocks(network, X[order]), together[order])
     torch.testing.assert_close(together, network(X).detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_workers", [2, 3, 16])
+def test_blocks_in_several_threads_give_the_same_numbers(n_workers, generator):
+    with seeded_construction(0):
+        network = LSTMRegressorModule(3, 16, 2)
+    X = torch.randn(5 * BLOCK + 7, 9, 3, generator=generator)
+    before = torch.get_num_threads()
+    assert torch.equal(predict_blocks(network, X, n_workers), predict_blocks(network, X))
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("failing", ["caller", "helper"])
+def test_an_error_in_one_of_several_threads_is_the_callers(failing, generator):
+    """Whichever thread meets it, and the others stop."""
+    caller, calls, both = threading.get_ident(), [], threading.Barrier(2)
+
+    class Network(torch.nn.Linear):
+        def forward(self, X):
+            if not calls.count(threading.get_ident()):
+                both.wait(timeout=30)  # each thread has a block
+            calls.append(threading.get_ident())
+            if (threading.get_ident() == caller) == (failing == "caller"):
+                raise OSError("disk")
+            time.sleep(0.05)
+            return super().forward(X[:, -1])
+
+    with seeded_construction(0):
+        network = Network(3, 1)
+    with pytest.raises(OSError, match="disk"):
+        predict_blocks(network, torch.randn(40 * BLOCK, 1, 3, generator=generator), 2)
+    assert len(calls) < 40
 
 
 def test_numpys_threads_are_one_inside_and_what_they_were_outside():

@@ -123,7 +123,7 @@ def test_without_gradients_the_layers_one_call_gives_what_the_layer_gives(module
         with torch.no_grad():
             assert torch.equal(network(X, ends), expected)
     assert len(around) == 2  # with gradients torch's layer itself was called
-    with torch.no_grad(), pytest.raises(RuntimeError, match="input.size"):
+    with torch.no_grad(), pytest.raises(RuntimeError, match=r"input\.size"):
         network(X[:, :, :2])
     with torch.no_grad():  # torch's layers also take one sequence without a batch axis
         state = network.recurrent(X[0])[0][-1]

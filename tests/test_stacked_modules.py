@@ -17,7 +17,9 @@ def draw(generator, *shape, scale=1.0):
 
 
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1, 6, 3, 6, 2])])
-def test_relu_gradients_are_those_of_finite_differences(generator, lengths):
+@pytest.mark.parametrize("steps_in_a_piece", [2, 3, 4, 6])
+def test_relu_gradients_are_those_of_finite_differences(generator, monkeypatch, lengths, steps_in_a_piece):
+    monkeypatch.setattr("sklstm.modules._relu._PIECE", steps_in_a_piece * 8 * M * B * H)
     arguments = draw(generator, M, B, L, D), draw(generator, M, H, D), draw(generator, M, H, H, scale=0.5)
     torch.autograd.gradcheck(lambda *parts: last_relu_state(*parts, lengths), arguments)
 
@@ -27,18 +29,16 @@ def test_lstm_gradients_are_those_of_finite_differences(generator):
     torch.autograd.gradcheck(last_lstm_state, [draw(generator, *shape) for shape in shapes])
 
 
-@pytest.mark.parametrize(("batch", "n_steps"), [(1, 1), (1, 7), (5, 1), (7, 9)])
+@pytest.mark.parametrize(("batch", "n_steps"), [(1, 1), (1, 7), (5, 1), (7, 9), (64, 100)])  # the last in four pieces
 @pytest.mark.parametrize("ragged", [False, True])
 def test_relu_layer_is_torchs(generator, batch, n_steps, ragged):
-    module = built(ReLURNNModule)
-    X = torch.randn(batch, n_steps, D, generator=generator, requires_grad=True)
+    module = built(ReLURNNModule, size=32, n_steps=n_steps, recurrent_scale=0.9)
+    X = torch.randn(batch, n_steps, D, generator=generator)
     lengths = torch.randint(1, n_steps + 1, (batch,), generator=generator) if ragged else None
     results = []
     for training in (True, False):  # ours, torch's
-        module.train(training)
-        outputs = module(X, lengths)
-        gradients = torch.autograd.grad(outputs.square().sum(), [X, *module.parameters()])
-        results.append([outputs, *gradients])
+        outputs = module.train(training)(X, lengths)
+        results.append([outputs, *torch.autograd.grad(outputs.square().sum(), list(module.parameters()))])
     for mine, theirs in zip(*results, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
@@ -61,9 +61,9 @@ def graph_names(node):
     return names
 
 
-def built(kind, seed=0, **options):
+def built(kind, seed=0, size=H, **options):
     with seeded_construction(seed):
-        return kind(D, H, 2, **options)
+        return kind(D, size, 2, **options)
 
 
 @pytest.mark.parametrize(

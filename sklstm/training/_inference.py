@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,47 +58,62 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor,
     module = aligned(module.eval())
     if not isinstance(X, RaggedTensor):
         size = block_size(X.shape[1])
-        inputs = (({"X": part}, size) for part in X.split(size))
-        return torch.cat(_outputs(module, inputs, -(-len(X) // size), n_workers))
+        return _outputs(module, (({"X": part}, size) for part in X.split(size)), len(X), -(-len(X) // size), n_workers)
     # Blocks of similar lengths: all of them together have little more than one block's worth of padding.
     order = torch.argsort(X.lengths, stable=True)
     sizes = torch.tensor([block_size(length) for length in X.lengths[order].tolist()])
     blocks = [(rows, size) for _, size in _SIZES for rows in order[sizes == size].split(size) if len(rows)]
-    joined = torch.cat(_outputs(module, ((X.batch(rows), size) for rows, size in blocks), len(blocks), n_workers))
+    inputs = ((X.batch(rows), size) for rows, size in blocks)
+    joined = _outputs(module, inputs, len(order), len(blocks), n_workers)
     return joined[torch.argsort(order).to(joined.device)]
 
 
 def _outputs(
-    module: nn.Module, blocks: Iterator[tuple[dict[str, Tensor], int]], n_blocks: int, n_workers: int
-) -> list[Tensor]:
-    """Outputs of all blocks, in their order."""
+    module: nn.Module, blocks: Iterator[tuple[dict[str, Tensor], int]], n: int, n_blocks: int, n_workers: int
+) -> Tensor:
+    """Outputs (n, k) of all blocks, in their order."""
     device = next(module.parameters()).device
-    if n_workers == 1 or n_blocks < _SHARED_BLOCKS:
-        with torch.no_grad():
-            return [_block(module, inputs, size, device) for inputs, size in blocks]
-    numbered, turn, over = enumerate(blocks), Lock(), Event()
-    outputs: dict[int, Tensor] = {}
+    # In one tensor from the start: thousands of small ones between those that come and go would break up the memory.
+    joined: list[Tensor] = []
+    turn, over, start = Lock(), Event(), 0
+
+    def following() -> tuple[int, dict[str, Tensor], int] | None:
+        nonlocal start
+        with turn:  # blocks are read one by one, and no more of them than are computed
+            block = next(blocks, None)
+            if block is None:
+                return None
+            begin, start = start, start + len(block[0]["X"])
+            return begin, *block
 
     def work() -> None:
         try:
-            with torch.no_grad(), thread_limit(1):
-                while not over.is_set():
-                    with turn:  # blocks are read one by one, and no more of them than are computed
-                        following: Any = next(numbered, None)
-                    if following is None:
-                        return
-                    index, (inputs, size) = following
-                    outputs[index] = _block(module, inputs, size, device)
+            with torch.no_grad():
+                while not over.is_set() and (block := following()):
+                    begin, inputs, size = block
+                    outputs = _block(module, inputs, size, device)
+                    with turn:
+                        if not joined:
+                            joined.append(outputs.new_empty(n, *outputs.shape[1:]))
+                    joined[0][begin : begin + len(outputs)] = outputs
         finally:
             over.set()  # after Ctrl-C, or an error in one, the others have nobody to work for
 
     n_helpers = min(n_workers, n_blocks) - 1
-    with ThreadPoolExecutor(n_helpers) as pool:
-        helpers = [pool.submit(work) for _ in range(n_helpers)]
+    if n_helpers == 0 or n_blocks < _SHARED_BLOCKS:
         work()
+        return joined[0]
+
+    def work_alone() -> None:
+        with thread_limit(1):
+            work()
+
+    with ThreadPoolExecutor(n_helpers) as pool:
+        helpers = [pool.submit(work_alone) for _ in range(n_helpers)]
+        work_alone()
     for helper in helpers:
         helper.result()
-    return [outputs[index] for index in range(n_blocks)]
+    return joined[0]
 
 
 def _block(module: nn.Module, inputs: dict[str, Tensor], block: int, device: torch.device) -> Tensor:

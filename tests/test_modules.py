@@ -112,17 +112,25 @@ def test_relu_rnn_starts_with_states_and_gradients_of_order_one_at_any_length(n_
         (ReLURNNModule, {}),
     ],
 )
-def test_without_gradients_the_layers_one_call_gives_what_the_layer_gives(module, arguments, length, generator):
+def test_without_gradients_the_layers_one_call_gives_what_the_layer_gives(
+    module, arguments, length, generator, monkeypatch
+):
     network = build(module, n_features=3, hidden_size=5, n_outputs=2, **arguments).eval()
     X = torch.randn(6, length, 3, generator=generator, dtype=torch.float64)
     lengths = torch.arange(6) % length + 1
-    around = []
-    network.recurrent.register_forward_hook(lambda *_: around.append(1))
+    around, whole = [], network.recurrent.forward
+    monkeypatch.setattr(network.recurrent, "forward", lambda *given: around.append(1) or whole(*given))
     for ends in (None, lengths):
         expected = network(X, ends)
         with torch.no_grad():
             assert torch.equal(network(X, ends), expected)
     assert len(around) == 2  # with gradients torch's layer itself was called
+    seen = []
+    handle = network.recurrent.register_forward_hook(lambda *_: seen.append(1))
+    with torch.no_grad():
+        network(X)
+    handle.remove()
+    assert len(seen) == 1  # hooks are not passed by
     with torch.no_grad(), pytest.raises(RuntimeError, match=r"input\.size"):
         network(X[:, :, :2])
     with torch.no_grad():  # torch's layers also take one sequence without a batch axis

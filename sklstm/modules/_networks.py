@@ -22,7 +22,8 @@ _LAYERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
 
 def _run(recurrent: nn.RNNBase, X: Tensor) -> tuple[Tensor, Any]:
     """``recurrent(X)``; in predictions without what surrounds its one call, a twentieth of a small block's time."""
-    if torch.is_grad_enabled() or X.ndim != 3 or X.shape[2] != recurrent.input_size:
+    hooked = recurrent._forward_hooks or recurrent._forward_pre_hooks  # somebody looks on
+    if hooked or torch.is_grad_enabled() or X.ndim != 3 or X.shape[2] != recurrent.input_size:
         return recurrent(X)
     n_layers = recurrent.num_layers
     start = X.new_zeros(n_layers, len(X), recurrent.hidden_size)

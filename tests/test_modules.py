@@ -136,3 +136,16 @@ def test_without_gradients_the_layers_one_call_gives_what_the_layer_gives(
     with torch.no_grad():  # torch's layers also take one sequence without a batch axis
         state = network.recurrent(X[0])[0][-1]
         torch.testing.assert_close(network.recurrent(X[:1])[0][0, -1], state)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")  # torch's own, of its own layers
+@pytest.mark.parametrize("module", [LSTMRegressorModule, GRURegressorModule])
+def test_graphs_recorded_without_gradients_take_any_batch(module, generator):
+    network = build(module, n_features=3, hidden_size=16, n_outputs=2).eval()
+    X = torch.randn(6, 7, 3, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        batch = torch.export.Dim("n", min=2, max=99)
+        exported = torch.export.export(network, (X,), dynamic_shapes={"X": {0: batch}})
+        for n in (3, 9):
+            X = torch.randn(n, 7, 3, generator=generator, dtype=torch.float64)
+            torch.testing.assert_close(exported.module()(X), network(X))

@@ -22,11 +22,15 @@ _LAYERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
 
 def _run(recurrent: nn.RNNBase, X: Tensor) -> tuple[Tensor, Any]:
     """``recurrent(X)``; in predictions without what surrounds its one call, a twentieth of a small block's time."""
-    hooked = recurrent._forward_hooks or recurrent._forward_pre_hooks  # somebody looks on
-    if hooked or torch.is_grad_enabled() or X.ndim != 3 or X.shape[2] != recurrent.input_size:
+    # What others have put in the layer's place (quantised ones, say) or around it, and graphs, are left to the layer.
+    own = type(recurrent) in (nn.LSTM, nn.GRU, nn.RNN) and not (
+        recurrent._forward_hooks or recurrent._forward_pre_hooks
+    )
+    recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    if not own or recorded or torch.is_grad_enabled() or X.ndim != 3 or X.shape[2] != recurrent.input_size:
         return recurrent(X)
     n_layers = recurrent.num_layers
-    start = X.new_zeros(n_layers, len(X), recurrent.hidden_size)
+    start = X.new_zeros(n_layers, X.shape[0], recurrent.hidden_size)
     weights = [weight for layer in recurrent.all_weights for weight in layer]
     outputs, state, *_ = _LAYERS[recurrent.mode](
         X, (start, start) if recurrent.mode == "LSTM" else start, weights, recurrent.bias, n_layers, 0.0, False, False,

@@ -76,6 +76,7 @@ def _outputs(
     # In one tensor from the start: thousands of small ones between those that come and go would break up the memory.
     joined: list[Tensor] = []
     turn, over, start = Lock(), Event(), 0
+    inference = torch.is_inference_mode_enabled()  # of this thread; tensors made in that mode are written to in it
 
     def following() -> tuple[int, dict[str, Tensor], int] | None:
         nonlocal start
@@ -88,7 +89,7 @@ def _outputs(
 
     def work() -> None:
         try:
-            with torch.no_grad():
+            with torch.inference_mode(inference), torch.no_grad():
                 while not over.is_set() and (block := following()):
                     begin, inputs, size = block
                     outputs = _block(module, inputs, size, device)
@@ -109,8 +110,11 @@ def _outputs(
             work()
 
     with ThreadPoolExecutor(n_helpers) as pool:
-        helpers = [pool.submit(work_alone) for _ in range(n_helpers)]
-        work_alone()
+        try:
+            helpers = [pool.submit(work_alone) for _ in range(n_helpers)]
+            work_alone()
+        finally:
+            over.set()
     for helper in helpers:
         helper.result()
     return joined[0]

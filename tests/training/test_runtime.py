@@ -94,6 +94,16 @@ def test_blocks_in_several_threads_give_the_same_numbers(n_workers, generator):
     assert torch.get_num_threads() == before
 
 
+def test_blocks_in_several_threads_are_computed_in_inference_mode_too(generator):
+    with seeded_construction(0):
+        network = LSTMRegressorModule(3, 16, 2)
+    X = torch.randn(8 * BLOCK, 9, 3, generator=generator)
+    expected = predict_blocks(network, X)
+    for _ in range(20):
+        with torch.inference_mode():
+            assert torch.equal(predict_blocks(network, X, 2), expected)
+
+
 @pytest.mark.parametrize("failing", ["caller", "helper"])
 def test_an_error_in_one_of_several_threads_is_the_callers(failing, generator):
     """Whichever thread meets it, and the others stop."""

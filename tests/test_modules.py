@@ -102,42 +102,6 @@ def test_relu_rnn_starts_with_states_and_gradients_of_order_one_at_any_length(n_
     assert torch.equal(module.W.detach(), torch.eye(64, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("length", [1, 9])
-@pytest.mark.parametrize(
-    ("module", "arguments"),
-    [
-        (LSTMRegressorModule, {}),
-        (LSTMRegressorModule, {"num_layers": 3, "readout": "logistic"}),
-        (GRURegressorModule, {"num_layers": 2}),
-        (ReLURNNModule, {}),
-    ],
-)
-def test_without_gradients_the_layers_one_call_gives_what_the_layer_gives(
-    module, arguments, length, generator, monkeypatch
-):
-    network = build(module, n_features=3, hidden_size=5, n_outputs=2, **arguments).eval()
-    X = torch.randn(6, length, 3, generator=generator, dtype=torch.float64)
-    lengths = torch.arange(6) % length + 1
-    around, whole = [], network.recurrent.forward
-    monkeypatch.setattr(network.recurrent, "forward", lambda *given: around.append(1) or whole(*given))
-    for ends in (None, lengths):
-        expected = network(X, ends)
-        with torch.no_grad():
-            assert torch.equal(network(X, ends), expected)
-    assert len(around) == 2  # with gradients torch's layer itself was called
-    seen = []
-    handle = network.recurrent.register_forward_hook(lambda *_: seen.append(1))
-    with torch.no_grad():
-        network(X)
-    handle.remove()
-    assert len(seen) == 1  # hooks are not passed by
-    with torch.no_grad(), pytest.raises(RuntimeError, match=r"input\.size"):
-        network(X[:, :, :2])
-    with torch.no_grad():  # torch's layers also take one sequence without a batch axis
-        state = network.recurrent(X[0])[0][-1]
-        torch.testing.assert_close(network.recurrent(X[:1])[0][0, -1], state)
-
-
 @pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")  # torch's own, of its own layers
 @pytest.mark.parametrize("module", [LSTMRegressorModule, GRURegressorModule])
 def test_graphs_recorded_without_gradients_take_any_batch(module, generator):

@@ -43,6 +43,13 @@ def test_relu_layer_is_torchs(generator, batch, n_steps, ragged):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_a_closed_unit_keeps_an_overflowing_gradient_to_itself():
+    X, W = torch.tensor([[[[1.0], [-1.0]]]]), torch.zeros(1, 2, 2)
+    U = torch.tensor([[[1.0], [-1.0]]], requires_grad=True)
+    last_relu_state(X, U, W).backward(torch.tensor([[[torch.inf, 1.0]]]))
+    assert U.grad.flatten().tolist() == [0, -1]
+
+
 def test_training_takes_the_written_pass_and_prediction_torchs():
     module = built(ReLURNNModule)
     X = torch.ones(2, 3, D)

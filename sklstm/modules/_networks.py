@@ -1,7 +1,7 @@
 """The networks: forward passes only. Sequences in, last step out (many-to-one)."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,39 +13,13 @@ __all__ = ["READOUTS", "GRURegressorModule", "LSTMRegressorModule", "ReLURNNModu
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 
 
-_LAYERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
-    "LSTM": torch.lstm,
-    "GRU": torch.gru,
-    "RNN_RELU": torch.rnn_relu,
-}
-
-
-def _run(recurrent: nn.RNNBase, X: Tensor) -> tuple[Tensor, Any]:
-    """``recurrent(X)``; in predictions without what surrounds its one call, a twentieth of a small block's time."""
-    # What others have put in the layer's place (quantised ones, say) or around it, and graphs, are left to the layer.
-    own = type(recurrent) in (nn.LSTM, nn.GRU, nn.RNN) and not (
-        recurrent._forward_hooks or recurrent._forward_pre_hooks
-    )
-    recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
-    if not own or recorded or torch.is_grad_enabled() or X.ndim != 3 or X.shape[2] != recurrent.input_size:
-        return recurrent(X)
-    n_layers = recurrent.num_layers
-    start = X.new_zeros(n_layers, X.shape[0], recurrent.hidden_size)
-    weights = [weight for layer in recurrent.all_weights for weight in layer]
-    outputs, state, *_ = _LAYERS[recurrent.mode](
-        X, (start, start) if recurrent.mode == "LSTM" else start, weights, recurrent.bias, n_layers, 0.0, False, False,
-        recurrent.batch_first,
-    )  # fmt: skip
-    return outputs, state
-
-
 def _last_state(recurrent: nn.RNNBase, X: Tensor, lengths: Tensor | None) -> Tensor:
     """State (n, H) of the last layer after the last step of every sequence of X (n, L, d)."""
-    outputs, state = _run(recurrent, X)
+    outputs, state = recurrent(X)
     if lengths is not None:
         # What follows a sequence's end comes after the state that is read, and cannot change it.
         return outputs[torch.arange(len(X), device=X.device), lengths - 1]
-    h = state[0] if isinstance(state, tuple) else state  # (n_layers, n, H); an LSTM's layer returns its cells too
+    h = state[0] if isinstance(state, tuple) else state  # (n_layers, n, H); an LSTM returns its cells too
     return h[-1]
 
 

@@ -12,7 +12,7 @@ from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
+from sklstm.modules import ReLURNNModule
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 
@@ -178,9 +178,10 @@ def test_packed_sequences(make):
     sequences = ragged()
     y = targets_for(make, noise(64)[1])
     inputs = []
-    watched = nn.RNNBase | LSTMRegressorModule | GRURegressorModule | ReLURNNModule
     hook = nn.modules.module.register_module_forward_pre_hook(
-        lambda module, given: inputs.append(given[0] if given else None) if isinstance(module, watched) else None
+        lambda module, given: (
+            inputs.append(given[0] if given else None) if isinstance(module, nn.RNNBase | ReLURNNModule) else None
+        )
     )
     try:
         model = make(hidden_size=16).fit(sequences, y)

@@ -1,11 +1,8 @@
 """What the scripts that measure time or memory share: their options, the record of every result, their page."""
 
 import argparse
-from pathlib import Path
 
-from _records import append, current
-
-DOCS = Path(__file__).parents[1] / "docs"
+from _records import PAGES, append, current
 
 
 def question(doc):
@@ -24,7 +21,7 @@ def run(name, doc, measure, page, rounds=5, add_options=None, argv=None):
     Parameters
     ----------
     name : str
-        Of the script, of the file of results and of the page in docs/.
+        Of the script, of the file of results and of the page in docs/benchmarks/.
     doc : str
         The script's docstring.
     measure : callable
@@ -41,7 +38,7 @@ def run(name, doc, measure, page, rounds=5, add_options=None, argv=None):
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help=f"rounds of alternating runs; {rounds} by default")
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds; nothing is recorded")
-    parser.add_argument("--report", action="store_true", help=f"write docs/{name}.md from what is recorded")
+    parser.add_argument("--report", action="store_true", help=f"write docs/benchmarks/{name}.md from what is recorded")
     parser.add_argument("--no-run", action="store_true", help="measure nothing")
     if add_options is not None:
         add_options(parser)
@@ -63,7 +60,7 @@ def run(name, doc, measure, page, rounds=5, add_options=None, argv=None):
     text = page(records)
     print(text)
     if options.report:
-        (DOCS / f"{name}.md").write_text(text, encoding="utf-8")
+        (PAGES / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def one_line(record):

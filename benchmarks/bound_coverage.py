@@ -4,19 +4,18 @@ Small estimators are trained on real data (a random half) and on distributions w
 `generalization_report_` is compared with the loss, on data that trained nothing, of the predictor that it is about, the
 trained or the quantised one; and so is every bound of `holdout_bound`, from a third part of the data, on a fourth.
 Every model is appended to results/bound_coverage.jsonl; run again to continue, or with --report to write
-docs/bound_coverage.md.
+docs/benchmarks/bound_coverage.md.
 """
 
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
 from _coverage import below, compare
 from _coverage_tasks import CLASSIFICATION, N_FRESH, REGRESSION, Known
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 from scipy.stats import binom
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -213,7 +212,7 @@ def report():
             mine = [row for name, other, row in rows if (name, other) == (task, bound)]
             detail += [[task, bound, *tally(mine)]] if mine else []
     n_known = sum(record["task"] in known for record in records)
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(
+    (PAGES / f"{NAME}.md").write_text(
         f"# Are the bounds ever below the truth?\n\n{len(records)} trained models, {n_known} of them where the truth "
         f"is known.\n\n{table(['bound', 'truth', *HEADER[:-2]], totals)}\n\n{READING.format(n_fresh=N_FRESH)}\n\n"
         f"{together_text(records)}\n\n## By task\n\n{table(['task', 'bound', *HEADER], detail)}\n\n"

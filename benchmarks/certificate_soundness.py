@@ -10,12 +10,11 @@ the weights by torch's kernels and in float64, and both must lie within the boun
 import argparse
 import time
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import torch
 from _attacks import random_corner, signed_gradient
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 from torch import nn
 
 from sklstm.perturbation import RecurrentNetwork, output_bounds
@@ -157,7 +156,7 @@ def report():
             rows.append([kind, cell, *sum(counts)])
     total = [sum(row[column] for row in rows) for column in (2, 3, 4)]
     rows.append(["**all**", "", *total])
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(
+    (PAGES / f"{NAME}.md").write_text(
         f"# Soundness of the certificates\n\n{__doc__.strip()}\n\n"
         f"{table(['networks', 'cell', 'cases', 'violations', 'cases with method linear'], rows)}\n\n"
         f"eps: {', '.join(f'{eps:g}' for eps in EPS)}. {N_CORNERS} random corners and two attacks by ten signed "

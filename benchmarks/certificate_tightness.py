@@ -6,12 +6,11 @@ change of the output that projected gradient ascent and descent find within the 
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
 from _attacks import strongest
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 from _series import SERIES, forecasting_task
 from certificate_cost import ratio
 from certificate_soundness import double_of
@@ -37,7 +36,6 @@ mostly float32 rounding, which the bounds include. Without the penalty `best` is
 and so it is with a weight decay of 1e-3; `linear` certifies those networks up to eps = 0.001 to 0.01 (weight decay:
 0.1 on sunspots, 0.05 on PM2.5) and then breaks down. Where it breaks down the intervals remain, whose width an LSTM's
 bounded state limits: that is why those ratios fall again with eps."""
-DOCS = Path(__file__).parents[1] / "docs"
 
 
 def measure(series, name):
@@ -96,7 +94,7 @@ def picture(records):
     axes[0].plot([], [], color="0.3", linestyle=":", label='method "linear"')
     figure.legend(*axes[0].get_legend_handles_labels(), fontsize=9, loc="outside lower center", ncols=6)
     figure.suptitle("Train with the penalty, then certify", fontsize=12)
-    figure.savefig(DOCS / f"{NAME}.png", dpi=150)
+    figure.savefig(PAGES / f"{NAME}.png", dpi=150)
 
 
 def report():
@@ -113,7 +111,7 @@ def report():
         for record in records
     ]
     picture(records)
-    (DOCS / f"{NAME}.md").write_text(
+    (PAGES / f"{NAME}.md").write_text(
         f"# Tightness and cost of the certificates\n\n{__doc__.strip()}\n\n"
         f"![Certified radius over strongest attack, by eps]({NAME}.png)\n\n"
         "Medians over 500 test windows (100 for the method `linear`) of certified radius / strongest attack.\n\n"

@@ -6,18 +6,16 @@ last. Its row sums are limited in training, so that the norms are the same const
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
-from _records import table
+from _records import PAGES, table
 
 from sklstm import NoisyRNNClassifier
 from sklstm.datasets import load_bike_sharing
 from sklstm.generalization import rademacher_bound, tu_bound
 from sklstm.preprocessing import sliding_windows
 
-DOCS = Path(__file__).parent.parent / "docs"
 NAME = "convergence_in_n"
 WINDOW = 6
 LIMITS = {"u": 1.0, "w": 0.5, "v": 1.0}
@@ -93,7 +91,7 @@ def picture(records):
     ax.grid(alpha=0.25, which="both", linewidth=0.5)
     ax.set_title("Same weights, more data: bike sharing, L = 6, d = 4", fontsize=11)
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
-    figure.savefig(DOCS / f"{NAME}.png", dpi=150)
+    figure.savefig(PAGES / f"{NAME}.png", dpi=150)
 
 
 def main():

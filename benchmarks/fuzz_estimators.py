@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 import hypothesis
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
@@ -81,8 +81,8 @@ def report(records):
     ]
     rows.append(["all", f"{last['examples']:,}", f"{last['seconds']:.0f} s", last["findings"]])
     calls = [[f"`{name}`", f"{c['taken']:,}", f"{c['refused']:,}"] for name, c in last["calls"].items()]
-    template = (ROOT / "docs" / "fuzzing.md").read_text().partition("\n## The last run\n")[0]
-    (ROOT / "docs" / "fuzzing.md").write_text(
+    template = (PAGES / "fuzzing.md").read_text().partition("\n## The last run\n")[0]
+    (PAGES / "fuzzing.md").write_text(
         f"{template}\n## The last run\n\n"
         f"{table(['property', 'examples', 'time', 'findings'], rows)}\n\n"
         f"{table(['calls under watch', 'taken', 'refused'], calls)}\n\n"
@@ -96,7 +96,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=2000, help="of all properties together")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", action="store_true", help="write the last run into docs/fuzzing.md")
+    parser.add_argument("--report", action="store_true", help="write the last run into docs/benchmarks/fuzzing.md")
     arguments = parser.parse_args()
     record = fuzz(arguments.examples, arguments.seed)
     append(NAME, record)

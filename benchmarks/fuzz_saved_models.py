@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from _mutations import damaged, forged, originals, outcome
-from _records import RESULTS, append, load, machine, table
+from _records import PAGES, append, load, machine, table
 
 NAME = "fuzz_saved_models"
 MEMORY_PER_BYTE, MEMORY_AT_LEAST = 20, 4_000_000  # limits on what load may take
@@ -69,7 +69,7 @@ def report(record):
     for origin in ("damaged", "forged"):
         sums = [sum(row[i] for row in rows if row[0] == origin) for i in range(2, 7)]
         rows.append([f"**{origin}**", "**all**", *sums])
-    (RESULTS.parent.parent / "docs" / "saved_models.md").write_text(PAGE.format(
+    (PAGES / "saved_models.md").write_text(PAGE.format(
         n=record["n_files"], seed=record["seed"], machine=record["machine"], failures=len(record["failures"]),
         per_byte=record["memory_per_byte"], grown=record["process_grown_mb"],
         table=table(["file", "change", "files", "clear error", "same model", "another valid model", "failure"], rows),
@@ -101,7 +101,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", action="store_true", help="write docs/saved_models.md")
+    parser.add_argument("--report", action="store_true", help="write docs/benchmarks/saved_models.md")
     arguments = parser.parse_args()
     record = run(arguments.files, arguments.seed)
     append(NAME, record)

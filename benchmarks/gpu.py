@@ -8,18 +8,17 @@ The smallest eigenvalue of a bound, `moment_summary`, is computed by numpy on th
 estimator. The card's column is what torch needs there in float64 for the same two steps, the second moment and its
 eigenvalues: what the package could gain if it did that.
 
-A run that was cut off continues where it stopped. --report writes docs/gpu.md.
+A run that was cut off continues where it stopped. --report writes docs/benchmarks/gpu.md.
 """
 
 import argparse
 import sys
 import time
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import moment_summary
@@ -124,7 +123,7 @@ def report(records):
         f"Regenerate: `python benchmarks/gpu.py --report` on an otherwise idle machine. Recorded on "
         f"{'; '.join(where)}.\n"
     )
-    Path(__file__).parents[1].joinpath("docs", "gpu.md").write_text(text)
+    (PAGES / "gpu.md").write_text(text)
     print(text)
 
 
@@ -133,7 +132,7 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64, 256])
     parser.add_argument("--numbers", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--report", action="store_true", help="write docs/gpu.md from the records")
+    parser.add_argument("--report", action="store_true", help="write docs/benchmarks/gpu.md from the records")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("benchmarks/gpu.py compares a GPU with the CPU, and torch sees no CUDA device here: nothing is run.")

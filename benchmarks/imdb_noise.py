@@ -5,16 +5,15 @@ test error without noise minus training error with noise, over several runs. Eve
 results/imdb_noise.jsonl; started again, the script goes on with what is missing.
 
     python benchmarks/imdb_noise.py --data imdb_glove.npz --steps 100
-    python benchmarks/imdb_noise.py --report            # docs/imdb_noise.md and .png from the results
+    python benchmarks/imdb_noise.py --report            # docs/benchmarks/imdb_noise.md and .png from the results
 """
 
 import argparse
 import time
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 
 from sklstm import NoisyRNNClassifier
 from sklstm.datasets import load_imdb
@@ -22,7 +21,6 @@ from sklstm.datasets import load_imdb
 NAME = "imdb_noise"
 SIGMAS = (0.0, 0.1, 0.2, 0.3, 0.4)
 RUNS = 5
-DOCS = Path(__file__).parents[1] / "docs"
 
 
 def error(model, X, y, sigma, seed):
@@ -136,14 +134,14 @@ def report(records):
     if len(settings) > 1:
         raise SystemExit(f"records of several settings (units, epochs): {sorted(settings)}; keep those of one")
     results = summary(records)
-    draw(results, DOCS / f"{NAME}.png")
+    draw(results, PAGES / f"{NAME}.png")
     rows = [
         (L, sigma, count, *(with_error(m, s) for m, s in zip(mean, spread, strict=True)))
         for (L, sigma), (mean, spread, count) in results.items()
     ]
     header = ("L", "σ", "runs", "gap, points", "test error, %", "training error with noise, %")
     hidden, epochs = settings.pop()
-    text = (DOCS / f"{NAME}.md").read_text()
+    text = (PAGES / f"{NAME}.md").read_text()
     before, _, _ = text.partition("<!-- results -->")
     lines = [
         "<!-- results -->",
@@ -155,7 +153,7 @@ def report(records):
         f"Machine: {records[-1]['machine']}.",
         "",
     ]
-    (DOCS / f"{NAME}.md").write_text(before + "\n".join(lines))
+    (PAGES / f"{NAME}.md").write_text(before + "\n".join(lines))
 
 
 if __name__ == "__main__":

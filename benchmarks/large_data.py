@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 
 L, D = 24, 7
 HIDDEN, BATCH = 16, 512
@@ -125,10 +125,8 @@ def report():
         )
     header = ["estimator", "X", "n", "size", "epoch, µs", "bounds, µs", "predict, µs"]
     header += ["memory of fit, MB", "with bounds, MB", "of predict, MB"]
-    page = Path(__file__).parents[1] / "docs" / "large_data.md"
-    text = page.read_text().split("## Measured")[0]
-    page.write_text(
-        f"{text}## Measured\n\n{__doc__.strip().splitlines()[0]}\n\n"
+    (PAGES / f"{NAME}.md").write_text(
+        f"# Data larger than memory\n\n{__doc__.strip().splitlines()[0]}\n\n"
         f"L = {L}, d = {D}, H = {HIDDEN}, batches of {BATCH}, one thread. Times are per sequence: of an epoch, of "
         "the bounds that come after it, of predictions. Memory is the peak on top of the imported library, y and, "
         "where X is an array, X itself: anonymous pages + pages of the file. The system takes the latter back when "
@@ -142,7 +140,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="+", type=float, default=[1e4, 1e5, 1e6])
     parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS))
-    parser.add_argument("--report", action="store_true", help="write docs/large_data.md from what is recorded")
+    parser.add_argument("--report", action="store_true", help="write its page from what is recorded")
     parser.add_argument("--skip", action="store_true", help="measure nothing")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

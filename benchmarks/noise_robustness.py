@@ -2,18 +2,17 @@
 
 Ten seeds on three real series; the same LSTM without the penalty, with weight decay, and with either variant of the
 penalty. Every fit is appended to results/noise_robustness.jsonl as it ends; run again to continue, or with --report to
-write docs/noise_robustness.md.
+write docs/benchmarks/noise_robustness.md.
 """
 
 import argparse
 import math
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 from _series import SERIES, forecasting_task
 from sklearn.exceptions import ConvergenceWarning
 
@@ -100,7 +99,7 @@ def report():
     header = ["series", "method", *(f"noise {sigma:g}" for sigma in NOISE), "largest ρ_h", "ended feasible"]
     text = __doc__.strip().splitlines()[0]
     n_fits = len(records)
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(
+    (PAGES / f"{NAME}.md").write_text(
         f"# Noisy inputs at default settings\n\n{text}\n\n"
         "Test mean squared error of one-step forecasts (z-scored; 1 is the error of predicting the mean), mean ± "
         f"standard error over {N_SEEDS} seeds, with Gaussian noise of the given standard deviation on the test inputs. "

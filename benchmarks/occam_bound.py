@@ -2,7 +2,7 @@
 
     python benchmarks/occam_bound.py digits
     python benchmarks/occam_bound.py imdb --data imdb_glove.npz
-    python benchmarks/occam_bound.py --report           # docs/occam_bound.md from the results
+    python benchmarks/occam_bound.py --report           # docs/benchmarks/occam_bound.md from the results
 
 Each result is appended to results/occam_bound.jsonl with the test error of the very predictor that the bound is about,
 measured on data that played no part, and decoded once more from its message.
@@ -11,13 +11,12 @@ measured on data that played no part, and decoded once more from its message.
 import argparse
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -26,7 +25,6 @@ from sklstm.datasets import load_imdb
 from sklstm.generalization import Description, occam_bound
 
 NAME = "occam_bound"
-DOCS = Path(__file__).parents[1] / "docs"
 
 MODELS = {
     "digits": (
@@ -112,9 +110,9 @@ def report(records):
     for task, (own, small) in MODELS.items():
         own, small = (", ".join(f"{name}={value!r}" for name, value in part.items()) for part in (own, small))
         settings.append(f"- {task}: `NoisyRNNClassifier({own})` with `Compression({small})`")
-    before, _, _ = (DOCS / f"{NAME}.md").read_text().partition("<!-- results -->")
+    before, _, _ = (PAGES / f"{NAME}.md").read_text().partition("<!-- results -->")
     lines = ["<!-- results -->", "", body, "", *settings, "", f"Machine: {records[-1]['machine']}.", ""]
-    (DOCS / f"{NAME}.md").write_text(before + "\n".join(lines))
+    (PAGES / f"{NAME}.md").write_text(before + "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ all training windows from five seeds. The certified error is the largest squared
 the test inputs could cause, by `certify`; it bounds every attack.
 
 Every fit is appended to results/regularisers.jsonl as it ends; run again to continue, or with --report to write
-docs/regularisers.md.
+docs/benchmarks/regularisers.md.
 """
 
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 from _series import SERIES, forecasting_task
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import TimeSeriesSplit
@@ -160,7 +159,7 @@ def report():
         ]
         sections.append(f"## Strength chosen by the validation error, {criterion}\n\n{table(header, rows)}\n")
     n_seeds = min(sum(r["part"] == "final" and r["seed"] == s for r in records) > 0 for s in range(N_SEEDS)) * N_SEEDS
-    path = Path(__file__).parents[1] / "docs" / f"{NAME}.md"
+    path = PAGES / f"{NAME}.md"
     reading = path.read_text().split("<!-- reading -->")[1] if path.exists() else "\n\n"
     path.write_text(
         f"# Regularisers compared\n\n{__doc__.strip().split(chr(10) * 2)[0]}\n\n"

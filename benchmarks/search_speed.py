@@ -8,10 +8,10 @@ give while the searches ran.
 
 import argparse
 import os
-from pathlib import Path
 
 import numpy as np
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
+from _suite import explanation, question
 from _timing import seconds
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import GridSearchCV
@@ -70,7 +70,13 @@ def report(records):
         middle = [float(np.median([record[key] for record in own])) for key in ("one", "two", "threads", "second_core")]
         rows.append([hidden_size, len(own), f"{middle[0]:.1f} s", *(f"{value:.2f}" for value in middle[1:])])
     header = ["H", "rounds", "one worker", "two processes", "two threads", "two loops of plain Python"]
-    return table(header, rows)
+    return (
+        f"# {question(__doc__)}\n\n{explanation(__doc__)}\n\n{table(header, rows)}\n\n"
+        "Times relative to one worker; medians. Four values of `lambda_s` on three folds, "
+        f"n = {records[-1]['n']}, L = 24, d = 4. The last column is the calibration: 0.5 is a free core, 1 is none. "
+        f"Other programs were at work at times; `benchmarks/results/{NAME}.jsonl` has the load at the start of every round.\n\n"
+        f"Regenerate: `python benchmarks/{NAME}.py --report`. Recorded on {records[-1]['machine']}.\n"
+    )
 
 
 def main():
@@ -79,7 +85,7 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--n", type=int, default=900)
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds; nothing is recorded")
-    parser.add_argument("--report", action="store_true", help="write the table into docs/parallel_search.md")
+    parser.add_argument("--report", action="store_true", help="write docs/benchmarks/search_speed.md")
     parser.add_argument("--no-run", action="store_true", help="measure nothing")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -114,9 +120,7 @@ def main():
     text = report(load(NAME))
     print(text)
     if arguments.report:
-        page = Path(__file__).parents[1] / "docs" / "parallel_search.md"
-        head, rest = page.read_text().split("<!-- table -->\n")[::2]
-        page.write_text(f"{head}<!-- table -->\n{text}\n<!-- table -->\n{rest}")
+        (PAGES / f"{NAME}.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

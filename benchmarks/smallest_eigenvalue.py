@@ -15,10 +15,9 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-from _records import append, load, machine, table
+from _records import PAGES, append, load, machine, table
 from scipy import __version__ as scipy_version
 
 from sklstm.datasets import load_imdb
@@ -178,7 +177,7 @@ def write_report():
         f"is not run again. Recorded on one thread, not "
         f"necessarily of an idle machine: {machines}.\n"
     )
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(text)
+    (PAGES / f"{NAME}.md").write_text(text)
 
 
 def main():
@@ -186,7 +185,7 @@ def main():
     parser.add_argument("npz", help="the data file")
     parser.add_argument("--steps", type=int, nargs="+", default=[100, 200, 300], help="L of the values")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the comparison with numpy")
-    parser.add_argument("--report", action="store_true", help=f"write docs/{NAME}.md")
+    parser.add_argument("--report", action="store_true", help=f"write docs/benchmarks/{NAME}.md")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:

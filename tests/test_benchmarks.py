@@ -60,7 +60,7 @@ def test_make_runs_every_script_that_has_a_smoke_run():
 @pytest.mark.parametrize("name", MODULES)
 def test_pages_are_what_is_recorded(name):
     records = _records.current(name)
-    page = _suite.DOCS / f"{name}.md"
+    page = _records.PAGES / f"{name}.md"
     if not records:
         pytest.skip("nothing is recorded yet")
     assert page.read_text(encoding="utf-8") == MODULES[name].page(records)
@@ -68,7 +68,7 @@ def test_pages_are_what_is_recorded(name):
 
 def test_the_summary_is_what_is_recorded_and_explains_what_is_lost():
     text = summary.page()
-    assert (_suite.DOCS / "benchmarks.md").read_text(encoding="utf-8") == text
+    assert (_records.PAGES / "summary.md").read_text(encoding="utf-8") == text
     assert "Not explained yet" not in text
 
 
@@ -94,7 +94,7 @@ def toy_page(records):
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
     monkeypatch.setattr(_records, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(_suite, "DOCS", tmp_path)
+    monkeypatch.setattr(_suite, "PAGES", tmp_path)
 
     def run(measured, *argv):
         _suite.run("toy", "Is it?\n\nMore.", lambda options: iter(measured), toy_page, argv=argv)

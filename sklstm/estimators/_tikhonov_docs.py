@@ -69,7 +69,7 @@ loss_cap : float or None, default=None
     after seeing y and pays for the choice.
 device : str, default="cpu"
     A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
-    CPU, decided in `fit`: ``net_.device`` says which. See ``docs/devices.md``.
+    CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
 precision : {"float32", "tf32", "bfloat16"}, default="float32"
     Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
     changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,

@@ -9,7 +9,7 @@ import torch
 
 __all__ = ["PRECISIONS", "products_in", "undisturbed"]
 
-#: What a fit may train in, see ``docs/devices.md``.
+#: What a fit may train in, see ``docs/guide/devices.md``.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 # Device -> the flags of torch that say how its products of float32 matrices are rounded. On CUDA torch's default for

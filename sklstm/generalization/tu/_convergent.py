@@ -56,7 +56,7 @@ def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float)
 
     Notes
     -----
-    The proof is in ``docs/convergent_bound.md``. In short, with
+    The proof is in ``docs/theory/convergent_bound.md``. In short, with
     :math:`Z_t(\mu) = E\sup\exp(\mu|\sum_i\sigma_i h_t^j(x_i)|/S_t)`:
     symmetry of σ and the contraction principle for convex increasing functions give
     :math:`Z_t \le 2\,[(1-q_t)\,E e^{\mu\|\sum_i\sigma_i x_{it}\|_\infty} + q_t Z_{t-1}]` with

@@ -4,8 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-from sphinx_gallery.sorting import FileNameSortKey
-
 import sklstm
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -48,7 +46,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"plot_",
     "ignore_pattern": r"(__init__|_quickstart_picture|quickstart)\.py",
-    "within_subsection_order": FileNameSortKey,
+    "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("sklstm",),
     "reference_url": {"sklstm": None},

@@ -60,8 +60,11 @@ def load_imdb(
         lengths : ndarray of shape (n,), int64
             Words in each sequence, at most L.
         embedding : ndarray of shape (V, d), float32
+            Vectors of the words; row 0, of the padding, is zero.
         target_names : list of str
+            ``["negative", "positive"]``.
         DESCR : str
+            Source and licence.
 
     Raises
     ------

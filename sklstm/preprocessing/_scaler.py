@@ -67,7 +67,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         channels agree.
     n_features_in_ : int
         Columns L * d after 2-D X, channels d otherwise.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns or channels, if they have any.
 
     See Also

@@ -48,7 +48,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         Columns that become the channels.
     n_features_in_ : int
         Columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Their names, if all are strings.
 
     See Also

@@ -6,7 +6,10 @@ list the methods of scikit-learn's mixins too, whose docstrings refer to labels 
 
 import importlib
 import inspect
+import types
 from pathlib import Path
+
+from sphinx.util.typing import stringify_annotation
 
 #: In the order in which people meet them, each with its title.
 ROOMS = {
@@ -51,7 +54,10 @@ def heading(text, line="="):
 
 def page_of(room, name, target):
     kind = directive(target)
-    text = heading(f"{room}.{name}") + f".. currentmodule:: {room}\n\n.. {kind}:: {name}\n"
+    text = heading(name) + f".. currentmodule:: {room}\n\n"
+    if isinstance(target, types.GenericAlias):  # autodata asks it for the signature of dict, and fails
+        return text + f".. py:type:: {name}\n   :canonical: {stringify_annotation(target)}\n"
+    text += f".. {kind}:: {name}\n"
     members = list(own_members(target)) if inspect.isclass(target) else []
     if members:
         text += f"   :members: {', '.join(members)}\n"
@@ -67,7 +73,7 @@ def page_of_room(room, title, names):
     for kind, words in KINDS.items():
         mine = [name for name in names if directive(getattr(module, name)) == kind]
         if mine and kind == "autodata":  # a table takes an alias of a type for a class, and fails
-            listed = "".join(f"* :py:data:`{name}`\n" for name in mine)
+            listed = "".join(f"* :py:obj:`{name}`\n" for name in mine)
             text += f".. rubric:: {words}\n\n{listed}\n"
         elif mine:
             listed = "".join(f"   {name}\n" for name in mine)

@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help quickstart test lint format bench bench-quick bench-pages bench-peers clean
+.PHONY: help quickstart test lint docs format bench bench-quick bench-pages bench-peers clean
 
 help:
 	@echo "make quickstart   set up and show what the package does (about a minute)"
 	@echo "make test         set up and run the tests"
 	@echo "make lint         set up and check style, types and import directions"
+	@echo "make docs         set up, run the gallery, build the site in docs/_build/html and check its links (a few minutes)"
 	@echo "make format       rewrite the sources in the project's style"
 	@echo "make bench        measure times and memory, and write their pages (about an hour, on an idle machine)"
 	@echo "make bench-quick  a smoke run of the same (about two minutes; nothing is recorded)"
@@ -52,6 +53,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every example of the gallery is run, every warning is an error, nothing is fetched. The links of the finished pages and of
+# those at the top are followed as far as files and anchors go; addresses elsewhere are left alone.
+LINKS = $(CURDIR)/$(BIN)/python -m pytest --quiet --quiet -p no:cacheprovider -c /dev/null --check-links --check-anchors \
+	--check-links-ignore 'https?://.*'
+
+docs: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	cd docs/_build/html && $(LINKS) --rootdir . --numprocesses auto .
+	$(LINKS) --rootdir . README.md CONTRIBUTING.md CHANGELOG.md
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -83,4 +94,4 @@ $(PEERS)/.installed: benchmarks/peers.txt constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output
+	rm -rf $(VENV) $(PEERS) build docs/_build docs/api docs/gallery *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output

@@ -74,7 +74,8 @@ def report(records):
         f"# {question(__doc__)}\n\n{explanation(__doc__)}\n\n{table(header, rows)}\n\n"
         "Times relative to one worker; medians. Four values of `lambda_s` on three folds, "
         f"n = {records[-1]['n']}, L = 24, d = 4. The last column is the calibration: 0.5 is a free core, 1 is none. "
-        f"Other programs were at work at times; `benchmarks/results/{NAME}.jsonl` has the load at the start of every round.\n\n"
+        f"Other programs were at work at times; "
+        f"`benchmarks/results/{NAME}.jsonl` has the load at the start of every round.\n\n"
         f"Regenerate: `python benchmarks/{NAME}.py --report`. Recorded on {records[-1]['machine']}.\n"
     )
 

@@ -30,6 +30,7 @@ WITHOUT_QUICK = {
     "large_data",
     "noise_robustness",
     "occam_bound",
+    "peer_features",
     "prepare_datasets",
     "regularisers",
     "smallest_eigenvalue",

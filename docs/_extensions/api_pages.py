@@ -1,7 +1,7 @@
 """The API pages, one a room and one a public name, from what the rooms' ``__all__`` say.
 
-Written to ``docs/api`` before Sphinx reads its sources, so that no name can be left out. autosummary's own templates would
-list the methods of scikit-learn's mixins too, whose docstrings refer to labels of scikit-learn's site.
+Written to ``docs/api`` before Sphinx reads its sources, so that no name can be left out. autosummary's own templates
+would list the methods of scikit-learn's mixins too, whose docstrings refer to labels of scikit-learn's site.
 """
 
 import importlib
@@ -108,8 +108,8 @@ def generate(app):
     write(
         folder / "index.rst",
         heading("API")
-        + "Everything that can be imported without an underscore. Until 1.0 a name may still change from one release to the\n"
-        "next; the changelog then says so.\n\n"
+        + "Everything that can be imported without an underscore. Until 1.0 a name may still change from one release\n"
+        "to the next; the changelog then says so.\n\n"
         f".. toctree::\n   :maxdepth: 1\n\n{listed}",
     )
     for path in set(folder.rglob("*.rst")) - wanted:

@@ -38,8 +38,8 @@ class Portable(BaseEstimator):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
-        Everything that predictions, certificates and reports need is in it, see ``docs/guide/saving.md``. Not in it: the
-        state of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
+        Everything that predictions, certificates and reports need is in it, see ``docs/guide/saving.md``. Not in it:
+        the state of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
 
         Parameters
         ----------

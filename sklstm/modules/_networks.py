@@ -198,8 +198,8 @@ class ReLURNNModule(nn.Module):
 
     def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(n, L, d) → logits (n, k); sequence i ends after ``lengths[i]`` steps, by default after L."""
-        # Training on a CPU: the same function in less time (docs/benchmarks/relu_layer.md). Only torch's own layer knows autocast,
-        # sequences without a batch axis, and second derivatives.
+        # Training on a CPU: the same function in less time (docs/benchmarks/relu_layer.md). Only torch's own layer
+        # knows autocast, sequences without a batch axis, and second derivatives.
         plain = X.device.type == "cpu" and X.ndim == 3 and len(X) > 0 and not X.requires_grad
         if self.training and plain and not torch.is_autocast_enabled("cpu"):
             return self.readout(last_relu_state(X[None], self.U[None], self.W[None], lengths)[0])

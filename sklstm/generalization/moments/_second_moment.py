@@ -36,6 +36,7 @@ class SecondMoment:
     Examples
     --------
     >>> import numpy as np
+    >>> from sklstm.generalization import SecondMoment
     >>> moment = SecondMoment()
     >>> for batch in np.eye(4).reshape(2, 2, 4):
     ...     _ = moment.update(batch)

@@ -41,6 +41,7 @@ def capacity(beta_w: float, n_steps: int) -> float:
 
     Examples
     --------
+    >>> from sklstm.generalization import capacity
     >>> capacity(1.0, 8)
     36.0
     """

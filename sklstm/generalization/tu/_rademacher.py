@@ -98,6 +98,7 @@ def rademacher_tu(
 
     Examples
     --------
+    >>> from sklstm.generalization import rademacher_tu
     >>> rademacher_tu(
     ...     fisher_rao=2.0,
     ...     lambda_min=0.25,

@@ -44,6 +44,7 @@ def fisher_rao_upper(beta_u: float, beta_w: float, beta_v: float, input_bound: f
 
     Examples
     --------
+    >>> from sklstm.generalization import fisher_rao_upper
     >>> fisher_rao_upper(1.0, 1.0, 1.0, 1.0, 4)  # (L² + 3L) / 2
     14.0
     """

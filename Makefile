@@ -15,7 +15,7 @@ help:
 	@echo "make format       rewrite the sources in the project's style"
 	@echo "make bench        measure times and memory, and write their pages (about an hour, on an idle machine)"
 	@echo "make bench-quick  a smoke run of the same (about two minutes; nothing is recorded)"
-	@echo "make bench-pages  write the pages again from what is recorded"
+	@echo "make bench-pages  write all pages of docs/benchmarks again from what is recorded"
 	@echo "make bench-peers  set up the other packages that make bench compares with"
 	@echo "make clean        remove .venv, .venv-peers and what the tools left behind"
 
@@ -68,8 +68,7 @@ bench-quick: $(VENV)/.installed-dev
 	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --quick; done
 
 bench-pages: $(VENV)/.installed-dev
-	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --no-run --report; done
-	$(BENCH)/summary.py --report
+	$(BENCH)/pages.py
 
 # Their limits on pandas, numpy and scikit-learn exclude the versions of constraints.txt; torch is the same.
 PEERS := .venv-peers

@@ -6,51 +6,33 @@ fuzzing.md up to "The last run", occam_bound.md up to its table.
 """
 
 import argparse
+import importlib
 import sys
+from pathlib import Path
 
-import bound_coverage
-import certificate_soundness
-import certificate_tightness
-import convergence_in_n
-import fuzz_estimators
-import fuzz_saved_models
-import gpu
-import imdb_noise
-import large_data
-import noise_robustness
-import occam_bound
-import regularisers
-import relu_layer
-import search_speed
-import smallest_eigenvalue
-import stacked_training
 import summary
 from _records import PAGES, current, latest
 from _suite import write
 
-TIMED = (*summary.MODULES.values(), relu_layer, stacked_training)
-CAMPAIGNS = (
-    large_data,
-    search_speed,
-    gpu,
-    noise_robustness,
-    regularisers,
-    imdb_noise,
-    certificate_soundness,
-    certificate_tightness,
-    bound_coverage,
-    occam_bound,
-    convergence_in_n,
-    smallest_eigenvalue,
-    fuzz_estimators,
-    fuzz_saved_models,
-)
+FOLDER = Path(__file__).parent
+README = FOLDER.parent / "README.md"
+
+
+def scripts():
+    """The modules of all scripts that have a page of their own records."""
+    names = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    modules = [importlib.import_module(name) for name in names if name != Path(__file__).stem]
+    return [module for module in modules if hasattr(module, "page") and hasattr(module, "NAME")]
 
 
 def pages():
     """Name of every page that the records can give: its script's module, and the records it is made of."""
-    found = {module.NAME: (module, current(module.NAME)) for module in TIMED}
-    found |= {getattr(module, "PAGE", module.NAME): (module, latest(module.NAME)) for module in CAMPAIGNS}
+    found = {}
+    for module in scripts():
+        records = latest(module.NAME)
+        if records and all("sizes" in record for record in records):  # the common format of times and memory
+            records = current(module.NAME)
+        found[getattr(module, "PAGE", module.NAME)] = module, records
     return {name: (module, records) for name, (module, records) in found.items() if records}
 
 
@@ -74,6 +56,8 @@ def main():
         sys.exit(f"not what is recorded: {', '.join(names)}" if names else 0)
     for name, (module, records) in pages().items():
         write(name, records, module.page, getattr(module, "picture", None))
+        if hasattr(module, "readme"):  # a table of README.md is made of its records too
+            README.write_text(module.readme(README.read_text(encoding="utf-8"), records), encoding="utf-8")
     (PAGES / "summary.md").write_text(summary.page(), encoding="utf-8")
 
 

@@ -57,7 +57,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# In the order of the runs. The scripts set the number of threads themselves.
+# What measures time and memory. The scripts set the number of threads themselves.
 BENCHMARKS := fit_speed relu_layer predict_speed penalty_cost certificate_cost path_speed stacked_training search_speed memory
 BENCH = env -u OMP_NUM_THREADS $(BIN)/python benchmarks
 

@@ -2,6 +2,7 @@
 
 import re
 
+import _records
 import pytest
 import quoted
 from quoted import QUOTES, ROOT, Quote, corrected, differences, pattern
@@ -119,6 +120,14 @@ def test_a_sentence_that_is_no_longer_true_is_an_error(monkeypatch):
     monkeypatch.setattr(quoted, "current", lambda name: [record])
     with pytest.raises(ValueError, match="not true any more: a fit with the penalty takes longer"):
         quoted.penalty_cost()
+    monkeypatch.setattr(quoted, "latest", lambda name: [wide(record) for record in _records.latest(name)])
+    with pytest.raises(ValueError, match="within a few per cent where the penalty bites"):
+        quoted.tightness()
+
+
+def wide(record):
+    """The same certificates, a fifth wider."""
+    return record | {"0.001": {name: 1.2 * value for name, value in record["0.001"].items()}}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sklearn.utils import check_consistent_length
 from sklstm._entries import as_plain
 
 from ._certificates import limits
-from ._figures import PALETTE, axes_for, labelled, line_options, require_matplotlib
+from ._figures import PALETTE, axes_for, labelled, line_options, make_headroom, require_matplotlib
 from ._fitted import network_estimator
 
 __all__ = ["CertifiedBandDisplay"]
@@ -148,7 +148,8 @@ class CertifiedBandDisplay:
         network_estimator(estimator, cls.__name__)
         if not is_regressor(estimator):
             raise TypeError(f"{cls.__name__} needs a regressor, got {type(estimator).__name__}.")
-        check_consistent_length(X, y, times)
+        if not hasattr(X, "columns"):  # a table may have many rows for a sequence
+            check_consistent_length(X, y, times)
         predicted = np.asarray(estimator.predict(X), dtype=np.float64)
         columns = predicted.reshape(len(predicted), -1).shape[1]
         if isinstance(output, bool) or not 0 <= output < columns:
@@ -272,7 +273,8 @@ class CertifiedBandDisplay:
             (self.true_line_,) = ax.plot(
                 times, true, color=PALETTE["black"], linestyle=":", marker=".", markersize=4, linewidth=1, label="true"
             )
-        ax.set(xlabel="sequence (number)" if self.times is None else "time", ylabel=self.ylabel)
-        ax.legend()
+        ax.set(xlabel="sequence (index)" if self.times is None else "time", ylabel=self.ylabel)
+        make_headroom(ax, 0.25)
+        ax.legend(ncols=2)
         self.ax_, self.figure_ = ax, ax.figure
         return self

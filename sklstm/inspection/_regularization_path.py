@@ -18,7 +18,9 @@ from ._figures import (
     draw_mean,
     labelled,
     line_options,
+    make_headroom,
     next_style,
+    of_means,
     require_matplotlib,
     scale_x,
 )
@@ -273,7 +275,9 @@ class RegularizationPathDisplay:
             label = labelled(name, f"chosen: {self.best_value:.3g}")
             self.best_line_ = ax.axvline(self.best_value, color="0.4", linestyle=":", label=label)
         scale_x(ax, x, wide=1)
-        ax.set(xlabel=self.param_name, ylabel=self.ylabel)
+        make_headroom(ax, 0.2)
+        ax.set_xlabel(self.param_name, labelpad=1)  # labels of powers are high
+        ax.set_ylabel(of_means(self.ylabel, next(iter(self.bands_.values()), None)))
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -66,21 +66,21 @@ print(f"no penalty: clean error {np.mean((plain.predict(X_test) - y_test) ** 2):
 print(f"certified error {np.mean(np.maximum((lower - y_test) ** 2, (upper - y_test) ** 2)):.1f}")
 
 # %%
-# The three errors want three strengths. On clean inputs the weakest penalty is best. The certified error has its minimum
-# in the middle of the path: a weaker penalty leaves more room to errors of the inputs, a stronger one spoils the forecast
-# itself. Under strong noise the best one is stronger still.
+# The three errors want three strengths. On clean inputs the weakest penalty is best. The certified error has
+# its minimum in the middle of the path: a weaker penalty leaves more room to errors of the inputs, a stronger
+# one spoils the forecast itself. Under strong noise the best one is stronger still.
 #
-# At the strong end the certificate gets worse again, first in the paper's own variant, *turkin*. What is penalised falls
-# all along the path:
+# At the strong end the certificate gets worse again, first in the paper's own variant, *turkin*. What is
+# penalised falls all along the path:
 
 for variant, networks in paths.items():
     print(f"{variant:<8}", "perturbation_gain_", np.round([network.perturbation_gain_ for network in networks], 2))
 
 # %%
-# But the chain of inequalities behind it leaves out what the memory cell accumulates from step to step. The certificate
-# leaves nothing out. In the plane of the gate norms one sees where the networks go: away from the limits of the feasible
-# region first, and at the strong end back towards one of them, which now costs little, since the weights of the input and
-# of the readout are small.
+# But the chain of inequalities behind it leaves out what the memory cell accumulates from step to step. The
+# certificate leaves nothing out. In the plane of the gate norms one sees where the networks go: away from the
+# limits of the feasible region first, and at the strong end back towards one of them, which now costs little,
+# since the weights of the input and of the readout are small.
 
 # GATENORMS
 

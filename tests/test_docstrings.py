@@ -17,6 +17,7 @@ ROOMS = [
     "sklstm.datasets",
     "sklstm.exceptions",
     "sklstm.generalization",
+    "sklstm.inspection",
     "sklstm.linalg",
     "sklstm.model_selection",
     "sklstm.noise",
@@ -26,7 +27,7 @@ ROOMS = [
     "sklstm.training",
 ]
 # Where people come from scikit-learn, every parameter gets a sentence.
-FOR_USERS = {"sklstm", "sklstm.datasets", "sklstm.model_selection", "sklstm.preprocessing"}
+FOR_USERS = {"sklstm", "sklstm.datasets", "sklstm.inspection", "sklstm.model_selection", "sklstm.preprocessing"}
 
 HOUSE_STYLE = {
     "SS05": "takes every first word that ends in s, Bounds and Targets, for a verb in the third person",

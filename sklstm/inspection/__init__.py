@@ -1,0 +1,19 @@
+"""Pictures of fitted estimators, in the manner of scikit-learn's displays; they need matplotlib, the extra ``plot``."""
+
+from ._certified_band import CertifiedBandDisplay
+from ._gate_norms import GateNormsDisplay
+from ._generalization_report import GeneralizationReportDisplay
+from ._loss_curve import LossCurveDisplay
+from ._noise_generalization import NoiseGeneralizationDisplay
+from ._noise_robustness import NoiseRobustnessDisplay
+from ._regularization_path import RegularizationPathDisplay
+
+__all__ = [
+    "CertifiedBandDisplay",
+    "GateNormsDisplay",
+    "GeneralizationReportDisplay",
+    "LossCurveDisplay",
+    "NoiseGeneralizationDisplay",
+    "NoiseRobustnessDisplay",
+    "RegularizationPathDisplay",
+]

@@ -1,0 +1,278 @@
+"""Predictions between the limits that no perturbation of the inputs can break."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_regressor
+from sklearn.utils import check_consistent_length
+
+from sklstm._entries import as_plain
+
+from ._certificates import limits
+from ._figures import PALETTE, axes_for, labelled, line_options, require_matplotlib
+from ._fitted import network_estimator
+
+__all__ = ["CertifiedBandDisplay"]
+
+
+class CertifiedBandDisplay:
+    """Predictions of a regressor, one after the other, within their certified limits.
+
+    The band is about errors of the inputs: it holds the prediction for every input within ``eps`` of the one that was
+    given. It says nothing about how far predictions are from the truth, which may lie outside.
+
+    Parameters
+    ----------
+    y_pred : array-like of shape (n,)
+        Predictions.
+    lower : array-like of shape (n,)
+        Certified limits from below.
+    upper : array-like of shape (n,)
+        Certified limits from above.
+    y_true : array-like of shape (n,), optional
+        True targets.
+    times : array-like of shape (n,), optional
+        Numbers or dates for the x axis, in the order in which points are joined; by default the index of the sequence.
+    eps : float or array-like, optional
+        Size of the perturbations, for the legend.
+    estimator_name : str, optional
+        Whose predictions they are, for the legend.
+    ylabel : str, default="prediction (units of y)"
+        What is predicted.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The predictions.
+    band_ : matplotlib PolyCollection
+        The band between the limits; it has gaps where they are infinite.
+    true_line_ : matplotlib Line2D or None
+        The true targets.
+    ax_ : matplotlib Axes
+        Axes with the band.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    NoiseRobustnessDisplay : What noise drawn at random does on average.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.inspection import CertifiedBandDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 12, 2))
+    >>> y = X[:, -3:, 0].mean(axis=1)
+    >>> model = TikhonovLSTMRegressor(8, max_epochs=20, random_state=0).fit(X, y)
+    >>> display = CertifiedBandDisplay.from_estimator(model, X[:20], eps=0.1, y=y[:20])
+    >>> bool(np.all((display.lower <= display.y_pred) & (display.y_pred <= display.upper)))
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        y_pred: ArrayLike,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        y_true: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        eps: Any = None,
+        estimator_name: str | None = None,
+        ylabel: str = "prediction (units of y)",
+    ) -> None:
+        self.y_pred = y_pred
+        self.lower = lower
+        self.upper = upper
+        self.y_true = y_true
+        self.times = times
+        self.eps = eps
+        self.estimator_name = estimator_name
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        eps: Any,
+        y: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        output: int = 0,
+        method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+        ax: Any = None,
+        name: str | None = None,
+    ) -> Self:
+        """Predict, certify and draw.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted regressor of this package, alone or inside a pipeline, a TransformedTargetRegressor or a search.
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Sequences in the order of time, or in any other.
+        eps : float or array-like
+            Size of the perturbation of each entry, in the units of X; see ``certify``.
+        y : array-like of shape (n,) or (n, k), optional
+            True targets, to be drawn too.
+        times : array-like of shape (n,), optional
+            Numbers or dates for the x axis; by default the index of the sequence.
+        output : int, default=0
+            Which target, if the estimator predicts several.
+        method : {"best", "linear", "mean-value", "intervals"}, default="best"
+            How to certify; see ``certify``.
+        ax : matplotlib Axes, optional
+            Axes to draw on; by default those of a new figure.
+        name : str, optional
+            Whose predictions they are, for the legend.
+
+        Returns
+        -------
+        CertifiedBandDisplay
+            Of one output.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is no regressor of this package.
+        ValueError
+            For a bad ``eps``, ``output`` or method, or arrays that do not fit together.
+        NotFittedError
+            Before `fit`.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        network_estimator(estimator, cls.__name__)
+        if not is_regressor(estimator):
+            raise TypeError(f"{cls.__name__} needs a regressor, got {type(estimator).__name__}.")
+        check_consistent_length(X, y, times)
+        predicted = np.asarray(estimator.predict(X), dtype=np.float64)
+        columns = predicted.reshape(len(predicted), -1).shape[1]
+        if isinstance(output, bool) or not 0 <= output < columns:
+            raise ValueError(f"output must be in 0, …, {columns - 1}, got {output!r}.")
+
+        def one(values: Any) -> NDArray[np.float64]:
+            return np.asarray(values, dtype=np.float64).reshape(len(predicted), -1)[:, output]
+
+        if y is not None and np.size(y := as_plain(y, "y")) != predicted.size:
+            raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {np.shape(y)}.")
+        lower, upper = limits(estimator, X, eps, method)
+        return cls(
+            y_pred=one(predicted),
+            lower=one(lower),
+            upper=one(upper),
+            y_true=None if y is None else one(y),
+            times=times,
+            eps=eps,
+            estimator_name=name,
+        ).plot(ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_pred: ArrayLike,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        *,
+        y_true: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        ax: Any = None,
+        name: str | None = None,
+    ) -> Self:
+        """Draw predictions and limits that are there already, transformed for instance.
+
+        Parameters
+        ----------
+        y_pred : array-like of shape (n,)
+            Predictions.
+        lower : array-like of shape (n,)
+            Certified limits from below.
+        upper : array-like of shape (n,)
+            Certified limits from above.
+        y_true : array-like of shape (n,), optional
+            True targets, to be drawn too.
+        times : array-like of shape (n,), optional
+            Numbers or dates for the x axis; by default the index of the sequence.
+        ax : matplotlib Axes, optional
+            Axes to draw on; by default those of a new figure.
+        name : str, optional
+            Whose predictions they are, for the legend.
+
+        Returns
+        -------
+        CertifiedBandDisplay
+            With what was given.
+
+        Raises
+        ------
+        ValueError
+            If the arrays differ in length, or a lower limit is above the upper one.
+        """
+        require_matplotlib(f"{cls.__name__}.from_predictions")
+        return cls(y_pred=y_pred, lower=lower, upper=upper, y_true=y_true, times=times, estimator_name=name).plot(ax)
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw predictions, band and, if they are there, true targets.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Axes to draw on; by default those of a new figure.
+        name : str, optional
+            Whose predictions they are, for the legend; by default ``estimator_name``.
+        **kwargs : dict
+            Passed to matplotlib's ``plot`` for the predictions.
+
+        Returns
+        -------
+        CertifiedBandDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If the arrays differ in length, or a lower limit is above the upper one.
+        """
+        name = self.estimator_name if name is None else name
+        predicted, lower, upper = (np.asarray(part, dtype=np.float64) for part in (self.y_pred, self.lower, self.upper))
+        true = None if self.y_true is None else np.asarray(self.y_true, dtype=np.float64)
+        times = np.arange(len(predicted)) if self.times is None else np.asarray(self.times)
+        for what, values in {
+            "y_pred": predicted,
+            "lower": lower,
+            "upper": upper,
+            "y_true": true,
+            "times": times,
+        }.items():
+            if values is not None and values.shape != (predicted.size,):
+                raise ValueError(f"{what} must have shape ({predicted.size},), got {values.shape}.")
+        if (lower > upper).any():
+            raise ValueError("lower must not exceed upper anywhere.")
+        ax = axes_for(ax, f"{type(self).__name__}.plot")
+        known = np.isfinite(lower) & np.isfinite(upper)
+        size = f", |noise| ≤ {self.eps:.4g}" if np.ndim(self.eps) == 0 and self.eps is not None else ""
+        self.band_ = ax.fill_between(
+            times,
+            lower,
+            upper,
+            where=known,
+            facecolor=PALETTE["sky blue"],
+            edgecolor=PALETTE["blue"],
+            alpha=0.35,
+            linewidth=0.6,
+            label=labelled(name, f"certified{size}"),
+        )
+        options = {"color": PALETTE["blue"], "linestyle": "-", "linewidth": 1.6, "label": labelled(name, "predicted")}
+        (self.line_,) = ax.plot(times, predicted, **line_options(options, kwargs))
+        self.true_line_ = None
+        if true is not None:
+            (self.true_line_,) = ax.plot(
+                times, true, color=PALETTE["black"], linestyle=":", marker=".", markersize=4, linewidth=1, label="true"
+            )
+        ax.set(xlabel="sequence (number)" if self.times is None else "time", ylabel=self.ylabel)
+        ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

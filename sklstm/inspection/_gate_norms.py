@@ -1,0 +1,237 @@
+"""Where the gate norms of a network lie in the region that the penalty keeps them in."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from sklstm.perturbation import gains_from_norms, gate_norms
+from sklstm.perturbation._cells import ALPHA, get_variant
+from sklstm.perturbation._chain import layer_kappa
+
+from ._figures import PALETTE, STYLES, axes_for, curve_values, line_options, require_matplotlib
+from ._fitted import tikhonov_regressor
+
+__all__ = ["GateNormsDisplay"]
+
+_LABELS = {
+    "lstm": (
+        r"output gate, $\beta\,\Vert W_{oh}\Vert$ (no unit)",
+        r"other gates, $\gamma_h = \alpha\Vert W_{fh}\Vert + \beta(\Vert W_{ih}\Vert + \Vert W_{gh}\Vert)$ (no unit)",
+    ),
+    "gru": (
+        r"update gate's share of $\gamma_h$ (no unit)",
+        r"candidate's and reset gate's share of $\gamma_h$ (no unit)",
+    ),
+}
+
+
+class GateNormsDisplay:
+    r"""Recurrent gate norms of each layer, and the region in which Turkin's chain has a finite gain.
+
+    Of an LSTM the x axis is :math:`\beta\|W_{oh}\|`, limited by 1, and the y axis
+    :math:`\gamma_h = \alpha\|W_{fh}\| + \beta(\|W_{ih}\| + \|W_{gh}\|)`; both together make :math:`\rho_h`, which must
+    be below 1. A GRU has no output gate: its :math:`\gamma_h` is a sum, and the axes are the share of the update gate
+    and that of the candidate with the reset gate,
+    :math:`\beta(\|W_{nh}\| + \alpha\kappa\|W_{rh}\|)`. Norms are spectral norms and have no unit.
+
+    Parameters
+    ----------
+    x : array-like of shape (n_layers,)
+        Coordinate of each layer on the x axis.
+    y : array-like of shape (n_layers,)
+        Coordinate of each layer on the y axis.
+    rho_h : array-like of shape (n_layers,)
+        The gain :math:`\rho_h` of each layer.
+    cell : {"lstm", "gru"}, default="lstm"
+        Which plane it is.
+    variant : {"turkin", "tight"}, default="turkin"
+        Which reading of the chain, as of the estimator.
+    estimator_name : str, optional
+        Whose layers they are, for the legend.
+
+    Attributes
+    ----------
+    points_ : list of matplotlib Line2D
+        A point for each layer.
+    region_ : matplotlib PolyCollection
+        The feasible region.
+    boundary_ : matplotlib Line2D
+        Where :math:`\rho_h = 1`.
+    ax_ : matplotlib Axes
+        Axes with the region.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    sklstm.perturbation.tikhonov_gains : The gains and their derivation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.inspection import GateNormsDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 12, 2))
+    >>> y = X[:, -3:, 0].mean(axis=1)
+    >>> model = TikhonovLSTMRegressor(8, max_epochs=20, random_state=0).fit(X, y)
+    >>> display = GateNormsDisplay.from_estimator(model)
+    >>> bool(display.x[0] <= 1 and display.rho_h[0] < 1)
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        x: ArrayLike,
+        y: ArrayLike,
+        rho_h: ArrayLike,
+        cell: Literal["lstm", "gru"] = "lstm",
+        variant: Literal["turkin", "tight"] = "turkin",
+        estimator_name: str | None = None,
+    ) -> None:
+        self.x = x
+        self.y = y
+        self.rho_h = rho_h
+        self.cell = cell
+        self.variant = variant
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, name: str | None = None) -> Self:
+        """Draw the gate norms of a fitted regressor.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted TikhonovLSTMRegressor or TikhonovGRURegressor, alone or inside a pipeline, a
+            TransformedTargetRegressor or a search.
+        ax : matplotlib Axes, optional
+            Axes to draw on; by default those of a new figure.
+        name : str, optional
+            Whose layers they are, for the legend.
+
+        Returns
+        -------
+        GateNormsDisplay
+            With one point for each layer.
+
+        Raises
+        ------
+        TypeError
+            For another kind of estimator.
+        NotFittedError
+            Before `fit`.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        final = tikhonov_regressor(estimator, cls.__name__)
+        module = final.net_.module_
+        beta, update = get_variant(final.variant).beta, get_variant(final.variant).update
+        points = []
+        for _, weight_hh, _, bias_hh in module.layers:
+            weight, bias = (part.detach().cpu().double() for part in (weight_hh, bias_hh))
+            norms = gate_norms(weight, cell=module.cell).tolist()
+            if module.cell == "lstm":
+                i, f, g, o = norms
+                points.append((beta * o, ALPHA * f + beta * (i + g)))
+            else:
+                r, z, n = norms
+                kappa = torch.as_tensor(layer_kappa(weight, bias, module.cell)).item()
+                points.append((update * z, beta * (n + ALPHA * kappa * r)))
+        x, y = np.array(points).T
+        display = cls(
+            x=x,
+            y=y,
+            rho_h=np.atleast_1d(final.rho_h_),
+            cell=module.cell,
+            variant=final.variant,
+            estimator_name=name,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw the region and the layers.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Axes to draw on; by default those of a new figure.
+        name : str, optional
+            Whose layers they are, for the legend; by default ``estimator_name``.
+        **kwargs : dict
+            Passed to matplotlib's ``plot`` for every point.
+
+        Returns
+        -------
+        GateNormsDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If x, y and rho_h differ in length, or for an unknown cell or variant.
+        """
+        name = self.estimator_name if name is None else name
+        if self.cell not in _LABELS:
+            raise ValueError(f"cell must be one of {', '.join(map(repr, _LABELS))}; got {self.cell!r}.")
+        n_layers = np.size(self.x)
+        x, y, rho_h = (curve_values(what, getattr(self, what), n_layers)[:, 0] for what in ("x", "y", "rho_h"))
+        edge_x, edge_y = self._boundary()
+        ax = axes_for(ax, f"{type(self).__name__}.plot")
+        already = ax.get_legend_handles_labels()[1]
+        region_label = r"feasible: $\rho_h < 1$" + (
+            r", $\beta\,\Vert W_{oh}\Vert \leq 1$" if self.cell == "lstm" else ""
+        )
+        self.region_ = ax.fill_between(
+            edge_x,
+            edge_y,
+            color=PALETTE["sky blue"],
+            alpha=0.3,
+            linewidth=0,
+            label="_region" if region_label in already else region_label,
+        )
+        edge_label = r"$\rho_h = 1$"
+        (self.boundary_,) = ax.plot(
+            edge_x, edge_y, color="0.3", linewidth=1.2, label="_edge" if edge_label in already else edge_label
+        )
+        if self.cell == "lstm":
+            ax.vlines(1.0, 0.0, edge_y[-1], color="0.3", linewidth=1.2)
+        self.points_ = []
+        first = sum(line.get_linestyle() == "None" for line in ax.get_lines())
+        for layer in range(n_layers):
+            style = STYLES[(first + layer) % len(STYLES)]
+            which = [part for part in (name, f"layer {layer + 1}" if n_layers > 1 else None) if part]
+            label = f"{', '.join(which) or 'fitted network'}: " + rf"$\rho_h = {rho_h[layer]:.3g}$"
+            options = {
+                "color": style.color,
+                "marker": style.marker,
+                "linestyle": "none",
+                "markersize": 9,
+                "markeredgecolor": "white",
+                "label": label,
+            }
+            self.points_ += ax.plot(x[layer], y[layer], **line_options(options, kwargs))
+        right, top = ax.get_xlim()[1], ax.get_ylim()[1]
+        ax.set_xlim(0, max(right, 1.15 * x.max(), 1.15 * edge_x.max()))
+        ax.set_ylim(0, max(top, 1.15 * y.max(), 1.15 * edge_y.max()))
+        ax.set(xlabel=_LABELS[self.cell][0], ylabel=_LABELS[self.cell][1])
+        ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _boundary(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Points (m,), (m,) with ρ_h = 1, by the chain itself: ρ_h is proportional to γ_h."""
+        beta = get_variant(self.variant).beta
+        zeros = torch.zeros(4 if self.cell == "lstm" else 3, dtype=torch.float64)
+        if self.cell == "gru":
+            norms = torch.tensor([0.0, 0.0, 1 / beta], dtype=torch.float64)  # γ_h = 1
+            kappa = torch.zeros((), dtype=torch.float64)
+            limit = 1 / gains_from_norms(zeros, norms, variant=self.variant, cell="gru", kappa=kappa).rho_h.item()
+            return np.array([0.0, limit]), np.array([limit, 0.0])
+        gate = torch.linspace(0, 1, 201, dtype=torch.float64)
+        norms = torch.zeros(len(gate), 4, dtype=torch.float64)
+        norms[:, 0], norms[:, 3] = 1 / beta, gate / beta  # γ_h = 1
+        rho_h = gains_from_norms(zeros.expand_as(norms), norms, variant=self.variant, cell="lstm").rho_h
+        return gate.numpy(), (1 / rho_h).numpy()

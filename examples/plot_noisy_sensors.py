@@ -69,10 +69,11 @@ figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 print(f"{'noise':<24}" + "".join(f"{sigma:7.1f}" for sigma in sigmas))
 for name, fitted in models.items():
     errors = np.array([[relative_error(model, sigma) for model in fitted] for sigma in sigmas])  # (noise, seeds)
-    NoiseRobustnessDisplay(sigmas=sigmas, errors=errors, ylabel="test error (1: forecast of the mean)").plot(
-        ax, name=name
-    )
+    NoiseRobustnessDisplay(sigmas=sigmas, errors=errors).plot(ax, name=name)
     print(f"{name:<24}" + "".join(f"{error:7.3f}" for error in errors.mean(axis=1)))
+ax.set(
+    xlabel="noise on the inputs (standard deviations of each channel)", ylabel="test error (1: forecast of the mean)"
+)
 plt.show()
 print(f"{'as it is now, no noise':<24}{np.mean((X_test[:, -1, 0] - y_test) ** 2) / y_train.var():7.3f}")
 
@@ -101,6 +102,8 @@ for ax, name in zip(axes, ["no penalty", "penalty"], strict=True):
         *np.expm1([forecasts, *bands[name]]), y_true=np.expm1(y_days), times=hours, ax=ax
     )
     ax.set(title=name, ylim=(0, 500), ylabel="dust (µg/m³)")
+    ax.label_outer()
+axes[0].get_legend().remove()  # one is enough
 axes[-1].xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
 plt.show()
 
@@ -123,7 +126,8 @@ for name, (lower, upper) in bands.items():
 # %%
 # The band holds every forecast that sensors within their tolerance can cause: that is a theorem. It does not
 # say that the dust will lie inside, and mostly it does not: the band is about the sensors' errors, not about
-# the forecast's own. The strong weight decay makes a network that is as easy to certify here, even easier; on
-# bike rentals and sunspots it did not (``docs/regularisers.md``).
+# the forecast's own. The strong weight decay makes a network that is as easy to certify here, even easier. That
+# is not so everywhere: on the sunspots only the penalties left certificates that say something
+# (``docs/regularisers.md``).
 
 # sphinx_gallery_thumbnail_number = 2

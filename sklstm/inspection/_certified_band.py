@@ -10,7 +10,7 @@ from sklearn.utils import check_consistent_length
 from sklstm._entries import as_plain
 
 from ._certificates import limits
-from ._figures import PALETTE, axes_for, labelled, line_options, require_matplotlib
+from ._figures import PALETTE, axes_for, labelled, line_options, make_headroom, require_matplotlib
 from ._fitted import network_estimator
 
 __all__ = ["CertifiedBandDisplay"]
@@ -272,7 +272,8 @@ class CertifiedBandDisplay:
             (self.true_line_,) = ax.plot(
                 times, true, color=PALETTE["black"], linestyle=":", marker=".", markersize=4, linewidth=1, label="true"
             )
-        ax.set(xlabel="sequence (number)" if self.times is None else "time", ylabel=self.ylabel)
-        ax.legend()
+        ax.set(xlabel="sequence (index)" if self.times is None else "time", ylabel=self.ylabel)
+        make_headroom(ax, 0.25)
+        ax.legend(ncols=2)
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -15,9 +15,11 @@ __all__ = [
     "draw_mean",
     "labelled",
     "line_options",
+    "make_headroom",
     "next_style",
     "require_matplotlib",
     "scale_x",
+    "scale_y",
 ]
 
 # Okabe and Ito's colours, which people with the usual kinds of colour blindness can tell apart.
@@ -141,5 +143,28 @@ def scale_x(ax: Any, values: NDArray[np.float64], *, wide: float = _WIDE) -> Non
         return
     if len(positive) == len(values):
         ax.set_xscale("log")
-    else:
-        ax.set_xscale("symlog", linthresh=float(positive.min()), linscale=0.5)
+        return
+    ax.set_xscale("symlog", linthresh=float(positive.min()), linscale=0.5)
+    # Matplotlib's margins of such an axis are those of the linear part, to the far side of zero.
+    ax.set_xlim(-0.2 * positive.min(), 1.3 * max(positive.max(), ax.dataLim.x1))
+
+
+def scale_y(ax: Any) -> None:
+    """A logarithmic y axis, whose ticks are plain numbers where it spans few decades."""
+    from matplotlib import ticker
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 300 * low:
+        ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
+def make_headroom(ax: Any, share: float = 0.3) -> None:
+    """Room above the data for a legend, unless the limits were set by hand."""
+    if not ax.get_autoscaley_on():
+        return
+    ax.autoscale_view()
+    low, high = ax.transData.inverted().transform(ax.transAxes.transform([(0, 0), (0, 1 + share)]))[:, 1]
+    ax.set_ylim(low, high, auto=None)  # later data may still widen the axis

@@ -18,11 +18,11 @@ __all__ = ["GateNormsDisplay"]
 _LABELS = {
     "lstm": (
         r"output gate, $\beta\,\Vert W_{oh}\Vert$ (no unit)",
-        r"other gates, $\gamma_h = \alpha\Vert W_{fh}\Vert + \beta(\Vert W_{ih}\Vert + \Vert W_{gh}\Vert)$ (no unit)",
+        r"the other gates together, $\gamma_h$ (no unit)",
     ),
     "gru": (
-        r"update gate's share of $\gamma_h$ (no unit)",
-        r"candidate's and reset gate's share of $\gamma_h$ (no unit)",
+        r"update gate's part of $\gamma_h$ (no unit)",
+        r"the other gates' part of $\gamma_h$ (no unit)",
     ),
 }
 
@@ -180,24 +180,7 @@ class GateNormsDisplay:
         x, y, rho_h = (curve_values(what, getattr(self, what), n_layers)[:, 0] for what in ("x", "y", "rho_h"))
         edge_x, edge_y = self._boundary()
         ax = axes_for(ax, f"{type(self).__name__}.plot")
-        already = ax.get_legend_handles_labels()[1]
-        region_label = r"feasible: $\rho_h < 1$" + (
-            r", $\beta\,\Vert W_{oh}\Vert \leq 1$" if self.cell == "lstm" else ""
-        )
-        self.region_ = ax.fill_between(
-            edge_x,
-            edge_y,
-            color=PALETTE["sky blue"],
-            alpha=0.3,
-            linewidth=0,
-            label="_region" if region_label in already else region_label,
-        )
-        edge_label = r"$\rho_h = 1$"
-        (self.boundary_,) = ax.plot(
-            edge_x, edge_y, color="0.3", linewidth=1.2, label="_edge" if edge_label in already else edge_label
-        )
-        if self.cell == "lstm":
-            ax.vlines(1.0, 0.0, edge_y[-1], color="0.3", linewidth=1.2)
+        self._draw_region(ax, edge_x, edge_y)
         self.points_ = []
         first = sum(line.get_linestyle() == "None" for line in ax.get_lines())
         for layer in range(n_layers):
@@ -213,13 +196,29 @@ class GateNormsDisplay:
                 "label": label,
             }
             self.points_ += ax.plot(x[layer], y[layer], **line_options(options, kwargs))
-        right, top = ax.get_xlim()[1], ax.get_ylim()[1]
-        ax.set_xlim(0, max(right, 1.15 * x.max(), 1.15 * edge_x.max()))
-        ax.set_ylim(0, max(top, 1.15 * y.max(), 1.15 * edge_y.max()))
+        points = [line for line in ax.get_lines() if line.get_linestyle() == "None"]
+        right = max(edge_x.max(), *(np.max(line.get_xdata()) for line in points))
+        top = max(edge_y.max(), *(np.max(line.get_ydata()) for line in points))
+        ax.set_xlim(-0.03 * right, 1.15 * right)
+        ax.set_ylim(-0.03 * top, 1.4 * top)  # room for the legend
         ax.set(xlabel=_LABELS[self.cell][0], ylabel=_LABELS[self.cell][1])
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _draw_region(self, ax: Any, edge_x: NDArray[np.float64], edge_y: NDArray[np.float64]) -> None:
+        """The feasible region, once for all networks that are drawn on the axes."""
+        limits = r"$\rho_h < 1$, $\beta\,\Vert W_{oh}\Vert \leq 1$" if self.cell == "lstm" else r"$\rho_h < 1$"
+        label = f"feasible ({self.variant}): {limits}"
+        drawn = {artist.get_label(): artist for artist in (*ax.collections, *ax.get_lines())}
+        edge_label = f"_edge of {label}"
+        if label in drawn and edge_label in drawn:
+            self.region_, self.boundary_ = drawn[label], drawn[edge_label]
+            return
+        self.region_ = ax.fill_between(edge_x, edge_y, color=PALETTE["sky blue"], alpha=0.3, linewidth=0, label=label)
+        (self.boundary_,) = ax.plot(edge_x, edge_y, color="0.3", linewidth=1.2, label=edge_label)
+        if self.cell == "lstm":
+            ax.vlines(1.0, 0.0, edge_y[-1], color="0.3", linewidth=1.2)
 
     def _boundary(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Points (m,), (m,) with ρ_h = 1, by the chain itself: ρ_h is proportional to γ_h."""

@@ -181,35 +181,40 @@ class GeneralizationReportDisplay:
         if not (np.isfinite(ceilings) & (ceilings > 0)).all():
             raise ValueError(f"ceilings must be positive and finite, got {ceilings.tolist()}.")
         ax = axes_for(ax, f"{type(self).__name__}.plot")
+        from matplotlib.patheffects import withStroke
+
         ratios = values / ceilings
-        shown = [ratios] if together is None else [ratios, together / ceilings]
-        left, right = _limits(np.concatenate(shown))
-        ends, places = np.clip(ratios, left, right), np.arange(n)
+        shares = ratios if together is None else together / ceilings
+        left, right = _limits(np.concatenate([ratios, shares]))
+        ends, marks, places = np.clip(ratios, left, right), np.clip(shares, left, right), np.arange(n)
         vacuous = ratios >= 1
-        self.bars_ = ax.barh(places, ends - left, **({"height": 0.55, "left": left, "color": "none"} | kwargs))
+        self.bars_ = ax.barh(places, ends - left, **({"height": 0.4, "left": left} | kwargs))
         for bar, says_nothing in zip(self.bars_, vacuous, strict=True):
-            if "color" not in kwargs and "facecolor" not in kwargs:
+            if not {"color", "facecolor", "fc"} & set(kwargs):
                 bar.set_facecolor(PALETTE["orange" if says_nothing else "blue"])
-            bar.set(edgecolor="white", hatch="///" if says_nothing else None)
-        for place, value, end in zip(places, values, ends, strict=True):
+            bar.set(edgecolor="white", linewidth=0, hatch="///" if says_nothing else None)
+        beside = {"textcoords": "offset points", "path_effects": [withStroke(linewidth=3, foreground="white")]}
+        for place, title, value in zip(places, self.names, values, strict=True):
+            # Names stand inside: beside the axes they would need more room than their neighbours may leave.
+            ax.annotate(title, (left, place - 0.2), (3, 1), va="bottom", ha="left", **beside)
+            end = max(ends[place], marks[place])
             text = at_most(value) if np.isfinite(value) else "inf →"
-            ax.annotate(text, (end, place), (8, 0), textcoords="offset points", va="center", ha="left")
+            ax.annotate(text, (end, place), (7, 0), va="center", ha="left", **beside)
+        self.vacuous_line_ = ax.axvline(
+            1, color="black", linestyle="--", linewidth=1.2, label="from 1 on: says nothing"
+        )
         self.together_ = None
         if together is not None:
             label = "together" + ("" if self.delta is None else f", δ = {self.delta:.3g}")
-            (self.together_,) = ax.plot(
-                np.clip(shown[1], left, right), places, "D", color="black", markersize=5, clip_on=False, label=label
-            )
-        self.vacuous_line_ = ax.axvline(1, color="black", linestyle="--", linewidth=1.2)
+            (self.together_,) = ax.plot(marks, places, "D", color="black", markersize=5, label=label)
         ax.set_xscale("log")
-        ax.set_xlim(left, right * (right / left) ** 0.2)
-        ax.set_yticks(places, self.names)
-        ax.set_ylim(n - 0.5, -0.5)
-        ax.set_xlabel("bound / value at which it says nothing (no unit)")
+        ax.set_xlim(left, right * (right / left) ** 0.25)
+        ax.set_yticks([])
+        ax.set_ylim(max(n, 2) - 0.5, -1.1)  # the first on top, below the legend
+        ax.set_xlabel("bound / value at which it says nothing (no unit)", labelpad=1)
         if name is not None:
             ax.set_title(name)
-        if self.together_ is not None:
-            ax.legend(loc="upper right")
+        ax.legend(loc="upper right", ncols=2, fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
-from ._figures import PALETTE, axes_for, curve_values, labelled, line_options, require_matplotlib
+from ._figures import (
+    PALETTE,
+    axes_for,
+    curve_values,
+    labelled,
+    line_options,
+    make_headroom,
+    require_matplotlib,
+    scale_y,
+)
 from ._fitted import network_estimator
 
 __all__ = ["LossCurveDisplay"]
@@ -42,8 +51,8 @@ class LossCurveDisplay:
         The penalty.
     valid_line_ : matplotlib Line2D or None
         The validation loss.
-    best_line_ : matplotlib Line2D or None
-        Vertical line at the epoch that was kept.
+    best_point_ : matplotlib Line2D or None
+        Ring around the validation loss of the epoch that was kept.
     ax_ : matplotlib Axes
         Axes with the lines.
     figure_ : matplotlib Figure
@@ -117,6 +126,8 @@ class LossCurveDisplay:
         penalty = np.array([epoch["penalty"] for epoch in history])
         stopped = bool(history) and all("valid_loss" in epoch for epoch in history)
         valid_loss = np.array([epoch["valid_loss"] for epoch in history]) if stopped else None
+        # What a TransformedTargetRegressor does to y, the network does not know.
+        target = "y" if final is estimator else "the network's y"
         kept = [epoch["epoch"] for epoch in history if epoch.get("valid_loss_best")]
         display = cls(
             epochs=np.array([epoch["epoch"] for epoch in history]),
@@ -124,7 +135,7 @@ class LossCurveDisplay:
             penalty=penalty if penalty.any() else None,
             valid_loss=valid_loss,
             best_epoch=kept[-1] if stopped else None,
-            loss_name="cross-entropy (nats)" if is_classifier(final) else "squared error (squared units of y)",
+            loss_name="cross-entropy (nats)" if is_classifier(final) else f"squared error (squared units of {target})",
             estimator_name=name,
         )
         return display.plot(ax)
@@ -169,13 +180,15 @@ class LossCurveDisplay:
         }
         self.line_ = lines["data loss"]
         self.penalty_line_, self.valid_line_ = lines.get("penalty"), lines.get("validation loss")
-        self.best_line_ = None
-        if self.best_epoch is not None:
+        self.best_point_ = None
+        if self.best_epoch is not None and self.valid_line_ is not None:
+            at = epochs == self.best_epoch
+            ring = {"color": "black", "marker": "o", "markersize": 10, "fillstyle": "none", "linestyle": "none"}
             label = labelled(name, f"weights kept: epoch {self.best_epoch}")
-            self.best_line_ = ax.axvline(self.best_epoch, color="0.4", linestyle=":", label=label)
-        # inf counts: an axis that shows the finite part of a curve is better than none.
+            (self.best_point_,) = ax.plot(epochs[at], curves["validation loss"][at], label=label, **ring)
         if all((values > 0).all() for values in curves.values()):
-            ax.set_yscale("log")
+            scale_y(ax)
+        make_headroom(ax)
         ax.set(xlabel="epoch", ylabel=self.loss_name)
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure

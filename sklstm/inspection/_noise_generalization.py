@@ -226,8 +226,8 @@ class NoiseGeneralizationDisplay:
         self.line_, self.band_ = draw_mean(ax, sigmas[order], (test - train)[order], line_options(options, kwargs))
         scale_x(ax, sigmas)
         ax.set(
-            xlabel="standard deviation of the training noise (units of the network's inputs)",
-            ylabel=f"generalisation error: test - train {self.error_name}",
+            xlabel="σ of the training noise (units of the inputs)",
+            ylabel=f"test − train {self.error_name}",
         )
         if name is not None:
             ax.legend()

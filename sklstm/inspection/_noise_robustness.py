@@ -194,7 +194,7 @@ class NoiseRobustnessDisplay:
         order = np.argsort(sigmas)
         self.line_, self.band_ = draw_mean(ax, sigmas[order], errors[order], line_options(options, kwargs))
         scale_x(ax, sigmas)
-        ax.set(xlabel=f"standard deviation of the noise added to X ({self.sigma_unit})", ylabel=self.ylabel)
+        ax.set(xlabel=f"σ of the noise added to X ({self.sigma_unit})", ylabel=self.ylabel)
         if name is not None:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure

@@ -273,7 +273,8 @@ class RegularizationPathDisplay:
             label = labelled(name, f"chosen: {self.best_value:.3g}")
             self.best_line_ = ax.axvline(self.best_value, color="0.4", linestyle=":", label=label)
         scale_x(ax, x, wide=1)
-        ax.set(xlabel=self.param_name, ylabel=self.ylabel)
+        ax.set_xlabel(self.param_name, labelpad=1)  # labels of powers are high
+        ax.set_ylabel(self.ylabel)
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self

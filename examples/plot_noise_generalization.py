@@ -18,7 +18,7 @@ from sklstm.inspection import NoiseGeneralizationDisplay
 
 vowels = load_japanese_vowels(subset="all")
 frames = np.concatenate([row[-n:] for row, n in zip(vowels.data, vowels.lengths, strict=True)])
-X, y = vowels.data / frames.std(axis=0), vowels.target  # zeros before short utterances stay zeros
+X, y = vowels.data / frames.std(axis=0), vowels.target  # short utterances begin with zeros, which get noise as well
 print(f"{len(X)} utterances of at most {X.shape[1]} frames of {X.shape[2]} channels")
 
 # %%

@@ -1,7 +1,7 @@
 """
-=========================================================
+==================================================================
 How strong a penalty? The path of clean, noisy and certified error
-=========================================================
+==================================================================
 
 How strong should the Tikhonov penalty be? That depends on what is asked of the forecasts: to be right on clean
 inputs, on noisy ones, or whatever happens to the inputs within some tolerance. The three errors along a path of

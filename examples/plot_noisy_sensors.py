@@ -1,7 +1,7 @@
 """
-=========================================================
+============================================================
 Noisy sensors: what the penalty buys, what the band promises
-=========================================================
+============================================================
 
 The fine dust in the air of Beijing is forecast from the dust and the weather of the last 24 hours, three hours
 ahead. The sensors are not exact. Does the Tikhonov penalty make the forecasts less sensitive to that? And if

@@ -1,7 +1,7 @@
 """
-=========================================================
+=================================================
 Sequences of unequal length: who said this vowel?
-=========================================================
+=================================================
 
 Nine men say one Japanese vowel; which of them was it? An utterance is a sequence of 7 to 29 frames of 12
 numbers, so the data are no array but a list of arrays. Three questions come with such data. Does a prediction

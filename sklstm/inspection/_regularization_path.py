@@ -18,6 +18,7 @@ from ._figures import (
     draw_mean,
     labelled,
     line_options,
+    make_headroom,
     next_style,
     require_matplotlib,
     scale_x,
@@ -273,6 +274,7 @@ class RegularizationPathDisplay:
             label = labelled(name, f"chosen: {self.best_value:.3g}")
             self.best_line_ = ax.axvline(self.best_value, color="0.4", linestyle=":", label=label)
         scale_x(ax, x, wide=1)
+        make_headroom(ax, 0.2)
         ax.set_xlabel(self.param_name, labelpad=1)  # labels of powers are high
         ax.set_ylabel(self.ylabel)
         ax.legend()

@@ -2,9 +2,9 @@
 
     python docs/check_links.py docs/_build/html README.md CONTRIBUTING.md CHANGELOG.md
 
-Sphinx checks the links that it resolves itself; this also sees those of the theme, of the gallery and of plain Markdown.
+Sphinx checks the links that it resolves itself; this also sees those of the theme, the gallery and plain Markdown.
 Addresses elsewhere are left alone. Of the tools for this, LinkChecker changes its user when it is run as root, and then
-may not read the files, and pytest-check-links keeps pytest below 9.
+may not read the files; pytest-check-links keeps pytest below 9.
 """
 
 import sys

@@ -2,7 +2,15 @@
 
 from importlib.metadata import version
 
-from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, load
+from .estimators import (
+    Compression,
+    NoisyRNNClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMRegressor,
+    certified_accuracy,
+    certify,
+    load,
+)
 from .persistence import ModelFileError
 
 __all__ = [
@@ -12,6 +20,8 @@ __all__ = [
     "TikhonovGRURegressor",
     "TikhonovLSTMRegressor",
     "__version__",
+    "certified_accuracy",
+    "certify",
     "load",
 ]
 

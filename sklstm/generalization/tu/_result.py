@@ -53,7 +53,7 @@ class TuBound(MarginBound):
     sigma, delta, margin : float
         σ, δ and α.
     vacuous : bool
-        True when `value` is 1 or more.
+        True when `value` is 1 or more, which it always is: ``docs/theory/tu.md`` has the proof.
     assumptions : tuple of str
         What has to be true for the statement to hold.
     noise_kind : str

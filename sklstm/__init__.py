@@ -2,15 +2,7 @@
 
 from importlib.metadata import version
 
-from .estimators import (
-    Compression,
-    NoisyRNNClassifier,
-    TikhonovGRURegressor,
-    TikhonovLSTMRegressor,
-    certified_accuracy,
-    certify,
-    load,
-)
+from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify, load
 from .persistence import ModelFileError
 
 __all__ = [
@@ -20,7 +12,6 @@ __all__ = [
     "TikhonovGRURegressor",
     "TikhonovLSTMRegressor",
     "__version__",
-    "certified_accuracy",
     "certify",
     "load",
 ]

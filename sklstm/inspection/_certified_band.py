@@ -253,13 +253,11 @@ class CertifiedBandDisplay:
         if (lower > upper).any():
             raise ValueError("lower must not exceed upper anywhere.")
         ax = axes_for(ax, f"{type(self).__name__}.plot")
-        known = np.isfinite(lower) & np.isfinite(upper)
         size = f", |noise| ≤ {self.eps:.4g}" if np.ndim(self.eps) == 0 and self.eps is not None else ""
         self.band_ = ax.fill_between(
             times,
             lower,
             upper,
-            where=known,
             facecolor=PALETTE["sky blue"],
             edgecolor=PALETTE["blue"],
             alpha=0.35,

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
-from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from sklstm._validation import Number, Seed
 
@@ -133,20 +133,17 @@ class RegularizationPathDisplay:
                 f"GridSearchCV; got {estimator!r:.80}. For fitted models use from_estimators."
             )
         if not hasattr(estimator, "cv_results_"):
-            raise NotFittedError(f"This {type(estimator).__name__} is not fitted yet.")
+            check_is_fitted(estimator)
+            raise TypeError(f"{type(estimator).__name__} keeps no cv_results_ to draw.")
         results = estimator.cv_results_
         parameter, values = _one_parameter(results)
         metric = "score" if "split0_test_score" in results else _refit_metric(estimator)
         scores = {"validation": _folds(results, "test", metric), "training": _folds(results, "train", metric)}
-        means = results[f"mean_test_{metric}"]
-        best = getattr(estimator, "best_index_", None)
-        if best is None and np.isfinite(means).any():
-            best = int(np.nanargmax(means))
         display = cls(
             param_name=parameter,
             param_values=values,
             curves={which: folds for which, folds in scores.items() if folds is not None},
-            best_value=None if best is None else float(values[best]),
+            best_value=float(values[estimator.best_index_]),
             ylabel=metric if metric != "score" else _score_name(estimator),
         )
         return display.plot(ax, name=name)

@@ -120,6 +120,10 @@ def test_errors_of_a_path(made, path):
     for model, limit in zip(ordered, certified, strict=True):
         worst = made.X + 0.1 * rng.choice([-1.0, 1.0], (20, *made.X.shape))
         assert all(mean_squared_error(made.y, model.predict(X)) <= limit for X in worst)
+        # Each prediction may be the end of its interval that is farther from its target, and no farther.
+        ends = model.certify(made.X, 0.1)
+        farther = np.where(np.abs(ends[0] - made.y) > np.abs(ends[1] - made.y), *ends)
+        assert mean_squared_error(made.y, farther) == pytest.approx(limit)
     # 600 numbers of five standard deviations at most: these draws do stay within.
     assert (noisy <= certified[:, None]).all()
 

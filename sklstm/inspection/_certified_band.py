@@ -148,7 +148,8 @@ class CertifiedBandDisplay:
         network_estimator(estimator, cls.__name__)
         if not is_regressor(estimator):
             raise TypeError(f"{cls.__name__} needs a regressor, got {type(estimator).__name__}.")
-        check_consistent_length(X, y, times)
+        if not hasattr(X, "columns"):  # a table may have many rows for a sequence
+            check_consistent_length(X, y, times)
         predicted = np.asarray(estimator.predict(X), dtype=np.float64)
         columns = predicted.reshape(len(predicted), -1).shape[1]
         if isinstance(output, bool) or not 0 <= output < columns:

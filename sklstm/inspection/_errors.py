@@ -32,12 +32,14 @@ def targets(X: Any, y: Any, caller: str) -> Any:
     Raises
     ------
     ValueError
-        If there is none, or X has another number of sequences.
+        If there is none, or X has another number of sequences. Of a table, which may have many rows for a sequence,
+        only the step that reads it knows their number.
     """
     if y is None:
         raise ValueError(f"{caller} measures errors and requires y, the true targets; got None.")
     y = as_plain(y, "y")
-    check_consistent_length(X, y)
+    if not hasattr(X, "columns"):
+        check_consistent_length(X, y)
     return y
 
 

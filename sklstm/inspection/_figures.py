@@ -17,6 +17,7 @@ __all__ = [
     "line_options",
     "make_headroom",
     "next_style",
+    "of_means",
     "require_matplotlib",
     "scale_x",
     "scale_y",
@@ -134,6 +135,11 @@ def draw_mean(ax: Any, x: NDArray[Any], values: NDArray[np.float64], options: di
     error = values.std(axis=1, ddof=1) / np.sqrt(r)
     band = ax.fill_between(x, mean - error, mean + error, color=line.get_color(), alpha=0.2, linewidth=0)
     return line, band
+
+
+def of_means(what: str, band: Any) -> str:
+    """Label of the y axis: what a band around a curve means belongs into the picture."""
+    return what if band is None else f"{what} (mean ± s.e.)"
 
 
 def scale_x(ax: Any, values: NDArray[np.float64], *, wide: float = _WIDE) -> None:

@@ -40,6 +40,8 @@ def final_estimator(estimator: Any) -> Any:
         check_is_fitted(estimator, "regressor_")
         return final_estimator(estimator.regressor_)
     if is_search(estimator):
+        if hasattr(estimator, "estimator_"):  # of TunedThresholdClassifierCV, which chooses no model
+            return final_estimator(estimator.estimator_)
         if not hasattr(estimator, "best_estimator_"):
             reason = "was fitted with refit=False and holds no model" if _has_scores(estimator) else "is not fitted yet"
             raise NotFittedError(f"This {type(estimator).__name__} {reason}.")

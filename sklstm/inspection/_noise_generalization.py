@@ -16,7 +16,7 @@ from sklstm._validation import Number, Seed
 from sklstm.estimators._base import SequenceEstimator
 
 from ._errors import default_error, noise_seeds, targets
-from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, require_matplotlib, scale_x
+from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, of_means, require_matplotlib, scale_x
 from ._noise_robustness import check_sigmas
 
 __all__ = ["NoiseGeneralizationDisplay"]
@@ -227,7 +227,7 @@ class NoiseGeneralizationDisplay:
         scale_x(ax, sigmas)
         ax.set(
             xlabel="σ of the training noise (units of the inputs)",
-            ylabel=f"test − train {self.error_name}",
+            ylabel=of_means(f"test − train {self.error_name}", self.band_),
         )
         if name is not None:
             ax.legend()
@@ -237,9 +237,10 @@ class NoiseGeneralizationDisplay:
 
 def _network_prefix(estimator: Any, caller: str) -> str:
     """What stands before the parameters of the network's estimator: ``"tikhonovlstmregressor__"`` in a pipeline."""
-    parameters = {"": estimator} | (estimator.get_params() if hasattr(estimator, "get_params") else {})
+    known = hasattr(estimator, "get_params") and not isinstance(estimator, type)
+    parameters = {"": estimator} | (estimator.get_params() if known else {})
     found = [name for name, value in parameters.items() if isinstance(value, SequenceEstimator)]
-    if len(found) != 1 or isinstance(estimator, type):
+    if len(found) != 1:
         raise TypeError(
             f"{caller} needs one estimator of sklstm, alone or inside others; found {len(found)} in {estimator!r:.80}."
         )

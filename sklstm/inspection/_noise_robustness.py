@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklstm._validation import NON_NEGATIVE, Number, Seed
 
 from ._errors import default_error, noise_seeds, noisy_errors, targets
-from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, require_matplotlib, scale_x
+from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, of_means, require_matplotlib, scale_x
 from ._fitted import check_predictor, name_of
 
 __all__ = ["NoiseRobustnessDisplay"]
@@ -194,7 +194,7 @@ class NoiseRobustnessDisplay:
         order = np.argsort(sigmas)
         self.line_, self.band_ = draw_mean(ax, sigmas[order], errors[order], line_options(options, kwargs))
         scale_x(ax, sigmas)
-        ax.set(xlabel=f"σ of the noise added to X ({self.sigma_unit})", ylabel=self.ylabel)
+        ax.set(xlabel=f"σ of the noise added to X ({self.sigma_unit})", ylabel=of_means(self.ylabel, self.band_))
         if name is not None:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure

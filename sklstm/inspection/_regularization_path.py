@@ -20,6 +20,7 @@ from ._figures import (
     line_options,
     make_headroom,
     next_style,
+    of_means,
     require_matplotlib,
     scale_x,
 )
@@ -276,7 +277,7 @@ class RegularizationPathDisplay:
         scale_x(ax, x, wide=1)
         make_headroom(ax, 0.2)
         ax.set_xlabel(self.param_name, labelpad=1)  # labels of powers are high
-        ax.set_ylabel(self.ylabel)
+        ax.set_ylabel(of_means(self.ylabel, next(iter(self.bands_.values()), None)))
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -1,5 +1,6 @@
 """What holds for every display."""
 
+import pickle
 import subprocess
 import sys
 
@@ -11,11 +12,11 @@ from matplotlib.colors import to_hex
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklstm import TikhonovLSTMRegressor, inspection
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, inspection, load
 from sklstm.inspection import (
     CertifiedBandDisplay,
     GateNormsDisplay,
@@ -169,6 +170,27 @@ def test_what_does_not_predict_is_refused(draw, made):
 def test_a_search_without_a_model_is_refused(made):
     with pytest.raises(NotFittedError, match="fitted with refit=False and holds no model"):
         LossCurveDisplay.from_estimator(made.classifier_search)
+
+
+def test_a_search_for_a_threshold_holds_one_model(made):
+    tuned = TunedThresholdClassifierCV(NoisyRNNClassifier(4, max_epochs=3, random_state=0), cv=2, random_state=0)
+    tuned.fit(made.X.reshape(60, -1), made.labels == "up")
+    display = LossCurveDisplay.from_estimator(tuned)
+    np.testing.assert_array_equal(display.data_loss, tuned.estimator_.loss_curve_)
+
+
+@pytest.mark.parametrize("travel", ["pickled", "saved"])
+def test_models_that_travelled_look_the_same(travel, made, tmp_path):
+    if travel == "saved":
+        made.stopped.save(tmp_path / "model.safetensors")
+        model = load(tmp_path / "model.safetensors")
+    else:
+        model = pickle.loads(pickle.dumps(made.stopped))
+    for display in (LossCurveDisplay, GateNormsDisplay, GeneralizationReportDisplay):
+        before, after = (vars(display.from_estimator(which)) for which in (made.stopped, model))
+        for name in before:
+            if not name.endswith("_"):
+                np.testing.assert_array_equal(before[name], after[name], err_msg=name)
 
 
 def test_styles_differ_in_more_than_colour():

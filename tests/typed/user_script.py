@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
+from sklstm.inspection import CertifiedBandDisplay, LossCurveDisplay, NoiseRobustnessDisplay
 from sklstm.linalg import spectral_norm
 from sklstm.perturbation import Interval, RecurrentNetwork, TikhonovGains, output_bounds, tikhonov_gains
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable, pad_sequences, sliding_windows, unpad_sequences
@@ -135,6 +136,18 @@ def preprocessing(series: Floats, table: object) -> None:
     SequenceScaler(2, False)  # type: ignore[call-arg]
     pad_sequences([series], length="3")  # type: ignore[call-overload]
     SequencesFromTable("id", allow_nan="no")  # type: ignore[arg-type]
+
+
+def pictures(model: TikhonovLSTMRegressor, X: Floats, y: Floats) -> None:
+    assert_type(LossCurveDisplay.from_estimator(model, name="LSTM").plot(linewidth=2), LossCurveDisplay)
+    band = CertifiedBandDisplay.from_estimator(model, X, eps=[0.1, 0.2], y=y, method="linear")
+    assert_type(band, CertifiedBandDisplay)
+    noisy = NoiseRobustnessDisplay.from_estimator(model, X, y, sigmas=[0.0, 0.1], scale=X.std(axis=(0, 1)), metric=max)
+    assert_type(noisy, NoiseRobustnessDisplay)
+
+    LossCurveDisplay([1, 2], [0.1, 0.1])  # type: ignore[call-arg]
+    CertifiedBandDisplay.from_estimator(model, X, eps=0.1, method="guess")  # type: ignore[arg-type]
+    NoiseRobustnessDisplay.from_estimator(model, X, y)  # type: ignore[call-arg]
 
 
 def mathematics(recurrent: torch.nn.LSTM, readout: torch.nn.Linear, X: torch.Tensor) -> None:

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from sklstm import TikhonovLSTMRegressor
+from sklstm.inspection import CertifiedBandDisplay
+
+
+def test_the_band_holds_predictions_for_perturbed_inputs(made):
+    display = CertifiedBandDisplay.from_estimator(made.lstm, made.X, eps=0.1, y=made.y)
+    np.testing.assert_array_equal(display.y_pred, made.lstm.predict(made.X))
+    np.testing.assert_array_equal(display.y_true, made.y)
+    rng = np.random.default_rng(0)
+    reached = 0.0
+    for _ in range(50):
+        predicted = made.lstm.predict(made.X + 0.1 * rng.choice([-1.0, 1.0], made.X.shape))
+        assert ((display.lower <= predicted) & (predicted <= display.upper)).all()
+        reached = max(reached, np.max((predicted - display.y_pred) / (display.upper - display.y_pred)))
+    assert 0.1 < reached <= 1  # the band is not wide enough to hold just anything
+    corners = display.band_.get_paths()[0].vertices
+    assert corners[:, 1].min() == display.lower.min()
+    assert corners[:, 1].max() == display.upper.max()
+    np.testing.assert_array_equal(display.line_.get_ydata(), display.y_pred)
+    np.testing.assert_array_equal(display.true_line_.get_ydata(), made.y)
+
+
+def test_no_perturbation_no_band(made):
+    display = CertifiedBandDisplay.from_estimator(made.lstm, made.X[:5], eps=0.0)
+    np.testing.assert_array_equal(display.lower, display.upper)
+    assert display.true_line_ is None
+
+
+def test_methods_are_passed_on(made):
+    wide, narrow = (
+        CertifiedBandDisplay.from_estimator(made.lstm, made.X[:5], eps=0.1, method=method)
+        for method in ("intervals", "linear")
+    )
+    assert (wide.upper - wide.lower > narrow.upper - narrow.lower).all()
+    with pytest.raises(ValueError, match="method must be one of"):
+        CertifiedBandDisplay.from_estimator(made.lstm, made.X[:5], eps=0.1, method="guess")
+
+
+def test_one_of_several_outputs(made):
+    targets = np.column_stack([made.y, -made.y])
+    model = TikhonovLSTMRegressor(4, max_epochs=3, compute_bound=False, random_state=0).fit(made.X, targets)
+    display = CertifiedBandDisplay.from_estimator(model, made.X, eps=0.1, y=targets, output=1)
+    lower, upper = model.certify(made.X, 0.1)
+    np.testing.assert_array_equal(display.lower, lower[:, 1])
+    np.testing.assert_array_equal(display.upper, upper[:, 1])
+    np.testing.assert_array_equal(display.y_true, -made.y)
+    for output in (2, -1, True):
+        with pytest.raises(ValueError, match="output must be in"):
+            CertifiedBandDisplay.from_estimator(model, made.X, eps=0.1, output=output)
+    with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(60, 2\)"):
+        CertifiedBandDisplay.from_estimator(model, made.X, eps=0.1, y=made.y)
+
+
+def test_dates_on_the_axis(made):
+    times = np.datetime64("2024-01-01") + np.arange(8) * np.timedelta64(1, "h")
+    display = CertifiedBandDisplay.from_estimator(made.lstm, made.X[:8], eps=0.1, times=times)
+    np.testing.assert_array_equal(display.line_.get_xdata(orig=True), times)
+    assert display.ax_.get_xlabel() == "time"
+    assert CertifiedBandDisplay.from_predictions([1.0], [0.0], [2.0]).ax_.get_xlabel() == "sequence (index)"
+
+
+def test_a_search_shows_its_best_model(made):
+    display = CertifiedBandDisplay.from_estimator(made.search, made.X[:5], eps=0.1)
+    lower, _ = made.search.best_estimator_.certify(made.X[:5], 0.1)
+    np.testing.assert_array_equal(display.lower, lower)
+
+
+def test_infinite_limits_leave_a_gap():
+    display = CertifiedBandDisplay.from_predictions(
+        np.zeros(6), [-1, -1, -np.inf, -1, -1, -1], [1, 1, np.inf, 1, 1, 1], name="LSTM"
+    )
+    assert len(display.band_.get_paths()) == 2
+    assert np.abs(display.ax_.get_ylim()).max() < 3
+    assert display.line_.get_label() == "LSTM, predicted"
+
+
+def test_what_was_transformed_is_drawn_as_it_is():
+    y, lower, upper = np.exp([[1.0, 2.0], [0.5, 1.5], [1.5, 2.5]])
+    display = CertifiedBandDisplay.from_predictions(y, lower, upper, y_true=[3.0, 7.0], times=[5, 6])
+    np.testing.assert_array_equal(display.line_.get_xydata(), np.column_stack([[5, 6], y]))
+    assert display.plot(color="red", lw=3).line_.get_linewidth() == 3
+
+
+def test_wrong_arguments(made):
+    with pytest.raises(TypeError, match="needs a regressor, got NoisyRNNClassifier"):
+        CertifiedBandDisplay.from_estimator(made.classifier, made.X, eps=0.1)
+    with pytest.raises(ValueError, match="eps must not be negative"):
+        CertifiedBandDisplay.from_estimator(made.lstm, made.X, eps=-0.1)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        CertifiedBandDisplay.from_estimator(made.lstm, made.X, eps=0.1, y=made.y[1:])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        CertifiedBandDisplay.from_estimator(made.lstm, made.X, eps=0.1, times=np.arange(3))
+    with pytest.raises(ValueError, match=r"upper must have shape \(2,\), got \(1,\)"):
+        CertifiedBandDisplay.from_predictions([1, 2], [0, 1], [2])
+    with pytest.raises(ValueError, match=r"y_pred must have shape \(2,\), got \(2, 1\)"):
+        CertifiedBandDisplay.from_predictions([[1], [2]], [0, 1], [2, 2])
+    with pytest.raises(ValueError, match="lower must not exceed upper"):
+        CertifiedBandDisplay.from_predictions([1, 2], [0, 3], [2, 2])
+    assert plt.get_fignums() == []

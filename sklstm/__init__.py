@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, load
+from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify, load
 from .persistence import ModelFileError
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "TikhonovGRURegressor",
     "TikhonovLSTMRegressor",
     "__version__",
+    "certify",
     "load",
 ]
 

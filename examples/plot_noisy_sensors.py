@@ -53,7 +53,8 @@ models = {name: [train(seed, **parameters) for seed in range(5)] for name, param
 # Does the penalty help?
 # ----------------------
 # Gaussian noise is added to the test inputs, in standard deviations of each channel. The error is the mean
-# squared one, and 1 for a forecast of the mean.
+# squared one, and 1 for a forecast of the mean; the lines are means over the seeds, the bands their standard
+# errors.
 
 deviations = series[: hour[n_train]].std(axis=0)
 sigmas = [0.0, 0.1, 0.3, 0.5, 0.7, 1.0]

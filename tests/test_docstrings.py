@@ -40,7 +40,6 @@ HOUSE_STYLE = {
     "PR08": "a symbol keeps its case",
     "RT03": "a type with its shape may say it all",
     "RT04": "a dtype keeps its case",
-    "RT05": "a return value in several parts ends with their list",
     "SA01": "most functions stand alone",
     "YD01": "context managers that yield None",
 }

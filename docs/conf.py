@@ -4,8 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-from sphinx_gallery.sorting import FileNameSortKey
-
 import sklstm
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -30,10 +28,12 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_extensions"]
 templates_path = ["_templates"]
+default_role = "py:obj"  # a single backtick in a docstring is a link where there is something to link to
+smartquotes = False  # "turkin" is a string
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 
 # Pages are Markdown that reads on a forge as well as here: links are paths of files.
-myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "smartquotes"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 
@@ -48,7 +48,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"plot_",
     "ignore_pattern": r"(__init__|_quickstart_picture|quickstart)\.py",
-    "within_subsection_order": FileNameSortKey,
+    "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("sklstm",),
     "reference_url": {"sklstm": None},

@@ -1,12 +1,15 @@
 """The API pages, one a room and one a public name, from what the rooms' ``__all__`` say.
 
-Written to ``docs/api`` before Sphinx reads its sources, so that no name can be left out. autosummary's own templates would
-list the methods of scikit-learn's mixins too, whose docstrings refer to labels of scikit-learn's site.
+Written to ``docs/api`` before Sphinx reads its sources, so that no name can be left out. autosummary's own templates
+would list the methods of scikit-learn's mixins too, whose docstrings refer to labels of scikit-learn's site.
 """
 
 import importlib
 import inspect
+import types
 from pathlib import Path
+
+from sphinx.util.typing import stringify_annotation
 
 #: In the order in which people meet them, each with its title.
 ROOMS = {
@@ -29,7 +32,7 @@ KINDS = {"autoclass": "Classes", "autoexception": "Exceptions", "autofunction": 
 def directive(target):
     if inspect.isclass(target):
         return "autoexception" if issubclass(target, BaseException) else "autoclass"
-    return "autofunction" if callable(target) else "autodata"
+    return "autofunction" if inspect.isroutine(target) else "autodata"
 
 
 def own_members(cls):
@@ -51,7 +54,10 @@ def heading(text, line="="):
 
 def page_of(room, name, target):
     kind = directive(target)
-    text = heading(f"{room}.{name}") + f".. currentmodule:: {room}\n\n.. {kind}:: {name}\n"
+    text = heading(name) + f".. currentmodule:: {room}\n\n"
+    if isinstance(target, types.GenericAlias):  # autodata asks it for the signature of dict, and fails
+        return text + f".. py:type:: {name}\n   :canonical: {stringify_annotation(target)}\n"
+    text += f".. {kind}:: {name}\n"
     members = list(own_members(target)) if inspect.isclass(target) else []
     if members:
         text += f"   :members: {', '.join(members)}\n"
@@ -66,7 +72,10 @@ def page_of_room(room, title, names):
     text += f".. currentmodule:: {room}\n\n"
     for kind, words in KINDS.items():
         mine = [name for name in names if directive(getattr(module, name)) == kind]
-        if mine:
+        if mine and kind == "autodata":  # a table takes an alias of a type for a class, and fails
+            listed = "".join(f"* :py:obj:`{name}`\n" for name in mine)
+            text += f".. rubric:: {words}\n\n{listed}\n"
+        elif mine:
             listed = "".join(f"   {name}\n" for name in mine)
             text += f".. rubric:: {words}\n\n.. autosummary::\n   :nosignatures:\n\n{listed}\n"
     links = "".join(f"   generated/{room}.{name}\n" for name in names)
@@ -83,9 +92,12 @@ def write(path, text):
 def generate(app):
     folder = Path(app.srcdir) / "api"
     wanted = {folder / "index.rst"}
+    seen = set()
     for room, title in ROOMS.items():
         module = importlib.import_module(room)
-        names = [name for name in module.__all__ if not name.startswith("__")]
+        # What two rooms offer is described in the first.
+        names = [name for name in module.__all__ if not name.startswith("__") and id(getattr(module, name)) not in seen]
+        seen |= {id(getattr(module, name)) for name in names}
         write(folder / f"{room}.rst", page_of_room(room, title, names))
         wanted.add(folder / f"{room}.rst")
         for name in names:
@@ -96,8 +108,8 @@ def generate(app):
     write(
         folder / "index.rst",
         heading("API")
-        + "Everything that can be imported without an underscore. Until 1.0 a name may still change from one release to the\n"
-        "next; the changelog then says so.\n\n"
+        + "Everything that can be imported without an underscore. Until 1.0 a name may still change from one release\n"
+        "to the next; the changelog then says so.\n\n"
         f".. toctree::\n   :maxdepth: 1\n\n{listed}",
     )
     for path in set(folder.rglob("*.rst")) - wanted:

@@ -20,8 +20,9 @@ readout : {"linear", "logistic"}, default="linear"
     Linear readout of the last state, or (1) of the paper for targets in [0, 1].
 num_layers : int, default=1
     Recurrent layers; each reads the states of the one before. The gains of the layers multiply: before training, every
-    layer beyond the first makes the perturbation term about 30 times as large. Divide ``lambda_s`` by 30 for each of
-    them. At the default, two layers may score far below one, and after few steps have learnt little but the mean.
+    layer beyond the first makes the perturbation term 10 to 60 times as large. Divide ``lambda_s`` by about 30 for
+    each of them. At the default, two layers may score far below one, and after few steps have learnt little but the
+    mean.
 sigma : float, default=0.0
     Standard deviation of Gaussian noise added to the inputs of every training batch.
 n_channels : int, default=1

@@ -24,9 +24,9 @@ from sklstm.training import BLOCK, SequenceNet, products_in, undisturbed
 from ._radii import boxes_around, ends_of, largest_radii
 from ._tensors import module_for_float64
 
-_METHOD = Choice(METHODS)
-_BATCH_SIZE = Number(Integral, 1, None, optional=True)
-_RTOL = Number(Real, 1e-9, 1)
+METHOD = Choice(METHODS)
+BATCH_SIZE = Number(Integral, 1, None, optional=True)
+RTOL = Number(Real, 1e-9, 1)
 # Indices (m,), sequences (m, L, d) and the ends, two tensors (m, L, d) in float64, of boxes around them.
 Block = tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]
 _LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see perturbation.enclosures
@@ -111,8 +111,8 @@ class CertifiedEstimator:
         NotFittedError
             Before `fit`.
         """
-        _METHOD.check("method", method)
-        _BATCH_SIZE.check("batch_size", batch_size)
+        METHOD.check("method", method)
+        BATCH_SIZE.check("batch_size", batch_size)
         sequences = as_sequences(self, X, reset=False)
         blocks = blocks_of(boxes_around(self, X, sequences, eps))
         return self._certify_blocks(len(sequences), blocks, method, batch_size)
@@ -192,7 +192,7 @@ class CertifiedClassifier(CertifiedEstimator):
             ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. 0 where nothing
             could be certified, not even a billionth of the size of X; at most a million times its size.
         """
-        _RTOL.check("rtol", rtol)
+        RTOL.check("rtol", rtol)
         sequences = as_sequences(self, X, reset=False)
         if not isinstance(sequences, Ragged):
             return np.concatenate([self._radii(sequences[block], rtol) for block in row_blocks(sequences)])
@@ -202,15 +202,26 @@ class CertifiedClassifier(CertifiedEstimator):
         return radii
 
     def _radii(self, sequences: np.ndarray, rtol: float) -> np.ndarray:
-        labels = self._labels(sequences)
         if sequences.dtype.kind != "f":  # of a file; the negative of an integer may not be one
             sequences = sequences.astype(np.float64)
+        scale = np.abs(sequences).max(axis=(1, 2))
+        return self._radii_of(sequences, lambda rows, radii: boxes(sequences[rows], radii), scale, rtol)
+
+    def _radii_of(
+        self,
+        sequences: np.ndarray,
+        ends: Callable[[np.ndarray, np.ndarray], tuple[torch.Tensor, torch.Tensor]],
+        scale: np.ndarray,
+        rtol: float,
+    ) -> np.ndarray:
+        """Certified radii (n,) of sequences (n, L, d) whose boxes are between the ends for indices and radii."""
+        labels = self._labels(sequences)
 
         def holds(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
-            part = sequences[rows]
-            return self._certified(*boxes(part, np.broadcast_to(at[:, None, None], part.shape)), labels[rows])
+            radii = np.broadcast_to(at[:, None, None], (len(at), *sequences.shape[1:]))
+            return self._certified(*ends(rows, radii), labels[rows])
 
-        return largest_radii(holds, np.abs(sequences).max(axis=(1, 2)), rtol)
+        return largest_radii(holds, scale, rtol)
 
     def _labels(self, sequences: np.ndarray | Ragged) -> np.ndarray:
         """Indices (n,) of the predicted classes."""

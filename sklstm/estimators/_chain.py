@@ -18,7 +18,7 @@ from sklstm._sequences import Ragged, as_sequences
 from sklstm._wide import is_wide, read_wide
 from sklstm.preprocessing import SequenceScaler
 
-from ._certificates import Block, CertifiedEstimator
+from ._certificates import Block, CertifiedClassifier, CertifiedEstimator
 from ._radii import boxes_around, ends_of
 
 __all__ = ["Chain"]
@@ -72,6 +72,10 @@ class Chain:
             else:
                 estimator = _best_of(estimator)
         check_is_fitted(estimator)
+        if targets and isinstance(estimator, CertifiedClassifier):
+            raise TypeError(
+                f"A TransformedTargetRegressor around {type(estimator).__name__}, a classifier, has no certificate."
+            )
         return cls(outermost, transformers, estimator, targets)
 
     def read(self, X: Any, eps: Any) -> tuple[np.ndarray | Ragged, Iterator[Block]]:
@@ -89,6 +93,22 @@ class Chain:
                 # Nothing but X itself, as it is computed in its own dtype.
                 low[still] = high[still] = torch.from_numpy(X[still].astype(np.float64))
                 yield rows[block], X, low, high
+
+    def radii(self, X: Any, classifier: CertifiedClassifier, rtol: float) -> np.ndarray:
+        """Certified radii (n,) in the units of X; the classifier is the estimator of this chain."""
+        given = Given.read(X, self.transformers[0])
+        sequences = self.sequences(given.whole())
+        found = np.empty(len(sequences))
+        for rows, part, _ in boxes_around(self.outermost, given.axes, sequences, 0):
+            for block in row_blocks(part):
+                found[rows[block]] = self._radii(given, rows[block], part[block], classifier, rtol)
+        return found
+
+    def _radii(
+        self, given: "Given", rows: np.ndarray, part: np.ndarray, classifier: CertifiedClassifier, rtol: float
+    ) -> np.ndarray:
+        scale = np.abs(given.values(rows).astype(np.float64)).reshape(len(rows), -1).max(axis=1)
+        return classifier._radii_of(part, lambda some, radii: self.ends(given, rows[some], radii), scale, rtol)
 
     def sequences(self, X: Any) -> Any:
         """X behind the transformers, as the network takes it."""

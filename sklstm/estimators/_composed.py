@@ -5,10 +5,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._certificates import _BATCH_SIZE, _METHOD
+from ._certificates import BATCH_SIZE, METHOD, RTOL, CertifiedClassifier
 from ._chain import Chain
 
-__all__ = ["certify"]
+__all__ = ["certified_accuracy", "certified_radius", "certify"]
 
 
 def certify(
@@ -63,6 +63,8 @@ def certify(
     See Also
     --------
     TikhonovLSTMRegressor.certify : The same, of the network alone.
+    certified_radius : For labels.
+    certified_accuracy : For labels that are known.
 
     Notes
     -----
@@ -90,10 +92,124 @@ def certify(
     >>> bool(np.all((lower <= model.predict(X + 0.1)) & (model.predict(X + 0.1) <= upper)))
     True
     """
-    _METHOD.check("method", method)
-    _BATCH_SIZE.check("batch_size", batch_size)
+    METHOD.check("method", method)
+    BATCH_SIZE.check("batch_size", batch_size)
     chain = Chain.around(estimator)
     if not chain.transformers:
         return chain.outputs(*chain.estimator.certify(X, eps, method=method, batch_size=batch_size))
     sequences, blocks = chain.read(X, eps)
     return chain.outputs(*chain.estimator._certify_blocks(len(sequences), blocks, method, batch_size))
+
+
+def certified_radius(estimator: Any, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
+    """Radii within which no perturbation of the input changes the label, in the units of X.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        `NoisyRNNClassifier`, or a pipeline or search around one, as in `certify`.
+    X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+        In any form that ``estimator.predict`` takes.
+    rtol : float, default=0.01
+        At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        ``estimator.predict(X') == estimator.predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. The
+        radius is one number for all channels: give them comparable units. 0 where nothing could be certified.
+
+    Raises
+    ------
+    TypeError
+        If a part of the composition is unknown, or the estimator is a regressor.
+    NotFittedError
+        Before ``fit``, or if a search was told not to refit.
+    ValueError
+        For bad X, before any work.
+
+    See Also
+    --------
+    NoisyRNNClassifier.certified_radius : The same, of the network alone.
+    certify : Bounds on the outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sklstm
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklstm.preprocessing import SequenceScaler
+    >>> X = np.random.default_rng(0).normal(20, 5, (200, 8, 1))  # degrees
+    >>> y = np.where(X.mean(axis=(1, 2)) > 20, "warm", "cold")
+    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(hidden_size=4, random_state=0)).fit(X, y)
+    >>> radius = sklstm.certified_radius(model, X)  # degrees
+    >>> bool(np.all(model.predict(X + radius[:, None, None]) == model.predict(X)))
+    True
+    """
+    RTOL.check("rtol", rtol)
+    chain = Chain.around(estimator)
+    classifier = _classifier_of(chain, "certified_radius")
+    if not chain.transformers:
+        return classifier.certified_radius(X, rtol=rtol)
+    return chain.radii(X, classifier, rtol)
+
+
+def certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
+    """Fraction of samples that are classified rightly whatever perturbation of size ``eps``, in the units of X.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        `NoisyRNNClassifier`, or a pipeline or search around one, as in `certify`.
+    X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+        In any form that ``estimator.predict`` takes.
+    y : array-like of shape (n,)
+        True labels.
+    eps : float or array-like
+        As in `certify`.
+
+    Returns
+    -------
+    float
+        At most the accuracy, and equal to it for ``eps=0``. A lower bound on the accuracy under any attack.
+
+    Raises
+    ------
+    TypeError
+        If a part of the composition is unknown, or the estimator is a regressor.
+    NotFittedError
+        Before ``fit``, or if a search was told not to refit.
+    ValueError
+        As `certify`; also if X and y differ in length.
+
+    See Also
+    --------
+    NoisyRNNClassifier.certified_accuracy : The same, of the network alone.
+    certified_radius : How far each label holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sklstm
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklstm.preprocessing import SequenceScaler
+    >>> X = np.random.default_rng(0).normal(20, 5, (200, 8, 1))  # degrees
+    >>> y = np.where(X.mean(axis=(1, 2)) > 20, "warm", "cold")
+    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(hidden_size=4, random_state=0)).fit(X, y)
+    >>> sklstm.certified_accuracy(model, X, y, eps=0.1) <= model.score(X, y)
+    True
+    """
+    chain = Chain.around(estimator)
+    classifier = _classifier_of(chain, "certified_accuracy")
+    if not chain.transformers:
+        return classifier.certified_accuracy(X, y, eps)
+    return classifier._accuracy(*chain.read(X, eps), y)
+
+
+def _classifier_of(chain: Chain, function: str) -> CertifiedClassifier:
+    if not isinstance(chain.estimator, CertifiedClassifier):
+        raise TypeError(
+            f"{function} is about the labels of a classifier, and {type(chain.estimator).__name__} is a regressor: use "
+            "certify."
+        )
+    return chain.estimator

@@ -21,7 +21,14 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify
+from sklstm import (
+    NoisyRNNClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMRegressor,
+    certified_accuracy,
+    certified_radius,
+    certify,
+)
 from sklstm.estimators._chain import Chain, Given
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
 from sklstm.preprocessing import SequenceScaler
@@ -329,6 +336,91 @@ def test_classifiers_give_bounds_on_the_outputs_of_their_networks():
     model = make_pipeline(SequenceScaler(), path).fit(X, y)
     by_hand = model[-1].certify(model[:-1].transform(X), 0.5 / model[0].scale_)
     np.testing.assert_allclose(certify(model, X, 0.5), by_hand, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def utterances():
+    """Sequences of unequal length, one channel about 100; labels are strings."""
+    X, y = signed_sum(80, n_channels=1)
+    return [100 + 30 * x[-(5 + i % 3) :] for i, x in enumerate(X)], y
+
+
+def corners(X, radius):
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        yield [x + r * rng.choice([-1.0, 1.0], x.shape) for x, r in zip(X, radius, strict=True)]
+
+
+def test_labels_hold_within_the_certified_radius_in_units_of_x(utterances):
+    X, y = utterances
+    model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(**QUICK)).fit(X, y)
+    radius, labels = certified_radius(model, X), model.predict(X)
+    assert radius.shape == (80,)
+    assert (radius > 0).all()
+    for nearby in corners(X, radius):
+        assert (model.predict(nearby) == labels).all()
+    Z, scale = model[:-1].transform(X), model[0].scale_[0]
+    np.testing.assert_allclose(radius, scale * model[-1].certified_radius(Z), rtol=0.02)
+    tight = certified_radius(model, X, rtol=1e-5)
+    np.testing.assert_allclose(tight, scale * model[-1].certified_radius(Z, rtol=1e-5), rtol=1e-4)
+    frames = [pd.DataFrame(x, columns=["a"]) for x in X]
+    named = make_pipeline(SequenceScaler(), NoisyRNNClassifier(**QUICK)).fit(frames, y)
+    assert np.array_equal(certified_radius(named, frames), radius)
+    # Without a scaler between, and through a search.
+    own = model[-1]
+    assert np.array_equal(certified_radius(own, Z), own.certified_radius(Z))
+    search = GridSearchCV(model, {"noisyrnnclassifier__sigma": [0.1]}, cv=2).fit(X, y)
+    assert np.array_equal(certified_radius(search, X), certified_radius(search.best_estimator_, X))
+
+
+def test_a_radius_for_channels_of_unlike_scales():
+    X, y = signed_sum(60)
+    X = (X * [1, 50]).reshape(60, -1)
+    model = make_pipeline(StandardScaler(), NoisyRNNClassifier(**QUICK, n_channels=2)).fit(X, y)
+    radius, labels = certified_radius(model, X), model.predict(X)
+    for nearby in perturbed(X, radius[:, None], 30):
+        assert (model.predict(nearby) == labels).all()
+    within, beyond = (certified_accuracy(model, X, labels, factor * radius[:, None]) for factor in (1, 1.011))
+    assert within == 1
+    assert beyond == 0
+
+
+def test_certified_accuracy_in_units_of_x(utterances):
+    X, y = utterances
+    model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(**QUICK)).fit(X, y)
+    accuracies = [certified_accuracy(model, X, y, eps) for eps in (0, 0.01, 1, 10, 1000)]
+    assert accuracies[0] == model.score(X, y)
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert accuracies[-1] == 0
+    own, Z, scale = model[-1], model[:-1].transform(X), model[0].scale_[0]
+    for eps in (1, 10):
+        assert certified_accuracy(model, X, y, eps) == pytest.approx(
+            own.certified_accuracy(Z, y, eps / scale), abs=0.02
+        )
+    assert certified_accuracy(own, Z, y, 0.1) == own.certified_accuracy(Z, y, 0.1)
+    assert 0 < accuracies[2] < accuracies[0]
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        certified_accuracy(model, X, y[:-1], 0.1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        certified_accuracy(model, X, y, -1)
+    with pytest.raises(ValueError, match="types"):
+        certified_accuracy(model, X, np.zeros(len(X), int), 0.1)
+
+
+def test_labels_are_not_for_regressors_nor_targets_for_labels(readings):
+    X, y = readings
+    model = make_pipeline(StandardScaler(), lstm()).fit(X, y)
+    with pytest.raises(TypeError, match="TikhonovLSTMRegressor is a regressor"):
+        certified_radius(model, X)
+    with pytest.raises(TypeError, match="TikhonovLSTMRegressor is a regressor"):
+        certified_accuracy(model, X, y, 0.1)
+    for rtol in (0, 2, np.nan):
+        with pytest.raises(ValueError, match="rtol"):
+            certified_radius(model, X, rtol=rtol)
+    classifier = TransformedTargetRegressor(NoisyRNNClassifier(n_channels=2, **QUICK)).fit(X, (y > 50).astype(int))
+    for function, arguments in ((certify, (0.1,)), (certified_radius, ()), (certified_accuracy, (y, 0.1))):
+        with pytest.raises(TypeError, match="around NoisyRNNClassifier, a classifier"):
+            function(classifier, X, *arguments)
 
 
 def test_bounds_that_say_nothing_stay_so(readings):

@@ -13,7 +13,7 @@ from sklstm._entries import as_plain, n_axes, sequences_in
 from sklstm._validation import fresh_random_state
 from sklstm.estimators import certified_accuracy, certify
 
-__all__ = ["certified_error", "default_error", "noisy_errors", "perturbed", "targets"]
+__all__ = ["certified_error", "default_error", "noise_seeds", "noisy_errors", "perturbed", "targets"]
 
 Error = Callable[[Any, Any], float]
 

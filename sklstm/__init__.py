@@ -2,7 +2,16 @@
 
 from importlib.metadata import version
 
-from .estimators import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, load
+from .estimators import (
+    Compression,
+    NoisyRNNClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMRegressor,
+    certified_accuracy,
+    certified_radius,
+    certify,
+    load,
+)
 from .persistence import ModelFileError
 
 __all__ = [
@@ -12,6 +21,9 @@ __all__ = [
     "TikhonovGRURegressor",
     "TikhonovLSTMRegressor",
     "__version__",
+    "certified_accuracy",
+    "certified_radius",
+    "certify",
     "load",
 ]
 

@@ -1,6 +1,6 @@
 """Certificates of fitted estimators: bounds on outputs, and on perturbations that cannot change a label."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -21,12 +21,14 @@ from sklstm.perturbation import RecurrentNetwork, output_bounds
 from sklstm.perturbation._certificate import METHODS
 from sklstm.training import BLOCK, SequenceNet, products_in, undisturbed
 
-from ._radii import boxes_around
+from ._radii import boxes_around, ends_of, largest_radii
 from ._tensors import module_for_float64
 
-_METHOD = Choice(METHODS)
-_BATCH_SIZE = Number(Integral, 1, None, optional=True)
-_RTOL = Number(Real, 1e-9, 1)
+METHOD = Choice(METHODS)
+BATCH_SIZE = Number(Integral, 1, None, optional=True)
+RTOL = Number(Real, 1e-9, 1)
+# Indices (m,), sequences (m, L, d) and the ends, two tensors (m, L, d) in float64, of boxes around them.
+Block = tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]
 _LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see perturbation.enclosures
 
 
@@ -38,12 +40,22 @@ def network_of(module: Any) -> RecurrentNetwork:
 
 def boxes(X: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Ends of X ± radii in float64, rounded outwards where the radius is not zero."""
-    X = np.asarray(X, dtype=np.float64)
-    lower = np.where(radii > 0, np.nextafter(X - radii, -np.inf), X)
-    upper = np.where(radii > 0, np.nextafter(X + radii, np.inf), X)
+    lower, upper = ends_of(X, radii)
     if max(-lower.min(), upper.max()) > np.finfo(np.float32).max:
         raise ValueError("X ± eps holds values too large for float32, in which the network computes.")
     return torch.from_numpy(lower), torch.from_numpy(upper)
+
+
+def blocks_of(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Iterator[Block]:
+    """What `boxes_around` returns, a few sequences at a time."""
+    for rows, part, radii in parts:
+        for block in row_blocks(part):
+            yield rows[block], part[block], *boxes(part[block], radii[block])
+
+
+def is_point(low: torch.Tensor, high: torch.Tensor) -> np.ndarray:
+    """Which boxes (n,) between two ends (n, L, d) hold one input only."""
+    return (low == high).flatten(1).all(dim=1).numpy()
 
 
 class CertifiedEstimator:
@@ -99,45 +111,52 @@ class CertifiedEstimator:
         NotFittedError
             Before `fit`.
         """
-        _METHOD.check("method", method)
-        _BATCH_SIZE.check("batch_size", batch_size)
+        METHOD.check("method", method)
+        BATCH_SIZE.check("batch_size", batch_size)
         sequences = as_sequences(self, X, reset=False)
-        parts = boxes_around(self, X, sequences, eps)
-        lower, upper = (np.empty((len(sequences), self.net_.module_.readout.out_features)) for _ in range(2))
-        for rows, part, radii in parts:
-            for block in row_blocks(part):
-                ends = self._certify(part[block], radii[block], method, batch_size)
-                lower[rows[block]], upper[rows[block]] = ends
+        blocks = blocks_of(boxes_around(self, X, sequences, eps))
+        return self._certify_blocks(len(sequences), blocks, method, batch_size)
+
+    def _certify_blocks(
+        self, n: int, blocks: Iterable[Block], method: str, batch_size: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds on the outputs for n boxes, in the shape of the predictions of a regressor, else (n, k)."""
+        lower, upper = (np.empty((n, self.net_.module_.readout.out_features)) for _ in range(2))
+        for rows, X, low, high in blocks:
+            lower[rows], upper[rows] = self._certify(X, low, high, method, batch_size)
         shape = (-1, *getattr(self, "_target_shape", lower.shape[1:]))
         return lower.reshape(shape), upper.reshape(shape)
 
     def _certify(
-        self, X: np.ndarray, radii: np.ndarray, method: str, batch_size: int | None
+        self, X: np.ndarray, low: torch.Tensor, high: torch.Tensor, method: str, batch_size: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds (m, k) on the outputs for boxes of half widths ``radii`` (m, L, d) around X (m, L, d)."""
-        lower, upper = self._bounds(X, radii, method, batch_size)
+        """Bounds (m, k) on the outputs for inputs between two ends (m, L, d); X (m, L, d) is one of them."""
+        lower, upper = self._bounds(low, high, method, batch_size)
         module = self.net_.module_
         if isinstance(getattr(module, "link", None), nn.Sigmoid):
             lower = (expit(lower) - _LOGISTIC_ERROR).clip(0, 1)
             upper = (expit(upper) + _LOGISTIC_ERROR).clip(0, 1)
-        exact = ~radii.any(axis=(1, 2))
+        exact = is_point(low, high)
         if exact.any():
             lower[exact] = upper[exact] = self._evaluate(module, X[exact])
         return lower, upper
 
     def _bounds(
         self,
-        X: np.ndarray,
-        radii: np.ndarray,
+        low: torch.Tensor,
+        high: torch.Tensor,
         method: str = "best",
         batch_size: int | None = None,
         minus: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds (n, k) on the outputs before any link function, or on their differences with the output ``minus``."""
+        """Bounds (n, k) on the outputs before any link function, or on their differences with the output ``minus``.
+
+        They hold for inputs between two ends (n, L, d) in float64.
+        """
         module = module_for_float64(self.net_.module_)
         network = network_of(module)
         device = network.weight_out.device
-        lower, upper = (end.to(device) for end in boxes(X, radii))
+        lower, upper = low.to(device), high.to(device)
         reference = None if minus is None else torch.as_tensor(minus, device=device)
         with undisturbed(), self._threads(self.net_, BLOCK), products_in("float32", device):
             bounds = output_bounds(network, lower, upper, method=method, minus=reference, batch_size=batch_size)
@@ -149,9 +168,9 @@ class CertifiedClassifier(CertifiedEstimator):
 
     classes_: np.ndarray
 
-    def _certified(self, X: np.ndarray, radii: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Whether no input in the box makes any output reach that of the predicted class."""
-        _, upper = self._bounds(X, radii, minus=labels)
+    def _certified(self, low: torch.Tensor, high: torch.Tensor, labels: np.ndarray) -> np.ndarray:
+        """Whether no input between two ends makes any output reach that of the predicted class."""
+        _, upper = self._bounds(low, high, minus=labels)
         np.put_along_axis(upper, labels[:, None], -np.inf, axis=1)
         return upper.max(axis=1) < 0
 
@@ -173,7 +192,7 @@ class CertifiedClassifier(CertifiedEstimator):
             ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. 0 where nothing
             could be certified, not even a billionth of the size of X; at most a million times its size.
         """
-        _RTOL.check("rtol", rtol)
+        RTOL.check("rtol", rtol)
         sequences = as_sequences(self, X, reset=False)
         if not isinstance(sequences, Ragged):
             return np.concatenate([self._radii(sequences[block], rtol) for block in row_blocks(sequences)])
@@ -183,28 +202,30 @@ class CertifiedClassifier(CertifiedEstimator):
         return radii
 
     def _radii(self, sequences: np.ndarray, rtol: float) -> np.ndarray:
-        labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
         if sequences.dtype.kind != "f":  # of a file; the negative of an integer may not be one
             sequences = sequences.astype(np.float64)
         scale = np.abs(sequences).max(axis=(1, 2))
-        scale[scale == 0] = 1
-        n = len(sequences)
-        smallest, largest = 1e-9 * scale, np.minimum(1e6 * scale, 1e37)
-        lower, upper = np.zeros(n), np.full(n, np.inf)
-        eps = 1e-2 * scale
-        active = np.arange(n)
-        while len(active):
-            at = eps[active]
-            part = sequences[active]
-            holds = self._certified(part, np.broadcast_to(at[:, None, None], part.shape), labels[active])
-            lower[active] = np.where(holds, at, lower[active])
-            upper[active] = np.where(holds, upper[active], at)
-            low, high = lower[active], upper[active]
-            # Bracket by factors of four, then halve the bracket.
-            eps[active] = np.where(high == np.inf, 4 * low, np.where(low == 0, high / 4, (low + high) / 2))
-            done = (high <= (1 + rtol) * low) | (high < smallest[active]) | (low > largest[active])
-            active = active[~done]
-        return lower
+        return self._radii_of(sequences, lambda rows, radii: boxes(sequences[rows], radii), scale, rtol)
+
+    def _radii_of(
+        self,
+        sequences: np.ndarray,
+        ends: Callable[[np.ndarray, np.ndarray], tuple[torch.Tensor, torch.Tensor]],
+        scale: np.ndarray,
+        rtol: float,
+    ) -> np.ndarray:
+        """Certified radii (n,) of sequences (n, L, d) whose boxes are between the ends for indices and radii."""
+        labels = self._labels(sequences)
+
+        def holds(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+            radii = np.broadcast_to(at[:, None, None], (len(at), *sequences.shape[1:]))
+            return self._certified(*ends(rows, radii), labels[rows])
+
+        return largest_radii(holds, scale, rtol)
+
+    def _labels(self, sequences: np.ndarray | Ragged) -> np.ndarray:
+        """Indices (n,) of the predicted classes."""
+        return self._evaluate(self.net_.module_, sequences).argmax(axis=1)
 
     def certified_accuracy(self, X: Any, y: Any, eps: Any) -> float:
         """Fraction of samples that are classified rightly whatever perturbation of size ``eps`` befalls them.
@@ -229,18 +250,18 @@ class CertifiedClassifier(CertifiedEstimator):
             As `certify`; also if X and y differ in length.
         """
         sequences = as_sequences(self, X, reset=False)
-        parts = boxes_around(self, X, sequences, eps)
+        return self._accuracy(sequences, blocks_of(boxes_around(self, X, sequences, eps)), y)
+
+    def _accuracy(self, sequences: np.ndarray | Ragged, blocks: Iterable[Block], y: Any) -> float:
+        """Fraction of sequences that are classified rightly whichever input of their box takes their place."""
         y = column_or_1d(as_plain(y, "y"))
         check_consistent_length(sequences, y)
-        labels = self._evaluate(self.net_.module_, sequences).argmax(axis=1)
+        labels = self._labels(sequences)
         accuracy_score(y, self.classes_[labels])  # refuses labels of another kind, which would all count as wrong
         right = np.asarray(self.classes_[labels] == y)
-        certified = np.zeros(len(y), dtype=bool)
-        for rows, part, radii in parts:
-            certified[rows] = ~radii.any(axis=(1, 2))
-            rest = np.flatnonzero(right[rows] & ~certified[rows])
-            for block in row_blocks(part):
-                some = rest[(rest >= block.start) & (rest < block.stop)]
-                if len(some):
-                    certified[rows[some]] = self._certified(part[some], radii[some], labels[rows[some]])
-        return float(np.mean(right & certified))
+        for rows, _, low, high in blocks:
+            doubtful = np.flatnonzero(right[rows] & ~is_point(low, high))
+            if len(doubtful):
+                some = rows[doubtful]
+                right[some] = self._certified(low[doubtful], high[doubtful], labels[some])
+        return float(np.mean(right))

@@ -1,5 +1,6 @@
-"""Sizes of perturbations, as users give them, for the sequences that they belong to."""
+"""Sizes of perturbations, as users give them, for the sequences that they belong to; and the largest that is safe."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,15 @@ import numpy as np
 from sklstm._entries import as_plain
 from sklstm._sequences import Ragged, shape_as_given
 
-__all__ = ["boxes_around"]
+__all__ = ["boxes_around", "ends_of", "largest_radii"]
+
+
+def ends_of(X: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of X ± radii in float64, rounded outwards where the radius is not zero."""
+    X = np.asarray(X, dtype=np.float64)
+    lower = np.where(radii > 0, np.nextafter(X - radii, -np.inf), X)
+    upper = np.where(radii > 0, np.nextafter(X + radii, np.inf), X)
+    return lower, upper
 
 
 def boxes_around(
@@ -106,3 +115,38 @@ def _spread(
         f"eps has shape {radii.shape}; {type(estimator).__name__} takes one number, ({n_channels},) per channel, "
         f"{columns}, or the shape of X, {tuple(X_shape)}, in which axes may be 1."
     )
+
+
+def largest_radii(holds: Callable[[np.ndarray, np.ndarray], np.ndarray], scale: np.ndarray, rtol: float) -> np.ndarray:
+    """The largest radius at which something holds, within a factor of 1 + rtol, found by bisection; for each sample.
+
+    Parameters
+    ----------
+    holds : callable
+        From indices (m,) of samples and radii (m,) to booleans (m,).
+    scale : ndarray of shape (n,)
+        Sizes of the samples, not negative; 0 counts as 1.
+    rtol : float
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        0 where it does not hold at a billionth of the size; at most about a million times the size.
+    """
+    scale = np.where(scale == 0, 1, scale)
+    n = len(scale)
+    smallest, largest = 1e-9 * scale, np.minimum(1e6 * scale, 1e37)
+    lower, upper = np.zeros(n), np.full(n, np.inf)
+    eps = 1e-2 * scale
+    active = np.arange(n)
+    while len(active):
+        at = eps[active]
+        held = holds(active, at)
+        lower[active] = np.where(held, at, lower[active])
+        upper[active] = np.where(held, upper[active], at)
+        low, high = lower[active], upper[active]
+        # Bracket by factors of four, then halve the bracket.
+        eps[active] = np.where(high == np.inf, 4 * low, np.where(low == 0, high / 4, (low + high) / 2))
+        done = (high <= (1 + rtol) * low) | (high < smallest[active]) | (low > largest[active])
+        active = active[~done]
+    return lower

@@ -8,8 +8,8 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 
 from sklstm._entries import as_plain
+from sklstm.estimators import certify
 
-from ._certificates import limits
 from ._figures import PALETTE, axes_for, labelled, line_options, make_headroom, require_matplotlib
 from ._fitted import network_estimator
 
@@ -116,7 +116,8 @@ class CertifiedBandDisplay:
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             Sequences in the order of time, or in any other.
         eps : float or array-like
-            Size of the perturbation of each entry, in the units of X; see ``certify``.
+            Size of the perturbation of each entry, in the units of X, before any step of a pipeline; see
+            `sklstm.certify`.
         y : array-like of shape (n,) or (n, k), optional
             True targets, to be drawn too.
         times : array-like of shape (n,), optional
@@ -124,7 +125,7 @@ class CertifiedBandDisplay:
         output : int, default=0
             Which target, if the estimator predicts several.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
-            How to certify; see ``certify``.
+            How to certify; see `sklstm.certify`.
         ax : matplotlib Axes, optional
             Axes to draw on; by default those of a new figure.
         name : str, optional
@@ -138,7 +139,8 @@ class CertifiedBandDisplay:
         Raises
         ------
         TypeError
-            If the estimator is no regressor of this package.
+            If the estimator is no regressor of this package, or has steps around it that `sklstm.certify` does not
+            know.
         ValueError
             For a bad ``eps``, ``output`` or method, or arrays that do not fit together.
         NotFittedError
@@ -160,7 +162,7 @@ class CertifiedBandDisplay:
 
         if y is not None and np.size(y := as_plain(y, "y")) != predicted.size:
             raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {np.shape(y)}.")
-        lower, upper = limits(estimator, X, eps, method)
+        lower, upper = certify(estimator, X, eps, method=method)
         return cls(
             y_pred=one(predicted),
             lower=one(lower),
@@ -253,13 +255,11 @@ class CertifiedBandDisplay:
         if (lower > upper).any():
             raise ValueError("lower must not exceed upper anywhere.")
         ax = axes_for(ax, f"{type(self).__name__}.plot")
-        known = np.isfinite(lower) & np.isfinite(upper)
         size = f", |noise| ≤ {self.eps:.4g}" if np.ndim(self.eps) == 0 and self.eps is not None else ""
         self.band_ = ax.fill_between(
             times,
             lower,
             upper,
-            where=known,
             facecolor=PALETTE["sky blue"],
             edgecolor=PALETTE["blue"],
             alpha=0.35,

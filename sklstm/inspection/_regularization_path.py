@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
-from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from sklstm._validation import Number, Seed
 
@@ -133,20 +133,17 @@ class RegularizationPathDisplay:
                 f"GridSearchCV; got {estimator!r:.80}. For fitted models use from_estimators."
             )
         if not hasattr(estimator, "cv_results_"):
-            raise NotFittedError(f"This {type(estimator).__name__} is not fitted yet.")
+            check_is_fitted(estimator)
+            raise TypeError(f"{type(estimator).__name__} keeps no cv_results_ to draw.")
         results = estimator.cv_results_
         parameter, values = _one_parameter(results)
         metric = "score" if "split0_test_score" in results else _refit_metric(estimator)
         scores = {"validation": _folds(results, "test", metric), "training": _folds(results, "train", metric)}
-        means = results[f"mean_test_{metric}"]
-        best = getattr(estimator, "best_index_", None)
-        if best is None and np.isfinite(means).any():
-            best = int(np.nanargmax(means))
         display = cls(
             param_name=parameter,
             param_values=values,
             curves={which: folds for which, folds in scores.items() if folds is not None},
-            best_value=None if best is None else float(values[best]),
+            best_value=float(values[estimator.best_index_]),
             ylabel=metric if metric != "score" else _score_name(estimator),
         )
         return display.plot(ax, name=name)
@@ -184,7 +181,8 @@ class RegularizationPathDisplay:
         sigma : float, optional
             Draw also the error under Gaussian noise of this standard deviation, in the units of X.
         eps : float or array-like, optional
-            Draw also the largest error that inputs within ``eps`` of X can cause, by the certificate: an upper limit.
+            Draw also the largest error that inputs within ``eps`` of X can cause, by `sklstm.certify`: an upper limit,
+            in the units of X, before any step of a pipeline.
         n_draws : int, default=10
             Draws of the noise, the same for all models.
         random_state : int, RandomState instance or None, default=None
@@ -224,16 +222,17 @@ class RegularizationPathDisplay:
         Seed().check("random_state", random_state)
         y = targets(X, y, caller)
         ylabel, error = default_error(models[0])
-        curves: dict[str, NDArray[np.float64]] = {}
-        curves["clean"] = np.array([error(y, model.predict(X)) for model in models])
+        # First: a bad eps is found before other work.
+        certified = None if eps is None else np.array([certified_error(model, X, y, eps) for model in models])
+        curves = {"clean": np.array([error(y, model.predict(X)) for model in models])}
         if sigma is not None:
             seeds = noise_seeds(random_state, n_draws)
             curves[f"noisy (sigma = {sigma:.4g})"] = np.concatenate(
                 [noisy_errors(model, X, y, sigmas=[sigma], scale=1.0, seeds=seeds, error=error) for model in models]
             )
-        if eps is not None:
+        if certified is not None:
             size = f" (eps = {eps:.4g})" if isinstance(eps, Real) else ""
-            curves[f"certified{size}"] = np.array([certified_error(model, X, y, eps) for model in models])
+            curves[f"certified{size}"] = certified
         return cls(param_name=param_name, param_values=values, curves=curves, ylabel=ylabel).plot(ax, name=name)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:

@@ -217,6 +217,29 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         steps = read_steps(self, X, reset=False, copy=self.copy, names=False)
         return self._rescaled(steps, lambda x: x * scale + mean)
 
+    def _transform_ends(self, lower: Any, upper: Any) -> tuple[Any, Any]:
+        """Ends, entry by entry, of what `transform` makes of any X between these two, which are of one form.
+
+        Without padding these are the two transformed. Where a step may be padding or not, both are possible: its value
+        unchanged, and scaled.
+        """
+        check_is_fitted(self)
+        mean, scale = self._centre_and_scale()
+        ends = [read_steps(self, X, reset=False, copy=True) for X in (lower, upper)]
+        low, high = np.minimum(*(end.values for end in ends)), np.maximum(*(end.values for end in ends))
+        if self.padding_value is not None:
+            value = self.padding_value
+            possible = ((low <= value) & (value <= high)).all(axis=1)
+            # NaN, which is no padding, where there is more than one value; a missing value stays one.
+            certain = edge_padding(np.where(low == high, low, np.nan), ends[0].lengths, value)
+        for end, values in zip(ends, (low, high), strict=True):
+            end.values[...] = (values.astype(np.float64) - mean) / scale
+        if self.padding_value is not None:
+            for end, furthest in zip(ends, (np.minimum, np.maximum), strict=True):
+                end.values[possible] = furthest(end.values[possible], value)
+                end.values[certain] = value
+        return ends[0].restored(), ends[1].restored()
+
     def _learn(self, X: Any, sample_weight: ArrayLike | None, *, first: bool, whole: bool = True) -> Self:
         check_parameters(self, RULES)
         steps = read_steps(self, X, reset=first)

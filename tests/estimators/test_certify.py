@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.estimators._certificates import boxes
 from sklstm.perturbation import rnn_lipschitz
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "compute_bound": False, "random_state": 0}
@@ -126,7 +127,7 @@ def test_logistic_bounds_are_those_of_the_linear_readout(fitted):
     lower, upper = model.certify(X, 0.1)
     assert (lower >= 0).all()
     assert (upper <= 1).all()
-    linear = model._bounds(X, np.full(X.shape, 0.1))
+    linear = model._bounds(*boxes(X, np.full(X.shape, 0.1)))
     np.testing.assert_allclose(logit(lower), linear[0][:, 0], atol=1e-5)
     np.testing.assert_allclose(logit(upper), linear[1][:, 0], atol=1e-5)
 
@@ -194,8 +195,9 @@ def test_labels_hold_within_the_certified_radius_and_the_certificate_ends_there(
         signs = rng.choice([-1.0, 1.0], X.shape)
         assert (model.predict(X + radius[:, None, None] * signs) == labels).all()
     codes = np.searchsorted(model.classes_, labels)
-    assert model._certified(X, np.broadcast_to(radius[:, None, None], X.shape), codes).all()
-    assert not model._certified(X, np.broadcast_to(1.011 * radius[:, None, None], X.shape), codes).any()
+    within, beyond = (boxes(X, np.broadcast_to(factor * radius[:, None, None], X.shape)) for factor in (1, 1.011))
+    assert model._certified(*within, codes).all()
+    assert not model._certified(*beyond, codes).any()
 
 
 def test_the_radius_is_beyond_that_of_lemma_8_and_short_of_an_attack(fitted):

@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sklstm import TikhonovLSTMRegressor
+from sklstm import TikhonovLSTMRegressor, certify
 from sklstm.inspection import CertifiedBandDisplay
+from sklstm.preprocessing import SequenceScaler
 
 
 def test_the_band_holds_predictions_for_perturbed_inputs(made):
@@ -67,6 +72,26 @@ def test_a_search_shows_its_best_model(made):
     display = CertifiedBandDisplay.from_estimator(made.search, made.X[:5], eps=0.1)
     lower, _ = made.search.best_estimator_.certify(made.X[:5], 0.1)
     np.testing.assert_array_equal(display.lower, lower)
+
+
+def test_units_of_a_composition(made):
+    """A band in the units of y, for errors in the units of X, through scalers and a search."""
+    lstm = TikhonovLSTMRegressor(4, max_epochs=5, compute_bound=False, random_state=0)
+    pipeline = make_pipeline(SequenceScaler(), GridSearchCV(lstm, {"lambda_s": [0.01]}, cv=2))
+    model = TransformedTargetRegressor(pipeline, transformer=StandardScaler()).fit(20 * made.X + 5, 100 * made.y)
+    X, y = 20 * made.X + 5, 100 * made.y
+    display = CertifiedBandDisplay.from_estimator(model, X, eps=1.0, y=y)
+    lower, upper = certify(model, X, 1.0)
+    np.testing.assert_array_equal(display.lower, lower)
+    np.testing.assert_array_equal(display.upper, upper)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        predicted = model.predict(X + rng.choice([-1.0, 1.0], X.shape))
+        assert ((lower <= predicted) & (predicted <= upper)).all()
+    assert np.ptp(display.y_pred) > 1
+    unknown = make_pipeline(made.doubling(), lstm).fit(made.X, made.y)
+    with pytest.raises(TypeError, match="Step 'functiontransformer' of the pipeline"):
+        CertifiedBandDisplay.from_estimator(unknown, made.X, eps=0.1)
 
 
 def test_infinite_limits_leave_a_gap():

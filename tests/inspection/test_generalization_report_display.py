@@ -90,6 +90,11 @@ def test_losses_of_different_size_share_the_line():
     display = GeneralizationReportDisplay.from_report(GeneralizationReport(bounds))
     first, second = ends(display)
     assert first == pytest.approx(second)
+    assert display.values.min() > 1 > first
+    assert [bar.get_hatch() for bar in display.bars_] == [None, None]
+    marks = display.together_.get_xdata()
+    assert marks[0] == pytest.approx(marks[1])
+    assert first < marks[0] < 1
     assert display.values.max() == pytest.approx(100 * display.values.min())
 
 

@@ -6,11 +6,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.inspection import RegularizationPathDisplay
 from sklstm.model_selection import TikhonovLSTMRegressorCV
+from sklstm.preprocessing import SequenceScaler
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,10 @@ def test_errors_of_a_path(made, path):
     for model, limit in zip(ordered, certified, strict=True):
         worst = made.X + 0.1 * rng.choice([-1.0, 1.0], (20, *made.X.shape))
         assert all(mean_squared_error(made.y, model.predict(X)) <= limit for X in worst)
+        # Each prediction may be the end of its interval that is farther from its target, and no farther.
+        ends = model.certify(made.X, 0.1)
+        farther = np.where(np.abs(ends[0] - made.y) > np.abs(ends[1] - made.y), *ends)
+        assert mean_squared_error(made.y, farther) == pytest.approx(limit)
     # 600 numbers of five standard deviations at most: these draws do stay within.
     assert (noisy <= certified[:, None]).all()
 
@@ -142,6 +147,23 @@ def test_errors_of_classifiers(made):
     )  # fmt: skip
     assert (certified >= clean).all()
     assert display.ax_.get_ylabel() == "error rate (mean ± s.e.)"
+
+
+def test_errors_of_pipelines_are_in_the_units_of_X(made):
+    """A step that divides by 4, exactly: the errors of the network alone, at noise that is four times as large."""
+    scaler = SequenceScaler().fit(made.X)
+    scaler.mean_, scaler.scale_ = np.zeros(2), np.full(2, 4.0)
+    for network, y in ((made.lstm, made.y), (made.classifier, made.labels)):
+        model = Pipeline([("scale", scaler), ("network", network)])
+        alone, piped = (
+            RegularizationPathDisplay.from_estimators(
+                [which], unit * made.X, y, param_name="sigma", sigma=0.1 * unit, eps=0.05 * unit, random_state=0
+            ).curves
+            for which, unit in ((network, 1), (model, 4))
+        )
+        assert list(piped) == ["clean", "noisy (sigma = 0.4)", "certified (eps = 0.2)"]
+        for one, other in zip(alone.values(), piped.values(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 def test_noise_is_the_same_for_all_models_and_fixed_by_the_random_state(made, path):

@@ -64,6 +64,16 @@ class GeneralizationReportDisplay:
     >>> display = GeneralizationReportDisplay.from_report(report)
     >>> display.names == list(report)
     True
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(name="in short").ax_ is display.ax_
+    True
+
+    The bounds of a fitted estimator, without the hold-out:
+
+    >>> "holdout" in GeneralizationReportDisplay.from_estimator(model).names
+    False
     """
 
     def __init__(

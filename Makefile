@@ -6,16 +6,18 @@ BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help quickstart test lint format bench bench-quick bench-pages bench-peers clean
+.PHONY: help quickstart test lint docs format bench bench-quick bench-pages bench-peers regenerate clean
 
 help:
 	@echo "make quickstart   set up and show what the package does (about a minute)"
 	@echo "make test         set up and run the tests"
 	@echo "make lint         set up and check style, types and import directions"
+	@echo "make docs         set up, run the gallery, build the site in docs/_build/html and check its links (a few minutes)"
 	@echo "make format       rewrite the sources in the project's style"
 	@echo "make bench        measure times and memory, and write their pages (about an hour, on an idle machine)"
 	@echo "make bench-quick  a smoke run of the same (about two minutes; nothing is recorded)"
-	@echo "make bench-pages  write the pages again from what is recorded"
+	@echo "make bench-pages  write all pages of docs/benchmarks and what quotes them again from what is recorded"
+	@echo "make regenerate   measure every number in the documentation again (hours; benchmarks/regenerate.py --list)"
 	@echo "make bench-peers  set up the other packages that make bench compares with"
 	@echo "make clean        remove .venv, .venv-peers and what the tools left behind"
 
@@ -52,24 +54,33 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every example of the gallery is run, every warning is an error, nothing is fetched; then the links of the finished pages
+# and of those at the top are followed. Addresses elsewhere are left alone.
+docs: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html README.md CONTRIBUTING.md CHANGELOG.md
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# In the order of the runs. The scripts set the number of threads themselves.
+# What measures time and memory. The scripts set the number of threads themselves.
 BENCHMARKS := fit_speed relu_layer predict_speed penalty_cost certificate_cost path_speed stacked_training search_speed memory
 BENCH = env -u OMP_NUM_THREADS $(BIN)/python benchmarks
 
 bench: $(VENV)/.installed-dev
-	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --report; done
-	$(BENCH)/summary.py --report
+	$(BENCH)/regenerate.py --only $(BENCHMARKS)
 
 bench-quick: $(VENV)/.installed-dev
-	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --quick; done
+	$(BENCH)/regenerate.py --only $(BENCHMARKS) --quick
 
 bench-pages: $(VENV)/.installed-dev
-	set -e; for name in $(BENCHMARKS); do $(BENCH)/$$name.py --no-run --report; done
-	$(BENCH)/summary.py --report
+	$(BENCH)/pages.py
+	$(BENCH)/quoted.py --write
+
+# All that is measured anywhere in the documentation; IMDB=path of the archive adds what needs the reviews.
+regenerate: $(VENV)/.installed-dev
+	$(BENCH)/regenerate.py $(if $(IMDB),--imdb $(IMDB))
 
 # Their limits on pandas, numpy and scikit-learn exclude the versions of constraints.txt; torch is the same.
 PEERS := .venv-peers
@@ -83,4 +94,4 @@ $(PEERS)/.installed: benchmarks/peers.txt constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output
+	rm -rf $(VENV) $(PEERS) build docs/_build docs/api docs/gallery *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output

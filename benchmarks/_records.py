@@ -1,4 +1,8 @@
-"""Results as JSON lines: a killed run continues where it stopped, and pages are made of what is recorded alone."""
+"""Results as JSON lines: a killed run continues where it stopped, and pages are made of what is recorded alone.
+
+A file may hold several runs. A line ``{"mark": "new run"}`` starts one, ``{"mark": "complete"}`` says that a run has
+everything it should; scripts that measure everything whenever they are called need neither.
+"""
 
 import datetime
 import json
@@ -8,23 +12,75 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+PAGES = Path(__file__).parents[1] / "docs" / "benchmarks"
+NEW_RUN, COMPLETE = {"mark": "new run"}, {"mark": "complete"}
 
 
-def load(name):
+def _lines(name):
+    """Everything in the file of results, runs' marks included; records that do not say it are told their machine.
+
+    Scripts did not always note it. `results/machines.json` has it for what was recorded then.
+    """
     path = RESULTS / f"{name}.jsonl"
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.endswith("}")]  # a killed run may leave half a line
+    records = [json.loads(line) for line in lines if line.endswith("}")]  # a killed run may leave half a line
+    places = RESULTS / "machines.json"
+    known = json.loads(places.read_text(encoding="utf-8")) if places.exists() else {}
+    return [{"machine": known[name]} | r if name in known and "mark" not in r else r for r in records]
+
+
+def load(name):
+    """All records of all runs."""
+    return [record for record in _lines(name) if "mark" not in record]
 
 
 def append(name, record):
+    """Add a record to the file; one that does not say where it was made is told this machine and its versions."""
+    if not record.keys() & {"machine", "mark"}:
+        record = record | {"machine": machine()}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.jsonl"
     # What a killed run left of its last line must not swallow this one.
     torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
     with open(path, "a", encoding="utf-8") as file:
         file.write("\n" * torn + json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _runs(name):
+    """Pairs of the records of a run and whether it is complete."""
+    found = [([], False)]
+    for line in _lines(name):
+        if line == NEW_RUN:
+            found.append(([], False))
+        elif line == COMPLETE:
+            found[-1] = (found[-1][0], True)
+        else:
+            found[-1][0].append(line)
+    return [run for run in found if run[0]] + found[-1:] * (not found[-1][0])
+
+
+def begin(name):
+    """What follows is a new run."""
+    append(name, NEW_RUN)
+
+
+def complete(name):
+    """The run that was last begun has everything."""
+    if not _runs(name)[-1][1]:
+        append(name, COMPLETE)
+
+
+def unfinished(name):
+    """The records of the run that was last begun, complete or not: what need not be measured again."""
+    return _runs(name)[-1][0]
+
+
+def latest(name):
+    """The records of the last complete run, for pages. Where none is complete, those of the first one with any."""
+    runs = _runs(name)
+    return next((records for records, whole in reversed(runs) if whole), runs[0][0])
 
 
 def processor():
@@ -44,6 +100,11 @@ def versions():
 
 def machine():
     return f"{processor()}; {versions()}"
+
+
+def made_on(records):
+    """Where the records were made, every place once."""
+    return "; ".join(dict.fromkeys(record["machine"] for record in records))
 
 
 def table(header, rows):

@@ -1,11 +1,12 @@
-"""What the scripts that measure time or memory share: their options, the record of every result, their page."""
+"""What the scripts share: their options, the record of every result, their page.
+
+`run` is for what takes minutes and is measured as a whole, `campaign` for what takes long and goes on where it stopped.
+"""
 
 import argparse
-from pathlib import Path
+import json
 
-from _records import append, current
-
-DOCS = Path(__file__).parents[1] / "docs"
+from _records import PAGES, append, begin, complete, current, latest, made_on, unfinished
 
 
 def question(doc):
@@ -24,7 +25,7 @@ def run(name, doc, measure, page, rounds=5, add_options=None, argv=None):
     Parameters
     ----------
     name : str
-        Of the script, of the file of results and of the page in docs/.
+        Of the script, of the file of results and of the page in docs/benchmarks/.
     doc : str
         The script's docstring.
     measure : callable
@@ -41,7 +42,7 @@ def run(name, doc, measure, page, rounds=5, add_options=None, argv=None):
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help=f"rounds of alternating runs; {rounds} by default")
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds; nothing is recorded")
-    parser.add_argument("--report", action="store_true", help=f"write docs/{name}.md from what is recorded")
+    parser.add_argument("--report", action="store_true", help=f"write docs/benchmarks/{name}.md from what is recorded")
     parser.add_argument("--no-run", action="store_true", help="measure nothing")
     if add_options is not None:
         add_options(parser)
@@ -63,7 +64,7 @@ def run(name, doc, measure, page, rounds=5, add_options=None, argv=None):
     text = page(records)
     print(text)
     if options.report:
-        (DOCS / f"{name}.md").write_text(text, encoding="utf-8")
+        write(name, records, page)
 
 
 def one_line(record):
@@ -74,3 +75,72 @@ def one_line(record):
     if "seconds" in record:
         parts.append(f"{record['seconds']:.3g} s")
     return "  ".join(parts)
+
+
+def campaign(name, doc, measure, page, picture=None, add_options=None, check=None, quick=None, argv=None):
+    """Measure what the last run lacks, record every result as it comes, and write the page and the figure if asked.
+
+    Parameters
+    ----------
+    name : str
+        Of the script, of the file of results and of the page in docs/benchmarks/.
+    doc : str
+        The script's docstring.
+    measure : callable
+        From the options and the records of this run to an iterator of the records that it lacks.
+    page : callable
+        From the records to the text of the page.
+    picture : callable, optional
+        Gets the records and the path of the figure.
+    add_options : callable, optional
+        Gets the parser. A run that went through with these at their defaults, `data` excepted, is complete.
+    check : callable, optional
+        Gets the parser and the options before anything is measured.
+    quick : callable, optional
+        What --quick does, which is offered only if this is given: a smoke run of seconds, of which nothing is recorded.
+    argv : list of str, optional
+        The command line.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if add_options is not None:
+        add_options(parser)
+    defaults = vars(parser.parse_args([]))
+    parser.add_argument(
+        "--anew", action="store_true", help="begin a new run; pages show the last complete one, earlier ones stay"
+    )
+    parser.add_argument("--report", action="store_true", help=f"write docs/benchmarks/{name}.md from what is recorded")
+    parser.add_argument("--no-run", action="store_true", help="measure nothing")
+    if quick is not None:
+        parser.add_argument("--quick", action="store_true", help="a smoke run of seconds; nothing is recorded")
+    options = parser.parse_args(argv)
+    if quick is not None and options.quick:
+        quick()
+        return
+    if options.anew and options.no_run:
+        parser.error("--anew begins a run that --no-run does not make")
+    if not options.no_run:
+        if check is not None:
+            check(parser, options)
+        if options.anew:
+            begin(name)
+        for record in measure(options, unfinished(name)):
+            append(name, record)
+            print(json.dumps(record, ensure_ascii=False)[:300], flush=True)
+        if all(getattr(options, key) == value for key, value in defaults.items() if key != "data"):
+            complete(name)
+    if options.report and not latest(name):
+        print(f"{name}: nothing is recorded")
+    elif options.report:
+        write(name, latest(name), page, picture)
+
+
+def regenerate(name, records, command="--anew --report"):
+    """The last line of a page."""
+    return f"Regenerate: `python benchmarks/{name}.py {command}`. Recorded on {made_on(records)}.\n"
+
+
+def write(name, records, page, picture=None):
+    """The page and the figure of a script in docs/benchmarks/."""
+    (PAGES / f"{name}.md").write_text(page(records), encoding="utf-8")
+    if picture is not None:
+        picture(records, PAGES / f"{name}.png")

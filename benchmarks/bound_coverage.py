@@ -3,20 +3,18 @@
 Small estimators are trained on real data (a random half) and on distributions whose truth is known. Every bound of
 `generalization_report_` is compared with the loss, on data that trained nothing, of the predictor that it is about, the
 trained or the quantised one; and so is every bound of `holdout_bound`, from a third part of the data, on a fourth.
-Every model is appended to results/bound_coverage.jsonl; run again to continue, or with --report to write
-docs/bound_coverage.md.
+Every model is appended to results/bound_coverage.jsonl; run again to continue.
 """
 
-import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
 from _coverage import below, compare
 from _coverage_tasks import CLASSIFICATION, N_FRESH, REGRESSION, Known
-from _records import append, load, machine, table
+from _records import table
+from _suite import campaign, regenerate
 from scipy.stats import binom
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -197,8 +195,10 @@ series share no step. The other half checks the bounds from training data; a qua
 last quarter checks it. The models of one real task share their samples, so their failures are not independent."""
 
 
-def report():
-    records = [record for record in load(NAME) if record["task"] != "calibration"]
+def page(records):
+    calibration = next((r["calibration"] for r in records if r["task"] == "calibration"), [])
+    last_line = regenerate(NAME, records)
+    records = [record for record in records if record["task"] != "calibration"]
     tasks = CLASSIFICATION | REGRESSION
     known = {name for name, task in tasks.items() if isinstance(task, Known)}
     rows = [(record["task"], row["bound"], row) for record in records for row in record["rows"]]
@@ -213,13 +213,13 @@ def report():
             mine = [row for name, other, row in rows if (name, other) == (task, bound)]
             detail += [[task, bound, *tally(mine)]] if mine else []
     n_known = sum(record["task"] in known for record in records)
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(
+    return (
         f"# Are the bounds ever below the truth?\n\n{len(records)} trained models, {n_known} of them where the truth "
         f"is known.\n\n{table(['bound', 'truth', *HEADER[:-2]], totals)}\n\n{READING.format(n_fresh=N_FRESH)}\n\n"
         f"{together_text(records)}\n\n## By task\n\n{table(['task', 'bound', *HEADER], detail)}\n\n"
-        f"## A bound that may fail does\n\n{calibration_text()}\n\n"
+        f"## A bound that may fail does\n\n{calibration_text(calibration)}\n\n"
         f"Median time of a model: {np.median([r['seconds'] for r in records]):.1f} s for training and bounds.\n\n"
-        f"Regenerate: `python benchmarks/{NAME}.py`, then the same with `--report`. Recorded on {machine()}.\n"
+        f"{last_line}"
     )
 
 
@@ -233,8 +233,7 @@ def together_text(records):
     )
 
 
-def calibration_text():
-    rows = next((record["calibration"] for record in load(NAME) if record["task"] == "calibration"), [])
+def calibration_text(rows):
     cells = [
         [r["task"], r["method"], r["n"], f"{r['observed']:.4f}", "–" if r["exact"] is None else f"{r['exact']:.4f}"]
         for r in rows
@@ -249,29 +248,26 @@ def calibration_text():
     )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--report", action="store_true")
-    parser.add_argument("--limit", type=int, help="train no more than this many models, for a trial")
-    arguments = parser.parse_args()
-    if arguments.report:
-        report()
-        return
+def measure(options, done):
     torch.set_num_threads(1)
-    done = {(record["task"], record["number"]) for record in load(NAME)}
+    done = {(record["task"], record["number"]) for record in done}
     keys = [(task, number) for number in range(N_EACH) for task in CLASSIFICATION | REGRESSION]
-    keys = [key for key in keys[: arguments.limit] if key not in done]
+    keys = [key for key in keys[: options.limit] if key not in done]
     with threadpool_limits(1):
         for count, key in enumerate(keys, 1):
             record = run(*key)
-            append(NAME, record)
             failed = [row["bound"] for row in record["rows"] if below(row)]
             said = sum(not row["vacuous"] for row in record["rows"])
             found = f"{said} of {len(record['rows'])} bounds not vacuous, below the loss: {', '.join(failed) or 'none'}"
             print(f"{count}/{len(keys)} {key[0]} {key[1]}: {record['seconds']} s; {found}", flush=True)
+            yield record
         if ("calibration", 0) not in done:
-            append(NAME, calibrate())
+            yield calibrate()
+
+
+def add_options(parser):
+    parser.add_argument("--limit", type=int, help="train no more than this many models, for a trial")
 
 
 if __name__ == "__main__":
-    main()
+    campaign(NAME, __doc__, measure, page, add_options=add_options)

@@ -7,15 +7,14 @@ the weights by torch's kernels and in float64, and both must lie within the boun
 `linear` takes part in a share of the cases. A case is one network, one sample and one eps.
 """
 
-import argparse
 import time
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import torch
 from _attacks import random_corner, signed_gradient
-from _records import append, load, machine, table
+from _records import table
+from _suite import campaign, regenerate
 from torch import nn
 
 from sklstm.perturbation import RecurrentNetwork, output_bounds
@@ -98,7 +97,7 @@ def random_networks(n, seed):
         yield settings, Network(**settings, generator=generator), int(rng.choice([1, 6, 24]))
 
 
-def campaign(n_networks, n_samples, seed=0, epsilons=EPS):
+def attack_random(n_networks, n_samples, seed=0, epsilons=EPS):
     """Cases and violations over random networks, by cell."""
     generator = torch.Generator().manual_seed(seed + 1)
     counts = {cell: np.zeros(3, dtype=int) for cell in CELLS}
@@ -129,16 +128,16 @@ def trained_models():
         yield "relu", NoisyRNNClassifier(sigma=sigma, **common).fit(X / X.std(), y), X_test[:250] / X.std()
 
 
-def run():
-    done = {record["part"] for record in load(NAME)}
+def measure(options, done):
+    torch.set_num_threads(1)
+    done = {record["part"] for record in done}
     for seed in range(20):
         if f"random {seed}" in done:
             continue
         started = time.perf_counter()
-        counts = campaign(12, 40, seed=100 + seed)
+        counts = attack_random(12, 40, seed=100 + seed)
         cells = {cell: count.tolist() for cell, count in counts.items()}
-        append(NAME, {"part": f"random {seed}", "counts": cells, "seconds": round(time.perf_counter() - started)})
-        print(load(NAME)[-1], flush=True)
+        yield {"part": f"random {seed}", "counts": cells, "seconds": round(time.perf_counter() - started)}
     if "trained" in done:
         return
     generator, cells = torch.Generator().manual_seed(7), {cell: np.zeros(3, dtype=int) for cell in CELLS}
@@ -146,28 +145,24 @@ def run():
         for eps in EPS:
             cells[cell] += attacked(model.net_.module_, cell, torch.tensor(X, dtype=torch.float64), eps, generator)
         print(cells, flush=True)
-    append(NAME, {"part": "trained", "counts": {cell: count.tolist() for cell, count in cells.items()}})
+    yield {"part": "trained", "counts": {cell: count.tolist() for cell, count in cells.items()}}
 
 
-def report():
+def page(records):
     rows = []
     for kind in ("random", "trained"):
         for cell in CELLS:
-            counts = [np.array(r["counts"][cell]) for r in load(NAME) if r["part"].startswith(kind)]
-            rows.append([kind, cell, *sum(counts)])
+            counts = [np.array(r["counts"][cell]) for r in records if r["part"].startswith(kind)]
+            rows.append([kind, cell, *sum(counts, np.zeros(3, dtype=int))])
     total = [sum(row[column] for row in rows) for column in (2, 3, 4)]
     rows.append(["**all**", "", *total])
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(
+    return (
         f"# Soundness of the certificates\n\n{__doc__.strip()}\n\n"
         f"{table(['networks', 'cell', 'cases', 'violations', 'cases with method linear'], rows)}\n\n"
         f"eps: {', '.join(f'{eps:g}' for eps in EPS)}. {N_CORNERS} random corners and two attacks by ten signed "
-        "gradient steps for each case.\n\n"
-        f"Regenerate: `python benchmarks/{NAME}.py`, then the same with `--report`. Recorded on {machine()}.\n"
+        f"gradient steps for each case.\n\n{regenerate(NAME, records)}"
     )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--report", action="store_true")
-    torch.set_num_threads(1)
-    report() if parser.parse_args().report else run()
+    campaign(NAME, __doc__, measure, page)

@@ -12,7 +12,8 @@ from datetime import date
 from pathlib import Path
 
 import hypothesis
-from _records import append, load, machine, table
+from _records import PAGES, append, latest, machine, table
+from _suite import write
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
@@ -22,7 +23,7 @@ import watch  # noqa: E402
 from defects import DEFECTS  # noqa: E402
 from known import KNOWN  # noqa: E402
 
-NAME = "fuzz_estimators"
+NAME, PAGE = "fuzz_estimators", "fuzzing"
 WORDS = {
     "valid_input_is_taken_and_every_route_agrees": "valid input is taken; predictions, certificates, pickles agree",
     "the_same_values_in_any_form_make_the_same_network": "the same values in two forms make the same network",
@@ -73,7 +74,8 @@ def fuzz(examples, number):
     }
 
 
-def report(records):
+def page(records):
+    """The page, of which only the last part is made here; what must hold is written by hand."""
     last = records[-1]
     rows = [
         [WORDS[name], f"{part['examples']:,}", f"{part['seconds']:.0f} s", len(part["findings"])]
@@ -81,9 +83,9 @@ def report(records):
     ]
     rows.append(["all", f"{last['examples']:,}", f"{last['seconds']:.0f} s", last["findings"]])
     calls = [[f"`{name}`", f"{c['taken']:,}", f"{c['refused']:,}"] for name, c in last["calls"].items()]
-    template = (ROOT / "docs" / "fuzzing.md").read_text().partition("\n## The last run\n")[0]
-    (ROOT / "docs" / "fuzzing.md").write_text(
-        f"{template}\n## The last run\n\n"
+    by_hand = (PAGES / f"{PAGE}.md").read_text(encoding="utf-8").partition("\n## The last run\n")[0]
+    return (
+        f"{by_hand}\n## The last run\n\n"
         f"{table(['property', 'examples', 'time', 'findings'], rows)}\n\n"
         f"{table(['calls under watch', 'taken', 'refused'], calls)}\n\n"
         f"Every one of the {len(DEFECTS)} planted defects is found in every run of the suite.\n\n"
@@ -96,12 +98,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=2000, help="of all properties together")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", action="store_true", help="write the last run into docs/fuzzing.md")
+    parser.add_argument("--report", action="store_true", help="write the last run into docs/benchmarks/fuzzing.md")
     arguments = parser.parse_args()
     record = fuzz(arguments.examples, arguments.seed)
     append(NAME, record)
     if arguments.report:
-        report(load(NAME))
+        write(PAGE, latest(NAME), page)
     return 1 if record["findings"] else 0
 
 

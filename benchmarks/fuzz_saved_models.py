@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from _mutations import damaged, forged, originals, outcome
-from _records import RESULTS, append, load, machine, table
+from _records import append, latest, machine, table
+from _suite import write
 
-NAME = "fuzz_saved_models"
+NAME, PAGE = "fuzz_saved_models", "saved_models"
 MEMORY_PER_BYTE, MEMORY_AT_LEAST = 20, 4_000_000  # limits on what load may take
 
 
@@ -59,7 +60,8 @@ def run(n_files, seed):
     }
 
 
-def report(record):
+def page(records):
+    record = records[-1]
     outcomes = ["error", "same model", "other valid model", "failure"]
     counts = {tuple(row[:3]): row[3] for row in record["counts"]}
     rows = []
@@ -69,14 +71,14 @@ def report(record):
     for origin in ("damaged", "forged"):
         sums = [sum(row[i] for row in rows if row[0] == origin) for i in range(2, 7)]
         rows.append([f"**{origin}**", "**all**", *sums])
-    (RESULTS.parent.parent / "docs" / "saved_models.md").write_text(PAGE.format(
+    return TEXT.format(
         n=record["n_files"], seed=record["seed"], machine=record["machine"], failures=len(record["failures"]),
         per_byte=record["memory_per_byte"], grown=record["process_grown_mb"],
         table=table(["file", "change", "files", "clear error", "same model", "another valid model", "failure"], rows),
-    ))  # fmt: skip
+    )  # fmt: skip
 
 
-PAGE = f"""# Saved models, damaged and forged
+TEXT = f"""# Saved models, damaged and forged
 
 {__doc__}
 {{n}} files (seed {{seed}}), made of six small models that between them use every part of the format: **{{failures}}
@@ -101,10 +103,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", action="store_true", help="write docs/saved_models.md")
+    parser.add_argument("--report", action="store_true", help="write docs/benchmarks/saved_models.md")
     arguments = parser.parse_args()
     record = run(arguments.files, arguments.seed)
     append(NAME, record)
     print("\n".join(record["failures"]) or "no failures")
     if arguments.report:
-        report(load(NAME)[-1])
+        write(PAGE, latest(NAME), page)

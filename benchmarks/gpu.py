@@ -8,18 +8,16 @@ The smallest eigenvalue of a bound, `moment_summary`, is computed by numpy on th
 estimator. The card's column is what torch needs there in float64 for the same two steps, the second moment and its
 eigenvalues: what the package could gain if it did that.
 
-A run that was cut off continues where it stopped. --report writes docs/gpu.md.
+A run that was cut off continues where it stopped.
 """
 
-import argparse
-import sys
 import time
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
-from _records import append, load, machine, table
+from _records import machine, table
+from _suite import campaign, question, regenerate
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import moment_summary
@@ -112,45 +110,37 @@ def rows(records):
 COLUMNS = ("cpu", "cuda", "cuda, tf32", "cuda, bfloat16")
 
 
-def report(records):
+def page(records):
     header = ["task", "", "H", "n", *(f"{name}, ms" for name in COLUMNS), "CPU over GPU"]
-    where = sorted({record["where"] for record in records})
-    question = " ".join(__doc__.split("\n\n")[0].split())
-    text = (
-        f"# A GPU beside the CPU\n\n{question}\n\n"
+    return (
+        f"# A GPU beside the CPU\n\n{question(__doc__)}\n\n"
         f"L = {L}, d = {D}, batches of {BATCH}; fits by the epoch; medians. The last column is above 1 where the GPU "
         "is faster. The smallest eigenvalue is computed on the CPU by the package; the GPU's column is torch's time "
         f"for the same.\n\n{table(header, rows(records))}\n\n"
-        f"Regenerate: `python benchmarks/gpu.py --report` on an otherwise idle machine. Recorded on "
-        f"{'; '.join(where)}.\n"
+        f"On an otherwise idle machine. {regenerate(NAME, records)}"
     )
-    Path(__file__).parents[1].joinpath("docs", "gpu.md").write_text(text)
-    print(text)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def measure(options, done):
+    where = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}; {machine()}"
+    done = {(record["machine"], *(record[key] for key in KEYS)) for record in done}
+    for case, function in cases(options.sizes, options.numbers):
+        if (where, *case) not in done:
+            taken = function(*case[1:], options.rounds)
+            more = {"seconds": taken, "machine": where, "rounds": options.rounds}
+            yield dict(zip(KEYS, case, strict=True)) | more
+
+
+def add_options(parser):
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64, 256])
     parser.add_argument("--numbers", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--report", action="store_true", help="write docs/gpu.md from the records")
-    arguments = parser.parse_args()
+
+
+def check(parser, options):
     if not torch.cuda.is_available():
-        sys.exit("benchmarks/gpu.py compares a GPU with the CPU, and torch sees no CUDA device here: nothing is run.")
-    where = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}; {machine()}"
-    done = {(record["where"], *(record[key] for key in KEYS)) for record in load(NAME)}
-    for case, measure in cases(arguments.sizes, arguments.numbers):
-        if (where, *case) in done:
-            continue
-        part, what, hidden_size, n = case
-        taken = measure(what, hidden_size, n, arguments.rounds)
-        append(
-            NAME, dict(zip(KEYS, case, strict=True)) | {"seconds": taken, "where": where, "rounds": arguments.rounds}
-        )
-        print(part, what, hidden_size, n, {name: f"{value:.4g} s" for name, value in taken.items()}, flush=True)
-    if arguments.report:
-        report(load(NAME))
+        parser.error("this compares a GPU with the CPU, and torch sees no CUDA device here: nothing is run")
 
 
 if __name__ == "__main__":
-    main()
+    campaign(NAME, __doc__, measure, page, add_options=add_options, check=check)

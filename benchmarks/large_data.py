@@ -6,7 +6,6 @@ of the imported library, taken from the system every 10 ms: anonymous pages, whi
 which the system takes back when others need memory.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,7 +15,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _records import append, load, machine, table
+from _records import table
+from _suite import campaign, explanation, question, regenerate
 
 L, D = 24, 7
 HIDDEN, BATCH = 16, 512
@@ -105,8 +105,8 @@ def measure(kind, source, dtype, n, path):
     return record
 
 
-def report():
-    records = {(r["estimator"], r["source"], r["dtype"], r["n"]): r for r in load(NAME)}  # the last of each
+def page(records):
+    records = {(r["estimator"], r["source"], r["dtype"], r["n"]): r for r in records}  # the last of each
     rows = []
     for (kind, source, dtype, n), r in sorted(records.items()):
         fit, bounds, predict = r["fit"], r["fit_with_bounds"], r["predict"]
@@ -125,44 +125,44 @@ def report():
         )
     header = ["estimator", "X", "n", "size", "epoch, µs", "bounds, µs", "predict, µs"]
     header += ["memory of fit, MB", "with bounds, MB", "of predict, MB"]
-    page = Path(__file__).parents[1] / "docs" / "large_data.md"
-    text = page.read_text().split("## Measured")[0]
-    page.write_text(
-        f"{text}## Measured\n\n{__doc__.strip().splitlines()[0]}\n\n"
+    return (
+        f"# Data larger than memory\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
+        "How such data are read is in [the guide](../guide/large_data.md).\n\n"
         f"L = {L}, d = {D}, H = {HIDDEN}, batches of {BATCH}, one thread. Times are per sequence: of an epoch, of "
         "the bounds that come after it, of predictions. Memory is the peak on top of the imported library, y and, "
         "where X is an array, X itself: anonymous pages + pages of the file. The system takes the latter back when "
         f"memory is short.\n\n{table(header, rows)}\n\n"
-        "Regenerate: `python benchmarks/large_data.py --report`; it needs 1.4 GB of disk in the temporary folder. "
-        f"Recorded on {machine()}.\n"
+        f"It needs 1.4 GB of disk in the temporary folder. {regenerate(NAME, list(records.values()))}"
     )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="+", type=float, default=[1e4, 1e5, 1e6])
-    parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS))
-    parser.add_argument("--report", action="store_true", help="write docs/large_data.md from what is recorded")
-    parser.add_argument("--skip", action="store_true", help="measure nothing")
-    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        kind, source, dtype, n, path = arguments.child
-        print(json.dumps(measure(kind, source, dtype, int(n), path)))
-        return
-    for n in [] if arguments.skip else map(int, arguments.sizes):
+def measure_all(options, done):
+    done = {(r["estimator"], r["source"], r["dtype"], r["n"]) for r in done}
+    for n in map(int, options.sizes):
         for source, dtype in CASES:
+            kinds = [kind for kind in options.estimators if (kind, source, dtype, n) not in done]
+            if not kinds:
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "x"
                 write(path, n, dtype)
-                for kind in arguments.estimators:
+                for kind in kinds:
                     command = [sys.executable, __file__, "--child", kind, source, dtype, str(n), str(path)]
-                    done = subprocess.run(command, capture_output=True, text=True, check=True)
-                    record = json.loads(done.stdout.splitlines()[-1])
-                    append(NAME, record)
-                    print(json.dumps(record), flush=True)
-    if arguments.report:
-        report()
+                    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                    yield json.loads(child.stdout.splitlines()[-1])
+
+
+def add_options(parser):
+    parser.add_argument("--sizes", nargs="+", type=float, default=[1e4, 1e5, 1e6])
+    parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS))
+
+
+def main():
+    if sys.argv[1:2] == ["--child"]:
+        kind, source, dtype, n, path = sys.argv[2:]
+        print(json.dumps(measure(kind, source, dtype, int(n), path)))
+    else:
+        campaign(NAME, __doc__, measure_all, page, add_options=add_options)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """Does the penalty help on noisy inputs, at default settings, and does training ever diverge or end infeasible?
 
 Ten seeds on three real series; the same LSTM without the penalty, with weight decay, and with either variant of the
-penalty. Every fit is appended to results/noise_robustness.jsonl as it ends; run again to continue, or with --report to
-write docs/noise_robustness.md.
+penalty. Every fit is appended to results/noise_robustness.jsonl as it ends; run again to continue.
 """
 
-import argparse
 import math
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
-from _records import append, load, machine, table
+from _records import table
 from _series import SERIES, forecasting_task
+from _suite import campaign, regenerate
 from sklearn.exceptions import ConvergenceWarning
 
 from sklstm import TikhonovLSTMRegressor
@@ -34,9 +32,7 @@ READING = """\
 Reading: at noise 0.1, 0.3 and 1 the penalty (turkin) beats the same LSTM without it on the average of the three series;
 on the single-channel sunspots, where the plain LSTM overfits little, it loses, and on clean inputs it loses on two of
 three. A weight decay of 1e-3 is better than the penalty on clean inputs and at noise 0.1, worse at 0.3 and 1. The
-default λ_S = 0.01 was chosen on these series among 0.001 to 0.03 by one or two seeds, so the table is no fresh test.
-The rows with the penalty were recorded with exact norms at every step; estimated ones (theory.md) change single fits by
-less than another seed does."""
+default λ_S = 0.01 was chosen on these series among 0.001 to 0.03 by one or two seeds, so the table is no fresh test."""
 
 
 def run(series, method, seed):
@@ -81,8 +77,7 @@ def averages(records):
     return rows
 
 
-def report():
-    records = load(NAME)
+def page(records):
     rows = []
     for series in SERIES:
         for method in METHODS:
@@ -100,7 +95,7 @@ def report():
     header = ["series", "method", *(f"noise {sigma:g}" for sigma in NOISE), "largest ρ_h", "ended feasible"]
     text = __doc__.strip().splitlines()[0]
     n_fits = len(records)
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(
+    return (
         f"# Noisy inputs at default settings\n\n{text}\n\n"
         "Test mean squared error of one-step forecasts (z-scored; 1 is the error of predicting the mean), mean ± "
         f"standard error over {N_SEEDS} seeds, with Gaussian noise of the given standard deviation on the test inputs. "
@@ -108,24 +103,17 @@ def report():
         f"{table(header, rows)}\n\n"
         f"{READING}\n\n"
         f"{n_fits} fits, none diverged (a non-finite loss raises an error and would have stopped the script).\n\n"
-        f"Regenerate: `python benchmarks/{NAME}.py`, then the same with `--report`. Recorded on {machine()}.\n"
+        f"{regenerate(NAME, records)}"
     )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--report", action="store_true")
-    if parser.parse_args().report:
-        report()
-        return
+def measure(options, done):
     torch.set_num_threads(1)
-    done = {(r["series"], r["method"], r["seed"]) for r in load(NAME)}
-    todo = [key for key in ((s, m, k) for k in range(N_SEEDS) for s in SERIES for m in METHODS) if key not in done]
-    for number, key in enumerate(todo, 1):
-        record = run(*key)
-        append(NAME, record)
-        print(f"{number}/{len(todo)}", record, flush=True)
+    done = {(r["series"], r["method"], r["seed"]) for r in done}
+    for key in ((s, m, k) for k in range(N_SEEDS) for s in SERIES for m in METHODS):
+        if key not in done:
+            yield run(*key)
 
 
 if __name__ == "__main__":
-    main()
+    campaign(NAME, __doc__, measure, page)

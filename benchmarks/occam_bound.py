@@ -1,23 +1,21 @@
 """How small an error probability can be guaranteed from the training data alone? The fine-tuned Occam bound.
 
-    python benchmarks/occam_bound.py digits
-    python benchmarks/occam_bound.py imdb --data imdb_glove.npz
-    python benchmarks/occam_bound.py --report           # docs/occam_bound.md from the results
+    python benchmarks/occam_bound.py --tasks digits
+    python benchmarks/occam_bound.py --data imdb_glove.npz     # both tasks
 
 Each result is appended to results/occam_bound.jsonl with the test error of the very predictor that the bound is about,
 measured on data that played no part, and decoded once more from its message.
 """
 
-import argparse
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from _records import append, load, machine, table
+from _records import PAGES, made_on, table
+from _suite import campaign
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -26,7 +24,6 @@ from sklstm.datasets import load_imdb
 from sklstm.generalization import Description, occam_bound
 
 NAME = "occam_bound"
-DOCS = Path(__file__).parents[1] / "docs"
 
 MODELS = {
     "digits": (
@@ -50,7 +47,7 @@ def data(task, path):
     return *load_imdb(path, return_X_y=True), *load_imdb(path, subset="test", return_X_y=True)
 
 
-def measure(task, path, seed):
+def one(task, path, seed):
     X, y, X_test, y_test = data(task, path)
     own, small = MODELS[task]
     started = time.perf_counter()
@@ -60,32 +57,28 @@ def measure(task, path, seed):
     bound, quantized = report["occam"], model.quantized_
     decoded = Description.decode(*bound.description.message, bound.description.structure).weights()
     holdout = quantized.holdout_bound(X_test, y_test)
-    append(
-        NAME,
-        {
-            "task": task,
-            "seed": seed,
-            "n": len(X),
-            "compression": small,
-            "bound": bound.value,
-            "together": bound.at_delta(model.delta / len(report)).value,
-            "n_bits": bound.n_bits,
-            "n_values": bound.n_values,
-            "train_error": bound.train_loss,
-            "float_train_error": bound.trained_loss,
-            "test_error": float(np.mean(quantized.predict(X_test) != y_test)),
-            "holdout_bound": holdout.value,
-            "decodes": all(torch.equal(decoded[name], weight) for name, weight in bound.weights.items()),
-            "own_test_error": float(np.mean(model.predict(X_test) != y_test)),
-            "theorem_3": report["theorem_3"].value,
-            "theorem_3_union": report["theorem_3_union"].value,
-            "rademacher": report["rademacher"].value,
-            "lambda_min": report["theorem_3"].lambda_min,
-            "seconds": round(seconds, 1),
-            "machine": machine(),
-        },
-    )
     print(report)
+    return {
+        "task": task,
+        "seed": seed,
+        "n": len(X),
+        "compression": small,
+        "bound": bound.value,
+        "together": bound.at_delta(model.delta / len(report)).value,
+        "n_bits": bound.n_bits,
+        "n_values": bound.n_values,
+        "train_error": bound.train_loss,
+        "float_train_error": bound.trained_loss,
+        "test_error": float(np.mean(quantized.predict(X_test) != y_test)),
+        "holdout_bound": holdout.value,
+        "decodes": all(torch.equal(decoded[name], weight) for name, weight in bound.weights.items()),
+        "own_test_error": float(np.mean(model.predict(X_test) != y_test)),
+        "theorem_3": report["theorem_3"].value,
+        "theorem_3_union": report["theorem_3_union"].value,
+        "rademacher": report["rademacher"].value,
+        "lambda_min": report["theorem_3"].lambda_min,
+        "seconds": round(seconds, 1),
+    }
 
 
 COLUMNS = {
@@ -106,28 +99,37 @@ COLUMNS = {
 }
 
 
-def report(records):
+def page(records):
+    """The page, of which only what follows the mark is made here; the explanation before it is written by hand."""
+    records = list({(r["task"], r["seed"]): r for r in records}.values())
     body = table(tuple(COLUMNS), [[column(r) for column in COLUMNS.values()] for r in records])
     settings = []
     for task, (own, small) in MODELS.items():
         own, small = (", ".join(f"{name}={value!r}" for name, value in part.items()) for part in (own, small))
         settings.append(f"- {task}: `NoisyRNNClassifier({own})` with `Compression({small})`")
-    before, _, _ = (DOCS / f"{NAME}.md").read_text().partition("<!-- results -->")
-    lines = ["<!-- results -->", "", body, "", *settings, "", f"Machine: {records[-1]['machine']}.", ""]
-    (DOCS / f"{NAME}.md").write_text(before + "\n".join(lines))
+    before, mark, _ = (PAGES / f"{NAME}.md").read_text(encoding="utf-8").partition("<!-- results -->")
+    lines = [mark, "", body, "", *settings, "", f"Machine: {made_on(records)}.", ""]
+    return before + "\n".join(lines)
+
+
+def measure(options, done):
+    torch.set_num_threads(1)
+    done = {(record["task"], record["seed"]) for record in done}
+    for task in options.tasks:
+        if (task, options.seed) not in done:
+            yield one(task, options.data, options.seed)
+
+
+def add_options(parser):
+    parser.add_argument("--tasks", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--data", help="archive made by sklstm.datasets.prepare_imdb, for imdb")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def check(parser, options):
+    if "imdb" in options.tasks and options.data is None:
+        parser.error("imdb needs --data; --tasks digits does without")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", nargs="?", choices=sorted(MODELS))
-    parser.add_argument("--data", help="archive made by sklstm.datasets.prepare_imdb, for imdb")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.report:
-        report(load(NAME))
-    elif arguments.task is None or (arguments.task == "imdb" and arguments.data is None):
-        parser.error("name a task; imdb needs --data")
-    else:
-        measure(arguments.task, arguments.data, arguments.seed)
+    campaign(NAME, __doc__, measure, page, add_options=add_options, check=check)

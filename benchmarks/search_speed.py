@@ -6,12 +6,11 @@ loop of plain Python, twice in one process and once in each of two workers; what
 give while the searches ran.
 """
 
-import argparse
 import os
-from pathlib import Path
 
 import numpy as np
-from _records import append, load, machine, table
+from _records import table
+from _suite import campaign, explanation, question, regenerate
 from _timing import seconds
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import GridSearchCV
@@ -52,7 +51,7 @@ def in_threads(*arguments):
         search(*arguments)
 
 
-def measure(X, y, hidden_size, epochs):
+def compared(X, y, hidden_size, epochs):
     """Seconds with one worker, and the times of two processes, of two threads and of the calibration over it."""
     one = [seconds(search, X, y, 1, hidden_size, epochs)]
     two = seconds(search, X, y, 2, hidden_size, epochs)
@@ -63,43 +62,35 @@ def measure(X, y, hidden_size, epochs):
     return one[1], 2 * two / (one[0] + one[1]), 2 * threads / (one[1] + one[2]), second_core()
 
 
-def report(records):
+def page(records):
     rows = []
     for hidden_size in sorted({record["hidden_size"] for record in records}):
         own = [record for record in records if record["hidden_size"] == hidden_size]
         middle = [float(np.median([record[key] for record in own])) for key in ("one", "two", "threads", "second_core")]
         rows.append([hidden_size, len(own), f"{middle[0]:.1f} s", *(f"{value:.2f}" for value in middle[1:])])
     header = ["H", "rounds", "one worker", "two processes", "two threads", "two loops of plain Python"]
-    return table(header, rows)
+    return (
+        f"# {question(__doc__)}\n\n{explanation(__doc__)}\n\n{table(header, rows)}\n\n"
+        "Times relative to one worker; medians. Four values of `lambda_s` on three folds, "
+        f"n = {records[-1]['n']}, L = 24, d = 4. The last column is the calibration: 0.5 is a free core, 1 is none. "
+        f"Other programs were at work at times; `benchmarks/results/{NAME}.jsonl` has the load at the start of every "
+        "round.\n\n"
+        f"{regenerate(NAME, records)}"
+    )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64])
-    parser.add_argument("--n", type=int, default=900)
-    parser.add_argument("--quick", action="store_true", help="a smoke run of seconds; nothing is recorded")
-    parser.add_argument("--report", action="store_true", help="write the table into docs/parallel_search.md")
-    parser.add_argument("--no-run", action="store_true", help="measure nothing")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        X, y = data(100)
-        one, two, threads, loops = measure(X, y, 16, 1)
-        print(
-            f"one worker {one:.2f} s; two processes {two:.2f}, two threads {threads:.2f}, two loops {loops:.2f} of it"
-        )
-        return
-    X, y = data(arguments.n)
-    for hidden_size in arguments.sizes if not arguments.no_run else ():
+def measure(options, done):
+    X, y = data(options.n)
+    for hidden_size in options.sizes:
         epochs = 10 if hidden_size < 64 else 5
         search(X[:60], y[:60], 2, hidden_size, 1)
-        done = sum(record["hidden_size"] == hidden_size and record["n"] == arguments.n for record in load(NAME))
-        for _ in range(done, arguments.rounds):
+        n_done = sum(record["hidden_size"] == hidden_size and record["n"] == options.n for record in done)
+        for _ in range(n_done, options.rounds):
             load_before = os.getloadavg()[0]
-            one, two, threads, loops = measure(X, y, hidden_size, epochs)
-            record = {
+            one, two, threads, loops = compared(X, y, hidden_size, epochs)
+            yield {
                 "hidden_size": hidden_size,
-                "n": arguments.n,
+                "n": options.n,
                 "epochs": epochs,
                 "one": one,
                 "two": two,
@@ -107,17 +98,19 @@ def main():
                 "second_core": loops,
                 "load_before": load_before,
                 "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
-                "machine": machine(),
             }
-            append(NAME, record)
-            print(record, flush=True)
-    text = report(load(NAME))
-    print(text)
-    if arguments.report:
-        page = Path(__file__).parents[1] / "docs" / "parallel_search.md"
-        head, rest = page.read_text().split("<!-- table -->\n")[::2]
-        page.write_text(f"{head}<!-- table -->\n{text}\n<!-- table -->\n{rest}")
+
+
+def quick():
+    one, two, threads, loops = compared(*data(100), 16, 1)
+    print(f"one worker {one:.2f} s; two processes {two:.2f}, two threads {threads:.2f}, two loops {loops:.2f} of it")
+
+
+def add_options(parser):
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--n", type=int, default=900)
 
 
 if __name__ == "__main__":
-    main()
+    campaign(NAME, __doc__, measure, page, add_options=add_options, quick=quick)

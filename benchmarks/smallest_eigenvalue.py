@@ -8,17 +8,16 @@ The data are one .npz: `tokens` (n, 300) padded on the left with 0, `length` (n,
 (vocabulary, 50) whose row 0 is zero.
 """
 
-import argparse
 import json
 import os
 import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-from _records import append, load, machine, table
+from _records import machine, table
+from _suite import campaign, regenerate
 from scipy import __version__ as scipy_version
 
 from sklstm.datasets import load_imdb
@@ -109,22 +108,17 @@ def measure_bounds(path, n_steps):
     return {"p": moment.n_features, **record}
 
 
-def run_apart(arguments, case):
-    """One case in a fresh process on one thread; the record goes to the file of results."""
+def run_apart(options, case):
+    """The record of one case, from a fresh process on one thread."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [sys.executable, __file__, arguments.npz, "--rounds", str(arguments.rounds), "--case", json.dumps(case)]
+    command = [sys.executable, __file__, "--case", options.data, str(options.rounds), json.dumps(case)]
     result = subprocess.run(command, env=os.environ | threads, stdout=subprocess.PIPE, check=True, text=True)
-    record = dict(zip(KEYS, case, strict=True)) | json.loads(result.stdout) | {"machine": described()}
-    append(NAME, record)
-    print(record, flush=True)
+    where = {"machine": f"{machine()}, scipy {scipy_version}"}
+    return dict(zip(KEYS, case, strict=True)) | json.loads(result.stdout) | where
 
 
-def described():
-    return f"{machine()}, scipy {scipy_version}"
-
-
-def write_report():
-    records = {tuple(r[key] for key in KEYS): r for r in load(NAME)}
+def page(records):
+    records = {tuple(r[key] for key in KEYS): r for r in records}
     values = [r for r in records.values() if r["part"] == "value"]
     speeds = [r for r in records.values() if r["part"] == "speed"]
     value_rows = [
@@ -160,8 +154,7 @@ def write_report():
         for key, source in (("imdb", "IMDB"), ("noise", "white noise"))
     ]
     bound_header = ["L", "p", "data", "λ_min", "Gershgorin", "1 − ‖Ξ − I‖₁", "from correlations"]
-    machines = "; ".join(sorted({r["machine"] for r in values + speeds}))
-    text = (
+    return (
         f"# The smallest eigenvalue at scale\n\n{__doc__.split(chr(10) * 2)[0]}\n\n{__doc__.split(chr(10) * 2)[1]}\n\n"
         f"{table(value_header, value_rows)}\n\n"
         f"n = {values[0]['n_samples']}. The last column is the peak of the process less what it held before the first "
@@ -174,42 +167,44 @@ def write_report():
         "eigenvalues, which is faster there.\n\n"
         "The lower bounds of section 3.4.1. A negative one says nothing. For white noise of n = 25000 samples the "
         f"radii add up p sampling errors of about 1/√n.\n\n{table(bound_header, bound_rows)}\n\n"
-        f"Regenerate: `python benchmarks/{NAME}.py PATH_TO_NPZ --report`; what is in benchmarks/results/{NAME}.jsonl "
-        f"is not run again. Recorded on one thread, not "
-        f"necessarily of an idle machine: {machines}.\n"
+        "On one thread, not necessarily of an idle machine. "
+        f"{regenerate(NAME, values + speeds, '--data imdb_glove.npz --anew --report')}"
     )
-    Path(__file__).parents[1].joinpath("docs", f"{NAME}.md").write_text(text)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("npz", help="the data file")
-    parser.add_argument("--steps", type=int, nargs="+", default=[100, 200, 300], help="L of the values")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of the comparison with numpy")
-    parser.add_argument("--report", action="store_true", help=f"write docs/{NAME}.md")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.case:
-        part, n_steps, method = json.loads(arguments.case)
-        if part == "speed":
-            record = measure_speed(arguments.npz, n_steps, arguments.rounds)
-        elif part == "bounds":
-            record = measure_bounds(arguments.npz, n_steps)
-        else:
-            record = measure_value(arguments.npz, n_steps, method)
-        print(json.dumps(record))
-        return
+def measure(options, done):
     cases = [("speed", n_steps, "cholesky") for n_steps in SPEED_STEPS]
-    cases += [("value", n_steps, "cholesky") for n_steps in arguments.steps]
-    cases += [("value", n_steps, "eigh") for n_steps in arguments.steps if n_steps <= 100]
+    cases += [("value", n_steps, "cholesky") for n_steps in options.steps]
+    cases += [("value", n_steps, "eigh") for n_steps in options.steps if n_steps <= 100]
     cases += [("bounds", n_steps, "auto") for n_steps in BOUND_STEPS]
-    done = {tuple(r[key] for key in KEYS) for r in load(NAME)}
+    done = {tuple(r[key] for key in KEYS) for r in done}
     for case in cases:
         if case not in done:
-            run_apart(arguments, case)
-    if arguments.report:
-        write_report()
+            yield run_apart(options, case)
+
+
+def measure_here(path, rounds, part, n_steps, method):
+    if part == "speed":
+        return measure_speed(path, n_steps, rounds)
+    if part == "bounds":
+        return measure_bounds(path, n_steps)
+    return measure_value(path, n_steps, method)
+
+
+def add_options(parser):
+    parser.add_argument("--data", help="the archive")
+    parser.add_argument("--steps", type=int, nargs="+", default=[100, 200, 300], help="L of the values")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the comparison with numpy")
+
+
+def check(parser, options):
+    if options.data is None:
+        parser.error("--data is needed")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--case"]:
+        path, rounds, case = sys.argv[2:]
+        print(json.dumps(measure_here(path, int(rounds), *json.loads(case))))
+    else:
+        campaign(NAME, __doc__, measure, page, add_options=add_options, check=check)

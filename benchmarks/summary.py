@@ -13,8 +13,8 @@ import memory
 import path_speed
 import penalty_cost
 import predict_speed
-from _records import current, pivot, recorded_on, table
-from _suite import DOCS, explanation, question
+from _records import PAGES, current, pivot, recorded_on, table
+from _suite import explanation, question
 
 # Slower counts as lost where three quarters of the rounds say so by 2 % or more.
 LOST = 1.02
@@ -182,13 +182,13 @@ MODULES = {each.NAME: each for each in (fit_speed, penalty_cost, path_speed, pre
 
 
 def page():
-    parts = [f"# Benchmarks\n\n{question(__doc__)}\n\n{explanation(__doc__)}"]
+    parts = [f"# Speed and memory\n\n{question(__doc__)}\n\n{explanation(__doc__)}"]
     parts += [make() for name, make in SECTIONS.items() if current(name)]
     missing = [f"`{name}.py`" for name in SECTIONS if not current(name)]
     if missing:
         parts.append(f"Nothing is recorded yet of {', '.join(missing)}.")
     parts.append(
-        "Further pages: [parallel_search.md](parallel_search.md), searches on two workers; "
+        "Further pages: [search_speed.md](search_speed.md), searches on two workers; "
         "[smallest_eigenvalue.md](smallest_eigenvalue.md), the smallest eigenvalue at scale.\n\n"
         "Regenerate: `make bench` measures everything on an otherwise idle machine and writes the pages; "
         "`make bench-pages` writes them from what is recorded. `make bench-peers` installs the other packages."
@@ -198,11 +198,11 @@ def page():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--report", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--report", action="store_true", help="write docs/benchmarks/summary.md")
     text = page()
     print(text)
     if parser.parse_args().report:
-        (DOCS / "benchmarks.md").write_text(text, encoding="utf-8")
+        (PAGES / "summary.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

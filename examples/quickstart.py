@@ -21,13 +21,13 @@ if importlib.util.find_spec("matplotlib") is None:
 
 import joblib
 import numpy as np
-from _quickstart_picture import draw
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from _quickstart_picture import draw
 from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.datasets import load_beijing_pm25, load_japanese_vowels
 from sklstm.preprocessing import sliding_windows
@@ -278,12 +278,8 @@ def save_and_reload(folder, models):
     (folder / "inputs.npz").unlink()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path("quickstart_output"), help="folder for what is written")
-    folder = parser.parse_args().output
-    folder.mkdir(parents=True, exist_ok=True)
-
+def run(folder):
+    """All of it; the fitted forecasters, their errors, the classifier and the test sequences for it."""
     fitted, errors, unchanged, X_test, stretch = regression()
     classifier, X_vowels = classification()
     save_and_reload(folder, {"forecaster": (fitted["tikhonov"][0], X_test), "classifier": (classifier, X_vowels)})
@@ -300,6 +296,15 @@ def main():
         bound=classifier.generalization_report_["theorem_3"],
     )
     print(f"\nDone in {time.perf_counter() - STARTED:.0f} s. Look at {picture}")
+    return fitted, errors, classifier, X_vowels
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("quickstart_output"), help="folder for what is written")
+    folder = parser.parse_args().output
+    folder.mkdir(parents=True, exist_ok=True)
+    run(folder)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,21 @@ class DivergenceError(ValueError):
     message : str
     kept : bool
         Whether there are weights to keep.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.exceptions import DivergenceError
+    >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+    >>> model = TikhonovLSTMRegressor(4, lr=1e30, max_epochs=5, random_state=0)
+    >>> try:
+    ...     model.fit(X, X[:, -1, 0])
+    ... except DivergenceError as error:
+    ...     print(error.kept)
+    True
+    >>> bool(np.isfinite(model.predict(X)).all())  # by the last good weights
+    True
     """
 
     def __init__(self, message: str, kept: bool = True):

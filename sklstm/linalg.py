@@ -18,6 +18,18 @@ def as_float64(tensor: Tensor) -> Tensor:
     Returns
     -------
     Tensor of the same shape
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.linalg import as_float64
+    >>> weight = torch.tensor([0.5], requires_grad=True)
+    >>> wide = as_float64(weight)
+    >>> wide.dtype
+    torch.float64
+    >>> (2 * wide).sum().backward()
+    >>> weight.grad
+    tensor([2.])
     """
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
@@ -32,6 +44,13 @@ def max_row_sum(matrix: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (...)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.linalg import max_row_sum
+    >>> max_row_sum(torch.tensor([[1.0, -2.0], [0.5, 0.5]]))
+    tensor(3.)
     """
     return matrix.abs().sum(-1).amax(-1)
 
@@ -56,6 +75,17 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     The vector on the shorter side comes from the Gram matrix of that side, at a third of the cost of an SVD. Squaring
     the matrix costs small singular values their digits, not the largest: its vector is off by rounding, and ‖A v‖ by
     the square of that.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.linalg import leading_pair
+    >>> matrix = torch.diag(torch.tensor([3.0, -4.0]))
+    >>> sigma, u, v = leading_pair(matrix)
+    >>> round(sigma.item(), 4)
+    4.0
+    >>> round((u.mT @ matrix @ v).item(), 4)
+    4.0
     """
     if matrix.device.type == "mps":  # which has no eigenvalues
         sigma, u, v = leading_pair(matrix.cpu())
@@ -106,6 +136,27 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     Tensor of shape (...)
         NaN if the matrix, or its Gram matrix, is not finite. Differentiable once; where the
         largest singular value is simple the gradient is :math:`u v^\top`.
+
+    Examples
+    --------
+    The norm of a diagonal matrix is its largest entry, and the gradient is one at that entry:
+
+    >>> import torch
+    >>> from sklstm.linalg import spectral_norm
+    >>> matrix = torch.diag(torch.tensor([3.0, 4.0])).requires_grad_()
+    >>> norm = spectral_norm(matrix)
+    >>> round(norm.item(), 4)
+    4.0
+    >>> norm.backward()
+    >>> torch.allclose(matrix.grad, torch.diag(torch.tensor([0.0, 1.0])))
+    True
+
+    It stays finite at zero, where other ways to the gradient divide by zero:
+
+    >>> zero = torch.zeros(2, 2, requires_grad=True)
+    >>> spectral_norm(zero).backward()
+    >>> zero.grad.tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
     """
     return _SpectralNorm.apply(matrix)
 
@@ -126,6 +177,16 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
     Tensor of shape (..., m, n)
         Rows already inside the ball are returned unchanged, bit for bit; the sums of the others, taken in float64,
         do not exceed ``radius``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.linalg import project_rows_l1
+    >>> weight = torch.tensor([[3.0, -1.0], [2.0, 2.0], [0.25, 0.5]])
+    >>> project_rows_l1(weight, radius=1.0).round(decimals=3).abs()
+    tensor([[1.0000, 0.0000],
+            [0.5000, 0.5000],
+            [0.2500, 0.5000]])
     """
     if matrix.device.type == "mps":  # which has no float64
         return project_rows_l1(matrix.cpu(), radius).to(matrix.device)

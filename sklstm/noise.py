@@ -18,7 +18,28 @@ _BLOCK = 256
 
 
 class Noise(Protocol):
-    r"""Noise :math:`\epsilon` on the inputs with :math:`E[\epsilon|x] = 0` and independent entries given x."""
+    r"""Noise :math:`\epsilon` on the inputs with :math:`E[\epsilon|x] = 0` and independent entries given x.
+
+    Examples
+    --------
+    The rows of `NOISES` are such kinds. Uniform noise of standard deviation σ stays within σ√3, and in one channel the
+    mean of its absolute value is σ√3/2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm.noise import NOISES
+    >>> uniform = NOISES["uniform"]
+    >>> x = np.zeros((1000, 5, 1))
+    >>> epsilon = uniform.draw_array(x, 0.5, np.random.default_rng(0))
+    >>> bool(np.abs(epsilon).max() <= 0.5 * np.sqrt(3)), round(float(epsilon.std()), 1)
+    (True, 0.5)
+    >>> uniform.expected_largest(x, 0.5).round(3).tolist()
+    [0.866, 0.866, 0.866, 0.866, 0.866]
+    >>> uniform.root_gain(x)  # additive noise raises the smallest eigenvalue by σ²
+    1.0
+    >>> uniform.draw_tensor(torch.zeros(2, 5, 1), 0.5, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 5, 1])
+    """
 
     @property
     def law(self) -> str:
@@ -206,6 +227,18 @@ class RepeatedNoise:
         Standard deviation.
     seed : int
         Of numpy's default generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.noise import RepeatedNoise, noise_of_kind
+    >>> gaussian, x = noise_of_kind("gaussian"), np.zeros((4, 3, 1))
+    >>> noise = RepeatedNoise(gaussian, x, sigma=0.1, seed=0)
+    >>> whole = gaussian.draw_array(x, 0.1, np.random.default_rng(0))
+    >>> bool(np.array_equal(np.concatenate([noise[:1], noise[1:]]), whole))
+    True
+    >>> bool(np.array_equal(noise[:4], whole))  # from the beginning again
+    True
     """
 
     dtype = np.dtype(np.float64)
@@ -295,6 +328,14 @@ def noise_of_kind(kind: str) -> Noise:
     ------
     ValueError
         For a kind that is not there.
+
+    Examples
+    --------
+    >>> from sklstm.noise import noise_of_kind
+    >>> noise_of_kind("uniform").law
+    'The noise is uniform on ±σ√3 with independent entries, independent of the data.'
+    >>> noise_of_kind("dropout").gain_formula
+    'σ² min_j E x_j²'
     """
     # Not `kind in NOISES`: a list or another unhashable value must get this message too.
     if not isinstance(kind, str) or kind not in NOISES:

@@ -9,6 +9,7 @@ import _records
 import _suite
 import certificate_cost
 import numpy as np
+import pages
 import predict_speed
 import pytest
 import summary
@@ -30,13 +31,20 @@ WITHOUT_QUICK = {
     "large_data",
     "noise_robustness",
     "occam_bound",
+    "pages",
+    "peer_features",
     "prepare_datasets",
+    "quickstart_figures",
+    "quoted",
+    "regenerate",
     "regularisers",
     "smallest_eigenvalue",
+    "stack_penalty",
     "summary",
 }
 NO_QUESTION = {"prepare_datasets"}
-MODULES = summary.MODULES
+PAGES = pages.pages()
+NOT_MADE_FROM_RECORDS = {"index", "summary"}
 
 
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in NO_QUESTION])
@@ -48,7 +56,8 @@ def test_every_script_asks_a_question(name):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_script_has_a_smoke_run_or_is_known_to_be_long(name):
     source = (FOLDER / f"{name}.py").read_text()
-    assert ('"--quick"' in source or "run(NAME, __doc__" in source) != (name in WITHOUT_QUICK)
+    quick = "    run(NAME, __doc__" in source or "quick=quick" in source
+    assert quick != (name in WITHOUT_QUICK)
 
 
 def test_make_runs_every_script_that_has_a_smoke_run():
@@ -57,18 +66,51 @@ def test_make_runs_every_script_that_has_a_smoke_run():
     assert set(line.split()[2:]) == set(SCRIPTS) - WITHOUT_QUICK
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_are_what_is_recorded(name):
-    records = _records.current(name)
-    page = _suite.DOCS / f"{name}.md"
-    if not records:
-        pytest.skip("nothing is recorded yet")
-    assert page.read_text(encoding="utf-8") == MODULES[name].page(records)
+    module, records = PAGES[name]
+    page = _records.PAGES / f"{name}.md"
+    text = page.read_text(encoding="utf-8")
+    assert text == module.page(records)
+    assert hasattr(module, "picture") == (f"]({name}.png)" in text) == page.with_suffix(".png").exists()
+
+
+def test_every_page_and_figure_is_made_from_records_and_found_in_the_index():
+    found = {path.stem for path in _records.PAGES.glob("*.md")}
+    assert found == set(PAGES) | NOT_MADE_FROM_RECORDS
+    assert {path.stem for path in _records.PAGES.glob("*.png")} <= set(PAGES)
+    listed = (_records.PAGES / "index.md").read_text(encoding="utf-8").splitlines()
+    assert found - {"index"} <= set(listed)
+
+
+def test_all_that_is_recorded_has_a_page():
+    recorded = {path.stem for path in _records.RESULTS.glob("*.jsonl")}
+    assert recorded == {module.NAME for module, _ in PAGES.values()}
+
+
+@pytest.mark.parametrize("name", [name for name, (module, _) in PAGES.items() if hasattr(module, "picture")])
+def test_figures_are_drawn_from_records(name, tmp_path):
+    module, records = PAGES[name]
+    module.picture(records, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pages_that_differ_are_named(tmp_path, monkeypatch):
+    for path in _records.PAGES.glob("*.md"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(pages, "PAGES", tmp_path)
+    for name, (module, _) in PAGES.items():
+        if hasattr(module, "picture"):
+            (tmp_path / f"{name}.png").touch()
+    assert list(pages.differing()) == []
+    (tmp_path / "memory.md").write_text("by hand")
+    (tmp_path / "imdb_noise.png").unlink()
+    assert set(pages.differing()) == {"memory.md", "imdb_noise.png"}
 
 
 def test_the_summary_is_what_is_recorded_and_explains_what_is_lost():
     text = summary.page()
-    assert (_suite.DOCS / "benchmarks.md").read_text(encoding="utf-8") == text
+    assert (_records.PAGES / "summary.md").read_text(encoding="utf-8") == text
     assert "Not explained yet" not in text
 
 
@@ -94,7 +136,7 @@ def toy_page(records):
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
     monkeypatch.setattr(_records, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(_suite, "DOCS", tmp_path)
+    monkeypatch.setattr(_suite, "PAGES", tmp_path)
 
     def run(measured, *argv):
         _suite.run("toy", "Is it?\n\nMore.", lambda options: iter(measured), toy_page, argv=argv)
@@ -184,3 +226,63 @@ def test_records_are_text_that_any_reader_of_json_takes(tmp_path, monkeypatch):
 def test_the_peers_are_those_that_the_pages_name():
     peers = importlib.import_module("_peers")
     assert tuple(peers.PEERS) == importlib.import_module("_peer_environment").NAMES
+
+
+@pytest.fixture
+def long(tmp_path, monkeypatch):
+    """A campaign of three numbers, of which it can make as many as it is told before it is killed."""
+    monkeypatch.setattr(_records, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(_suite, "PAGES", tmp_path)
+
+    def add_options(parser):
+        parser.add_argument("--shift", type=int, default=0)
+
+    def run(*argv, killed_after=3):
+        def measure(options, done):
+            made = 0
+            for number in range(3):
+                if number not in {record["number"] for record in done}:
+                    if made == killed_after:
+                        raise KeyboardInterrupt
+                    made += 1
+                    yield {"number": number, "value": number + options.shift}
+
+        _suite.campaign(
+            "long",
+            "Is it?",
+            measure,
+            lambda records: " ".join(str(record["value"]) for record in records),
+            lambda records, path: path.write_bytes(bytes(len(records))),
+            add_options,
+            argv=argv,
+        )
+        return (tmp_path / "long.md").read_text() if (tmp_path / "long.md").exists() else None
+
+    return run
+
+
+def test_a_killed_campaign_goes_on_where_it_stopped(long, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        long("--shift", "10", killed_after=2)
+    assert long("--report") == "10 11 2"
+    assert (tmp_path / "long.png").read_bytes() == bytes(3)
+    assert long("--report", killed_after=0) == "10 11 2", "nothing is measured twice"
+
+
+def test_a_new_run_is_shown_once_it_is_complete_and_earlier_ones_stay(long):
+    assert long("--report") == "0 1 2"
+    with pytest.raises(KeyboardInterrupt):
+        long("--anew", "--shift", "10", killed_after=2)
+    assert long("--no-run", "--report") == "0 1 2", "of an incomplete run no page is made while there is a complete one"
+    assert long("--shift", "20", "--report") == "0 1 2", "a run with other settings than the script's is not complete"
+    assert long("--report") == "10 11 22"
+    assert [record["value"] for record in _records.load("long")] == [0, 1, 2, 10, 11, 22]
+
+
+def test_records_that_do_not_say_where_they_were_made_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(_records, "RESULTS", tmp_path)
+    (tmp_path / "long.jsonl").write_text('{"number": 0}\n')
+    (tmp_path / "machines.json").write_text('{"long": "an old machine"}')
+    _records.append("long", {"number": 1})
+    _records.append("long", {"number": 2, "machine": "a named one"})
+    assert _records.made_on(_records.load("long")) == f"an old machine; {_records.machine()}; a named one"

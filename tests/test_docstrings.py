@@ -1,5 +1,8 @@
 """The docstrings of everything public, by numpydoc's rules and against what they describe."""
 
+import ast
+import builtins
+import doctest
 import importlib
 import inspect
 import pkgutil
@@ -26,6 +29,8 @@ ROOMS = [
     "sklstm.preprocessing",
     "sklstm.training",
 ]
+# The networks are tested beside their formulas; their examples, here.
+NETWORKS = "sklstm.modules"
 # Where people come from scikit-learn, every parameter gets a sentence.
 FOR_USERS = {"sklstm", "sklstm.datasets", "sklstm.inspection", "sklstm.model_selection", "sklstm.preprocessing"}
 
@@ -35,12 +40,23 @@ HOUSE_STYLE = {
     "PR08": "a symbol keeps its case",
     "RT03": "a type with its shape may say it all",
     "RT04": "a dtype keeps its case",
-    "RT05": "a return value in several parts ends with their list",
     "SA01": "most functions stand alone",
-    "EX01": "classes and functions have examples where they help; methods, in those of their class",
     "YD01": "context managers that yield None",
 }
+OF_MEMBERS = {"EX01": "methods have examples of their own or in their class, see below; properties need none"}
 WITHOUT_SENTENCE = {"PR07": "in mathematics and machinery, a name with its shape may say it all"}
+
+# Methods that no example calls.
+UNCALLED = {
+    "sklstm.training.DivergenceGuard.load_state_dict": "called by Checkpoint",
+    "sklstm.training.DivergenceGuard.state_dict": "called by Checkpoint",
+    "sklstm.training.DivergenceGuard.on_train_over": "an event, of which the net tells its callbacks",
+    "sklstm.training.Progress.on_train_over": "an event, of which the net tells its callbacks",
+    "sklstm.training.SequenceNet.on_train_over": "an event, of which the net tells its callbacks",
+    "sklstm.training.SequenceNet.epochs_until": "a step of train, for train_together",
+    "sklstm.training.SequenceNet.leave": "a step of train, for train_together",
+    "sklstm.training.SequenceNet.record_training": "a step of train, for train_together",
+}
 
 
 def is_foreign(function):
@@ -62,8 +78,8 @@ def own_members(cls):
             yield name
 
 
-def public_names():
-    for room in ROOMS:
+def public_names(rooms):
+    for room in rooms:
         module = importlib.import_module(room)
         for name in module.__all__:
             target = getattr(module, name)
@@ -73,11 +89,12 @@ def public_names():
                 yield from (f"{room}.{name}.{member}" for member in own_members(target))
 
 
-NAMES = list(public_names())
+NAMES = list(public_names(ROOMS))
+WITH_EXAMPLES = [*NAMES, *public_names([NETWORKS])]
 
 
 def resolve(name):
-    for room in sorted(ROOMS, key=len, reverse=True):
+    for room in sorted([*ROOMS, NETWORKS], key=len, reverse=True):
         if name.startswith(f"{room}."):
             target = importlib.import_module(room)
             for part in name.removeprefix(f"{room}.").split("."):
@@ -95,6 +112,12 @@ def record_fields(target):
     return list(target._fields) if issubclass(target, tuple) and hasattr(target, "_fields") else None
 
 
+def owner_of(name):
+    """The class of a member; None of what is in ``__all__`` itself."""
+    owner = name.rpartition(".")[0]
+    return None if owner in (*ROOMS, NETWORKS) else resolve(owner)[1]
+
+
 def documented(target, section):
     entries = numpydoc.NumpyDocString(inspect.getdoc(target))[section]
     return [name.strip() for entry in entries for name in entry.name.split(",")]
@@ -102,8 +125,8 @@ def documented(target, section):
 
 def test_no_room_is_left_out():
     rooms = {f"sklstm.{module.name}" for module in pkgutil.iter_modules(sklstm.__path__) if module.name[0] != "_"}
-    # The estimators are those of sklstm; the networks are tested beside their formulas.
-    assert rooms - set(ROOMS) == {"sklstm.estimators", "sklstm.modules"}
+    # The estimators are those of sklstm.
+    assert rooms - set(ROOMS) == {"sklstm.estimators", NETWORKS}
     assert len(NAMES) > 200
 
 
@@ -111,6 +134,7 @@ def test_no_room_is_left_out():
 def test_numpydoc_has_nothing_to_say(name):
     room, target = resolve(name)
     exempt = set(HOUSE_STYLE) | (set() if room in FOR_USERS else set(WITHOUT_SENTENCE))
+    exempt |= set() if owner_of(name) is None else set(OF_MEMBERS)
     names = record_fields(target)
     if names is not None and not documented(target, "Parameters"):
         assert set(names) <= set(documented(target, "Attributes"))
@@ -132,4 +156,51 @@ def test_lines_fit_the_page(name):
 def test_every_exemption_is_needed():
     """So that the list of them stays short."""
     found = {code for name in NAMES for code, _ in validate(name)["errors"]}
-    assert set(HOUSE_STYLE) | set(WITHOUT_SENTENCE) <= found
+    assert set(HOUSE_STYLE) | set(OF_MEMBERS) | set(WITHOUT_SENTENCE) <= found
+
+
+def examples(target):
+    """Syntax trees of the examples in a docstring, which pytest runs from the sources."""
+    text = inspect.getdoc(target) or ""
+    return [ast.parse(example.source) for example in doctest.DocTestParser().get_examples(text)]
+
+
+def nodes(trees, kind):
+    return (node for tree in trees for node in ast.walk(tree) if isinstance(node, kind))
+
+
+def called(trees):
+    functions = [call.func for call in nodes(trees, ast.Call)]
+    return {function.attr for function in functions if isinstance(function, ast.Attribute)}
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_EXAMPLES if owner_of(name) is None])
+def test_every_name_has_an_example(name):
+    _, target = resolve(name)
+    section = numpydoc.NumpyDocString(inspect.getdoc(target))["Examples"]
+    assert any(line.startswith(">>> ") for line in section)
+    assert "doctest: +SKIP" not in "".join(section)
+
+
+def test_every_method_is_called_in_an_example():
+    methods = [name for name in WITH_EXAMPLES if owner_of(name) is not None and inspect.isroutine(resolve(name)[1])]
+    uncalled = {
+        name
+        for name in methods
+        if name.rpartition(".")[2] not in called(examples(resolve(name)[1]) + examples(owner_of(name)))
+    }
+    assert uncalled == set(UNCALLED)
+    assert len(methods) > 80
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_EXAMPLES if examples(resolve(name)[1])])
+def test_examples_can_be_copied(name):
+    """They use no name of the module that they stand in, which pytest would lend them."""
+    trees = examples(resolve(name)[1])
+    imported = {(alias.asname or alias.name).split(".")[0] for alias in nodes(trees, ast.alias)}
+    arguments = {argument.arg for argument in nodes(trees, ast.arg)}
+    defined = {node.name for node in nodes(trees, ast.ClassDef | ast.FunctionDef | ast.ExceptHandler)}
+    used, assigned = set(), set()
+    for node in nodes(trees, ast.Name):
+        (used if isinstance(node.ctx, ast.Load) else assigned).add(node.id)
+    assert used - imported - arguments - defined - assigned - set(dir(builtins)) == set()

@@ -60,8 +60,11 @@ def load_imdb(
         lengths : ndarray of shape (n,), int64
             Words in each sequence, at most L.
         embedding : ndarray of shape (V, d), float32
+            Vectors of the words; row 0, of the padding, is zero.
         target_names : list of str
+            ``["negative", "positive"]``.
         DESCR : str
+            Source and licence.
 
     Raises
     ------
@@ -69,6 +72,29 @@ def load_imdb(
         If the archive lacks a member or its members do not fit together, or a parameter is out of range.
     FileNotFoundError
         If there is no such file.
+
+    Examples
+    --------
+    An archive of two reviews over the words 1 and 2, written by hand:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sklstm.datasets import load_imdb
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(
+    ...         Path(folder) / "tiny.npz",
+    ...         tokens=[[0, 1, 2], [2, 2, 1]],  # the first has two words, after a 0
+    ...         length=[2, 3],
+    ...         labels=[1, 0],
+    ...         is_train=[True, True],
+    ...         embedding=[[0.0], [0.5], [-0.5]],
+    ...     )
+    ...     reviews = load_imdb(Path(folder) / "tiny.npz", n_steps=3)
+    >>> reviews.data[:, :, 0].tolist()
+    [[0.0, 0.5, -0.5], [-0.5, -0.5, 0.5]]
+    >>> [reviews.target_names[label] for label in reviews.target]
+    ['positive', 'negative']
     """
     if subset not in ("train", "test", "all"):
         raise ValueError(f'subset must be "train", "test" or "all"; got {subset!r}')
@@ -127,6 +153,28 @@ def prepare_imdb(
     Text is lower-cased, tags are removed, and words are runs of letters and digits (with an apostrophe and what
     follows) or single punctuation marks. A word without a vector is looked up once more without its apostrophe part
     ("film's" becomes "film"), else skipped and not counted.
+
+    Examples
+    --------
+    Four reviews and three word vectors, in the places and the form in which their authors publish them:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklstm.datasets import load_imdb, prepare_imdb
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     folder = Path(name)
+    ...     for part in ("train", "test"):
+    ...         for label, text in (("pos", "Great!"), ("neg", "Bad.<br />")):
+    ...             (folder / part / label).mkdir(parents=True)
+    ...             _ = (folder / part / label / "0.txt").write_text(text)
+    ...     with open(folder / "glove.txt", "w") as file:
+    ...         print("great 1 0", "bad -1 0", "! 0 1", sep=chr(10), file=file)
+    ...     archive = prepare_imdb(folder, folder / "glove.txt", folder / "imdb.npz", n_tokens=2)
+    ...     train = load_imdb(archive, n_steps=2)
+    >>> train.target.tolist(), train.lengths.tolist()  # "." has no vector and is skipped
+    ([0, 1], [1, 2])
+    >>> train.data[1].tolist()  # "great", "!"
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     if not (isinstance(n_tokens, int | np.integer) and n_tokens >= 1):
         raise ValueError(f"n_tokens must be a positive integer, got {n_tokens!r}")

@@ -110,6 +110,21 @@ class CertifiedEstimator:
             For a negative or non-finite ``eps``, one of a wrong shape, or bad X, before any work.
         NotFittedError
             Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.standard_normal((50, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0).fit(X, X[:, -1, 0])
+        >>> lower, upper = model.certify(X, eps=0.1)
+        >>> noisy = model.predict(X + rng.uniform(-0.1, 0.1, X.shape))
+        >>> bool(((lower <= noisy) & (noisy <= upper)).all())
+        True
+        >>> narrow, wide = model.certify(X, eps=0.1, method="linear")  # never wider
+        >>> bool((wide - narrow <= upper - lower).all())
+        True
         """
         METHOD.check("method", method)
         BATCH_SIZE.check("batch_size", batch_size)
@@ -191,6 +206,17 @@ class CertifiedClassifier(CertifiedEstimator):
         ndarray of shape (n,), float64
             ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. 0 where nothing
             could be certified, not even a billionth of the size of X; at most a million times its size.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, X[:, -1, 0] > 0)
+        >>> radii = model.certified_radius(X)
+        >>> signs = np.random.default_rng(1).choice([-1.0, 1.0], X.shape)
+        >>> bool((model.predict(X + radii[:, None, None] * signs) == model.predict(X)).all())
+        True
         """
         RTOL.check("rtol", rtol)
         sequences = as_sequences(self, X, reset=False)
@@ -248,6 +274,19 @@ class CertifiedClassifier(CertifiedEstimator):
         ------
         ValueError
             As `certify`; also if X and y differ in length.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, y)
+        >>> model.certified_accuracy(X, y, eps=0.0) == model.score(X, y)
+        True
+        >>> certified = [model.certified_accuracy(X, y, eps) for eps in (0.0, 0.01, 0.1, 1.0)]
+        >>> certified == sorted(certified, reverse=True)
+        True
         """
         sequences = as_sequences(self, X, reset=False)
         return self._accuracy(sequences, blocks_of(boxes_around(self, X, sequences, eps)), y)

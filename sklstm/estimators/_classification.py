@@ -55,6 +55,18 @@ class SequenceClassifier(SequenceEstimator):
         ValueError, TypeError
             As `fit`; also with ``early_stopping=True``, ``class_weight="balanced"``, or labels that are not in
             ``classes``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((90, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, random_state=0)
+        >>> for part in np.split(np.arange(90), 3):
+        ...     model = model.partial_fit(X[part], y[part], classes=[False, True])
+        >>> model.n_iter_
+        3
         """
         check_parameters(self, self._rules)
         if isinstance(self.class_weight, str):
@@ -90,6 +102,16 @@ class SequenceClassifier(SequenceEstimator):
         -------
         ndarray of shape (n, k), or (n,) for two classes, float64
             With two classes the output of ``classes_[1]`` minus that of ``classes_[0]``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0] > 0)
+        >>> difference, probability = model.decision_function(X), model.predict_proba(X)[:, 1]
+        >>> bool(np.allclose(np.log(probability / (1 - probability)), difference))  # the log-odds
+        True
         """
         logits = self._forward(X).astype(np.float64)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits

@@ -157,6 +157,15 @@ class Compression(BaseEstimator):
         ------
         ValueError, TypeError
             If a parameter is out of range or does not fit the network.
+
+        Examples
+        --------
+        >>> from sklstm import Compression
+        >>> Compression(rank=2).check(n_features=20, hidden_size=16)  # fits
+        >>> Compression(rank=2).check(n_features=1, hidden_size=16)
+        Traceback (most recent call last):
+            ...
+        ValueError: compression: rank=2 is more than the input matrix has; at most 1 with 1 channels and 16 units.
         """
         check_parameters(self, self._rules)
         if self.rank is not None and self.subspace is not None:

@@ -46,6 +46,19 @@ class HoldoutClassifier:
             For bad X, y or ``delta``, or labels of another kind than those of `fit`.
         NotFittedError
             Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X[:100], y[:100])
+        >>> bound = model.holdout_bound(X[100:], y[100:])
+        >>> bool(np.isclose(bound.mean_loss, 1 - model.score(X[100:], y[100:]))), bool(bound.value > bound.mean_loss)
+        (True, True)
+        >>> "holdout" in model.generalization_report_.with_bound(bound)
+        True
         """
         check_is_fitted(self)
         delta = _delta(self, delta)
@@ -107,6 +120,19 @@ class HoldoutRegressor:
             ``compute_bound=False``.
         NotFittedError
             Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0]
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0).fit(X[:100], y[:100])
+        >>> bound = model.holdout_bound(X[100:], y[100:], cap=4.0)
+        >>> bool(np.isclose(bound.mean_loss, np.minimum((y - model.predict(X))[100:] ** 2, 4).mean()))
+        True
+        >>> bound.mean_loss < bound.value <= bound.cap
+        True
         """
         check_is_fitted(self)
         delta = _delta(self, delta)

@@ -104,7 +104,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         The bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"
         A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
-        CPU, decided in `fit`: ``net_.device`` says which. See ``docs/devices.md``.
+        CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
     precision : {"float32", "tf32", "bfloat16"}, default="float32"
         Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
         changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
@@ -158,6 +158,8 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
     >>> model = NoisyRNNClassifier(hidden_size=16, random_state=0).fit(X, y)
     >>> model.predict_proba(X[:5]).shape
     (5, 2)
+    >>> bool(np.mean(model.predict(X) == y) > 0.9)
+    True
     """
 
     _rules = SequenceClassifier._rules | {

@@ -38,8 +38,8 @@ class Portable(BaseEstimator):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
-        Everything that predictions, certificates and reports need is in it, see ``docs/saving.md``. Not in it: the
-        state of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
+        Everything that predictions, certificates and reports need is in it, see ``docs/guide/saving.md``. Not in it:
+        the state of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
 
         Parameters
         ----------
@@ -60,6 +60,19 @@ class Portable(BaseEstimator):
         See Also
         --------
         load : The way back.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.safetensors")
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['model.safetensors']
         """
         check_is_fitted(self)
         check_parameters(self, self._rules)
@@ -104,6 +117,20 @@ class Portable(BaseEstimator):
         --------
         save : Writes such a file.
         sklstm.load : The same for a file of any class of this package.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.safetensors")
+        ...     loaded = TikhonovLSTMRegressor.load(Path(folder) / "model.safetensors")
+        >>> bool((loaded.predict(X) == model.predict(X)).all()), loaded.hidden_size
+        (True, 4)
         """
         if device is not None:
             Device().check("device", device)
@@ -141,6 +168,16 @@ class Portable(BaseEstimator):
             If ONNX has no type for the labels.
         OSError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=2, random_state=0).fit(X, np.where(X[:, -1, 0] > 0, "up", "down"))
+        >>> graph = model.to_onnx(with_lengths=True).graph
+        >>> [value.name for value in graph.input], [value.name for value in graph.output]
+        (['X', 'lengths'], ['label', 'probabilities'])
         """
         check_is_fitted(self)
         FLAG.check("with_lengths", with_lengths)

@@ -180,6 +180,17 @@ class TikhonovRegressor(RegressorMixin, CertifiedEstimator, HoldoutRegressor, Ha
         ------
         ValueError, TypeError
             As `fit`; also with ``early_stopping=True``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((90, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, random_state=0)
+        >>> for part in np.split(X, 3):
+        ...     model = model.partial_fit(part, part[:, -1, 0])
+        >>> model.n_iter_
+        3
         """
         check_parameters(self, self._rules)
         with self._one_more_epoch() as fitted:

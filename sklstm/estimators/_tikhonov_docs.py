@@ -20,8 +20,9 @@ readout : {"linear", "logistic"}, default="linear"
     Linear readout of the last state, or (1) of the paper for targets in [0, 1].
 num_layers : int, default=1
     Recurrent layers; each reads the states of the one before. The gains of the layers multiply: before training, every
-    layer beyond the first makes the perturbation term about 30 times as large. Divide ``lambda_s`` by 30 for each of
-    them. At the default, two layers may score far below one, and after few steps have learnt little but the mean.
+    layer beyond the first makes the perturbation term 10 to 60 times as large. Divide ``lambda_s`` by about 30 for
+    each of them. At the default, two layers may score far below one, and after few steps have learnt little but the
+    mean.
 sigma : float, default=0.0
     Standard deviation of Gaussian noise added to the inputs of every training batch.
 n_channels : int, default=1
@@ -69,7 +70,7 @@ loss_cap : float or None, default=None
     after seeing y and pays for the choice.
 device : str, default="cpu"
     A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
-    CPU, decided in `fit`: ``net_.device`` says which. See ``docs/devices.md``.
+    CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
 precision : {"float32", "tf32", "bfloat16"}, default="float32"
     Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
     changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,

@@ -51,6 +51,19 @@ class HoldoutBound:
         Which predictor the bound is about.
     assumptions : tuple of str
         What has to be true for the statement to hold.
+
+    Examples
+    --------
+    Without an error among n samples, the limit solves (1 − p)ⁿ = δ:
+
+    >>> from sklstm.generalization import holdout_bound
+    >>> bound = holdout_bound([0] * 100, delta=0.05)
+    >>> round(bound.value, 4), round(1 - 0.05 ** (1 / 100), 4)
+    (0.0295, 0.0295)
+    >>> bound.n_errors, bound.quantity, bound.vacuous
+    (0, 'an error probability', False)
+    >>> round(bound.at_delta(0.01).value, 4)  # more certain, hence larger
+    0.045
     """
 
     value: float

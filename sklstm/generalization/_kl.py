@@ -58,6 +58,16 @@ def kl_inverse(p_hat: float, budget: float) -> float:
     ------
     ValueError
         If `p_hat` or `budget` is out of range or NaN.
+
+    Examples
+    --------
+    >>> from math import exp
+    >>> from sklstm.generalization import kl_inverse
+    >>> round(kl_inverse(0.0, 0.03), 6), round(1 - exp(-0.03), 6)  # kl(0‖q) = −log(1 − q)
+    (0.029554, 0.029554)
+    >>> q = kl_inverse(0.25, 0.01)
+    >>> round(q, 4), bool(q < 0.25 + (0.01 / 2) ** 0.5)  # below Hoeffding's limit
+    (0.3143, True)
     """
     if not 0 <= p_hat <= 1:
         raise ValueError(f"p_hat must lie in [0, 1], got {p_hat!r}")
@@ -99,6 +109,15 @@ def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
     ------
     ValueError
         If a parameter is out of range.
+
+    Examples
+    --------
+    >>> from sklstm.generalization import binomial_tail_inverse
+    >>> p = binomial_tail_inverse(1, 20, delta=0.05)
+    >>> round(p, 4)
+    0.2161
+    >>> round((1 - p) ** 20 + 20 * p * (1 - p) ** 19, 4)  # one error or none
+    0.05
     """
     check_delta(delta)
     if not (n >= 1 and 0 <= k <= n):

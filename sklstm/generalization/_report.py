@@ -127,6 +127,13 @@ class GeneralizationReport(Mapping[str, Bound]):
         ------
         ValueError, TypeError
             As the constructor.
+
+        Examples
+        --------
+        >>> from sklstm.generalization import GeneralizationReport, holdout_bound
+        >>> report = GeneralizationReport([holdout_bound([0] * 100, name="first")])
+        >>> list(report.with_bound(holdout_bound([0] * 200, name="second"))), list(report)
+        (['second', 'first'], ['first'])
         """
         return type(self)((*self._given, *bounds), delta=self._given_delta)
 
@@ -173,6 +180,16 @@ class GeneralizationReport(Mapping[str, Bound]):
             value when all bounds are read together, ``together_vacuous``, ``together_delta``, the share of δ at
             which it was computed, and ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as
             ``Infinity``.
+
+        Examples
+        --------
+        >>> import json
+        >>> from sklstm.generalization import GeneralizationReport, holdout_bound
+        >>> plain = GeneralizationReport([holdout_bound([0] * 100)]).to_dict()
+        >>> round(plain["holdout"]["value"], 4), plain["holdout"]["n_samples"]
+        (0.0295, 100)
+        >>> json.loads(json.dumps(plain))["holdout"]["about"]
+        'the trained predictor'
         """
         return {
             bound.name: _plain(bound)
@@ -198,6 +215,14 @@ class GeneralizationReport(Mapping[str, Bound]):
         ------
         ImportError
             Without pandas, which the package does not require.
+
+        Examples
+        --------
+        >>> from sklstm.generalization import GeneralizationReport, holdout_bound
+        >>> bounds = [holdout_bound([0] * 100, name="a"), holdout_bound([0] * 200, name="b")]
+        >>> frame = GeneralizationReport(bounds).to_frame()
+        >>> frame[["value", "together"]].round(3).to_dict("index")
+        {'b': {'value': 0.015, 'together': 0.018}, 'a': {'value': 0.03, 'together': 0.036}}
         """
         try:
             import pandas as pd

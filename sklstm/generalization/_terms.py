@@ -17,7 +17,26 @@ class Term(NamedTuple):
 
 
 class Bound(Protocol):
-    """What :class:`GeneralizationReport` reads; every bound here is a frozen dataclass with it."""
+    """What :class:`GeneralizationReport` reads; every bound here is a frozen dataclass with it.
+
+    Examples
+    --------
+    Any object with these attributes can stand in a report, beside the package's own bounds. One from outside, which has
+    no term that depends on δ:
+
+    >>> from sklstm.generalization import GeneralizationReport, holdout_bound
+    >>> class Audit:
+    ...     name, about, quantity = "audit", "the trained predictor", "an error probability"
+    ...     value, delta, ceiling, vacuous = 0.25, 0.01, 1.0, False
+    ...     assumptions, terms = ("The auditor is right.",), ()
+    ...
+    ...     def at_delta(self, delta):
+    ...         return self
+    >>> Audit().at_delta(0.005).value
+    0.25
+    >>> list(GeneralizationReport([Audit(), holdout_bound([0] * 100)]))
+    ['holdout', 'audit']
+    """
 
     @property
     def name(self) -> str:

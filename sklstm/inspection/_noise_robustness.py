@@ -13,7 +13,7 @@ from ._errors import default_error, noise_seeds, noisy_errors, targets
 from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, of_means, require_matplotlib, scale_x
 from ._fitted import check_predictor, name_of
 
-__all__ = ["NoiseRobustnessDisplay"]
+__all__ = ["NoiseRobustnessDisplay", "check_sigmas"]
 
 _N_DRAWS = Number(Integral, 1, None)
 

@@ -22,7 +22,8 @@ __all__ = ["Outcome", "Plan", "run_tasks"]
 _LARGEST_STACK = 25
 _STACK_BYTES = 64e6
 
-# Hidden units up to which networks trained as one are faster on a CPU than one by one (docs/stacked_training.md).
+# Hidden units up to which networks trained as one are faster on a CPU than one by one
+# (docs/benchmarks/stacked_training.md).
 _STACKED_UNITS = {"lstm": 128, "relu": 128}
 
 

@@ -60,6 +60,18 @@ class NoisyRNNClassifierCV(PathCV):
         >>> model = NoisyRNNClassifierCV(8, sigmas=[0.0, 0.1, 0.3], cv=3, max_epochs=20, random_state=0).fit(X, y)
         >>> model.score_path_.shape, bool(model.score(X, y) > 0.9)
         ((3, 3), True)
+
+        Predictions and certificates are those of the model with the best value, trained on all data:
+
+        >>> bool((model.predict(X) == model.best_estimator_.predict(X)).all())
+        True
+        >>> model.predict_proba(X).shape, model.decision_function(X).shape
+        ((200, 2), (200,))
+        >>> lower, upper = model.certify(X, eps=0.01)
+        >>> bool((lower < upper).all()), model.certified_radius(X).shape
+        (True, (200,))
+        >>> model.certified_accuracy(X, y, eps=0.01) <= model.score(X, y)
+        True
         """,
     )
 

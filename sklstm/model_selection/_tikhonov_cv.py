@@ -59,6 +59,14 @@ class TikhonovLSTMRegressorCV(PathCV):
         (3, 3)
         >>> model.lambda_s_
         0.001
+
+        Predictions and certificates are those of the model with that value, trained on all data:
+
+        >>> lower, upper = model.certify(X, eps=0.01)
+        >>> bool(((lower < model.predict(X)) & (model.predict(X) < upper)).all())
+        True
+        >>> model.score(X, y) == model.best_estimator_.score(X, y)
+        True
         """,
     )
 

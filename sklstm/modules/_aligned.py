@@ -31,6 +31,18 @@ def aligned(module: nn.Module) -> nn.Module:
     -------
     nn.Module
         ``module`` itself if nothing has to be added, or if it is none of this package's networks on a CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.modules import GRURegressorModule, aligned
+    >>> module = GRURegressorModule(n_features=2, hidden_size=5, n_outputs=1)
+    >>> wide = aligned(module)
+    >>> wide.recurrent.hidden_size
+    16
+    >>> X = torch.ones(3, 7, 2)
+    >>> torch.allclose(wide(X), module(X), atol=1e-6)
+    True
     """
     if not isinstance(module, RegressorModule | ReLURNNModule) or module.readout.weight.device.type != "cpu":
         return module

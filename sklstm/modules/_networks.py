@@ -102,6 +102,22 @@ class LSTMRegressorModule(RegressorModule):
     dtype : torch.dtype
     num_layers : int
         Layers; each reads the states of the one before.
+
+    Examples
+    --------
+    Without weights the state stays zero, and the readout's bias is what comes out:
+
+    >>> import torch
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> module = LSTMRegressorModule(n_features=2, hidden_size=4, n_outputs=1)
+    >>> module.scale_recurrent_(0.5)  # the recurrent matrices of the one layer
+    >>> weight_ih, weight_hh, weight_out = module.weights
+    >>> weight_ih.shape, weight_hh.shape, weight_out.shape
+    (torch.Size([16, 2]), torch.Size([16, 4]), torch.Size([1, 4]))
+    >>> with torch.no_grad():
+    ...     _ = [parameter.zero_() for parameter in module.parameters()], module.readout.bias.fill_(0.25)
+    >>> module.forward(torch.ones(3, 7, 2)).flatten().tolist()
+    [0.25, 0.25, 0.25]
     """
 
     cell = "lstm"
@@ -128,6 +144,19 @@ class GRURegressorModule(RegressorModule):
     dtype : torch.dtype
     num_layers : int
         Layers; each reads the states of the one before.
+
+    Examples
+    --------
+    What follows the end of a sequence does not count:
+
+    >>> import torch
+    >>> from sklstm.modules import GRURegressorModule
+    >>> module = GRURegressorModule(n_features=2, hidden_size=4, n_outputs=1, num_layers=2)
+    >>> module.scale_recurrent_(0.5, 0.5)  # a factor a layer
+    >>> X = torch.ones(2, 7, 2)
+    >>> short, long = module.forward(X, lengths=torch.tensor([3, 7]))
+    >>> torch.allclose(short, module.forward(X[:1, :3])), torch.allclose(long, module.forward(X[:1]))
+    (True, True)
     """
 
     cell = "gru"
@@ -154,6 +183,19 @@ class ReLURNNModule(nn.Module):
         Length for which the input weights are scaled at the start; any length can be passed to forward.
     recurrent_scale : float
     dtype : torch.dtype
+
+    Examples
+    --------
+    It starts with the identity as its recurrent matrix, so that a state adds up what comes in:
+
+    >>> import torch
+    >>> from sklstm.modules import ReLURNNModule
+    >>> module = ReLURNNModule(n_features=2, hidden_size=4, n_outputs=3)
+    >>> torch.equal(module.W, torch.eye(4))
+    True
+    >>> X = torch.ones(1, 5, 2)
+    >>> torch.allclose(module.forward(X), 5 * module.forward(X[:, :1]), atol=1e-6)
+    True
     """
 
     cell: ClassVar[str] = "relu"
@@ -198,8 +240,8 @@ class ReLURNNModule(nn.Module):
 
     def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(n, L, d) → logits (n, k); sequence i ends after ``lengths[i]`` steps, by default after L."""
-        # Training on a CPU: the same function in less time (docs/relu_layer.md). Only torch's own layer knows autocast,
-        # sequences without a batch axis, and second derivatives.
+        # Training on a CPU: the same function in less time (docs/benchmarks/relu_layer.md). Only torch's own layer
+        # knows autocast, sequences without a batch axis, and second derivatives.
         plain = X.device.type == "cpu" and X.ndim == 3 and len(X) > 0 and not X.requires_grad
         if self.training and plain and not torch.is_autocast_enabled("cpu"):
             return self.readout(last_relu_state(X[None], self.U[None], self.W[None], lengths)[0])

@@ -22,6 +22,12 @@ def is_stackable(module: nn.Module) -> bool:
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> from sklstm.modules import LSTMRegressorModule, ReLURNNModule, is_stackable
+    >>> is_stackable(ReLURNNModule(2, 4, 1)), is_stackable(LSTMRegressorModule(2, 4, 1, num_layers=2))
+    (True, False)
     """
     if isinstance(module, LSTMRegressorModule):
         return module.n_layers == 1
@@ -47,6 +53,17 @@ def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) ->
     ------
     TypeError
         For another network.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.modules import ReLURNNModule, stacked_forward
+    >>> networks = [ReLURNNModule(n_features=2, hidden_size=4, n_outputs=1) for _ in range(3)]
+    >>> weights, _ = torch.func.stack_module_state(networks)
+    >>> X = torch.ones(3, 10, 7, 2)  # ten sequences for each
+    >>> outputs = stacked_forward(networks[0], weights, X)
+    >>> all(torch.allclose(outputs[i], networks[i](X[i]), atol=1e-5) for i in range(3))
+    True
     """
     if not is_stackable(module):
         raise TypeError(f"{type(module).__name__} is not a network that can be stacked.")

@@ -33,6 +33,18 @@ def write_atomically(path: Any, content: bytes) -> None:
         If the path is there and no regular file: a folder, a device or a pipe.
     OSError
         As writing raises it; nothing is left behind then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklstm.persistence import write_atomically
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "file"
+    ...     write_atomically(path, b"first")
+    ...     write_atomically(path, b"second")
+    ...     path.read_bytes(), len(list(Path(folder).iterdir()))
+    (b'second', 1)
     """
     target = os.path.realpath(as_path(path))
     folder = os.path.dirname(target)
@@ -75,6 +87,24 @@ def remove_leftovers(folder: Any) -> None:
     Parameters
     ----------
     folder : str or PathLike
+
+    Examples
+    --------
+    Half a file that a writer killed an hour ago left behind, and one that is being written:
+
+    >>> import os
+    >>> import tempfile
+    >>> import time
+    >>> from pathlib import Path
+    >>> from sklstm.persistence import remove_leftovers
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     old, new = (Path(folder) / f".sklstm-{digit * 16}.tmp" for digit in "01")
+    ...     old.touch()
+    ...     new.touch()
+    ...     os.utime(old, (time.time() - 3600, time.time() - 3600))
+    ...     remove_leftovers(folder)
+    ...     old.exists(), new.exists()
+    (False, True)
     """
     for entry in os.scandir(folder):
         with contextlib.suppress(OSError):  # another process may be quicker

@@ -31,7 +31,26 @@ _NUMBERS = {bool: "bool", int: "int64", float: "float64"}
 
 
 class Form(Protocol):
-    """How objects of one class are taken apart and put together again."""
+    """How objects of one class are taken apart and put together again.
+
+    Examples
+    --------
+    >>> from sklstm.persistence import Codec
+    >>> class ComplexForm:
+    ...     kind = complex
+    ...
+    ...     def fields(self, value):
+    ...         return {"re": value.real, "im": value.imag}
+    ...
+    ...     def build(self, fields):
+    ...         return complex(fields["re"], fields["im"])
+    >>> form = ComplexForm()
+    >>> form.build(form.fields(1 + 2j))
+    (1+2j)
+    >>> codec = Codec({"complex": form})
+    >>> codec.decode(codec.encode([1j], "roots"), "roots")
+    [1j]
+    """
 
     @property
     def kind(self) -> type:
@@ -80,6 +99,20 @@ class Codec:
     ----------
     forms : mapping of str to Form
         Names of classes in encoded values, and their forms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.persistence import Codec
+    >>> codec = Codec({})
+    >>> codec.encode({"delta": 0.05, "sizes": (4, np.int64(8))}, "model")["kind"]
+    'dict'
+    >>> codec.decode(codec.encode((0.05, float("inf"), "a"), "model"), "model")
+    (0.05, inf, 'a')
+    >>> codec.encode(print, "callback")
+    Traceback (most recent call last):
+        ...
+    TypeError: callback is a builtins.builtin_function_or_method, which cannot be saved.
     """
 
     def __init__(self, forms: Mapping[str, Form]):

@@ -39,6 +39,20 @@ class ModelFileError(ValueError):
         Of the file.
     reason : object
         What is wrong with it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import sklstm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "notes.txt"
+    ...     _ = path.write_text("milk")
+    ...     try:
+    ...         sklstm.load(path)
+    ...     except sklstm.ModelFileError as error:
+    ...         print(str(error).removeprefix(f"{path} "))
+    is not a model that can be loaded: it is too short.
     """
 
     def __init__(self, path: Any, reason: object):
@@ -57,6 +71,17 @@ def to_bytes(document: Mapping[str, Any]) -> bytes:
     -------
     bytes
         The same for the same values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.persistence import Codec, from_bytes, to_bytes
+    >>> document = {"weights": Codec({}).encode(np.arange(3.0), "weights")}
+    >>> content = to_bytes(document)
+    >>> content == to_bytes(document)
+    True
+    >>> from_bytes(content)["weights"]["values"]
+    array([0., 1., 2.])
     """
     arrays: dict[str, np.ndarray] = {}
     text = compact(_without_arrays(dict(document), "", arrays))
@@ -94,6 +119,17 @@ def read_document(path: Any) -> dict[str, Any]:
         If the path is neither a str nor a PathLike of one.
     OSError
         As reading raises it, ``FileNotFoundError`` for instance.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklstm.persistence import read_document, to_bytes, write_atomically
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "numbers"
+    ...     write_atomically(path, to_bytes({"one": 1, "half": 0.5}))
+    ...     read_document(path)
+    {'one': 1, 'half': 0.5}
     """
     plain = as_path(path)
     status = os.stat(plain)
@@ -128,6 +164,17 @@ def from_bytes(content: bytes) -> dict[str, Any]:
     ------
     ValueError
         If there is anything wrong with the content.
+
+    Examples
+    --------
+    >>> from sklstm.persistence import from_bytes, to_bytes
+    >>> content = to_bytes({"one": 1})
+    >>> from_bytes(content)
+    {'one': 1}
+    >>> from_bytes(content.replace(b"one", b"two"))
+    Traceback (most recent call last):
+        ...
+    ValueError: it is damaged: its contents do not have the digest that was saved with them
     """
     header, start = _header(content)
     metadata = header.pop("__metadata__", None)

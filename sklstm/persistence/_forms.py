@@ -123,6 +123,17 @@ class Parameters:
         With ``get_params``.
     rules : mapping of str to Rule
         What the parameters must satisfy.
+
+    Examples
+    --------
+    >>> from sklstm import Compression
+    >>> from sklstm.persistence import Codec, Parameters
+    >>> form = Parameters(Compression, {})  # no rules
+    >>> form.fields(Compression(rank=2))["rank"], form.build({"rank": 3}).rank
+    (2, 3)
+    >>> codec = Codec({"Compression": form})
+    >>> codec.decode(codec.encode(Compression(rank=2), "compression"), "compression").rank
+    2
     """
 
     def __init__(self, kind: type, rules: Mapping[str, Rule]):

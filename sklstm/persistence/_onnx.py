@@ -61,6 +61,14 @@ def onnx_model(
         Without the package onnx.
     TypeError
         If ONNX has no type for the labels.
+
+    Examples
+    --------
+    >>> from sklstm.modules import GRURegressorModule
+    >>> from sklstm.persistence import onnx_model
+    >>> graph = onnx_model(GRURegressorModule(n_features=3, hidden_size=4, n_outputs=1), one_output=True).graph
+    >>> "GRU" in [node.op_type for node in graph.node], graph.output[0].name
+    (True, 'prediction')
     """
     try:
         import onnx

@@ -23,6 +23,15 @@ def conforms(value: Any, hint: Any) -> bool:
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.persistence import conforms
+    >>> conforms([1, 2.5], list[float]), conforms([1, "2.5"], list[float])
+    (True, False)
+    >>> conforms(np.float64(0.5), float | None)
+    True
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

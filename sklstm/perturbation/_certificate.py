@@ -35,6 +35,14 @@ class Interval(NamedTuple):
     ----------
     lower, upper : Tensor, float64
         Of one shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import Interval
+    >>> lower, upper = Interval(torch.tensor([-1.0]), torch.tensor([2.0]))
+    >>> upper - lower
+    tensor([3.])
     """
 
     lower: Tensor
@@ -126,6 +134,21 @@ def output_bounds(
     ------
     ValueError
         If the box is not finite, not of shape (n, L, d), or upside down; for an unknown method or no batch size.
+
+    Examples
+    --------
+    Inputs between 1 and 2 at each of three steps, and a ReLU unit that adds them up:
+
+    >>> import torch
+    >>> from sklstm.perturbation import LayerWeights, RecurrentNetwork, output_bounds
+    >>> one = torch.ones(1, 1, dtype=torch.float64)
+    >>> network = RecurrentNetwork("relu", [LayerWeights(one, one)], weight_out=-one)
+    >>> box = torch.ones(1, 3, 1), 2 * torch.ones(1, 3, 1)
+    >>> lower, upper = output_bounds(network, *box)
+    >>> round(lower.item(), 6), round(upper.item(), 6)
+    (-6.0, -3.0)
+    >>> lower.item() <= -6  # rounded outwards
+    True
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}.")

@@ -22,6 +22,14 @@ class TikhonovGains(NamedTuple):
         :math:`\rho_h`, (53): from state perturbation back to state perturbation; feasible below 1.
     gate : Tensor
         :math:`\beta\|W_{oh}\|`, the remark under Proposition 2; feasible up to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import TikhonovGains
+    >>> rho_h = torch.tensor([0.5, 1.5])  # of two networks
+    >>> TikhonovGains(rho_x=torch.ones(2), rho_h=rho_h, gate=torch.ones(2)).feasible
+    tensor([ True, False])
     """
 
     rho_x: Tensor
@@ -47,6 +55,14 @@ def gate_norms(weight: Tensor, *, cell: str = "lstm") -> Tensor:
     Returns
     -------
     Tensor of shape (..., G)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import gate_norms
+    >>> gates = [scale * torch.eye(2) for scale in (1.0, 2.0, 3.0, 4.0)]
+    >>> gate_norms(torch.cat(gates))
+    tensor([1., 2., 3., 4.])
     """
     return spectral_norm(split_gates(weight, get_chain(cell).n_gates))
 
@@ -71,6 +87,14 @@ def preactivation_bound(weight: Tensor, bias: Tensor | None = None) -> Tensor:
     -------
     Tensor of shape (...)
         Attained at a sign vector h. The gradient is the signs of the largest row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import preactivation_bound
+    >>> weight, bias = torch.tensor([[1.0, -2.0], [0.5, 0.5]]), torch.tensor([0.0, -1.0])
+    >>> preactivation_bound(weight, bias), (weight @ torch.tensor([1.0, -1.0]) + bias).abs().max()
+    (tensor(3.), tensor(3.))
     """
     rows = weight.abs().sum(-1)
     # max over a dimension, not amax: at a tie the gradient goes to one row, as in `TikhonovPenalty`.
@@ -108,6 +132,17 @@ def gains_from_norms(
     Returns
     -------
     TikhonovGains
+
+    Examples
+    --------
+    Without recurrent weights nothing comes back; then ρ_x = √(γ_x² + a_x²) with γ_x = 1/4 + 2 and a_x = 1/e:
+
+    >>> import math
+    >>> import torch
+    >>> from sklstm.perturbation import gains_from_norms
+    >>> gains = gains_from_norms(torch.ones(4), torch.zeros(4), variant="tight")
+    >>> gains.rho_h.item(), round(gains.rho_x.item(), 4), round(math.hypot(2.25, math.exp(-1)), 4)
+    (0.0, 2.2799, 2.2799)
     """
     chain, reading = get_chain(cell), get_variant(variant)
     if chain.bounded_gate is not None and kappa is None:
@@ -173,6 +208,18 @@ def tikhonov_gains(
     These are surrogates that regularise well, not certificates: the derivation drops what the state accumulates
     through the forget gate (LSTM) or the update gate (GRU), and an LSTM with :math:`\rho_h = 0` can amplify a
     perturbation about L times over L steps.
+
+    Examples
+    --------
+    torch's start is infeasible; with recurrent matrices at a twentieth of it the constraints hold:
+
+    >>> import torch
+    >>> from sklstm.perturbation import tikhonov_gains
+    >>> lstm = torch.nn.LSTM(3, 16)
+    >>> bool(tikhonov_gains(lstm.weight_ih_l0, lstm.weight_hh_l0).feasible)
+    False
+    >>> bool(tikhonov_gains(lstm.weight_ih_l0, lstm.weight_hh_l0 / 20).feasible)
+    True
     """
     return gains_from_norms(
         gate_norms(weight_ih, cell=cell),

@@ -46,6 +46,20 @@ def lstm_interval_bounds(
     See Also
     --------
     output_bounds : Stacked layers, other cells, and the far tighter mean-value form.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import lstm_interval_bounds
+    >>> lstm, readout = torch.nn.LSTM(2, 4, batch_first=True), torch.nn.Linear(4, 1)
+    >>> X = torch.zeros(1, 5, 2)
+    >>> with torch.no_grad():
+    ...     bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
+    ...     weights = lstm.weight_ih_l0, lstm.weight_hh_l0, bias, readout.weight, readout.bias
+    ...     lower, upper = lstm_interval_bounds(*weights, X - 0.1, X + 0.1)
+    ...     output = readout(lstm(X)[0][:, -1])
+    >>> bool(lower < output), bool(output < upper)
+    (True, True)
     """
     dtype = torch.promote_types(weight_ih.dtype, bias.dtype)  # the sum of the biases may have been taken in float64
     weight_ih, weight_hh, bias, weight_out = (w.to(dtype) for w in (weight_ih, weight_hh, bias, weight_out))
@@ -72,5 +86,14 @@ def rnn_interval_bounds(U: Tensor, W: Tensor, V: Tensor, lower: Tensor, upper: T
     ------
     ValueError
         If the box is not finite, not of shape (n, L, d), or upside down, or weights do not fit together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import rnn_interval_bounds
+    >>> one = torch.ones(1, 1, dtype=torch.float64)
+    >>> lower, upper = rnn_interval_bounds(one, 0.5 * one, one, torch.ones(1, 3, 1), 2 * torch.ones(1, 3, 1))
+    >>> round(lower.item(), 6), round(upper.item(), 6)  # 1/4 + 1/2 + 1, and twice that
+    (1.75, 3.5)
     """
     return output_bounds(RecurrentNetwork("relu", (LayerWeights(U, W),), V), lower, upper, method="intervals")

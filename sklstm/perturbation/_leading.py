@@ -1,8 +1,8 @@
 r"""Spectral norms of matrices that change from call to call, at a small part of the cost of exact ones.
 
 Under the penalty the leading singular values of a gate run close together, and one step of Adam can move a small matrix
-by a quarter of its norm: one power step from the last vectors is 10 to 20 % off (docs/theory.md). Dozens of power steps
-are cheap as a power of the Gram matrix, or as a Chebyshev polynomial of it where it is large. The estimate
+by a good part of its norm: one power step from the last vectors is far off (docs/theory/estimated_norms.md). Dozens of
+power steps are cheap as a power of the Gram matrix, or as a Chebyshev polynomial of it where it is large. The estimate
 :math:`\hat\sigma = \|W^\top u\|` with a unit vector u never exceeds :math:`\sigma`; every few calls it is compared with
 the exact norm, and exact vectors replace the carried ones.
 

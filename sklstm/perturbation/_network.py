@@ -31,6 +31,28 @@ class RecurrentNetwork:
     ------
     ValueError
         For an unknown cell, no layers, shapes that do not fit, mixed dtypes, or weights that are not finite.
+
+    Examples
+    --------
+    A ReLU unit that adds up its inputs:
+
+    >>> import torch
+    >>> from sklstm.perturbation import LayerWeights, RecurrentNetwork
+    >>> one = torch.ones(1, 1)
+    >>> network = RecurrentNetwork("relu", [LayerWeights(one, one)], weight_out=-one)
+    >>> X = torch.tensor([[[1.0], [2.0], [3.0]]])
+    >>> network.hidden(X), network.outputs(X)
+    (tensor([[6.]]), tensor([[-6.]]))
+    >>> len(network.enclosed()), network.dtype
+    (1, torch.float32)
+
+    The network of torch's own layers:
+
+    >>> gru, readout = torch.nn.GRU(3, 8, num_layers=2, batch_first=True), torch.nn.Linear(8, 1)
+    >>> network = RecurrentNetwork.from_torch(gru, readout)
+    >>> X = torch.ones(4, 5, 3)
+    >>> torch.allclose(network.outputs(X), readout(gru(X)[0][:, -1]))
+    True
     """
 
     cell: str

@@ -43,6 +43,13 @@ def relaxed_barrier(u: Tensor, epsilon: float = BARRIER_EPSILON) -> Tensor:
     Returns
     -------
     Tensor of the shape of u
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import relaxed_barrier
+    >>> relaxed_barrier(torch.tensor([0.0, 0.5, 0.75, 1.0]), epsilon=0.25)  # 1/(1 − u), then a slope of 16
+    tensor([1., 2., 4., 8.])
     """
     check_epsilon(epsilon)
     return relaxed(u, epsilon)
@@ -184,6 +191,16 @@ def tikhonov_penalty(
     (56) and (57) write :math:`\gamma\|W_{oh}\|` with a γ that is never defined; by the remark under Proposition 2 it is
     β. (55) drops the slope α² of a logistic readout; :math:`\lambda_S` absorbs it. The GRU has no output gate: its
     :math:`\lambda_2` term is zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import perturbation_gain, tikhonov_gains, tikhonov_penalty
+    >>> weight_ih, weight_hh, weight_out = torch.ones(16, 3), 0.01 * torch.ones(16, 4), torch.ones(1, 4)
+    >>> penalty = tikhonov_penalty(weight_ih, weight_hh, weight_out, lambda_s=0.5, lambda_1=10.0, lambda_2=10.0)
+    >>> gain = perturbation_gain(tikhonov_gains(weight_ih, weight_hh), weight_out)
+    >>> torch.allclose(penalty, 0.5 * gain)  # well inside the constraints
+    True
     """
     objective = Objective(lambda_s, lambda_1, lambda_2, variant, epsilon)
     layers = [
@@ -210,6 +227,19 @@ def perturbation_gain(
     -------
     Tensor of shape (...)
         ``inf`` where a constraint of (56) is violated in any layer: the chain then says nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import TikhonovGains, perturbation_gain
+    >>> gains = TikhonovGains(rho_x=torch.tensor(1.0), rho_h=torch.tensor(0.5), gate=torch.tensor(0.0))
+    >>> weight_out = torch.tensor([[3.0]])
+    >>> round(perturbation_gain(gains, weight_out).item(), 4)  # 9 / (1 − 1/4)
+    12.0
+    >>> round(perturbation_gain(gains, weight_out, variant="tight").item(), 4)  # 9 / (1 − 1/2)²
+    36.0
+    >>> perturbation_gain(gains._replace(rho_h=torch.tensor(1.5)), weight_out)
+    tensor(inf)
     """
     chain = get_variant(variant)
     layers = [gains] if isinstance(gains, TikhonovGains) else list(gains)
@@ -276,6 +306,18 @@ def feasible_scale(
     -------
     float, or list of float for a stack
         In (0, 1]; exactly 1.0 when nothing has to be scaled. Each layer of a stack has its own factor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import feasible_scale, tikhonov_gains
+    >>> weight_ih, weight_hh = torch.ones(16, 3), torch.ones(16, 4)
+    >>> scale = feasible_scale(weight_ih, weight_hh)
+    >>> gains = tikhonov_gains(weight_ih, scale * weight_hh)
+    >>> round(gains.rho_h.item() ** 2, 4)  # as large as `target` lets it be
+    0.5
+    >>> feasible_scale(weight_ih, torch.zeros(16, 4))
+    1.0
     """
     if not 0 < target < 1:
         raise ValueError(f"target must be in (0, 1), got {target}.")

@@ -29,6 +29,23 @@ class StackedTikhonovPenalty:
     ------
     ValueError
         For penalties of different cells, or of a cell that is not supported.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import StackedTikhonovPenalty, TikhonovPenalty, tikhonov_penalty
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> weights = [torch.randn(2, *shape, generator=generator) for shape in ((16, 3), (16, 4), (1, 4))]
+    >>> gradients = [torch.zeros_like(weight) for weight in weights]
+    >>> constants = [{"lambda_s": value, "lambda_1": 10.0, "lambda_2": 10.0} for value in (0.01, 0.1)]
+    >>> stacked = StackedTikhonovPenalty([TikhonovPenalty(**each) for each in constants])
+    >>> stacked.watch(*weights)
+    >>> values = stacked.accumulate(*gradients)
+    >>> singly = [tikhonov_penalty(*(w[i] for w in weights), **each).item() for i, each in enumerate(constants)]
+    >>> torch.allclose(torch.tensor(values), torch.tensor(singly))
+    True
+    >>> all(gradient.any() for gradient in gradients)
+    True
     """
 
     def __init__(self, penalties: Sequence[TikhonovPenalty]):

@@ -73,6 +73,22 @@ class TikhonovPenalty:
     >>> penalty = TikhonovPenalty(lambda_s=0.01, lambda_1=10.0, lambda_2=10.0)
     >>> loss = penalty(lstm.weight_ih_l0, lstm.weight_hh_l0, readout.weight)  # plus the loss on the data
     >>> loss.backward()
+
+    Without a graph, after the gradient of the loss on the data:
+
+    >>> penalty.watch(lstm.weight_ih_l0, lstm.weight_hh_l0, readout.weight)
+    >>> value = penalty.accumulate()  # adds to the ``grad`` of the three
+    >>> abs(value / loss.item() - 1) < penalty.tolerance
+    True
+
+    Another object that goes on where this one stands:
+
+    >>> other = TikhonovPenalty(lambda_s=0.01, lambda_1=10.0, lambda_2=10.0)
+    >>> other.watch(lstm.weight_ih_l0, lstm.weight_hh_l0, readout.weight)
+    >>> other.load_state_dict(penalty.state_dict())
+    >>> other.accumulate() == penalty.accumulate()
+    True
+    >>> penalty.forget()  # the vectors: the next call is exact
     """
 
     def __init__(
@@ -319,6 +335,18 @@ class TikhonovPenalty:
         slopes : list of lists of float
             Derivatives by the norms, in their order.
         kappa_slopes : list of float
+
+        Examples
+        --------
+        Only the output gate reads the input, with a norm of 1: then ρ_x = 2/e, and with a readout of norm 2 the
+        penalty is 4 ρ_x². Its derivative by the norm of the readout happens to be the same number.
+
+        >>> import math
+        >>> from sklstm.perturbation import TikhonovPenalty
+        >>> penalty = TikhonovPenalty(lambda_s=1.0, lambda_1=10.0, lambda_2=10.0)
+        >>> value, slopes, _ = penalty.differentiate([[0.0, 0.0, 0.0, 1.0], [0.0] * 4, [2.0]], [])
+        >>> round(value, 6), round(slopes[-1][0], 6), round(16 / math.e**2, 6)
+        (2.165365, 2.165365, 2.165365)
         """
         chain, objective = get_chain(self._cell), self._objective
         variant = get_variant(objective.variant)

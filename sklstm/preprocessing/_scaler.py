@@ -67,7 +67,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         channels agree.
     n_features_in_ : int
         Columns L * d after 2-D X, channels d otherwise.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns or channels, if they have any.
 
     See Also
@@ -177,6 +177,17 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm.preprocessing import SequenceScaler
+        >>> X = np.arange(12.0).reshape(3, 4, 1)
+        >>> scaler = SequenceScaler()
+        >>> for sequence in X:
+        ...     scaler = scaler.partial_fit(sequence[None])
+        >>> scaler.mean_.item(), scaler.n_samples_seen_  # of all 12 steps
+        (5.5, 12)
         """
         return self._learn(X, sample_weight, first=not hasattr(self, "_moments"), whole=False)
 
@@ -211,6 +222,15 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of the shape of X, or list of ndarrays of shape (L_i, d)
             float32 if X is, float64 otherwise.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm.preprocessing import SequenceScaler
+        >>> X = [np.array([[1.0], [3.0]]), np.array([[5.0]])]
+        >>> scaler = SequenceScaler().fit(X)
+        >>> bool(np.allclose(scaler.inverse_transform(scaler.transform(X))[1], X[1]))
+        True
         """
         check_is_fitted(self)
         mean, scale = self._centre_and_scale()

@@ -48,7 +48,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         Columns that become the channels.
     n_features_in_ : int
         Columns of the table given to `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Their names, if all are strings.
 
     See Also
@@ -79,6 +79,14 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     [array([5., 7.]), array([4., 4.])]
     >>> gather.get_ids(table), gather.get_targets(table)
     (array(['b', 'a'], dtype=object), array([1, 0]))
+    >>> gather.get_feature_names_out()
+    array(['bar'], dtype=object)
+
+    The channels are those of the table given to `fit`, in new tables too, where the target is not known yet:
+
+    >>> new = pd.DataFrame({"bar": [6.0], "hour": [0], "pump": ["c"]})
+    >>> gather.fit(table).transform(new)
+    [array([[6.]])]
     """
 
     def __init__(

@@ -28,6 +28,15 @@ class SequenceDataset(Dataset):
     X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
     y : Tensor of shape (n, ...)
     weight : Tensor of shape (n,), optional
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import SequenceDataset
+    >>> data = SequenceDataset(torch.zeros(10, 5, 2), torch.arange(10.0), weight=torch.ones(10))
+    >>> X, y, weight = data[torch.tensor([3, 1])]
+    >>> X.shape, y, len(data)
+    (torch.Size([2, 5, 2]), tensor([3., 1.]), 10)
     """
 
     def __init__(self, X: Tensor | RaggedTensor | StreamedTensor, y: Tensor, weight: Tensor | None = None):
@@ -62,6 +71,17 @@ class BatchLoader:
         Its kind, a key of ``sklstm.noise.NOISES``.
     device : str or torch.device, optional
         Where batches are wanted; by default where the data lie.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import BatchLoader, SequenceDataset
+    >>> data = SequenceDataset(torch.zeros(10, 5, 2), torch.arange(10.0))
+    >>> loader = BatchLoader(data, 4, shuffle=True, generator=torch.Generator().manual_seed(0), sigma=0.1)
+    >>> [tuple(X.shape) for X, y in loader]
+    [(4, 5, 2), (4, 5, 2), (2, 5, 2)]
+    >>> sorted(torch.cat([y for X, y in loader]).tolist()) == data.y.tolist()  # every sequence once
+    True
     """
 
     def __init__(

@@ -34,6 +34,19 @@ class EarlyStopping(Callback):
     ------
     DivergenceError
         At the end of training, if no validation loss was finite.
+
+    Examples
+    --------
+    An estimator with ``early_stopping=True`` has one:
+
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+    >>> model = TikhonovLSTMRegressor(4, lr=0.1, early_stopping=True, n_iter_no_change=2, random_state=0)
+    >>> history = model.fit(X, X[:, -1, 0]).net_.history
+    >>> best = max(epoch["epoch"] for epoch in history if epoch["valid_loss_best"])
+    >>> model.n_iter_ - best  # epochs without improvement
+    2
     """
 
     fits_stacks = True
@@ -68,6 +81,23 @@ class DivergenceGuard(Callback):
 
     The net is left with the weights and the history of the last good epoch: one with a finite loss, at whose end the
     weights are finite and so are the outputs for the first sequences.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.exceptions import DivergenceError
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import DivergenceGuard, SequenceDataset, SequenceNet
+    >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
+    >>> options = {"train_split": None, "verbose": 0, "generator": torch.Generator().manual_seed(0), **sizes}
+    >>> net = SequenceNet(
+    ...     LSTMRegressorModule, torch.nn.MSELoss, lr=1e30, max_epochs=5, callbacks=[DivergenceGuard()], **options
+    ... ).initialize()
+    >>> try:
+    ...     _ = net.train(SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1)))
+    ... except DivergenceError:
+    ...     all(weight.isfinite().all() for weight in net.module_.parameters())
+    True
     """
 
     fits_stacks = True

@@ -26,6 +26,22 @@ def go_on_from(trained: SequenceNet, net: SequenceNet, *, incremental: bool) -> 
     ------
     ValueError
         If the two are not of one structure.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import SequenceNet, go_on_from
+    >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
+    >>> trained, net = (
+    ...     SequenceNet(LSTMRegressorModule, torch.nn.MSELoss, verbose=0, **sizes).initialize() for _ in range(2)
+    ... )
+    >>> X = torch.ones(1, 3, 1)
+    >>> torch.equal(net.module_(X), trained.module_(X))  # other weights
+    False
+    >>> go_on_from(trained, net, incremental=False)
+    >>> torch.equal(net.module_(X), trained.module_(X))
+    True
     """
     old, new = trained.get_params_for("module"), net.get_params_for("module")
     for name in _STRUCTURE:
@@ -65,6 +81,14 @@ def normalised(data: SequenceDataset) -> SequenceDataset:
     ------
     ValueError
         If all weights are zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import SequenceDataset, normalised
+    >>> data = SequenceDataset(torch.zeros(3, 5, 1), torch.zeros(3), weight=torch.tensor([1.0, 2.0, 3.0]))
+    >>> normalised(data).weight
+    tensor([0.5000, 1.0000, 1.5000])
     """
     if data.weight is None:
         return data

@@ -23,7 +23,25 @@ EVENTS = (
 
 
 class StopTraining(Exception):
-    """Raised by a callback to end training after the running epoch, once all callbacks have seen its end."""
+    """Raised by a callback to end training after the running epoch, once all callbacks have seen its end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skorch.callbacks import Callback
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.training import StopTraining
+    >>> class StopAfter(Callback):
+    ...     def __init__(self, n_epochs):
+    ...         self.n_epochs = n_epochs
+    ...
+    ...     def on_epoch_end(self, net, **kwargs):
+    ...         if len(net.history) == self.n_epochs:
+    ...             raise StopTraining
+    >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+    >>> TikhonovLSTMRegressor(4, callbacks=[StopAfter(3)], random_state=0).fit(X, X[:, -1, 0]).n_iter_
+    3
+    """
 
 
 def listeners(callbacks: Iterable[Callback]) -> dict[str, list[Callback]]:

@@ -54,6 +54,18 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor,
     -------
     Tensor of shape (n, k)
         On the device of the module.
+
+    Examples
+    --------
+    A prediction does not depend on the other sequences, to the last bit:
+
+    >>> import torch
+    >>> from sklstm.modules import GRURegressorModule
+    >>> from sklstm.training import predict_blocks
+    >>> module = GRURegressorModule(n_features=2, hidden_size=5, n_outputs=1)
+    >>> X = torch.randn((300, 7, 2), generator=torch.Generator().manual_seed(0))
+    >>> torch.equal(predict_blocks(module, X)[123:125], predict_blocks(module, X[123:125]))
+    True
     """
     module = aligned(module.eval())
     if not isinstance(X, RaggedTensor):

@@ -49,6 +49,24 @@ class SequenceNet(NeuralNet):
         else are float32. For the other values see `products_in`.
     **kwargs
         As of skorch's ``NeuralNet``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import SequenceDataset, SequenceNet, predict_blocks, seeded_construction
+    >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
+    >>> options = {"optimizer": torch.optim.Adam, "lr": 0.01, "max_epochs": 5, "train_split": None, "verbose": 0}
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> net = SequenceNet(LSTMRegressorModule, torch.nn.MSELoss, sigma=0.1, generator=generator, **sizes, **options)
+    >>> with seeded_construction(0):
+    ...     net = net.initialize()
+    >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(1))
+    >>> losses = net.train(SequenceDataset(X, X[:, -1])).history[:, "train_loss"]
+    >>> len(losses), losses[-1] < losses[0]
+    (5, True)
+    >>> len(net.twin(net.module_).history)  # another net with the same past
+    5
     """
 
     def __init__(

@@ -9,7 +9,7 @@ import torch
 
 __all__ = ["PRECISIONS", "products_in", "undisturbed"]
 
-#: What a fit may train in, see ``docs/devices.md``.
+#: What a fit may train in, see ``docs/guide/devices.md``.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 # Device -> the flags of torch that say how its products of float32 matrices are rounded. On CUDA torch's default for
@@ -28,6 +28,17 @@ def undisturbed() -> Iterator[None]:
 
     Under autocast no float32 network would be left to certify, and a default device would scatter tensors that are
     made without naming one. Costs nothing where neither is there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import undisturbed
+    >>> with torch.autocast("cpu", dtype=torch.bfloat16):
+    ...     with undisturbed():
+    ...         inside = torch.eye(2) @ torch.eye(2)
+    ...     outside = torch.eye(2) @ torch.eye(2)
+    >>> inside.dtype, outside.dtype
+    (torch.float32, torch.bfloat16)
     """
     with ExitStack() as stack:
         for kind in ("cpu", "cuda", "mps"):
@@ -91,6 +102,16 @@ def products_in(precision: str, device: str | torch.device) -> Iterator[None]:
     -----
     Blocks may overlap in several threads: while one of them wants float32, all get it. The last to end restores the
     flags. None of this initialises CUDA.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import products_in
+    >>> x = torch.tensor([[1 + 2.0**-20]])
+    >>> with products_in("float32", "cpu"):  # whatever torch.set_float32_matmul_precision has been told
+    ...     product = x @ torch.ones(1, 1)
+    >>> torch.equal(product, x)
+    True
     """
     kind = torch.device(device).type
     shared = _SHARED.get(kind)

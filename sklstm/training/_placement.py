@@ -22,6 +22,14 @@ def resolve_device(device: str | torch.device) -> str | torch.device:
     Returns
     -------
     str or torch.device
+
+    Examples
+    --------
+    >>> from sklstm.training import resolve_device
+    >>> resolve_device("cpu")
+    'cpu'
+    >>> resolve_device("auto") in ("cuda", "mps", "cpu")
+    True
     """
     if device != "auto":
         return device
@@ -52,6 +60,12 @@ def fits(n_bytes: int, device: str | torch.device) -> bool:
     -------
     bool
         Whether they take no more than half of the device's free memory; always True on a CPU, where they are already.
+
+    Examples
+    --------
+    >>> from sklstm.training import fits
+    >>> fits(10**15, "cpu")  # where it is already
+    True
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -82,6 +96,16 @@ def to_device(batch: Any, device: str | torch.device) -> Any:
     On the way to CUDA a batch is first copied into pinned memory, from where it moves while the device computes. Rows
     gathered from a pinned tensor would not be pinned: it is the batch that has to be, and pages of the whole data stay
     the system's to swap.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import to_device
+    >>> batch = {"X": torch.zeros(4, 5, 2), "lengths": torch.tensor([5, 4, 3, 2])}
+    >>> to_device(batch, "cpu")["X"] is batch["X"]
+    True
+    >>> to_device(batch, "meta")["lengths"].device
+    device(type='meta')
     """
     if isinstance(batch, Mapping):
         return {name: to_device(part, device) for name, part in batch.items()}

@@ -27,6 +27,20 @@ class Progress(Callback):
         workers; 2 and above a line per epoch, anywhere.
     show_lr : bool
         Whether the learning rate is among what is shown.
+
+    Examples
+    --------
+    An estimator with ``verbose=2`` has one, which writes a line an epoch:
+
+    >>> import io
+    >>> from contextlib import redirect_stderr
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+    >>> with redirect_stderr(io.StringIO()) as shown:
+    ...     _ = TikhonovLSTMRegressor(4, max_epochs=2, verbose=2, random_state=0).fit(X, X[:, -1, 0])
+    >>> [line.split(",")[0] for line in shown.getvalue().splitlines()]
+    ['TikhonovLSTMRegressor: epoch 1/2', 'TikhonovLSTMRegressor: epoch 2/2']
     """
 
     changes_training = False

@@ -17,6 +17,18 @@ class RaggedTensor:
         The steps of all sequences.
     lengths : Tensor of int64 of shape (n,), on the CPU
         All at least 1.
+
+    Examples
+    --------
+    Two sequences, of two steps and of one:
+
+    >>> import torch
+    >>> from sklstm.training import RaggedTensor
+    >>> X = RaggedTensor(torch.tensor([[1.0], [2.0], [3.0]]), lengths=torch.tensor([2, 1]))
+    >>> batch = X.batch(torch.tensor([1, 0]))
+    >>> batch["X"][:, :, 0], batch["lengths"]
+    (tensor([[3., 0.],
+            [1., 2.]]), tensor([1, 2]))
     """
 
     def __init__(self, values: Tensor, lengths: Tensor):
@@ -79,5 +91,14 @@ def inputs_of(X: Tensor | RaggedTensor | StreamedTensor, rows: Tensor) -> dict[s
     -------
     dict of str to Tensor
         ``X``, and ``lengths`` if these differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import RaggedTensor, inputs_of
+    >>> {name: part.shape for name, part in inputs_of(torch.zeros(10, 5, 2), torch.arange(4)).items()}
+    {'X': torch.Size([4, 5, 2])}
+    >>> list(inputs_of(RaggedTensor(torch.zeros(3, 1), torch.tensor([2, 1])), torch.arange(2)))
+    ['X', 'lengths']
     """
     return {"X": X[rows]} if isinstance(X, Tensor) else X.batch(rows)

@@ -35,6 +35,18 @@ def seeded_construction(seed: int) -> Iterator[None]:
     ----------
     seed : int
         Of the generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import seeded_construction
+    >>> before = torch.get_rng_state()
+    >>> with seeded_construction(0):
+    ...     first = torch.nn.Linear(2, 2)
+    >>> with seeded_construction(0):
+    ...     second = torch.nn.Linear(2, 2)
+    >>> torch.equal(first.weight, second.weight), torch.equal(torch.get_rng_state(), before)
+    (True, True)
     """
     with _CONSTRUCTION, torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
@@ -57,6 +69,12 @@ def threads_for(batch_size: int, hidden_size: int, n_features: int, n_gates: int
     -------
     int
         All that torch may use, or one.
+
+    Examples
+    --------
+    >>> from sklstm.training import threads_for
+    >>> threads_for(batch_size=8, hidden_size=4, n_features=1, n_gates=4)  # too little work to share
+    1
     """
     work = batch_size * n_gates * hidden_size * (hidden_size + n_features)
     return _own_threads() if work > _SERIAL_WORK else 1
@@ -80,6 +98,17 @@ def thread_limit(n_threads: int) -> Iterator[None]:
     -----
     torch keeps a count for every thread, and a default that threads begin with; to set the one sets both. The default
     is handed back at once, so that a fit in one thread decides nothing about fits that begin in others meanwhile.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import thread_limit
+    >>> before = torch.get_num_threads()
+    >>> with thread_limit(1):
+    ...     torch.get_num_threads()
+    1
+    >>> torch.get_num_threads() == before
+    True
     """
     before = _own_threads()
     if n_threads == before:
@@ -131,6 +160,14 @@ def single_threaded_numpy() -> Iterator[None]:
 
     The penalty multiplies matrices of a few thousand entries between steps of the network: a second thread brings
     nothing and fights with torch's. Blocks may overlap in several threads; the last to end restores the number.
+
+    Examples
+    --------
+    >>> from threadpoolctl import threadpool_info
+    >>> from sklstm.training import single_threaded_numpy
+    >>> with single_threaded_numpy():
+    ...     all(library["num_threads"] == 1 for library in threadpool_info() if library["internal_api"] == "openblas")
+    True
     """
     with _NUMPY_LIMIT:
         yield
@@ -153,6 +190,11 @@ def check_cuda_process(device: str | torch.device) -> None:
     -----
     UserWarning
         In a child process of multiprocessing or joblib, or in a worker of Dask.
+
+    Examples
+    --------
+    >>> from sklstm.training import check_cuda_process
+    >>> check_cuda_process("cpu")  # in any process
     """
     if torch.device(device).type != "cuda":
         return

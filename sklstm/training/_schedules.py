@@ -49,6 +49,20 @@ class LearningRate(Callback):
     schedule : str
         A key of ``SCHEDULES``. ``"plateau"`` halves the rate when the validation loss, or without one the training
         loss, has not fallen by 0.01 % for five epochs, down to a thousandth.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import LearningRate, SequenceDataset, SequenceNet
+    >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
+    >>> options = {"train_split": None, "verbose": 0, "generator": torch.Generator().manual_seed(0), **sizes}
+    >>> net = SequenceNet(
+    ...     LSTMRegressorModule, torch.nn.MSELoss, lr=0.1, max_epochs=4, callbacks=[LearningRate("step")], **options
+    ... ).initialize()
+    >>> history = net.train(SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))).history
+    >>> [round(rate, 6) for rate in history[:, "lr"]]
+    [0.1, 0.1, 0.01, 0.001]
     """
 
     def __init__(self, schedule: str):

@@ -52,6 +52,18 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
     -------
     dict
         Numbers, strings and tensors in CPU memory. Callbacks, data, penalty and projection are not in it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.training import take_snapshot
+    >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
+    >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
+    >>> values = take_snapshot(net, {"adam": (torch.optim.Adam, {})}, resumable=False)
+    >>> values["module"]["hidden_size"], values["optimizer"], list(values["weights"])[-2:]
+    (4, 'adam', ['readout.weight', 'readout.bias'])
     """
     values = {
         "module": dict(net.get_params_for("module")),
@@ -86,6 +98,23 @@ def check_snapshot(values: dict[str, Any], module: type[nn.Module], optimizers: 
     ------
     ValueError
         If an entry is missing, unknown or of another type, or the weights are not those of the module.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import check_snapshot, take_snapshot
+    >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
+    >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
+    >>> optimizers = {"adam": (torch.optim.Adam, {})}
+    >>> values = take_snapshot(net, optimizers, resumable=False)
+    >>> check_snapshot(values, LSTMRegressorModule, optimizers)  # nothing wrong
+    >>> check_snapshot(values | {"optimizer": "lion"}, LSTMRegressorModule, optimizers)
+    Traceback (most recent call last):
+        ...
+    ValueError: the network has an unknown optimiser
     """
     if set(values) != set(_TYPES):
         raise ValueError(f"the network needs the entries {sorted(_TYPES)} and no others")
@@ -119,6 +148,18 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
     ------
     ValueError
         Unless names, shapes and dtypes of the weights are those of the module with these arguments, and all are finite.
+
+    Examples
+    --------
+    >>> from sklstm.modules import ReLURNNModule
+    >>> from sklstm.training import check_weights
+    >>> arguments = {"n_features": 1, "hidden_size": 4, "n_outputs": 2}
+    >>> weights = dict(ReLURNNModule(**arguments).state_dict())
+    >>> check_weights(weights, ReLURNNModule, arguments)  # nothing wrong
+    >>> check_weights(weights, ReLURNNModule, arguments | {"n_outputs": 3})
+    Traceback (most recent call last):
+        ...
+    ValueError: the weight 'readout.weight' is float32 (2, 4), but the network has float32 (3, 4) there
     """
     for name, value in arguments.items():
         positive = not isinstance(value, str) and 0 < value < _LARGEST_SIZE
@@ -168,6 +209,22 @@ def restore(
     -------
     SequenceNet
         Without callbacks, penalty or projection of its own. Without a state in the snapshot, its optimiser is fresh.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import restore, take_snapshot
+    >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
+    >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
+    >>> optimizers = {"adam": (torch.optim.Adam, {})}
+    >>> values = take_snapshot(net, optimizers, resumable=False)
+    >>> again = restore(values, LSTMRegressorModule, torch.nn.MSELoss, optimizers, "cpu")
+    >>> sequences = torch.as_tensor(X, dtype=torch.float32)
+    >>> torch.equal(again.module_(sequences), net.module_(sequences)), len(again.history)
+    (True, 2)
     """
     optimizer, options = optimizers[values["optimizer"] or next(iter(optimizers))]
     generator = torch.Generator().manual_seed(0)

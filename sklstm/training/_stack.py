@@ -37,6 +37,20 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import SequenceDataset, SequenceNet, can_be_stacked
+    >>> data = SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))
+    >>> options = {"module__n_features": 1, "module__n_outputs": 1, "verbose": 0}
+    >>> a, b, c = (
+    ...     SequenceNet(LSTMRegressorModule, torch.nn.MSELoss, module__hidden_size=size, **options).initialize()
+    ...     for size in (4, 4, 8)
+    ... )
+    >>> can_be_stacked([a, b], [data, data]), can_be_stacked([a, c], [data, data])
+    (True, False)
     """
     shapes = {None if isinstance(data.X, RaggedTensor) else data.X.shape[1:] for data in datasets}
     if None in shapes or len(shapes) != 1:

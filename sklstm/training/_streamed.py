@@ -33,6 +33,20 @@ class StreamedTensor:
         Of the tensors that come out.
     rows : ndarray of int64 of shape (m,), optional
         The sequences in question, in this order; by default all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm.training import StreamedTensor
+    >>> X = StreamedTensor(np.arange(6, dtype=np.int16).reshape(3, 2, 1))  # or a memmap
+    >>> X.batch(torch.tensor([2]))["X"].tolist()
+    [[[4.0], [5.0]]]
+    >>> [tuple(part.shape) for part in X.split(2)], X.loaded().dtype
+    ([(2, 2, 1), (1, 2, 1)], torch.float32)
+    >>> order = torch.tensor([2, 0, 1])
+    >>> [(rows.tolist(), len(batch)) for rows, batch in X.batches(order.split(2), batch_size=2)]
+    [([2, 0], 2), ([1], 1)]
     """
 
     def __init__(self, values: np.ndarray, device: str | torch.device = "cpu", rows: np.ndarray | None = None):

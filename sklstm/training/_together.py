@@ -34,6 +34,28 @@ def train_together(
     -------
     list of DivergenceError or None
         What ended the training of each net early.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.training import SequenceDataset, SequenceNet, seeded_construction, train_together
+    >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(0))
+    >>> data = SequenceDataset(X, X[:, -1])
+    >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
+    >>> options = {"max_epochs": 3, "train_split": None, "verbose": 0}
+    >>> def make_net():
+    ...     net = SequenceNet(
+    ...         LSTMRegressorModule, torch.nn.MSELoss, generator=torch.Generator().manual_seed(0), **sizes, **options
+    ...     )
+    ...     with seeded_construction(0):
+    ...         return net.initialize()
+    >>> nets = [make_net(), make_net().set_params(lr=0.1)]
+    >>> train_together(nets, [data, data])  # no errors
+    [None, None]
+    >>> alone = make_net().train(data)
+    >>> torch.allclose(nets[0].module_(X), alone.module_(X), atol=1e-5)
+    True
     """
     errors: list[DivergenceError | None] = [None] * len(nets)
     running = list(range(len(nets)))

@@ -84,7 +84,7 @@ def parameters(draw, kind):
 
 # Apart from numbers so large that memory or the night would not suffice.
 # fmt: off
-ANYTHING = st.sampled_from([
+VALUES = [
     None, True, False, np.True_, np.False_, 0, -1, 1, 2, 0.0, -0.0, 1.0, 2.5, -1e-300, 1e-300, 1e300, 1e-30, 1e30,
     math.nan, math.inf, -math.inf, np.float32("nan"), np.float64("-inf"), np.float16(0.1), np.float32(1e30),
     np.longdouble("0.5"), np.longdouble("1e4000"), np.int64(-3), np.uint8(3), np.int8(1), 1j, np.complex64(1),
@@ -95,7 +95,8 @@ ANYTHING = st.sampled_from([
     np.datetime64("2020-01-01"), np.timedelta64(1, "s"), np.random.RandomState(0), np.random.default_rng(0),
     torch.Generator(), torch.device("cpu"), torch.device("meta"), "meta", "cuda", "mps", "cuda:99", NotImplemented,
     Ellipsis,
-])
+]
+ANYTHING = st.sampled_from(VALUES)
 _ENORMOUS = st.sampled_from([10**30, 2**31, 2**63, 10**400])
 NUMBERS = {
     "hidden_size", "sigma", "max_epochs", "lr", "batch_size", "weight_decay", "validation_fraction", "n_iter_no_change",

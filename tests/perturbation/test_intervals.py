@@ -130,7 +130,7 @@ def test_lstm_bounds_of_one_step_by_hand():
 
 
 def test_the_counterexample_to_55_is_covered():
-    # docs/theory.md: the chain allows 1.5 w, the state moves by about L·w; the certificate must not be fooled.
+    # docs/theory/turkin.md: the chain allows 1.5 w, the state moves by about L·w; the certificate must not be fooled.
     w, eps, n_steps = 1e-3, 1e-2, 100
     lstm = accumulating_lstm(w)
     with torch.no_grad():

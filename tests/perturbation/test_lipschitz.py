@@ -49,7 +49,7 @@ def test_one_step_by_hand():
 
 
 def test_it_covers_what_the_chain_misses():
-    # docs/theory.md: the chain allows 1.5 w whatever the length; the state moves by about L·w.
+    # docs/theory/turkin.md: the chain allows 1.5 w whatever the length; the state moves by about L·w.
     w, n_steps = 1e-3, 100
     lstm = accumulating_lstm(w)
     chain = tikhonov_gains(lstm.weight_ih_l0, lstm.weight_hh_l0).rho_x.item()

@@ -39,6 +39,19 @@ def code_length(counts: Sequence[int] | NDArray[np.integer], n_candidates: int =
     Returns
     -------
     int
+
+    Examples
+    --------
+    Ten weights on two levels, five times each: the 16-bit levels, which of 11 pairs of counts, which of 252 orders.
+
+    >>> from math import comb
+    >>> from sklstm.generalization import code_length
+    >>> 2 * 16 + (11 - 1).bit_length() + (comb(10, 5) - 1).bit_length()
+    44
+    >>> code_length([5, 5])
+    44
+    >>> code_length([9, 1])  # fewer orders to tell apart
+    40
     """
     q = len(counts)
     return _bits(n_candidates) + _FLOAT16_BITS * q + _counts_bits(int(sum(counts)), q) + _sequence_bits(counts)
@@ -59,6 +72,15 @@ def encode(quantised: Quantised, candidates: Sequence[int]) -> tuple[int, int]:
         Non-negative, below ``2**n_bits``.
     n_bits : int
         Equal to :func:`code_length`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.generalization import code_length, encode, quantise
+    >>> quantised = quantise({"w": torch.tensor([0.5, 0.5, -1.0, 0.5])}, n_levels=2)
+    >>> code, n_bits = encode(quantised, candidates=(1, 2))
+    >>> 0 <= code < 2**n_bits, n_bits == code_length([1, 3], n_candidates=2)
+    (True, True)
     """
     q = len(quantised.levels)
     fields = [(list(candidates).index(q), _bits(len(candidates)))]
@@ -86,6 +108,14 @@ def decode(code: int, like: Mapping[str, Tensor], candidates: Sequence[int]) -> 
     Returns
     -------
     Quantised
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.generalization import decode, encode, quantise
+    >>> code, _ = encode(quantise({"w": torch.tensor([0.5, 0.5, -1.0, 0.5])}, n_levels=2), candidates=(1, 2))
+    >>> decode(code, {"w": torch.zeros(4)}, candidates=(1, 2)).weights()
+    {'w': tensor([ 0.5000,  0.5000, -1.0000,  0.5000])}
     """
     choice, code = _take(code, _bits(len(candidates)))
     q = candidates[choice]

@@ -91,6 +91,24 @@ class Description:
     - :math:`R\,a_P a_Q \max_{ij}(|k^P_{ij}|\,2^{\max e^P - e^P_j}) \max|k^Q| \le 2^{53}` for a product of rank R.
 
     Eight-bit integers and grids that differ by less than :math:`2^{20}` keep to it up to a rank of :math:`2^{13}`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm.generalization import Description, Structure
+    >>> structure = Structure({"w": torch.zeros(2, 2)})
+    >>> description = Description(structure, {"w": 192}, {"w": np.array([0, 1])}, {"w": np.array([[1, 0], [-2, 3]])})
+    >>> description.grid("w").tolist()  # the second column is finer by one binary digit
+    [1.0, 0.5]
+    >>> description.weights()["w"].tolist() == description.values()["w"].tolist()
+    True
+    >>> again = Description.decode(*description.message, structure)
+    >>> again.weights()["w"].tolist()
+    [[1.0, 0.0], [-2.0, 1.5]]
+    >>> zeros = description.replaced({"w": np.zeros((2, 2), int)})
+    >>> zeros.n_bits < description.n_bits
+    True
     """
 
     structure: Structure

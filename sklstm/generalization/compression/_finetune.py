@@ -47,6 +47,16 @@ class Schedule:
     ValueError
         If a number of epochs is negative, `n_stages` or `batch_size` below 1, or a learning rate not positive and
         finite.
+
+    Examples
+    --------
+    >>> from sklstm.generalization import Schedule
+    >>> Schedule(epochs=5)
+    Schedule(epochs=5, stage_epochs=2, n_stages=8, batch_size=250, lr=0.01, stage_lr=0.003)
+    >>> Schedule(epochs=-1)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: need epochs, stage_epochs >= 0 and n_stages, batch_size >= 1, got Schedule(epochs=-1, ...)
     """
 
     epochs: int = 20

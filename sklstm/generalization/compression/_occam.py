@@ -53,6 +53,7 @@ def occam_bound(
 
     Examples
     --------
+    >>> from sklstm.generalization import occam_bound
     >>> round(occam_bound(0.1, 0, 1000), 4)
     0.1248
     >>> round(occam_bound(0.254, 841, 25000), 3)
@@ -105,6 +106,7 @@ def choose_cap(y: Any) -> tuple[float, float]:
 
     Examples
     --------
+    >>> from sklstm.generalization import choose_cap
     >>> choose_cap([-1.0, 1.0])
     (4.0, 0.05555555555555555)
     """

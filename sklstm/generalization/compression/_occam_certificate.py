@@ -63,6 +63,20 @@ class OccamBound:
         Numbers that the message describes: fewer than `n_weights` with factors or in a subspace.
     description : Description or None
         After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
+
+    Examples
+    --------
+    A predictor that errs on a tenth of 5000 samples, whatever its weights are rounded to:
+
+    >>> import torch
+    >>> from sklstm.generalization import occam_bound, occam_certificate
+    >>> bound = occam_certificate({"w": torch.arange(6.0)}, lambda weights: 0.1, 5000, zero_one=True)
+    >>> bound.n_levels, bound.n_bits  # the shortest code has one level, of 16 bits, and names one of 14 candidates
+    (1, 20)
+    >>> bound.value == occam_bound(0.1, 20, 5000, zero_one=True), round(bound.value, 3)
+    (True, 0.124)
+    >>> bool(bound.at_delta(0.01).value > bound.value)
+    True
     """
 
     value: float
@@ -209,6 +223,21 @@ def occam_certificate(
     ------
     ValueError
         If a parameter is out of range, a weight is not finite, or `loss` returns a number outside [0, 1].
+
+    Examples
+    --------
+    A linear classifier of 1000 points by the sum of their coordinates survives rounding to two levels:
+
+    >>> import torch
+    >>> from sklstm.generalization import occam_certificate
+    >>> x = torch.randn((1000, 4), generator=torch.Generator().manual_seed(0))
+    >>> y = x @ torch.tensor([1.0, 1.0, -1.0, -1.0]) > 0
+    >>> trained = {"w": torch.tensor([0.9, 1.1, -1.0, -1.0])}
+    >>> bound = occam_certificate(
+    ...     trained, lambda weights: ((x @ weights["w"] > 0) != y).double().mean().item(), 1000, zero_one=True
+    ... )
+    >>> bound.n_levels, bound.train_loss, bound.weights["w"].tolist()
+    (2, 0.0, [1.0, 1.0, -1.0, -1.0])
     """
     check_certificate_parameters(delta, delta_weight, scale, n_samples)
     if len(candidates) == 0 or len(set(candidates)) != len(candidates):

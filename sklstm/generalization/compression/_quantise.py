@@ -30,6 +30,16 @@ class Quantised:
         Level of each weight, tensor after tensor in the order of `like`.
     like : dict of str to Tensor
         Names, shapes and dtypes of the weights. They belong to the architecture, not to the code.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.generalization import quantise
+    >>> quantised = quantise({"w": torch.tensor([[0.5, -1.0], [0.5, 0.5]])}, n_levels=2)
+    >>> quantised.levels.tolist(), quantised.indices.tolist()
+    ([-1.0, 0.5], [1, 0, 1, 1])
+    >>> quantised.weights()["w"].tolist()
+    [[0.5, -1.0], [0.5, 0.5]]
     """
 
     levels: NDArray[np.float16]
@@ -74,6 +84,13 @@ def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
     ------
     ValueError
         If there are no weights, a weight is not finite or not floating-point, or `n_levels` is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.generalization import quantise
+    >>> quantise({"w": torch.tensor([0.0, 1.0, 7.0, 8.0])}, n_levels=2).weights()["w"].tolist()
+    [0.5, 0.5, 7.5, 7.5]
     """
     if n_levels < 1:
         raise ValueError(f"n_levels must be a positive integer, got {n_levels!r}")

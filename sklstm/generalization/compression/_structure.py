@@ -70,6 +70,28 @@ class Structure:
     References
     ----------
     .. [1] S. Lotfi et al., "PAC-Bayes compression bounds so tight that they can explain generalization", NeurIPS 2022.
+
+    Examples
+    --------
+    A 3 × 4 matrix as the product of two factors of rank 1, and a bias as it is:
+
+    >>> import torch
+    >>> from sklstm.generalization import Structure
+    >>> structure = Structure({"w": torch.zeros(3, 4), "b": torch.zeros(3)}, ranks={"w": 1})
+    >>> structure.shapes
+    {'w.left': (3, 1), 'w.right': (1, 4), 'b': (3,)}
+    >>> structure.n_values, structure.n_weights
+    (10, 15)
+    >>> rank_one = {"w": torch.arange(1.0, 4.0)[:, None] * torch.ones(4), "b": torch.ones(3)}
+    >>> values = structure.start(rank_one)
+    >>> torch.allclose(structure.compose(values)["w"], rank_one["w"].double())
+    True
+    >>> structure.weights(values)["w"].dtype  # as the network has it
+    torch.float32
+    >>> Structure.check_subspace(0, n_weights=15)
+    Traceback (most recent call last):
+        ...
+    ValueError: subspace must be a positive number of directions, at most 3333333 for 15 weights; got 0
     """
 
     def __init__(

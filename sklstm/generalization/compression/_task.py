@@ -8,7 +8,33 @@ __all__ = ["Task"]
 
 
 class Task(Protocol):
-    """A training sample and two losses on it."""
+    """A training sample and two losses on it.
+
+    Examples
+    --------
+    Linear classification of points by a sign; the smooth loss is the probability of error of the logistic model:
+
+    >>> import torch
+    >>> class Signs:
+    ...     n_samples, zero_one = 4, True
+    ...     x, sign = torch.tensor([[1.0], [2.0], [-1.0], [-2.0]]), torch.tensor([1.0, 1.0, -1.0, -1.0])
+    ...
+    ...     def gradient(self, weights, rows, *, bounded):
+    ...         w = weights["w"].detach().requires_grad_()
+    ...         margin = self.sign[rows] * (self.x[rows] @ w)
+    ...         loss = torch.sigmoid(-margin).mean() if bounded else -torch.nn.functional.logsigmoid(margin).mean()
+    ...         loss.backward()
+    ...         return loss.item(), {"w": w.grad}
+    ...
+    ...     def bounded_loss(self, weights, *, final=False):
+    ...         return (self.sign * (self.x @ weights["w"]) <= 0).double().mean().item()
+    >>> task = Signs()
+    >>> task.bounded_loss({"w": torch.ones(1)}), task.bounded_loss({"w": -torch.ones(1)})
+    (0.0, 1.0)
+    >>> loss, gradient = task.gradient({"w": torch.zeros(1)}, torch.arange(4), bounded=True)
+    >>> loss, gradient["w"]  # minus the mean of |x|/4
+    (0.5, tensor([-0.3750]))
+    """
 
     n_samples: int
     zero_one: bool  # whether `bounded_loss` averages zeros and ones

@@ -42,6 +42,12 @@ def gershgorin_lower_bound(moment: Any) -> float:
     References
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sklstm.generalization import gershgorin_lower_bound
+    >>> gershgorin_lower_bound([[2.0, 0.5], [0.5, 1.0]])  # the eigenvalues are 0.79 and 2.21
+    0.5
     """
     triangle, samples, doublings = _open(moment)
     return _in_units(float((triangle.diagonal() - _radii(triangle)).min()) / samples, doublings)
@@ -72,6 +78,15 @@ def identity_lower_bound(moment: Any) -> float:
     References
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sklstm.generalization import gershgorin_lower_bound, identity_lower_bound
+    >>> identity_lower_bound([[1.0, 0.25], [0.25, 1.0]])  # exact: the eigenvalues are 0.75 and 1.25
+    0.75
+    >>> large = [[8.0, 0.0], [0.0, 8.0]]
+    >>> identity_lower_bound(large), gershgorin_lower_bound(large)
+    (-6.0, 8.0)
     """
     triangle, samples, doublings = _open(moment)
     with np.errstate(over="ignore"):
@@ -109,6 +124,15 @@ def correlation_lower_bound(moment: Any) -> float:
     References
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
+
+    Examples
+    --------
+    Two features, the first a hundred times the other in scale, correlated by a half:
+
+    >>> from sklstm.generalization import correlation_lower_bound, gershgorin_lower_bound
+    >>> moment = [[10000.0, 50.0], [50.0, 1.0]]
+    >>> correlation_lower_bound(moment), gershgorin_lower_bound(moment)  # the eigenvalue is 0.75
+    (0.5, -49.0)
     """
     triangle, samples, doublings = _open(moment)
     diagonal = triangle.diagonal()

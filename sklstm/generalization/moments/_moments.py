@@ -58,6 +58,18 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
     References
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.generalization import smallest_eigenvalue
+    >>> X = np.array([[1.0, 2.0], [1.0, -2.0]])  # uncorrelated, mean squares 1 and 4
+    >>> round(smallest_eigenvalue(X), 6)
+    1.0
+    >>> smallest_eigenvalue(X[:1])  # fewer samples than features
+    0.0
+    >>> round(smallest_eigenvalue(iter([X, X, X])), 6)  # batches
+    1.0
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")

@@ -36,6 +36,7 @@ class SecondMoment:
     Examples
     --------
     >>> import numpy as np
+    >>> from sklstm.generalization import SecondMoment
     >>> moment = SecondMoment()
     >>> for batch in np.eye(4).reshape(2, 2, 4):
     ...     _ = moment.update(batch)
@@ -163,6 +164,14 @@ def second_moment(X: Any, *, verbose: bool = False) -> SecondMoment:
     ValueError
         If `X` is empty or a scalar, contains NaN or infinity, or its batches differ in width. Arrays are checked
         before any work starts, batches as they come.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.generalization import second_moment
+    >>> second_moment(np.array([[1.0, 2.0], [1.0, -2.0]])).matrix()
+    array([[1., 0.],
+           [0., 4.]])
     """
     if not is_stream(X):
         return accumulate(check_array(X), verbose=verbose)

@@ -41,6 +41,7 @@ def capacity(beta_w: float, n_steps: int) -> float:
 
     Examples
     --------
+    >>> from sklstm.generalization import capacity
     >>> capacity(1.0, 8)
     36.0
     """
@@ -75,6 +76,14 @@ def capacity_closed_form(beta_w: float, n_steps: int) -> float:
     ------
     ValueError
         If `beta_w` is negative or NaN, or `n_steps` is not a positive integer.
+
+    Examples
+    --------
+    >>> from sklstm.generalization import capacity, capacity_closed_form
+    >>> capacity_closed_form(0.5, 3), capacity(0.5, 3)  # 1 + 2/2 + 3/4
+    (2.75, 2.75)
+    >>> capacity_closed_form(1.0, 8), capacity(1.0, 8)
+    (nan, 36.0)
     """
     beta, L = _check(beta_w, n_steps)
     if beta == 1:

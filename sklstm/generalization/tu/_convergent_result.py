@@ -44,6 +44,24 @@ class RademacherBound(MarginBound):
         True when `value` is 1 or more.
     assumptions : tuple of str
         What has to be true for the statement to hold.
+
+    Examples
+    --------
+    >>> import math
+    >>> import numpy as np
+    >>> from sklstm.generalization import rademacher_bound
+    >>> X = np.ones((400, 3, 1))
+    >>> bound = rademacher_bound(
+    ...     [[1.0]], [[1.0]], [[1.0], [-1.0]], X, np.zeros(400, int), max_norms={"u": 1.0, "w": 1.0, "v": 1.0}
+    ... )
+    >>> round(bound.complexity_term / bound.rademacher, 6)  # 4k/α with two classes and α = 1
+    8.0
+    >>> round(math.exp(bound.log_state_norm), 6)  # S = 1 + 1 + 1
+    3.0
+    >>> round(math.exp(bound.log_kappa), 6)  # κ = (1 + 2 + 4) / (1 + 1 + 1)
+    2.333333
+    >>> bool(bound.at_delta(0.01).value > bound.value)
+    True
     """
 
     _summands = ("margin_loss", "complexity_term")

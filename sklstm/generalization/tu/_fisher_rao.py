@@ -36,6 +36,14 @@ def tau_c(U: Any, W: Any, V: Any, X: Any) -> Float:
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020,
        section 2 and equation (2).
+
+    Examples
+    --------
+    One unit, two steps: :math:`3\,v w u\,x_1 + 2\,v u\,x_2`.
+
+    >>> from sklstm.generalization import tau_c
+    >>> tau_c([[1.0]], [[0.5]], [[2.0]], [[[1.0], [10.0]]])  # 3·2·½·1·1 + 2·2·1·10
+    array([[43.]])
     """
     u, w, v = as_weights(U, W, V)
     return _tau_c(u, w, v, as_sequences(X, u.shape[1]))
@@ -92,6 +100,17 @@ def eta_c(U: Any, W: Any, V: Any, X: Any) -> Float:
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020,
        Lemma 1 and its proof in appendix A.1.
+
+    Examples
+    --------
+    Where every state is positive the ReLU network is the linear one; where one is not, what came before is lost:
+
+    >>> from sklstm.generalization import eta_c, tau_c
+    >>> weights = [[1.0]], [[0.5]], [[2.0]]
+    >>> eta_c(*weights, [[[1.0], [10.0]]]) == tau_c(*weights, [[[1.0], [10.0]]])
+    array([[ True]])
+    >>> eta_c(*weights, [[[-1.0], [10.0]]])  # the first state is 0: 2·2·1·10 remains
+    array([[40.]])
     """
     u, w, v = as_weights(U, W, V)
     x = as_sequences(X, u.shape[1])
@@ -140,6 +159,16 @@ def fisher_rao_norm(U: Any, W: Any, V: Any, X: Any) -> float:
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020,
        (2).
+
+    Examples
+    --------
+    One unit and one step: twice the root mean square of the output.
+
+    >>> from sklstm.generalization import fisher_rao_norm
+    >>> fisher_rao_norm([[1.0]], [[0.5]], [[2.0]], [[[3.0]], [[-3.0]]])
+    12.0
+    >>> fisher_rao_norm([[1.0]], [[0.5]], [[4.0]], [[[3.0]], [[-3.0]]])  # of degree 1 in V
+    24.0
     """
     u, w, v = as_weights(U, W, V)
     return _norm(_tau_c(u, w, v, as_sequences(X, u.shape[1])))

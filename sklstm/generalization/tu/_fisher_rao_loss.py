@@ -58,6 +58,14 @@ def fisher_rao_norm_loss(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss | No
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020,
        Definition 1, after T. Liang, T. Poggio, A. Rakhlin and J. Stokes, arXiv:1711.01530, Definition 2.
+
+    Examples
+    --------
+    With a loss that is the first output itself, one unit and one step, the derivative is twice the output:
+
+    >>> from sklstm.generalization import fisher_rao_norm_loss
+    >>> fisher_rao_norm_loss([[1.0]], [[0.5]], [[2.0], [0.0]], [[[3.0]]], [0], loss=lambda outputs, _: outputs[:, 0])
+    12.0
     """
     u, w, v = as_weights(U, W, V)
     x = as_sequences(X, u.shape[1])
@@ -100,6 +108,16 @@ def fisher_rao_norm_lemma_2(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss |
     References
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020, Lemma 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.generalization import fisher_rao_norm_lemma_2, fisher_rao_norm_loss
+    >>> rng = np.random.default_rng(0)
+    >>> data = rng.standard_normal((4, 2)), rng.standard_normal((4, 4)), rng.standard_normal((3, 4))  # U, W, V
+    >>> data += rng.standard_normal((10, 5, 2)), rng.integers(3, size=10)  # X, y
+    >>> bool(np.isclose(fisher_rao_norm_lemma_2(*data), fisher_rao_norm_loss(*data)))
+    True
     """
     u, w, v = as_weights(U, W, V)
     x = as_sequences(X, u.shape[1])

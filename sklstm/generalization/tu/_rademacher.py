@@ -18,6 +18,12 @@ class RademacherTu(NamedTuple):
         Of the linear network (Lemma 3).
     norm_term : float
         What the ReLU adds (Lemma 6).
+
+    Examples
+    --------
+    >>> from sklstm.generalization import RademacherTu
+    >>> RademacherTu(fisher_rao_term=0.25, norm_term=1.5).value
+    1.75
     """
 
     fisher_rao_term: float
@@ -92,6 +98,7 @@ def rademacher_tu(
 
     Examples
     --------
+    >>> from sklstm.generalization import rademacher_tu
     >>> rademacher_tu(
     ...     fisher_rao=2.0,
     ...     lambda_min=0.25,

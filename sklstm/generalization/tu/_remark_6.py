@@ -44,6 +44,7 @@ def fisher_rao_upper(beta_u: float, beta_w: float, beta_v: float, input_bound: f
 
     Examples
     --------
+    >>> from sklstm.generalization import fisher_rao_upper
     >>> fisher_rao_upper(1.0, 1.0, 1.0, 1.0, 4)  # (L² + 3L) / 2
     14.0
     """
@@ -75,6 +76,14 @@ def fisher_rao_upper_closed_form(beta_u: float, beta_w: float, beta_v: float, in
     ------
     ValueError
         If `beta_w` is not in [0, 1), or another number is negative or NaN.
+
+    Examples
+    --------
+    >>> from sklstm.generalization import fisher_rao_upper, fisher_rao_upper_closed_form
+    >>> fisher_rao_upper_closed_form(1.0, 0.5, 1.0, 1.0)
+    6.0
+    >>> [fisher_rao_upper(1.0, 0.5, 1.0, 1.0, n_steps) for n_steps in (1, 2, 100)]
+    [2.0, 3.5, 6.0]
     """
     _check(beta_u, beta_v, input_bound)
     if not 0 <= beta_w < 1:

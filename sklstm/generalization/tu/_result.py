@@ -53,7 +53,7 @@ class TuBound(MarginBound):
     sigma, delta, margin : float
         σ, δ and α.
     vacuous : bool
-        True when `value` is 1 or more.
+        True when `value` is 1 or more, which it always is: ``docs/theory/tu.md`` has the proof.
     assumptions : tuple of str
         What has to be true for the statement to hold.
     noise_kind : str
@@ -78,6 +78,21 @@ class TuBound(MarginBound):
     References
     ----------
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.generalization import tu_bound
+    >>> X = np.random.default_rng(0).standard_normal((500, 2, 1))
+    >>> noise = 0.5 * np.random.default_rng(1).standard_normal(X.shape)
+    >>> bound = tu_bound([[1.0]], [[0.5]], [[1.0], [-1.0]], X, (X.sum((1, 2)) < 0).astype(int), sigma=0.5, noise=noise)
+    >>> bound.name, round(bound.noise_term, 3)  # (2/α) β_V β_U (1 + β_W) σ √(2 log 2d), d = 1
+    ('theorem_3', 1.766)
+    >>> bool(np.isclose(2 * 1.5 * 0.5 * np.sqrt(2 * np.log(2)), bound.noise_term))
+    True
+    >>> strict = bound.at_delta(0.01)
+    >>> strict.norm_term == bound.norm_term, strict.confidence_term > bound.confidence_term
+    (True, True)
     """
 
     _summands = ("margin_loss", "noise_term", "fisher_rao_term", "norm_term")

@@ -43,6 +43,14 @@ def zhang_order(U: Any, W: Any, V: Any, *, n_samples: int, n_steps: int, margin:
     .. [1] Z. Tu, F. He and D. Tao, "Understanding generalization in recurrent neural networks", ICLR 2020.
     .. [2] J. Zhang, Q. Lei and I. Dhillon, "Stabilizing gradients for deep neural networks via efficient SVD
        parameterization", ICML 2018.
+
+    Examples
+    --------
+    >>> from sklstm.generalization import zhang_order
+    >>> round(zhang_order([[1.0]], [[1.0]], [[1.0]], n_samples=100, n_steps=10), 6)  # L²/√n
+    10.0
+    >>> round(zhang_order([[1.0]], [[2.0]], [[1.0]], n_samples=100, n_steps=10), 6)  # times ‖W‖^L
+    10240.0
     """
     if not (n_samples >= 1 and n_steps >= 1):
         raise ValueError(f"n_samples and n_steps must be positive, got {n_samples!r} and {n_steps!r}")

@@ -21,6 +21,14 @@ class LayerWeights(NamedTuple):
     weight_ih : Tensor of shape (G * H, d)
     weight_hh : Tensor of shape (G * H, H)
     bias_ih, bias_hh : Tensor of shape (G * H,) or None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.perturbation import LayerWeights, RecurrentNetwork
+    >>> layer = LayerWeights(weight_ih=torch.eye(2), weight_hh=torch.zeros(2, 2))  # no biases
+    >>> RecurrentNetwork("relu", [layer], weight_out=torch.ones(1, 2)).outputs(torch.tensor([[[3.0, -1.0]]]))
+    tensor([[3.]])
     """
 
     weight_ih: Tensor

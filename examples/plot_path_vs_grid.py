@@ -84,7 +84,7 @@ for name, search in searches.items():
 
 # %%
 # One run on a machine that does other things besides gives a rough idea of the time. The careful measurement, with
-# repetitions, other data and two workers, is in ``docs/path_speed.md``.
+# repetitions, other data and two workers, is in :doc:`/benchmarks/path_speed`.
 #
 # With nothing shared, the scores are those of the grid search but for rounding and for the estimated norms. With common
 # epochs they agree near the middle, and differ towards the ends: there the networks have spent most of their epochs at

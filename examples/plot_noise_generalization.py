@@ -40,10 +40,10 @@ plt.show()
 
 # %%
 # Trained long, the network's gap closes steadily, and beyond that: at the strongest noise its training error
-# with noise is larger than its test error without. Trained briefly, it falls at first and then changes little
-# in view of its spread. A rise like the paper's, clear of the spread of five runs, appears in neither. Nor does
-# it in the paper's own experiment on film reviews, repeated with the package up to the paper's largest noise of
-# 0.4 (:doc:`/benchmarks/imdb_noise`).
+# with noise is larger than its test error without. Trained briefly, its gap moves by less than the spread of the
+# runs. A rise like the paper's, clear of that spread, appears in neither. Nor does it in the paper's own experiment
+# on film reviews, repeated with the package up to the paper's largest noise of 0.4
+# (:doc:`/benchmarks/imdb_noise`).
 #
 # Which of the two moves?
 # -----------------------

@@ -129,6 +129,6 @@ for name, (lower, upper) in bands.items():
 # say that the dust will lie inside, and mostly it does not: the band is about the sensors' errors, not about
 # the forecast's own. The strong weight decay makes a network that is as easy to certify here, even easier. That
 # is not so everywhere: on the sunspots only the penalties left certificates that say something
-# (``docs/regularisers.md``).
+# (:doc:`/benchmarks/regularisers`).
 
 # sphinx_gallery_thumbnail_number = 2

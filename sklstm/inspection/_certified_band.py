@@ -70,6 +70,18 @@ class CertifiedBandDisplay:
     >>> display = CertifiedBandDisplay.from_estimator(model, X[:20], eps=0.1, y=y[:20])
     >>> bool(np.all((display.lower <= display.y_pred) & (display.y_pred <= display.upper)))
     True
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
+
+    From limits that are there already:
+
+    >>> lower, upper = model.certify(X[:20], eps=0.1)
+    >>> other = CertifiedBandDisplay.from_predictions(model.predict(X[:20]), lower, upper)
+    >>> bool(np.all(other.upper == display.upper))
+    True
     """
 
     def __init__(

@@ -80,6 +80,11 @@ class NoiseGeneralizationDisplay:
     >>> display = NoiseGeneralizationDisplay.from_estimator(model, X, y, sigmas=[0.0, 0.5], cv=3, random_state=0)
     >>> display.test_errors.shape
     (2, 3)
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
     """
 
     def __init__(

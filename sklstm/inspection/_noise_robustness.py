@@ -65,6 +65,11 @@ class NoiseRobustnessDisplay:
     >>> display = NoiseRobustnessDisplay.from_estimator(model, X, y, sigmas=[0.0, 0.5, 1.0], random_state=0)
     >>> display.errors.shape
     (3, 10)
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
     """
 
     def __init__(

@@ -82,6 +82,20 @@ class RegularizationPathDisplay:
     >>> display = RegularizationPathDisplay.from_estimator(search)
     >>> list(display.curves), display.best_value == search.lambda_s_
     (['validation'], True)
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
+
+    Errors of fitted models, the certified one for changes of every input by up to 0.1:
+
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> models = [
+    ...     TikhonovLSTMRegressor(8, lambda_s=value, max_epochs=20, random_state=0).fit(X, y) for value in (0.01, 0.1)
+    ... ]
+    >>> list(RegularizationPathDisplay.from_estimators(models, X, y, eps=0.1).curves)
+    ['clean', 'certified (eps = 0.1)']
     """
 
     def __init__(

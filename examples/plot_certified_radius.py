@@ -35,7 +35,9 @@ settings = {
     "noise, limited": {"sigma": 1.0, "max_norm_w": 1.0},
 }
 models = {
-    name: NoisyRNNClassifier(32, max_epochs=60, compute_bound=False, random_state=0, **how).fit(X, y)
+    name: NoisyRNNClassifier(
+        32, max_epochs=60, compute_bound=False, random_state=0, **how
+    ).fit(X, y)
     for name, how in settings.items()
 }
 radii = {name: model.certified_radius(X_test) for name, model in models.items()}
@@ -62,11 +64,15 @@ codes = torch.tensor(y_test - 1)  # speakers are numbered from 1, outputs from 0
 def still_right(model, eps, n_steps=10):
     """Which utterances are still classified rightly after all steps of the attack, (n,); eps a number or (n,)."""
     centre = torch.tensor(padded, dtype=torch.float32)
-    reach = torch.tensor(np.reshape(eps, (-1, 1, 1)) * mask[:, :, None], dtype=torch.float32)
+    reach = torch.tensor(
+        np.reshape(eps, (-1, 1, 1)) * mask[:, :, None], dtype=torch.float32
+    )
     X_attacked, right = centre.clone(), model.predict(padded) == y_test
     for _ in range(n_steps):
         X_attacked.requires_grad_(True)
-        loss = torch.nn.functional.cross_entropy(model.net_.module_(X_attacked), codes, reduction="sum")
+        loss = torch.nn.functional.cross_entropy(
+            model.net_.module_(X_attacked), codes, reduction="sum"
+        )
         (slope,) = torch.autograd.grad(loss, X_attacked)
         step = X_attacked.detach() + 0.25 * reach * slope.sign() - centre
         X_attacked = centre + torch.maximum(torch.minimum(step, reach), -reach)
@@ -86,17 +92,31 @@ def right_in_noise(model, eps, n_draws=10):
 
 for name, model in models.items():
     changed = still_right(model, 0) & ~still_right(model, radii[name])
-    print(f"{name + ':':<16} {changed.sum()} of {len(y_test)} changed by an attack within the certified radius")
+    print(
+        f"{name + ':':<16} {changed.sum()} of {len(y_test)} changed by an attack within the certified radius"
+    )
 
 # %%
 # Certificate and attack
 # ----------------------
 
 sizes = np.geomspace(0.003, 1, 11)
-certified = {name: [model.certified_accuracy(X_test, y_test, eps) for eps in sizes] for name, model in models.items()}
-attacked = {name: [still_right(model, eps).mean() for eps in sizes] for name, model in models.items()}
-noisy = {name: [right_in_noise(model, eps).mean() for eps in sizes] for name, model in models.items()}
-print("certified <= attacked everywhere:", all(np.less_equal(certified[name], attacked[name]).all() for name in models))
+certified = {
+    name: [model.certified_accuracy(X_test, y_test, eps) for eps in sizes]
+    for name, model in models.items()
+}
+attacked = {
+    name: [still_right(model, eps).mean() for eps in sizes]
+    for name, model in models.items()
+}
+noisy = {
+    name: [right_in_noise(model, eps).mean() for eps in sizes]
+    for name, model in models.items()
+}
+print(
+    "certified <= attacked everywhere:",
+    all(np.less_equal(certified[name], attacked[name]).all() for name in models),
+)
 
 # %%
 # Below a full line nothing can push the accuracy, and an attack has pushed it to the dashed one: the accuracy in the
@@ -106,15 +126,34 @@ print("certified <= attacked everywhere:", all(np.less_equal(certified[name], at
 # it has made its robustness provable: the certificate comes close to what the attack can do. Without the limit there is
 # more than one order of magnitude between the two, and nobody knows where in it the truth lies.
 
-styles = {"no noise": ("#D55E00", "s"), "noise": ("#009E73", "^"), "noise, limited": ("#0072B2", "o")}
+styles = {
+    "no noise": ("#D55E00", "s"),
+    "noise": ("#009E73", "^"),
+    "noise, limited": ("#0072B2", "o"),
+}
 figure, axes = plt.subplots(2, 2, figsize=(7, 6), layout="constrained", sharey=True)
 for ax, name in zip(axes.flat, models, strict=False):
     color, marker = styles[name]
-    ax.plot(sizes, noisy[name], color="0.5", linestyle=":", marker="x", label="in random noise")
-    ax.plot(sizes, attacked[name], color=color, linestyle="--", marker=marker, mfc="white", label="attacked")
+    ax.plot(
+        sizes, noisy[name], color="0.5", linestyle=":", marker="x", label="in random noise"
+    )
+    ax.plot(
+        sizes,
+        attacked[name],
+        color=color,
+        linestyle="--",
+        marker=marker,
+        mfc="white",
+        label="attacked",
+    )
     ax.plot(sizes, certified[name], color=color, marker=marker, label="certified")
     ax.fill_between(sizes, certified[name], attacked[name], color=color, alpha=0.15)
-    ax.set(title=name, xscale="log", xlabel="perturbation (standard deviations)", ylabel="test accuracy")
+    ax.set(
+        title=name,
+        xscale="log",
+        xlabel="perturbation (standard deviations)",
+        ylabel="test accuracy",
+    )
 axes[1, 0].legend(loc="lower left")
 for name, (color, marker) in styles.items():
     axes[1, 1].ecdf(radii[name], color=color, marker=marker, markevery=60, label=name)

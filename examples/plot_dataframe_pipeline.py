@@ -32,9 +32,13 @@ from sklstm.preprocessing import SequenceScaler, sliding_windows
 # interpolation would look ahead. The forecasts are later scored on hours that were measured.
 
 bikes = load_bike_sharing()
-table = pd.DataFrame(bikes.data, index=pd.DatetimeIndex(bikes.times), columns=bikes.feature_names).asfreq("h")
+table = pd.DataFrame(
+    bikes.data, index=pd.DatetimeIndex(bikes.times), columns=bikes.feature_names
+).asfreq("h")
 filled = table.ffill()
-print(f"{len(table)} hours from {table.index[0]} to {table.index[-1]}, {table['cnt'].isna().sum()} of them absent")
+print(
+    f"{len(table)} hours from {table.index[0]} to {table.index[-1]}, {table['cnt'].isna().sum()} of them absent"
+)
 
 # %%
 # Rentals doubled within the two years, so the network sees and predicts logarithms relative to the mean of the past
@@ -56,7 +60,9 @@ features = pd.DataFrame(
         "cosine of the hour": np.cos(angle),
     }
 ).dropna()
-target = (log - level.shift(HORIZON))[features.index]  # relative to the level at the time of the forecast
+target = (log - level.shift(HORIZON))[
+    features.index
+]  # relative to the level at the time of the forecast
 
 # %%
 # Windows
@@ -66,7 +72,9 @@ target = (log - level.shift(HORIZON))[features.index]  # relative to the level a
 # the course of five days end at every hour of the day.
 
 STRIDE = 5
-X, y, times = sliding_windows(features, WINDOW, HORIZON, target=target, stride=STRIDE, times=True)
+X, y, times = sliding_windows(
+    features, WINDOW, HORIZON, target=target, stride=STRIDE, times=True
+)
 measured = table["cnt"].notna()[times].to_numpy()
 X, y, times = X[measured], y[measured], pd.DatetimeIndex(times[measured])
 print(f"{len(X)} windows of {X.shape[1]} hours and {X.shape[2]} channels")
@@ -85,10 +93,21 @@ def rentals(prediction, times):
 # many as it takes for a test window to share none with training, targets included.
 
 lstm = TikhonovLSTMRegressor(
-    16, max_epochs=30, lr=0.01, lr_schedule="cosine", lambda_s=0.01, compute_bound=False, random_state=0
+    16,
+    max_epochs=30,
+    lr=0.01,
+    lr_schedule="cosine",
+    lambda_s=0.01,
+    compute_bound=False,
+    random_state=0,
 )
-model = TransformedTargetRegressor(make_pipeline(SequenceScaler(), lstm), transformer=StandardScaler())
-no_penalty = {f"regressor__tikhonovlstmregressor__{name}": 0.0 for name in ("lambda_s", "lambda_1", "lambda_2")}
+model = TransformedTargetRegressor(
+    make_pipeline(SequenceScaler(), lstm), transformer=StandardScaler()
+)
+no_penalty = {
+    f"regressor__tikhonovlstmregressor__{name}": 0.0
+    for name in ("lambda_s", "lambda_1", "lambda_2")
+}
 plain = clone(model).set_params(**no_penalty)
 naive = {
     "as today": filled["cnt"].shift(HORIZON),
@@ -103,7 +122,10 @@ def errors_by_fold(estimator, cv):
     for fitted, test in zip(run["estimator"], run["indices"]["test"], strict=True):
         forecasts = {name: series[times[test]] for name, series in naive.items()}
         forecasts["LSTM"] = rentals(fitted.predict(X[test]), times[test])
-        errors = {name: np.abs(values - table["cnt"][times[test]]).mean() for name, values in forecasts.items()}
+        errors = {
+            name: np.abs(values - table["cnt"][times[test]]).mean()
+            for name, values in forecasts.items()
+        }
         columns[f"from {times[test].min():%Y-%m}"] = errors
     return pd.DataFrame(columns), run
 
@@ -131,15 +153,31 @@ print(results.assign(mean=results.mean(axis=1)).round(1).to_string())
 first, last = pd.Timestamp("2012-11-16"), pd.Timestamp("2012-11-25 23:00")
 fitted = run["estimator"][-1]
 stretch = slice(first - pd.Timedelta(hours=WINDOW + HORIZON - 1), last)
-X_days, _, hours = sliding_windows(features[stretch], WINDOW, HORIZON, target=target[stretch], times=True)
+X_days, _, hours = sliding_windows(
+    features[stretch], WINDOW, HORIZON, target=target[stretch], times=True
+)
 hours = pd.DatetimeIndex(hours)
 
-colors = {"as today": "#E69F00", "as a week before": "#D55E00", "LSTM": "#0072B2", "LSTM, penalty": "#56B4E9"}
+colors = {
+    "as today": "#E69F00",
+    "as a week before": "#D55E00",
+    "LSTM": "#0072B2",
+    "LSTM, penalty": "#56B4E9",
+}
 figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6.4), layout="constrained")
 above.plot(hours, table["cnt"][hours], color="0.6", linewidth=3, label="measured")
-above.plot(hours, rentals(fitted.predict(X_days), hours), color=colors["LSTM"], label="LSTM, a day ahead")
 above.plot(
-    hours, naive["as a week before"][hours], color=colors["as a week before"], linestyle="--", label="as a week before"
+    hours,
+    rentals(fitted.predict(X_days), hours),
+    color=colors["LSTM"],
+    label="LSTM, a day ahead",
+)
+above.plot(
+    hours,
+    naive["as a week before"][hours],
+    color=colors["as a week before"],
+    linestyle="--",
+    label="as a week before",
 )
 above.set(ylabel="rentals an hour", ylim=(0, 1000))
 above.xaxis.set_major_locator(mdates.DayLocator(interval=2))
@@ -147,13 +185,20 @@ above.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
 above.legend(ncols=3, loc="upper center", fontsize="small")
 
 results.T.plot.bar(
-    ax=below, color=[colors[name] for name in results.index], edgecolor="white", width=0.8, rot=0, legend=False
+    ax=below,
+    color=[colors[name] for name in results.index],
+    edgecolor="white",
+    width=0.8,
+    rot=0,
+    legend=False,
 )
 for bars, hatch in zip(below.containers, ("", "//", "", ".."), strict=True):
     for bar in bars:
         bar.set_hatch(hatch)
 below.set(
-    xlabel="fold, by the month of its first test window", ylabel="mean absolute error\n(rentals an hour)", ylim=(0, 105)
+    xlabel="fold, by the month of its first test window",
+    ylabel="mean absolute error\n(rentals an hour)",
+    ylim=(0, 105),
 )
 below.legend(ncols=4, loc="upper center", fontsize="small", columnspacing=1)
 plt.show()

@@ -35,7 +35,12 @@ series[:, 0] = np.log1p(air.target[np.maximum.accumulate(rows)])
 series[:, 4] = np.log1p(series[:, 4])
 measured = ~np.isnan(air.target)
 X, y, at = sliding_windows(
-    series[24:], WINDOW, HORIZON, target=0, stride=WINDOW + HORIZON, times=np.arange(24, len(series))
+    series[24:],
+    WINDOW,
+    HORIZON,
+    target=0,
+    stride=WINDOW + HORIZON,
+    times=np.arange(24, len(series)),
 )
 X, y = SequenceScaler().fit_transform(X[measured[at]]), y[measured[at]]
 y = (y - y.mean()) / y.std()
@@ -47,7 +52,9 @@ print(f"{len(X)} windows of {X.shape[1]} hours and {X.shape[2]} channels")
 
 def score_in_noise(model, X, y, sigma=0.5, n_draws=5):
     rng = np.random.default_rng(0)
-    return np.mean([model.score(X + sigma * rng.standard_normal(X.shape), y) for _ in range(n_draws)])
+    return np.mean(
+        [model.score(X + sigma * rng.standard_normal(X.shape), y) for _ in range(n_draws)]
+    )
 
 
 # %%
@@ -59,10 +66,20 @@ def score_in_noise(model, X, y, sigma=0.5, n_draws=5):
 
 lambdas = np.geomspace(1e-4, 1, 8)
 how = {"cv": TimeSeriesSplit(3), "scoring": score_in_noise}
-settings = {"hidden_size": 16, "max_epochs": 15, "lr": 0.01, "compute_bound": False, "random_state": 0}
+settings = {
+    "hidden_size": 16,
+    "max_epochs": 15,
+    "lr": 0.01,
+    "compute_bound": False,
+    "random_state": 0,
+}
 searches = {
-    "grid search": GridSearchCV(TikhonovLSTMRegressor(**settings), {"lambda_s": lambdas}, **how),
-    "path, nothing shared": TikhonovLSTMRegressorCV(lambdas=lambdas, shared_fraction=0, **how, **settings),
+    "grid search": GridSearchCV(
+        TikhonovLSTMRegressor(**settings), {"lambda_s": lambdas}, **how
+    ),
+    "path, nothing shared": TikhonovLSTMRegressorCV(
+        lambdas=lambdas, shared_fraction=0, **how, **settings
+    ),
     "path": TikhonovLSTMRegressorCV(lambdas=lambdas, **how, **settings),
 }
 seconds = {}
@@ -75,12 +92,17 @@ for name, search in searches.items():
 # Time and choice
 # ---------------
 
-grid_seconds, grid_scores = seconds["grid search"], searches["grid search"].cv_results_["mean_test_score"]
+grid_seconds, grid_scores = (
+    seconds["grid search"],
+    searches["grid search"].cv_results_["mean_test_score"],
+)
 print(f"{'':<21} times as fast    lambda_s   its R²   largest difference of a mean score")
 for name, search in searches.items():
     ratio, chosen = grid_seconds / seconds[name], search.best_estimator_.lambda_s
     largest = np.abs(search.cv_results_["mean_test_score"] - grid_scores).max()
-    print(f"{name:<21} {ratio:13.1f} {chosen:11.3g} {search.best_score_:8.3f} {largest:36.4f}")
+    print(
+        f"{name:<21} {ratio:13.1f} {chosen:11.3g} {search.best_score_:8.3f} {largest:36.4f}"
+    )
 
 # %%
 # One run on a machine that does other things besides gives a rough idea of the time. The careful measurement, with
@@ -91,12 +113,16 @@ for name, search in searches.items():
 # another penalty than their own. The curves are so flat around their best value, compared to the spread over the folds,
 # that on other data the choice may well fall on a neighbour, of either search.
 
-figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 5.6), height_ratios=(4, 1), layout="constrained")
+figure, (above, below) = plt.subplots(
+    2, 1, figsize=(6.4, 5.6), height_ratios=(4, 1), layout="constrained"
+)
 for name in ("grid search", "path"):
     RegularizationPathDisplay.from_estimator(searches[name], ax=above, name=name)
 above.set_ylabel("R² in noise (mean ± s.e. of the folds)")
 above.legend(loc="lower left")
-bars = below.barh(list(seconds), list(seconds.values()), color=["#0072B2", "0.7", "#009E73"])
+bars = below.barh(
+    list(seconds), list(seconds.values()), color=["#0072B2", "0.7", "#009E73"]
+)
 below.bar_label(bars, fmt="%.1f s", padding=3)
 below.set(xlabel="time of the whole search", xlim=(0, 1.12 * max(seconds.values())))
 below.invert_yaxis()

@@ -17,8 +17,13 @@ from sklstm.datasets import load_japanese_vowels
 from sklstm.inspection import NoiseGeneralizationDisplay
 
 vowels = load_japanese_vowels(subset="all")
-frames = np.concatenate([row[-n:] for row, n in zip(vowels.data, vowels.lengths, strict=True)])
-X, y = vowels.data / frames.std(axis=0), vowels.target  # short utterances begin with zeros, which get noise as well
+frames = np.concatenate(
+    [row[-n:] for row, n in zip(vowels.data, vowels.lengths, strict=True)]
+)
+X, y = (
+    vowels.data / frames.std(axis=0),
+    vowels.target,
+)  # short utterances begin with zeros, which get noise as well
 print(f"{len(X)} utterances of at most {X.shape[1]} frames of {X.shape[2]} channels")
 
 # %%
@@ -28,12 +33,22 @@ print(f"{len(X)} utterances of at most {X.shape[1]} frames of {X.shape[2]} chann
 
 sigmas = [0.0, 0.1, 0.2, 0.4, 0.8, 1.6]
 splits = StratifiedShuffleSplit(5, train_size=270, random_state=0)
-ways = {"trained long": {"max_epochs": 80, "lr": 0.003}, "trained briefly": {"max_epochs": 40, "lr": 0.001}}
+ways = {
+    "trained long": {"max_epochs": 80, "lr": 0.003},
+    "trained briefly": {"max_epochs": 40, "lr": 0.001},
+}
 displays = {}
 figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 for name, training in ways.items():
     displays[name] = NoiseGeneralizationDisplay.from_estimator(
-        NoisyRNNClassifier(16, **training), X, y, sigmas=sigmas, cv=splits, random_state=0, ax=ax, name=name
+        NoisyRNNClassifier(16, **training),
+        X,
+        y,
+        sigmas=sigmas,
+        cv=splits,
+        random_state=0,
+        ax=ax,
+        name=name,
     )
 ax.axhline(0, color="0.6", lw=0.8, zorder=0)
 plt.show()
@@ -58,9 +73,15 @@ for ax, (name, display) in zip(axes, displays.items(), strict=True):
     }
     print(name)
     for part, (errors, colour, line) in parts.items():
-        mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
+        mean, spread = (
+            errors.mean(axis=1),
+            errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1]),
+        )
         ax.errorbar(sigmas, mean, spread, color=colour, fmt=line, capsize=3, label=part)
-        print(f"  {part:<21}", ", ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)))
+        print(
+            f"  {part:<21}",
+            ", ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)),
+        )
     ax.set(title=name, xlabel="σ of the training noise")
 axes[0].set(ylabel="error rate, mean ± standard error", ylim=(0, None))
 axes[0].legend(loc="upper left")

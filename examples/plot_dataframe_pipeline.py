@@ -37,11 +37,11 @@ table = pd.DataFrame(
 ).asfreq("h")
 filled = table.ffill()
 print(
-    f"{len(table)} hours from {table.index[0]} to {table.index[-1]}, {table['cnt'].isna().sum()} of them absent"
+    f"{len(table)} hours from {table.index[0]}, {table['cnt'].isna().sum()} of them absent"
 )
 
 # %%
-# Rentals doubled within the two years, so the network sees and predicts logarithms relative to the mean of the past
+# Rentals grew by more than half from the first year to the second, so the network sees and predicts logarithms relative to the mean of the past
 # week. Every feature is known at the hour at which the forecast is made; that includes the calendar of tomorrow.
 
 WINDOW, HORIZON, WEEK = 24, 24, 7 * 24
@@ -60,9 +60,8 @@ features = pd.DataFrame(
         "cosine of the hour": np.cos(angle),
     }
 ).dropna()
-target = (log - level.shift(HORIZON))[
-    features.index
-]  # relative to the level at the time of the forecast
+# Relative to the level at the time of the forecast, not at that of the target.
+target = (log - level.shift(HORIZON))[features.index]
 
 # %%
 # Windows
@@ -150,13 +149,9 @@ print(results.assign(mean=results.mean(axis=1)).round(1).to_string())
 # not know of it, the LSTM knows from its calendar that it is no working day, and takes the Friday after it for one,
 # as the calendar says and few people think. Of the empty Saturday neither has any idea.
 
-first, last = pd.Timestamp("2012-11-16"), pd.Timestamp("2012-11-25 23:00")
-fitted = run["estimator"][-1]
-stretch = slice(first - pd.Timedelta(hours=WINDOW + HORIZON - 1), last)
-X_days, _, hours = sliding_windows(
-    features[stretch], WINDOW, HORIZON, target=target[stretch], times=True
-)
-hours = pd.DatetimeIndex(hours)
+stretch = features["2012-11-14 01:00":"2012-11-25"]  # two days earlier: window and horizon
+X_days, _, hours = sliding_windows(stretch, WINDOW, HORIZON, times=True)
+forecast = rentals(run["estimator"][-1].predict(X_days), hours)
 
 colors = {
     "as today": "#E69F00",
@@ -166,18 +161,10 @@ colors = {
 }
 figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6.4), layout="constrained")
 above.plot(hours, table["cnt"][hours], color="0.6", linewidth=3, label="measured")
+above.plot(hours, forecast, color=colors["LSTM"], label="LSTM, a day ahead")
+week_before = naive["as a week before"][hours]
 above.plot(
-    hours,
-    rentals(fitted.predict(X_days), hours),
-    color=colors["LSTM"],
-    label="LSTM, a day ahead",
-)
-above.plot(
-    hours,
-    naive["as a week before"][hours],
-    color=colors["as a week before"],
-    linestyle="--",
-    label="as a week before",
+    hours, week_before, "--", color=colors["as a week before"], label="as a week before"
 )
 above.set(ylabel="rentals an hour", ylim=(0, 1000))
 above.xaxis.set_major_locator(mdates.DayLocator(interval=2))

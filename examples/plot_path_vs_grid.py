@@ -47,7 +47,8 @@ y = (y - y.mean()) / y.std()
 print(f"{len(X)} windows of {X.shape[1]} hours and {X.shape[2]} channels")
 
 # %%
-# The score is R² with noise on the inputs of the validation windows. On clean ones the weakest penalty would be best.
+# The score is R² with noise on the inputs of the validation windows. On clean ones one of the weakest penalties
+# would be best.
 
 
 def score_in_noise(model, X, y, sigma=0.5, n_draws=5):

@@ -131,13 +131,15 @@ print(f"Means over {len(SEEDS)} seeds. Test loss of the last month's number: {na
 # ``rho_h``, a stand-in for how much the states amplify what they carry on; the width is a theorem.
 
 colors = {"plain": "#D55E00", "with penalty": "#0072B2"}
+markers = {"plain": "s", "with penalty": "o"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")
 for name, history in histories.items():
     epochs, color = np.arange(1, history.shape[1] + 1), colors[name]
     training, test, _, _ = history.mean(axis=0).T
-    left.plot(epochs, training, ":", color=color, label=f"{name}, training")
-    left.plot(epochs, test, color=color, label=f"{name}, test")
-    right.plot(epochs, history[:, :, 2].T, color=color, linewidth=1)
+    style = {"color": color, "marker": markers[name], "markevery": 5}
+    left.plot(epochs, training, ":", label=f"{name}, training", **style)
+    left.plot(epochs, test, label=f"{name}, test", **style)
+    right.plot(epochs, history[:, :, 2].T, linewidth=1, **style)
 right.text(30, 10, "plain", color=colors["plain"], ha="right")
 right.text(30, 0.2, "with penalty", color=colors["with penalty"], ha="right")
 left.set(xlabel="epoch", ylabel="Huber loss (mean over seeds)", ylim=(0.09, 0.28))

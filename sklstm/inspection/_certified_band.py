@@ -194,6 +194,7 @@ class CertifiedBandDisplay:
         *,
         y_true: ArrayLike | None = None,
         times: ArrayLike | None = None,
+        eps: Any = None,
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
@@ -211,6 +212,8 @@ class CertifiedBandDisplay:
             True targets, to be drawn too.
         times : array-like of shape (n,), optional
             Numbers or dates for the x axis; by default the index of the sequence.
+        eps : float or array-like, optional
+            Size of the perturbations that the limits are about, for the legend.
         ax : matplotlib Axes, optional
             Axes to draw on; by default those of a new figure.
         name : str, optional
@@ -227,7 +230,9 @@ class CertifiedBandDisplay:
             If the arrays differ in length, or a lower limit is above the upper one.
         """
         require_matplotlib(f"{cls.__name__}.from_predictions")
-        return cls(y_pred=y_pred, lower=lower, upper=upper, y_true=y_true, times=times, estimator_name=name).plot(ax)
+        return cls(
+            y_pred=y_pred, lower=lower, upper=upper, y_true=y_true, times=times, eps=eps, estimator_name=name
+        ).plot(ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw predictions, band and, if they are there, true targets.

@@ -66,6 +66,8 @@ def test_dates_on_the_axis(made):
     np.testing.assert_array_equal(display.line_.get_xdata(orig=True), times)
     assert display.ax_.get_xlabel() == "time"
     assert CertifiedBandDisplay.from_predictions([1.0], [0.0], [2.0]).ax_.get_xlabel() == "sequence (index)"
+    sized = CertifiedBandDisplay.from_predictions([1.0], [0.0], [2.0], eps=0.25)
+    assert "0.25" in sized.band_.get_label()
 
 
 def test_a_search_shows_its_best_model(made):

@@ -6,10 +6,12 @@ that another kind of processor may round differently, and … for what is left o
 a cluster or a card, is marked with `<!-- skip: next -->`.
 """
 
+import math
 import re
 from contextlib import redirect_stdout
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,7 @@ class Recorder(PythonEvaluator):
 
 
 def compared(example):
-    return differences(example.parsed, example.namespace["__printed__"])
+    return differences(example.parsed, example.namespace.get("__printed__", ""))
 
 
 def differences(shown, printed):
@@ -74,6 +76,14 @@ def parsers():
 def evaluate(page):
     for example in Sybil(parsers()).parse(page).examples():
         example.evaluate()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_block_is_overlooked(page):
+    fences = [place.start() for place in re.finditer(r"^ *```python$", page.read_text(encoding="utf-8"), re.MULTILINE)]
+    starts = [example.region.start for example in Sybil(parsers()).parse(page).examples()]
+    for start, end in pairwise([*fences, math.inf]):
+        assert any(start <= place < end for place in starts)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -28,15 +28,30 @@ dust = air.target[last_measured]  # gaps carry the last measurement forward
 # the test comes after the training; consecutive windows of one series are still not the independent samples
 # that every bound assumes.
 
-weather = [air.data[:, 1] / 15, (air.data[:, 2] - 12) / 12, (air.data[:, 3] - 1016) / 10, np.log1p(air.data[:, 4]) / 2]
-series = np.column_stack([np.log1p(dust) - 4, *weather, air.data[:, 7:10], np.ones(len(dust))])[24:]
-unhealthy, measured = (dust > LIMIT)[24:].astype(int), measured[24:]  # the first day has no measurement
+weather = [
+    air.data[:, 1] / 15,
+    (air.data[:, 2] - 12) / 12,
+    (air.data[:, 3] - 1016) / 10,
+    np.log1p(air.data[:, 4]) / 2,
+]
+series = np.column_stack(
+    [np.log1p(dust) - 4, *weather, air.data[:, 7:10], np.ones(len(dust))]
+)[24:]
+unhealthy, measured = (
+    (dust > LIMIT)[24:].astype(int),
+    measured[24:],
+)  # the first day has no measurement
 
 
 def windows(n_hours, horizon=3):
     """Windows that do not overlap, and whether the dust was above the limit ``horizon`` hours after."""
     X, y, hour = sliding_windows(
-        series, n_hours, horizon, target=unhealthy, stride=n_hours + horizon, times=np.arange(len(series))
+        series,
+        n_hours,
+        horizon,
+        target=unhealthy,
+        stride=n_hours + horizon,
+        times=np.arange(len(series)),
     )
     return X[measured[hour]], y[measured[hour]]
 
@@ -44,14 +59,18 @@ def windows(n_hours, horizon=3):
 X, y = windows(8)
 n_train = int(0.7 * len(X))
 X_train, y_train, X_test, y_test = X[:n_train], y[:n_train], X[n_train:], y[n_train:]
-print(f"{n_train} windows to train, {len(X_test)} later ones to test; channels: {X.shape[2]}")
+print(
+    f"{n_train} windows to train, {len(X_test)} later ones to test; channels: {X.shape[2]}"
+)
 
 # %%
 # ``compression`` has ``fit`` make a second network of two units in few bits, ``quantized_``: the Occam bound is
 # about that one. Its settings are part of what has to be chosen beforehand.
 
 small = Compression(2, epochs=60, stage_epochs=3, batch_size=64, coarseness=(16.0,))
-model = NoisyRNNClassifier(16, sigma=0.1, max_epochs=40, compression=small, random_state=0).fit(X_train, y_train)
+model = NoisyRNNClassifier(
+    16, sigma=0.1, max_epochs=40, compression=small, random_state=0
+).fit(X_train, y_train)
 now = (X_test[:, -1, 0] > np.log1p(LIMIT) - 4).astype(int)
 print(f"test error: trained network {1 - model.score(X_test, y_test):.3f}", end=", ")
 print(f"quantized_ {1 - model.quantized_.score(X_test, y_test):.3f}", end=", ")
@@ -89,20 +108,30 @@ print(str(report).split("\n\nholdout")[0])
 # freely, and once with ``max_norm_w=1``, which keeps :math:`\beta_W` at 1 or below:
 
 lengths, n = [1, 2, 4, 8, 16, 24], 1000
-ways = {"free": ({}, "#D55E00", "s--"), "max_norm_w=1": ({"max_norm_w": 1.0}, "#0072B2", "o-")}
+ways = {
+    "free": ({}, "#D55E00", "s--"),
+    "max_norm_w=1": ({"max_norm_w": 1.0}, "#0072B2", "o-"),
+}
 figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 for name, (limit, colour, line) in ways.items():
     bounds, errors = [], []
     for n_hours in lengths:
         X, y = windows(n_hours)
-        fitted = NoisyRNNClassifier(16, sigma=0.1, max_epochs=40, random_state=0, **limit).fit(X[:n], y[:n])
+        fitted = NoisyRNNClassifier(
+            16, sigma=0.1, max_epochs=40, random_state=0, **limit
+        ).fit(X[:n], y[:n])
         bounds.append(fitted.generalization_report_["theorem_3"].value)
         errors.append(1 - fitted.score(X[n:], y[n:]))
     ax.plot(lengths, bounds, line, color=colour, label=name)
     print(f"{name}, test errors:", np.round(errors, 3))
 ax.axhline(1, color="0.4", ls=":")
 ax.text(24, 1.3, "above this line: vacuous", color="0.3", ha="right", va="bottom")
-ax.set(xlabel="hours in a window", ylabel="Theorem 3, on the error probability", yscale="log", ylim=(0.3, None))
+ax.set(
+    xlabel="hours in a window",
+    ylabel="Theorem 3, on the error probability",
+    yscale="log",
+    ylim=(0.3, None),
+)
 ax.set(title=f"{n} training windows", xticks=lengths)
 ax.legend(loc="upper left")
 plt.show()

@@ -20,7 +20,9 @@ from sklstm.preprocessing import SequenceScaler, sliding_windows
 
 bikes = load_bike_sharing()
 clock = 2 * np.pi * bikes.data[:, 6] / 24
-series = np.column_stack([np.sqrt(bikes.target), bikes.data[:, [1, 3, 4, 10]], np.sin(clock), np.cos(clock)])
+series = np.column_stack(
+    [np.sqrt(bikes.target), bikes.data[:, [1, 3, 4, 10]], np.sin(clock), np.cos(clock)]
+)
 
 # %%
 # A day of rentals, weather and calendar predicts the rentals of the next hour. Every eleventh window is taken,
@@ -33,7 +35,9 @@ n_train = int(0.7 * len(X))
 X = SequenceScaler().fit(X[:n_train]).transform(X)
 y = (y - y[:n_train].mean()) / y[:n_train].std()
 X_train, y_train, X_test, y_test = X[:n_train], y[:n_train], X[n_train:], y[n_train:]
-print(f"{n_train} windows to train, {len(X_test)} later ones to test; (hours, channels) = {X.shape[1:]}")
+print(
+    f"{n_train} windows to train, {len(X_test)} later ones to test; (hours, channels) = {X.shape[1:]}"
+)
 
 # %%
 # The path
@@ -44,28 +48,52 @@ print(f"{n_train} windows to train, {len(X_test)} later ones to test; (hours, ch
 # of a network without any penalty is far off the picture.
 
 lambdas = np.geomspace(1e-4, 1, 9)
-common = {"hidden_size": 16, "max_epochs": 30, "lr": 0.01, "compute_bound": False, "random_state": 0}
+common = {
+    "hidden_size": 16,
+    "max_epochs": 30,
+    "lr": 0.01,
+    "compute_bound": False,
+    "random_state": 0,
+}
 
 
 def path(variant):
-    networks = [TikhonovLSTMRegressor(lambda_s=lam, variant=variant, **common) for lam in lambdas]
+    networks = [
+        TikhonovLSTMRegressor(lambda_s=lam, variant=variant, **common) for lam in lambdas
+    ]
     return [network.fit(X_train, y_train) for network in networks]
 
 
 paths = {variant: path(variant) for variant in ("turkin", "tight")}
-figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained"
+)
 for ax, (variant, networks) in zip(axes, paths.items(), strict=True):
     RegularizationPathDisplay.from_estimators(
-        networks, X_test, y_test, param_name="lambda_s", sigma=1.0, eps=0.05, random_state=0, ax=ax
+        networks,
+        X_test,
+        y_test,
+        param_name="lambda_s",
+        sigma=1.0,
+        eps=0.05,
+        random_state=0,
+        ax=ax,
     )
     ax.set(title=f'variant="{variant}"', ylim=(0, 1))
     ax.label_outer()
 plt.show()
 
-plain = TikhonovLSTMRegressor(lambda_s=0, lambda_1=0, lambda_2=0, **common).fit(X_train, y_train)
+plain = TikhonovLSTMRegressor(lambda_s=0, lambda_1=0, lambda_2=0, **common).fit(
+    X_train, y_train
+)
 lower, upper = plain.certify(X_test, 0.05)
-print(f"no penalty: clean error {np.mean((plain.predict(X_test) - y_test) ** 2):.3f}", end=", ")
-print(f"certified error {np.mean(np.maximum((lower - y_test) ** 2, (upper - y_test) ** 2)):.1f}")
+print(
+    f"no penalty: clean error {np.mean((plain.predict(X_test) - y_test) ** 2):.3f}",
+    end=", ",
+)
+print(
+    f"certified error {np.mean(np.maximum((lower - y_test) ** 2, (upper - y_test) ** 2)):.1f}"
+)
 
 # %%
 # The three errors want three strengths. On clean inputs the weakest penalty is best, and none at all better
@@ -77,7 +105,10 @@ print(f"certified error {np.mean(np.maximum((lower - y_test) ** 2, (upper - y_te
 # penalised falls all along the path:
 
 for variant, networks in paths.items():
-    print(f"{variant:<8}", ", ".join(f"{network.perturbation_gain_:.2g}" for network in networks))
+    print(
+        f"{variant:<8}",
+        ", ".join(f"{network.perturbation_gain_:.2g}" for network in networks),
+    )
 
 # %%
 # But the chain of inequalities behind it leaves out what the memory cell accumulates from step to step. The
@@ -87,10 +118,18 @@ for variant, networks in paths.items():
 
 figure, ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
 points = [
-    GateNormsDisplay.from_estimator(paths["turkin"][i], ax=ax, name=rf"$\lambda_S$ = {lambdas[i]:.2g}")
+    GateNormsDisplay.from_estimator(
+        paths["turkin"][i], ax=ax, name=rf"$\lambda_S$ = {lambdas[i]:.2g}"
+    )
     for i in range(0, 9, 2)
 ]
-ax.plot([point.x[0] for point in points], [point.y[0] for point in points], color="0.5", lw=1, zorder=1)
+ax.plot(
+    [point.x[0] for point in points],
+    [point.y[0] for point in points],
+    color="0.5",
+    lw=1,
+    zorder=1,
+)
 ax.set_xlim(left=-0.03)
 plt.show()
 
@@ -111,9 +150,16 @@ def scorer(sigma):
 
 
 figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, layout="constrained")
-for ax, (name, sigma) in zip(axes, {"clean": 0.0, "noise of 1 standard deviation": 1.0}.items(), strict=True):
+for ax, (name, sigma) in zip(
+    axes, {"clean": 0.0, "noise of 1 standard deviation": 1.0}.items(), strict=True
+):
     search = TikhonovLSTMRegressorCV(
-        lambdas=lambdas, variant="tight", cv=TimeSeriesSplit(3, gap=3), scoring=scorer(sigma), refit=False, **common
+        lambdas=lambdas,
+        variant="tight",
+        cv=TimeSeriesSplit(3, gap=3),
+        scoring=scorer(sigma),
+        refit=False,
+        **common,
     ).fit(X_train, y_train)
     RegularizationPathDisplay.from_estimator(search, ax=ax)
     ax.set(title=f"validation, {name}", ylabel="minus mean squared error")

@@ -23,8 +23,13 @@ from sklstm.preprocessing import SequenceScaler, sliding_windows
 air = load_beijing_pm25()
 measured = ~np.isnan(air.target)
 last_measured = np.maximum.accumulate(np.where(measured, np.arange(len(measured)), 0))
-dust, wind = np.log1p(air.target[last_measured]), np.log1p(air.data[:, 4])  # gaps carry the last measurement forward
-series = np.column_stack([dust, air.data[:, 1:4], wind])[24:]  # the first day has no measurement
+dust, wind = (
+    np.log1p(air.target[last_measured]),
+    np.log1p(air.data[:, 4]),
+)  # gaps carry the last measurement forward
+series = np.column_stack([dust, air.data[:, 1:4], wind])[
+    24:
+]  # the first day has no measurement
 times, measured = air.times[24:], measured[24:]
 
 # %%
@@ -32,22 +37,35 @@ times, measured = air.times[24:], measured[24:]
 # measured. All models are the same LSTM: without a penalty, with weight decay, with the penalty. Five seeds
 # each.
 
-X, y, hour = sliding_windows(series, 24, 3, target=0, stride=27, times=np.arange(len(series)))
+X, y, hour = sliding_windows(
+    series, 24, 3, target=0, stride=27, times=np.arange(len(series))
+)
 X, y, hour = X[measured[hour]], y[measured[hour]], hour[measured[hour]]
 n_train = int(0.7 * len(X))
 X_train, y_train, X_test, y_test = X[:n_train], y[:n_train], X[n_train:], y[n_train:]
 
 off = {"lambda_s": 0.0, "lambda_1": 0.0, "lambda_2": 0.0}
-settings = {"no penalty": off, "weight decay": {**off, "weight_decay": 0.03}, "penalty": {"lambda_s": 0.03}}
+settings = {
+    "no penalty": off,
+    "weight decay": {**off, "weight_decay": 0.03},
+    "penalty": {"lambda_s": 0.03},
+}
 
 
 def train(seed, **parameters):
-    network = TikhonovLSTMRegressor(16, max_epochs=25, compute_bound=False, random_state=seed, **parameters)
-    model = TransformedTargetRegressor(make_pipeline(SequenceScaler(), network), transformer=StandardScaler())
+    network = TikhonovLSTMRegressor(
+        16, max_epochs=25, compute_bound=False, random_state=seed, **parameters
+    )
+    model = TransformedTargetRegressor(
+        make_pipeline(SequenceScaler(), network), transformer=StandardScaler()
+    )
     return model.fit(X_train, y_train)
 
 
-models = {name: [train(seed, **parameters) for seed in range(5)] for name, parameters in settings.items()}
+models = {
+    name: [train(seed, **parameters) for seed in range(5)]
+    for name, parameters in settings.items()
+}
 
 # %%
 # Does the penalty help?
@@ -63,20 +81,28 @@ sigmas = [0.0, 0.1, 0.3, 0.5, 0.7, 1.0]
 def relative_error(model, sigma):
     rng = np.random.default_rng(0)
     noise = sigma * deviations * rng.standard_normal((5, *X_test.shape))
-    return np.mean([(model.predict(X_test + draw) - y_test) ** 2 for draw in noise]) / y_train.var()
+    return (
+        np.mean([(model.predict(X_test + draw) - y_test) ** 2 for draw in noise])
+        / y_train.var()
+    )
 
 
 figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 print(f"{'noise':<24}" + "".join(f"{sigma:7.1f}" for sigma in sigmas))
 for name, fitted in models.items():
-    errors = np.array([[relative_error(model, sigma) for model in fitted] for sigma in sigmas])  # (noise, seeds)
+    errors = np.array(
+        [[relative_error(model, sigma) for model in fitted] for sigma in sigmas]
+    )  # (noise, seeds)
     NoiseRobustnessDisplay(sigmas=sigmas, errors=errors).plot(ax, name=name)
     print(f"{name:<24}" + "".join(f"{error:7.3f}" for error in errors.mean(axis=1)))
 ax.set(
-    xlabel="noise on the inputs (standard deviations of each channel)", ylabel="test error (1: forecast of the mean)"
+    xlabel="noise on the inputs (standard deviations of each channel)",
+    ylabel="test error (1: forecast of the mean)",
 )
 plt.show()
-print(f"{'as it is now, no noise':<24}{np.mean((X_test[:, -1, 0] - y_test) ** 2) / y_train.var():7.3f}")
+print(
+    f"{'as it is now, no noise':<24}{np.mean((X_test[:, -1, 0] - y_test) ** 2) / y_train.var():7.3f}"
+)
 
 # %%
 # On clean inputs the penalty costs accuracy, and leaves a forecast that is hardly better than "as it is now".
@@ -92,11 +118,15 @@ print(f"{'as it is now, no noise':<24}{np.mean((X_test[:, -1, 0] - y_test) ** 2)
 
 tolerance = np.array([np.log(1.1), 1.0, 1.0, 1.0, np.log(1.1)])
 start = int(np.searchsorted(times, np.datetime64("2014-10-20T00")))
-days = slice(start - 26, start + 144)  # forecasts for every hour of six days of the test period
+days = slice(
+    start - 26, start + 144
+)  # forecasts for every hour of six days of the test period
 X_days, y_days, hours = sliding_windows(series[days], 24, 3, target=0, times=times[days])
 bands = {name: certify(fitted[0], X_days, tolerance) for name, fitted in models.items()}
 
-figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained"
+)
 for ax, name in zip(axes, ["no penalty", "penalty"], strict=True):
     forecasts = models[name][0].predict(X_days)
     CertifiedBandDisplay.from_predictions(  # back from logarithms: expm1 is increasing, the limits stay limits
@@ -113,15 +143,22 @@ plt.show()
 # is narrow. How much of it can errors really use? Here every error is as large as it may be, with a sign drawn
 # at random.
 
-wrong = X_days + tolerance * np.random.default_rng(0).choice([-1.0, 1.0], (50, *X_days.shape))
+wrong = X_days + tolerance * np.random.default_rng(0).choice(
+    [-1.0, 1.0], (50, *X_days.shape)
+)
 for name, (lower, upper) in bands.items():
     forecasts = np.array([models[name][0].predict(draw) for draw in wrong])
-    print(f"{name}: upper over lower limit {np.exp(np.median(upper - lower)):.3g}", end="; ")
+    print(
+        f"{name}: upper over lower limit {np.exp(np.median(upper - lower)):.3g}", end="; "
+    )
     print(
         f"of the forecasts from wrong sensors {np.mean((forecasts >= lower) & (forecasts <= upper)):.0%} inside",
         end=", ",
     )
-    print(f"using {np.median(np.ptp(forecasts, axis=0) / (upper - lower)):.0%} of the width", end="; ")
+    print(
+        f"using {np.median(np.ptp(forecasts, axis=0) / (upper - lower)):.0%} of the width",
+        end="; ",
+    )
     print(f"of the dust {np.mean((y_days >= lower) & (y_days <= upper)):.0%} inside")
 
 # %%
@@ -129,6 +166,6 @@ for name, (lower, upper) in bands.items():
 # say that the dust will lie inside, and mostly it does not: the band is about the sensors' errors, not about
 # the forecast's own. The strong weight decay makes a network that is as easy to certify here, even easier. That
 # is not so everywhere: on the sunspots only the penalties left certificates that say something
-# (``docs/regularisers.md``).
+# (:doc:`/benchmarks/regularisers`).
 
 # sphinx_gallery_thumbnail_number = 2

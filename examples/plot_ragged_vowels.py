@@ -22,7 +22,9 @@ X, y = load_japanese_vowels(padded=False, return_X_y=True)
 X_test, y_test = load_japanese_vowels(subset="test", padded=False, return_X_y=True)
 lengths = np.array([len(utterance) for utterance in X_test])
 print(f"{len(X)} utterances for training, {len(X_test)} for the test, from other occasions")
-print(f"frames: {lengths.min()} to {lengths.max()}, in the middle {np.median(lengths):.0f}; channels: {X[0].shape[1]}")
+print(
+    f"frames: {lengths.min()} to {lengths.max()}, in the middle {np.median(lengths):.0f}; channels: {X[0].shape[1]}"
+)
 
 # %%
 # The list goes into an ordinary pipeline: ``SequenceScaler`` is to sequences what ``StandardScaler`` is to
@@ -32,7 +34,11 @@ print(f"frames: {lengths.min()} to {lengths.max()}, in the middle {np.median(len
 
 def train(seed, early_stopping):
     network = NoisyRNNClassifier(
-        16, max_epochs=150, early_stopping=early_stopping, compute_bound=False, random_state=seed
+        16,
+        max_epochs=150,
+        early_stopping=early_stopping,
+        compute_bound=False,
+        random_state=seed,
     )
     return make_pipeline(SequenceScaler(), network).fit(X, y)
 
@@ -57,7 +63,9 @@ for name, models in {"all epochs": full, "early stopping": stopped}.items():
 
 model = stopped[0]
 figure, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
-ConfusionMatrixDisplay.from_estimator(model, X_test, y_test, cmap="Blues", colorbar=False, ax=ax)
+ConfusionMatrixDisplay.from_estimator(
+    model, X_test, y_test, cmap="Blues", colorbar=False, ax=ax
+)
 ax.set(xlabel="predicted speaker", ylabel="true speaker")
 plt.show()
 
@@ -74,8 +82,13 @@ together = network.decision_function(scaled)
 alone = np.vstack([network.decision_function([utterance]) for utterance in scaled])
 before, behind = (pad_sequences(scaled, side=side) for side in ("left", "right"))
 print("each alone, the same bits:        ", np.array_equal(alone, together))
-print("zeros before it, the same bits:   ", np.array_equal(network.decision_function(before), together))
-print(f"zeros behind it, the same speaker: {np.mean(network.predict(behind) == network.predict(scaled)):.0%}")
+print(
+    "zeros before it, the same bits:   ",
+    np.array_equal(network.decision_function(before), together),
+)
+print(
+    f"zeros behind it, the same speaker: {np.mean(network.predict(behind) == network.predict(scaled)):.0%}"
+)
 
 # %%
 # How much has to be heard?
@@ -94,20 +107,45 @@ def train_on_beginnings(seed):
 
 ways = {
     "trained on whole utterances": (stopped, "#0072B2", "o-"),
-    "trained on beginnings as well": ([train_on_beginnings(seed) for seed in range(5)], "#D55E00", "s--"),
+    "trained on beginnings as well": (
+        [train_on_beginnings(seed) for seed in range(5)],
+        "#D55E00",
+        "s--",
+    ),
 }
 heard = np.array([1, 2, 3, 5, 7, 10, 12, 15, 20, 29])
 parts = [[utterance[:k] for utterance in X_test] for k in heard]
 figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 for name, (models, colour, line) in ways.items():
-    accuracy = np.array([[model.score(part, y_test) for part in parts] for model in models])  # (seeds, lengths)
-    ax.fill_between(heard, accuracy.min(axis=0), accuracy.max(axis=0), color=colour, alpha=0.2, lw=0)
+    accuracy = np.array(
+        [[model.score(part, y_test) for part in parts] for model in models]
+    )  # (seeds, lengths)
+    ax.fill_between(
+        heard, accuracy.min(axis=0), accuracy.max(axis=0), color=colour, alpha=0.2, lw=0
+    )
     ax.plot(heard, accuracy.mean(axis=0), line, color=colour, label=name)
-    print(f"{name}:", ", ".join(f"{k}: {mean:.2f}" for k, mean in zip(heard, accuracy.mean(axis=0), strict=True)))
+    print(
+        f"{name}:",
+        ", ".join(
+            f"{k}: {mean:.2f}" for k, mean in zip(heard, accuracy.mean(axis=0), strict=True)
+        ),
+    )
 always = np.bincount(y_test).max() / len(y_test)
 ax.axhline(always, color="0.4", ls=":")
-ax.text(29, always + 0.01, "always the speaker with most utterances", color="0.3", ha="right", va="bottom")
-ax.set(xlabel="frames heard", ylabel="test accuracy", ylim=(0, 1), title="Mean and range of five seeds")
+ax.text(
+    29,
+    always + 0.01,
+    "always the speaker with most utterances",
+    color="0.3",
+    ha="right",
+    va="bottom",
+)
+ax.set(
+    xlabel="frames heard",
+    ylabel="test accuracy",
+    ylim=(0, 1),
+    title="Mean and range of five seeds",
+)
 ax.legend(loc="center right")
 plt.show()
 

@@ -21,13 +21,13 @@ if importlib.util.find_spec("matplotlib") is None:
 
 import joblib
 import numpy as np
-from _quickstart_picture import draw
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from _quickstart_picture import draw
 from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.datasets import load_beijing_pm25, load_japanese_vowels
 from sklstm.preprocessing import sliding_windows

@@ -29,7 +29,7 @@ __all__ = ["Chain"]
 # logarithm or an interpolation is monotone to the last digit depends on the library that computes it: none is here.)
 _SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 _KNOWN = (*_SCALERS, SequenceScaler)
-_FLOATS = [np.float64, np.float32, np.float16]  # what scalers keep, the widest first
+_FLOATS: list[Any] = [np.float64, np.float32, np.float16]  # what scalers keep, the widest first
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ class Chain:
         lower, upper = ends_of(values, radii.reshape(values.shape))
         images = []
         for dtype in (kind for kind in _FLOATS if np.dtype(kind).itemsize >= values.dtype.itemsize):
-            ends = given.form(_at_most(lower, dtype)), given.form(-_at_most(-upper, dtype))
+            # Rounding is monotone and leaves numbers of the dtype alone: those of a box stay between its rounded ends.
+            largest = float(np.finfo(dtype).max)
+            ends = (given.form(end.clip(-largest, largest).astype(dtype)) for end in (lower, upper))
             images += self._images(*ends)
         # The two of a dtype are in order, unless someone has set a negative scale.
         return (
@@ -221,13 +223,6 @@ def _like(table: Any, values: np.ndarray) -> Any:
     if hasattr(table, "iloc"):  # pandas, and what is like it
         return type(table)(values, columns=table.columns)
     return type(table)(dict(zip(table.columns, values.T, strict=True)))
-
-
-def _at_most(values: np.ndarray, dtype: Any) -> np.ndarray:
-    """The largest numbers of a dtype that are not above these."""
-    with np.errstate(over="ignore"):
-        rounded = values.astype(dtype)
-        return np.where(rounded > values, np.nextafter(rounded, dtype(-np.inf)), rounded)
 
 
 def _steps(steps: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -70,6 +70,18 @@ class CertifiedBandDisplay:
     >>> display = CertifiedBandDisplay.from_estimator(model, X[:20], eps=0.1, y=y[:20])
     >>> bool(np.all((display.lower <= display.y_pred) & (display.y_pred <= display.upper)))
     True
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
+
+    From limits that are there already:
+
+    >>> lower, upper = model.certify(X[:20], eps=0.1)
+    >>> other = CertifiedBandDisplay.from_predictions(model.predict(X[:20]), lower, upper)
+    >>> bool(np.all(other.upper == display.upper))
+    True
     """
 
     def __init__(
@@ -182,6 +194,7 @@ class CertifiedBandDisplay:
         *,
         y_true: ArrayLike | None = None,
         times: ArrayLike | None = None,
+        eps: Any = None,
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
@@ -199,6 +212,8 @@ class CertifiedBandDisplay:
             True targets, to be drawn too.
         times : array-like of shape (n,), optional
             Numbers or dates for the x axis; by default the index of the sequence.
+        eps : float or array-like, optional
+            Size of the perturbations that the limits are about, for the legend.
         ax : matplotlib Axes, optional
             Axes to draw on; by default those of a new figure.
         name : str, optional
@@ -215,7 +230,9 @@ class CertifiedBandDisplay:
             If the arrays differ in length, or a lower limit is above the upper one.
         """
         require_matplotlib(f"{cls.__name__}.from_predictions")
-        return cls(y_pred=y_pred, lower=lower, upper=upper, y_true=y_true, times=times, estimator_name=name).plot(ax)
+        return cls(
+            y_pred=y_pred, lower=lower, upper=upper, y_true=y_true, times=times, eps=eps, estimator_name=name
+        ).plot(ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw predictions, band and, if they are there, true targets.

@@ -11,10 +11,9 @@ from sklearn.utils import check_consistent_length
 
 from sklstm._entries import as_plain, n_axes, sequences_in
 from sklstm._validation import fresh_random_state
-from sklstm.estimators import certify
-from sklstm.estimators._chain import Chain
+from sklstm.estimators import certified_accuracy, certify
 
-__all__ = ["certified_error", "default_error", "noisy_errors", "perturbed", "targets"]
+__all__ = ["certified_error", "default_error", "noise_seeds", "noisy_errors", "perturbed", "targets"]
 
 Error = Callable[[Any, Any], float]
 
@@ -121,19 +120,10 @@ def certified_error(estimator: Any, X: Any, y: Any, eps: Any) -> float:
     the certified interval that is farther from y. `eps` is in the units of X, before any step of a pipeline.
     """
     if is_classifier(estimator):
-        return 1 - _certified_accuracy(estimator, X, y, eps)
+        return 1 - certified_accuracy(estimator, X, y, eps)
     lower, upper = certify(estimator, X, eps)
     y = np.asarray(y, dtype=np.float64)
     if y.size != lower.size:
         raise ValueError(f"y must have the shape of the predictions, {lower.shape}; got {y.shape}.")
     y = y.reshape(lower.shape)
     return float(np.mean(np.maximum((upper - y) ** 2, (lower - y) ** 2)))
-
-
-def _certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
-    chain = Chain.around(estimator)
-    network: Any = chain.estimator
-    if not chain.transformers:
-        return network.certified_accuracy(X, y, eps)
-    # By differences of outputs, as the network's own: `certify` bounds each output by itself, which says less.
-    return network._accuracy(*chain.read(X, eps), y)

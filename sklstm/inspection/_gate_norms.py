@@ -80,6 +80,11 @@ class GateNormsDisplay:
     >>> display = GateNormsDisplay.from_estimator(model)
     >>> bool(display.x[0] <= 1 and display.rho_h[0] < 1)
     True
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(markersize=12).ax_ is display.ax_
+    True
     """
 
     def __init__(

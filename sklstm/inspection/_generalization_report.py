@@ -64,6 +64,16 @@ class GeneralizationReportDisplay:
     >>> display = GeneralizationReportDisplay.from_report(report)
     >>> display.names == list(report)
     True
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(name="in short").ax_ is display.ax_
+    True
+
+    The bounds of a fitted estimator, without the hold-out:
+
+    >>> "holdout" in GeneralizationReportDisplay.from_estimator(model).names
+    False
     """
 
     def __init__(
@@ -199,7 +209,9 @@ class GeneralizationReportDisplay:
             ax.annotate(title, (left, place - 0.2), (3, 1), va="bottom", ha="left", **beside)
             end = max(ends[place], marks[place])
             text = at_most(value) if np.isfinite(value) else "inf →"
-            ax.annotate(text, (end, place), (7, 0), va="center", ha="left", **beside)
+            # On white, as the line at 1 may pass behind.
+            plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            ax.annotate(text, (end, place), (8, 0), va="center", ha="left", bbox=plain, **beside)
         self.vacuous_line_ = ax.axvline(
             1, color="black", linestyle="--", linewidth=1.2, label="from 1 on: says nothing"
         )

@@ -74,6 +74,11 @@ class LossCurveDisplay:
     >>> display = LossCurveDisplay.from_estimator(model)
     >>> len(display.data_loss), display.ax_.get_xlabel()
     (20, 'epoch')
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
     """
 
     def __init__(

@@ -1,5 +1,6 @@
 """How noise in training changes the gap between test and training error, as in figure 1 of Tu et al."""
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Self
 
@@ -18,25 +19,27 @@ from sklstm.estimators._base import SequenceEstimator
 from ._errors import default_error, noise_seeds, targets
 from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, of_means, require_matplotlib, scale_x
 from ._noise_robustness import check_sigmas
+from ._training_noise import with_noise
 
 __all__ = ["NoiseGeneralizationDisplay"]
 
-_N_REPEATS = Number(Integral, 1, None)
+_COUNT = Number(Integral, 1, None)
 
 
 class NoiseGeneralizationDisplay:
     r"""Generalisation error, test error minus training error, by the size of the noise in training.
 
-    This is the form of figure 1 of Tu, He & Tao 2020 [1]_. Both errors are measured without noise.
+    This is figure 1 of Tu, He & Tao 2020 [1]_: the training error is measured with the noise of training, the test
+    error without.
 
     Parameters
     ----------
     sigmas : array-like of shape (m,)
         Standard deviations of the training noise.
     train_errors : array-like of shape (m, r)
-        Errors on the training data, of r trainings for each size of the noise.
+        Errors on the training data with the noise, of r trainings for each size of it.
     test_errors : array-like of shape (m, r)
-        Errors of the same models on the test data.
+        Errors of the same models on the test data without noise.
     error_name : str, default="error"
         What the error is.
     estimator_name : str, optional
@@ -77,6 +80,11 @@ class NoiseGeneralizationDisplay:
     >>> display = NoiseGeneralizationDisplay.from_estimator(model, X, y, sigmas=[0.0, 0.5], cv=3, random_state=0)
     >>> display.test_errors.shape
     (2, 3)
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
     """
 
     def __init__(
@@ -104,6 +112,7 @@ class NoiseGeneralizationDisplay:
         sigmas: ArrayLike,
         cv: Any = None,
         n_repeats: int = 1,
+        n_draws: int = 3,
         scoring: Any = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -127,6 +136,8 @@ class NoiseGeneralizationDisplay:
             As of scikit-learn's GridSearchCV; None is 5 folds, stratified for a classifier.
         n_repeats : int, default=1
             Trainings for each size and split, which differ in their random state.
+        n_draws : int, default=3
+            Draws of the noise, of the kind that the estimator is trained with, over which a training error is averaged.
         scoring : str, callable or None, default=None
             One score, as of GridSearchCV, whose negative is the error. None is the mean squared error of a regressor
             and the error rate of a classifier.
@@ -155,7 +166,8 @@ class NoiseGeneralizationDisplay:
         require_matplotlib(caller)
         prefix = _network_prefix(estimator, cls.__name__)
         sigmas = check_sigmas(sigmas)
-        _N_REPEATS.check("n_repeats", n_repeats)
+        _COUNT.check("n_repeats", n_repeats)
+        _COUNT.check("n_draws", n_draws)
         Seed().check("random_state", random_state)
         y = targets(X, y, caller)
         sequences = None if hasattr(X, "columns") else sequences_in(X)
@@ -180,6 +192,7 @@ class NoiseGeneralizationDisplay:
                 y,
                 split,
                 scorer,
+                np.random.default_rng(seed).spawn(n_draws),
             )
             for sigma in sigmas
             for split, seed in trainings
@@ -248,14 +261,20 @@ def _network_prefix(estimator: Any, caller: str) -> str:
 
 
 def _train_and_measure(
-    estimator: Any, X: Any, y: Any, split: tuple[NDArray[Any], NDArray[Any]], scorer: Any
+    estimator: Any,
+    X: Any,
+    y: Any,
+    split: tuple[NDArray[Any], NDArray[Any]],
+    scorer: Any,
+    draws: Sequence[np.random.Generator],
 ) -> tuple[float, float]:
-    """Errors of the estimator, trained here, on its training and on its test rows."""
-    parts = [(_safe_indexing(X, rows), _safe_indexing(y, rows)) for rows in split]
-    estimator.fit(*parts[0])
-    if scorer is None:
-        _, error = default_error(estimator)
-        train, test = (error(targets, estimator.predict(inputs)) for inputs, targets in parts)
-    else:
-        train, test = (-float(scorer(estimator, *part)) for part in parts)
-    return train, test
+    """Errors of the estimator, trained here: with noise on its training rows, mean over the draws; on its test rows."""
+    (X_train, y_train), (X_test, y_test) = ((_safe_indexing(X, rows), _safe_indexing(y, rows)) for rows in split)
+    estimator.fit(X_train, y_train)
+    measure = default_error(estimator)[1]
+
+    def error(model: Any, inputs: Any, targets: Any) -> float:
+        return measure(targets, model.predict(inputs)) if scorer is None else -float(scorer(model, inputs, targets))
+
+    noisy = [error(with_noise(estimator, rng), X_train, y_train) for rng in draws]
+    return float(np.mean(noisy)), error(estimator, X_test, y_test)

@@ -13,7 +13,7 @@ from ._errors import default_error, noise_seeds, noisy_errors, targets
 from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, of_means, require_matplotlib, scale_x
 from ._fitted import check_predictor, name_of
 
-__all__ = ["NoiseRobustnessDisplay"]
+__all__ = ["NoiseRobustnessDisplay", "check_sigmas"]
 
 _N_DRAWS = Number(Integral, 1, None)
 
@@ -65,6 +65,11 @@ class NoiseRobustnessDisplay:
     >>> display = NoiseRobustnessDisplay.from_estimator(model, X, y, sigmas=[0.0, 0.5, 1.0], random_state=0)
     >>> display.errors.shape
     (3, 10)
+
+    What was computed can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
     """
 
     def __init__(

@@ -226,6 +226,8 @@ def test_small_perturbations_of_large_values(name, dtype):
     X, y = late_mean(60, n_steps=4)
     X = (1e6 + X.reshape(60, -1)).astype(dtype)  # float32 has steps of 1/16 here
     model = make_pipeline(SCALERS[name], lstm()).fit(X, y)
+    for end in certify(model, X, 0):
+        assert np.array_equal(end, model.predict(X))
     for eps in (1e-3, 0.1):
         lower, upper = check_sound(model, X, dtype(eps))
         for nearby in perturbed(X.astype(np.float64), eps, 10):
@@ -240,12 +242,13 @@ def test_the_ends_are_those_of_all_images_to_the_last_digit(name, dtype):
     X = (rng.standard_normal((50, 8)) * 3 + 11).astype(dtype)
     model = make_pipeline(SCALERS[name], lstm()).fit(X, X[:, 0].astype(float))
     chain, given = Chain.around(model), Given.read(X, model[0])
-    radii = rng.choice([0, 1e-3, 0.01, 1.0], (50, 4, 2))
+    radii = rng.choice([0, 1e-3, 0.01, 1.0, 1e5], (50, 4, 2))  # the last is beyond float16
     low, high = (end.numpy().reshape(50, 8) for end in chain.ends(given, np.arange(50), radii))
     radii = radii.reshape(50, 8)
     for _ in range(30):
         for kind in (np.float64, dtype):
-            inside = (X + radii * rng.choice([-1, 1, 0.5, 1 - 1e-12], X.shape)).astype(kind)
+            inside = X + radii * rng.choice([-1, 1, 0.5, 1 - 1e-12], X.shape)
+            inside = inside.clip(-np.finfo(kind).max, np.finfo(kind).max).astype(kind)
             image = model[:-1].transform(inside.copy()).astype(np.float64)
             assert (low <= image).all()
             assert (image <= high).all()
@@ -522,10 +525,36 @@ def test_bad_eps_is_refused_before_any_work(readings, monkeypatch, eps, error, m
     monkeypatch.setattr("sklstm.estimators._certificates.output_bounds", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(error, match=message):
         certify(model, X, eps)
+    with pytest.raises(error, match=message):
+        certify(model, X.astype(np.float32), eps)
     with pytest.raises(ValueError, match="method must be one of"):
         certify(model, X, 0.1, method="guess")
     with pytest.raises((ValueError, TypeError), match="batch_size"):
         certify(model, X, 0.1, batch_size=0)
+
+
+def test_a_few_sequences_at_a_time_are_no_other_than_all_at_once(readings, utterances, monkeypatch):
+    X, y = readings
+    frame = pd.DataFrame(X).add_prefix("x")
+    rows = make_pipeline(StandardScaler(), lstm()).fit(frame, y)
+    sequences, labels = utterances
+    ragged = make_pipeline(SequenceScaler(), NoisyRNNClassifier(**QUICK)).fit(sequences, labels)
+    sizes = np.linspace(0, 0.001, X.size).reshape(X.shape)
+    lists = [np.linspace(0, 0.1, x.size).reshape(x.shape) for x in sequences]
+
+    def everything():
+        return [
+            *certify(rows, frame, sizes, method="intervals"),
+            *certify(ragged, sequences, lists, method="intervals"),
+            certified_radius(ragged, sequences, rtol=1e-6),
+            certified_accuracy(ragged, sequences, labels, [30 * size for size in lists]),
+        ]
+
+    together = everything()
+    monkeypatch.setattr("sklstm._mapped._BLOCK_NUMBERS", 40)
+    for few, all_at_once in zip(everything(), together, strict=True):
+        np.testing.assert_allclose(few, all_at_once, rtol=1e-5, atol=1e-6)
+    assert 0 < together[-1] < 1
 
 
 def test_bad_x_and_nothing_changed(readings):

@@ -60,7 +60,7 @@ class Made:
 
     @staticmethod
     def doubling():
-        """A step that doubles X, and halves what reaches it."""
+        """A step that no certificate knows."""
         return FunctionTransformer(double)
 
 

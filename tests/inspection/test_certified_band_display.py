@@ -66,6 +66,8 @@ def test_dates_on_the_axis(made):
     np.testing.assert_array_equal(display.line_.get_xdata(orig=True), times)
     assert display.ax_.get_xlabel() == "time"
     assert CertifiedBandDisplay.from_predictions([1.0], [0.0], [2.0]).ax_.get_xlabel() == "sequence (index)"
+    sized = CertifiedBandDisplay.from_predictions([1.0], [0.0], [2.0], eps=0.25)
+    assert "0.25" in sized.band_.get_label()
 
 
 def test_a_search_shows_its_best_model(made):
@@ -126,3 +128,14 @@ def test_wrong_arguments(made):
     with pytest.raises(ValueError, match="lower must not exceed upper"):
         CertifiedBandDisplay.from_predictions([1, 2], [0, 3], [2, 2])
     assert plt.get_fignums() == []
+
+
+def test_room_for_the_legend_gives_way_to_data_and_to_limits_set_by_hand():
+    display = CertifiedBandDisplay.from_predictions([0.0, 1.0], [-1.0, 0.0], [1.0, 2.0])
+    assert 2.5 < display.ax_.get_ylim()[1] < 3.5
+    display.ax_.plot([0, 1], [0, 10])
+    assert display.ax_.get_ylim()[1] > 10
+    _, ax = plt.subplots()
+    ax.set_ylim(0, 5)
+    CertifiedBandDisplay.from_predictions([0.0, 1.0], [-1.0, 0.0], [1.0, 2.0], ax=ax)
+    assert ax.get_ylim() == (0, 5)

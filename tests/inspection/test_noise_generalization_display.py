@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -10,6 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.inspection import NoiseGeneralizationDisplay
+from sklstm.inspection._training_noise import with_noise
+from sklstm.noise import NOISES
 
 CLASSIFIER = NoisyRNNClassifier(4, max_epochs=5)
 REGRESSOR = TikhonovLSTMRegressor(4, max_epochs=5)
@@ -18,16 +21,16 @@ REGRESSOR = TikhonovLSTMRegressor(4, max_epochs=5)
 def test_errors_are_one_minus_the_scores_of_clones(made):
     splits = list(KFold(3).split(made.X))
     display = NoiseGeneralizationDisplay.from_estimator(
-        CLASSIFIER, made.X, made.labels, sigmas=[0.0, 2.0], cv=splits, random_state=np.random.RandomState(3)
+        CLASSIFIER, made.X, made.labels, sigmas=[0.0, 2.0], cv=splits, n_draws=2, random_state=np.random.RandomState(3)
     )
     seeds = np.random.RandomState(3).randint(2**31 - 1, size=3)
     for row, sigma in enumerate([0.0, 2.0]):
         for column, (train, test) in enumerate(splits):
             model = clone(CLASSIFIER).set_params(sigma=sigma, random_state=int(seeds[column]))
             model.fit(made.X[train], made.labels[train])
-            assert display.train_errors[row, column] == pytest.approx(
-                1 - model.score(made.X[train], made.labels[train])
-            )
+            draws = [rng.standard_normal(made.X[train].shape) for rng in np.random.default_rng(seeds[column]).spawn(2)]
+            noisy = [1 - model.score(made.X[train] + sigma * draw, made.labels[train]) for draw in draws]
+            assert display.train_errors[row, column] == pytest.approx(np.mean(noisy))
             assert display.test_errors[row, column] == pytest.approx(1 - model.score(made.X[test], made.labels[test]))
     gap = (display.test_errors - display.train_errors).mean(axis=1)
     np.testing.assert_allclose(display.line_.get_ydata(), gap)
@@ -69,6 +72,26 @@ def test_regressors_and_compositions(made):
     assert display.ax_.get_legend().get_texts()[0].get_text() == "LSTM"
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "dropout"])
+def test_the_noise_on_training_inputs_is_that_of_training_behind_the_scaler(made, kind):
+    model = make_pipeline(StandardScaler(), NoisyRNNClassifier(4, n_channels=2, noise=kind, sigma=0.5, max_epochs=3))
+    rows = 100 + 7 * made.X.reshape(len(made.X), -1)
+    model.fit(rows, made.labels)
+    scaled = model[0].transform(rows)
+    expected = scaled + NOISES[kind].draw_array(scaled, 0.5, np.random.default_rng(1))
+    noisy = with_noise(model, np.random.default_rng(1))
+    np.testing.assert_array_equal(noisy.predict_proba(rows), model[-1].predict_proba(expected))
+    np.testing.assert_array_equal(model.predict_proba(rows), model[-1].predict_proba(scaled))  # as it was
+    assert len(model) == 2
+
+
+def test_noise_on_frames_keeps_their_columns(made):
+    frame = pd.DataFrame(made.X.reshape(len(made.X), -1)).rename(columns=str)
+    model = make_pipeline(StandardScaler().set_output(transform="pandas"), clone(CLASSIFIER).set_params(n_channels=2))
+    noisy = with_noise(model.fit(frame, made.labels), np.random.default_rng(0))
+    assert noisy.predict(frame).shape == made.labels.shape  # names that got lost would warn
+
+
 def test_sequences_of_unequal_length(made):
     ragged = [row[: 3 + number % 3] for number, row in enumerate(made.X[:20])]
     display = NoiseGeneralizationDisplay.from_estimator(
@@ -101,6 +124,8 @@ def test_wrong_arguments(made):
         draw(CLASSIFIER, made.X, made.labels[1:], sigmas=[0.1])
     with pytest.raises(ValueError, match="n_repeats"):
         draw(CLASSIFIER, made.X, made.labels, sigmas=[0.1], n_repeats=0)
+    with pytest.raises(ValueError, match="n_draws"):
+        draw(CLASSIFIER, made.X, made.labels, sigmas=[0.1], n_draws=0)
     for sigmas, message in (([], "at least one"), (0.1, "at least one"), ([-0.1], "every entry of sigmas")):
         with pytest.raises(ValueError, match=message):
             draw(CLASSIFIER, made.X, made.labels, sigmas=sigmas)

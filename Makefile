@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# As a path, not as a finder: Python takes a folder named sklstm where it is started, this one for instance, for the
+# package before it asks a finder.
+EDITABLE = $(INSTALL) --config-settings editable_mode=compat --editable
 
 .PHONY: help quickstart test lint docs format bench bench-quick bench-pages bench-peers regenerate clean
 
@@ -30,13 +33,13 @@ $(VENV)/.has-python:
 	@touch $@
 
 $(VENV)/.installed-plot: $(REQUIREMENTS) | $(VENV)/.has-python
-	@echo "Installing sklstm and matplotlib into $(VENV) ..."
-	$(INSTALL) --editable '.[plot]'
+	@echo "Installing sklstm, matplotlib and pandas into $(VENV) ..."
+	$(EDITABLE) '.[plot,tables]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(REQUIREMENTS) | $(VENV)/.has-python
 	@echo "Installing sklstm and the development tools into $(VENV) ..."
-	$(INSTALL) --editable '.[dev]'
+	$(EDITABLE) '.[dev]'
 	@touch $@
 
 quickstart: $(VENV)/.installed-plot

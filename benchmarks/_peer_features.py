@@ -27,6 +27,7 @@ class Package:
     """How a package's regressor is made and called; `X` arrives as (n, L, d) or as a list of (L_i, d)."""
 
     packages: tuple[str, ...] = ()
+    takes_modules = False  # whether the network is what the user hands over
     units = "hidden_size"  # the parameter that a search varies
 
     def make(self, **parameters):
@@ -59,6 +60,7 @@ class Sklstm(Package):
 
 class Skorch(Package):
     packages = ("skorch", "torch")
+    takes_modules = True
     units = "module__hidden_size"
 
     def make(self, **parameters):
@@ -219,12 +221,18 @@ def generalization(package):
     return any("generalization" in name for name in dir(model) if not name.startswith("_"))
 
 
+def own_network(package):
+    """Any network of one's own in its place: bidirectional, with attention, of other cells."""
+    return package.takes_modules and package.make().fit(package.given(X), Y) is not None
+
+
 TRIALS = {
-    "in a `Pipeline` behind `StandardScaler`": pipeline,
+    "in a `Pipeline` behind `StandardScaler`, from rows": pipeline,
     "in `GridSearchCV`": search,
-    "y of shape (n,) as it is": one_dimensional_target,
+    "y of shape (n,) without a warning": one_dimensional_target,
     "sequences of unequal length": unequal_lengths,
-    "prediction independent of companions, bit for bit": bit_for_bit,
+    "any torch module as the network": own_network,
+    "a prediction is the same alone and among others, bit for bit": bit_for_bit,
     "`sample_weight`": weights,
     "global random state left alone": random_state_untouched,
     "fit writes no file": nothing_written,

@@ -74,6 +74,11 @@ def classifier_report(estimator: Any, X: np.ndarray | Ragged, codes: np.ndarray)
             f"No sequence is longer than L = {X.shape[1]} steps, as the longest of the training data; shorter ones "
             "count as sequences that begin with zeros, which the network does not see."
         )
+        if estimator.sigma > 0:
+            longest += (
+                f" Training had noise of sigma = {estimator.sigma:g}. Theorem 3 is about noise on every step, those "
+                "zeros included; so this is Theorem 2, about inputs without noise."
+            )
         bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
     device = next(module.parameters()).device
     inputs, labels = as_inputs(sequences, place_for(sequences, device)), torch.as_tensor(codes, device=device)

@@ -21,16 +21,19 @@ _LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
 _RIGHT = ' style="text-align: right; padding: 0.2em 0.6em; font-variant-numeric: tabular-nums"'
 
 
-def text(rows: Sequence[Row], delta: float) -> str:
-    """The table, what it means, then every term and every assumption."""
+def summary(rows: Sequence[Row], delta: float) -> str:
+    """The table, and what it means."""
     table = [_HEADER, *(_cells(row) for row in rows)]
     widths = [max(len(cells[i]) for cells in table) for i in range(len(_HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) for cells in table]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    lines += ["", *_reading(rows, delta)]
-    for row in rows:
-        lines += ["", *_details(row)]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in [*lines, "", *_reading(rows, delta)])
+
+
+def text(rows: Sequence[Row], delta: float) -> str:
+    """The same, then every term and every assumption."""
+    lines = [line for row in rows for line in ("", *_details(row))]
+    return "\n".join([summary(rows, delta), *(line.rstrip() for line in lines)])
 
 
 def html(rows: Sequence[Row], delta: float) -> str:

@@ -243,6 +243,26 @@ class GeneralizationReport(Mapping[str, Bound]):
         ]
         return pd.DataFrame(rows, index=pd.Index(list(self), name="bound"))
 
+    def summary(self) -> str:
+        """The table and how to read it, without the terms and assumptions that ``print`` adds.
+
+        Returns
+        -------
+        str
+            Of as many lines as there are bounds, and some sentences.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm.generalization import GeneralizationReport, holdout_bound
+        >>> report = GeneralizationReport([holdout_bound(np.r_[np.ones(30), np.zeros(270)])])
+        >>> print(report.summary().splitlines()[-1][:49])
+        Tightest: holdout. With probability 0.95 or more,
+        >>> str(report).startswith(report.summary())
+        True
+        """
+        return _render.summary(self._rows(), self._delta)
+
     def __repr__(self) -> str:
         inside = ", ".join(f"{bound.name}={_render.at_most(bound.value)}" for bound in self._bounds)
         return f"{type(self).__name__}({inside})"

@@ -116,6 +116,7 @@ class CertifiedBandDisplay:
         times: ArrayLike | None = None,
         output: int = 0,
         method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+        ylabel: str = "prediction (units of y)",
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
@@ -138,6 +139,8 @@ class CertifiedBandDisplay:
             Which target, if the estimator predicts several.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
             How to certify; see `sklstm.certify`.
+        ylabel : str, default="prediction (units of y)"
+            What is predicted, and its unit.
         ax : matplotlib Axes, optional
             Axes to draw on; by default those of a new figure.
         name : str, optional
@@ -183,6 +186,7 @@ class CertifiedBandDisplay:
             times=times,
             eps=eps,
             estimator_name=name,
+            ylabel=ylabel,
         ).plot(ax)
 
     @classmethod
@@ -195,6 +199,7 @@ class CertifiedBandDisplay:
         y_true: ArrayLike | None = None,
         times: ArrayLike | None = None,
         eps: Any = None,
+        ylabel: str = "prediction (units of y)",
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
@@ -214,6 +219,8 @@ class CertifiedBandDisplay:
             Numbers or dates for the x axis; by default the index of the sequence.
         eps : float or array-like, optional
             Size of the perturbations that the limits are about, for the legend.
+        ylabel : str, default="prediction (units of y)"
+            What is predicted, and its unit.
         ax : matplotlib Axes, optional
             Axes to draw on; by default those of a new figure.
         name : str, optional
@@ -231,7 +238,14 @@ class CertifiedBandDisplay:
         """
         require_matplotlib(f"{cls.__name__}.from_predictions")
         return cls(
-            y_pred=y_pred, lower=lower, upper=upper, y_true=y_true, times=times, eps=eps, estimator_name=name
+            y_pred=y_pred,
+            lower=lower,
+            upper=upper,
+            y_true=y_true,
+            times=times,
+            eps=eps,
+            estimator_name=name,
+            ylabel=ylabel,
         ).plot(ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
@@ -290,6 +304,12 @@ class CertifiedBandDisplay:
             (self.true_line_,) = ax.plot(
                 times, true, color=PALETTE["black"], linestyle=":", marker=".", markersize=4, linewidth=1, label="true"
             )
+        if times.dtype.kind == "M":
+            from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+            locator = AutoDateLocator(minticks=3, maxticks=8)  # labels that do not run into each other
+            ax.xaxis.set_major_locator(locator)
+            ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         ax.set(xlabel="sequence (index)" if self.times is None else "time", ylabel=self.ylabel)
         make_headroom(ax, 0.25)
         ax.legend(ncols=2)

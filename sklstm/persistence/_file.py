@@ -201,6 +201,8 @@ def _header_size(start: bytes, file_size: int) -> int:
         raise ValueError("it is too short")
     (size,) = struct.unpack("<Q", start)
     if size > min(_LARGEST_HEADER, file_size - 8):
+        if start[:1] == b"\x80":  # how pickles begin, those of joblib among them
+            raise ValueError("it looks like a pickle; joblib.load reads those, which executes what they say")
         raise ValueError(f"its header claims {size} bytes, more than there are or may be")
     return int(size)
 

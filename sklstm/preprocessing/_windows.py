@@ -193,6 +193,8 @@ def _names(series: Any) -> list:
 
 def _real_table(series: ArrayLike) -> NDArray:
     """The series as floats of shape (n_steps, d); may be a view of the argument."""
+    if hasattr(series, "columns") and hasattr(series, "dtypes"):
+        _check_columns(series)
     values = np.asarray(series)
     if values.ndim not in (1, 2):
         raise ValueError(f"series must have shape (n_steps,) or (n_steps, d); got {values.shape}")
@@ -209,6 +211,27 @@ def _real_table(series: ArrayLike) -> NDArray:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"series must hold real numbers; {error}") from error
+
+
+def _check_columns(frame: Any) -> None:
+    """Raise a TypeError that names the columns of a data frame that hold no numbers."""
+    values = ((name, np.asarray(frame[name])) for name in frame.columns if list(frame.columns).count(name) == 1)
+    wrong = [str(name) for name, column in values if column.dtype.kind not in "biufO" or not _are_numbers(column)]
+    if wrong:
+        raise TypeError(
+            f"series must hold real numbers; these columns do not: {', '.join(wrong)}. Drop them, or turn them into "
+            "numbers first, text for instance with pandas.get_dummies(table, columns=..., dtype=float)."
+        )
+
+
+def _are_numbers(column: NDArray) -> bool:
+    if column.dtype.kind != "O":
+        return True
+    try:
+        column.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _target_values(target: Target, values: NDArray, names: list) -> NDArray:

@@ -256,6 +256,7 @@ def test_theorem_of_ragged_sequences_is_theorem_2_of_the_padded_ones():
     for name in ("theorem_2", "theorem_2_union", "rademacher"):
         assert any("begin with zeros" in line for line in model.generalization_report_[name].assumptions)
     assert not any("begin with zeros" in line for line in model.generalization_report_["occam"].assumptions)
+    assert "Training had noise of sigma = 0.2." in bound.assumptions[-1]  # and yet Theorem 2 is what is reported
 
 
 @pytest.mark.parametrize("compression", [None, Compression(hidden_size=2, epochs=2, n_trials=5)])

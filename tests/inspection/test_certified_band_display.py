@@ -105,6 +105,17 @@ def test_infinite_limits_leave_a_gap():
     assert display.line_.get_label() == "LSTM, predicted"
 
 
+def test_dates_get_labels_that_fit():
+    times = np.datetime64("2024-03-01T00") + np.arange(72)
+    display = CertifiedBandDisplay.from_predictions(
+        np.zeros(72), -np.ones(72), np.ones(72), times=times, ylabel="load (MW)"
+    )
+    display.figure_.draw_without_rendering()
+    assert 2 <= len(display.ax_.get_xticks()) <= 8
+    assert display.ax_.xaxis.get_major_formatter().get_offset() != ""  # the month stands once, at the end
+    assert display.ax_.get_ylabel() == "load (MW)"
+
+
 def test_what_was_transformed_is_drawn_as_it_is():
     y, lower, upper = np.exp([[1.0, 2.0], [0.5, 1.5], [1.5, 2.5]])
     display = CertifiedBandDisplay.from_predictions(y, lower, upper, y_true=[3.0, 7.0], times=[5, 6])

@@ -292,7 +292,7 @@ class TestLoadRefuses:
         for content, match in (
             (b"", "too short"),
             (b"\x80\x04K\x01.", "too short"),
-            (pickle.dumps(list(range(50))), "header claims"),
+            (pickle.dumps(list(range(50))), "looks like a pickle; joblib.load"),
             (struct.pack("<Q", 2**63) + b"{}" * 50, "header claims"),
             (struct.pack("<Q", 2) + b"{}", "not of this package"),
             (struct.pack("<Q", 2) + b"\xff\xff", "no text"),

@@ -304,3 +304,11 @@ def test_wrong_types_are_refused(arguments, options, message):
     with pytest.raises(TypeError) as error:
         sliding_windows(*arguments, **options)
     assert str(error.value) == message
+
+
+def test_columns_without_numbers_are_named():
+    frame = pd.DataFrame({"load": [1, 2, 3], "wind": ["NW", "N", "E"], "when": pd.date_range("2024", periods=3)})
+    with pytest.raises(TypeError, match=r"these columns do not: wind, when\. Drop them"):
+        sliding_windows(frame, 2)
+    mixed = pd.DataFrame({"load": pd.array([1, 2, 3], dtype="Int64"), "on": [True, False, True]})
+    assert sliding_windows(mixed, 2, target="load")[0].tolist() == [[[1, 1], [2, 0]]]

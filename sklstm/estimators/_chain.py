@@ -19,7 +19,7 @@ from sklstm._wide import is_wide, read_wide
 from sklstm.preprocessing import SequenceScaler
 
 from ._certificates import Block, CertifiedClassifier, CertifiedEstimator
-from ._radii import boxes_around, ends_of
+from ._radii import boxes_around, ends_of, in_order
 
 __all__ = ["Chain"]
 
@@ -80,6 +80,8 @@ class Chain:
 
     def read(self, X: Any, eps: Any) -> tuple[np.ndarray | Ragged, Iterator[Block]]:
         """Sequences behind the transformers, and the boxes that contain the images of X ± eps; all validated."""
+        # While X has its labels.
+        eps = in_order(eps, X, wide=isinstance(self.transformers[0], SequenceScaler))
         given = Given.read(X, self.transformers[0])
         sequences = self.sequences(given.whole())
         parts = boxes_around(self.outermost, given.axes, sequences, eps)
@@ -267,7 +269,8 @@ def _best_of(search: Any) -> Any:
     if found is not None:
         return found
     name = type(search).__name__
-    if isinstance(search, type) or not hasattr(search, "refit"):
+    # TunedThresholdClassifierCV has refit as well, and when it is fitted an estimator_ in place of a best one.
+    if isinstance(search, type) or not hasattr(search, "refit") or hasattr(search, "estimator_"):
         raise TypeError(
             "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or a search "
             f"such as GridSearchCV around one; got {search!r:.80}."

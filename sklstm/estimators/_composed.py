@@ -37,7 +37,8 @@ def certify(
     eps : float or array-like
         Largest absolute perturbation, not negative: one number; one per channel (d,); one per column (L * d,) of 2-D X,
         or per step and channel (L, d) of 3-D X; an array of the shape of X, in which axes may be 1; for sequences of
-        unequal length, a list of such arrays.
+        unequal length, a list of such arrays. A Series or DataFrame beside a DataFrame X must have its columns as
+        labels, in any order; everything else counts by position.
     method : {"best", "linear", "mean-value", "intervals"}, default="best"
         As in `TikhonovLSTMRegressor.certify`.
     batch_size : int, optional

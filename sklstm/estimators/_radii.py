@@ -7,8 +7,9 @@ import numpy as np
 
 from sklstm._entries import as_plain
 from sklstm._sequences import Ragged, shape_as_given
+from sklstm._wide import is_wide, read_wide
 
-__all__ = ["boxes_around", "ends_of", "largest_radii"]
+__all__ = ["boxes_around", "ends_of", "in_order", "largest_radii"]
 
 
 def ends_of(X: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,6 +50,7 @@ def boxes_around(
     TypeError
         If eps is not numeric.
     """
+    eps = in_order(eps, X)
     if not isinstance(sequences, Ragged):
         radii = _spread(estimator, _checked(eps), shape_as_given(X, sequences), sequences.shape)
         return [(np.arange(len(sequences)), sequences, radii)]
@@ -57,6 +59,47 @@ def boxes_around(
         (rows, part, np.stack([np.broadcast_to(every[row], part.shape[1:]) for row in rows]))
         for rows, part in sequences.by_length()
     ]
+
+
+def in_order(eps: Any, X: Any, *, wide: bool = True) -> Any:
+    """Sizes as an array; labelled ones beside a table with their labels in the order of its columns.
+
+    Parameters
+    ----------
+    eps, X : array-like
+        As the caller gave them.
+    wide : bool
+        Whether columns of two levels are read as times and channels, which gives them an order of their own.
+
+    Raises
+    ------
+    ValueError
+        If both have labels, and not the same ones.
+    """
+    labelled = hasattr(eps, "index") and hasattr(eps, "to_numpy")
+    if not labelled or not hasattr(X, "columns"):
+        return eps
+    ordered, _, shape = read_wide(X) if wide and is_wide(X) else (X, None, ())
+    columns = ordered.columns
+    table = hasattr(eps, "columns")
+    labels = eps.columns if table else eps.index
+    if not _counted(labels):
+        if len(labels) != len(columns) or set(labels) != set(columns):
+            raise ValueError(
+                f"eps is labelled {list(labels)[:5]}, X {list(columns)[:5]}: the labels must be the columns of X, each "
+                "once. Give an array for sizes by position."
+            )
+        eps = eps[list(columns)] if table else eps.loc[list(columns)]
+    rows_differ = table and len(eps) == len(X) and hasattr(X, "index") and not eps.index.equals(X.index)
+    if rows_differ and not _counted(eps.index):
+        raise ValueError("eps has other labels of rows than X. Give an array for sizes by position.")
+    sizes = eps.to_numpy()
+    return sizes.reshape((*sizes.shape[:-1], *shape[1:])) if shape else sizes
+
+
+def _counted(labels: Any) -> bool:
+    """Whether labels are no more than positions."""
+    return list(labels) == list(range(len(labels)))
 
 
 def _checked(eps: Any) -> np.ndarray:

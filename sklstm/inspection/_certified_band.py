@@ -1,5 +1,6 @@
 """Predictions between the limits that no perturbation of the inputs can break."""
 
+from datetime import datetime
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -46,7 +47,7 @@ class CertifiedBandDisplay:
     line_ : matplotlib Line2D
         The predictions.
     band_ : matplotlib PolyCollection
-        The band between the limits; it has gaps where they are infinite.
+        The band between the limits; where one is infinite, to beyond the edge of the axes.
     true_line_ : matplotlib Line2D or None
         The true targets.
     ax_ : matplotlib Axes
@@ -234,7 +235,7 @@ class CertifiedBandDisplay:
         Raises
         ------
         ValueError
-            If the arrays differ in length, or a lower limit is above the upper one.
+            If the arrays differ in length, or a prediction is outside its limits.
         """
         require_matplotlib(f"{cls.__name__}.from_predictions")
         return cls(
@@ -268,12 +269,12 @@ class CertifiedBandDisplay:
         Raises
         ------
         ValueError
-            If the arrays differ in length, or a lower limit is above the upper one.
+            If the arrays differ in length, or a prediction is outside its limits.
         """
         name = self.estimator_name if name is None else name
         predicted, lower, upper = (np.asarray(part, dtype=np.float64) for part in (self.y_pred, self.lower, self.upper))
         true = None if self.y_true is None else np.asarray(self.y_true, dtype=np.float64)
-        times = np.arange(len(predicted)) if self.times is None else np.asarray(self.times)
+        times = np.arange(len(predicted)) if self.times is None else _instants(self.times)
         for what, values in {
             "y_pred": predicted,
             "lower": lower,
@@ -283,14 +284,18 @@ class CertifiedBandDisplay:
         }.items():
             if values is not None and values.shape != (predicted.size,):
                 raise ValueError(f"{what} must have shape ({predicted.size},), got {values.shape}.")
-        if (lower > upper).any():
-            raise ValueError("lower must not exceed upper anywhere.")
+        if not ((lower <= predicted) & (predicted <= upper)).all():
+            raise ValueError("lower <= y_pred <= upper must hold everywhere: limits contain what they are limits of.")
         ax = axes_for(ax, f"{type(self).__name__}.plot")
         size = f", |noise| ≤ {self.eps:.4g}" if np.ndim(self.eps) == 0 and self.eps is not None else ""
+        # Infinite limits are drawn as far as the axes go, and farther.
+        known = np.concatenate([part[np.isfinite(part)] for part in (predicted, lower, upper)])
+        ends = known.min(initial=0.0), known.max(initial=0.0)
+        far = 100 * (ends[1] - ends[0] + 1)
         self.band_ = ax.fill_between(
             times,
-            lower,
-            upper,
+            np.where(np.isfinite(lower), lower, ends[0] - far),
+            np.where(np.isfinite(upper), upper, ends[1] + far),
             facecolor=PALETTE["sky blue"],
             edgecolor=PALETTE["blue"],
             alpha=0.35,
@@ -304,14 +309,45 @@ class CertifiedBandDisplay:
             (self.true_line_,) = ax.plot(
                 times, true, color=PALETTE["black"], linestyle=":", marker=".", markersize=4, linewidth=1, label="true"
             )
-        if times.dtype.kind == "M":
+        if times.dtype.kind == "M":  # their own time of day, whatever the zone
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
             locator = AutoDateLocator(minticks=3, maxticks=8)  # labels that do not run into each other
             ax.xaxis.set_major_locator(locator)
             ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         ax.set(xlabel="sequence (index)" if self.times is None else "time", ylabel=self.ylabel)
+        if not (np.isfinite(lower) & np.isfinite(upper)).all():
+            shown = [known] if true is None else [known, true[np.isfinite(true)]]
+            low, high = np.concatenate(shown).min(), np.concatenate(shown).max()
+            ax.set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))  # room for the legend
         make_headroom(ax, 0.25)
         ax.legend(ncols=2)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _instants(times: Any) -> NDArray[Any]:
+    """Numbers as they are, and dates of any kind in one form; those of a time zone by its clock.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    values = np.asarray(times)
+    if values.dtype.kind in "iuf":
+        return values
+    if values.dtype.kind not in "OM":
+        raise TypeError(f"times must be numbers or dates, got {values.dtype}.")
+    if str(getattr(times, "dtype", "")).startswith("period"):  # they begin at an instant
+        times = getattr(times, "dt", times).to_timestamp()
+    elif getattr(times, "tz", None) is not None:
+        times = times.tz_localize(None)
+    elif getattr(getattr(times, "dt", None), "tz", None) is not None:
+        times = times.dt.tz_localize(None)
+    elif values.dtype.kind == "O" and values.size and all(isinstance(each, datetime) for each in values.ravel()):
+        times = [each.replace(tzinfo=None) for each in values.ravel()]
+    try:
+        return np.asarray(times, dtype="datetime64[ms]")
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"times must be numbers or dates, got {values.dtype}.") from error

@@ -99,9 +99,10 @@ def line_options(defaults: dict[str, Any], given: Mapping[str, Any]) -> dict[str
 
 
 def next_style(ax: Any) -> Style:
-    """The first style that no curve with a name has on these axes, so that displays can share them."""
-    drawn = sum(not str(line.get_label()).startswith("_") for line in ax.get_lines())
-    return STYLES[drawn % len(STYLES)]
+    """The first style that no curve has on these axes, so that displays can share them."""
+    drawn = {(line.get_color(), line.get_marker()) for line in ax.get_lines()}
+    free = [style for style in STYLES if (style.color, style.marker) not in drawn]
+    return free[0] if free else STYLES[len(ax.get_lines()) % len(STYLES)]
 
 
 def labelled(name: str | None, what: str) -> str:

@@ -202,7 +202,12 @@ class GeneralizationReportDisplay:
         for bar, says_nothing in zip(self.bars_, vacuous, strict=True):
             if not {"color", "facecolor", "fc"} & set(kwargs):
                 bar.set_facecolor(PALETTE["orange" if says_nothing else "blue"])
-            bar.set(edgecolor="white", linewidth=0, hatch="///" if says_nothing else None)
+            if not {"edgecolor", "ec"} & set(kwargs):
+                bar.set_edgecolor("white")
+            if not {"linewidth", "lw"} & set(kwargs):
+                bar.set_linewidth(0)
+            if "hatch" not in kwargs:
+                bar.set_hatch("///" if says_nothing else None)
         beside = {"textcoords": "offset points", "path_effects": [withStroke(linewidth=3, foreground="white")]}
         for place, title, value in zip(places, self.names, values, strict=True):
             # Names stand inside: beside the axes they would need more room than their neighbours may leave.

@@ -7,8 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -173,9 +175,13 @@ class NoiseGeneralizationDisplay:
         sequences = None if hasattr(X, "columns") else sequences_in(X)
         X, y = indexable(as_plain(X) if sequences is None else sequences, y)
         error_name = default_error(estimator)[0]
+        if scoring is not None and not isinstance(scoring, str) and not callable(scoring):
+            raise TypeError(f"scoring must be one name or callable, got {scoring!r:.80}.")
         scorer = None if scoring is None else check_scoring(estimator, scoring)
         if scorer is not None:
-            error_name = f"minus {scoring.replace('_', ' ')}" if isinstance(scoring, str) else "minus score"
+            negated = isinstance(scoring, str) and scoring.startswith("neg_")
+            what = scoring.removeprefix("neg_").replace("_", " ") if isinstance(scoring, str) else "score"
+            error_name = what if negated else f"minus {what}"
         splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y))
         seeds = noise_seeds(random_state, len(splits) * n_repeats)
         trainings = [(split, seeds[i * n_repeats + j]) for i, split in enumerate(splits) for j in range(n_repeats)]
@@ -257,6 +263,17 @@ def _network_prefix(estimator: Any, caller: str) -> str:
         raise TypeError(
             f"{caller} needs one estimator of sklstm, alone or inside others; found {len(found)} in {estimator!r:.80}."
         )
+    around = estimator
+    while not isinstance(around, SequenceEstimator):  # `with_noise` follows these two
+        if isinstance(around, Pipeline):
+            around = around.steps[-1][1]
+        elif isinstance(around, TransformedTargetRegressor):
+            around = around.regressor
+        else:
+            raise TypeError(
+                f"{caller} needs an estimator of sklstm alone, at the end of a Pipeline or in a "
+                f"TransformedTargetRegressor; got {type(around).__name__}."
+            )
     return f"{found[0]}__" if found[0] else ""
 
 

@@ -287,7 +287,11 @@ class RegularizationPathDisplay:
         self.best_line_ = None
         if self.best_value is not None:
             label = labelled(name, f"chosen: {self.best_value:.3g}")
-            self.best_line_ = ax.axvline(self.best_value, color="0.4", linestyle=":", label=label)
+            # In the colour of the first curve, and not two on top of each other alike.
+            color = next(iter(self.lines_.values())).get_color()
+            earlier = sum("chosen" in str(line.get_label()) for line in ax.get_lines())
+            dots = (3 * earlier, (1, 2 + 3 * earlier))
+            self.best_line_ = ax.axvline(self.best_value, color=color, linestyle=dots, label=label)
         scale_x(ax, x, wide=1)
         make_headroom(ax, 0.2)
         ax.set_xlabel(self.param_name, labelpad=1)  # labels of powers are high

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify
 from sklstm.estimators._certificates import boxes
 from sklstm.perturbation import rnn_lipschitz
 
@@ -267,3 +267,33 @@ def test_labels_of_another_kind_are_refused(fitted):
         with pytest.raises(ValueError, match="rtol"):
             model.certified_radius(X, rtol=rtol)
     assert model.certify(X, 0.1, batch_size=np.int64(50))[0].shape == (len(X), 2)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_labels_of_eps_are_those_of_the_columns(scaled):
+    X = pd.DataFrame(np.random.default_rng(0).standard_normal((30, 12)), columns=[f"c{i}" for i in range(12)])
+    model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0)
+    model = (make_pipeline(StandardScaler(), model) if scaled else model).fit(X, X["c11"])
+    sizes = pd.Series({name: 0.1 * i for i, name in enumerate(X.columns)})
+    expected = certify(model, X, sizes.to_numpy())
+    for other in (sizes, sizes[::-1], sizes.sort_index(), sizes[::-1].to_frame().T.set_axis([0])):
+        np.testing.assert_array_equal(certify(model, X, other), expected)
+    np.testing.assert_array_equal(certify(model, X, sizes.set_axis(range(12))), expected)  # positions, no labels
+    for wrong in (sizes.rename({"c3": "c33"}), sizes[:-1]):
+        with pytest.raises(ValueError, match="the labels must be the columns of X"):
+            certify(model, X, wrong)
+    rows = pd.DataFrame(np.ones((30, 12)), columns=X.columns, index=range(5, 35))
+    with pytest.raises(ValueError, match="other labels of rows"):
+        certify(model, X, rows)
+
+
+def test_labels_of_a_wide_table():
+    channels = ["a", "b"] * 3
+    columns = pd.MultiIndex.from_arrays([[0, 0, 1, 1, 2, 2], channels], names=["time", "channel"])
+    X = pd.DataFrame(np.random.default_rng(0).standard_normal((20, 6)), columns=columns)
+    model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, np.arange(20.0))
+    sizes = pd.Series(np.arange(6) / 10, index=columns)
+    expected = model.certify(X, sizes)
+    order = [3, 0, 5, 1, 4, 2]
+    np.testing.assert_array_equal(model.certify(X, sizes.iloc[order]), expected)
+    np.testing.assert_array_equal(model.certify(X, sizes.to_numpy().reshape(1, 3, 2)), expected)

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from sklearn.compose import TransformedTargetRegressor
@@ -96,13 +97,43 @@ def test_units_of_a_composition(made):
         CertifiedBandDisplay.from_estimator(unknown, made.X, eps=0.1)
 
 
-def test_infinite_limits_leave_a_gap():
+def test_infinite_limits_reach_beyond_the_axes():
     display = CertifiedBandDisplay.from_predictions(
-        np.zeros(6), [-1, -1, -np.inf, -1, -1, -1], [1, 1, np.inf, 1, 1, 1], name="LSTM"
+        np.zeros(6), [-1, -1, -np.inf, -1, -1, -1], [1, 1, np.inf, np.inf, 1, 1], name="LSTM"
     )
-    assert len(display.band_.get_paths()) == 2
-    assert np.abs(display.ax_.get_ylim()).max() < 3
+    low, high = display.ax_.get_ylim()
+    assert -3 < low < -1
+    assert 1 < high < 3
+    (path,) = display.band_.get_paths()
+    assert set(path.vertices[path.vertices[:, 1] > high][:, 0]) == {2, 3}
+    assert set(path.vertices[path.vertices[:, 1] < low][:, 0]) == {2}
     assert display.line_.get_label() == "LSTM, predicted"
+
+
+@pytest.mark.parametrize("kind", ["index", "zone", "series", "zone series", "periods", "datetimes"])
+def test_dates_of_any_kind(kind):
+    index = pd.date_range("2024-03-01", periods=72, freq="h")
+    times = {
+        "index": index,
+        "zone": index.tz_localize("Europe/Paris"),
+        "series": pd.Series(index),
+        "zone series": pd.Series(index.tz_localize("Europe/Paris")),
+        "periods": index.to_period("h"),
+        "datetimes": [each.to_pydatetime() for each in index.tz_localize("UTC")],
+    }[kind]
+    display = CertifiedBandDisplay.from_predictions(np.zeros(72), -np.ones(72), np.ones(72), times=times)
+    np.testing.assert_array_equal(display.line_.get_xdata(orig=True), index.to_numpy())
+
+
+@pytest.mark.parametrize("times", [["a", "b"], pd.timedelta_range("1h", periods=2), [None, "b"]])
+def test_other_times_are_refused(times):
+    with pytest.raises(TypeError, match="times must be numbers or dates"):
+        CertifiedBandDisplay.from_predictions([0.0, 0.0], [-1.0, -1.0], [1.0, 1.0], times=times)
+
+
+def test_limits_in_the_wrong_places_are_noticed():
+    with pytest.raises(ValueError, match="lower <= y_pred <= upper"):
+        CertifiedBandDisplay.from_predictions([0.0], [1.0], [2.0])
 
 
 def test_dates_get_labels_that_fit():
@@ -136,7 +167,7 @@ def test_wrong_arguments(made):
         CertifiedBandDisplay.from_predictions([1, 2], [0, 1], [2])
     with pytest.raises(ValueError, match=r"y_pred must have shape \(2,\), got \(2, 1\)"):
         CertifiedBandDisplay.from_predictions([[1], [2]], [0, 1], [2, 2])
-    with pytest.raises(ValueError, match="lower must not exceed upper"):
+    with pytest.raises(ValueError, match="lower <= y_pred <= upper must hold"):
         CertifiedBandDisplay.from_predictions([1, 2], [0, 3], [2, 2])
     assert plt.get_fignums() == []
 

@@ -126,3 +126,10 @@ def test_wrong_arguments(wrong, message):
     right = {"names": ["a", "b"], "values": [1.0, 2.0], "ceilings": [1.0, 1.0]}
     with pytest.raises(ValueError, match=message):
         GeneralizationReportDisplay(**right | wrong).plot()
+
+
+def test_options_of_the_bars_are_those_of_the_caller(report):
+    display = GeneralizationReportDisplay.from_report(report).plot(edgecolor="red", linewidth=3, hatch="xx")
+    for bar in display.bars_:
+        assert bar.get_edgecolor() == (1, 0, 0, 1)
+        assert (bar.get_linewidth(), bar.get_hatch()) == (3, "xx")

@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import VotingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_squared_error
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -51,7 +52,7 @@ def test_repeats_differ_and_workers_do_not(made):
     )
     np.testing.assert_array_equal(again.test_errors, display.test_errors)
     np.testing.assert_array_equal(again.train_errors, display.train_errors)
-    assert display.ax_.get_ylabel() == "test − train minus neg log loss (mean ± s.e.)"
+    assert display.ax_.get_ylabel() == "test − train log loss (mean ± s.e.)"
 
 
 def test_regressors_and_compositions(made):
@@ -118,6 +119,11 @@ def test_wrong_arguments(made):
         draw(Ridge(), made.X[:, 0], made.y, sigmas=[0.1])
     with pytest.raises(TypeError, match="needs one estimator of sklstm"):
         draw(NoisyRNNClassifier, made.X, made.labels, sigmas=[0.1])
+    for other in (GridSearchCV(REGRESSOR, {}), VotingRegressor([("a", REGRESSOR)])):
+        with pytest.raises(TypeError, match="alone, at the end of a Pipeline or in a TransformedTargetRegressor"):
+            draw(other, made.X, made.y, sigmas=[0.1])
+    with pytest.raises(TypeError, match="scoring must be one name"):
+        draw(REGRESSOR, made.X, made.y, sigmas=[0.1], scoring={"r2": "r2"})
     with pytest.raises(ValueError, match="requires y"):
         draw(CLASSIFIER, made.X, None, sigmas=[0.1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

@@ -177,7 +177,11 @@ QUOTES = (
         "in the quickstart, from {n} windows, a squared error below {bound}, where predicting the mean scores 1",
         quickstart_bound,
     ),
-    Quote("README.md", "A fit with the penalty takes {low} to {high} % longer than one without", penalty_cost),
+    Quote(
+        "README.md",
+        "A fit of an LSTM on one thread takes {low} to {high} % longer with the penalty than without",
+        penalty_cost,
+    ),
     Quote("README.md", "from ρ_h² = {seam} on", seam),
     Quote("README.md", "the CPU build of torch {torch} is enough", pinned_torch),
     Quote(

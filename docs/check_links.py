@@ -3,8 +3,8 @@
     python docs/check_links.py docs/_build/html README.md CONTRIBUTING.md CHANGELOG.md
 
 Sphinx checks the links that it resolves itself; this also sees those of the theme, the gallery and plain Markdown.
-Addresses elsewhere are left alone. Of the tools for this, LinkChecker changes its user when it is run as root, and then
-may not read the files; pytest-check-links keeps pytest below 9.
+Addresses elsewhere are left alone, unless a page fetches from them. Of the tools for this, LinkChecker changes its user
+when it is run as root, and then may not read the files; pytest-check-links keeps pytest below 9.
 """
 
 import sys
@@ -40,11 +40,22 @@ def links(path):
             yield found[attribute]
 
 
+def fetched_by(path):
+    """Scripts, styles and pictures that the page shows by itself, and where it takes them from."""
+    tags = parsed(path).find_all(["script", "img", "iframe", "source"], src=True)
+    styles = parsed(path).find_all("link", rel="stylesheet", href=True)
+    found = [tag["src"] for tag in tags] + [tag["href"] for tag in styles]
+    return {link for link in found if not link.startswith("data:")}
+
+
 def broken(path):
     """What is wrong with the links of a page, a line each."""
+    fetched = fetched_by(path)
     for link in dict.fromkeys(links(path)):
         parts = urlsplit(link)
         if parts.scheme or parts.netloc or link == "#":
+            if link in fetched:
+                yield f"{path}: {link}: is fetched when the page is looked at"
             continue
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
         if target.is_dir() and path.suffix == ".html":

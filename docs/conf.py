@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
     "reference_url": {"sklstm": None},
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,  # its pages fetch scripts when they are looked at
     "show_signature": False,
     "min_reported_time": 0,
     "image_scrapers": ("matplotlib",),

@@ -97,7 +97,7 @@ print(str(report).split("\n\nholdout")[0])
 # - *Theorem 3* of Tu, He and Tao is about the trained network and its training data, and its value says
 #   nothing. It also wants the norms of the weights fixed beforehand: *theorem_3_union* pays for having read
 #   them off, and chooses its margin for that. *rademacher* is a bound of the same kind that falls with the
-#   number of samples. Both are orders of magnitude smaller, and vacuous.
+#   number of samples. Both are smaller, and vacuous: the bars have a logarithmic scale.
 #
 # Whoever quotes the smallest of several bounds takes it from the column *together*.
 #

@@ -131,7 +131,7 @@ styles = {
     "noise": ("#009E73", "^"),
     "noise, limited": ("#0072B2", "o"),
 }
-figure, axes = plt.subplots(2, 2, figsize=(7, 6), layout="constrained", sharey=True)
+figure, axes = plt.subplots(2, 2, figsize=(7, 6), layout="constrained")
 for ax, name in zip(axes.flat, models, strict=False):
     color, marker = styles[name]
     ax.plot(
@@ -153,6 +153,7 @@ for ax, name in zip(axes.flat, models, strict=False):
         xscale="log",
         xlabel="perturbation (standard deviations)",
         ylabel="test accuracy",
+        ylim=(-0.03, 1.03),
     )
 axes[1, 0].legend(loc="lower left")
 for name, (color, marker) in styles.items():

@@ -125,6 +125,8 @@ bars = below.barh(
     list(seconds), list(seconds.values()), color=["#0072B2", "0.7", "#009E73"]
 )
 below.bar_label(bars, fmt="%.1f s", padding=3)
-below.set(xlabel="time of the whole search", xlim=(0, 1.12 * max(seconds.values())))
+below.set(
+    xlabel="time of the whole search (seconds)", xlim=(0, 1.12 * max(seconds.values()))
+)
 below.invert_yaxis()
 plt.show()

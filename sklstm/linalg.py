@@ -72,7 +72,7 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Notes
     -----
-    The vector on the shorter side comes from the Gram matrix of that side, at a third of the cost of an SVD. Squaring
+    The vector on the shorter side comes from the Gram matrix of that side, which costs less than an SVD. Squaring
     the matrix costs small singular values their digits, not the largest: its vector is off by rounding, and ‖A v‖ by
     the square of that.
 

@@ -41,6 +41,7 @@ def test_whole_links_pass(checker, site, capsys):
         ("a.html", "b.html#part", "b.html#parts", "b.html#parts: no such anchor"),
         ("a.html", "#top", "#bottom", "#bottom: no such anchor"),
         ("a.html", "c.png", "d.png", "d.png: no such file"),
+        ("a.html", 'src="c.png"', 'src="https://example.org/c.png"', "is fetched when"),
         ("notes.md", "(#some-notes)", "(#other-notes)", "#other-notes: no such anchor"),
         ("notes.md", "a.html", "z.md", "z.md: no such file"),
     ],

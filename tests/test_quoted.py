@@ -18,6 +18,7 @@ NOT_MEASURED = {
     "Python ≥ 3.11": "a requirement, as in pyproject.toml",
     "`lambda_s` from 0.0003 to 0.1 in steps": "a grid to try",
     "near the noise you expect: 0.1 to 1 on": "a range to try",
+    "for `eps` up to 0.01": "the sizes that the quote is about",
     "Theorems 2 and 3 never give": "numbers of theorems",
 }
 

@@ -60,7 +60,7 @@ lint: $(VENV)/.installed-dev
 # Every example of the gallery is run, every warning is an error, nothing is fetched; then the links of the finished pages
 # and of those at the top are followed. Addresses elsewhere are left alone.
 docs: $(VENV)/.installed-dev
-	rm -rf docs/gallery docs/_build/html/gallery
+	rm -rf docs/gallery docs/_build docs/sg_execution_times.rst
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html README.md CONTRIBUTING.md CHANGELOG.md
 

@@ -1,6 +1,7 @@
 """What docs/theory/errata.md and docs/theory/tu.md say of Tu, He & Tao 2020, shown on networks."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -44,6 +45,34 @@ def test_theorems_2_and_3_are_never_below_one(k, d, L, sigma):
             assert np.abs(outputs).mean(axis=0).max() <= bound.beta_v * bound.beta_u * S * mean * (1 + 1e-12)
             assert bound.norm_term >= 4 * bound.capacity / S * (1 - bound.margin_loss) * (1 - 1e-12)
             assert bound.vacuous
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_norm_term_alone_bounds_the_complexity(seed):
+    # For all signs at once: no network of the class has a larger mean absolute output. λ_min is 0 here.
+    rng = np.random.default_rng(seed)
+    n, L, d, m, k = 6, 3, 2, 4, 3
+    X = rng.standard_normal((n, L, d))
+    X -= X.mean(axis=(1, 2), keepdims=True)
+    U, W, V = rng.standard_normal((m, d)), rng.uniform(0, 1) * rng.standard_normal((m, m)), rng.standard_normal((k, m))
+    h = np.zeros((n, m))
+    for t in range(L):
+        h = np.maximum(X[:, t] @ U.T + h @ W.T, 0)
+    signs = np.array(list(product((-1, 1), repeat=n)))
+    largest = (signs @ (h @ V.T)).max() / n
+    theorem = rademacher_tu(
+        fisher_rao=fisher_rao_norm(U, W, V, X),
+        lambda_min=smallest_eigenvalue(X),
+        input_norm_frobenius=np.linalg.norm(X),
+        input_norm_1=np.abs(X).sum(axis=0).max(),
+        beta_u=_row_sum(U),
+        beta_w=_row_sum(W),
+        beta_v=_row_sum(V),
+        n_samples=n,
+        n_steps=L,
+    )
+    assert largest <= theorem.norm_term
+    assert theorem.value == np.inf  # for the sake of a term that is not needed
 
 
 def test_how_near_the_norm_term_comes_to_its_least():

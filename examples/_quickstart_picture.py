@@ -15,6 +15,9 @@ from matplotlib.ticker import NullLocator
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {"plain": "#D55E00", "decay": "#E69F00", "tikhonov": "#0072B2"}
+# What differs by colour differs by marker or hatching too.
+MARKERS = {"plain": "s", "decay": "^", "tikhonov": "o"}
+HATCHES = {"plain": "///", "tikhonov": None}
 TRUTH, QUIET = "#222222", "#777777"
 STYLE = {
     "font.size": 11,
@@ -45,7 +48,7 @@ def _errors(ax, noise, errors, unchanged, labels):
     for name, values in errors.items():
         colour = COLOURS[name]
         ax.fill_between(noise, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, lw=0)
-        ax.plot(noise, values.mean(axis=0), color=colour, lw=2.5, marker="o", ms=6)
+        ax.plot(noise, values.mean(axis=0), color=colour, lw=2.5, marker=MARKERS[name], ms=7)
     ends = {name: values.mean(axis=0)[-1] for name, values in errors.items()}
     for name, height in _apart(ends, 0.045).items():
         ax.text(1.03, height, labels[name], color=COLOURS[name], va="center", weight="bold")
@@ -69,7 +72,8 @@ def _apart(heights, gap):
 def _forecasts(ax, times, truth, forecasts, sigma, labels):
     for name, draws in forecasts.items():
         low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
-        ax.fill_between(times, low, high, color=COLOURS[name], alpha=0.35, lw=0, label=labels[name])
+        look = {"facecolor": COLOURS[name], "edgecolor": "white", "hatch": HATCHES[name], "alpha": 0.4, "lw": 0}
+        ax.fill_between(times, low, high, label=labels[name], **look)
         ax.plot(times, middle, color=COLOURS[name], lw=1.2)
     ax.plot(times, truth, color=TRUTH, lw=1.8, label="measured")
     ax.legend(loc="upper left", frameon=False, ncols=3, borderaxespad=0)

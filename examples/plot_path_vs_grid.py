@@ -122,7 +122,7 @@ for name in ("grid search", "path"):
 above.set_ylabel("R² in noise (mean ± s.e. of the folds)")
 above.legend(loc="lower left")
 bars = below.barh(
-    list(seconds), list(seconds.values()), color=["#0072B2", "0.7", "#009E73"]
+    list(seconds), list(seconds.values()), color=["#0072B2", "0.7", "#D55E00"]
 )
 below.bar_label(bars, fmt="%.1f s", padding=3)
 below.set(

@@ -179,7 +179,7 @@ QUOTES = (
     ),
     Quote(
         "README.md",
-        "A fit of an LSTM on one thread takes {low} to {high} % longer with the penalty than without",
+        "With the penalty a fit on one thread takes {low} to {high} % longer",
         penalty_cost,
     ),
     Quote("README.md", "from ρ_h² = {seam} on", seam),

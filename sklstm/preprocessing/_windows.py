@@ -193,8 +193,6 @@ def _names(series: Any) -> list:
 
 def _real_table(series: ArrayLike) -> NDArray:
     """The series as floats of shape (n_steps, d); may be a view of the argument."""
-    if hasattr(series, "columns") and hasattr(series, "dtypes"):
-        _check_columns(series)
     values = np.asarray(series)
     if values.ndim not in (1, 2):
         raise ValueError(f"series must have shape (n_steps,) or (n_steps, d); got {values.shape}")
@@ -206,27 +204,27 @@ def _real_table(series: ArrayLike) -> NDArray:
         return values
     # A data frame of mixed or nullable columns becomes an object array.
     if values.dtype.kind not in "biufO":
-        raise TypeError(f"series must hold real numbers; got dtype {values.dtype}")
+        raise TypeError(_what_is_wrong(series, values) or f"series must hold real numbers; got dtype {values.dtype}")
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"series must hold real numbers; {error}") from error
+        raise TypeError(_what_is_wrong(series, values) or f"series must hold real numbers; {error}") from error
 
 
-def _check_columns(frame: Any) -> None:
-    """Raise a TypeError that names the columns of a data frame that hold no numbers."""
-    values = ((name, np.asarray(frame[name])) for name in frame.columns if list(frame.columns).count(name) == 1)
-    wrong = [str(name) for name, column in values if column.dtype.kind not in "biufO" or not _are_numbers(column)]
-    if wrong:
-        raise TypeError(
-            f"series must hold real numbers; these columns do not: {', '.join(wrong)}. Drop them, or turn them into "
-            "numbers first, text for instance with pandas.get_dummies(table, columns=..., dtype=float)."
-        )
+def _what_is_wrong(series: Any, values: NDArray) -> str | None:
+    """The columns of a data frame that hold no numbers, in words; None for a series without names."""
+    if not hasattr(series, "columns"):
+        return None
+    wrong = [str(name) for name, column in zip(series.columns, values.T, strict=True) if not _are_numbers(column)]
+    return (
+        f"series must hold real numbers; these columns do not: {', '.join(wrong)}. Drop them, or turn them into "
+        "numbers first, text for instance with pandas.get_dummies(table, columns=..., dtype=float)."
+    )
 
 
 def _are_numbers(column: NDArray) -> bool:
     if column.dtype.kind != "O":
-        return True
+        return column.dtype.kind in "biuf"
     try:
         column.astype(np.float64)
     except (TypeError, ValueError):

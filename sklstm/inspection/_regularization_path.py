@@ -30,6 +30,7 @@ from ._search_results import folds, metric_of, one_parameter, score_name
 __all__ = ["RegularizationPathDisplay"]
 
 _N_DRAWS = Number(Integral, 1, None)
+_CHOSEN = "sklstm.chosen"  # by which the lines at chosen values know each other
 _SIGMA = Number(Real, 0, 1e38, optional=True)
 
 
@@ -289,9 +290,9 @@ class RegularizationPathDisplay:
             label = labelled(name, f"chosen: {self.best_value:.3g}")
             # In the colour of the first curve, and not two on top of each other alike.
             color = next(iter(self.lines_.values())).get_color()
-            earlier = sum("chosen" in str(line.get_label()) for line in ax.get_lines())
+            earlier = sum(line.get_gid() == _CHOSEN for line in ax.get_lines())
             dots = (3 * earlier, (1, 2 + 3 * earlier))
-            self.best_line_ = ax.axvline(self.best_value, color=color, linestyle=dots, label=label)
+            self.best_line_ = ax.axvline(self.best_value, color=color, linestyle=dots, label=label, gid=_CHOSEN)
         scale_x(ax, x, wide=1)
         make_headroom(ax, 0.2)
         ax.set_xlabel(self.param_name, labelpad=1)  # labels of powers are high

@@ -17,7 +17,7 @@ from _records import table
 from _suite import campaign, regenerate
 from torch import nn
 
-from sklstm.perturbation import RecurrentNetwork, output_bounds
+from sklstm.certificates import RecurrentNetwork, output_bounds
 
 NAME = "certificate_soundness"
 CELLS = {"lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}

@@ -16,7 +16,7 @@ from _timing import compare, pinned
 
 from sklstm import TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _tikhonov as regressors
-from sklstm.perturbation import gate_norms
+from sklstm.tikhonov import gate_norms
 
 NAME = "penalty_cost"
 N, D, B = 2000, 7, 64

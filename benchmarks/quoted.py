@@ -27,7 +27,7 @@ import stack_penalty
 import strategies
 from _records import current, latest
 
-from sklstm.perturbation._penalty import BARRIER_EPSILON
+from sklstm.tikhonov._penalty import BARRIER_EPSILON
 
 ROOT = Path(__file__).parents[1]
 FIELD = re.compile(r"\{(\w+)\}")

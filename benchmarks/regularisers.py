@@ -22,7 +22,7 @@ from sklearn.model_selection import TimeSeriesSplit
 from torch import nn
 
 from sklstm import TikhonovLSTMRegressor
-from sklstm.modules import LSTMRegressorModule
+from sklstm.networks import LSTMNetwork
 
 NAME = "regularisers"
 NONE = {"lambda_s": 0.0, "lambda_1": 0.0, "lambda_2": 0.0}
@@ -40,7 +40,7 @@ EPS = 0.05
 N_SEEDS = 5
 
 
-class DropoutLSTM(LSTMRegressorModule):
+class DropoutLSTM(LSTMNetwork):
     """Dropout between the last hidden state and the readout."""
 
     rate = 0.0

@@ -1,6 +1,6 @@
 """What does the ReLU layer's written pass bring over torch's own layer?
 
-Forward and backward of one layer, weights' gradients only, as in training: `sklstm.modules` against `nn.RNN`, which
+Forward and backward of one layer, weights' gradients only, as in training: `sklstm.networks` against `nn.RNN`, which
 multiplies by both matrices at every step and adds up the gradients of both at every step. Beside them the matrix
 products of the written pass and nothing else, which no way of writing it can undercut. The first line is the size that
 the aim of 1.5 (a ratio of 0.67) was set at.
@@ -14,7 +14,7 @@ from _suite import explanation, question, run
 from _timing import compare, pinned, thread_counts
 from torch import nn
 
-from sklstm.modules._relu import last_relu_state
+from sklstm.networks._relu import last_relu_state
 
 NAME = "relu_layer"
 SIZES = [

@@ -4,7 +4,7 @@ The penalty in a training loop of one's own
 
 A network, a loss and an optimiser in plain PyTorch, because something about them is not what the estimators offer: here
 the Huber loss, which forgives single months of many sunspots. What does it take to train the same network with the
-Tikhonov penalty, and what does one gain and lose? The functions of :mod:`sklstm.perturbation` take tensors and know
+Tikhonov penalty, and what does one gain and lose? The functions of :mod:`sklstm.tikhonov` take tensors and know
 nothing of scikit-learn.
 
 The task is to forecast the sunspots half a year ahead from three years of monthly numbers.
@@ -17,16 +17,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.datasets import load_sunspots
 from sklstm.inspection import CertifiedBandDisplay
-from sklstm.perturbation import (
-    RecurrentNetwork,
-    TikhonovPenalty,
-    feasible_scale,
-    output_bounds,
-    tikhonov_gains,
-)
 from sklstm.preprocessing import sliding_windows
+from sklstm.tikhonov import TikhonovPenalty, feasible_scale, tikhonov_gains
 
 # %%
 # Square roots make the noise of the series more even. The last fifth is for testing; none of its windows shares a month

@@ -24,13 +24,13 @@ ROOMS = [
     "sklstm.linalg",
     "sklstm.model_selection",
     "sklstm.noise",
-    "sklstm.perturbation",
+    "sklstm.tikhonov",
     "sklstm.persistence",
     "sklstm.preprocessing",
     "sklstm.training",
 ]
 # The networks are tested beside their formulas; their examples, here.
-NETWORKS = "sklstm.modules"
+NETWORKS = "sklstm.networks"
 # Where people come from scikit-learn, every parameter gets a sentence.
 FOR_USERS = {"sklstm", "sklstm.datasets", "sklstm.inspection", "sklstm.model_selection", "sklstm.preprocessing"}
 

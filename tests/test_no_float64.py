@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from no_float64 import PLACE, elsewhere, such_a_device
-from problems import random_lstm_weights
 
+from sklstm.certificates import lstm_gain, rnn_lipschitz
 from sklstm.linalg import as_float64, leading_pair, project_rows_l1, spectral_norm
-from sklstm.perturbation import TikhonovPenalty, feasible_scale, lstm_gain, rnn_lipschitz
+from sklstm.tikhonov import TikhonovPenalty, feasible_scale
+from tests.support.no_float64 import PLACE, elsewhere, such_a_device
+from tests.support.problems import random_lstm_weights
 
 
 @pytest.fixture(autouse=True)

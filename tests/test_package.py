@@ -19,7 +19,7 @@ def test_import_needs_no_optional_package_and_changes_no_process_state():
     script = (
         "import sys, torch, numpy as np\n"
         "before = torch.get_num_threads(), torch.random.get_rng_state(), str(np.random.get_state())\n"
-        "import sklstm, sklstm.perturbation, sklstm.generalization, sklstm.preprocessing, sklstm.datasets\n"
+        "import sklstm, sklstm.tikhonov, sklstm.generalization, sklstm.preprocessing, sklstm.datasets\n"
         "import sklstm.inspection\n"
         "after = torch.get_num_threads(), torch.random.get_rng_state(), str(np.random.get_state())\n"
         "assert before[0] == after[0] and torch.equal(before[1], after[1]) and before[2] == after[2]\n"

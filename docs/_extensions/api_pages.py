@@ -18,7 +18,7 @@ ROOMS = {
     "sklstm.inspection": "Displays",
     "sklstm.preprocessing": "Sequences from series and tables",
     "sklstm.datasets": "Data",
-    "sklstm.perturbation": "Input noise to output: penalty and certificates",
+    "sklstm.tikhonov": "Input noise to output: penalty and certificates",
     "sklstm.generalization": "Training error to test error: bounds",
     "sklstm.noise": "Kinds of noise",
     "sklstm.linalg": "Norms and projections",

@@ -18,7 +18,7 @@ from sklstm.generalization import (
     rademacher_bound,
     tu_bound,
 )
-from sklstm.modules import ReLURNNModule
+from sklstm.networks import ReLUNetwork
 from sklstm.noise import NOISES, RepeatedNoise
 
 from ._compression import Problem, occam_of
@@ -96,7 +96,7 @@ def classifier_report(estimator: Any, X: np.ndarray | Ragged, codes: np.ndarray)
 
     def base(network: nn.Module) -> dict[str, Tensor]:
         # Where training starts: the code describes how far the recurrent matrix moved from there.
-        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(cast(ReLURNNModule, network).W.shape[0])}
+        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(cast(ReLUNetwork, network).W.shape[0])}
 
     bounds.append(occam_of(estimator, problem, base, delta=delta))
     return GeneralizationReport(bounds)

@@ -17,8 +17,8 @@ from sklstm._entries import as_plain
 from sklstm._mapped import row_blocks
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import Choice, Number
-from sklstm.perturbation import RecurrentNetwork, output_bounds
-from sklstm.perturbation._certificate import METHODS
+from sklstm.certificates import RecurrentNetwork, output_bounds
+from sklstm.certificates._certificate import METHODS
 from sklstm.training import BLOCK, SequenceNet, products_in, undisturbed
 
 from ._radii import boxes_around, ends_of, largest_radii
@@ -29,7 +29,7 @@ BATCH_SIZE = Number(Integral, 1, None, optional=True)
 RTOL = Number(Real, 1e-9, 1)
 # Indices (m,), sequences (m, L, d) and the ends, two tensors (m, L, d) in float64, of boxes around them.
 Block = tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]
-_LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see perturbation.enclosures
+_LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see certificates.enclosures
 
 
 def network_of(module: Any) -> RecurrentNetwork:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule
-from sklstm.perturbation import StackedTikhonovPenalty, TikhonovPenalty, feasible_scale
+from sklstm.networks import GRUNetwork, LSTMNetwork
+from sklstm.tikhonov import StackedTikhonovPenalty, TikhonovPenalty, feasible_scale
 
-Network = LSTMRegressorModule | GRURegressorModule
+Network = LSTMNetwork | GRUNetwork
 
 
 class NetworkPenalty:

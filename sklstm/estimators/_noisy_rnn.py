@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import OPTIONAL_POSITIVE, POSITIVE, Choice, ClassWeight, check_parameters
 from sklstm.linalg import project_rows_l1
-from sklstm.modules import ReLURNNModule
+from sklstm.networks import ReLUNetwork
 from sklstm.noise import NOISES
 
 from ._bounds import classifier_report
@@ -27,7 +27,7 @@ from ._rules import OptimizerName, PrecisionName, ScheduleName
 
 
 @torch.no_grad()
-def _project(module: ReLURNNModule, **limits: float | None) -> None:
+def _project(module: ReLUNetwork, **limits: float | None) -> None:
     for name, limit in limits.items():
         if limit is not None:
             weight = getattr(module, name)
@@ -172,7 +172,7 @@ class NoisyRNNClassifier(ClassifierMixin, CertifiedClassifier, HoldoutClassifier
         "class_weight": ClassWeight(),
     }
     _n_gates = 1
-    _module = ReLURNNModule
+    _module = ReLUNetwork
     _criterion = nn.CrossEntropyLoss
 
     def __init__(

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from sklstm._caller import caller_level
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import NON_NEGATIVE, OPTIONAL_POSITIVE, POSITIVE_INT, Choice, check_parameters
-from sklstm.modules import READOUTS
-from sklstm.perturbation import TikhonovGains, perturbation_gain, tikhonov_gains
+from sklstm.networks import READOUTS
+from sklstm.tikhonov import TikhonovGains, perturbation_gain, tikhonov_gains
 from sklstm.training import SequenceNet
 
 from ._base import SequenceEstimator

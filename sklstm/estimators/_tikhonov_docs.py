@@ -15,7 +15,7 @@ lambda_1 : float, default=10.0
 
 _OTHER_PARAMETERS = r"""
 variant : {"turkin", "tight"}, default="turkin"
-    The paper's chain of inequalities, or the same without its slack; see `sklstm.perturbation.tikhonov_gains`.
+    The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
 readout : {"linear", "logistic"}, default="linear"
     Linear readout of the last state, or (1) of the paper for targets in [0, 1].
 num_layers : int, default=1
@@ -94,7 +94,7 @@ loss_curve_ : list of float
     Training objective, penalty included, per epoch; ``net_.history`` has ``data_loss`` and ``penalty`` apart, and
     the relative error of the norms that training used as ``norm_error`` (a bound for up to 64 units, else measured).
 rho_x_, rho_h_ : float, or ndarray of shape (num_layers,) for more than one layer
-    Gains of the fitted weights, exact, in float64; see `sklstm.perturbation.tikhonov_gains`.
+    Gains of the fitted weights, exact, in float64; see `sklstm.tikhonov.tikhonov_gains`.
 perturbation_gain_ : float
     :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
     violated. A surrogate of the squared sensitivity, not a certificate.

@@ -1,6 +1,6 @@
 """The GRU regressor with the same penalty, derived for its gates."""
 
-from sklstm.modules import GRURegressorModule
+from sklstm.networks import GRUNetwork
 
 from ._tikhonov import TikhonovRegressor
 from ._tikhonov_docs import document
@@ -52,5 +52,5 @@ class TikhonovGRURegressor(TikhonovRegressor):
         """,
     )
 
-    _module = GRURegressorModule
+    _module = GRUNetwork
     _n_gates = 3

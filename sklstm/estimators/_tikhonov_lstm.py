@@ -1,6 +1,6 @@
 """The LSTM regressor with Turkin's analytic penalty on noise sensitivity."""
 
-from sklstm.modules import LSTMRegressorModule
+from sklstm.networks import LSTMNetwork
 
 from ._tikhonov import TikhonovRegressor
 from ._tikhonov_docs import document
@@ -49,5 +49,5 @@ class TikhonovLSTMRegressor(TikhonovRegressor):
         """,
     )
 
-    _module = LSTMRegressorModule
+    _module = LSTMNetwork
     _n_gates = 4

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from sklstm.perturbation import gains_from_norms, gate_norms
-from sklstm.perturbation._cells import ALPHA, get_variant
-from sklstm.perturbation._chain import layer_kappa
+from sklstm.tikhonov import gains_from_norms, gate_norms
+from sklstm.tikhonov._cells import ALPHA, get_variant
+from sklstm.tikhonov._chain import layer_kappa
 
 from ._figures import PALETTE, STYLES, axes_for, curve_values, line_options, require_matplotlib
 from ._fitted import tikhonov_regressor
@@ -66,7 +66,7 @@ class GateNormsDisplay:
 
     See Also
     --------
-    sklstm.perturbation.tikhonov_gains : The gains and their derivation.
+    sklstm.tikhonov.tikhonov_gains : The gains and their derivation.
 
     Examples
     --------

@@ -64,9 +64,9 @@ def onnx_model(
 
     Examples
     --------
-    >>> from sklstm.modules import GRURegressorModule
+    >>> from sklstm.networks import GRUNetwork
     >>> from sklstm.persistence import onnx_model
-    >>> graph = onnx_model(GRURegressorModule(n_features=3, hidden_size=4, n_outputs=1), one_output=True).graph
+    >>> graph = onnx_model(GRUNetwork(n_features=3, hidden_size=4, n_outputs=1), one_output=True).graph
     >>> "GRU" in [node.op_type for node in graph.node], graph.output[0].name
     (True, 'prediction')
     """

@@ -86,12 +86,12 @@ class DivergenceGuard(Callback):
     --------
     >>> import torch
     >>> from sklstm.exceptions import DivergenceError
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import DivergenceGuard, SequenceDataset, SequenceNet
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
     >>> options = {"train_split": None, "verbose": 0, "generator": torch.Generator().manual_seed(0), **sizes}
     >>> net = SequenceNet(
-    ...     LSTMRegressorModule, torch.nn.MSELoss, lr=1e30, max_epochs=5, callbacks=[DivergenceGuard()], **options
+    ...     LSTMNetwork, torch.nn.MSELoss, lr=1e30, max_epochs=5, callbacks=[DivergenceGuard()], **options
     ... ).initialize()
     >>> try:
     ...     _ = net.train(SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1)))

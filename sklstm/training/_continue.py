@@ -30,11 +30,11 @@ def go_on_from(trained: SequenceNet, net: SequenceNet, *, incremental: bool) -> 
     Examples
     --------
     >>> import torch
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import SequenceNet, go_on_from
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
     >>> trained, net = (
-    ...     SequenceNet(LSTMRegressorModule, torch.nn.MSELoss, verbose=0, **sizes).initialize() for _ in range(2)
+    ...     SequenceNet(LSTMNetwork, torch.nn.MSELoss, verbose=0, **sizes).initialize() for _ in range(2)
     ... )
     >>> X = torch.ones(1, 3, 1)
     >>> torch.equal(net.module_(X), trained.module_(X))  # other weights

@@ -7,7 +7,7 @@ from threading import Event, Lock
 import torch
 from torch import Tensor, nn
 
-from sklstm.modules import aligned
+from sklstm.networks import aligned
 
 from ._placement import to_device
 from ._ragged import RaggedTensor
@@ -18,7 +18,7 @@ __all__ = ["BLOCK", "block_size", "predict_blocks"]
 
 # Matrix-product kernels choose their order of summation by the shape of the operands and by where rows begin in memory,
 # so the same row can differ in its last bits between batches of different sizes and places in a batch. Rows of whole
-# registers (see `sklstm.modules.aligned`) and blocks of one fixed size, the last one filled up with zero
+# registers (see `sklstm.networks.aligned`) and blocks of one fixed size, the last one filled up with zero
 # sequences, make every prediction bit-for-bit the same whatever its companions; in blocks of this size the state at a
 # step does not depend on how many steps follow, either. Measured: 256 is within 15 % of one
 # big batch for LSTMs (faster from H = 128), where 64 costs up to 1.8 times as much.
@@ -60,9 +60,9 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor,
     A prediction does not depend on the other sequences, to the last bit:
 
     >>> import torch
-    >>> from sklstm.modules import GRURegressorModule
+    >>> from sklstm.networks import GRUNetwork
     >>> from sklstm.training import predict_blocks
-    >>> module = GRURegressorModule(n_features=2, hidden_size=5, n_outputs=1)
+    >>> module = GRUNetwork(n_features=2, hidden_size=5, n_outputs=1)
     >>> X = torch.randn((300, 7, 2), generator=torch.Generator().manual_seed(0))
     >>> torch.equal(predict_blocks(module, X)[123:125], predict_blocks(module, X[123:125]))
     True

@@ -53,12 +53,12 @@ class SequenceNet(NeuralNet):
     Examples
     --------
     >>> import torch
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import SequenceDataset, SequenceNet, predict_blocks, seeded_construction
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
     >>> options = {"optimizer": torch.optim.Adam, "lr": 0.01, "max_epochs": 5, "train_split": None, "verbose": 0}
     >>> generator = torch.Generator().manual_seed(0)
-    >>> net = SequenceNet(LSTMRegressorModule, torch.nn.MSELoss, sigma=0.1, generator=generator, **sizes, **options)
+    >>> net = SequenceNet(LSTMNetwork, torch.nn.MSELoss, sigma=0.1, generator=generator, **sizes, **options)
     >>> with seeded_construction(0):
     ...     net = net.initialize()
     >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(1))

@@ -53,12 +53,12 @@ class LearningRate(Callback):
     Examples
     --------
     >>> import torch
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import LearningRate, SequenceDataset, SequenceNet
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
     >>> options = {"train_split": None, "verbose": 0, "generator": torch.Generator().manual_seed(0), **sizes}
     >>> net = SequenceNet(
-    ...     LSTMRegressorModule, torch.nn.MSELoss, lr=0.1, max_epochs=4, callbacks=[LearningRate("step")], **options
+    ...     LSTMNetwork, torch.nn.MSELoss, lr=0.1, max_epochs=4, callbacks=[LearningRate("step")], **options
     ... ).initialize()
     >>> history = net.train(SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))).history
     >>> [round(rate, 6) for rate in history[:, "lr"]]

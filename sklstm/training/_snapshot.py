@@ -104,14 +104,14 @@ def check_snapshot(values: dict[str, Any], module: type[nn.Module], optimizers: 
     >>> import numpy as np
     >>> import torch
     >>> from sklstm import TikhonovLSTMRegressor
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import check_snapshot, take_snapshot
     >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
     >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
     >>> optimizers = {"adam": (torch.optim.Adam, {})}
     >>> values = take_snapshot(net, optimizers, resumable=False)
-    >>> check_snapshot(values, LSTMRegressorModule, optimizers)  # nothing wrong
-    >>> check_snapshot(values | {"optimizer": "lion"}, LSTMRegressorModule, optimizers)
+    >>> check_snapshot(values, LSTMNetwork, optimizers)  # nothing wrong
+    >>> check_snapshot(values | {"optimizer": "lion"}, LSTMNetwork, optimizers)
     Traceback (most recent call last):
         ...
     ValueError: the network has an unknown optimiser
@@ -151,12 +151,12 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
 
     Examples
     --------
-    >>> from sklstm.modules import ReLURNNModule
+    >>> from sklstm.networks import ReLUNetwork
     >>> from sklstm.training import check_weights
     >>> arguments = {"n_features": 1, "hidden_size": 4, "n_outputs": 2}
-    >>> weights = dict(ReLURNNModule(**arguments).state_dict())
-    >>> check_weights(weights, ReLURNNModule, arguments)  # nothing wrong
-    >>> check_weights(weights, ReLURNNModule, arguments | {"n_outputs": 3})
+    >>> weights = dict(ReLUNetwork(**arguments).state_dict())
+    >>> check_weights(weights, ReLUNetwork, arguments)  # nothing wrong
+    >>> check_weights(weights, ReLUNetwork, arguments | {"n_outputs": 3})
     Traceback (most recent call last):
         ...
     ValueError: the weight 'readout.weight' is float32 (2, 4), but the network has float32 (3, 4) there
@@ -215,13 +215,13 @@ def restore(
     >>> import numpy as np
     >>> import torch
     >>> from sklstm import TikhonovLSTMRegressor
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import restore, take_snapshot
     >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
     >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
     >>> optimizers = {"adam": (torch.optim.Adam, {})}
     >>> values = take_snapshot(net, optimizers, resumable=False)
-    >>> again = restore(values, LSTMRegressorModule, torch.nn.MSELoss, optimizers, "cpu")
+    >>> again = restore(values, LSTMNetwork, torch.nn.MSELoss, optimizers, "cpu")
     >>> sequences = torch.as_tensor(X, dtype=torch.float32)
     >>> torch.equal(again.module_(sequences), net.module_(sequences)), len(again.history)
     (True, 2)

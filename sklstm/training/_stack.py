@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sklstm.modules import is_stackable, stacked_forward
+from sklstm.networks import is_stackable, stacked_forward
 from sklstm.noise import noise_of_kind
 
 from ._batches import BatchLoader, SequenceDataset
@@ -41,12 +41,12 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     Examples
     --------
     >>> import torch
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import SequenceDataset, SequenceNet, can_be_stacked
     >>> data = SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))
     >>> options = {"module__n_features": 1, "module__n_outputs": 1, "verbose": 0}
     >>> a, b, c = (
-    ...     SequenceNet(LSTMRegressorModule, torch.nn.MSELoss, module__hidden_size=size, **options).initialize()
+    ...     SequenceNet(LSTMNetwork, torch.nn.MSELoss, module__hidden_size=size, **options).initialize()
     ...     for size in (4, 4, 8)
     ... )
     >>> can_be_stacked([a, b], [data, data]), can_be_stacked([a, c], [data, data])

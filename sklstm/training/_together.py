@@ -38,7 +38,7 @@ def train_together(
     Examples
     --------
     >>> import torch
-    >>> from sklstm.modules import LSTMRegressorModule
+    >>> from sklstm.networks import LSTMNetwork
     >>> from sklstm.training import SequenceDataset, SequenceNet, seeded_construction, train_together
     >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(0))
     >>> data = SequenceDataset(X, X[:, -1])
@@ -46,7 +46,7 @@ def train_together(
     >>> options = {"max_epochs": 3, "train_split": None, "verbose": 0}
     >>> def make_net():
     ...     net = SequenceNet(
-    ...         LSTMRegressorModule, torch.nn.MSELoss, generator=torch.Generator().manual_seed(0), **sizes, **options
+    ...         LSTMNetwork, torch.nn.MSELoss, generator=torch.Generator().manual_seed(0), **sizes, **options
     ...     )
     ...     with seeded_construction(0):
     ...         return net.initialize()

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from problems import late_mean, signed_sum
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import SequenceNet
+from tests.support.problems import late_mean, signed_sum
 
 REGRESSOR = TikhonovLSTMRegressor(hidden_size=4, max_epochs=2, random_state=0)
 CLASSIFIER = NoisyRNNClassifier(hidden_size=4, max_epochs=2, random_state=0)

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from problems import late_mean, signed_sum
 from scipy.special import logit
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify
+from sklstm.certificates import rnn_lipschitz
 from sklstm.estimators._certificates import boxes
-from sklstm.perturbation import rnn_lipschitz
+from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "compute_bound": False, "random_state": 0}
 NONE = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}

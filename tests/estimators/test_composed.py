@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from composed import QUICK, lstm, make_readings, perturbed
-from problems import late_mean, signed_sum
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -33,6 +31,8 @@ from sklstm import (
 from sklstm.estimators._chain import Chain, Given
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
 from sklstm.preprocessing import SequenceScaler
+from tests.support.composed import QUICK, lstm, make_readings, perturbed
+from tests.support.problems import late_mean, signed_sum
 
 SCALERS = {
     "standard": StandardScaler(),

@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from composed import QUICK, lstm, make_readings, perturbed
-from problems import signed_sum
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, certified_accuracy, certified_radius, certify
 from sklstm.preprocessing import SequenceScaler
+from tests.support.composed import QUICK, lstm, make_readings, perturbed
+from tests.support.problems import signed_sum
 
 
 @pytest.fixture

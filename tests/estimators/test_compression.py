@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from problems import late_mean, signed_sum
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -14,9 +13,10 @@ from sklearn.model_selection import GridSearchCV
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators._compression import Problem
 from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
-from sklstm.modules import LSTMRegressorModule
-from sklstm.perturbation import tikhonov_gains
+from sklstm.networks import LSTMNetwork
+from sklstm.tikhonov import tikhonov_gains
 from sklstm.training import seeded_construction
+from tests.support.problems import late_mean, signed_sum
 
 FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}
 
@@ -225,7 +225,7 @@ def test_coins_cannot_be_foretold(options):
 def test_gradients_on_other_devices_are_those_of_the_cpu(bounded, generator):
     """There a copy of the network is run in place of the functional call, in training mode."""
     with seeded_construction(0):
-        module = LSTMRegressorModule(2, 4, 1).eval()
+        module = LSTMNetwork(2, 4, 1).eval()
     X, y = torch.randn(30, 5, 2, generator=generator), torch.randn(30, 1, generator=generator)
 
     def squared(outputs, goals):

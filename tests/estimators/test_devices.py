@@ -5,8 +5,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
-from problems import late_mean, signed_sum
 from sklearn.base import clone
 from torch import nn
 from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
@@ -18,6 +16,8 @@ from sklstm.estimators._bounds import regressor_report
 from sklstm.estimators._noisy_rnn import _project
 from sklstm.estimators._rules import OPTIMIZERS
 from sklstm.training import _snapshot
+from tests.support.no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
+from tests.support.problems import late_mean, signed_sum
 
 ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
 ALL = pytest.mark.parametrize("estimator", ESTIMATORS)

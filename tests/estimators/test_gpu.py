@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from problems import late_mean, signed_sum
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _tensors
 from sklstm.training import Checkpoint, fits, products_in, resolve_device, to_device
+from tests.support.problems import late_mean, signed_sum
 
 pytestmark = [
     pytest.mark.gpu,

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from problems import late_mean, signed_sum
 from scipy.stats import binomtest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import choose_cap, holdout_bound
+from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 4, "max_epochs": 3, "random_state": 0}
 

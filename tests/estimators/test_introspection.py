@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _quantized
-from sklstm.modules import LSTMRegressorModule
+from sklstm.networks import LSTMNetwork
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import SequenceNet
 
@@ -129,8 +129,8 @@ def test_net_in_a_line(estimator, X):
 
 
 def test_net_that_is_not_initialised():
-    net = SequenceNet(LSTMRegressorModule, torch.nn.MSELoss, module__hidden_size=3)
-    assert repr(net) == "SequenceNet(LSTMRegressorModule(hidden_size=3), not initialised)"
+    net = SequenceNet(LSTMNetwork, torch.nn.MSELoss, module__hidden_size=3)
+    assert repr(net) == "SequenceNet(LSTMNetwork(hidden_size=3), not initialised)"
 
 
 def forms(X):

@@ -3,12 +3,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from problems import signed_sum
 from scipy.special import softmax
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier
 from sklstm.generalization import fisher_rao_norm, smallest_eigenvalue
+from tests.support.problems import signed_sum
 
 QUICK = {"hidden_size": 8, "max_epochs": 3, "random_state": 0}
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from problems import late_mean, signed_sum
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
@@ -14,6 +13,7 @@ from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegress
 from sklstm.estimators import _base, _certificates, _compression, _trainer
 from sklstm.training import Checkpoint, products_in
 from sklstm.training._bfloat16 import Bfloat16Twin
+from tests.support.problems import late_mean, signed_sum
 
 ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
 ALL = pytest.mark.parametrize("estimator", ESTIMATORS)

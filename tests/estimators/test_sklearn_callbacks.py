@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from problems import late_mean, signed_sum
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -15,6 +14,7 @@ from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.exceptions import DivergenceError
+from tests.support.problems import late_mean, signed_sum
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
 

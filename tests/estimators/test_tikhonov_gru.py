@@ -6,14 +6,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from problems import late_mean
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sklstm import TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule
-from sklstm.perturbation import TikhonovPenalty, perturbation_gain, tikhonov_gains
+from sklstm.networks import GRUNetwork, LSTMNetwork
+from sklstm.tikhonov import TikhonovPenalty, perturbation_gain, tikhonov_gains
 from sklstm.training import seeded_construction
+from tests.support.problems import late_mean
 
 PLAIN = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
 QUICK = {"hidden_size": 6, "max_epochs": 3, "random_state": 0}
@@ -23,7 +23,7 @@ ESTIMATORS = pytest.mark.parametrize("estimator", [TikhonovLSTMRegressor, Tikhon
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize(
     ("estimator", "module_type"),
-    [(TikhonovLSTMRegressor, LSTMRegressorModule), (TikhonovGRURegressor, GRURegressorModule)],
+    [(TikhonovLSTMRegressor, LSTMNetwork), (TikhonovGRURegressor, GRUNetwork)],
 )
 def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, num_layers):
     X, y = late_mean(100)

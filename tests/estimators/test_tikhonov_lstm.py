@@ -3,14 +3,14 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from problems import late_mean
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sklstm import TikhonovLSTMRegressor
 from sklstm.generalization import occam_certificate
-from sklstm.modules import LSTMRegressorModule
+from sklstm.networks import LSTMNetwork
 from sklstm.training import seeded_construction
+from tests.support.problems import late_mean
 
 PLAIN = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
 QUICK = {"hidden_size": 6, "max_epochs": 3, "random_state": 0}
@@ -59,7 +59,7 @@ def test_zero_weights_are_a_plain_lstm_bit_for_bit(readout):
 
     init_seed, batch_seed, *_ = np.random.RandomState(0).randint(2**31 - 1, size=4)
     with seeded_construction(int(init_seed)):
-        module = LSTMRegressorModule(2, 6, 1, readout)
+        module = LSTMNetwork(2, 6, 1, readout)
     assert not np.allclose(model.net_.module_.weights[1].detach(), module.weights[1].detach())  # it did train
     optimizer = torch.optim.Adam(module.parameters(), lr=0.003, fused=True)
     generator = torch.Generator().manual_seed(int(batch_seed))
@@ -185,7 +185,7 @@ def test_bound_holds_its_parts_and_can_be_turned_off():
     assert report.delta_weight == 1.0
     # The charged predictor really has the loss that is charged.
     with seeded_construction(0):
-        module = LSTMRegressorModule(2, 8, 1)
+        module = LSTMNetwork(2, 8, 1)
     module.load_state_dict(report.weights)
     with torch.no_grad():
         predictions = module(torch.tensor(X, dtype=torch.float32)).numpy()[:, 0]
@@ -213,7 +213,7 @@ def test_every_codebook_is_made_from_the_trained_weights():
 
     def loss(weights):
         with seeded_construction(0):
-            module = LSTMRegressorModule(2, 3, 1)
+            module = LSTMNetwork(2, 3, 1)
         module.load_state_dict({name: value.clone() for name, value in weights.items()})
         with torch.no_grad():
             predictions = module(torch.tensor(X, dtype=torch.float32)).numpy()[:, 0]

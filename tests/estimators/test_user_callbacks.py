@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import skorch.callbacks
 import torch
-from problems import late_mean, signed_sum
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from tests.support.problems import late_mean, signed_sum
 
 KINDS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
 
@@ -206,7 +206,7 @@ def test_a_failing_callback_leaves_the_estimator_as_it_was(kind, fitted, action,
 
 IN_WORKERS = """
 import sys
-from problems import late_mean
+from tests.support.problems import late_mean
 from sklearn.model_selection import GridSearchCV
 from sklstm import TikhonovLSTMRegressor
 

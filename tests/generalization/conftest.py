@@ -1,7 +1,7 @@
 import pytest
-from toy_bounds import holdout_at, occam_at, theorem_3_at
 
 from sklstm.generalization import GeneralizationReport, HoldoutBound, OccamBound, TuBound
+from tests.support.toy_bounds import holdout_at, occam_at, theorem_3_at
 
 
 @pytest.fixture(scope="module")

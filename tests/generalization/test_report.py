@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
-from toy_bounds import TRAIN_LOSS, N, Toy, holdout_at, occam_at, theorem_3_at
 
 from sklstm.generalization import GeneralizationReport, holdout_bound, kl_inverse, occam_certificate
+from tests.support.toy_bounds import TRAIN_LOSS, N, Toy, holdout_at, occam_at, theorem_3_at
 
 # ---------------------------------------------------------------------------------------------- the mapping
 

@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
-from toy_bounds import Toy
 
 from sklstm.generalization import GeneralizationReport, occam_certificate, tu_bound
 from sklstm.generalization._render import at_most
+from tests.support.toy_bounds import Toy
 
 # ----------------------------------------------------------------------------------------------------- text
 

@@ -4,7 +4,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from sklstm.inspection import GateNormsDisplay
-from sklstm.perturbation import gains_from_norms, tikhonov_gains
+from sklstm.tikhonov import gains_from_norms, tikhonov_gains
 
 BETA = {"turkin": 17 / 16, "tight": 1.0}
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from problems import late_mean, signed_sum
 
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
+from tests.support.problems import late_mean, signed_sum
 
 pytestmark = [
     pytest.mark.gpu,

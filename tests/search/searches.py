@@ -3,12 +3,12 @@
 import time
 
 import numpy as np
-from problems import late_mean, signed_sum
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 6, "n_channels": 2, "max_epochs": 12, "compute_bound": False, "random_state": 0}
 ESTIMATORS = {

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
+from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import seeded_construction
 from sklstm.training._bfloat16 import Bfloat16Twin
 
-MODULES = pytest.mark.parametrize("kind", [LSTMRegressorModule, GRURegressorModule, ReLURNNModule])
+MODULES = pytest.mark.parametrize("kind", [LSTMNetwork, GRUNetwork, ReLUNetwork])
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_network_stays_as_it_is_and_its_changes_are_seen(kind, inputs):
 
 
 def test_gradients_add_up_and_are_forgotten(inputs):
-    module = build(LSTMRegressorModule)
+    module = build(LSTMNetwork)
     twin = Bfloat16Twin(module)
     for _ in range(2):
         twin(inputs).mean().backward()

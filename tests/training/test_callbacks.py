@@ -8,10 +8,10 @@ import pytest
 import skorch.callbacks
 import torch
 from skorch.callbacks import Callback
-from toy_nets import LastStep, linear_data, make_net, weights
 
 from sklstm.exceptions import DivergenceError
 from sklstm.training import DivergenceGuard, EarlyStopping, StopTraining, seeded_construction
+from tests.support.toy_nets import LastStep, linear_data, make_net, weights
 
 
 class Log(Callback):

@@ -7,13 +7,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from problems import late_mean, signed_sum
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
 from sklstm.training._state_file import read_state, write_state
+from tests.support.problems import late_mean, signed_sum
 
 EPOCHS = 12
 COMMON = {"max_epochs": EPOCHS, "compute_bound": False, "random_state": 0}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklstm.modules import GRURegressorModule
+from sklstm.networks import GRUNetwork
 from sklstm.training import (
     BatchLoader,
     RaggedTensor,
@@ -184,7 +184,7 @@ def test_order_and_noise_do_not_depend_on_the_device(generator, monkeypatch):
 def test_predictions_for_data_on_the_host_are_made_where_the_network_is(generator, ragged):
     data = dataset(generator, ragged, weighted=False)
     with seeded_construction(0):
-        module = GRURegressorModule(2, 3, 4).to("meta")
+        module = GRUNetwork(2, 3, 4).to("meta")
     outputs = predict_blocks(module, data.X)
     assert outputs.device.type == "meta"
     assert outputs.shape == (23, 4)

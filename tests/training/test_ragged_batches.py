@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
+from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import (
     BatchLoader,
     RaggedTensor,
@@ -15,7 +15,7 @@ from sklstm.training import (
 )
 from sklstm.training._inference import block_size
 
-MODULES = pytest.mark.parametrize("module", [LSTMRegressorModule, GRURegressorModule, ReLURNNModule])
+MODULES = pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, ReLUNetwork])
 
 
 def ragged(n, longest=20, d=2, seed=0):
@@ -90,7 +90,7 @@ def test_packed_sequences_give_the_same(module):
 
 def test_predictions_of_many_lengths_are_bit_for_bit_those_of_one():
     with seeded_construction(0):
-        network = LSTMRegressorModule(2, 7, 1)
+        network = LSTMNetwork(2, 7, 1)
     sequences, X = ragged(600, longest=50)
     together = predict_blocks(network, X)
     for index in range(0, 600, 37):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
+from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import (
     BLOCK,
     predict_blocks,
@@ -87,7 +87,7 @@ def test_predictions_do_not_depend_on_companions(kind, hidden_size, generator):
 @pytest.mark.parametrize("n_workers", [2, 3, 16])
 def test_blocks_in_several_threads_give_the_same_numbers(n_workers, generator):
     with seeded_construction(0):
-        network = LSTMRegressorModule(3, 16, 2)
+        network = LSTMNetwork(3, 16, 2)
     X = torch.randn(5 * BLOCK + 7, 9, 3, generator=generator)
     before = torch.get_num_threads()
     assert torch.equal(predict_blocks(network, X, n_workers), predict_blocks(network, X))
@@ -96,7 +96,7 @@ def test_blocks_in_several_threads_give_the_same_numbers(n_workers, generator):
 
 def test_blocks_in_several_threads_are_computed_in_inference_mode_too(generator):
     with seeded_construction(0):
-        network = LSTMRegressorModule(3, 16, 2)
+        network = LSTMNetwork(3, 16, 2)
     X = torch.randn(8 * BLOCK, 9, 3, generator=generator)
     expected = predict_blocks(network, X)
     for _ in range(20):
@@ -144,11 +144,11 @@ def test_numpys_threads_are_one_inside_and_what_they_were_outside():
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        (LSTMRegressorModule, {}),
-        (LSTMRegressorModule, {"num_layers": 2, "readout": "logistic"}),
-        (GRURegressorModule, {}),
-        (GRURegressorModule, {"num_layers": 2}),
-        (ReLURNNModule, {}),
+        (LSTMNetwork, {}),
+        (LSTMNetwork, {"num_layers": 2, "readout": "logistic"}),
+        (GRUNetwork, {}),
+        (GRUNetwork, {"num_layers": 2}),
+        (ReLUNetwork, {}),
     ],
 )
 def test_predictions_of_any_size_of_network_are_independent_of_the_batch(module, arguments, hidden_size, d, generator):

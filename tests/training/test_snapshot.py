@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sklstm.estimators._rules import OPTIMIZERS
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
+from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import SequenceDataset, SequenceNet, check_snapshot, check_weights, restore, take_snapshot
 
 LSTM = {"n_features": 2, "hidden_size": 3, "n_outputs": 1}
@@ -13,7 +13,7 @@ LSTM = {"n_features": 2, "hidden_size": 3, "n_outputs": 1}
 
 def trained(**options):
     net = SequenceNet(
-        LSTMRegressorModule,
+        LSTMNetwork,
         nn.MSELoss,
         optimizer=torch.optim.Adam,
         optimizer__fused=True,
@@ -40,7 +40,7 @@ def snapshot():
 def test_a_restored_net_is_the_net():
     net, data = trained()
     values = take_snapshot(net, OPTIMIZERS, resumable=True)
-    again = restore(values, LSTMRegressorModule, nn.MSELoss, OPTIMIZERS, "cpu")
+    again = restore(values, LSTMNetwork, nn.MSELoss, OPTIMIZERS, "cpu")
     assert torch.equal(again.module_(data.X), net.module_(data.X))
     assert list(again.history) == list(net.history)
     assert torch.equal(again.generator.get_state(), net.generator.get_state())
@@ -50,7 +50,7 @@ def test_a_restored_net_is_the_net():
         assert all(torch.equal(mine["state"][number][name], value) for name, value in state.items())
     # Restoring once more from the same values is not disturbed by what the first did with them.
     again.train(data)
-    third = restore(values, LSTMRegressorModule, nn.MSELoss, OPTIMIZERS, "cpu")
+    third = restore(values, LSTMNetwork, nn.MSELoss, OPTIMIZERS, "cpu")
     assert torch.equal(third.module_(data.X), net.module_(data.X))
     assert third.train(data).history[:, "train_loss"] == again.history[:, "train_loss"]
 
@@ -61,7 +61,7 @@ def test_an_epoch_with_other_entries_is_kept():
     net.history.record("train_loss", 0.5)
     net.history.record("curve", object())  # neither a number nor a string: stays at home
     values = take_snapshot(net, OPTIMIZERS, resumable=False)
-    rows = list(restore(values, LSTMRegressorModule, nn.MSELoss, OPTIMIZERS, "cpu").history)
+    rows = list(restore(values, LSTMNetwork, nn.MSELoss, OPTIMIZERS, "cpu").history)
     assert rows[:2] == list(net.history)[:2]
     assert rows[2] == {"batches": [], "train_loss": 0.5}
 
@@ -70,15 +70,15 @@ def test_an_unknown_optimiser_is_forgotten():
     net, data = trained()
     net.optimizer = torch.optim.RMSprop
     values = take_snapshot(net, OPTIMIZERS, resumable=True)
-    again = restore(values, LSTMRegressorModule, nn.MSELoss, OPTIMIZERS, "cpu")
+    again = restore(values, LSTMNetwork, nn.MSELoss, OPTIMIZERS, "cpu")
     assert not again.optimizer_.state
     assert torch.equal(again.module_(data.X), net.module_(data.X))
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])
-@pytest.mark.parametrize("module", [LSTMRegressorModule, GRURegressorModule, ReLURNNModule])
+@pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, ReLUNetwork])
 def test_weights_of_the_module_pass(module, num_layers):
-    arguments = LSTM | ({"num_layers": num_layers} if module is not ReLURNNModule else {"recurrent_scale": 0.5})
+    arguments = LSTM | ({"num_layers": num_layers} if module is not ReLUNetwork else {"recurrent_scale": 0.5})
     with torch.random.fork_rng(devices=[]):
         weights = dict(module(**arguments).state_dict())
     check_weights(weights, module, arguments)
@@ -106,7 +106,7 @@ def test_sizes_that_the_weights_do_not_have_are_refused_without_building(argumen
     values = snapshot()
     values["module"] |= arguments
     with pytest.raises(ValueError, match="network"):
-        check_snapshot(values, LSTMRegressorModule, OPTIMIZERS)
+        check_snapshot(values, LSTMNetwork, OPTIMIZERS)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_sizes_that_the_weights_do_not_have_are_refused_without_building(argumen
 )  # fmt: skip
 def test_other_entries_are_checked(entry, value):
     values = snapshot()
-    check_snapshot(values, LSTMRegressorModule, OPTIMIZERS)
+    check_snapshot(values, LSTMNetwork, OPTIMIZERS)
     with pytest.raises(ValueError, match=r"network|history"):
-        check_snapshot(values | {entry: value}, LSTMRegressorModule, OPTIMIZERS)
+        check_snapshot(values | {entry: value}, LSTMNetwork, OPTIMIZERS)
     with pytest.raises(ValueError, match="needs the entries"):
-        check_snapshot({name: values[name] for name in values if name != entry}, LSTMRegressorModule, OPTIMIZERS)
+        check_snapshot({name: values[name] for name in values if name != entry}, LSTMNetwork, OPTIMIZERS)

@@ -10,7 +10,7 @@ from skorch.helper import predefined_split
 from torch import nn
 
 from sklstm.estimators._network_penalty import NetworkPenalty, start_feasible
-from sklstm.modules import GRURegressorModule, LSTMRegressorModule, ReLURNNModule
+from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import (
     Checkpoint,
     DivergenceGuard,
@@ -39,7 +39,7 @@ def data(n, seed=0, *, labels=False, weighted=False):
     return SequenceDataset(X, y, torch.rand(n, generator=generator) + 0.5 if weighted else None)
 
 
-def make_net(module=LSTMRegressorModule, *, lambda_s=None, seed=0, callbacks=(), optimizer="adam", **options):
+def make_net(module=LSTMNetwork, *, lambda_s=None, seed=0, callbacks=(), optimizer="adam", **options):
     kind, own = OPTIMIZERS[optimizer]
     weighted = options.pop("weighted", False)
     validation = options.pop("validation", None)
@@ -48,11 +48,11 @@ def make_net(module=LSTMRegressorModule, *, lambda_s=None, seed=0, callbacks=(),
         penalty = NetworkPenalty("lstm", lambda_s=lambda_s, lambda_1=10.0, lambda_2=10.0, cadence=1)
     net = SequenceNet(
         module,
-        nn.CrossEntropyLoss if module is ReLURNNModule else nn.MSELoss,
+        nn.CrossEntropyLoss if module is ReLUNetwork else nn.MSELoss,
         criterion__reduction="none" if weighted else "mean",
         module__n_features=D,
         module__hidden_size=options.pop("hidden_size", 4),
-        module__n_outputs=2 if module is ReLURNNModule else 1,
+        module__n_outputs=2 if module is ReLUNetwork else 1,
         train_split=None if validation is None else predefined_split(validation),
         callbacks=[("guard", DivergenceGuard()), *callbacks],
         verbose=0,
@@ -123,7 +123,7 @@ def test_classifiers_with_noise_and_projection(noise):
 
     def make():
         return [
-            make_net(ReLURNNModule, sigma=sigma, noise=noise, projection=torch.no_grad()(halve), clip_norm=1.0)
+            make_net(ReLUNetwork, sigma=sigma, noise=noise, projection=torch.no_grad()(halve), clip_norm=1.0)
             for sigma in (0.0, 0.1, 1.0)
         ]
 
@@ -234,7 +234,7 @@ def test_interruption_is_passed_on_and_leaves_nothing_behind(monkeypatch):
         {"optimizer": "sgd"},
         {"clip_norm": 1.0},
         {"lambda_s": 0.1},
-        {"module": GRURegressorModule},
+        {"module": GRUNetwork},
     ],
 )
 def test_what_differs_is_not_stacked(other):

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.certificates import Interval, RecurrentNetwork, output_bounds
 from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
 from sklstm.inspection import CertifiedBandDisplay, LossCurveDisplay, NoiseRobustnessDisplay
 from sklstm.linalg import spectral_norm
-from sklstm.perturbation import Interval, RecurrentNetwork, TikhonovGains, output_bounds, tikhonov_gains
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable, pad_sequences, sliding_windows, unpad_sequences
+from sklstm.tikhonov import TikhonovGains, tikhonov_gains
 from sklstm.training import Checkpoint, SequenceNet
 
 Floats = NDArray[np.float64]

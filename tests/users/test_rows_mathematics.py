@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm as spectral_norm_parametrisation
 
 from sklstm.linalg import spectral_norm
-from sklstm.perturbation import TikhonovPenalty, tikhonov_penalty
+from sklstm.tikhonov import TikhonovPenalty, tikhonov_penalty
 
 REGRESSORS = pytest.mark.parametrize("make", [lstm, gru])
 LAMBDAS = {"lambda_s": 0.1, "lambda_1": 1.0, "lambda_2": 1.0}

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from torch import nn
 
-from sklstm.modules import ReLURNNModule
+from sklstm.networks import ReLUNetwork
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 
@@ -126,7 +126,7 @@ class Interruption:
         self.left = at
 
     def __call__(self, module, *_):
-        self.left -= isinstance(module, nn.RNNBase | ReLURNNModule)
+        self.left -= isinstance(module, nn.RNNBase | ReLUNetwork)
         if self.left == 0:
             raise KeyboardInterrupt
 

@@ -12,7 +12,7 @@ from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from sklstm.modules import ReLURNNModule
+from sklstm.networks import ReLUNetwork
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 
@@ -180,7 +180,7 @@ def test_packed_sequences(make):
     inputs = []
     hook = nn.modules.module.register_module_forward_pre_hook(
         lambda module, given: (
-            inputs.append(given[0] if given else None) if isinstance(module, nn.RNNBase | ReLURNNModule) else None
+            inputs.append(given[0] if given else None) if isinstance(module, nn.RNNBase | ReLUNetwork) else None
         )
     )
     try:

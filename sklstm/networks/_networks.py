@@ -1,0 +1,248 @@
+"""The networks: forward passes only. Sequences in, last step out (many-to-one)."""
+
+from collections.abc import Callable
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from ._relu import last_relu_state
+
+__all__ = ["READOUTS", "GRUNetwork", "GatedNetwork", "LSTMNetwork", "ReLUNetwork"]
+
+READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
+
+
+def _last_state(recurrent: nn.RNNBase, X: Tensor, lengths: Tensor | None) -> Tensor:
+    """State (n, H) of the last layer after the last step of every sequence of X (n, L, d)."""
+    outputs, state = recurrent(X)
+    if lengths is not None:
+        # What follows a sequence's end comes after the state that is read, and cannot change it.
+        return outputs[torch.arange(len(X), device=X.device), lengths - 1]
+    h = state[0] if isinstance(state, tuple) else state  # (n_layers, n, H); an LSTM returns its cells too
+    return h[-1]
+
+
+class GatedNetwork(nn.Module):
+    """A stack of recurrent layers, the last state of the last layer, a linear readout and a link."""
+
+    cell: ClassVar[str]  # the attribute that holds the layers, hence the prefix of their names in ``state_dict``
+    _kind: ClassVar[Callable[..., nn.RNNBase]]
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_size: int,
+        n_outputs: int,
+        readout: str = "linear",
+        dtype: torch.dtype = torch.float32,
+        num_layers: int = 1,
+    ):
+        super().__init__()
+        self.link: nn.Module = READOUTS[readout]()
+        recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, dtype=dtype)
+        self.add_module(self.cell, recurrent)
+        self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype)
+
+    @property
+    def recurrent(self) -> nn.RNNBase:
+        """The torch module of the recurrent layers."""
+        return cast(nn.RNNBase, getattr(self, self.cell))
+
+    @property
+    def layers(self) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]:
+        """Input (G * H, d or H) and recurrent (G * H, H) matrix, input and recurrent bias (G * H,) of every layer."""
+        # In torch's order: ih and hh weights, ih and hh biases.
+        return cast("tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]", tuple(map(tuple, self.recurrent.all_weights)))
+
+    @property
+    def n_layers(self) -> int:
+        """Recurrent layers."""
+        return self.recurrent.num_layers
+
+    @property
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Input (G * H, d), recurrent (G * H, H) and readout (k, H) matrices of a network of one layer.
+
+        Raises
+        ------
+        ValueError
+            For a stack: use `layers`.
+        """
+        if self.n_layers > 1:
+            raise ValueError(f"weights are those of a single layer; this network has {self.n_layers}: use layers.")
+        weight_ih, weight_hh, *_ = self.layers[0]
+        return weight_ih, weight_hh, self.readout.weight
+
+    @torch.no_grad()
+    def scale_recurrent_(self, *factors: float) -> None:
+        """Multiply the recurrent matrices of all gates by one factor a layer, in place."""
+        for (_, weight_hh, *_), factor in zip(self.layers, factors, strict=True):
+            weight_hh.mul_(factor)
+
+    def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(n, L, d) → (n, k); sequence i ends after ``lengths[i]`` steps, by default after L."""
+        return self.link(self.readout(_last_state(self.recurrent, X, lengths)))
+
+
+class LSTMNetwork(GatedNetwork):
+    r"""LSTM (5)–(11) of Turkin 2017 with readout :math:`y = W_{hy} h(L) + b_y`, or its logistic (1).
+
+    The readout bias is not in the paper; it shifts every output alike, so it drops out of every perturbation.
+
+    Parameters
+    ----------
+    n_features : int
+        Channels d.
+    hidden_size : int
+        Units H of every layer.
+    n_outputs : int
+        Outputs k.
+    readout : {"linear", "logistic"}
+    dtype : torch.dtype
+    num_layers : int
+        Layers; each reads the states of the one before.
+
+    Examples
+    --------
+    Without weights the state stays zero, and the readout's bias is what comes out:
+
+    >>> import torch
+    >>> from sklstm.networks import LSTMNetwork
+    >>> module = LSTMNetwork(n_features=2, hidden_size=4, n_outputs=1)
+    >>> module.scale_recurrent_(0.5)  # the recurrent matrices of the one layer
+    >>> weight_ih, weight_hh, weight_out = module.weights
+    >>> weight_ih.shape, weight_hh.shape, weight_out.shape
+    (torch.Size([16, 2]), torch.Size([16, 4]), torch.Size([1, 4]))
+    >>> with torch.no_grad():
+    ...     _ = [parameter.zero_() for parameter in module.parameters()], module.readout.bias.fill_(0.25)
+    >>> module.forward(torch.ones(3, 7, 2)).flatten().tolist()
+    [0.25, 0.25, 0.25]
+    """
+
+    cell = "lstm"
+    _kind = nn.LSTM
+
+
+class GRUNetwork(GatedNetwork):
+    r"""torch's GRU (Cho et al. 2014) with a linear or logistic readout of its last state.
+
+    .. math::
+
+        r &= \sigma(W_{rx} x + b_{rx} + W_{rh} h + b_{rh}), \quad z = \sigma(W_{zx} x + b_{zx} + W_{zh} h + b_{zh}) \\
+        n &= \tanh(W_{nx} x + b_{nx} + r \odot (W_{nh} h + b_{nh})), \quad h' = (1 - z) \odot n + z \odot h
+
+    Parameters
+    ----------
+    n_features : int
+        Channels d.
+    hidden_size : int
+        Units H of every layer.
+    n_outputs : int
+        Outputs k.
+    readout : {"linear", "logistic"}
+    dtype : torch.dtype
+    num_layers : int
+        Layers; each reads the states of the one before.
+
+    Examples
+    --------
+    What follows the end of a sequence does not count:
+
+    >>> import torch
+    >>> from sklstm.networks import GRUNetwork
+    >>> module = GRUNetwork(n_features=2, hidden_size=4, n_outputs=1, num_layers=2)
+    >>> module.scale_recurrent_(0.5, 0.5)  # a factor a layer
+    >>> X = torch.ones(2, 7, 2)
+    >>> short, long = module.forward(X, lengths=torch.tensor([3, 7]))
+    >>> torch.allclose(short, module.forward(X[:1, :3])), torch.allclose(long, module.forward(X[:1]))
+    (True, True)
+    """
+
+    cell = "gru"
+    _kind = nn.GRU
+
+
+class ReLUNetwork(nn.Module):
+    r"""Bias-free ReLU network (1) of Tu et al. 2020: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`.
+
+    The recurrent matrix starts at ``recurrent_scale`` times the identity (Le, Jaitly & Hinton 2015, arXiv:1504.00941):
+    gradients then neither vanish nor explode over a hundred steps, as they do from torch's uniform start. Rows of U
+    and V start uniform with standard deviation :math:`1/\sqrt{d\,L_0}` and :math:`1/\sqrt{m}`, :math:`L_0` being
+    ``n_steps``, so that the state, a sum over steps, starts at order one whatever the length.
+
+    Parameters
+    ----------
+    n_features : int
+        Channels d.
+    hidden_size : int
+        Units m.
+    n_outputs : int
+        Classes k.
+    n_steps : int
+        Length for which the input weights are scaled at the start; any length can be passed to forward.
+    recurrent_scale : float
+    dtype : torch.dtype
+
+    Examples
+    --------
+    It starts with the identity as its recurrent matrix, so that a state adds up what comes in:
+
+    >>> import torch
+    >>> from sklstm.networks import ReLUNetwork
+    >>> module = ReLUNetwork(n_features=2, hidden_size=4, n_outputs=3)
+    >>> torch.equal(module.W, torch.eye(4))
+    True
+    >>> X = torch.ones(1, 5, 2)
+    >>> torch.allclose(module.forward(X), 5 * module.forward(X[:, :1]), atol=1e-6)
+    True
+    """
+
+    cell: ClassVar[str] = "relu"
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_size: int,
+        n_outputs: int,
+        n_steps: int = 1,
+        recurrent_scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+    ):
+        super().__init__()
+        self.rnn = nn.RNN(n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, dtype=dtype)
+        self.readout = nn.Linear(hidden_size, n_outputs, bias=False, dtype=dtype)
+        with torch.no_grad():
+            nn.init.eye_(self.W).mul_(recurrent_scale)
+            for weight, variance in ((self.U, 1 / (n_features * n_steps)), (self.V, 1 / hidden_size)):
+                limit = (3 * variance) ** 0.5
+                nn.init.uniform_(weight, -limit, limit)
+
+    @property
+    def recurrent(self) -> nn.RNNBase:
+        """The torch module of the recurrent layer."""
+        return self.rnn
+
+    @property
+    def U(self) -> Tensor:
+        """Input matrix (m, d)."""
+        return cast(Tensor, self.rnn.weight_ih_l0)
+
+    @property
+    def W(self) -> Tensor:
+        """Recurrent matrix (m, m)."""
+        return cast(Tensor, self.rnn.weight_hh_l0)
+
+    @property
+    def V(self) -> Tensor:
+        """Readout matrix (k, m)."""
+        return self.readout.weight
+
+    def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(n, L, d) → logits (n, k); sequence i ends after ``lengths[i]`` steps, by default after L."""
+        # Training on a CPU: the same function in less time (docs/benchmarks/relu_layer.md). Only torch's own layer
+        # knows autocast, sequences without a batch axis, and second derivatives.
+        plain = X.device.type == "cpu" and X.ndim == 3 and len(X) > 0 and not X.requires_grad
+        if self.training and plain and not torch.is_autocast_enabled("cpu"):
+            return self.readout(last_relu_state(X[None], self.U[None], self.W[None], lengths)[0])
+        return self.readout(_last_state(self.rnn, X, lengths))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklstm.tikhonov import _network
+from sklstm.certificates import _network
 
 
 @pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU])

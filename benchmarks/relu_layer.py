@@ -14,7 +14,7 @@ from _suite import explanation, question, run
 from _timing import compare, pinned, thread_counts
 from torch import nn
 
-from sklstm.networks._relu import last_relu_state
+from sklstm.networks._kernels import last_relu_state
 
 NAME = "relu_layer"
 SIZES = [

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from sklstm.persistence import conforms
 
 from ._net import SequenceNet
-from ._numerics import undisturbed
-from ._runtime import seeded_construction
+from ._process import seeded_construction, undisturbed
 
 __all__ = ["OptimizerTable", "check_snapshot", "check_weights", "restore", "take_snapshot"]
 

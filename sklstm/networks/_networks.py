@@ -68,6 +68,11 @@ class GatedNetwork(nn.Module):
         return cast("tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]", tuple(map(tuple, self.recurrent.all_weights)))
 
     @property
+    def is_logistic(self) -> bool:
+        """Whether the outputs go through a logistic function."""
+        return isinstance(self.link, nn.Sigmoid)
+
+    @property
     def n_layers(self) -> int:
         """Recurrent layers."""
         return self.recurrent.num_layers
@@ -220,6 +225,7 @@ class ReLUNetwork(nn.Module):
 
     cell: ClassVar[str] = "relu"
     n_gates: ClassVar[int] = 1
+    is_logistic: ClassVar[bool] = False
 
     def __init__(
         self,

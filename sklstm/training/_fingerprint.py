@@ -13,7 +13,6 @@ from torch import Tensor
 
 from sklstm._sequences import Sequences
 
-
 __all__ = ["changes_training", "fingerprint_of_training"]
 
 # Where and how loudly a net trains; what it starts from and its callbacks are described by themselves.

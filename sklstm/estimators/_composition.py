@@ -1,11 +1,12 @@
-"""Fitted compositions around one of our estimators, and what they make of a box of inputs."""
+"""Fitted compositions around one of our estimators, taken apart in one place, and the boxes of inputs behind them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import torch
+from sklearn.base import is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
@@ -13,15 +14,18 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScale
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from sklstm._entries import as_plain, read_entries, sequences_in
-from sklstm._mapped import row_blocks
-from sklstm._sequences import Ragged, as_sequences
+from sklstm._sequences import Sequences, as_sequences, row_blocks, shape_as_given
 from sklstm._wide import is_wide, read_wide
 from sklstm.preprocessing import SequenceScaler
 
-from ._certificates import Block, CertifiedClassifier, CertifiedEstimator
-from ._radii import boxes_around, ends_of, in_order
+from ._base import SequenceEstimator
 
-__all__ = ["Chain"]
+__all__ = ["Block", "Composition", "Ends"]
+
+# Indices (m,), sequences (m, L, d) and the ends, two tensors (m, L, d) in float64, of boxes around them.
+Block = tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]
+# From indices (m,) of some sequences and radii (m, L, d) to the ends of the boxes around them.
+Ends = Callable[[np.ndarray, np.ndarray], tuple[torch.Tensor, torch.Tensor]]
 
 # Each takes every entry by itself through subtraction, division, product, sum and clipping by constants. Each of these
 # is monotone in real arithmetic, rounding to nearest is monotone, and so is what they make together: the images of the
@@ -31,9 +35,17 @@ _SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 _KNOWN = (*_SCALERS, SequenceScaler)
 _FLOATS: list[Any] = [np.float64, np.float32, np.float16]  # what scalers keep, the widest first
 
+# What holds the model that a search has fitted to all data as ``best_estimator_``, by the names of the classes: none of
+# their packages has to be there. Another class with an attribute of this name may predict with something else.
+_SEARCHES = {
+    "sklearn.model_selection._search.BaseSearchCV",
+    "sklstm.model_selection._path.RegularizationPathCV",
+    "optuna_integration.sklearn.sklearn.OptunaSearchCV",
+}
+
 
 @dataclass(frozen=True)
-class Chain:
+class Composition:
     """What stands between the input of a composition and its output.
 
     Attributes
@@ -42,7 +54,7 @@ class Chain:
         The composition.
     transformers : list
         Through which X goes, in this order.
-    estimator : CertifiedEstimator
+    estimator : SequenceEstimator
         The network's.
     targets : list of TransformedTargetRegressor
         Through which the outputs go, in this order.
@@ -50,7 +62,7 @@ class Chain:
 
     outermost: Any
     transformers: list[Any]
-    estimator: CertifiedEstimator
+    estimator: SequenceEstimator
     targets: list[TransformedTargetRegressor]
 
     @classmethod
@@ -59,7 +71,7 @@ class Chain:
         transformers: list[Any] = []
         targets: list[TransformedTargetRegressor] = []
         estimator = outermost
-        while not isinstance(estimator, CertifiedEstimator):
+        while not isinstance(estimator, SequenceEstimator):
             if isinstance(estimator, Pipeline):
                 check_is_fitted(estimator)
                 transformers += _transformers(estimator)
@@ -72,45 +84,64 @@ class Chain:
             else:
                 estimator = _best_of(estimator)
         check_is_fitted(estimator)
-        if targets and isinstance(estimator, CertifiedClassifier):
+        if targets and is_classifier(estimator):
             raise TypeError(
                 f"A TransformedTargetRegressor around {type(estimator).__name__}, a classifier, has no certificate."
             )
         return cls(outermost, transformers, estimator, targets)
 
-    def read(self, X: Any, eps: Any) -> tuple[np.ndarray | Ragged, Iterator[Block]]:
+    def read(self, X: Any, eps: Any) -> tuple[Sequences, Iterator[Block]]:
         """Sequences behind the transformers, and the boxes that contain the images of X ± eps; all validated."""
+        given, sequences = self._given(X)
+        if given is None:
+            return sequences, self._blocks(boxes_around(self.outermost, X, sequences, eps), None)
         # While X has its labels.
         eps = in_order(eps, X, wide=isinstance(self.transformers[0], SequenceScaler))
-        given = Given.read(X, self.transformers[0])
-        sequences = self.sequences(given.whole())
-        parts = boxes_around(self.outermost, given.axes, sequences, eps)
-        return sequences, self._blocks(given, parts)
+        return sequences, self._blocks(boxes_around(self.outermost, given.axes, sequences, eps), given)
 
-    def _blocks(self, given: "Given", parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Iterator[Block]:
+    def _blocks(
+        self, parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], given: "Given | None"
+    ) -> Iterator[Block]:
         for rows, part, radii in parts:
             for block in row_blocks(part):
-                X, low, high = part[block], *self.ends(given, rows[block], radii[block])
-                still = np.flatnonzero(~radii[block].any(axis=(1, 2)))
-                # Nothing but X itself, as it is computed in its own dtype.
-                low[still] = high[still] = torch.from_numpy(X[still].astype(np.float64))
+                X = part[block]
+                low, high = self._ends(given, rows[block], X)(np.arange(len(X)), radii[block])
+                if given is not None:
+                    still = np.flatnonzero(~radii[block].any(axis=(1, 2)))
+                    # Nothing but X itself, as it is computed in its own dtype.
+                    low[still] = high[still] = torch.from_numpy(X[still].astype(np.float64))
                 yield rows[block], X, low, high
 
-    def radii(self, X: Any, classifier: CertifiedClassifier, rtol: float) -> np.ndarray:
-        """Certified radii (n,) in the units of X; the classifier is the estimator of this chain."""
-        given = Given.read(X, self.transformers[0])
-        sequences = self.sequences(given.whole())
-        found = np.empty(len(sequences))
-        for rows, part, _ in boxes_around(self.outermost, given.axes, sequences, 0):
-            for block in row_blocks(part):
-                found[rows[block]] = self._radii(given, rows[block], part[block], classifier, rtol)
-        return found
+    def balls(self, X: Any) -> tuple[int, Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Ends]]]:
+        """How many sequences there are, and some at a time: indices, sequences, sizes (m,) of X, boxes of any radius.
 
-    def _radii(
-        self, given: "Given", rows: np.ndarray, part: np.ndarray, classifier: CertifiedClassifier, rtol: float
-    ) -> np.ndarray:
-        scale = np.abs(given.values(rows).astype(np.float64)).reshape(len(rows), -1).max(axis=1)
-        return classifier._radii_of(part, lambda some, radii: self.ends(given, rows[some], radii), scale, rtol)
+        The sizes and the radii are in the units of X, the sequences and the boxes are behind the transformers.
+        """
+        given, sequences = self._given(X)
+        return len(sequences), self._balls(given, sequences)
+
+    def _balls(
+        self, given: "Given | None", sequences: Sequences
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Ends]]:
+        for rows, part in sequences.by_length():
+            for block in row_blocks(part):
+                X = part[block]
+                if X.dtype.kind != "f":  # of a file; the negative of an integer may not be one
+                    X = X.astype(np.float64)
+                values = X if given is None else given.values(rows[block]).astype(np.float64)
+                size = np.abs(values).reshape(len(X), -1).max(axis=1)
+                yield rows[block], X, size, self._ends(given, rows[block], X)
+
+    def _given(self, X: Any) -> "tuple[Given | None, Sequences]":
+        if not self.transformers:
+            return None, as_sequences(self.estimator, X, reset=False)
+        given = Given.read(X, self.transformers[0])
+        return given, self.sequences(given.whole())
+
+    def _ends(self, given: "Given | None", rows: np.ndarray, X: np.ndarray) -> Ends:
+        if given is None:
+            return lambda some, radii: boxes(X[some], radii)
+        return lambda some, radii: self.ends(given, rows[some], radii)
 
     def sequences(self, X: Any) -> Any:
         """X behind the transformers, as the network takes it."""
@@ -125,7 +156,7 @@ class Chain:
         result contains the images under all of them.
         """
         values = given.values(rows)
-        lower, upper = ends_of(values, radii.reshape(values.shape))
+        lower, upper = _ends_of(values, radii.reshape(values.shape))
         images = []
         for dtype in (kind for kind in _FLOATS if np.dtype(kind).itemsize >= values.dtype.itemsize):
             # Rounding is monotone and leaves numbers of the dtype alone: those of a box stay between its rounded ends.
@@ -144,7 +175,8 @@ class Chain:
                 lower, upper = transformer._transform_ends(lower, upper)
             else:
                 lower, upper = transformer.transform(lower), transformer.transform(upper)
-        return [as_sequences(self.estimator, end, reset=False) for end in (lower, upper)]
+        images = (as_sequences(self.estimator, end, reset=False) for end in (lower, upper))
+        return [next(image.by_length())[1] for image in images]  # of one length
 
     def outputs(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Bounds on the network's outputs to bounds on those of the composition."""
@@ -265,22 +297,21 @@ def _check_target(estimator: TransformedTargetRegressor) -> None:
 
 def _best_of(search: Any) -> Any:
     """The estimator that a search has fitted to all data."""
-    found = getattr(search, "best_estimator_", None)
-    if found is not None:
-        return found
-    name = type(search).__name__
-    # TunedThresholdClassifierCV has refit as well, and when it is fitted an estimator_ in place of a best one.
-    if isinstance(search, type) or not hasattr(search, "refit") or hasattr(search, "estimator_"):
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(search).__mro__}
+    if not names & _SEARCHES:
         raise TypeError(
             "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or a search "
             f"such as GridSearchCV around one; got {search!r:.80}."
         )
+    name = type(search).__name__
     if not search.refit:
         raise NotFittedError(
             f"This {name} has refit=False and holds no fitted model. Use refit=True, or fit its estimator with "
             "best_params_ and certify that."
         )
-    raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
+    if not hasattr(search, "best_estimator_"):
+        raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
+    return search.best_estimator_
 
 
 def _inverse(target: TransformedTargetRegressor, values: np.ndarray) -> np.ndarray:
@@ -293,3 +324,160 @@ def _inverse(target: TransformedTargetRegressor, values: np.ndarray) -> np.ndarr
 
 def _names(classes: tuple[type, ...]) -> str:
     return ", ".join(cls.__name__ for cls in classes)
+
+
+def _ends_of(X: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of X ± radii in float64, rounded outwards where the radius is not zero."""
+    X = np.asarray(X, dtype=np.float64)
+    lower = np.where(radii > 0, np.nextafter(X - radii, -np.inf), X)
+    upper = np.where(radii > 0, np.nextafter(X + radii, np.inf), X)
+    return lower, upper
+
+
+def boxes_around(
+    estimator: Any, X: Any, sequences: Sequences, eps: Any
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Sequences and the radii of the boxes around them, validated; those of one length together.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in error messages.
+    X : array-like
+        As the caller passed it: its axes are those of ``eps``.
+    sequences : Sequences
+        The same, folded.
+    eps : float or array-like
+        One number; one per channel (d,); for 2-D X one per column (L * d,), for 3-D X one per step and channel (L, d);
+        an array with as many axes as X that broadcasts to its shape; for sequences of unequal length a list of n arrays
+        that broadcast to (L_i, d).
+
+    Returns
+    -------
+    list of (rows, sequences, radii)
+        Indices (m,), and two arrays (m, L, d), the radii in float64.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative or not finite, or the shape is none of the above.
+    TypeError
+        If eps is not numeric.
+    """
+    eps = in_order(eps, X)
+    if sequences.lengths is None:
+        radii = _spread(estimator, _checked(eps), shape_as_given(X, sequences), sequences.shape)
+        return [(rows, part, radii) for rows, part in sequences.by_length()]
+    every = _per_sequence(estimator, eps, sequences)
+    return [
+        (rows, part, np.stack([np.broadcast_to(every[row], part.shape[1:]) for row in rows]))
+        for rows, part in sequences.by_length()
+    ]
+
+
+def in_order(eps: Any, X: Any, *, wide: bool = True) -> Any:
+    """Sizes as an array; labelled ones beside a table with their labels in the order of its columns.
+
+    Parameters
+    ----------
+    eps, X : array-like
+        As the caller gave them.
+    wide : bool
+        Whether columns of two levels are read as times and channels, which gives them an order of their own.
+
+    Raises
+    ------
+    ValueError
+        If both have labels, and not the same ones.
+    """
+    labelled = hasattr(eps, "index") and hasattr(eps, "to_numpy")
+    if not labelled or not hasattr(X, "columns"):
+        return eps
+    ordered, _, shape = read_wide(X) if wide and is_wide(X) else (X, None, ())
+    columns = ordered.columns
+    table = hasattr(eps, "columns")
+    labels = eps.columns if table else eps.index
+    if not _counted(labels):
+        if len(labels) != len(columns) or set(labels) != set(columns):
+            raise ValueError(
+                f"eps is labelled {list(labels)[:5]}, X {list(columns)[:5]}: the labels must be the columns of X, each "
+                "once. Give an array for sizes by position."
+            )
+        eps = eps[list(columns)] if table else eps.loc[list(columns)]
+    rows_differ = table and len(eps) == len(X) and hasattr(X, "index") and not eps.index.equals(X.index)
+    if rows_differ and not _counted(eps.index):
+        raise ValueError("eps has other labels of rows than X. Give an array for sizes by position.")
+    sizes = eps.to_numpy()
+    return sizes.reshape((*sizes.shape[:-1], *shape[1:])) if shape else sizes
+
+
+def _counted(labels: Any) -> bool:
+    """Whether labels are no more than positions."""
+    return list(labels) == list(range(len(labels)))
+
+
+def _checked(eps: Any) -> np.ndarray:
+    try:
+        radii = np.asarray(as_plain(eps))
+    except ValueError as error:  # rows of unequal length
+        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.") from error
+    if radii.dtype.kind not in "iuf":
+        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.")
+    radii = radii.astype(np.float64)
+    if not np.isfinite(radii).all():
+        raise ValueError("eps must be finite: it holds NaN or infinity.")
+    if (radii < 0).any():
+        raise ValueError(f"eps must not be negative, got a smallest value of {radii.min():.6g}.")
+    return radii
+
+
+def _per_sequence(estimator: Any, eps: Any, sequences: Sequences) -> list[np.ndarray]:
+    """One array of radii for each sequence, which broadcasts to its shape (L_i, d)."""
+    n, _, d = sequences.shape
+    lengths: Any = sequences.lengths
+    if isinstance(eps, list | tuple) and any(np.ndim(as_plain(entry)) == 2 for entry in eps):
+        radii = [_checked(entry) for entry in eps]
+    else:
+        whole = _checked(eps)
+        if whole.shape in ((), (d,)):
+            return [whole] * n
+        if whole.ndim == 3 and whole.shape[0] in (1, n):
+            whole = np.broadcast_to(whole, (n, *whole.shape[1:]))
+        radii = list(whole) if whole.ndim == 3 else []
+    fits = len(radii) == n and all(
+        part.ndim == 2 and part.shape[0] in (1, length) and part.shape[1] in (1, d)
+        for part, length in zip(radii, lengths, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"eps does not fit {n} sequences of unequal length: {type(estimator).__name__} takes one number, ({d},) "
+            f"per channel, ({n}, 1, 1) or ({n}, 1, {d}) per sequence, or a list of {n} arrays of the shapes of the "
+            "sequences, in which axes may be 1."
+        )
+    return radii
+
+
+def _spread(
+    estimator: Any, radii: np.ndarray, X_shape: tuple[int, ...], folded_shape: tuple[int, int, int]
+) -> np.ndarray:
+    _, n_steps, n_channels = folded_shape
+    per_step = len(X_shape) == 3 and radii.shape == (n_steps, n_channels)
+    if radii.shape in ((), (n_channels,)) or per_step:
+        return np.broadcast_to(radii, folded_shape)
+    if len(X_shape) == 2 and radii.shape == X_shape[1:]:
+        return np.broadcast_to(radii.reshape(n_steps, n_channels), folded_shape)
+    if radii.ndim == len(X_shape) and all(size in (1, full) for size, full in zip(radii.shape, X_shape, strict=True)):
+        return np.broadcast_to(radii, X_shape).reshape(folded_shape)
+    columns = f"({n_steps * n_channels},) per column" if len(X_shape) == 2 else f"({n_steps}, {n_channels})"
+    raise ValueError(
+        f"eps has shape {radii.shape}; {type(estimator).__name__} takes one number, ({n_channels},) per channel, "
+        f"{columns}, or the shape of X, {tuple(X_shape)}, in which axes may be 1."
+    )
+
+
+def boxes(X: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ends of X ± radii in float64, rounded outwards where the radius is not zero."""
+    lower, upper = _ends_of(X, radii)
+    if max(-lower.min(), upper.max()) > np.finfo(np.float32).max:
+        raise ValueError("X ± eps holds values too large for float32, in which the network computes.")
+    return torch.from_numpy(lower), torch.from_numpy(upper)

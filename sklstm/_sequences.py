@@ -241,6 +241,14 @@ class Sequences:
             padded[rows, padded.shape[1] - part.shape[1] :] = part
         return padded
 
+    def spread(self) -> float:
+        """Standard deviation of all numbers."""
+        parts = [part[block] for _, part in self.by_length() for block in row_blocks(part)]
+        mean = sum(float(part.sum(dtype=np.float64)) for part in parts) / self.n_numbers
+        return float(
+            np.sqrt(sum(float(np.square(part - mean).sum(dtype=np.float64)) for part in parts) / self.n_numbers)
+        )
+
     def _padded(self, rows: np.ndarray) -> dict[str, Tensor]:
         lengths = self.lengths[rows]  # type: ignore[index]
         steps = np.arange(lengths.max())

@@ -327,7 +327,8 @@ class SequenceEstimator(CallbackSupportMixin, Portable, BaseEstimator):
 
 
 def checked(estimator: SequenceEstimator, X: Any, y: Any, sample_weight: Any) -> FitData:
-    """The arguments of ``fit``, checked; the estimator remembers what they tell of all later input."""
+    """The arguments of ``fit``, and the parameters, checked; the estimator remembers what all later input must be."""
+    check_parameters(estimator, estimator._rules)
     return estimator._check_fit(X, y, sample_weight)
 
 

@@ -1,7 +1,7 @@
 """Classifiers: one base with labels, ``fit`` and predictions, and the ReLU network trained with input noise."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -419,13 +419,19 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return compute_class_weight(self.class_weight, classes=self.classes_, y=labels, **frequencies)[codes]
 
 
-@torch.no_grad()
-def project_norms(module: Any, **limits: float | None) -> None:
-    """Project the rows of U, W and V onto ℓ1 balls; None is no limit."""
-    for name, limit in limits.items():
-        if limit is not None:
-            weight = getattr(module, name)
-            weight.copy_(project_rows_l1(weight, limit))
+@dataclass(frozen=True)
+class RowNorms:
+    """Projection of the rows of U, W and V onto ℓ1 balls of these radii; None is no limit."""
+
+    U: float | None = None
+    W: float | None = None
+    V: float | None = None
+
+    @torch.no_grad()
+    def __call__(self, module: Any) -> None:
+        for weight, limit in ((module.U, self.U), (module.W, self.W), (module.V, self.V)):
+            if limit is not None:
+                weight.copy_(project_rows_l1(weight, limit))
 
 
 class NoisyRNNClassifier(SequenceClassifier):
@@ -632,7 +638,7 @@ class NoisyRNNClassifier(SequenceClassifier):
                 "recurrent_scale": float(self.recurrent_scale),
             },
         )
-        given = {"U": self.max_norm_u, "W": self.max_norm_w, "V": self.max_norm_v}
-        limits: dict[str, Any] = {name: None if limit is None else float(limit) for name, limit in given.items()}
+        limits = (self.max_norm_u, self.max_norm_w, self.max_norm_v)
+        projection = RowNorms(*(None if limit is None else float(limit) for limit in limits))
         spec = self._shared_spec(network, occasion, stratify=data.y, noise=str(self.noise))
-        return replace(spec, projection=None if set(limits.values()) == {None} else partial(project_norms, **limits))
+        return replace(spec, projection=None if projection == RowNorms() else projection)

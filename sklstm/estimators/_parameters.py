@@ -1,9 +1,13 @@
 """What the constructor parameters of the estimators must satisfy."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
+from sklstm._sequences import Sequences
 from sklstm._validation import (
     FLAG,
     LEVEL,
@@ -28,7 +32,7 @@ from sklstm.training._train import OPTIMIZERS
 
 from ._compression import Compression
 
-__all__ = ["RULES", "OptimizerName", "PrecisionName", "ScheduleName"]
+__all__ = ["PATH_PARAMETERS", "RULES", "OptimizerName", "PrecisionName", "ScheduleName", "path_values"]
 
 # The keys of OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -93,3 +97,53 @@ RULES: dict[str, Rule] = {
     "random_state": Seed(),
     "verbose": LEVEL,
 }
+
+
+@dataclass(frozen=True)
+class PathParameter:
+    """A continuous regularisation parameter, and the values that are worth trying on standardised data.
+
+    Attributes
+    ----------
+    rule : Rule
+        What every value must satisfy.
+    low, high : float
+        Ends of the range.
+    with_zero : bool
+        Whether 0 comes before it: no regularisation.
+    relative_to_data : bool
+        Whether the ends are multiples of the standard deviation of X.
+    """
+
+    rule: Rule
+    low: float
+    high: float
+    with_zero: bool = False
+    relative_to_data: bool = False
+
+
+#: What `sklstm.model_selection.RegularizationPathCV` can choose; a new parameter is a new row.
+PATH_PARAMETERS: dict[str, PathParameter] = {
+    "lambda_s": PathParameter(NON_NEGATIVE, 1e-4, 1.0),
+    "lambda_1": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
+    "lambda_2": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
+    "sigma": PathParameter(NON_NEGATIVE, 0.01, 1.0, with_zero=True, relative_to_data=True),
+    "weight_decay": PathParameter(NON_NEGATIVE, 1e-5, 0.1, with_zero=True),
+    "clip_norm": PathParameter(POSITIVE, 0.1, 10.0),
+    "max_norm_u": PathParameter(POSITIVE, 0.5, 50.0),
+    "max_norm_w": PathParameter(POSITIVE, 0.5, 50.0),
+    "max_norm_v": PathParameter(POSITIVE, 0.5, 50.0),
+}
+
+
+def path_values(name: str, number: int, X: Sequences) -> NDArray[np.float64]:
+    """So many round values of a parameter, ascending, evenly spaced on a logarithmic scale but for a 0."""
+    parameter = PATH_PARAMETERS[name]
+    unit = X.spread() if parameter.relative_to_data else 1.0
+    exact = np.geomspace(parameter.low, parameter.high, number - parameter.with_zero) * unit
+    rounded = next(
+        values
+        for digits in range(2, 18)
+        if len(values := np.unique([float(f"{value:.{digits}g}") for value in exact])) == len(exact)
+    )
+    return np.append(0.0, rounded) if parameter.with_zero else rounded

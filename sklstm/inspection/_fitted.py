@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm.estimators._base import SequenceEstimator
-from sklstm.estimators._tikhonov import TikhonovRegressor
+from sklstm.estimators._regressors import SequenceRegressor
 
 __all__ = ["check_predictor", "final_estimator", "is_search", "name_of", "network_estimator", "tikhonov_regressor"]
 
@@ -70,7 +70,7 @@ def network_estimator(estimator: Any, caller: str) -> Any:
     return final
 
 
-def tikhonov_regressor(estimator: Any, caller: str) -> TikhonovRegressor:
+def tikhonov_regressor(estimator: Any, caller: str) -> SequenceRegressor:
     """As `network_estimator`, of the estimators that have gains.
 
     Raises
@@ -81,7 +81,7 @@ def tikhonov_regressor(estimator: Any, caller: str) -> TikhonovRegressor:
         Before `fit`.
     """
     final = network_estimator(estimator, caller)
-    if not isinstance(final, TikhonovRegressor):
+    if not isinstance(final, SequenceRegressor):
         raise TypeError(
             f"{caller} needs a TikhonovLSTMRegressor or TikhonovGRURegressor, alone or inside others; got "
             f"{type(final).__name__}."

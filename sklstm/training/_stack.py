@@ -65,7 +65,7 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
             type(net.module_) is type(first.module_)
             and _shapes(net) == _shapes(first)
             and type(net.penalty) is type(first.penalty)
-            and (net.batch_size, net.clip_norm) == (first.batch_size, first.clip_norm)
+            and (net.batch_size, net.clip_norm, net.projection) == (first.batch_size, first.clip_norm, first.projection)
             and type(net.optimizer_) is type(first.optimizer_)
             and all(getattr(callback, "fits_stacks", False) for _, callback in net.callbacks_)
             and net.precision != "bfloat16"
@@ -116,7 +116,7 @@ class Stack:
 
     def __init__(self, nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]):
         # Runs with more batches first: at every step of an epoch those still busy are the first ones.
-        keys = [_batches_of(net, data) for net, data in zip(nets, datasets, strict=True)]
+        keys = [_run_of(net, data) for net, data in zip(nets, datasets, strict=True)]
         order = sorted(range(len(nets)), key=lambda index: (-len(datasets[index]), keys.index(keys[index])))
         self.nets = [nets[index] for index in order]
         self.module = self.nets[0].module_
@@ -147,10 +147,7 @@ class Stack:
     def _take_optimizer(self, run: _Run) -> None:
         own = run.nets[0].optimizer_
         run.leaves = {name: torch.nn.Parameter(weight[run.slice]) for name, weight in self.weights.items()}
-        (group,) = own.param_groups
-        known = inspect.signature(type(own)).parameters  # the groups hold more than what makes an optimiser
-        options = {key: value for key, value in group.items() if key in known and key != "params"}
-        run.optimizer = type(own)(list(run.leaves.values()), **options)
+        run.optimizer = type(own)(list(run.leaves.values()), **dict(_options(own)))
         for name, leaf in run.leaves.items():
             states = [net.optimizer_.state.get(net.module_.get_parameter(name), {}) for net in run.nets]
             run.optimizer.state[leaf].update(
@@ -252,9 +249,18 @@ def _generator_of(net: SequenceNet) -> torch.Generator:
     return net.generator
 
 
-def _batches_of(net: SequenceNet, data: SequenceDataset) -> tuple[int, bytes, bool]:
+def _run_of(net: SequenceNet, data: SequenceDataset) -> tuple[Any, ...]:
+    """What nets with the same batches in one optimiser have in common."""
     # Without a rule a net takes less from its generator: the orders of its batches soon differ from those with one.
-    return id(data), _generator_of(net).get_state().numpy().tobytes(), net.inputs is not None
+    state = _generator_of(net).get_state().numpy().tobytes()
+    return id(data), state, net.inputs is not None, _options(net.optimizer_)
+
+
+def _options(optimizer: torch.optim.Optimizer) -> tuple[tuple[str, Any], ...]:
+    """What makes an optimiser besides the parameters."""
+    (group,) = optimizer.param_groups
+    known = inspect.signature(type(optimizer)).parameters  # the groups hold more than that
+    return tuple((name, value) for name, value in group.items() if name in known and name != "params")
 
 
 def _padded(X: Tensor, y: Tensor, weight: Tensor | None, size: int) -> tuple[Tensor, Tensor, Tensor]:

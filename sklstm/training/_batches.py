@@ -161,23 +161,23 @@ class SequenceDataset(Dataset):
 
     Parameters
     ----------
-    X : Sequences
+    X : Sequences, or Tensor of shape (n, L, d)
     y : Tensor of shape (n, ...)
     weight : Tensor of shape (n,), optional
 
     Examples
     --------
     >>> import torch
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import SequenceDataset
-    >>> data = SequenceDataset(Sequences(torch.zeros(10, 5, 2)), torch.arange(10.0), weight=torch.ones(10))
+    >>> data = SequenceDataset(torch.zeros(10, 5, 2), torch.arange(10.0), weight=torch.ones(10))
     >>> some = data.part(torch.tensor([3, 1]))
     >>> some.X.shape, some.y, len(data)
     ((2, 5, 2), tensor([3., 1.]), 10)
     """
 
-    def __init__(self, X: Sequences, y: Tensor, weight: Tensor | None = None):
-        self.X, self.y, self.weight = X, y, weight
+    def __init__(self, X: Sequences | Tensor, y: Tensor, weight: Tensor | None = None):
+        self.X = X if isinstance(X, Sequences) else Sequences(X)
+        self.y, self.weight = y, weight
 
     def __len__(self) -> int:
         return len(self.X)
@@ -308,7 +308,7 @@ class BatchLoader:
     >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import InputNoise, SequenceDataset
     >>> from sklstm.training._batches import BatchLoader
-    >>> data = SequenceDataset(Sequences(torch.zeros(10, 5, 2)), torch.arange(10.0))
+    >>> data = SequenceDataset(torch.zeros(10, 5, 2), torch.arange(10.0))
     >>> generator = torch.Generator().manual_seed(0)
     >>> loader = BatchLoader(data, 4, shuffle=True, generator=generator, rule=InputNoise(0.1))
     >>> [tuple(X.shape) for X, y in loader]

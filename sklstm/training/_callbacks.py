@@ -109,7 +109,7 @@ class DivergenceGuard(Callback):
     ...     LSTMNetwork, torch.nn.MSELoss, lr=1e30, max_epochs=5, callbacks=[DivergenceGuard()], **options
     ... ).initialize()
     >>> try:
-    ...     _ = net.train(SequenceDataset(Sequences(torch.ones(20, 3, 1)), torch.ones(20, 1)))
+    ...     _ = net.train(SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1)))
     ... except DivergenceError:
     ...     all(weight.isfinite().all() for weight in net.module_.parameters())
     True
@@ -246,7 +246,7 @@ class LearningRate(Callback):
     >>> net = SequenceNet(
     ...     LSTMNetwork, torch.nn.MSELoss, lr=0.1, max_epochs=4, callbacks=[LearningRate("step")], **options
     ... ).initialize()
-    >>> history = net.train(SequenceDataset(Sequences(torch.ones(20, 3, 1)), torch.ones(20, 1))).history
+    >>> history = net.train(SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))).history
     >>> [round(rate, 6) for rate in history[:, "lr"]]
     [0.1, 0.1, 0.01, 0.001]
     """

@@ -170,7 +170,7 @@ class SequenceNet(NeuralNet):
     >>> with seeded_construction(0):
     ...     net = net.initialize()
     >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(1))
-    >>> losses = net.train(SequenceDataset(Sequences(X), X[:, -1])).history[:, "train_loss"]
+    >>> losses = net.train(SequenceDataset(X, X[:, -1])).history[:, "train_loss"]
     >>> len(losses), losses[-1] < losses[0]
     (5, True)
     >>> len(net.twin(net.module_).history)  # another net with the same past

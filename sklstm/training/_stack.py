@@ -45,7 +45,7 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import SequenceDataset, SequenceNet
     >>> from sklstm.training._stack import can_be_stacked
-    >>> data = SequenceDataset(Sequences(torch.ones(20, 3, 1)), torch.ones(20, 1))
+    >>> data = SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))
     >>> options = {"module__n_features": 1, "module__n_outputs": 1, "verbose": 0}
     >>> a, b, c = (
     ...     SequenceNet(LSTMNetwork, torch.nn.MSELoss, module__hidden_size=size, **options).initialize()
@@ -326,7 +326,7 @@ def train_together(
     >>> from sklstm.training._process import seeded_construction
     >>> from sklstm.training._stack import train_together
     >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(0))
-    >>> data = SequenceDataset(Sequences(X), X[:, -1])
+    >>> data = SequenceDataset(X, X[:, -1])
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
     >>> options = {"max_epochs": 3, "train_split": None, "verbose": 0}
     >>> def make_net():

@@ -28,7 +28,7 @@ from sklstm import (
     certified_radius,
     certify,
 )
-from sklstm.estimators._chain import Chain, Given
+from sklstm.estimators._composition import Given
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
 from sklstm.preprocessing import SequenceScaler
 from tests.support.composed import QUICK, lstm, make_readings, perturbed
@@ -439,7 +439,7 @@ def test_what_is_no_fitted_model_of_ours(readings):
 def test_bad_eps_is_refused_before_any_work(readings, monkeypatch, eps, error, message):
     X, y = readings
     model = make_pipeline(StandardScaler(), lstm()).fit(X, y)
-    monkeypatch.setattr("sklstm.estimators._certificates.output_bounds", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("sklstm.estimators._certify.output_bounds", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(error, match=message):
         certify(model, X, eps)
     with pytest.raises(error, match=message):

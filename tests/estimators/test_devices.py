@@ -12,10 +12,9 @@ from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _tensors, _trainer
-from sklstm.estimators._bounds import regressor_report
-from sklstm.estimators._noisy_rnn import _project
-from sklstm.estimators._rules import OPTIMIZERS
-from sklstm.training import _snapshot
+from sklstm.estimators._reports import regressor_report
+from sklstm.training._snapshot import _snapshot
+from sklstm.training._train import OPTIMIZERS
 from tests.support.no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
 from tests.support.problems import late_mean, signed_sum
 

@@ -11,7 +11,9 @@ import torch
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _tensors
-from sklstm.training import Checkpoint, fits, products_in, resolve_device, to_device
+from sklstm.training import Checkpoint
+from sklstm.training._batches import fits, resolve_device, to_device
+from sklstm.training._process import products_in
 from tests.support.problems import late_mean, signed_sum
 
 pytestmark = [

@@ -11,8 +11,9 @@ from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _base, _certificates, _compression, _trainer
-from sklstm.training import Checkpoint, products_in
-from sklstm.training._bfloat16 import Bfloat16Twin
+from sklstm.training import Checkpoint
+from sklstm.training._net import Bfloat16Twin
+from sklstm.training._process import products_in
 from tests.support.problems import late_mean, signed_sum
 
 ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]

@@ -7,7 +7,7 @@ from joblib import Parallel, delayed, parallel_config
 from searches import assert_same_outcomes, pipeline, problem
 from sklearn.model_selection import GridSearchCV
 
-from sklstm.training import check_cuda_process, threads_for
+from sklstm.training._process import check_cuda_process, threads_for
 
 distributed = pytest.importorskip("distributed")
 

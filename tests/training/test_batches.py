@@ -1,6 +1,7 @@
 import torch
 
-from sklstm.training import BatchLoader, SequenceDataset
+from sklstm.training import SequenceDataset
+from sklstm.training._batches import BatchLoader
 
 
 def numbered(n):

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.training import EarlyStopping, SequenceDataset, SequenceNet, seeded_construction
+from sklstm.training import SequenceDataset, SequenceNet
+from sklstm.training._callbacks import EarlyStopping
 from sklstm.training._fingerprint import _Hasher, fingerprint_of_training
+from sklstm.training._process import seeded_construction
 
 
 def digest(value):

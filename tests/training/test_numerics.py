@@ -4,8 +4,9 @@ import threading
 
 import pytest
 import torch
+from sklstm.training._numerics import _numerics
 
-from sklstm.training import _numerics, products_in, undisturbed
+from sklstm.training._process import products_in, undisturbed
 
 CUDA, CPU = _numerics._FLAGS["cuda"], _numerics._FLAGS["cpu"]
 

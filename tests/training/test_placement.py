@@ -2,19 +2,13 @@
 
 import pytest
 import torch
+from sklstm.training._placement import _placement
 
 from sklstm.networks import GRUNetwork
-from sklstm.training import (
-    BatchLoader,
-    RaggedTensor,
-    SequenceDataset,
-    _placement,
-    fits,
-    predict_blocks,
-    resolve_device,
-    seeded_construction,
-    to_device,
-)
+from sklstm.training import SequenceDataset
+from sklstm.training._batches import BatchLoader, fits, resolve_device, to_device
+from sklstm.training._inference import predict_blocks
+from sklstm.training._process import seeded_construction
 
 GIB = 2**30
 

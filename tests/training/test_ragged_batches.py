@@ -5,15 +5,10 @@ import pytest
 import torch
 
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import (
-    BatchLoader,
-    RaggedTensor,
-    SequenceDataset,
-    inputs_of,
-    predict_blocks,
-    seeded_construction,
-)
-from sklstm.training._inference import block_size
+from sklstm.training import SequenceDataset
+from sklstm.training._batches import BatchLoader
+from sklstm.training._inference import block_size, predict_blocks
+from sklstm.training._process import seeded_construction
 
 MODULES = pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, ReLUNetwork])
 

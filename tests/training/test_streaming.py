@@ -8,12 +8,14 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from sklstm.training._streamed import _streamed
 
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm._mapped import beyond, is_mapped, row_blocks
+from sklstm._sequences import beyond, is_mapped, row_blocks
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.preprocessing import SequenceScaler
-from sklstm.training import BatchLoader, Checkpoint, SequenceDataset, StreamedTensor, _streamed
+from sklstm.training import Checkpoint, SequenceDataset
+from sklstm.training._batches import BatchLoader
 from sklstm.training._fingerprint import _Hasher
 
 N, L, D = 130, 6, 3

@@ -9,20 +9,13 @@ from skorch.callbacks import Callback, Freezer, GradientNormClipping
 from skorch.helper import predefined_split
 from torch import nn
 
-from sklstm.estimators._network_penalty import NetworkPenalty, start_feasible
+from sklstm.estimators._tikhonov import NetworkPenalty, start_feasible
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import (
-    Checkpoint,
-    DivergenceGuard,
-    EarlyStopping,
-    LearningRate,
-    SequenceDataset,
-    SequenceNet,
-    can_be_stacked,
-    go_on_from,
-    seeded_construction,
-    train_together,
-)
+from sklstm.training import Checkpoint, SequenceDataset, SequenceNet
+from sklstm.training._callbacks import DivergenceGuard, EarlyStopping, LearningRate
+from sklstm.training._process import seeded_construction
+from sklstm.training._stack import can_be_stacked, train_together
+from sklstm.training._train import go_on_from
 
 D, L = 2, 5
 OPTIMIZERS = {

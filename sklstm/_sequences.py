@@ -91,6 +91,11 @@ class Sequences:
         if lengths is not None:
             self.offsets = np.cumsum(lengths) - lengths
 
+    @classmethod
+    def of(cls, X: "Sequences | np.ndarray | Tensor") -> "Sequences":
+        """X itself, or the sequences of one length in an array or tensor (n, L, d)."""
+        return X if isinstance(X, Sequences) else cls(X)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Sequences, steps of the longest, channels."""

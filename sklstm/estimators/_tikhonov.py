@@ -24,9 +24,18 @@ class NetworkPenalty(Penalty):
 
     stacks = True
 
-    def __init__(self, cell: str, *, variant: str, lambda_s: float, lambda_1: float, lambda_2: float):
+    def __init__(
+        self,
+        cell: str,
+        *,
+        lambda_s: float,
+        lambda_1: float,
+        lambda_2: float,
+        variant: str = "turkin",
+        cadence: int = 64,
+    ):
         self.of_weights = TikhonovPenalty(
-            cell=cell, variant=variant, lambda_s=lambda_s, lambda_1=lambda_1, lambda_2=lambda_2
+            cell=cell, variant=variant, lambda_s=lambda_s, lambda_1=lambda_1, lambda_2=lambda_2, cadence=cadence
         )
         self.place = 0  # of a weight of the watched module
 

@@ -176,7 +176,7 @@ class SequenceDataset(Dataset):
     """
 
     def __init__(self, X: Sequences | Tensor, y: Tensor, weight: Tensor | None = None):
-        self.X = X if isinstance(X, Sequences) else Sequences(X)
+        self.X = Sequences.of(X)
         self.y, self.weight = y, weight
 
     def __len__(self) -> int:
@@ -230,7 +230,6 @@ def normalised(data: SequenceDataset) -> SequenceDataset:
     Examples
     --------
     >>> import torch
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import SequenceDataset
     >>> from sklstm.training._batches import normalised
     >>> X = Sequences(torch.zeros(3, 5, 1))
@@ -305,7 +304,6 @@ class BatchLoader:
     Examples
     --------
     >>> import torch
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import InputNoise, SequenceDataset
     >>> from sklstm.training._batches import BatchLoader
     >>> data = SequenceDataset(torch.zeros(10, 5, 2), torch.arange(10.0))

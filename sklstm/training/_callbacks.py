@@ -100,7 +100,6 @@ class DivergenceGuard(Callback):
     >>> import torch
     >>> from sklstm.exceptions import DivergenceError
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import SequenceDataset, SequenceNet
     >>> from sklstm.training._callbacks import DivergenceGuard
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
@@ -238,7 +237,6 @@ class LearningRate(Callback):
     --------
     >>> import torch
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import SequenceDataset, SequenceNet
     >>> from sklstm.training._callbacks import LearningRate
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}

@@ -95,9 +95,8 @@ class _Hasher:
             self._add(f"tensor {plain.dtype} {tuple(plain.shape)}", plain.flatten().view(torch.uint8).numpy().data)
         elif isinstance(value, Sequences):
             # By the numbers that a network sees: a fit goes on wherever its data lie.
-            self.feed(value.lengths)
             if value.lengths is not None:
-                self.feed(value.loaded("cpu").values)
+                self._feed_all("sequences", [value.lengths, value.loaded("cpu").values])
                 return
             self._announce(f"tensor torch.float32 {value.shape}", 4 * value.n_numbers)
             for part in value.split(_ROWS):

@@ -60,13 +60,13 @@ def outputs_of(module: nn.Module, X: Sequences) -> np.ndarray:
         return predict_blocks(module, X.on(place_for(X, device)), n_workers).cpu().numpy()
 
 
-def predict_blocks(module: nn.Module, X: Sequences, n_workers: int = 1) -> Tensor:
+def predict_blocks(module: nn.Module, X: Sequences | Tensor, n_workers: int = 1) -> Tensor:
     """Forward pass of sequences in blocks of one size; the module is left in evaluation mode.
 
     Parameters
     ----------
     module : nn.Module
-    X : Sequences
+    X : Sequences, or Tensor of shape (n, L, d)
         n ≥ 1 of them, on any device; blocks move to that of the module.
     n_workers : int
         Blocks that are computed at the same time, each in one thread: small networks gain nothing from more threads in
@@ -83,15 +83,13 @@ def predict_blocks(module: nn.Module, X: Sequences, n_workers: int = 1) -> Tenso
 
     >>> import torch
     >>> from sklstm.networks import GRUNetwork
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training._inference import predict_blocks
     >>> module = GRUNetwork(n_features=2, hidden_size=5, n_outputs=1)
-    >>> X = Sequences(torch.randn((300, 7, 2), generator=torch.Generator().manual_seed(0)))
-    >>> some = torch.tensor([123, 124])
-    >>> torch.equal(predict_blocks(module, X)[some], predict_blocks(module, X[some]))
+    >>> X = torch.randn((300, 7, 2), generator=torch.Generator().manual_seed(0))
+    >>> torch.equal(predict_blocks(module, X)[123:125], predict_blocks(module, X[123:125]))
     True
     """
-    module = aligned(module.eval())
+    module, X = aligned(module.eval()), Sequences.of(X)
     if X.lengths is None:
         size = block_size(X.shape[1])
         return _outputs(module, (({"X": part}, size) for part in X.split(size)), len(X), -(-len(X) // size), n_workers)

@@ -159,7 +159,6 @@ class SequenceNet(NeuralNet):
     --------
     >>> import torch
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import InputNoise, SequenceDataset, SequenceNet
     >>> from sklstm.training._process import seeded_construction
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}

@@ -42,7 +42,6 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     --------
     >>> import torch
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import SequenceDataset, SequenceNet
     >>> from sklstm.training._stack import can_be_stacked
     >>> data = SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))
@@ -321,7 +320,6 @@ def train_together(
     --------
     >>> import torch
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm._sequences import Sequences
     >>> from sklstm.training import SequenceDataset, SequenceNet
     >>> from sklstm.training._process import seeded_construction
     >>> from sklstm.training._stack import train_together

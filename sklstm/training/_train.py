@@ -261,8 +261,10 @@ def dataset(
     >>> dataset(np.zeros((3, 5, 1)), torch.zeros(3), weight=np.array([1.0, 2.0, 3.0])).weight
     tensor([0.5000, 1.0000, 1.5000])
     """
-    X = X if isinstance(X, Sequences) else Sequences(X)
-    place = place_for(X, resolve_device(device))
+    X = Sequences.of(X)
+    device = resolve_device(device)
+    check_cuda_process(device)
+    place = place_for(X, device)
     data = SequenceDataset(X.on(place), y.to(place), None if weight is None else as_tensor(weight, place))
     return normalised(data) if relative else data
 
@@ -368,7 +370,6 @@ def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
 def _lent(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
     """What training needs of the process: gradients, plain arithmetic, and no more threads than help."""
     device = resolve_device(spec.device)
-    check_cuda_process(device)
     sizes = spec.network.arguments
     n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], spec.network.kind.n_gates)
     with (
@@ -414,7 +415,8 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
     with seeded_construction(spec.seeds.weights):
         net.initialize()
     if spec.resume is not None:
-        _go_on(spec.resume, net)
+        go_on_from(spec.resume.net, net, everything=spec.resume.everything)
+        net.epochs_done_ = spec.resume.epochs_done
     for constrain in (None if spec.resume is not None else spec.start, spec.projection):
         if constrain is not None:
             constrain(net.module_)
@@ -449,9 +451,14 @@ def _callbacks(spec: TrainingSpec) -> list[Any]:
     return callbacks
 
 
-def _go_on(resume: Resume, net: SequenceNet) -> None:
-    """Give an initialised net what it goes on from."""
-    trained = resume.net
+def go_on_from(trained: SequenceNet, net: SequenceNet, *, everything: bool = False) -> None:
+    """Give an initialised net the weights of a trained one, or everything that `Resume` names; that one stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of one structure.
+    """
     old, new = trained.get_params_for("module"), net.get_params_for("module")
     for name in _STRUCTURE:
         if old.get(name) != new.get(name):
@@ -460,8 +467,7 @@ def _go_on(resume: Resume, net: SequenceNet) -> None:
                 "asked for now. Fit anew, with warm_start=False."
             )
     net.module_.load_state_dict(trained.module_.state_dict())
-    net.epochs_done_ = resume.epochs_done
-    if not resume.everything:
+    if not everything:
         return
     net.history = type(trained.history)(dict(epoch) for epoch in trained.history)
     net.generator = copy.deepcopy(trained.generator)

@@ -6,7 +6,7 @@ from torch import nn
 
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork, is_stackable, stacked_forward
 from sklstm.networks._kernels import last_lstm_state, last_relu_state
-from sklstm.training import seeded_construction
+from sklstm.training._process import seeded_construction
 
 M, B, L, D, H = 3, 5, 6, 2, 4
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
-from sklstm._entries import as_plain, n_axes, one_set_of_names, read_entries, sequences_in, swapped
 from sklstm._mapped import beyond, is_mapped
-from sklstm._wide import is_wide, read_wide
+from sklstm._tables import as_plain, is_wide, n_axes, one_set_of_names, read_entries, read_wide, sequences_in, swapped
 
 __all__ = ["Ragged", "as_sequences", "shape_as_given"]
 

@@ -13,9 +13,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
-from sklstm._entries import as_plain
 from sklstm._mapped import row_blocks
 from sklstm._sequences import Ragged, as_sequences
+from sklstm._tables import as_plain
 from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._certificate import METHODS

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._entries import as_plain
+from sklstm._tables import as_plain
 from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
 from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from sklstm._entries import as_plain
 from sklstm._sequences import Ragged, shape_as_given
-from sklstm._wide import is_wide, read_wide
+from sklstm._tables import as_plain, is_wide, read_wide
 
 __all__ = ["boxes_around", "ends_of", "in_order", "largest_radii"]
 

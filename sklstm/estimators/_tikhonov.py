@@ -15,9 +15,8 @@ from sklearn.utils.validation import check_array
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from sklstm._caller import caller_level
 from sklstm._sequences import Ragged, as_sequences
-from sklstm._validation import NON_NEGATIVE, OPTIONAL_POSITIVE, POSITIVE_INT, Choice, check_parameters
+from sklstm._validation import NON_NEGATIVE, OPTIONAL_POSITIVE, POSITIVE_INT, Choice, caller_level, check_parameters
 from sklstm.networks import READOUTS
 from sklstm.tikhonov import TikhonovGains, perturbation_gain, tikhonov_gains
 from sklstm.training import SequenceNet

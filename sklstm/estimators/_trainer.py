@@ -13,8 +13,8 @@ from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
-from sklstm._entries import as_plain
 from sklstm._sequences import Ragged
+from sklstm._tables import as_plain
 from sklstm._validation import Number, fresh_random_state
 from sklstm.exceptions import DivergenceError
 from sklstm.training import (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import indexable
 
-from sklstm._entries import as_plain, sequences_in
+from sklstm._tables import as_plain, sequences_in
 from sklstm._validation import Number
 
 __all__ = ["Values", "rows_of", "takes_weights"]

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from sklstm.estimators import Compression, NoisyRNNClassifier
 from sklstm.estimators._rules import OptimizerName, PrecisionName, ScheduleName
-from sklstm.preprocessing._moments import moments
+from sklstm.preprocessing._scaler import moments
 
 from ._docs import document
 from ._path_cv import PathCV

@@ -18,8 +18,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._caller import caller_level
-from sklstm._validation import FLAG, Choice, Number, check_parameters
+from sklstm._validation import FLAG, Choice, Number, caller_level, check_parameters
 from sklstm.estimators._fit_tasks import put_back
 
 from ._cancellation import Cancellation

@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from threadpoolctl import ThreadpoolController
 
-from sklstm._caller import caller_level
+from sklstm._validation import caller_level
 
 __all__ = ["check_cuda_process", "seeded_construction", "single_threaded_numpy", "thread_limit", "threads_for"]
 

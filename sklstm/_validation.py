@@ -47,10 +47,12 @@ class Number:
         if value is None and self.optional:
             return
         plain = _as_python(value)  # float16 cannot hold the limits
-        time_span = isinstance(value, np.generic) and value.dtype.kind not in "biuf"  # isinstance takes it for Integral
-        if time_span or (isinstance(plain, bool) and not self.flag):
+        # A time span of numpy counts as Integral.
+        other_kind = isinstance(value, np.generic) and value.dtype.kind not in "biuf"
+        if other_kind or (isinstance(plain, bool) and not self.flag):
             raise TypeError(f"{name} must be a number, got {value!r}.")
-        if isinstance(plain, Real) and not abs(plain) <= sys.float_info.max:  # NaN, or an integer beyond float64
+        is_real = isinstance(plain, Real)
+        if is_real and not abs(plain) <= sys.float_info.max:  # infinity, NaN, or an integer beyond float64
             raise ValueError(f"{name} must be a finite number, got {value!s:.40}.")
         check_scalar(plain, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed)
 

@@ -83,8 +83,8 @@ def sliding_windows(
     Raises
     ------
     TypeError
-        If `window`, `horizon` or `stride` is not an integer, the series does not hold real numbers, or `times` is True
-        and the series has no index.
+        If `window`, `horizon` or `stride` is not an integer, `target` is a bool, the series does not hold real numbers,
+        or `times` is True and the series has no index.
     ValueError
         If a number is out of range, the series is too short for one window and its target, or a shape does not fit.
 

@@ -10,6 +10,8 @@ from sklearn.utils.validation import check_array
 
 __all__ = [
     "as_plain",
+    "check_channels",
+    "folded_shape",
     "is_wide",
     "n_axes",
     "names_of_columns",
@@ -116,6 +118,70 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
 def swapped(n_steps: int, expected: int) -> str:
     """Hint for an error about channels, if there are as many time steps as there should be channels."""
     return " The time and channel axes look swapped." if n_steps == expected else ""
+
+
+def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tuple[int, int, int]:
+    """Shape (n, L, d) of sequences that an array holds as rows (n, L * d) or with three axes.
+
+    Parameters
+    ----------
+    estimator : estimator with ``n_channels``
+        After a fit, also with ``_n_channels``, the number of channels seen in fit.
+    shape : tuple of int
+        Shape of the array.
+    reset : bool
+        True in fit: the number of channels is compared with ``n_channels``. False later: with ``_n_channels``.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    ValueError
+        If there are more than three axes, a row does not hold whole steps, there is no step or channel, or the number
+        of channels is another one.
+    """
+    name = type(estimator).__name__
+    if len(shape) > 3:
+        raise ValueError(
+            f"X has {len(shape)} axes; {name} takes sequences of shape (n_samples, n_steps, n_channels), rows of shape "
+            "(n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, n_channels)."
+        )
+    if len(shape) == 2:
+        n, n_columns = shape
+        d = estimator.n_channels if reset else estimator._n_channels
+        if n_columns % d:
+            raise ValueError(
+                f"X has {n_columns} columns, which is not a multiple of n_channels={d}: a row must hold n_steps * "
+                "n_channels values, all channels of the first time step first."
+            )
+        shape = (n, n_columns // d, d)
+    n, n_steps, d = shape
+    if n_steps == 0 or d == 0:
+        raise ValueError(
+            f"X has {n_steps} time steps and {d} channels (shape {shape}, read as (n_samples, n_steps, n_channels)): "
+            f"{name} needs at least one of each."
+        )
+    check_channels(estimator, shape, reset=reset)
+    return n, n_steps, d
+
+
+def check_channels(estimator: Any, shape: tuple[int, ...], *, reset: bool, name: str = "X") -> None:
+    """Compare the last axis of sequences with the expected number of channels, as `folded_shape` does.
+
+    The shape is that of an array (n, L, d), or (L, d) for a sequence of a list; `name` is its name in the error.
+    """
+    n_steps, d = shape[-2:]
+    expected = estimator.n_channels if reset else estimator._n_channels
+    if reset and expected == 1:  # the default, with which an array may have any number of channels
+        return
+    if d != expected:
+        axes = f"(n_samples, n_steps={n_steps}, n_channels={d})" if len(shape) == 3 else "(n_steps, n_channels)"
+        raise ValueError(
+            f"{name} has {d} channels on its last axis (shape {shape}, read as {axes}), but "
+            f"{type(estimator).__name__} is expecting {expected} channels.{swapped(n_steps, expected)}"
+        )
 
 
 def names_of_columns(table: Any) -> list | None:

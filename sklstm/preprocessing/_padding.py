@@ -1,4 +1,4 @@
-"""Sequences of unequal length as one array, and back; which steps are padding."""
+"""Sequences of unequal length as one array, and back."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklstm._tables import as_plain, read_entries
 from sklstm._validation import is_integer
+from sklstm.preprocessing._steps import edge_padding
 
 
 @overload
@@ -155,32 +156,6 @@ def unpad_sequences(X: ArrayLike, mask: ArrayLike | None = None, *, value: float
     if empty.any():
         raise ValueError(f"X[{int(empty.argmax())}] holds nothing but padding: no step of it is left")
     return [sequence[kept] for sequence, kept in zip(values, keep, strict=True)]
-
-
-def edge_padding(values: NDArray, lengths: NDArray[np.int64], value: float) -> NDArray[np.bool_]:
-    """Which steps are padding: all before the first and after the last step that differs from `value` in a channel.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_steps_in_all, d)
-    lengths : ndarray of shape (n,)
-        Steps of each sequence, at least 1.
-    value : float
-        NaN counts as equal to NaN.
-
-    Returns
-    -------
-    ndarray of shape (n_steps_in_all,), bool
-        A sequence that is `value` in every step is all padding. Steps between others never are padding: a measurement
-        may be zero.
-    """
-    filled = np.isnan(values) if np.isnan(value) else values == value
-    real = ~filled.all(axis=1)
-    starts = np.cumsum(lengths) - lengths
-    step = np.arange(len(values)) - np.repeat(starts, lengths)  # index within its own sequence
-    first = np.minimum.reduceat(np.where(real, step, len(values)), starts)
-    last = np.maximum.reduceat(np.where(real, step, -1), starts)
-    return (step < np.repeat(first, lengths)) | (step > np.repeat(last, lengths))
 
 
 def _float_type(entries: list[NDArray]) -> type:

@@ -1,6 +1,6 @@
 """Standardisation of every channel of sequences, by means and variances computed in one pass."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
@@ -14,8 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._tables import is_wide, n_axes, sequences_in
 from sklstm._validation import FLAG, POSITIVE_INT, Number, Rule, check_parameters
-from sklstm.preprocessing._padding import edge_padding
-from sklstm.preprocessing._steps import Steps, read_steps
+from sklstm.preprocessing._steps import Steps, blocks, edge_padding, read_steps
 
 RULES: dict[str, Rule] = {
     "n_channels": POSITIVE_INT,
@@ -97,7 +96,7 @@ def moments(values: NDArray, weights: NDArray[np.float64] | None) -> Moments:
     d = values.shape[1]
     total = Moments(np.zeros(d), np.zeros(d), np.zeros(d))
     with np.errstate(over="ignore", invalid="ignore"):
-        for rows in _blocks(len(values), min(1 << 16, max(1, (1 << 20) // max(1, d)))):  # at most 8 MiB
+        for rows in blocks(len(values), min(1 << 16, max(1, (1 << 20) // max(1, d)))):  # at most 8 MiB
             x = values[rows].astype(np.float64)
             total = total + _block(x, np.ones(len(x)) if weights is None else weights[rows])
     return total
@@ -400,7 +399,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _rescaled(self, steps: Steps, rescale: Callable[[NDArray], NDArray]) -> NDArray | list[NDArray]:
         """Rescale all steps except padding, in float64, and return them in the form in which they were given."""
         padding = self._padding(steps)
-        for rows in _blocks(len(steps.values)):
+        for rows in blocks(len(steps.values)):
             steps.values[rows] = rescale(steps.values[rows].astype(np.float64))
         if padding is not None:
             steps.values[padding] = self.padding_value
@@ -433,8 +432,3 @@ def _checked_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
     if not weights.any():
         raise ValueError("sample_weight is zero for every sequence.")
     return weights
-
-
-def _blocks(n_rows: int, size: int = 1 << 16) -> Iterator[slice]:
-    """Slices of at most `size` rows, so that only a part of a large float32 table is copied to float64 at a time."""
-    return (slice(start, start + size) for start in range(0, n_rows, size))

@@ -1,5 +1,6 @@
-"""Sequences in any form that `SequenceScaler` takes, as one table of time steps and back."""
+"""Time steps of sequences in any form that `SequenceScaler` takes: reading, padding, blocks, and back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
-from sklstm._tables import as_plain, is_wide, n_axes, one_set_of_names, read_entries, read_wide, sequences_in, swapped
+from sklstm._tables import (
+    as_plain,
+    check_channels,
+    folded_shape,
+    is_wide,
+    n_axes,
+    one_set_of_names,
+    read_entries,
+    read_wide,
+    sequences_in,
+)
 
 # Options of `check_array`: float32 and float64 are kept, and NaN is allowed, as a missing value.
 FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
@@ -64,21 +75,22 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     """
     sequences = sequences_in(X)
     X = as_plain(X) if sequences is None else X
+    options = FLOATS | {"copy": copy, "force_writeable": copy or not reset}
     if is_wide(X):
         ordered, head, shape = read_wide(X)
-        steps = _from_array(estimator, check_array(ordered, input_name="X", **FLOATS).reshape(shape), reset=reset)
+        steps = _steps_of(estimator, check_array(ordered, input_name="X", **FLOATS).reshape(shape), reset=reset)
     elif sequences is not None:
         entries = read_entries(sequences)
-        _check_channels(estimator, entries[0].shape, "X[0]", reset=reset)
+        check_channels(estimator, entries[0].shape, reset=reset, name="X[0]")
         values = check_array(np.concatenate(entries), input_name="X", **FLOATS)
         steps = Steps(values, np.array([len(entry) for entry in entries]), None)
         head = sequences[0] if one_set_of_names(sequences) else entries[0]
     elif n_axes(X) >= 3:
-        array = check_array(X, allow_nd=True, copy=copy, force_writeable=copy or not reset, input_name="X", **FLOATS)
-        steps = _from_array(estimator, array, reset=reset)
+        array = check_array(X, allow_nd=True, input_name="X", **options)
+        steps = _steps_of(estimator, array, reset=reset)
         head = steps.values[:1]
     else:
-        return _from_rows(estimator, X, reset=reset, copy=copy, names=names)
+        return _read_rows(estimator, X, options, reset=reset, names=names)
     # The columns of `head` are the channels. After a fit on rows, the stored names are those of L * d columns.
     if reset or (names and not estimator._fitted_flat):
         validate_data(estimator, head, reset=reset, skip_check_array=True)
@@ -87,57 +99,55 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     return steps
 
 
-def _from_rows(estimator: Any, X: Any, *, reset: bool, copy: bool, names: bool) -> Steps:
+def edge_padding(values: NDArray, lengths: NDArray[np.int64], value: float) -> NDArray[np.bool_]:
+    """Which steps are padding: all before the first and after the last step that differs from `value` in a channel.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_steps_in_all, d)
+    lengths : ndarray of shape (n,)
+        Steps of each sequence, at least 1.
+    value : float
+        NaN counts as equal to NaN.
+
+    Returns
+    -------
+    ndarray of shape (n_steps_in_all,), bool
+        A sequence that is `value` in every step is all padding. Steps between others never are padding: a measurement
+        may be zero.
+    """
+    filled = np.isnan(values) if np.isnan(value) else values == value
+    real = ~filled.all(axis=1)
+    starts = np.cumsum(lengths) - lengths
+    step = np.arange(len(values)) - np.repeat(starts, lengths)  # index within its own sequence
+    first = np.minimum.reduceat(np.where(real, step, len(values)), starts)
+    last = np.maximum.reduceat(np.where(real, step, -1), starts)
+    return (step < np.repeat(first, lengths)) | (step > np.repeat(last, lengths))
+
+
+def blocks(n_rows: int, size: int = 1 << 16) -> Iterator[slice]:
+    """Slices of at most `size` rows, so that only a part of a large float32 table is copied to float64 at a time."""
+    return (slice(start, start + size) for start in range(0, n_rows, size))
+
+
+def _read_rows(estimator: Any, X: Any, options: dict[str, Any], *, reset: bool, names: bool) -> Steps:
     """Steps of rows (n, L * d); all channels of the first step come first in a row."""
     if not reset and n_axes(X) == 2 and not estimator._fitted_flat:
         raise ValueError(
             f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
             f"n_channels={estimator._n_channels}). Reshape X to three axes."
         )
-    options = FLOATS | {"copy": copy, "force_writeable": copy or not reset}
     if names:
         rows = validate_data(estimator, X, reset=reset, **options)
     else:
         rows = check_array(X, input_name="X", **options)
-    d = estimator.n_channels if reset else estimator._n_channels
-    if rows.shape[1] % d:
-        raise ValueError(
-            f"X has {rows.shape[1]} columns, which is not a multiple of n_channels={d}: a row must hold n_steps * "
-            "n_channels values, all channels of the first time step first."
-        )
+    steps = _steps_of(estimator, rows, reset=reset)
     if reset:
-        estimator._fitted_flat, estimator._n_channels = True, d
-    n_steps = rows.shape[1] // d
-    return Steps(rows.reshape(-1, d), np.full(len(rows), n_steps), rows.shape)
+        estimator._fitted_flat, estimator._n_channels = True, estimator.n_channels
+    return steps
 
 
-def _from_array(estimator: Any, X: NDArray, *, reset: bool) -> Steps:
-    """Steps of an array (n, L, d)."""
-    if X.ndim > 3:
-        raise ValueError(
-            f"X has {X.ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
-            "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, "
-            "n_channels)."
-        )
-    n, n_steps, d = X.shape
-    if n_steps == 0 or d == 0:
-        raise ValueError(
-            f"X has {n_steps} time steps and {d} channels (shape {X.shape}, read as (n_samples, n_steps, n_channels)): "
-            f"{type(estimator).__name__} needs at least one of each."
-        )
-    _check_channels(estimator, X.shape, "X", reset=reset)
+def _steps_of(estimator: Any, X: NDArray, *, reset: bool) -> Steps:
+    """Steps of an array (n, L * d) or (n, L, d)."""
+    n, n_steps, d = folded_shape(estimator, X.shape, reset=reset)
     return Steps(X.reshape(-1, d), np.full(n, n_steps), X.shape)
-
-
-def _check_channels(estimator: Any, shape: tuple[int, ...], name: str, *, reset: bool) -> None:
-    """Compare the last axis with the expected number of channels; the ``ValueError`` names the last two axes."""
-    n_steps, d = shape[-2:]
-    expected = estimator.n_channels if reset else estimator._n_channels
-    if reset and expected == 1:  # the default, with which an array may have any number of channels
-        return
-    if d != expected:
-        axes = "(n_samples, n_steps, n_channels)" if len(shape) == 3 else "(n_steps, n_channels)"
-        raise ValueError(
-            f"{name} has {d} channels on its last axis (shape {shape}, read as {axes}), but "
-            f"{type(estimator).__name__} is expecting {expected} channels.{swapped(n_steps, expected)}"
-        )

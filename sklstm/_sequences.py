@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 from torch import Tensor
 
-from sklstm._entries import as_plain, n_axes, one_set_of_names, read_entries, sequences_in, swapped
-from sklstm._wide import is_wide, read_wide
+from sklstm._tables import (
+    as_plain,
+    check_channels,
+    folded_shape,
+    is_wide,
+    n_axes,
+    one_set_of_names,
+    read_entries,
+    read_wide,
+    sequences_in,
+)
 
 __all__ = ["Sequences", "as_sequences", "as_tensor", "beyond", "is_mapped", "row_blocks", "shape_as_given"]
 
@@ -476,34 +485,13 @@ def _check_list(estimator: Any, sequences: list) -> tuple[np.ndarray, NDArray[np
 
 def _fold(estimator: Any, X: np.ndarray, lengths: NDArray[np.int64] | None, *, reset: bool) -> Sequences:
     flat = X.ndim == 2 and lengths is None
-    if flat:
-        channels = estimator.n_channels if reset else estimator._n_channels
-        if X.shape[1] % channels:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, which is not a multiple of n_channels={channels}: a row must hold "
-                "n_steps * n_channels values, all channels of the first time step first."
-            )
-        X = X.reshape(len(X), -1, channels)
-    folded = Sequences(X, lengths)
-    _, n_steps, n_channels = folded.shape
-    if n_steps == 0 or n_channels == 0:
-        raise ValueError(
-            f"X has {n_steps} time steps and {n_channels} channels (shape {folded.shape}, read as (n_samples, n_steps, "
-            f"n_channels)): {type(estimator).__name__} needs at least one of each."
-        )
-    if reset:
-        # n_channels=1 is the default: three axes then speak for themselves.
-        expected = n_channels if estimator.n_channels == 1 else estimator.n_channels
+    if lengths is None:
+        folded = Sequences(X.reshape(folded_shape(estimator, X.shape, reset=reset)))
     else:
-        expected = estimator._n_channels
-    if n_channels != expected:
-        raise ValueError(
-            f"X has {n_channels} channels on its last axis (shape {folded.shape}, read as (n_samples, "
-            f"n_steps={n_steps}, n_channels={n_channels})), but {type(estimator).__name__} is expecting {expected} "
-            f"channels.{swapped(n_steps, expected)}"
-        )
+        folded = Sequences(X, lengths)
+        check_channels(estimator, folded.shape, reset=reset)
     if reset:
-        estimator._fitted_flat, estimator._n_channels = flat, n_channels
+        estimator._fitted_flat, estimator._n_channels = flat, folded.shape[2]
         if not flat:
-            estimator.n_features_in_ = n_channels
+            estimator.n_features_in_ = folded.shape[2]
     return folded

@@ -17,8 +17,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor, nn
 
-from sklstm._entries import as_plain
 from sklstm._sequences import Sequences, as_sequences
+from sklstm._tables import as_plain
 from sklstm._validation import Number, Rule, check_parameters, fresh_random_state
 from sklstm.exceptions import DivergenceError
 from sklstm.training import InputNoise, NetworkSpec, SequenceDataset, SequenceNet, TrainingSpec, dataset

@@ -13,8 +13,8 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
 
-from sklstm._entries import as_plain
 from sklstm._sequences import Sequences
+from sklstm._tables import as_plain
 from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._certificate import METHODS

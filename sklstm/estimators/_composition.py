@@ -13,9 +13,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from sklstm._entries import as_plain, read_entries, sequences_in
 from sklstm._sequences import Sequences, as_sequences, row_blocks, shape_as_given
-from sklstm._wide import is_wide, read_wide
+from sklstm._tables import as_plain, is_wide, read_entries, read_wide, sequences_in
 from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator

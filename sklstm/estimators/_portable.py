@@ -11,8 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sklstm._caller import caller_level
-from sklstm._validation import FLAG, Device, Rule, check_parameters
+from sklstm._validation import FLAG, Device, Rule, caller_level, check_parameters
 from sklstm.generalization import GeneralizationReport
 from sklstm.persistence import ModelFileError, from_bytes, onnx_model, read_document, to_bytes, write_atomically
 from sklstm.training import SequenceNet

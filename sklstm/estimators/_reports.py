@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklstm._entries import as_plain
 from sklstm._sequences import Sequences
+from sklstm._tables import as_plain
 from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
 from sklstm.generalization import (
     Bound,

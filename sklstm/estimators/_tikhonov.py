@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from sklstm._caller import caller_level
+from sklstm._validation import caller_level
 from sklstm.networks._networks import GatedNetwork
 from sklstm.tikhonov import TikhonovGains, TikhonovPenalty, feasible_scale, perturbation_gain, tikhonov_gains
 from sklstm.tikhonov._stacked import StackedTikhonovPenalty

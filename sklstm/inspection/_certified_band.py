@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 
-from sklstm._entries import as_plain
+from sklstm._tables import as_plain
 from sklstm.estimators import certify
 
 from ._figures import PALETTE, axes_for, labelled, line_options, make_headroom, require_matplotlib

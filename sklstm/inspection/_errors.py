@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import mean_squared_error, zero_one_loss
 from sklearn.utils import check_consistent_length
 
-from sklstm._entries import as_plain, n_axes, sequences_in
+from sklstm._tables import as_plain, n_axes, sequences_in
 from sklstm._validation import fresh_random_state
 from sklstm.estimators import certified_accuracy, certify
 

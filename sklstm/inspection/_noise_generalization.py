@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklstm._entries import as_plain, sequences_in
+from sklstm._tables import as_plain, sequences_in
 from sklstm._validation import Number, Seed
 from sklstm.estimators._base import SequenceEstimator
 

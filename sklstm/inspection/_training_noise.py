@@ -8,7 +8,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklstm._entries import sequences_in
+from sklstm._tables import sequences_in
 from sklstm.noise import NOISES
 
 __all__ = ["with_noise"]

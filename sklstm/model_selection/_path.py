@@ -21,9 +21,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._caller import caller_level
-from sklstm._entries import as_plain, sequences_in
-from sklstm._validation import FLAG, Choice, Number
+from sklstm._tables import as_plain, sequences_in
+from sklstm._validation import FLAG, Choice, Number, caller_level
 from sklstm.estimators import certified_accuracy, certified_radius, certify
 from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values

@@ -16,7 +16,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import nn
 
-from sklstm._caller import caller_level
+from sklstm._validation import caller_level
 
 __all__ = [
     "PRECISIONS",

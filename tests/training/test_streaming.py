@@ -120,7 +120,7 @@ def test_theorem_3_has_the_noise_that_was_drawn_at_once(noise, mapped, monkeypat
     whole = law.draw_array(np.array(X), 0.3, np.random.default_rng(7))
     for width in (1, 40, 1):  # the last reading starts at the first row again
         assert np.array_equal(np.concatenate(list(_inputs.chunks(repeated, width))), whole)
-    with pytest.raises(ValueError, match="the noise is read row by row: 130 comes next, and 5 was asked for"):
+    with pytest.raises(ValueError, match="noise must be read in order of rows: the next row is 130, but got 5"):
         repeated[5:9]
 
 

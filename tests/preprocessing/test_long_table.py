@@ -164,7 +164,7 @@ def test_dtypes_of_channels(table):
 
 def test_missing_values(table):
     table.loc[2, "u"] = np.nan
-    message = "Channel 'u' of id b is missing at time 0 (1 such in all): fill it, or pass allow_nan=True."
+    message = "Channel 'u' of id b is missing at time 0 (number of such values: 1): fill it, or pass allow_nan=True."
     with pytest.raises(ValueError) as error:
         SequencesFromTable("id", "time").fit_transform(table)
     assert str(error.value) == message
@@ -172,7 +172,7 @@ def test_missing_values(table):
     assert np.isnan(sequences[0][0, 0])
     assert sum(np.isnan(x).sum() for x in sequences) == 1
     assert SequenceScaler().fit(sequences).n_samples_seen_.tolist() == [5, 6, 6]
-    with pytest.raises(ValueError, match=r"^Channel 'u' of id b is infinite at time 0 \(1 such in all\)\.$"):
+    with pytest.raises(ValueError, match=r"^Channel 'u' of id b is infinite at time 0 \(number of such values: 1\)\.$"):
         SequencesFromTable("id", "time", allow_nan=True).fit_transform(table.fillna(np.inf))
 
 
@@ -231,17 +231,18 @@ SUCH = {"id": [1, 1, 2], "time": [0, 1, 0], "u": [0.0, 1.0, 2.0]}
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"time": [0, 0, 0]}, {}, "Id 1 has two rows of the time 0 (1 such in all): average or drop them."),
-        ({"id": [1, None, 2]}, {}, "Column 'id' is missing in row 1: no id, no sequence."),
-        ({"time": [0, 1, None]}, {}, "Column 'time' is missing in row 2: no time, no order."),
+        ({"time": [0, 0, 0]}, {}, "Id 1 has two rows of the time 0 (number of such pairs: 1). Keep one of "
+         "them, or their average."),
+        ({"id": [1, None, 2]}, {}, "Column 'id' has no value in row 1; every row needs an id."),
+        ({"time": [0, 1, None]}, {}, "Column 'time' has no value in row 2; every row needs a time."),
         ({"time": pd.to_datetime(["2020-01-01", None, "2020-01-01"])}, {},
-         "Column 'time' is missing in row 1: no time, no order."),
+         "Column 'time' has no value in row 1; every row needs a time."),
         ({"time": ["9", "10", "9"]}, {}, "Column 'time' holds strings, which sort by their letters ('10' before '9'). "
-         "Convert it, with pandas.to_datetime for instance."),
-        ({"u": ["calm", "NE", "cv"]}, {}, "Column 'u' does not hold numbers, as a channel must: encode it first, or "
-         "name the channels by the parameter channels."),
-        ({"u": pd.to_datetime(["2020-01-01"] * 3)}, {}, "Column 'u' does not hold numbers, as a channel must: "
-         "encode it first, or name the channels by the parameter channels."),
+         "Convert it, for instance with pandas.to_datetime."),
+        ({"u": ["calm", "NE", "cv"]}, {}, "Column 'u' does not hold numbers, but every channel must. Encode it "
+         "first, or list the other columns in the parameter channels."),
+        ({"u": pd.to_datetime(["2020-01-01"] * 3)}, {}, "Column 'u' does not hold numbers, but every channel "
+         "must. Encode it first, or list the other columns in the parameter channels."),
         ({}, {"id": "ID"}, "The table has no column 'ID'; it has 'id', 'time', 'u'."),
         ({}, {"channels": ["w"]}, "The table has no column 'w'; it has 'id', 'time', 'u'."),
         ({}, {"target": "y"}, "The table has no column 'y'; it has 'id', 'time', 'u'."),
@@ -280,15 +281,15 @@ def test_other_refusals(table):
 def test_targets_that_do_not_fit_are_refused(table):
     gather = SequencesFromTable("id", "time", target="y")
     for y, error, message in (
-        ({"a": 1, "b": 2}, ValueError, r"^y has no target for id c \(1 such in all\)"),
+        ({"a": 1, "b": 2}, ValueError, r"^y has no target for id c \(number of such ids: 1\)"),
         ({"a": 1, "b": np.nan, "c": 2}, ValueError, r"^The target of id b is missing in y"),
-        (pd.Series([1, 2, 3, 4], index=list("abca")), ValueError, r"^y has an id twice in its index"),
+        (pd.Series([1, 2, 3, 4], index=list("abca")), ValueError, r"^The index of y holds an id twice"),
         ([1, 2, 3], TypeError, r"^y must give the target of each id: a dict, or a Series with the ids as its index"),
     ):
         with pytest.raises(error, match=message):
             gather.get_targets(table, y)
     with pytest.raises(
-        ValueError, match=r"^There are no targets: name their column by the parameter target, or give y"
+        ValueError, match=r"^There are no targets: name their column with the parameter target, or pass y"
     ):
         SequencesFromTable("id", "time").get_targets(table)
     with pytest.raises(ValueError, match=r"^Target 'y' of id b is both 7 and 0: it must be the same in all rows"):

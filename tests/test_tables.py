@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sklstm import TikhonovLSTMRegressor
-from sklstm._wide import read_wide
+from sklstm._tables import read_wide
 from sklstm.preprocessing import SequenceScaler
 
 X = np.random.default_rng(0).standard_normal((30, 4, 2))

@@ -151,7 +151,7 @@ class CertifiedBandDisplay(Display):
         NotFittedError
             Before `fit`.
         """
-        cls._caller("from_estimator")
+        cls._check_matplotlib("from_estimator")
         network_estimator(estimator, cls.__name__)
         if not is_regressor(estimator):
             raise TypeError(f"{cls.__name__} needs a regressor, got {type(estimator).__name__}.")
@@ -226,7 +226,7 @@ class CertifiedBandDisplay(Display):
         ValueError
             If the arrays differ in length, or a prediction is outside its limits.
         """
-        cls._caller("from_predictions")
+        cls._check_matplotlib("from_predictions")
         return cls(
             y_pred=y_pred,
             lower=lower,

@@ -59,13 +59,18 @@ class Display:
     figure_: Any
 
     @classmethod
-    def _caller(cls, method: str) -> str:
-        """Name of a method for error messages.
+    def _check_matplotlib(cls, method: str) -> str:
+        """Check that matplotlib is installed, before any other work of this method.
+
+        Returns
+        -------
+        str
+            Name of the class and the method, for messages.
 
         Raises
         ------
         ImportError
-            If matplotlib is missing. No display does any work before this check.
+            If matplotlib is missing.
         """
         caller = f"{cls.__name__}.{method}"
         try:
@@ -94,7 +99,7 @@ class Display:
         TypeError
             If `ax` is not one Axes, for instance an array of them.
         """
-        self._caller("plot")
+        self._check_matplotlib("plot")
         from matplotlib.axes import Axes
 
         if ax is None:

@@ -123,7 +123,7 @@ class GateNormsDisplay(Display):
         NotFittedError
             Before `fit`.
         """
-        cls._caller("from_estimator")
+        cls._check_matplotlib("from_estimator")
         final = network_estimator(estimator, cls.__name__)
         if not isinstance(final, TikhonovRegressor):
             raise TypeError(

@@ -34,7 +34,7 @@ class GeneralizationReportDisplay(Display):
     together : array-like of shape (n,), optional
         The bounds that hold simultaneously. To use the smallest bound, choose it among these.
     delta : float, optional
-        Probability that at least one of the bounds in `together` fails.
+        Upper limit on the probability that at least one of the bounds in `together` fails.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class GeneralizationReportDisplay(Display):
         NotFittedError
             Before `fit`.
         """
-        cls._caller("from_estimator")
+        cls._check_matplotlib("from_estimator")
         final = network_estimator(estimator, cls.__name__)
         if not hasattr(final, "generalization_report_"):
             raise ValueError(
@@ -141,7 +141,7 @@ class GeneralizationReportDisplay(Display):
         TypeError
             If `report` is not a GeneralizationReport.
         """
-        cls._caller("from_report")
+        cls._check_matplotlib("from_report")
         if not isinstance(report, GeneralizationReport):
             raise TypeError(f"report must be a GeneralizationReport, got {type(report).__name__}.")
         shares = report.simultaneous()

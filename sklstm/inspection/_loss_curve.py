@@ -113,7 +113,7 @@ class LossCurveDisplay(Display):
         NotFittedError
             Before `fit`.
         """
-        cls._caller("from_estimator")
+        cls._check_matplotlib("from_estimator")
         final = network_estimator(estimator, cls.__name__)
         history = [epoch for epoch in final.net_.history if "data_loss" in epoch]
         penalty = np.array([epoch["penalty"] for epoch in history])

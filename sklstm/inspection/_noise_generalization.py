@@ -58,8 +58,7 @@ class NoiseGeneralizationDisplay(Display):
 
     Notes
     -----
-    The trainings of cross-validation share data, so they are not independent. The true standard error is larger than
-    the one drawn.
+    The trainings of cross-validation share data. The standard error treats them as independent, so it is too small.
 
     References
     ----------
@@ -146,11 +145,11 @@ class NoiseGeneralizationDisplay(Display):
         Raises
         ------
         TypeError
-            If it is or contains anything else.
+            If `estimator` is not such an estimator or composition.
         ValueError
             For bad parameters, no y, or arrays of different lengths.
         """
-        caller = cls._caller("from_estimator")
+        caller = cls._check_matplotlib("from_estimator")
         prefix = network_prefix(estimator, cls.__name__)
         sigmas = check_sigmas(sigmas)
         check_draws(random_state, n_repeats=n_repeats, n_draws=n_draws)

@@ -132,7 +132,7 @@ class NoiseRobustnessDisplay(Display):
         NotFittedError
             Before `fit`.
         """
-        caller = cls._caller("from_estimator")
+        caller = cls._check_matplotlib("from_estimator")
         check_predictor(estimator, cls.__name__)
         sigmas = check_sigmas(sigmas)
         check_draws(random_state, n_draws=n_draws)

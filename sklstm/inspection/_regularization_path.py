@@ -122,15 +122,14 @@ class RegularizationPathDisplay(Display):
         NotFittedError
             Before `fit`.
         """
-        cls._caller("from_estimator")
+        cls._check_matplotlib("from_estimator")
         if isinstance(estimator, type) or not is_search(estimator):
             raise TypeError(
                 f"{cls.__name__}.from_estimator needs a search over one parameter, such as TikhonovLSTMRegressorCV or "
                 f"GridSearchCV; got {estimator!r:.80}. For fitted models use from_estimators."
             )
         found = _of_path(estimator) if is_path(estimator) else _of_search(estimator)
-        best_value = float(found.param_values[estimator.best_index_])
-        return cls(**found._asdict(), best_value=best_value).plot(ax, name=name)
+        return cls(**found._asdict()).plot(ax, name=name)
 
     @classmethod
     def from_estimators(
@@ -190,7 +189,7 @@ class RegularizationPathDisplay(Display):
         NotFittedError
             If a model is not fitted.
         """
-        caller = cls._caller("from_estimators")
+        caller = cls._check_matplotlib("from_estimators")
         models = list(estimators) if isinstance(estimators, Sequence) else [estimators]
         if not models or not isinstance(estimators, Sequence):
             raise TypeError("estimators must be a sequence of fitted models, at least one.")
@@ -239,7 +238,7 @@ class RegularizationPathDisplay(Display):
         ValueError
             If a curve has not one value or row for each value of the parameter.
         """
-        x = curve_values("param_values", self.param_values, np.size(self.param_values))[:, 0]
+        x = self._values("param_values", np.size(self.param_values))
         curves = {what: curve_values(what, values, len(x)) for what, values in self.curves.items()}
         if not curves:
             raise ValueError("curves must hold at least one curve.")
@@ -264,20 +263,27 @@ class RegularizationPathDisplay(Display):
 
 
 class _Found(NamedTuple):
-    """What a search has found: fields of the display."""
+    """Results of a search, under the names of the fields of the display."""
 
     param_name: str
     param_values: NDArray[np.float64]
     curves: dict[str, NDArray[np.float64]]
+    best_value: float
     ylabel: str
 
 
 def _of_path(search: Any) -> _Found:
-    """Read a fitted path search of this package."""
+    """Read a fitted path search of this package by the names of its fitted attributes."""
     check_is_fitted(search, "score_path_")
     if not hasattr(search, "param_range_"):
         return _of_search(search)  # Delete this line and the one above when every path search has param_range_.
-    return _Found(search.param_name, search.param_range_, {"validation": search.score_path_}, _score_name(search))
+    return _Found(
+        param_name=search.param_name,
+        param_values=search.param_range_,
+        curves={"validation": search.score_path_},
+        best_value=float(search.param_range_[search.best_index_]),
+        ylabel=_score_name(search),
+    )
 
 
 def _of_search(search: Any) -> _Found:
@@ -302,17 +308,24 @@ def _of_search(search: Any) -> _Found:
     metric = "score" if "split0_test_score" in results else search.refit
     if not isinstance(metric, str):
         raise ValueError("a search with several scores must name one of them in refit.")
-    scores = {"validation": _folds(results, f"test_{metric}"), "training": _folds(results, f"train_{metric}")}
-    curves = {what: scores_of_folds for what, scores_of_folds in scores.items() if scores_of_folds is not None}
-    return _Found(names[0], values, curves, _score_name(search) if metric == "score" else metric)
+    curves = {"validation": _folds(results, f"test_{metric}")}
+    if f"split0_train_{metric}" in results:
+        curves["training"] = _folds(results, f"train_{metric}")
+    return _Found(
+        param_name=names[0],
+        param_values=values,
+        curves=curves,
+        best_value=float(values[search.best_index_]),
+        ylabel=_score_name(search) if metric == "score" else metric,
+    )
 
 
-def _folds(results: Mapping[str, Any], key: str) -> NDArray[np.float64] | None:
-    """Scores (m, n_folds) of all folds; None if the search did not keep them."""
+def _folds(results: Mapping[str, Any], key: str) -> NDArray[np.float64]:
+    """Scores (m, n_folds) of all folds."""
     found: list[NDArray[np.float64]] = []
     while (name := f"split{len(found)}_{key}") in results:
         found.append(np.asarray(results[name], dtype=np.float64))
-    return np.stack(found, axis=1) if found else None
+    return np.stack(found, axis=1)
 
 
 def _score_name(search: Any) -> str:

@@ -36,7 +36,8 @@ __all__ = [
 
 
 def is_path(estimator: Any) -> bool:
-    """Whether it is a path search of this package. Imports between the two rooms are not allowed: modules tell."""
+    """Whether it is a path search of `sklstm.model_selection`."""
+    # Inspection does not import model_selection, so the module of the class has to tell.
     return any(cls.__module__.startswith("sklstm.model_selection") for cls in type(estimator).__mro__)
 
 
@@ -120,6 +121,8 @@ def parameter_of(estimator: Any, name: str) -> float:
     ------
     TypeError
         If there is no such parameter, or it is not a number.
+    ValueError
+        If it is not finite.
     """
     final = innermost(estimator)
     parameters = {**estimator.get_params(), **final.get_params()}

@@ -1,4 +1,4 @@
-import pickle
+from copy import copy
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_a_search_of_this_package(made):
 
 def test_a_path_search_is_read_by_its_fitted_attributes(made):
     """By name of parameter, range and scores, and without its ``cv_results_``."""
-    search = pickle.loads(pickle.dumps(made.search))
+    search = copy(made.search)
     search.param_name, search.param_range_ = "step__lambda_s", search.lambdas_
     del search.cv_results_
     display = RegularizationPathDisplay.from_estimator(search)

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -19,7 +20,7 @@ from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
 
-__all__ = ["Block", "Composition", "Ends"]
+__all__ = ["Block", "Composition", "Ends", "inner_of", "is_search"]
 
 # Indices (m,), sequences (m, L, d) and the ends, two tensors (m, L, d) in float64, of boxes around them.
 Block = tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]
@@ -41,6 +42,46 @@ _SEARCHES = {
     "sklstm.model_selection._path.RegularizationPathCV",
     "optuna_integration.sklearn.sklearn.OptunaSearchCV",
 }
+
+
+def is_search(estimator: Any) -> bool:
+    """Whether it is a known search, which keeps the model that it has fitted to all data as ``best_estimator_``."""
+    return bool({f"{kind.__module__}.{kind.__qualname__}" for kind in type(estimator).__mro__} & _SEARCHES)
+
+
+def inner_of(estimator: Any) -> Any:
+    """The fitted estimator directly inside of a Pipeline, a TransformedTargetRegressor, a search, a tuned threshold.
+
+    Returns
+    -------
+    estimator or None
+        None for anything else.
+
+    Raises
+    ------
+    NotFittedError
+        If the composition is not fitted, or is a search that was told not to refit.
+    """
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator)
+        return estimator.steps[-1][1]
+    if isinstance(estimator, TransformedTargetRegressor):
+        check_is_fitted(estimator, "regressor_")
+        return estimator.regressor_
+    if isinstance(estimator, TunedThresholdClassifierCV):
+        check_is_fitted(estimator, "estimator_")
+        return estimator.estimator_
+    if not is_search(estimator):
+        return None
+    name = type(estimator).__name__
+    if not estimator.refit:
+        raise NotFittedError(
+            f"This {name} has refit=False and holds no fitted model. Use refit=True, or fit its estimator with "
+            "best_params_ and certify that."
+        )
+    if not hasattr(estimator, "best_estimator_"):
+        raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
+    return estimator.best_estimator_
 
 
 @dataclass(frozen=True)
@@ -71,17 +112,20 @@ class Composition:
         targets: list[TransformedTargetRegressor] = []
         estimator = outermost
         while not isinstance(estimator, SequenceEstimator):
+            inside = inner_of(estimator)
+            if inside is None or isinstance(
+                estimator, TunedThresholdClassifierCV
+            ):  # whose labels have a rule of their own
+                raise TypeError(
+                    "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or "
+                    f"a search such as GridSearchCV around one; got {estimator!r:.80}."
+                )
             if isinstance(estimator, Pipeline):
-                check_is_fitted(estimator)
                 transformers += _transformers(estimator)
-                estimator = estimator.steps[-1][1]
             elif isinstance(estimator, TransformedTargetRegressor):
-                check_is_fitted(estimator)
                 _check_target(estimator)
                 targets.insert(0, estimator)
-                estimator = estimator.regressor_
-            else:
-                estimator = _best_of(estimator)
+            estimator = inside
         check_is_fitted(estimator)
         if targets and is_classifier(estimator):
             raise TypeError(
@@ -292,25 +336,6 @@ def _check_target(estimator: TransformedTargetRegressor) -> None:
                 f"each entry: {_names(_SCALERS)}. Certify model.regressor_, with limits in the units of the "
                 "transformed target, and take these back yourself if the inverse is monotone."
             )
-
-
-def _best_of(search: Any) -> Any:
-    """The estimator that a search has fitted to all data."""
-    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(search).__mro__}
-    if not names & _SEARCHES:
-        raise TypeError(
-            "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or a search "
-            f"such as GridSearchCV around one; got {search!r:.80}."
-        )
-    name = type(search).__name__
-    if not search.refit:
-        raise NotFittedError(
-            f"This {name} has refit=False and holds no fitted model. Use refit=True, or fit its estimator with "
-            "best_params_ and certify that."
-        )
-    if not hasattr(search, "best_estimator_"):
-        raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
-    return search.best_estimator_
 
 
 def _inverse(target: TransformedTargetRegressor, values: np.ndarray) -> np.ndarray:

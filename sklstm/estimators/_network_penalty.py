@@ -3,7 +3,8 @@
 from typing import Any
 
 from sklstm.networks import GRUNetwork, LSTMNetwork
-from sklstm.tikhonov import StackedTikhonovPenalty, TikhonovPenalty, feasible_scale
+from sklstm.tikhonov import TikhonovPenalty, feasible_scale
+from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
 
 Network = LSTMNetwork | GRUNetwork
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklstm.tikhonov import gains_from_norms, gate_norms
 from sklstm.tikhonov._cells import ALPHA, get_variant
-from sklstm.tikhonov._chain import layer_kappa
+from sklstm.tikhonov._gains import layer_kappa
 
 from ._figures import PALETTE, STYLES, axes_for, curve_values, line_options, require_matplotlib
 from ._fitted import tikhonov_regressor

@@ -18,7 +18,7 @@ from sklstm._mapped import row_blocks
 from sklstm._sequences import Ragged, as_sequences
 from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
-from sklstm.certificates._certificate import METHODS
+from sklstm.certificates._output_bounds import METHODS
 from sklstm.training import BLOCK, SequenceNet, products_in, undisturbed
 
 from ._radii import boxes_around, ends_of, largest_radii

@@ -32,6 +32,15 @@ class _WithGradients(torch.autograd.Function):
         return None, None, *(grad * gradient for gradient in ctx.saved_tensors)
 
 
+def _largest_row(gate: int, n_gates: int, weight_hh: Tensor, bias_hh: Tensor | None) -> tuple[float, int]:
+    """κ, and the row of W_hh that attains it."""
+    sums = torch.linalg.vector_norm(weight_hh.detach().chunk(n_gates)[gate], 1, dim=1)
+    if bias_hh is not None:
+        sums = sums + bias_hh.detach().chunk(n_gates)[gate].abs()
+    kappa, row = sums.max(0)
+    return kappa.item(), gate * len(sums) + int(row.item())
+
+
 class TikhonovPenalty:
     r"""`tikhonov_penalty` for a training loop, from estimated norms, which cost far less than exact ones.
 
@@ -291,7 +300,8 @@ class TikhonovPenalty:
     def _value_and_gradients(self) -> tuple[float, list[Array]]:
         cell = get_cell(self._cell)
         norms = self._norms()
-        rows = [] if cell.bounded_gate is None else [self._largest_row(*layer[1:]) for layer in self._layers]
+        gate, n_gates = cell.bounded_gate, cell.n_gates
+        rows = [] if gate is None else [_largest_row(gate, n_gates, *layer[1:]) for layer in self._layers]
         value, slopes, kappa_slopes = self.differentiate(norms, [kappa for kappa, _ in rows])
         gradients = self._norms.gradients(slopes)
         ordered: list[Array] = []
@@ -300,7 +310,7 @@ class TikhonovPenalty:
                 gradient.reshape(tuple(weight.shape))
                 for gradient, weight in zip(gradients[2 * index :], (inputs, recurrent), strict=False)
             ]
-            if cell.bounded_gate is not None:
+            if gate is not None:
                 row, slope = rows[index][1], kappa_slopes[index]
                 ordered[-1][row] += as_array(recurrent.detach()[row].sign()) * slope
                 if bias is not None:
@@ -308,16 +318,6 @@ class TikhonovPenalty:
                     by_bias[row] = slope * bias.detach()[row].sign().item()
                     ordered.append(by_bias)
         return value, [*ordered, gradients[-1][0]]
-
-    def _largest_row(self, weight_hh: Tensor, bias_hh: Tensor | None) -> tuple[float, int]:
-        """κ, and the row of W_hh that attains it."""
-        gate, n_gates = get_cell(self._cell).bounded_gate, get_cell(self._cell).n_gates
-        assert gate is not None
-        sums = torch.linalg.vector_norm(weight_hh.detach().chunk(n_gates)[gate], 1, dim=1)
-        if bias_hh is not None:
-            sums = sums + bias_hh.detach().chunk(n_gates)[gate].abs()
-        kappa, row = sums.max(0)
-        return kappa.item(), gate * len(sums) + int(row.item())
 
     def differentiate(
         self, norms: list[list[float]], kappas: list[float]

@@ -192,9 +192,9 @@ def linear_relaxation(name: str, ends: Ends) -> Line:
     r"""A line close to the function over intervals, and a bound on the distance.
 
     The slope λ is that of the secant. The remainder f(v) − λ v has its extremes at the ends or where f′ = λ, which are
-    at most two points ±v. Its range is computed there, in float64. The middle of the range is the shift of the line, and
-    half the range is the error. This holds for every slope, so the rounding of λ does not matter; an error of v enters
-    squared.
+    at most two points ±v. Its range is computed there, in float64. The middle of the range is the shift of the line;
+    half the range is the error. This holds for every slope, so the rounding of λ does not matter, and an error of v
+    enters squared.
     """
     function, turn = _FUNCTIONS[name]
     dtype = ends.lower.dtype

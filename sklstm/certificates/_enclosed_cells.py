@@ -196,7 +196,7 @@ class EnclosedGRU(EnclosedLayer):
     order = (0, 1, 2)
 
     def _rows(self) -> tuple[Tensor, Tensor]:
-        """(4·H, H) and (4·H, d): n has a block for its recurrent part, which r multiplies, and one for its input part."""
+        """(4·H, H) and (4·H, d): n has one block for its recurrent part, which r multiplies, and one for the input."""
         H = self.size
         W_h = torch.cat((self.W_h, self.W_h.new_zeros(H, H)))
         W_x = torch.cat((self.W_x[: 2 * H], self.W_x.new_zeros(H, self.n_inputs), self.W_x[2 * H :]))

@@ -5,7 +5,7 @@ stack of layers. The cells are in `_enclosed_cells`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -78,7 +78,7 @@ class EnclosedLayer(ABC):
         The gates in the order of the cell's computation, as indices of torch's order.
     """
 
-    torch_layer: ClassVar[type[nn.RNNBase]]
+    torch_layer: ClassVar[Callable[..., nn.RNNBase]]
     torch_mode: ClassVar[str]
     torch_options: ClassVar[dict[str, Any]] = {}
     n_gates: ClassVar[int]

@@ -405,7 +405,7 @@ class StackedTikhonovPenalty:
     def __init__(self, penalties: Sequence[TikhonovPenalty]):
         cells = {penalty.cell for penalty in penalties}
         if len(cells) != 1 or get_cell(next(iter(cells))).bounded_gate is not None:
-            raise ValueError(f"all penalties must be for the LSTM, got {sorted(cells)}.")
+            raise ValueError(f"all penalties must be for one cell that needs no kappa, got {sorted(cells)}.")
         self._penalties = list(penalties)
         self._n_gates = get_cell(self._penalties[0].cell).n_gates
         self._norms = NormTracker(penalties[0].cadence, penalties[0].tolerance)

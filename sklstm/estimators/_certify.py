@@ -17,7 +17,7 @@ from sklstm._sequences import Sequences
 from sklstm._tables import as_plain
 from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
-from sklstm.certificates._certificate import METHODS
+from sklstm.certificates._output_bounds import METHODS
 from sklstm.training._inference import BLOCK, outputs_of
 from sklstm.training._process import gives_back, products_in, thread_limit, threads_for_network, undisturbed
 

@@ -13,7 +13,7 @@ from torch import nn
 from sklstm._validation import caller_level
 from sklstm.networks._networks import GatedNetwork
 from sklstm.tikhonov import TikhonovGains, TikhonovPenalty, feasible_scale, perturbation_gain, tikhonov_gains
-from sklstm.tikhonov._stacked import StackedTikhonovPenalty
+from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
 from sklstm.training import Penalty
 
 __all__ = ["NetworkPenalty", "measured_gains", "start_feasible", "tikhonov_parts", "warn_if_infeasible"]

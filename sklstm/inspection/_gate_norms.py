@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklstm.estimators._regressors import SequenceRegressor
 from sklstm.tikhonov import gains_from_norms, gate_norms
 from sklstm.tikhonov._cells import ALPHA, get_variant
-from sklstm.tikhonov._chain import layer_kappa
+from sklstm.tikhonov._gains import layer_kappa
 
 from ._display import PALETTE, STYLES, Display, draw_line
 from ._unwrapping import network_estimator

@@ -1,12 +1,12 @@
-r"""Affine forms: values as linear functions of the inputs' perturbations, plus an error.
+r"""Affine arithmetic: values as linear functions of the perturbations of the inputs, plus an error.
 
-A form stands for :math:`c + \sum_p G_p \varepsilon_p + e` with :math:`|\varepsilon_p| \le 1` shared by all forms of a
-network and :math:`|e| \le r` (Stolfi & de Figueiredo 2003; the zonotopes of Gehr et al. 2018). There is one
-:math:`\varepsilon_p` for each input entry and, once `Form.kept` has been asked for it, one for each error: what
-intervals lose, that two values move together, forms keep to first order.
+An affine form is :math:`c + \sum_p G_p \varepsilon_p + e`. The symbols :math:`|\varepsilon_p| \le 1` are common to all
+affine forms of a network; the error satisfies :math:`|e| \le r` (Stolfi & de Figueiredo 2003; the zonotopes of Gehr et
+al. 2018). There is one symbol for each input entry, and one for each error that `AffineForm.with_error_symbols` makes a
+symbol. Affine forms keep, to first order, how two values depend on each other; intervals lose it.
 
-A form holds for the network in exact arithmetic and as evaluated in the dtype of the weights, each with errors of its
-own; see `_arithmetic` for what rounding is taken to be.
+An affine form holds for the network in exact arithmetic and for the network evaluated in the dtype of the weights, each
+with errors of its own. `_interval_arithmetic` states what is assumed about rounding.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,21 +17,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._arithmetic import ACTIVATION, Ends, dot_slack
+from ._interval_arithmetic import ACTIVATION, Ends, dot_slack
 
-__all__ = ["Form", "Line", "affine", "combine", "intersect", "middle", "relax"]
+__all__ = ["AffineForm", "Line", "affine_map", "combine", "intersect", "linear_relaxation", "middle"]
 
 
 @dataclass(frozen=True)
-class Form:
+class AffineForm:
     """Affine forms of m values for n boxes.
 
     Attributes
     ----------
     centre, radius : Tensor of shape (m, n)
     terms : Tensor of shape (m, P, n)
-        Coefficients of the symbols ``first`` to ``first + P``. All others are zero: symbols before
-        concern other values, those after had not been seen yet.
+        Coefficients of the symbols ``first`` to ``first + P - 1``. All others are zero: earlier symbols belong to
+        other values, and later symbols did not exist yet.
     first : int
     """
 
@@ -54,7 +54,7 @@ class Form:
     def deviation(self) -> Tensor:
         """Largest distance from the centre, (m, n)."""
         slack = 1 + dot_slack(self.terms.shape[1], self.unit)
-        # In pieces: a temporary of the size of all terms would be fresh memory, which costs more than the sums.
+        # In pieces: a temporary tensor of the size of all terms would be new memory, which costs more than the sums.
         rows = max(1, _PIECE // max(1, self.terms[0].numel()))
         sums = torch.cat([piece.abs().sum(1) for piece in self.terms.split(rows)])
         return slack * (sums + self.radius)
@@ -65,23 +65,23 @@ class Form:
         return self.centre.abs() + self.deviation
 
     def ends(self) -> Ends:
-        """The interval of the form; infinite where overflow has left nothing to say."""
+        """The interval of the affine form; infinite after overflow."""
         deviation = self.deviation + 4 * self.unit * self.sup
         lost = ~(self.centre.isfinite() & deviation.isfinite())
         lower, upper = self.centre - deviation, self.centre + deviation
         return Ends(lower.masked_fill_(lost, -torch.inf), upper.masked_fill_(lost, torch.inf))
 
-    def part(self, rows: slice) -> "Form":
+    def part(self, rows: slice) -> "AffineForm":
         """Some of the m values."""
-        part = Form(self.centre[rows], self.terms[rows], self.radius[rows], self.first)
+        part = AffineForm(self.centre[rows], self.terms[rows], self.radius[rows], self.first)
         if "deviation" in self.__dict__:
             part.__dict__["deviation"] = self.deviation[rows]
         return part
 
-    def kept(self, ends: Ends) -> "Form":
-        """The same with a new symbol for each value's error, so that it can cancel later.
+    def with_error_symbols(self, ends: Ends) -> "AffineForm":
+        """The same affine form with a new symbol for each value's error, so that errors can cancel later.
 
-        Where ``ends``, which are known to contain the values, are narrower, they are all that is kept.
+        ``ends`` must contain the values. Where they are much narrower than the affine form, they replace it.
         """
         m, n = self.centre.shape
         centre, radius = middle(ends)
@@ -91,7 +91,7 @@ class Form:
         terms = torch.cat((self.terms, errors), dim=1)
         if worse.any():
             terms[:, : self.terms.shape[1]].masked_fill_(worse[:, None], 0)
-        return Form(torch.where(worse, centre, self.centre), terms, radius.new_zeros(m, n), self.first)
+        return AffineForm(torch.where(worse, centre, self.centre), terms, radius.new_zeros(m, n), self.first)
 
 
 class Line(NamedTuple):
@@ -107,7 +107,7 @@ class Line(NamedTuple):
 
 
 def middle(ends: Ends, margin: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Centre and radius of intervals which are known but for ``margin``."""
+    """Centre and radius of intervals, with the radius enlarged by ``margin``."""
     unit = torch.finfo(ends.lower.dtype).eps / 2
     centre = torch.lerp(ends.lower, ends.upper, 0.5)
     radius = torch.maximum(ends.upper - centre, centre - ends.lower)
@@ -115,14 +115,19 @@ def middle(ends: Ends, margin: float = 0.0) -> tuple[Tensor, Tensor]:
 
 
 def intersect(a: Ends, b: Ends) -> Ends:
-    """What lies in both, written to ``a``; NaN says nothing."""
+    """Intersection of two intervals, written to ``a``; NaN stands for no bound."""
     torch.fmax(a.lower, b.lower, out=a.lower)
     torch.fmin(a.upper, b.upper, out=a.upper)
     return a
 
 
-def affine(weight_h: Tensor, h: Form, weight_x: Tensor, x: Form, bias: Tensor, slack: float) -> Form:
-    """``weight_h h + weight_x x + bias``, (rows, H), (rows, d) and (rows,), rounding by ``slack`` of all magnitudes."""
+def affine_map(
+    weight_h: Tensor, h: AffineForm, weight_x: Tensor, x: AffineForm, bias: Tensor, slack: float
+) -> AffineForm:
+    """``weight_h h + weight_x x + bias``, of shapes (rows, H), (rows, d) and (rows,).
+
+    The margin for rounding is ``slack`` times the sum of all magnitudes.
+    """
     rows, n = len(bias), h.centre.shape[1]
     terms = h.terms.new_empty(rows, max(h.stop, x.stop), n)
     terms[:, h.stop :] = 0
@@ -132,13 +137,13 @@ def affine(weight_h: Tensor, h: Form, weight_x: Tensor, x: Form, bias: Tensor, s
     centre = weight_h @ h.centre + weight_x @ x.centre + bias[:, None]
     size_h, size_x = weight_h.abs(), weight_x.abs()
     rounding = slack * (size_h @ h.sup + size_x @ x.sup + bias.abs()[:, None])
-    return Form(centre, terms, size_h @ h.radius + size_x @ x.radius + rounding)
+    return AffineForm(centre, terms, size_h @ h.radius + size_x @ x.radius + rounding)
 
 
-def combine(parts: Sequence[tuple[Tensor, Form]], shifts: Sequence[Tensor], error: Tensor) -> Form:
-    """Sum of forms times factors, and of shifts, up to an error: all of shape (m, n).
+def combine(parts: Sequence[tuple[Tensor, AffineForm]], shifts: Sequence[Tensor], error: Tensor) -> AffineForm:
+    """Sum of affine forms times factors, and of shifts, with an additional error: all of shape (m, n).
 
-    Factors and shifts may be off by a few units of their own size.
+    Factors and shifts may have relative errors of a few units.
     """
     unit = parts[0][1].unit
     n_terms = len(parts) + len(shifts)
@@ -154,7 +159,7 @@ def combine(parts: Sequence[tuple[Tensor, Form]], shifts: Sequence[Tensor], erro
     for shift in shifts:
         centre = centre + shift
         size = size + shift.abs()
-    return Form(centre, terms, radius + (n_terms + 12) * unit * size, first)
+    return AffineForm(centre, terms, radius + (n_terms + 12) * unit * size, first)
 
 
 def _logistic_turn(slope: Tensor) -> Tensor:
@@ -166,7 +171,7 @@ def _tanh_turn(slope: Tensor) -> Tensor:
 
 
 _Function = Callable[[Tensor], Tensor]
-# Functions with the points v ≥ 0 where the slope of both v and -v is the given one; for ReLU the kink.
+# Functions, and the point v ≥ 0 such that the slope at v and at −v is the given one; for ReLU the kink.
 _FUNCTIONS: dict[str, tuple[_Function, _Function]] = {
     "logistic": (torch.sigmoid, _logistic_turn),
     "tanh": (torch.tanh, _tanh_turn),
@@ -174,7 +179,7 @@ _FUNCTIONS: dict[str, tuple[_Function, _Function]] = {
 }
 _NARROW = 1e-6
 _PIECE = 2**15
-_FACTOR = 10.0  # a form this much wider than the interval has nothing left to lose
+_FACTOR = 10.0  # an affine form that is wider than the interval by this factor is replaced by it
 
 
 def _slope(name: str, v: Tensor, value: Tensor) -> Tensor:
@@ -183,12 +188,13 @@ def _slope(name: str, v: Tensor, value: Tensor) -> Tensor:
     return value * (1 - value) if name == "logistic" else 1 - value.square()
 
 
-def relax(name: str, ends: Ends) -> Line:
-    r"""A line close to the function over intervals, and how close.
+def linear_relaxation(name: str, ends: Ends) -> Line:
+    r"""A line close to the function over intervals, and a bound on the distance.
 
-    The slope λ is that of the secant. What is left, f(v) − λ v, is extreme at the ends or where f′ = λ, which is at
-    most at two points ±v: evaluated there, in float64, its range is found and halved. Nothing depends on the slope
-    being the secant's, so its own rounding does no harm; and an error of the point v counts squared.
+    The slope λ is that of the secant. The remainder f(v) − λ v has its extremes at the ends or where f′ = λ, which are
+    at most two points ±v. Its range is computed there, in float64. The middle of the range is the shift of the line;
+    half the range is the error. This holds for every slope, so the rounding of λ does not matter, and an error of v
+    enters squared.
     """
     function, turn = _FUNCTIONS[name]
     dtype = ends.lower.dtype
@@ -199,11 +205,11 @@ def relax(name: str, ends: Ends) -> Line:
     tangent = (_slope(name, lower, low) + _slope(name, upper, high)) / 2
     wide = width > _NARROW
     slope = torch.where(wide, (high - low) / torch.where(wide, width, 1), tangent).clamp(0, 1).to(dtype)
-    turning = turn(slope.double()).nan_to_num(nan=0.0, posinf=torch.inf)  # NaN: nowhere, or at 0
+    turning = turn(slope.double()).nan_to_num(nan=0.0, posinf=torch.inf)  # NaN: no such point, or the point 0
     points = torch.stack((lower, upper, *(torch.clamp(v, lower, upper) for v in (turning, -turning))))
     rest = function(points) - slope.double() * points
     least, most = rest.amin(0), rest.amax(0)
-    # The activation is off by ACTIVATION units for the network, and for us; the other roundings are relative.
+    # The activation has an error of ACTIVATION units, in the network and here; the other rounding errors are relative.
     size = slope * torch.maximum(lower.abs(), upper.abs()) + most.abs() + least.abs()
     error = (most - least) / 2 + (0 if name == "relu" else 2 * ACTIVATION * unit) + 6 * unit * size
     line = Line(slope, ((most + least) / 2).to(dtype), error.to(dtype))

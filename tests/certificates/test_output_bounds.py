@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sklstm.certificates import Interval, LayerWeights, RecurrentNetwork, output_bounds
-from sklstm.certificates.enclosures._linear import forward_linear, symbols
+from sklstm.certificates._enclosed_layer import count_symbols, forward_affine
 
 N, L, D, K = 5, 7, 3, 2
 KINDS = pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_hidden_states_over_a_box_are_enclosed(cell, n_layers, generator):
 
 
 @KINDS
-def test_forms_and_narrowed_intervals_enclose_hidden_states(cell, n_layers, generator):
+def test_affine_forms_and_narrowed_intervals_enclose_hidden_states(cell, n_layers, generator):
     module, weights = network(cell, n_layers)
     X, eps = inputs(generator), 0.2
     ball = torch.stack((X, torch.full_like(X, eps))).permute(0, 2, 3, 1).contiguous()
@@ -113,8 +113,8 @@ def test_forms_and_narrowed_intervals_enclose_hidden_states(cell, n_layers, gene
     for layer in weights.enclosed():
         wide = layer.forward(wide, record=False)
     layers = weights.enclosed()
-    narrow, form = forward_linear(layers, ball)
-    assert form.stop == symbols(layers, L)
+    narrow, form = forward_affine(layers, ball)
+    assert form.stop == count_symbols(layers, L)
     assert (narrow[1] <= wide[:, -1][1] + 1e-12).all()
     assert (narrow[1] < 0.9 * wide[:, -1][1]).any()
     for _ in range(20):
@@ -272,8 +272,8 @@ def test_wider_boxes_contain_narrower_ones_entry_by_entry(generator):
     X = inputs(generator)
     inner = 0.1 * torch.rand(X.shape, generator=generator, dtype=torch.float64)
     outer = inner + 0.1 * torch.rand(X.shape, generator=generator, dtype=torch.float64)
-    chain = [output_bounds(weights, X - radius, X + radius) for radius in (inner, outer)]
-    for narrow, wide in pairwise(chain):
+    bounds = [output_bounds(weights, X - radius, X + radius) for radius in (inner, outer)]
+    for narrow, wide in pairwise(bounds):
         assert (wide.lower <= narrow.lower).all()
         assert (wide.upper >= narrow.upper).all()
 

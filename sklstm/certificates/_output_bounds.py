@@ -1,14 +1,14 @@
-r"""Sound bounds on the outputs of a recurrent network over a box of inputs.
+r"""Proved bounds on the outputs of a recurrent network over a box of inputs.
 
-*Intervals* go through the network forward. The *mean-value form* then runs the backward pass through the enclosed
-states: the result encloses :math:`\partial y / \partial x` over the whole box, and
+*Interval* bounds come from a forward pass on intervals. *Mean-value* bounds come from a backward pass through these
+intervals: it encloses :math:`\partial y / \partial x` over the whole box, and
 
 .. math:: |y(x + \delta) - y(x)| \le \sum_{t,c} |\delta_{t,c}| \sup|\partial y / \partial x_{t,c}| .
 
-*Affine forms* keep, beside the intervals of all states, how these depend on inputs and on each other's errors to first
-order. They narrow the intervals, and with these the derivatives.
+*Affine forms* keep, in addition to the intervals, how states depend to first order on the inputs and on each other's
+errors. They narrow the intervals, and therefore the derivatives too.
 
-Rounding errors are perturbations of intermediate values, so the same derivatives say what they can do.
+Rounding errors are perturbations of intermediate values. The same derivatives bound their effect on the outputs.
 """
 
 from typing import NamedTuple
@@ -16,16 +16,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._network import RecurrentNetwork
-from .enclosures import EnclosedLayer
-from .enclosures._arithmetic import dot_slack
-from .enclosures._forms import Form
-from .enclosures._linear import forward_linear, symbols
+from ._affine import AffineForm
+from ._enclosed_layer import EnclosedLayer, LayerWeights, count_symbols, forward_affine
+from ._interval_arithmetic import dot_slack
+from ._recurrent_network import RecurrentNetwork
 
-__all__ = ["METHODS", "Interval", "box", "output_bounds"]
+__all__ = ["METHODS", "Interval", "box", "lstm_interval_bounds", "output_bounds", "rnn_interval_bounds"]
 
 METHODS = ("best", "linear", "mean-value", "intervals")
-_TAPE = 2**24  # numbers, so 64 MB in float32
+_TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
 
 
 class Interval(NamedTuple):
@@ -34,7 +33,7 @@ class Interval(NamedTuple):
     Attributes
     ----------
     lower, upper : Tensor, float64
-        Of one shape.
+        Of the same shape.
 
     Examples
     --------
@@ -50,12 +49,12 @@ class Interval(NamedTuple):
 
 
 def box(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Centre and radius (n, L, d) in ``dtype`` of the inputs between two sequences, rounded to it or not.
+    """Centre and radius (n, L, d), in ``dtype``, of a box that contains the inputs and the inputs rounded to ``dtype``.
 
     Raises
     ------
     ValueError
-        If the box is not finite, not of shape (n, L, d), or upside down.
+        If the box is not finite, not of shape (n, L, d), or if ``lower`` exceeds ``upper``.
     """
     lower, upper = lower.detach(), upper.detach()
     if lower.shape != upper.shape or lower.ndim != 3:
@@ -67,8 +66,8 @@ def box(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tenso
     if (lower > upper).any():
         raise ValueError("lower must not exceed upper anywhere.")
     low, high = lower.to(dtype), upper.to(dtype)
-    # Rounding to nearest is monotone: it takes inputs of the box between the rounded ends. The ends themselves may have
-    # moved inwards.
+    # Rounding to nearest is monotone: a rounded input lies between the rounded ends. But the ends may move inwards, so
+    # that an input itself lies outside them.
     low = torch.where(low > lower, torch.nextafter(low, low.new_tensor(-torch.inf)), low)
     high = torch.where(high < upper, torch.nextafter(high, high.new_tensor(torch.inf)), high)
     centre = low + (high - low) / 2
@@ -78,21 +77,21 @@ def box(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tenso
 
 
 def _readout(network: RecurrentNetwork, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Weight (n or 1, k, H), bias (n or 1, k) and Σ of absolute weights that the rounding is measured by."""
+    """Weight (n or 1, k, H), bias (n or 1, k), and the sums of absolute weights that bound the rounding."""
     weight, bias = network.weight_out.detach(), network.bias_out
     bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
     if rows is None:
         return weight[None], bias[None], weight.abs()[None]
-    # Differences of outputs: row j minus the row named for the sample.
+    # Differences of outputs: row j minus the row given for the sample.
     reference = weight[rows][:, None]
     return weight - reference, bias - bias[rows][:, None], weight.abs() + reference.abs()
 
 
 def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") -> int:
-    """Boxes for which the tape of the backward pass, or the largest form, takes about `_TAPE` numbers."""
+    """Number of boxes for which the tape, or the largest affine form, has about `_TAPE` numbers."""
     if method == "linear":
         layers = network.enclosed()
-        largest = max(layer.into.shape[1] for layer in layers) * symbols(layers, n_steps)
+        largest = max(layer.into.shape[1] for layer in layers) * count_symbols(layers, n_steps)
         return max(1, min(256, _TAPE // largest))
     per_step = sum(4 * layer.weight_hh.shape[0] for layer in network.layers) + network.layers[0].weight_ih.shape[1]
     return max(16, min(1024, _TAPE // (per_step * n_steps)))
@@ -108,7 +107,7 @@ def output_bounds(
     minus: Tensor | None = None,
     batch_size: int | None = None,
 ) -> Interval:
-    r"""Lower and upper limits of every output for every input between two sequences.
+    r"""Lower and upper bounds on every output for all inputs between two sequences.
 
     Parameters
     ----------
@@ -116,28 +115,30 @@ def output_bounds(
     lower, upper : Tensor of shape (n, L, d)
         The box of inputs, entry by entry.
     method : {"best", "linear", "mean-value", "intervals"}
-        ``"intervals"`` propagates forward only. ``"mean-value"`` encloses the derivatives too, and needs the intervals
-        for it. ``"best"`` takes the smaller of the two, entry by entry. ``"linear"`` carries affine forms of all states
-        along, which narrow both, and takes the smallest of everything: never wider, and far more work.
+        ``"intervals"`` uses the forward pass only. ``"mean-value"`` also encloses the derivatives, for which it needs
+        the intervals. ``"best"`` takes the tighter of the two, entry by entry. ``"linear"`` also computes affine forms
+        of all states, which narrow both, and takes the tightest of all: it is never wider than ``"best"`` and costs far
+        more time.
     minus : Tensor of shape (n,), optional
-        Indices of outputs; the bounds are then on the differences of all outputs and the one named for the sample.
+        Index of one output for each sample. The bounds are then on the differences between all outputs and this one.
     batch_size : int, optional
-        Boxes handled at once, which bounds the memory; by default as many as fit in about 100 MB.
+        Number of boxes in one batch, which limits the memory; by default as many as fit in about 100 MB.
 
     Returns
     -------
     Interval
-        ``lower`` and ``upper`` of shape (n, k), float64. They hold for the network in exact arithmetic and for its
-        outputs as evaluated on a CPU in the dtype of its weights, rounding included. ±inf where nothing is known.
+        ``lower`` and ``upper`` of shape (n, k), float64. They hold for the network in exact arithmetic, and for its
+        outputs evaluated on a CPU in the dtype of its weights, rounding included. ±inf where no bound is known.
 
     Raises
     ------
     ValueError
-        If the box is not finite, not of shape (n, L, d), or upside down; for an unknown method or no batch size.
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; for an unknown method or a
+        batch size below 1.
 
     Examples
     --------
-    Inputs between 1 and 2 at each of three steps, and a ReLU unit that adds them up:
+    Inputs between 1 and 2 at each of three steps, and a ReLU unit that adds them:
 
     >>> import torch
     >>> from sklstm.certificates import LayerWeights, RecurrentNetwork, output_bounds
@@ -156,11 +157,11 @@ def output_bounds(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     centre, radius = box(lower, upper, network.dtype)
     size = rows_at_once(network, centre.shape[1], method) if batch_size is None else int(batch_size)
-    size = -(-len(centre) // -(-len(centre) // size)) if len(centre) else size  # blocks of about one size
+    size = -(-len(centre) // -(-len(centre) // size)) if len(centre) else size  # batches of about the same size
     layers = network.enclosed()
     parts = [
-        _block(network, layers, *block, method)
-        for block in zip(
+        _batch_bounds(network, layers, *batch, method)
+        for batch in zip(
             centre.split(size),
             radius.split(size),
             [None] * -(-len(centre) // size) if minus is None else minus.split(size),
@@ -170,7 +171,98 @@ def output_bounds(
     return Interval(*(torch.cat(ends) for ends in zip(*parts, strict=True)))
 
 
-def _block(
+def lstm_interval_bounds(
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    weight_out: Tensor,
+    bias_out: Tensor | None,
+    lower: Tensor,
+    upper: Tensor,
+) -> Interval:
+    r"""Bounds on :math:`W_{hy} h(L) + b_y` of an LSTM (5)–(11) of Turkin 2017 for every input between two sequences.
+
+    Parameters
+    ----------
+    weight_ih : Tensor of shape (4 * H, d)
+    weight_hh : Tensor of shape (4 * H, H)
+        Gates stacked i, f, g, o, as torch stores them.
+    bias : Tensor of shape (4 * H,)
+        The sum of torch's two biases.
+    weight_out : Tensor of shape (k, H)
+    bias_out : Tensor of shape (k,), optional
+    lower, upper : Tensor of shape (n, L, d)
+        The box of inputs, entry by entry.
+
+    Returns
+    -------
+    Interval
+        ``lower`` and ``upper`` of shape (n, k), float64, valid for all biases; see `output_bounds`.
+
+    Raises
+    ------
+    ValueError
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; if shapes of weights do not
+        match.
+
+    See Also
+    --------
+    output_bounds : Stacked layers, other cells, and the mean-value bounds, which are far tighter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import lstm_interval_bounds
+    >>> lstm, readout = torch.nn.LSTM(2, 4, batch_first=True), torch.nn.Linear(4, 1)
+    >>> X = torch.zeros(1, 5, 2)
+    >>> with torch.no_grad():
+    ...     bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
+    ...     weights = lstm.weight_ih_l0, lstm.weight_hh_l0, bias, readout.weight, readout.bias
+    ...     lower, upper = lstm_interval_bounds(*weights, X - 0.1, X + 0.1)
+    ...     output = readout(lstm(X)[0][:, -1])
+    >>> bool(lower < output), bool(output < upper)
+    (True, True)
+    """
+    dtype = torch.promote_types(weight_ih.dtype, bias.dtype)  # the biases may have been added in float64
+    weight_ih, weight_hh, bias, weight_out = (w.to(dtype) for w in (weight_ih, weight_hh, bias, weight_out))
+    layer = LayerWeights(weight_ih, weight_hh, bias, torch.zeros_like(bias))
+    bias_out = None if bias_out is None else bias_out.to(dtype)
+    return output_bounds(RecurrentNetwork("lstm", (layer,), weight_out, bias_out), lower, upper, method="intervals")
+
+
+def rnn_interval_bounds(U: Tensor, W: Tensor, V: Tensor, lower: Tensor, upper: Tensor) -> Interval:
+    r"""Bounds on the logits :math:`V h_L` of the ReLU network (1) of Tu et al. 2020 for every input in a box.
+
+    Parameters
+    ----------
+    U, W, V : Tensor of shape (m, d), (m, m), (k, m)
+    lower, upper : Tensor of shape (n, L, d)
+        The box of inputs, entry by entry.
+
+    Returns
+    -------
+    Interval
+        ``lower`` and ``upper`` of shape (n, k), float64.
+
+    Raises
+    ------
+    ValueError
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; if shapes of weights do not
+        match.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import rnn_interval_bounds
+    >>> one = torch.ones(1, 1, dtype=torch.float64)
+    >>> lower, upper = rnn_interval_bounds(one, 0.5 * one, one, torch.ones(1, 3, 1), 2 * torch.ones(1, 3, 1))
+    >>> round(lower.item(), 6), round(upper.item(), 6)  # 1/4 + 1/2 + 1, and twice that
+    (1.75, 3.5)
+    """
+    return output_bounds(RecurrentNetwork("relu", (LayerWeights(U, W),), V), lower, upper, method="intervals")
+
+
+def _batch_bounds(
     network: RecurrentNetwork,
     layers: list[EnclosedLayer],
     centre: Tensor,
@@ -187,17 +279,17 @@ def _block(
     bounds = _through_readout(last, *readout)
     if method == "intervals":
         return bounds
-    by_derivatives = _mean_value(network, layers, centre, inputs[1], last, readout)
+    mean_value = _mean_value(network, layers, centre, inputs[1], last, readout)
     if method == "mean-value":
-        return by_derivatives
-    bounds = _narrower(bounds, by_derivatives)
+        return mean_value
+    bounds = _narrower(bounds, mean_value)
     if method == "best":
         return bounds
-    ball, form = forward_linear(layers, inputs)
+    ball, affine_form = forward_affine(layers, inputs)
     last = ball.transpose(1, 2)
     for other in (
         _through_readout(last, *readout),
-        _linear_readout(form, last, *readout),
+        _affine_through_readout(affine_form, last, *readout),
         _mean_value(network, layers, centre, inputs[1], last, readout),
     ):
         bounds = _narrower(bounds, other)
@@ -209,7 +301,7 @@ def _narrower(a: Interval, b: Interval) -> Interval:
 
 
 def _interval(centre: Tensor, radius: Tensor) -> Interval:
-    """Float64, and ±inf where overflow has left nothing to say."""
+    """Bounds in float64; ±inf after overflow."""
     lower, upper = centre.double() - radius.double(), centre.double() + radius.double()
     return Interval(lower.masked_fill(lower.isnan(), -torch.inf), upper.masked_fill(upper.isnan(), torch.inf))
 
@@ -217,7 +309,7 @@ def _interval(centre: Tensor, radius: Tensor) -> Interval:
 def _readout_slack(h: Tensor, magnitude: Tensor, bias: Tensor) -> Tensor:
     slack = dot_slack(h.shape[-1] + 2, torch.finfo(h.dtype).eps / 2)
     size = (magnitude @ (h[0].abs() + h[1])[..., None])[..., 0] + bias.abs()
-    return slack * size + torch.finfo(h.dtype).tiny  # of tiny products the rounding is absolute
+    return slack * size + torch.finfo(h.dtype).tiny  # the rounding error of tiny products is absolute
 
 
 def _through_readout(h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
@@ -225,8 +317,8 @@ def _through_readout(h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor)
     return _interval((weight @ h[0][..., None])[..., 0] + bias, spread)
 
 
-def _linear_readout(form: Form, h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
-    """Bounds (n, k) by the forms of the last h, and its ball (2, n, H), which measures the network's own rounding."""
+def _affine_through_readout(form: AffineForm, h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
+    """Bounds (n, k) from the affine form of the last h, and from its ball (2, n, H), which bounds the rounding."""
     boxes = form.terms.permute(2, 0, 1)  # (n, H, P)
     terms = torch.matmul(weight, boxes).abs().sum(-1)
     size = magnitude @ form.sup.T[..., None]
@@ -243,7 +335,7 @@ def _mean_value(
     h: Tensor,
     readout: tuple[Tensor, Tensor, Tensor],
 ) -> Interval:
-    """Centre (n, L, d), radius (L, d, n) and ball of the last h (2, n, H) to bounds (n, k)."""
+    """Bounds (n, k) from the centre (n, L, d), the radius (L, d, n) and the ball of the last h (2, n, H)."""
     weight, bias, magnitude = readout
     n, n_steps = centre.shape[:2]
     seed = weight.permute(2, 1, 0).expand(-1, -1, n)  # (H, k, n)
@@ -254,7 +346,7 @@ def _mean_value(
         spread = spread + rounding
         seeds = list(inputs)
     spread = spread + ((inputs[:, 0].abs() + inputs[:, 1]) * radius[:, :, None]).sum((0, 1))
-    # The sums above have only positive terms: their rounding is relative.
+    # All terms of the sums above are positive, so their rounding error is relative.
     n_terms = sum(layer.back.shape[2] for layer in layers) + centre[0].numel()
     spread = (1 + dot_slack(n_terms, torch.finfo(h.dtype).eps / 2)) * spread
     point = (weight @ network.hidden(centre)[..., None])[..., 0] + bias

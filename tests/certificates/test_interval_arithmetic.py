@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.certificates.enclosures._arithmetic import (
+from sklstm.certificates._interval_arithmetic import (
     ACTIVATION,
     Ends,
     Scratch,

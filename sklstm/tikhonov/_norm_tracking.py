@@ -1,18 +1,18 @@
-r"""Spectral norms of matrices that change from call to call, at a small part of the cost of exact ones.
+r"""Estimated spectral norms of matrices that change from call to call. They cost far less than exact norms.
 
-Under the penalty the leading singular values of a gate run close together, and one step of Adam can move a small matrix
-by a good part of its norm: one power step from the last vectors is far off (docs/theory/estimated_norms.md). Dozens of
-power steps are cheap as a power of the Gram matrix, or as a Chebyshev polynomial of it where it is large. The estimate
-:math:`\hat\sigma = \|W^\top u\|` with a unit vector u never exceeds :math:`\sigma`; every few calls it is compared with
-the exact norm, and exact vectors replace the carried ones.
+During training with the penalty the leading singular values of a gate come close to each other, and one step of Adam
+can move a small matrix by a large part of its norm. One power step from the last vectors is then not accurate
+(docs/theory/estimated_norms.md). Dozens of power steps are cheap if they are computed as a power of the Gram matrix, or
+as a Chebyshev polynomial of it where it is large. The estimate :math:`\hat\sigma = \|W^\top u\|`, with a unit vector u,
+never exceeds :math:`\sigma`. Every few calls it is compared with the exact norm, and exact vectors replace the
+estimated ones.
 
-What costs at these sizes is the number of calls, the more so as each finds the caches full of the network's numbers.
-On a CPU the arrays are therefore numpy's, whose calls take a third of the time of torch's; all memory is allocated
-once; and stacks of one side share their calls. The code is the same for tensors on other devices.
+At these sizes the cost is the number of function calls; after a training step the caches also hold the network's data.
+On a CPU the arrays are therefore numpy arrays, whose calls take a third of the time of torch's. All memory is allocated
+once, and stacks with a common side share their calls. The code is the same for tensors on other devices.
 """
 
 import math
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,17 +29,17 @@ FIRST_CADENCE = 64
 LARGEST_SQUARED = 64
 SQUARINGS, PRODUCTS = 4, 4  # power 4 · 2⁴ = 64
 CHEBYSHEV_DEGREE = 12
-SHARED_SIDE = 32  # up to here one larger product costs less than two smaller ones
+SHARED_SIDE = 32  # up to this side one larger product costs less than two smaller ones
 
 
 def as_array(tensor: Tensor) -> Array:
-    """A view without graph: numpy's of a tensor on the CPU, torch's of any other."""
+    """A view without graph: a numpy array for a tensor on the CPU, a tensor for any other device."""
     tensor = tensor.detach()
     return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
 class _Group:
-    """Stacks whose carried vectors have one side in common, with memory for all that is computed of them."""
+    """Stacks of matrices whose vectors have the same length, with memory for everything computed from them."""
 
     def __init__(self, members: list[int], matrices: list[Array]):
         first = matrices[members[0]]
@@ -73,7 +73,7 @@ class _Group:
         return like.new_empty(shape) if isinstance(like, Tensor) else np.empty(shape, like.dtype)
 
     def improve(self) -> None:
-        """Move the carried vectors towards the leading ones; then measure norms."""
+        """Move the vectors towards the leading singular vectors; then measure the norms."""
         if 1 < self.side <= LARGEST_SQUARED:
             self._square()
         elif self.side > 1:
@@ -81,7 +81,7 @@ class _Group:
         self.measure()
 
     def largest_error(self) -> float:
-        """Bound on the relative error of the norms of the last `improve`, 0.0 where nothing bounds them."""
+        """Bound on the relative error of the norms after the last `improve`; 0.0 if no bound is known."""
         if not 1 < self.side <= LARGEST_SQUARED:
             return 0.0
         error = 0.0
@@ -104,14 +104,14 @@ class _Group:
         self.scales = self.squares.reshape(-1).tolist()
         for short, long, part in zip(self.short, self.long, self.gram_parts, strict=True):
             xp.matmul(short, long, out=part)
-        # Over the last σ² the largest eigenvalue is about 1, and its powers stay in range.
+        # Divided by the last σ² the largest eigenvalue is about 1, and its powers do not overflow.
         xp.divide(gram, self.squares, out=gram)
         for _ in range(SQUARINGS):
             xp.matmul(gram, gram, out=other)
             gram, other = other, gram
         # The largest eigenvalue is at most a root of the sum of all their powers.
         self.excess = self.xp.einsum("gij,gij->g", gram, gram).tolist()
-        # The carried vector may have lost all share in what leads now; a little of everything brings it back.
+        # The vector may have become orthogonal to the vector that leads now; adding a fixed vector corrects that.
         self.vectors += self.fixed
         for _ in range(PRODUCTS // 2):
             xp.matmul(gram, self.vectors, out=self.spare)
@@ -119,7 +119,7 @@ class _Group:
         self._normalise()
 
     def _chebyshev(self) -> None:
-        """Without the Gram matrix: a polynomial of it that is small on [0, b] and grows beyond."""
+        """Apply a polynomial of the Gram matrix that is small on [0, b] and grows beyond b, without forming it."""
         self.vectors += self.fixed
         self._normalise()
         self.measure()
@@ -166,7 +166,7 @@ class _Group:
                 target[:] = source if isinstance(target, Tensor) else source.numpy()
 
     def outer(self, factors: Array) -> list[Array]:
-        """Outer products (G, m, n) of left and right vectors with factors (ΣG, 1, 1); overwritten by the next."""
+        """Outer products (G, m, n) of left and right vectors, times factors (ΣG, 1, 1); overwritten by the next."""
         xp = self.xp
         xp.multiply(self.vectors, factors, out=self.spare)
         for part, image_t, product in zip(self.spare_parts, self.images_t, self.products, strict=True):
@@ -187,7 +187,7 @@ class NormTracker:
         self.forget()
 
     def forget(self) -> None:
-        """Drop the vectors; the next call is exact. `largest_error` stays."""
+        """Delete the vectors; the next call is exact. `largest_error` is kept."""
         self.matrices: list[Array] = []
         self.groups: list[_Group] = []
         self.norms: list[list[float]] = []  # of the last call
@@ -200,7 +200,7 @@ class NormTracker:
     def watch(self, matrices: list[Array]) -> None:
         """Set the stacks to be tracked: views of memory that changes between calls.
 
-        Vectors are kept if the shapes are those of the stacks before.
+        Vectors are kept if the shapes are those of the previous stacks.
         """
         before = self.groups
         if [tuple(matrix.shape) for matrix in matrices] != [tuple(matrix.shape) for matrix in self.matrices]:
@@ -215,7 +215,7 @@ class NormTracker:
             group.vectors[:], group.squares[:] = old.vectors, old.squares
 
     def __call__(self) -> list[list[float]]:
-        """Norms of the stacks as they are now, (G,) for each."""
+        """Norms of the stacks at present, (G,) for each."""
         is_exact = self.calls_left == 0
         estimate = None
         if _usable(self.norms) and not (is_exact and self.cadence == 1):
@@ -236,11 +236,11 @@ class NormTracker:
         self.calls_left -= 1
         self.norms = norms
         if not _usable(norms):
-            self.calls_left = 0  # NaN in the weights, which may recover, or a zero matrix: nothing to start from
+            self.calls_left = 0  # NaN in the weights, or a zero matrix: there are no vectors to start from
         return norms
 
     def gradients(self, slopes: list[list[float]]) -> list[Array]:
-        """Σ slope · ∂σ/∂W for every stack, (G, m, n), where ∂σ/∂W = u vᵀ. Overwritten by the next call."""
+        """Σ slope · ∂σ/∂W for every stack, (G, m, n), where ∂σ/∂W = u vᵀ. The next call overwrites them."""
         found: list[Array] = [None] * len(self.matrices)
         for group in self.groups:
             # The product of vector and image has norm σ.
@@ -264,8 +264,11 @@ class NormTracker:
         return norms
 
     def _steer(self, exact: list[list[float]], estimates: list[list[float]]) -> None:
-        pairs = zip(chain.from_iterable(exact), chain.from_iterable(estimates), strict=True)
-        error = max((norm - estimate) / norm for norm, estimate in pairs)
+        error = max(
+            (norm - estimate) / norm
+            for norms, estimated in zip(exact, estimates, strict=True)
+            for norm, estimate in zip(norms, estimated, strict=True)
+        )
         self.largest_error = max(self.largest_error, error)
         if error > self.tolerance:
             self.interval = max(1, self.interval // 2)
@@ -274,18 +277,18 @@ class NormTracker:
 
 
 def _by_rows(matrix: Array) -> bool:
-    """Whether vectors are carried for the rows of (G, m, n): because they are fewer, or because that is as cheap."""
+    """Whether the vectors of (G, m, n) are those of the rows: because rows are fewer, or because that is as cheap."""
     m, n = matrix.shape[1:]
     return bool(m <= max(n, SHARED_SIDE))
 
 
 def _usable(norms: list[list[float]]) -> bool:
-    """Whether all norms are positive and finite: an estimate may over- or underflow where a norm changed by far."""
+    """Whether all norms are positive and finite: an estimate may over- or underflow if a norm has changed a lot."""
     return bool(norms) and all(0 < norm < math.inf for part in norms for norm in part)
 
 
 def _fixed_vector(size: int, like: Array) -> Array:
-    """A unit vector (size, 1) without structure, the same in every call."""
+    """A pseudo-random unit vector (size, 1), the same in every call."""
     vector = np.random.RandomState(0).standard_normal((size, 1))
     vector /= np.linalg.norm(vector)
     if not isinstance(like, Tensor):

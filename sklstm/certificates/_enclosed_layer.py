@@ -1,20 +1,24 @@
-"""What every enclosed layer shares: the loops over time, and the affine maps into and out of the gates."""
+"""Recurrent layers evaluated on boxes instead of points, whatever the cell.
+
+The file has the loops over time, the affine maps into and out of the gates, and the pass of affine forms through a
+stack of layers. The cells are in `_enclosed_cells`.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ._arithmetic import Ends, Scratch, add_ball, dot_slack
-from ._forms import Form, affine, intersect
+from ._affine import AffineForm, affine_map, intersect
+from ._interval_arithmetic import Ends, Scratch, add_ball, dot_slack
 
-__all__ = ["EnclosedLayer", "LayerWeights", "Slot"]
+__all__ = ["EnclosedLayer", "LayerWeights", "Slot", "count_symbols", "forward_affine"]
 
 
 class LayerWeights(NamedTuple):
-    """Weights of one recurrent layer with G gates, as torch stores them; biases are None in a layer without.
+    """Weights of one recurrent layer with G gates, as torch stores them; biases are None in a layer without biases.
 
     Attributes
     ----------
@@ -38,31 +42,48 @@ class LayerWeights(NamedTuple):
 
 
 class Slot:
-    """What is kept of one step, as views of one piece of memory: making them anew in every block would cost more."""
+    """The tape of one step, as views of one block of memory; making new views for every batch would cost more."""
 
     def __init__(self, tape: Tensor):
         self.tape = tape
 
     def clear_state(self) -> None:
-        """Zero the state that the step starts from."""
+        """Set the state before the step to zero."""
         self.tape.zero_()
 
 
 class EnclosedLayer(ABC):
-    """One recurrent layer evaluated on boxes. A subclass is one cell: its step forward and its step back.
+    """One recurrent layer evaluated on boxes. A subclass is one cell: its forward step and its backward step.
 
-    Sizes in the shapes below: n boxes, L steps, d inputs, H units, G gates, k outputs. Boxes come last: the gates of a
-    step are then blocks of memory, and a product with all weights is one kernel call.
+    Sizes in the shapes below: n boxes, L steps, d inputs, H units, G gates, k outputs. The axis of boxes is the last
+    one: the gates of a step are then blocks of memory, and a product with all weights is one kernel call. The tape has
+    the values of the forward pass that the backward pass needs.
 
     Parameters
     ----------
     weights : LayerWeights
-        Their dtype is the one that the certificate computes in.
+        Certificates are computed in their dtype.
+
+    Attributes
+    ----------
+    torch_layer : type of nn.RNNBase
+        The layer that has this cell, for the network's own outputs.
+    torch_mode : str
+        Its attribute ``mode``.
+    torch_options : dict
+        What its constructor needs besides sizes.
+    n_gates, n_states : int
+        Numbers of gates stacked in the weights, and of tensors in the state.
+    order : tuple of int
+        The gates in the order of the cell's computation, as indices of torch's order.
     """
 
+    torch_layer: ClassVar[Callable[..., nn.RNNBase]]
+    torch_mode: ClassVar[str]
+    torch_options: ClassVar[dict[str, Any]] = {}
     n_gates: ClassVar[int]
     n_states: ClassVar[int] = 1
-    order: ClassVar[tuple[int, ...]]  # torch's gates in the order that suits the cell
+    order: ClassVar[tuple[int, ...]]
 
     def __init__(self, weights: LayerWeights):
         self.size, self.n_inputs = weights.weight_hh.shape[1], weights.weight_ih.shape[1]
@@ -88,11 +109,11 @@ class EnclosedLayer(ABC):
     def forward_matrices(self) -> Tensor:
         """(2, rows, H + d + 1): from the ball of (h, x, 1) to the ball of the pre-activations, rounding included.
 
-        The input's radius holds its share of the rounding already.
+        The radius of the input already includes its part of the rounding.
         """
 
     def adjoint_matrix(self) -> Tensor:
-        """(H + d, rows): takes derivatives by the pre-activations to derivatives by the state and by the input."""
+        """(H + d, rows): from derivatives with respect to pre-activations to those with respect to state and input."""
         return torch.cat((self.W_h, self.W_x), dim=1).T
 
     @abstractmethod
@@ -101,60 +122,68 @@ class EnclosedLayer(ABC):
 
     @abstractmethod
     def step(self, slot: Slot, after: Slot, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
-        """One step forward, from the state in one slot to that in the next, keeping what `step_back` needs.
+        """One forward step, from the state in one slot to that in the next. It records what `step_back` needs.
 
         Parameters
         ----------
         slot, after : Slot
             Of this step and of the step after it.
         net : tuple of Tensor of shape (rows, n)
-            Centre and radius of the pre-activations; may be overwritten.
+            Centre and radius of the pre-activations. They may be overwritten.
         out : Tensor of shape (2, H, n)
-            Where the ball of h goes.
+            Receives the ball of h.
         scratch : Scratch
         """
 
     @abstractmethod
-    def linear_step(
-        self, slot: Slot, after: Slot, net: Ends, form: Form, state: tuple[Form, ...], out: Tensor, scratch: Scratch
-    ) -> tuple[Form, ...]:
-        """As `step`, with affine forms beside the intervals: form (rows, n) of the pre-activations and of the state.
+    def affine_step(
+        self,
+        slot: Slot,
+        after: Slot,
+        net: Ends,
+        form: AffineForm,
+        state: tuple[AffineForm, ...],
+        out: Tensor,
+        scratch: Scratch,
+    ) -> tuple[AffineForm, ...]:
+        """`step` with affine forms as well as intervals.
 
-        ``net`` are the ends of the pre-activations, (rows, n) each; they may be overwritten.
+        ``net`` are the ends of the pre-activations, (rows, n) each, and may be overwritten; ``form`` is their affine
+        form, (rows, n); ``state`` are the affine forms of the state.
         """
 
     @abstractmethod
     def step_back(
         self, slot: Slot, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
-        """One step back: derivatives by the state after a step to those by the state before it and by the input.
+        """One backward step: from derivatives with respect to the state after a step to those before it.
 
         Parameters
         ----------
         slot : Slot
             Of this step.
         slack : Tensor of shape (G * H, n)
-            The input's share of the rounding of the pre-activations.
+            The part of the input in the rounding of the pre-activations.
         adjoint : tuple of Tensor
-            Balls (2, H, k, n) of the derivatives by the state, that by h first.
+            Balls (2, H, k, n) of the derivatives with respect to the state, h first.
         scratch : Scratch
 
         Returns
         -------
         inputs : Tensor of shape (2, d, k, n)
-            Ball of the derivatives by the input.
+            Ball of the derivatives with respect to the input.
         adjoint : tuple of Tensor
             As above, one step earlier.
         rounding : Tensor of shape (k, n)
-            What the rounding errors of this step can do to the outputs.
+            Bound on the effect of this step's rounding errors on the outputs.
         """
 
     def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
-        """Derivatives by the last state, given the ball (2, H, k, n) of those by its h."""
+        """Derivatives with respect to the last state, from the ball (2, H, k, n) of those with respect to its h."""
         return (seed,)
 
     def memory(self, name: str, *shape: int) -> Tensor:
-        """A tensor that is kept, and handed out again when the same shape is asked for."""
+        """A tensor that is kept, and returned again when the same shape is requested."""
         tensor = self.kept.get(name)
         if tensor is None or tensor.shape != shape:
             tensor = self.kept[name] = self.W_x.new_empty(shape)
@@ -163,7 +192,7 @@ class EnclosedLayer(ABC):
     def forward(self, box: Tensor, *, record: bool = True) -> Tensor:
         """Ball of the inputs (2, L, d, n) to ball of the hidden states (2, L, H, n).
 
-        Without ``record`` no tape is kept, and `backward` cannot follow.
+        `backward` needs ``record=True``, which keeps the tape of all steps.
         """
         _, n_steps, _, n = box.shape
         H = self.size
@@ -181,9 +210,9 @@ class EnclosedLayer(ABC):
         return operands[:, 1:, :H]
 
     def start(self, n_steps: int, n: int, *, record: bool) -> Tensor:
-        """The operand (h, x, 1) of every step in one piece, (2, L + 1, H + d + 1, n), and memory for the tape.
+        """The operand (h, x, 1) of every step in one tensor, (2, L + 1, H + d + 1, n), and memory for the tape.
 
-        h is zero at first; what it is later, and x, is written in as it comes.
+        The first h is zero. Each step writes the next h and x.
         """
         operands = self.memory("operands", 2, n_steps + 1, self.size + self.n_inputs + 1, n)
         operands[:, 0, : self.size] = 0
@@ -195,31 +224,33 @@ class EnclosedLayer(ABC):
         self.tape[0].clear_state()
         return operands
 
-    def start_linear(self, n_steps: int, n: int) -> tuple[Form, ...]:
-        """Forms of the first state, which is zero; `advance_linear` can follow."""
+    def start_affine(self, n_steps: int, n: int) -> tuple[AffineForm, ...]:
+        """Affine forms of the first state, which is zero; prepares `advance_affine`."""
         self.start(n_steps, n, record=True)
         self.magnitude = self.memory("magnitude", n_steps, self.n_inputs, n)
         zeros = self.W_x.new_zeros(self.size, n)
-        return (Form(zeros, zeros.new_zeros(self.size, 0, n), zeros),) * self.n_states
+        return (AffineForm(zeros, zeros.new_zeros(self.size, 0, n), zeros),) * self.n_states
 
-    def advance_linear(self, t: int, ball: Tensor, x: Form, state: tuple[Form, ...]) -> tuple[Tensor, tuple[Form, ...]]:
-        """Step t on intervals and affine forms at once, each narrowing the other, recorded for `backward`.
+    def advance_affine(
+        self, t: int, ball: Tensor, x: AffineForm, state: tuple[AffineForm, ...]
+    ) -> tuple[Tensor, tuple[AffineForm, ...]]:
+        """Step t on intervals and affine forms, each of which narrows the other; recorded for `backward`.
 
         Parameters
         ----------
         t : int
         ball : Tensor of shape (2, d, n)
             Of the input at this step.
-        x : Form
-            The same, (d, n).
-        state : tuple of Form
-            Of (H, n), that of h first.
+        x : AffineForm
+            Affine form (d, n) of the same input.
+        state : tuple of AffineForm
+            Of shape (H, n) each, h first.
 
         Returns
         -------
         ball : Tensor of shape (2, H, n)
             Of h after the step.
-        state : tuple of Form
+        state : tuple of AffineForm
         """
         H, n = self.size, ball.shape[-1]
         operands = self.kept["operands"]
@@ -228,34 +259,34 @@ class EnclosedLayer(ABC):
         operands[1, t, H:-1] += self.slack * self.magnitude[t]
         centre, radius = torch.bmm(self.into, operands[:, t], out=self.memory("net", 2, self.into.shape[1], n))
         into = self.into[0]
-        form = affine(into[:, :H], state[0], into[:, H:-1], x, into[:, -1], self.slack)
+        form = affine_map(into[:, :H], state[0], into[:, H:-1], x, into[:, -1], self.slack)
         net = intersect(Ends(centre - radius, centre + radius), form.ends())
         out, scratch = operands[:, t + 1, :H], self.scratches[0].reset()
-        return out, self.linear_step(self.tape[t], self.tape[t + 1], net, form, state, out, scratch)
+        return out, self.affine_step(self.tape[t], self.tape[t + 1], net, form, state, out, scratch)
 
     def backward(self, seeds: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-        """Enclose the derivatives of the outputs by every input; to be called after a recorded `forward`.
+        """Enclose the derivatives of the outputs with respect to every input, after a recorded `forward`.
 
         Parameters
         ----------
         seeds : sequence of L tensors of shape (2, H, k, n), or None for zero
-            Balls of the derivatives by each step's h along the paths that leave the layer at that step.
+            Balls of the derivatives with respect to the h of each step, along the paths that leave the layer there.
 
         Returns
         -------
         inputs : Tensor of shape (L, 2, d, k, n)
             Balls of the derivatives.
         rounding : Tensor of shape (k, n)
-            What rounding errors within the layer can do to the outputs.
+            Bound on the effect of the layer's rounding errors on the outputs.
         """
         last = seeds[-1]
-        assert self.recorded
-        assert last is not None
+        if last is None or not self.recorded:
+            raise RuntimeError("backward needs a recorded forward pass, and a seed for the last step.")
         adjoint, rounding = self.start_back(last), last.new_zeros(last.shape[2:])
         inputs = self.memory("inputs", len(seeds), 2, self.n_inputs, *last.shape[2:])
         slack_x = self.slack * self.W_x.abs()
         for t in range(len(seeds) - 1, -1, -1):
-            scratch = self.scratches[t % 2].reset()  # the derivatives of the step after are in the other one
+            scratch = self.scratches[t % 2].reset()  # the other one has the derivatives of the next step
             slack = torch.mm(slack_x, self.magnitude[t], out=scratch(len(slack_x), last.shape[-1]))
             inputs[t], adjoint, error = self.step_back(self.tape[t], slack, adjoint, scratch)
             rounding += error
@@ -265,9 +296,32 @@ class EnclosedLayer(ABC):
         return inputs, rounding
 
     def through_weights(self, by_nets: Tensor, largest: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
-        """Balls by the pre-activations (2, rows, k, n), whose radius is enlarged, to those by state and input."""
+        """From derivatives (2, rows, k, n) with respect to pre-activations, which are enlarged, to state and input."""
         by_nets[1].add_(largest, alpha=self.back_slack)
         shape = by_nets.shape[2:]
         out = scratch(2, self.back.shape[1], *shape)
         torch.bmm(self.back, by_nets.flatten(2), out=out.flatten(2))
         return out[:, : self.size], out[:, self.size :]
+
+
+def count_symbols(layers: Sequence[EnclosedLayer], n_steps: int) -> int:
+    """Number of symbols of the last affine forms: one for each input entry and for each error of a state."""
+    return n_steps * (layers[0].n_inputs + sum(layer.n_states * layer.size for layer in layers))
+
+
+def forward_affine(layers: Sequence[EnclosedLayer], box: Tensor) -> tuple[Tensor, AffineForm]:
+    """Ball (2, H, n) and affine forms of the last h of the top layer, from the ball of the inputs (2, L, d, n).
+
+    All layers take step t before any layer takes step t + 1. The symbols are then numbered in the order of first use,
+    and the symbols of an affine form are always a contiguous range. The layers record their steps for `backward`.
+    """
+    _, n_steps, d, n = box.shape
+    states = [layer.start_affine(n_steps, n) for layer in layers]
+    diagonal = torch.eye(d, dtype=box.dtype, device=box.device)[:, :, None]
+    for t in range(n_steps):
+        ball = box[:, t]
+        x = AffineForm(ball[0], diagonal * ball[1], torch.zeros_like(ball[0]), first=states[-1][0].stop)
+        for k, layer in enumerate(layers):
+            ball, states[k] = layer.advance_affine(t, ball, x, states[k])
+            x = states[k][0]
+    return ball, x

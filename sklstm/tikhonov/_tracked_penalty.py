@@ -1,14 +1,15 @@
-r"""`tikhonov_penalty` and its gradient for a training loop, from estimated norms, at a small part of the cost."""
+"""`tikhonov_penalty` and its gradient from estimated norms, for training loops: one network, or many at once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ._cells import get_chain, get_variant
-from ._chain import split_gates
-from ._leading import Array, NormTracker, as_array
+from ._cells import get_cell, get_variant
+from ._gains import split_gates
+from ._norm_tracking import Array, NormTracker, as_array
 from ._penalty import BARRIER_EPSILON, Layer, Objective, Weights, as_layers
 
 __all__ = ["TikhonovPenalty"]
@@ -18,7 +19,7 @@ _COUNTERS = ("interval", "calls_left", "largest_error")
 
 
 class _WithGradients(torch.autograd.Function):
-    """A scalar whose gradients are computed along with it: no graph, and backward only multiplies."""
+    """A scalar with gradients that are already known: it builds no graph, and backward only multiplies."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: list[Tensor], *arguments: Tensor) -> Tensor:  # type: ignore[override]
@@ -31,13 +32,22 @@ class _WithGradients(torch.autograd.Function):
         return None, None, *(grad * gradient for gradient in ctx.saved_tensors)
 
 
-class TikhonovPenalty:
-    r"""`tikhonov_penalty` for a training loop, at a small part of its cost.
+def _largest_row(gate: int, n_gates: int, weight_hh: Tensor, bias_hh: Tensor | None) -> tuple[float, int]:
+    """κ, and the row of W_hh that attains it."""
+    sums = torch.linalg.vector_norm(weight_hh.detach().chunk(n_gates)[gate], 1, dim=1)
+    if bias_hh is not None:
+        sums = sums + bias_hh.detach().chunk(n_gates)[gate].abs()
+    kappa, row = sums.max(0)
+    return kappa.item(), gate * len(sums) + int(row.item())
 
-    The object carries the leading singular vectors of all gate matrices from one call to the next and improves them by
-    some power steps. The first call is exact, and so is at least every ``cadence``-th; there the error of the
-    estimated norms is measured. An error above ``tolerance`` halves the number of calls to the next exact one, an
-    error below a tenth of it doubles that number.
+
+class TikhonovPenalty:
+    r"""`tikhonov_penalty` for a training loop, from estimated norms, which cost far less than exact ones.
+
+    The object keeps the leading singular vectors of all gate matrices between calls. Each call improves them by a few
+    power steps. The first call is exact, and so is at least every ``cadence``-th call. Exact calls measure the error of
+    the estimated norms. An error above ``tolerance`` halves the number of calls until the next exact one; an error
+    below a tenth of it doubles that number.
 
     Parameters
     ----------
@@ -48,9 +58,9 @@ class TikhonovPenalty:
         See `relaxed_barrier`.
     cell : {"lstm", "gru"}
     cadence : int, default=64
-        Largest number of calls from one exact evaluation to the next; 1 makes every call exact.
+        Largest number of calls from one exact call to the next; 1 makes every call exact.
     tolerance : float, default=0.05
-        Relative error of a norm that is put up with.
+        Relative error of a norm that is accepted.
 
     Raises
     ------
@@ -59,11 +69,11 @@ class TikhonovPenalty:
 
     Notes
     -----
-    The estimate is one-sided, :math:`\hat\sigma \le \sigma`, and by Weyl's inequality the norm itself cannot
-    run away between two exact calls: :math:`|\sigma(W_t) - \sigma(W_s)| \le \|W_t - W_s\|_F`. The gradient of a norm
-    is :math:`u v^\top`; the derivatives of the scalar chain are written out.
+    The estimate is one-sided, :math:`\hat\sigma \le \sigma`. Weyl's inequality limits how far the norm itself can move
+    between two exact calls: :math:`|\sigma(W_t) - \sigma(W_s)| \le \|W_t - W_s\|_F`. The gradient of a norm is
+    :math:`u v^\top`; the derivatives of the formulas of scalars are written out.
 
-    One object serves one network. Pickles and copies carry no vectors; they begin with an exact call.
+    Use one object for one network. Pickles and copies contain no vectors; their first call is exact.
 
     Examples
     --------
@@ -81,7 +91,7 @@ class TikhonovPenalty:
     >>> abs(value / loss.item() - 1) < penalty.tolerance
     True
 
-    Another object that goes on where this one stands:
+    Another object that continues from the state of this one:
 
     >>> other = TikhonovPenalty(lambda_s=0.01, lambda_1=10.0, lambda_2=10.0)
     >>> other.watch(lstm.weight_ih_l0, lstm.weight_hh_l0, readout.weight)
@@ -104,14 +114,14 @@ class TikhonovPenalty:
         tolerance: float = TOLERANCE,
     ):
         self._objective = Objective(lambda_s, lambda_1, lambda_2, variant, epsilon)
-        get_chain(cell)  # refuse an unknown one here; its row holds functions, which do not pickle well
+        get_cell(cell)  # refuse an unknown cell; its row is not kept, because functions do not pickle well
         self._cell = cell
         self._norms = NormTracker(cadence, tolerance)
         self._release()
 
     @property
     def cell(self) -> str:
-        """The recurrent cell, a key of ``CHAINS``."""
+        """The name of the recurrent cell."""
         return self._cell
 
     @property
@@ -121,26 +131,26 @@ class TikhonovPenalty:
 
     @property
     def tolerance(self) -> float:
-        """Relative error of a norm that is put up with."""
+        """Relative error of a norm that is accepted."""
         return self._norms.tolerance
 
     @property
     def largest_error(self) -> float:
         """Largest relative error of the norms used so far.
 
-        A bound where the shorter side of every matrix is at most 64, at every call and short of rounding: a root of
-        the sum of powers of the Gram matrix's eigenvalues is never below the norm. For larger matrices it is what was
-        measured at the exact calls, and the calls between can be several times worse.
+        It is a bound, for every call and up to rounding, if the shorter side of every matrix is at most 64: a root of
+        the sum of powers of the Gram matrix's eigenvalues is never below the norm. For larger matrices it is the error
+        measured at the exact calls, and the calls between them can be several times worse.
         """
         return self._norms.largest_error
 
     def forget(self) -> None:
-        """Drop the carried vectors; the next call is exact. `largest_error` stays."""
+        """Delete the vectors; the next call is exact. `largest_error` is kept."""
         self._norms.forget()
         self._release()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that later calls depend on besides the weights: carried vectors, norms, and when to be exact.
+        """Everything that later calls depend on besides the weights: vectors, norms, and when the next call is exact.
 
         Returns
         -------
@@ -156,7 +166,9 @@ class TikhonovPenalty:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state as if there had been no break, with weights of the same shapes taken up by `watch`.
+        """Continue from a state as if there had been no break.
+
+        Call `watch` first, with weights of the same shapes as those of the state.
 
         Parameters
         ----------
@@ -166,12 +178,12 @@ class TikhonovPenalty:
         Raises
         ------
         ValueError
-            If the state is that of other shapes.
+            If the state belongs to weights of other shapes.
         """
         tracker, count = self._norms, len(state["vectors"])
         shapes = [tuple(vectors.shape) for vectors in state["vectors"]]
         if count and shapes != [tuple(group.vectors.shape) for group in tracker.groups]:
-            raise ValueError(f"the state carries vectors of shapes {shapes}, not those of the watched weights.")
+            raise ValueError(f"the state has vectors of shapes {shapes}, not those of the watched weights.")
         for group, vectors, squares in zip(tracker.groups[:count], state["vectors"], state["squares"], strict=True):
             torch.as_tensor(group.vectors).copy_(vectors)
             torch.as_tensor(group.squares).copy_(squares)
@@ -198,7 +210,7 @@ class TikhonovPenalty:
         weight_hh : Tensor of shape (G * H, H), or one such tensor a layer
         weight_out : Tensor of shape (k, H)
         bias_hh : Tensor of shape (G * H,), or one such tensor a layer, optional
-            Enters the GRU's chain only.
+            Used by the GRU only.
 
         Returns
         -------
@@ -210,10 +222,10 @@ class TikhonovPenalty:
         return _WithGradients.apply(weight_out.new_tensor(value), tensors, *self._arguments)
 
     def accumulate(self) -> float:
-        """Add the gradient of the penalty to the ``grad`` of the weights taken up by `watch`, and return its value.
+        """Add the gradient of the penalty to the ``grad`` of the weights given to `watch`, and return its value.
 
-        The same as calling the object and ``backward()``, without the graph, which would cost more than the penalty;
-        for use after the ``backward()`` of the loss on the data.
+        The result is that of calling the object and then ``backward()``. There is no graph, which would cost more than
+        the penalty. Call it after the ``backward()`` of the loss on the data.
 
         Returns
         -------
@@ -222,7 +234,7 @@ class TikhonovPenalty:
         Raises
         ------
         RuntimeError
-            Before `watch`.
+            If `watch` was not called before.
         """
         if not self._arguments:
             raise RuntimeError("no weights to penalise: call watch() first.")
@@ -242,25 +254,25 @@ class TikhonovPenalty:
     def watch(
         self, weight_ih: Weights, weight_hh: Weights, weight_out: Tensor, *, bias_hh: Weights | None = None
     ) -> None:
-        """Take up weights for `accumulate`: they may change in place, as optimisers do.
+        """Set the weights that `accumulate` uses. They may change in place, as optimisers change them.
 
-        Does nothing if they are those already taken up; weights of the same shapes take over the carried vectors.
+        Nothing happens if they are the same tensors as before. New tensors of the same shapes keep the vectors.
 
         Parameters
         ----------
         weight_ih, weight_hh, weight_out, bias_hh : Tensor, or one a layer
             As in a call.
         """
-        chain, layers = get_chain(self._cell), as_layers(weight_ih, weight_hh, bias_hh)
-        if chain.bounded_gate is None:
+        cell, layers = get_cell(self._cell), as_layers(weight_ih, weight_hh, bias_hh)
+        if cell.bounded_gate is None:
             layers = [(inputs, recurrent, None) for inputs, recurrent, _ in layers]
-        # Those with a gradient: input, recurrent, bias of each layer, then the readout.
+        # The weights that get a gradient: input, recurrent, bias of each layer, then the readout.
         arguments = [part for layer in layers for part in layer if part is not None] + [weight_out]
         places = [argument.data_ptr() for argument in arguments]
         if places == self._places and all(new is old for new, old in zip(arguments, self._arguments, strict=True)):
             return
-        self._check(chain.n_gates, layers, weight_out)
-        stacks = [split_gates(as_array(weight), chain.n_gates) for layer in layers for weight in layer[:2]]
+        self._check(cell.n_gates, layers, weight_out)
+        stacks = [split_gates(as_array(weight), cell.n_gates) for layer in layers for weight in layer[:2]]
         self._norms.watch([*stacks, as_array(weight_out)[None]])  # (G, H, m) each
         self._layers, self._arguments, self._places = layers, arguments, places
 
@@ -280,16 +292,16 @@ class TikhonovPenalty:
             raise ValueError(f"weights must be float32 or float64, got {weight_out.dtype}.")
 
     def _evaluate(self) -> tuple[float, list[Array]]:
-        """Value, and the gradients in the order of `_arguments`, overwritten by the next call."""
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # weights that run away make the loss infinite, and that tells
+        """Value, and the gradients in the order of `_arguments`. The next call overwrites the gradients."""
+        # Diverging weights make the loss infinite; the training loop reports that, so numpy need not warn.
+        with np.errstate(over="ignore", invalid="ignore"):
             return self._value_and_gradients()
 
     def _value_and_gradients(self) -> tuple[float, list[Array]]:
-        chain = get_chain(self._cell)
+        cell = get_cell(self._cell)
         norms = self._norms()
-        rows = [] if chain.bounded_gate is None else [self._largest_row(*layer[1:]) for layer in self._layers]
+        gate, n_gates = cell.bounded_gate, cell.n_gates
+        rows = [] if gate is None else [_largest_row(gate, n_gates, *layer[1:]) for layer in self._layers]
         value, slopes, kappa_slopes = self.differentiate(norms, [kappa for kappa, _ in rows])
         gradients = self._norms.gradients(slopes)
         ordered: list[Array] = []
@@ -298,7 +310,7 @@ class TikhonovPenalty:
                 gradient.reshape(tuple(weight.shape))
                 for gradient, weight in zip(gradients[2 * index :], (inputs, recurrent), strict=False)
             ]
-            if chain.bounded_gate is not None:
+            if gate is not None:
                 row, slope = rows[index][1], kappa_slopes[index]
                 ordered[-1][row] += as_array(recurrent.detach()[row].sign()) * slope
                 if bias is not None:
@@ -307,20 +319,10 @@ class TikhonovPenalty:
                     ordered.append(by_bias)
         return value, [*ordered, gradients[-1][0]]
 
-    def _largest_row(self, weight_hh: Tensor, bias_hh: Tensor | None) -> tuple[float, int]:
-        """κ, and the row of W_hh that attains it."""
-        gate, n_gates = get_chain(self._cell).bounded_gate, get_chain(self._cell).n_gates
-        assert gate is not None
-        sums = torch.linalg.vector_norm(weight_hh.detach().chunk(n_gates)[gate], 1, dim=1)
-        if bias_hh is not None:
-            sums = sums + bias_hh.detach().chunk(n_gates)[gate].abs()
-        kappa, row = sums.max(0)
-        return kappa.item(), gate * len(sums) + int(row.item())
-
     def differentiate(
         self, norms: list[list[float]], kappas: list[float]
     ) -> tuple[float, list[list[float]], list[float]]:
-        """Value of the penalty and its derivatives by every norm and every κ, layer by layer.
+        """Value of the penalty, and its derivatives with respect to every norm and every κ, layer by layer.
 
         Parameters
         ----------
@@ -333,13 +335,13 @@ class TikhonovPenalty:
         -------
         value : float
         slopes : list of lists of float
-            Derivatives by the norms, in their order.
+            Derivatives with respect to the norms, in the order of the norms.
         kappa_slopes : list of float
 
         Examples
         --------
-        Only the output gate reads the input, with a norm of 1: then ρ_x = 2/e, and with a readout of norm 2 the
-        penalty is 4 ρ_x². Its derivative by the norm of the readout happens to be the same number.
+        Here only the output gate reads the input, with a norm of 1, so ρ_x = 2/e. With a readout of norm 2 the penalty
+        is 4 ρ_x². Its derivative with respect to the norm of the readout is, by coincidence, the same number.
 
         >>> import math
         >>> from sklstm.tikhonov import TikhonovPenalty
@@ -348,16 +350,110 @@ class TikhonovPenalty:
         >>> round(value, 6), round(slopes[-1][0], 6), round(16 / math.e**2, 6)
         (2.165365, 2.165365, 2.165365)
         """
-        chain, objective = get_chain(self._cell), self._objective
+        cell, objective = get_cell(self._cell), self._objective
         variant = get_variant(objective.variant)
         kappas = kappas or [0.0] * (len(norms) // 2)
         points = list(zip(norms[:-1:2], norms[1::2], kappas, strict=True))
         (readout,) = norms[-1]
-        gains = [chain.gains(*point, variant) for point in points]
+        gains = [cell.gains(*point, variant) for point in points]
         value, by_gains, by_readout = objective.value_and_slopes(readout, gains)
         slopes, kappa_slopes = [], []
         for point, by in zip(points, by_gains, strict=True):
-            by_x, by_h, by_kappa = chain.back(*point, variant, by)
+            by_x, by_h, by_kappa = cell.slopes(*point, variant, by)
             slopes += [by_x, by_h]
             kappa_slopes.append(by_kappa)
         return value, [*slopes, [by_readout]], kappa_slopes
+
+
+class StackedTikhonovPenalty:
+    """`TikhonovPenalty` for M networks of one shape at once; each has its own weights λ_S, λ_1, λ_2.
+
+    The same calls estimate the norms of all networks, and the same calls are exact for all of them. The network whose
+    norms change fastest determines how often calls are exact. If every call is exact, the gradients are those of the
+    separate penalties.
+
+    Parameters
+    ----------
+    penalties : sequence of TikhonovPenalty
+        For networks of one layer and one cell, which has no bounded gate (the LSTM). The cadence and the tolerance are
+        those of the first one.
+
+    Raises
+    ------
+    ValueError
+        For penalties of different cells, or of a cell that is not supported.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.tikhonov import TikhonovPenalty, tikhonov_penalty
+    >>> from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> weights = [torch.randn(2, *shape, generator=generator) for shape in ((16, 3), (16, 4), (1, 4))]
+    >>> gradients = [torch.zeros_like(weight) for weight in weights]
+    >>> constants = [{"lambda_s": value, "lambda_1": 10.0, "lambda_2": 10.0} for value in (0.01, 0.1)]
+    >>> stacked = StackedTikhonovPenalty([TikhonovPenalty(**each) for each in constants])
+    >>> stacked.watch(*weights)
+    >>> values = stacked.accumulate(*gradients)
+    >>> separate = [tikhonov_penalty(*(w[i] for w in weights), **each).item() for i, each in enumerate(constants)]
+    >>> torch.allclose(torch.tensor(values), torch.tensor(separate))
+    True
+    >>> all(gradient.any() for gradient in gradients)
+    True
+    """
+
+    def __init__(self, penalties: Sequence[TikhonovPenalty]):
+        cells = {penalty.cell for penalty in penalties}
+        if len(cells) != 1 or get_cell(next(iter(cells))).bounded_gate is not None:
+            raise ValueError(f"all penalties must be for one cell that needs no kappa, got {sorted(cells)}.")
+        self._penalties = list(penalties)
+        self._n_gates = get_cell(self._penalties[0].cell).n_gates
+        self._norms = NormTracker(penalties[0].cadence, penalties[0].tolerance)
+
+    @property
+    def largest_error(self) -> float:
+        """Largest relative error of the norms of all networks; see `TikhonovPenalty`."""
+        return self._norms.largest_error
+
+    def watch(self, weight_ih: Tensor, weight_hh: Tensor, weight_out: Tensor) -> None:
+        """Set the weights, which may change in place.
+
+        Parameters
+        ----------
+        weight_ih : Tensor of shape (M, G * H, d)
+        weight_hh : Tensor of shape (M, G * H, H)
+        weight_out : Tensor of shape (M, k, H)
+        """
+        gates = [split_gates(as_array(weight), self._n_gates) for weight in (weight_ih, weight_hh)]  # (M, G, H, ·)
+        self._norms.watch([*(stack.reshape(-1, *stack.shape[2:]) for stack in gates), as_array(weight_out)])
+
+    def accumulate(self, by_ih: Tensor, by_hh: Tensor, by_out: Tensor) -> list[float]:
+        """Add the gradients of the penalties to those of the first m networks, and return the values of all penalties.
+
+        Parameters
+        ----------
+        by_ih : Tensor of shape (m, G * H, d)
+            Gradients of the first m ≤ M networks; the same holds for the other arguments.
+        by_hh : Tensor of shape (m, G * H, H)
+        by_out : Tensor of shape (m, k, H)
+
+        Returns
+        -------
+        list of M floats
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            n_gates, (norms_x, norms_h, norms_out) = self._n_gates, self._norms()
+            values, slopes_x, slopes_h, slopes_out = [], [], [], []
+            for index, penalty in enumerate(self._penalties):
+                gates = slice(index * n_gates, (index + 1) * n_gates)
+                value, (by_x, by_h, by_readout), _ = penalty.differentiate(
+                    [norms_x[gates], norms_h[gates], [norms_out[index]]], []
+                )
+                values.append(value)
+                slopes_x += by_x
+                slopes_h += by_h
+                slopes_out += by_readout
+            gradients = self._norms.gradients([slopes_x, slopes_h, slopes_out])
+            for target, gradient in zip((by_ih, by_hh, by_out), gradients, strict=True):
+                target += torch.as_tensor(gradient).reshape(-1, *target.shape[1:])[: len(target)]
+        return values

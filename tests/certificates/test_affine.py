@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sklstm.certificates.enclosures._arithmetic import Ends, dot_slack
-from sklstm.certificates.enclosures._forms import Form, affine, combine, intersect, middle, relax
+from sklstm.certificates._affine import AffineForm, affine_map, combine, intersect, linear_relaxation, middle
+from sklstm.certificates._interval_arithmetic import Ends, dot_slack
 
 M, P, N = 6, 5, 40
 FUNCTIONS = {"logistic": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}
@@ -13,7 +13,7 @@ FUNCTIONS = {"logistic": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}
 def random_form(generator, m=M, first=0, dtype=torch.float64):
     centre, radius = torch.randn(2, m, N, generator=generator, dtype=torch.float64)
     terms = torch.randn(m, P, N, generator=generator, dtype=torch.float64)
-    return Form(centre.to(dtype), terms.to(dtype), radius.abs().to(dtype), first)
+    return AffineForm(centre.to(dtype), terms.to(dtype), radius.abs().to(dtype), first)
 
 
 def noise(generator, *shape):
@@ -50,7 +50,7 @@ def test_affine_maps_and_sums_contain_those_of_their_points(dtype, generator):
     a, b = random_form(generator, dtype=dtype), random_form(generator, first=3, dtype=dtype)
     weight_a, weight_b = torch.randn(2, 4, M, generator=generator, dtype=torch.float64).to(dtype)
     bias = torch.randn(4, generator=generator, dtype=torch.float64).to(dtype)
-    image = affine(weight_a, a, weight_b, b, bias, dot_slack(2 * M, a.unit))
+    image = affine_map(weight_a, a, weight_b, b, bias, dot_slack(2 * M, a.unit))
     factors = torch.randn(2, M, N, generator=generator, dtype=torch.float64).to(dtype)
     shifts = torch.randn(2, M, N, generator=generator, dtype=torch.float64).to(dtype)
     total = combine(list(zip(factors, (a, b), strict=True)), list(shifts), torch.zeros(M, N, dtype=dtype))
@@ -66,7 +66,7 @@ def test_affine_maps_and_sums_contain_those_of_their_points(dtype, generator):
 
 def test_rounding_is_accounted_for_where_there_is_no_other_error(generator):
     a, b = (random_form(generator, dtype=torch.float32) for _ in range(2))
-    a, b = (Form(form.centre, form.terms, torch.zeros_like(form.radius)) for form in (a, b))
+    a, b = (AffineForm(form.centre, form.terms, torch.zeros_like(form.radius)) for form in (a, b))
     factors = torch.randn(2, M, N, generator=generator)
     total = combine([(factors[0], a), (factors[1], b)], [-factors[0] * a.centre], torch.zeros(M, N))
     assert (total.radius < 1e-4).all()
@@ -79,7 +79,7 @@ def test_rounding_is_accounted_for_where_there_is_no_other_error(generator):
 
 def test_errors_that_are_kept_cancel(generator):
     form = random_form(generator)
-    kept = form.kept(form.ends())
+    kept = form.with_error_symbols(form.ends())
     assert kept.stop == P + M
     torch.testing.assert_close(kept.deviation, form.deviation, rtol=1e-12, atol=0)
     one = torch.ones(M, N, dtype=torch.float64)
@@ -94,7 +94,7 @@ def test_of_a_form_far_wider_than_what_is_known_only_that_is_kept(generator):
     form.centre[1, 0] = torch.nan
     form.radius[2, 0] = torch.inf
     lower = form.centre.nan_to_num() - 3
-    kept = form.kept(Ends(lower, lower + 6))
+    kept = form.with_error_symbols(Ends(lower, lower + 6))
     assert kept.terms.isfinite().all()
     torch.testing.assert_close(kept.deviation[0], torch.full((N,), 3.0, dtype=torch.float64))
     for row in (1, 2):
@@ -109,7 +109,7 @@ def test_functions_stay_within_the_error_of_their_lines(name, dtype, generator):
     scale = 10 ** (8 * torch.rand(2000, generator=generator) - 5)
     centre = 8 * torch.randn(2000, generator=generator) * torch.rand(2000, generator=generator).square()
     ends = Ends((centre - scale).to(dtype), (centre + scale * torch.rand(2000, generator=generator)).to(dtype))
-    line = relax(name, ends)
+    line = linear_relaxation(name, ends)
     lower, upper = (end.double() for end in ends)
     share = torch.linspace(0, 1, 4001, dtype=torch.float64)[:, None]
     points = lower + share * (upper - lower)
@@ -124,7 +124,7 @@ def test_functions_stay_within_the_error_of_their_lines(name, dtype, generator):
 @pytest.mark.parametrize("name", ["logistic", "tanh"])
 def test_lines_over_huge_and_infinite_intervals(name):
     ends = Ends(torch.tensor([-1e30, -1e4, -torch.inf, 1.0]), torch.tensor([1e30, 1e30, torch.inf, torch.nan]))
-    line = relax(name, ends)
+    line = linear_relaxation(name, ends)
     points = torch.linspace(-300, 300, 10001, dtype=torch.float64)[:, None]
     rest = (FUNCTIONS[name](points) - line.slope.double() * points - line.shift.double()).abs()
     assert (rest[:, :2] <= line.error[:2]).all()
@@ -147,5 +147,5 @@ def test_what_is_not_a_number_narrows_nothing():
     a = intersect(Ends(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 1.0])), Ends(nan, nan + 0.1))
     assert torch.equal(a.lower, torch.tensor([0.0, 0.5]))
     assert torch.equal(a.upper, torch.tensor([1.0, 0.6]))
-    form = Form(torch.tensor([[torch.inf]]), torch.zeros(1, 2, 1), torch.zeros(1, 1))
+    form = AffineForm(torch.tensor([[torch.inf]]), torch.zeros(1, 2, 1), torch.zeros(1, 1))
     assert form.ends() == Ends(torch.tensor([[-torch.inf]]), torch.tensor([[torch.inf]]))

@@ -1,18 +1,31 @@
-r"""Turkin's perturbation chain: gate norms in, gains :math:`\rho_x, \rho_h` out (Turkin 2017, section 3)."""
+r"""From gate norms to the gains :math:`\rho_x, \rho_h` of a layer, and to the gain of a network.
 
+Section 3 of Turkin 2017 derives the gains as a chain of inequalities from a perturbation of the inputs to one of the
+states. The formulas of the cells are in `_cells`.
+"""
+
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from sklstm.linalg import spectral_norm
 
-from ._cells import get_chain, get_variant
+from ._cells import get_cell, get_variant
 
-__all__ = ["TikhonovGains", "gains_from_norms", "gate_norms", "preactivation_bound", "tikhonov_gains"]
+__all__ = [
+    "TikhonovGains",
+    "gains_from_norms",
+    "gate_norms",
+    "perturbation_gain",
+    "preactivation_bound",
+    "tikhonov_gains",
+]
 
 
 class TikhonovGains(NamedTuple):
-    r"""Gains of the chain, each of shape (...).
+    r"""Estimated gains of a layer, each of shape (...).
 
     Attributes
     ----------
@@ -21,7 +34,7 @@ class TikhonovGains(NamedTuple):
     rho_h : Tensor
         :math:`\rho_h`, (53): from state perturbation back to state perturbation; feasible below 1.
     gate : Tensor
-        :math:`\beta\|W_{oh}\|`, the remark under Proposition 2; feasible up to 1.
+        :math:`\beta\|W_{oh}\|`, from the remark under Proposition 2; feasible up to 1.
 
     Examples
     --------
@@ -64,7 +77,7 @@ def gate_norms(weight: Tensor, *, cell: str = "lstm") -> Tensor:
     >>> gate_norms(torch.cat(gates))
     tensor([1., 2., 3., 4.])
     """
-    return spectral_norm(split_gates(weight, get_chain(cell).n_gates))
+    return spectral_norm(split_gates(weight, get_cell(cell).n_gates))
 
 
 def split_gates(weight: Any, n_gates: int) -> Any:
@@ -102,12 +115,12 @@ def preactivation_bound(weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def layer_kappa(weight_hh: Tensor, bias_hh: Tensor | None, cell: str) -> Tensor | None:
-    """κ of the cell's bounded gate, None for a cell without one."""
-    chain = get_chain(cell)
-    if chain.bounded_gate is None:
+    """κ of the cell's bounded gate; None for a cell without one."""
+    n_gates, gate = get_cell(cell).n_gates, get_cell(cell).bounded_gate
+    if gate is None:
         return None
-    bias = None if bias_hh is None else bias_hh.unflatten(-1, (chain.n_gates, -1))[..., chain.bounded_gate, :]
-    return preactivation_bound(split_gates(weight_hh, chain.n_gates)[..., chain.bounded_gate, :, :], bias)
+    bias = None if bias_hh is None else bias_hh.unflatten(-1, (n_gates, -1))[..., gate, :]
+    return preactivation_bound(split_gates(weight_hh, n_gates)[..., gate, :, :], bias)
 
 
 def gains_from_norms(
@@ -118,7 +131,7 @@ def gains_from_norms(
     cell: str = "lstm",
     kappa: Tensor | None = None,
 ) -> TikhonovGains:
-    """The chain on given gate norms; see `tikhonov_gains`.
+    """Gains of a layer from given gate norms; see `tikhonov_gains`.
 
     Parameters
     ----------
@@ -135,7 +148,7 @@ def gains_from_norms(
 
     Examples
     --------
-    Without recurrent weights nothing comes back; then ρ_x = √(γ_x² + a_x²) with γ_x = 1/4 + 2 and a_x = 1/e:
+    Without recurrent weights ρ_h is zero. Here ρ_x = √(γ_x² + a_x²) with γ_x = 1/4 + 2 and a_x = 1/e:
 
     >>> import math
     >>> import torch
@@ -144,10 +157,10 @@ def gains_from_norms(
     >>> gains.rho_h.item(), round(gains.rho_x.item(), 4), round(math.hypot(2.25, math.exp(-1)), 4)
     (0.0, 2.2799, 2.2799)
     """
-    chain, reading = get_chain(cell), get_variant(variant)
-    if chain.bounded_gate is not None and kappa is None:
-        raise ValueError(f"the chain of cell={cell!r} needs kappa, the bound on what its reset gate multiplies.")
-    return TikhonovGains(*chain.gains(norms_x.unbind(-1), norms_h.unbind(-1), kappa, reading))
+    row, constants = get_cell(cell), get_variant(variant)
+    if row.bounded_gate is not None and kappa is None:
+        raise ValueError(f"cell={cell!r} needs kappa, the bound on the pre-activation that its reset gate multiplies.")
+    return TikhonovGains(*row.gains(norms_x.unbind(-1), norms_h.unbind(-1), kappa, constants))
 
 
 def tikhonov_gains(
@@ -167,8 +180,8 @@ def tikhonov_gains(
         \rho_x &= \sqrt2\,(\gamma_x + \sqrt2(\beta\gamma_x\|W_{oh}\| + \|W_{ox}\|)/E), \quad
         \rho_h = \sqrt2\,(\gamma_h + \beta\gamma_h\|W_{oh}\|/E)
 
-    with :math:`\alpha = 1/4` and :math:`\beta = 17/16` for ``variant="turkin"``. The ``"tight"`` variant is the same
-    chain without its slack: :math:`\beta = 1` and
+    with :math:`\alpha = 1/4` and :math:`\beta = 17/16` for ``variant="turkin"``. The ``"tight"`` variant uses the same
+    inequalities without their slack: :math:`\beta = 1` and
     :math:`\rho_x = \sqrt{\gamma_x^2 + a_x^2}, \rho_h = \sqrt{\gamma_h^2 + a_h^2}` with
     :math:`a_x = (\beta\gamma_x\|W_{oh}\| + \|W_{ox}\|)/E` and :math:`a_h = \beta\gamma_h\|W_{oh}\|/E`.
 
@@ -188,7 +201,7 @@ def tikhonov_gains(
     weight_hh : Tensor of shape (..., G * H, H)
         Recurrent weights.
     bias_hh : Tensor of shape (..., G * H), optional
-        Recurrent biases; enters the GRU's κ, and nothing in the LSTM.
+        Recurrent biases. They enter the GRU's κ; the LSTM's gains do not use them.
     variant : {"turkin", "tight"}
     cell : {"lstm", "gru"}
 
@@ -205,13 +218,13 @@ def tikhonov_gains(
 
     Notes
     -----
-    These are surrogates that regularise well, not certificates: the derivation drops what the state accumulates
-    through the forget gate (LSTM) or the update gate (GRU), and an LSTM with :math:`\rho_h = 0` can amplify a
-    perturbation about L times over L steps.
+    These are estimates that regularise well; they are not certificates. The derivation omits what the state accumulates
+    through the forget gate (LSTM) or the update gate (GRU). An LSTM with :math:`\rho_h = 0` can amplify a perturbation
+    about L times over L steps.
 
     Examples
     --------
-    torch's start is infeasible; with recurrent matrices at a twentieth of it the constraints hold:
+    torch's initial weights are infeasible. With recurrent matrices divided by 20 the constraints hold:
 
     >>> import torch
     >>> from sklstm.tikhonov import tikhonov_gains
@@ -228,3 +241,44 @@ def tikhonov_gains(
         cell=cell,
         kappa=layer_kappa(weight_hh, bias_hh, cell),
     )
+
+
+def perturbation_gain(
+    gains: TikhonovGains | Sequence[TikhonovGains], weight_out: Tensor, *, variant: str = "turkin"
+) -> Tensor:
+    r"""Squared gain from input to output, (55): :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`.
+
+    Parameters
+    ----------
+    gains : TikhonovGains, or one a layer
+        Of shape (...).
+    weight_out : Tensor of shape (..., k, H)
+    variant : {"turkin", "tight"}
+        The variant that the gains were computed with.
+
+    Returns
+    -------
+    Tensor of shape (...)
+        ``inf`` where any layer violates a constraint of (56): the estimate does not exist there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.tikhonov import TikhonovGains, perturbation_gain
+    >>> gains = TikhonovGains(rho_x=torch.tensor(1.0), rho_h=torch.tensor(0.5), gate=torch.tensor(0.0))
+    >>> weight_out = torch.tensor([[3.0]])
+    >>> round(perturbation_gain(gains, weight_out).item(), 4)  # 9 / (1 − 1/4)
+    12.0
+    >>> round(perturbation_gain(gains, weight_out, variant="tight").item(), 4)  # 9 / (1 − 1/2)²
+    36.0
+    >>> perturbation_gain(gains._replace(rho_h=torch.tensor(1.5)), weight_out)
+    tensor(inf)
+    """
+    constants = get_variant(variant)
+    layers = [gains] if isinstance(gains, TikhonovGains) else list(gains)
+    gain = spectral_norm(weight_out) ** 2
+    feasible = torch.ones_like(gain, dtype=torch.bool)
+    for layer in layers:
+        gain = gain * constants.squared_gain(layer.rho_x, 1 / (1 - constants.criticality(layer.rho_h)))
+        feasible = feasible & layer.feasible
+    return torch.where(feasible, gain, torch.inf)

@@ -1,19 +1,21 @@
-r"""Interval arithmetic, and the rounding that it must outweigh.
+r"""Interval arithmetic with margins for rounding errors.
 
-`Ends` hold lower and upper bounds, balls are tensors (2, ...) of centres and radii. Values go forward as ends, which
-suit monotone functions and products; derivatives go back as balls, which suit affine maps, cost half as much to
-multiply, and have the same largest absolute value as the product of ends: that is what counts.
+`Ends` are lower and upper bounds; balls are tensors (2, ...) of centres and radii. The forward pass uses ends, which
+suit monotone functions and products. The backward pass uses balls, which suit affine maps and cost half as much to
+multiply. The product of two balls has the same largest absolute value as the product of ends, and the bounds depend on
+that value only.
 
-Everything is computed in the dtype of the weights, with unit roundoff u (2⁻²⁴ for float32, 2⁻⁵³ for float64), and made
-wide enough to contain three things at once: the network in exact arithmetic, the network as evaluated in that dtype by
-an implementation that sums in any order, and the rounding of the enclosure itself.
+All computations use the dtype of the weights, with unit roundoff u (2⁻²⁴ for float32, 2⁻⁵³ for float64). Each interval
+contains three values: that of the network in exact arithmetic, that of the network evaluated in the dtype with sums in
+any order, and that of this computation without its own rounding.
 
-- A dot product of m terms is off by at most γ_m Σ|terms|, γ_m = m u / (1 − m u), in whatever order it is summed (Higham
-  2002, section 3.5). Three times that is needed, for the network, for our centre and for our radius; `dot_slack` is
-  three times (m + 8) u.
-- The logistic and tanh are taken to be off by at most 4 u (`ACTIVATION`). Measured over 6·10⁶ float32 arguments: 1.5 u
-  and 0.5 u for torch's functions, 1.5 u and 1.2 u inside its fused LSTM kernel. The test suite measures it again.
-- Sums and products are off by u relative to their magnitude.
+- A dot product of m terms has an error of at most γ_m Σ|terms|, γ_m = m u / (1 − m u), for every order of summation
+  (Higham 2002, section 3.5). The margin must be three times that: for the network, for the centre and for the radius.
+  `dot_slack` is three times (m + 8) u.
+- The logistic function and tanh are assumed to have errors of at most 4 u (`ACTIVATION`). Measured over 6·10⁶ float32
+  arguments: 1.5 u and 0.5 u for torch's functions, 1.5 u and 1.2 u inside its fused LSTM kernel. The tests measure this
+  again.
+- Sums and products have a relative error of u.
 """
 
 from typing import NamedTuple
@@ -37,14 +39,14 @@ __all__ = [
     "widen",
 ]
 
-ACTIVATION = 4  # units, for the network's activations and for ours, each
+ACTIVATION = 4  # error in units u of an activation, in the network and in this computation
 
 
 class Scratch:
-    """Memory for the temporaries of a step, used again by every other step.
+    """Memory for the temporary tensors of a step, which later steps use again.
 
-    Fresh memory of these sizes costs more than the arithmetic done in it: the C library hands it back to the system
-    and faults it in again, page by page.
+    New memory of these sizes costs more than the arithmetic in it: the C library returns it to the system after use,
+    and the system must map every page again.
     """
 
     def __init__(self, like: Tensor):
@@ -53,7 +55,7 @@ class Scratch:
         self.used: dict[tuple[int, ...], int] = {}
 
     def __call__(self, *shape: int) -> Tensor:
-        """An uninitialised tensor that nothing else uses until `reset`."""
+        """An uninitialised tensor that is not given out again until `reset`."""
         tensors, count = self.free.setdefault(shape, []), self.used.get(shape, 0)
         if count == len(tensors):
             tensors.append(self.like.new_empty(shape))
@@ -61,7 +63,7 @@ class Scratch:
         return tensors[count]
 
     def reset(self) -> "Scratch":
-        """Take everything back."""
+        """Make all memory available again."""
         self.used.clear()
         return self
 
@@ -78,14 +80,14 @@ class Ends(NamedTuple):
 
 
 def dot_slack(n_terms: int, unit: float) -> float:
-    """Factor of Σ|terms| that outweighs every rounding error in a dot product, the network's and ours."""
+    """Factor of Σ|terms| that bounds all rounding errors of a dot product, in the network and in this computation."""
     return 3 * (n_terms + 8) * unit
 
 
 def to_ball(ends: Ends, margin: Tensor | float, out: Tensor) -> None:
     """Lower and upper to centre and radius, enlarged by ``margin``, written to ``out`` of shape (2, ...).
 
-    The margin must outweigh four units of the larger end: the centre is rounded.
+    The margin must be at least four units of the larger end, because the centre is rounded.
     """
     centre, radius = out.unbind(0)
     torch.lerp(ends.lower, ends.upper, 0.5, out=centre)
@@ -106,7 +108,7 @@ def widen(ends: Ends, margin: Tensor | float) -> Ends:
 
 
 def hull_nonnegative(factor: Ends, ends: Ends, scratch: Scratch, out: Ends | None = None) -> Ends:
-    """Product of an interval without negative values and any other."""
+    """Product of an interval of non-negative values and any interval."""
     shape = ends.lower.shape
     if out is None:
         out = Ends(scratch(*shape), scratch(*shape))
@@ -119,7 +121,7 @@ def hull_nonnegative(factor: Ends, ends: Ends, scratch: Scratch, out: Ends | Non
 
 
 def logistic_slope(values: Ends, scratch: Scratch) -> Ends:
-    """Range of σ′ = σ − σ² while σ runs through the given interval: largest at the point nearest to 1/2."""
+    """Range of σ′ = σ − σ² for σ in the given interval; it is largest at the point nearest to 1/2."""
     shape = values.lower.shape
     low, high = (torch.addcmul(end, end, end, value=-1, out=scratch(*shape)) for end in values)
     torch.minimum(low, high, out=low)
@@ -129,7 +131,7 @@ def logistic_slope(values: Ends, scratch: Scratch) -> Ends:
 
 
 def tanh_slope(values: Ends, scratch: Scratch) -> Ends:
-    """Range of tanh′ = 1 − tanh² while tanh runs through the given interval: largest at the point nearest to 0."""
+    """Range of tanh′ = 1 − tanh² for tanh in the given interval; it is largest at the point nearest to 0."""
     low = sup(values, scratch)
     high = torch.clamp_max(values.upper, 0, out=scratch(*low.shape))
     torch.maximum(values.lower, high, out=high)
@@ -143,7 +145,7 @@ def ball_sup(ball: Tensor, scratch: Scratch) -> Tensor:
 
 
 def multiply_ball(a: Tensor, b: Tensor, b_sup: Tensor, scratch: Scratch, out: Tensor) -> Tensor:
-    """Product of balls, short of rounding: |a b − a₀ b₀| ≤ |a₀| r_b + r_a sup|b|."""
+    """Product of balls, without a margin for rounding: |a b − a₀ b₀| ≤ |a₀| r_b + r_a sup|b|."""
     (centre_a, radius_a), (centre_b, radius_b), (centre, radius) = a.unbind(0), b.unbind(0), out.unbind(0)
     torch.mul(centre_a, centre_b, out=centre)
     torch.mul(torch.abs(centre_a, out=scratch(*centre_a.shape)), radius_b, out=radius)
@@ -152,7 +154,10 @@ def multiply_ball(a: Tensor, b: Tensor, b_sup: Tensor, scratch: Scratch, out: Te
 
 
 def add_ball(a: Tensor, b: Tensor, unit: float, scratch: Scratch) -> Tensor:
-    """Sum of balls; centres may cancel, so the rounding, that of products before them too, is measured by the terms."""
+    """Sum of balls, with a margin for rounding that is relative to the terms, because the centres may cancel.
+
+    The margin also covers the rounding of the products that the terms come from.
+    """
     total = torch.add(a, b, out=scratch(*a.shape))
     total[1].add_(ball_sup(a, scratch), alpha=8 * unit).add_(ball_sup(b, scratch), alpha=8 * unit)
     return total

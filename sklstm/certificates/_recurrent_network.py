@@ -1,28 +1,27 @@
-"""What a certificate is about: a recurrent network, as its weights."""
+"""The weights of a recurrent network, which certificates are computed from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .enclosures import ENCLOSURES, EnclosedLayer, LayerWeights
+from ._enclosed_cells import ENCLOSURES
+from ._enclosed_layer import EnclosedLayer, LayerWeights
 
 __all__ = ["RecurrentNetwork"]
-
-_TORCH_LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "relu": nn.RNN}
 
 
 @dataclass(frozen=True)
 class RecurrentNetwork:
-    """A stack of recurrent layers of one cell, read out linearly at the last step.
+    """A stack of recurrent layers of one cell, with a linear readout at the last step.
 
     Parameters
     ----------
     cell : {"lstm", "gru", "relu"}
         Cells as torch defines them; ``"relu"`` is ``nn.RNN(nonlinearity="relu")``.
     layers : sequence of LayerWeights
-        From the input upwards: ``weight_ih`` (G·H, d), ``weight_hh`` (G·H, H), ``bias_ih`` and ``bias_hh`` (G·H,) or
+        First layer first: ``weight_ih`` (G·H, d), ``weight_hh`` (G·H, H), ``bias_ih`` and ``bias_hh`` (G·H,) or
         None, gates stacked as torch stacks them.
     weight_out : Tensor of shape (k, H)
     bias_out : Tensor of shape (k,), optional
@@ -79,12 +78,12 @@ class RecurrentNetwork:
 
     @classmethod
     def from_torch(cls, recurrent: nn.RNNBase, readout: nn.Linear) -> "RecurrentNetwork":
-        """The network of a torch layer or stack, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` with ReLU, and its readout.
+        """The network of a torch module, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` with ReLU, and its readout.
 
         Parameters
         ----------
         recurrent : nn.LSTM, nn.GRU or nn.RNN
-            Its weights are taken as they are, not copied.
+            The network uses its weights without a copy.
         readout : nn.Linear
             From the last state of the top layer to the outputs.
 
@@ -97,11 +96,11 @@ class RecurrentNetwork:
         ValueError
             For another layer, or one that is bidirectional or has projections.
         """
-        cells = {"LSTM": "lstm", "GRU": "gru", "RNN_RELU": "relu"}
+        cells = {enclosure.torch_mode: cell for cell, enclosure in ENCLOSURES.items()}
         if recurrent.mode not in cells or recurrent.bidirectional or recurrent.proj_size:
             raise ValueError(
-                "only nn.LSTM, nn.GRU and nn.RNN(nonlinearity='relu') can be certified, in one direction and without "
-                f"projections; got {recurrent}."
+                f"only torch layers with mode {', '.join(cells)} can be certified, in one direction and without "
+                f"projections; got {recurrent} with mode {recurrent.mode}."
             )
         weights = dict(recurrent.named_parameters())
         layers = [
@@ -124,22 +123,22 @@ class RecurrentNetwork:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the weights, which is the one that certificates compute in."""
+        """The dtype of the weights; certificates are computed in it."""
         return self.weight_out.dtype
 
     def enclosed(self) -> list[EnclosedLayer]:
-        """The layers on boxes.
+        """The layers as `EnclosedLayer` objects, which evaluate boxes of inputs.
 
         Returns
         -------
         list of EnclosedLayer
-            From the input upwards.
+            First layer first.
         """
         return [ENCLOSURES[self.cell](layer) for layer in self.layers]
 
     @torch.no_grad()
     def hidden(self, X: Tensor) -> Tensor:
-        """The last hidden state of the top layer, by torch's own kernels.
+        """The last hidden state of the top layer, computed by torch's layers.
 
         Parameters
         ----------
@@ -150,25 +149,24 @@ class RecurrentNetwork:
         Tensor of shape (n, H)
         """
         bias = self.layers[0].bias_ih is not None
-        kind = _TORCH_LAYERS[self.cell]
-        options = {"nonlinearity": "relu"} if kind is nn.RNN else {}
+        enclosure = ENCLOSURES[self.cell]
         for layer in self.layers:
-            # Built without memory of its own, and so without drawing from the global generator.
-            module = kind(
+            # On the meta device, so that the layer has no memory of its own and draws no random numbers.
+            module = enclosure.torch_layer(
                 *layer.weight_ih.shape[1:],
                 layer.weight_hh.shape[1],
                 bias=bias,
                 batch_first=True,
                 device="meta",
                 dtype=self.dtype,
-                **options,
+                **enclosure.torch_options,
             )
             weights = {f"{name}_l0": weight for name, weight in layer._asdict().items() if weight is not None}
             X = _states(module, weights, X)
         return X[:, -1]
 
     def outputs(self, X: Tensor) -> Tensor:
-        """Network outputs.
+        """Outputs of the network.
 
         Parameters
         ----------
@@ -182,14 +180,14 @@ class RecurrentNetwork:
 
 
 def _states(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Tensor:
-    """States (n, L, H) of a layer that has no memory of its own yet."""
+    """States (n, L, H) of a layer on the meta device, with these weights."""
     if X.device.type == "cpu":
         return torch.func.functional_call(module, weights, (X,))[0]
     return _filled(module, weights, X.device)(X)[0]
 
 
 def _filled(module: nn.RNNBase, weights: dict[str, Tensor], device: torch.device) -> nn.RNNBase:
-    """The layer with weights in memory of its own, which on CUDA is one piece, as cuDNN wants it."""
+    """The layer with a copy of the weights; on CUDA in one block of memory, as cuDNN requires."""
     module = module.to_empty(device=device)
     module.load_state_dict(weights)
     return module

@@ -14,10 +14,10 @@ from sklstm.generalization import (
     Bound,
     GeneralizationReport,
     choose_cap,
-    moment_summary,
     rademacher_bound,
     tu_bound,
 )
+from sklstm.generalization._eigenvalue import moment_summary
 from sklstm.networks import ReLUNetwork
 from sklstm.noise import NOISES, RepeatedNoise
 

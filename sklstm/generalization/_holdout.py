@@ -7,12 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklstm.generalization._inputs import Float, as_array, check_delta
-from sklstm.generalization._kl import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._terms import Term
-
-__all__ = ["HoldoutBound", "holdout_bound"]
-
+from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
+from sklstm.generalization._report import Term
+from sklstm.generalization._theorem_inputs import Float, as_array, check_delta
 
 _METHODS = ("bernstein", "best")
 

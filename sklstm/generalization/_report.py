@@ -1,17 +1,109 @@
-"""The bounds of one fitted estimator on one page: as a table, as a mapping, or field by field."""
+"""The bounds of one fitted estimator on one page: as a mapping, a table, text or HTML."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, Self
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from html import escape
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from sklstm.generalization import _render
-from sklstm.generalization._inputs import check_delta
-from sklstm.generalization._terms import Bound
+from sklstm.generalization._theorem_inputs import check_delta
 
-__all__ = ["GeneralizationReport"]
+#: The first assumption of every bound.
+INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
+
+
+class Term(NamedTuple):
+    """A number of a bound: the field that holds it, its value, and its meaning in words."""
+
+    name: str
+    value: float
+    meaning: str
+
+
+class Bound(Protocol):
+    """What :class:`GeneralizationReport` reads; every bound here is a frozen dataclass with it.
+
+    Examples
+    --------
+    Any object with these attributes can stand in a report, beside the package's own bounds. One from outside, which has
+    no term that depends on δ:
+
+    >>> from sklstm.generalization import GeneralizationReport, holdout_bound
+    >>> class Audit:
+    ...     name, about, quantity = "audit", "the trained predictor", "an error probability"
+    ...     value, delta, ceiling, vacuous = 0.25, 0.01, 1.0, False
+    ...     assumptions, terms = ("The auditor is right.",), ()
+    ...
+    ...     def at_delta(self, delta):
+    ...         return self
+    >>> Audit().at_delta(0.005).value
+    0.25
+    >>> list(GeneralizationReport([Audit(), holdout_bound([0] * 100)]))
+    ['holdout', 'audit']
+    """
+
+    @property
+    def name(self) -> str:
+        """Key in a report."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """The bound, in units of the loss."""
+        ...
+
+    @property
+    def delta(self) -> float:
+        """The bound may fail with this probability."""
+        ...
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether the bound says nothing, being `ceiling` or more."""
+        ...
+
+    @property
+    def ceiling(self) -> float:
+        """Largest value of what is bounded."""
+        ...
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded, in words."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """Which predictor the bound is about."""
+        ...
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What has to be true for the statement to hold."""
+        ...
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The numbers that the bound consists of."""
+        ...
+
+    def at_delta(self, delta: float) -> Self:
+        """The same statement, from the same data, at another failure probability.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1).
+
+        Returns
+        -------
+        bound of the same type
+        """
+        ...
+
 
 _OFFERS = ("name", "value", "delta", "vacuous", "ceiling", "quantity", "about", "assumptions", "terms", "at_delta")
 
@@ -261,17 +353,17 @@ class GeneralizationReport(Mapping[str, Bound]):
         >>> str(report).startswith(report.summary())
         True
         """
-        return _render.summary(self._rows(), self._delta)
+        return _summary(self._rows(), self._delta)
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{bound.name}={_render.at_most(bound.value)}" for bound in self._bounds)
+        inside = ", ".join(f"{bound.name}={at_most(bound.value)}" for bound in self._bounds)
         return f"{type(self).__name__}({inside})"
 
     def __str__(self) -> str:
-        return _render.text(self._rows(), self._delta)
+        return _text(self._rows(), self._delta)
 
     def _repr_html_(self) -> str:
-        return _render.html(self._rows(), self._delta)
+        return _html(self._rows(), self._delta)
 
     def _rows(self) -> list[tuple[Bound, Bound]]:
         """Each bound beside itself at its share of δ, in the order of the table."""
@@ -338,3 +430,163 @@ def _json(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [entry for entry in map(_json, value) if entry is not _LEFT_OUT]
     return _LEFT_OUT
+
+
+# A bound as given, and the same at its share of the report's δ.
+Row = tuple[Bound, Bound]
+
+_HEADER = ("bound", "value", "together", "bounds", "about", "confidence", "vacuous")
+_NUMERIC = ("value", "together", "confidence")
+
+# A class and no colours: the table takes those of the notebook, light or dark.
+_TABLE = '<table class="sklstm-report" style="border-collapse: collapse">'
+_LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
+_RIGHT = ' style="text-align: right; padding: 0.2em 0.6em; font-variant-numeric: tabular-nums"'
+
+
+def _summary(rows: Sequence[Row], delta: float) -> str:
+    """The table, and what it means."""
+    table = [_HEADER, *(_cells(row) for row in rows)]
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(_HEADER))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) for cells in table]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(line.rstrip() for line in [*lines, "", *_reading(rows, delta)])
+
+
+def _text(rows: Sequence[Row], delta: float) -> str:
+    """The same, then every term and every assumption."""
+    lines = [line for row in rows for line in ("", *_details(row))]
+    return "\n".join([_summary(rows, delta), *(line.rstrip() for line in lines)])
+
+
+def _html(rows: Sequence[Row], delta: float) -> str:
+    """One table, with terms and assumptions folded away under each bound."""
+    head = "".join(f'<th scope="col"{_align(name)}>{name}</th>' for name in _HEADER)
+    body = "".join(_html_row(row) for row in rows)
+    reading = "".join(f"<p>{escape(sentence)}</p>" for sentence in _reading(rows, delta))
+    return f"<div>{_TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{reading}</div>"
+
+
+def at_most(value: float) -> str:
+    """Four digits, the last one rounded upwards."""
+    if not math.isfinite(value):
+        return _number(value)
+    exact = Decimal(repr(float(value)))
+    if 1000 <= abs(exact) < 1_000_000:
+        return _number(float(exact.quantize(Decimal("0.1"), rounding=ROUND_CEILING)))
+    return _number(float(Context(prec=4, rounding=ROUND_CEILING).plus(exact)))
+
+
+def _number(value: float) -> str:
+    """Four digits, rounded to nearest; integers in full."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isfinite(value) and abs(value) >= 1e6:
+        return f"{value:.3e}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
+
+
+def _confidence(delta: float) -> str:
+    """1 − δ, rounded downwards; a small δ as it is, since four digits of 1 − δ would read as certainty."""
+    if delta < 1e-3:
+        return f"1 - {float(Context(prec=3, rounding=ROUND_CEILING).plus(Decimal(repr(float(delta)))))}"
+    return str(float(Context(prec=4, rounding=ROUND_FLOOR).subtract(Decimal(1), Decimal(repr(delta)))))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    bound, share = row
+    vacuous = "yes" if bound.vacuous else "together" if share.vacuous else "no"
+    return (
+        bound.name,
+        at_most(bound.value),
+        at_most(share.value),
+        bound.quantity,
+        bound.about,
+        _confidence(bound.delta),
+        vacuous,
+    )
+
+
+def _reading(rows: Sequence[Row], delta: float) -> list[str]:
+    """What the columns claim, and which bound to take, in sentences."""
+    confidence = _confidence(delta)
+    sentences = []
+    if len(rows) > 1:
+        deltas = {bound.delta for bound, _ in rows}
+        shares = f"{_number(rows[0][1].delta)} each" if len(deltas) == 1 else "in proportion to their own"
+        sentences += [
+            "value: each bound holds with the confidence of its row, if it is the only one that is read.",
+            f"together: {'both' if len(rows) == 2 else f'all {len(rows)}'} bounds hold at once with probability "
+            f"{confidence} or more, since their δ, {shares}, add up to {_number(delta)}.",
+            "Whoever looks at several bounds and takes the smallest must take it from the column together.",
+            "Either way a bound stands or falls with its own assumptions, listed below it.",
+        ]
+    tightest = next((share for _, share in rows if not share.vacuous), None)
+    if tightest is not None:
+        verdict = (
+            f"Tightest: {tightest.name}. With probability {confidence} or more, {_the(tightest.quantity)} of "
+            f"{tightest.about} is at most {at_most(tightest.value)}."
+        )
+    elif len(rows) == 1:
+        verdict = "The bound is vacuous: it says nothing."
+    else:
+        verdict = "Every bound is vacuous together with the others: none of them says anything."
+    return [*sentences, verdict]
+
+
+def _the(quantity: str) -> str:
+    """The definite article in place of the indefinite one."""
+    article, _, noun = quantity.partition(" ")
+    return f"the {noun}" if article in ("a", "an") else quantity
+
+
+def _verdict(row: Row) -> str:
+    """What the bound says alone, and at the report's share of δ where that is another."""
+    bound, share = row
+    says = f"{bound.name} = {at_most(bound.value)}: "
+    if bound.vacuous:
+        says += f"vacuous (≥ {_number(bound.ceiling)}: says nothing about {bound.quantity})"
+    else:
+        says += f"bounds {bound.quantity} of {bound.about}, with probability {_confidence(bound.delta)}"
+    if share is bound:
+        return says
+    vacuous = " (vacuous)" if share.vacuous and not bound.vacuous else ""
+    return f"{says}; together {at_most(share.value)}{vacuous}, at δ = {_number(share.delta)}"
+
+
+def _details(row: Row) -> list[str]:
+    bound, _ = row
+    terms = bound.terms
+    name_width = max((len(term.name) for term in terms), default=0)
+    value_width = max((len(_number(term.value)) for term in terms), default=0)
+    return [
+        _verdict(row),
+        *(
+            f"  {term.name.ljust(name_width)}  {_number(term.value).rjust(value_width)}  {term.meaning}"
+            for term in terms
+        ),
+        "  It assumes:",
+        *(f"  - {sentence}" for sentence in bound.assumptions),
+    ]
+
+
+def _html_row(row: Row) -> str:
+    bound, _ = row
+    name, *rest = _cells(row)
+    cells = "".join(f"<td{_align(column)}>{escape(cell)}</td>" for column, cell in zip(_HEADER[1:], rest, strict=True))
+    terms = "".join(
+        f"<tr><td{_LEFT}><code>{escape(term.name)}</code></td><td{_RIGHT}>{escape(_number(term.value))}</td>"
+        f"<td{_LEFT}>{escape(term.meaning)}</td></tr>"
+        for term in bound.terms
+    )
+    assumptions = "".join(f"<li>{escape(sentence)}</li>" for sentence in bound.assumptions)
+    return (
+        f'<tr><th scope="row"{_LEFT}>{escape(name)}</th>{cells}</tr>'
+        f'<tr><td colspan="{len(_HEADER)}"{_LEFT}><details><summary>{escape(name)}: terms and assumptions</summary>'
+        f"<p>{escape(_verdict(row))}</p><table>{terms}</table><p>It assumes:</p><ul>{assumptions}</ul>"
+        "</details></td></tr>"
+    )
+
+
+def _align(column: str) -> str:
+    return _RIGHT if column in _NUMERIC else _LEFT

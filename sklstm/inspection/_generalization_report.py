@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklstm.generalization import GeneralizationReport
-from sklstm.generalization._render import at_most
+from sklstm.generalization._report import at_most
 
 from ._figures import PALETTE, axes_for, curve_values, require_matplotlib
 from ._fitted import network_estimator

@@ -1,19 +1,322 @@
-"""A network in integers: what the fine-tuned Occam bound is about, and its message."""
+"""A network in integers: what the fine-tuned Occam bound is about, and its message.
+
+A few integers make the weights of a network: directly, through factors of low rank, or along random directions. How
+they do it, the `Structure`, belongs to the architecture and is fixed before the data is seen. What the data decides,
+the values of the parts, is what the message of a `Description` contains.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._arithmetic import Decoder, Encoder, decode_integers, encode_integers, integer_bits
-from ._structure import Structure
+from ._arithmetic_code import Decoder, Encoder, decode_integers, encode_integers, integer_bits
 
-__all__ = ["Description", "step_size"]
+Tensors = dict[str, Tensor]
+
+# Random directions are held as one dense matrix; beyond this many entries (400 MB) it is time for another design.
+_LARGEST_PROJECTION = 50_000_000
+_LARGEST_BASE = 1e100
+SUBSPACE = "subspace"
+
+
+class Structure:
+    r"""Weights as a function of parts, :math:`\theta = \theta_0 + A(z)` with A linear or bilinear.
+
+    - a matrix named in `ranks` is :math:`\theta_{0,j} + P Q`, with parts P (m, r) and Q (r, d);
+    - with `subspace`, all weights are :math:`\theta_0 + \mathrm{diag}(s)\,\Pi z` for one part z of that many entries
+      and a matrix :math:`\Pi` of random signs (Lotfi et al. 2022 [1]_, after Li et al. 2018);
+    - every other tensor is :math:`\theta_{0,j} + z_j`.
+
+    Parameters
+    ----------
+    like : mapping of str to Tensor
+        Names, shapes and dtypes of the weights; values do not matter.
+    base : mapping of str to Tensor, optional
+        :math:`\theta_0`, zero where not given. Must not depend on the data: an identity, or a random start whose seed
+        was fixed.
+    ranks : mapping of str to int, optional
+        Names of matrices and the rank of their factors.
+    subspace : int, optional
+        Number of random directions; excludes `ranks`.
+    seed : int, default=0
+        Of the random signs, which are bits of numpy's PCG64, the same in all its versions.
+
+    Attributes
+    ----------
+    like : dict of str to Tensor
+        Names, shapes and dtypes of the weights; the entries are zeros.
+    base : dict of str to Tensor
+        :math:`\theta_0`, float64.
+    shapes : dict of str to tuple of int
+        Of the parts, in the order in which they are described: ``name.left`` and ``name.right`` for P and Q, the name
+        of the tensor for :math:`z_j`, ``"subspace"`` for z.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights, a tensor is empty, without a dimension or not of floating point; if `ranks` or `base`
+        name no weights, a base has another shape, is not finite or has entries of 1e100 or more; if a rank is no
+        integer from 1 to the smaller side of its matrix, two parts have one name, `subspace` comes with `ranks`, is no
+        positive integer or makes the matrix of random signs too large; or if the seed is no non-negative integer.
+
+    Notes
+    -----
+    A pickle leaves out the random signs and makes them again from the seed.
+
+    References
+    ----------
+    .. [1] S. Lotfi et al., "PAC-Bayes compression bounds so tight that they can explain generalization", NeurIPS 2022.
+
+    Examples
+    --------
+    A 3 × 4 matrix as the product of two factors of rank 1, and a bias as it is:
+
+    >>> import torch
+    >>> from sklstm.generalization import Structure
+    >>> structure = Structure({"w": torch.zeros(3, 4), "b": torch.zeros(3)}, ranks={"w": 1})
+    >>> structure.shapes
+    {'w.left': (3, 1), 'w.right': (1, 4), 'b': (3,)}
+    >>> structure.n_values, structure.n_weights
+    (10, 15)
+    >>> rank_one = {"w": torch.arange(1.0, 4.0)[:, None] * torch.ones(4), "b": torch.ones(3)}
+    >>> values = structure.start(rank_one)
+    >>> torch.allclose(structure.compose(values)["w"], rank_one["w"].double())
+    True
+    >>> structure.weights(values)["w"].dtype  # as the network has it
+    torch.float32
+    >>> Structure.check_subspace(0, n_weights=15)
+    Traceback (most recent call last):
+        ...
+    ValueError: subspace must be a positive number of directions, at most 3333333 for 15 weights; got 0
+    """
+
+    def __init__(
+        self,
+        like: Mapping[str, Tensor],
+        *,
+        base: Mapping[str, Tensor] | None = None,
+        ranks: Mapping[str, int] | None = None,
+        subspace: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        ranks = dict(ranks or {})
+        base = dict(base or {})
+        if not like or any(tensor.numel() == 0 for tensor in like.values()):
+            raise ValueError("there are no weights to describe")
+        if any(tensor.ndim == 0 for tensor in like.values()):
+            raise ValueError("tensors need a dimension at least; reshape single numbers to (1,)")
+        if not all(tensor.is_floating_point() for tensor in like.values()):
+            raise ValueError("only floating-point tensors can be described; leave counters and masks out")
+        if unknown := (set(ranks) | set(base)) - set(like):
+            raise ValueError(f"no weights of the names {sorted(unknown)}; there are {sorted(like)}")
+        if subspace is not None and ranks:
+            raise ValueError("subspace and ranks exclude each other")
+        for name, rank in ranks.items():
+            if like[name].ndim != 2 or not _is_integer(rank) or not 1 <= rank <= min(like[name].shape):
+                raise ValueError(f"{name} of shape {tuple(like[name].shape)} has no factors of rank {rank!r}")
+        if not _is_integer(seed) or seed < 0:
+            raise ValueError(f"the seed must be a non-negative integer, got {seed!r}")
+        # One zero, seen in many shapes: takes no room, in memory or in a pickle.
+        self.like: Tensors = {name: torch.zeros((), dtype=t.dtype).expand(t.shape) for name, t in like.items()}
+        zero = torch.zeros((), dtype=torch.float64)
+        self.base: Tensors = {
+            name: base[name].detach().to("cpu", torch.float64, copy=True) if name in base else zero.expand(tensor.shape)
+            for name, tensor in like.items()
+        }
+        for name, tensor in self.base.items():
+            # NaN fails the comparison; below the limit, squares stay finite.
+            if tensor.shape != like[name].shape or not (tensor.abs() < _LARGEST_BASE).all():
+                shape = tuple(like[name].shape)
+                raise ValueError(
+                    f"the base of {name} must be finite, below {_LARGEST_BASE} and have its shape, {shape}"
+                )
+        self.ranks = ranks
+        self.subspace = subspace
+        self.seed = seed
+        self.shapes = self._shapes()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_directions"}
+
+    @property
+    def n_weights(self) -> int:
+        """Weights of the network."""
+        return sum(tensor.numel() for tensor in self.like.values())
+
+    @property
+    def n_values(self) -> int:
+        """Entries of all parts."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    @property
+    def products(self) -> list[tuple[tuple[str, ...], int]]:
+        """Each product of parts that makes weights, and how many terms are added up for an entry of it."""
+        if self.subspace is not None:
+            return [((SUBSPACE,), self.subspace)]
+        return [
+            ((f"{name}.left", f"{name}.right"), self.ranks[name]) if name in self.ranks else ((name,), 1)
+            for name in self.like
+        ]
+
+    @staticmethod
+    def check_subspace(subspace: int | None, n_weights: int) -> None:
+        """Check a number of directions.
+
+        Parameters
+        ----------
+        subspace : int or None
+            The number; None passes.
+        n_weights : int
+            Weights of the network.
+
+        Raises
+        ------
+        ValueError
+            If it is no number of directions, or too many for so many weights.
+        """
+        if subspace is None:
+            return
+        if not _is_integer(subspace) or not 1 <= subspace * n_weights <= _LARGEST_PROJECTION:
+            raise ValueError(
+                f"subspace must be a positive number of directions, at most {_LARGEST_PROJECTION // n_weights} for "
+                f"{n_weights} weights; got {subspace!r}"
+            )
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        if self.subspace is not None:
+            self.check_subspace(self.subspace, self.n_weights)
+            return {SUBSPACE: (self.subspace,)}
+        factors = {f"{name}.{side}" for name in self.ranks for side in ("left", "right")}
+        if taken := factors & (set(self.like) - set(self.ranks)):
+            raise ValueError(f"the factors of low rank need the names {sorted(taken)}, which weights have")
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, tensor in self.like.items():
+            if name in self.ranks:
+                rows, columns = tensor.shape
+                shapes[f"{name}.left"] = (rows, self.ranks[name])
+                shapes[f"{name}.right"] = (self.ranks[name], columns)
+            else:
+                shapes[name] = tuple(tensor.shape)
+        return shapes
+
+    @cached_property
+    def _directions(self) -> tuple[Tensor, Tensor]:
+        """Random signs and the scale of each weight, made when first asked for: a model that is loaded may never be."""
+        dimension, seed = cast(int, self.subspace), self.seed
+        # Signs, and scales that are powers of two: products with short binary numbers are then exact, the same on every
+        # machine. The raw stream of a bit generator never changes, unlike what numpy's distributions make of it.
+        n_signs = self.n_weights * dimension
+        words = np.atleast_1d(np.random.PCG64(seed).random_raw(-(-n_signs // 64)))
+        bits = np.unpackbits(words.astype("<u8").view(np.uint8), count=n_signs).reshape(self.n_weights, dimension)
+        # Each tensor moves in proportion to its base, or to the usual start where that is zero: by the power of two
+        # nearest to sqrt(q), without a sum whose order matters and without a logarithm near a tie.
+        spread = []
+        for base in self.base.values():
+            mean_square = math.fsum(base.square().ravel().tolist()) / base.numel() or 1 / base.shape[-1]
+            q = mean_square / dimension
+            spread.append(torch.full((base.numel(),), 2.0 ** (math.frexp(q)[1] // 2), dtype=torch.float64))
+        return torch.from_numpy(2.0 * bits - 1.0), torch.cat(spread)
+
+    def compose(self, values: Mapping[str, Tensor]) -> Tensors:
+        """Weights from the values of the parts.
+
+        Parameters
+        ----------
+        values : mapping of str to Tensor
+            Float64, in the shapes of `shapes`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Float64 and differentiable, in the shapes of `like`.
+
+        Raises
+        ------
+        ValueError
+            If a part is missing, unknown or of another shape.
+        """
+        if {part: tuple(value.shape) for part, value in values.items()} != self.shapes:
+            raise ValueError(f"values must have the parts and shapes {self.shapes}")
+        if self.subspace is not None:
+            signs, spread = self._directions
+            moved = spread * (signs @ values[SUBSPACE])
+            sizes = [tensor.numel() for tensor in self.like.values()]
+            pieces = torch.split(moved, sizes)
+            return {
+                name: base + piece.reshape(base.shape)
+                for (name, base), piece in zip(self.base.items(), pieces, strict=True)
+            }
+        return {
+            name: base + (values[f"{name}.left"] @ values[f"{name}.right"] if name in self.ranks else values[name])
+            for name, base in self.base.items()
+        }
+
+    def weights(self, values: Mapping[str, Tensor]) -> Tensors:
+        """As `compose`, with the same errors; rounded to the dtypes of the network and detached.
+
+        Parameters
+        ----------
+        values : mapping of str to Tensor
+            Float64, in the shapes of `shapes`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            In the shapes and dtypes of `like`.
+        """
+        with torch.no_grad():
+            return {name: tensor.to(self.like[name].dtype) for name, tensor in self.compose(values).items()}
+
+    def start(self, weights: Mapping[str, Tensor]) -> Tensors:
+        """Values whose weights are near the given ones.
+
+        The best of the rank in the Frobenius norm for a factored matrix (Eckart and Young 1936, by a truncated singular
+        value decomposition), zero in a subspace, exact elsewhere.
+
+        Parameters
+        ----------
+        weights : mapping of str to Tensor
+            In the shapes of `like`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Float64, in the shapes of `shapes`.
+
+        Raises
+        ------
+        ValueError
+            If weights are missing, unknown, of another shape or not finite.
+        """
+        if {name: tensor.shape for name, tensor in weights.items()} != {n: t.shape for n, t in self.like.items()}:
+            raise ValueError("weights must have the names and shapes that the structure was made with")
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise ValueError("weights must be finite")
+        if self.subspace is not None:
+            return {SUBSPACE: torch.zeros(self.subspace).double()}
+        values: Tensors = {}
+        for name in self.like:
+            moved = weights[name].detach().to("cpu", torch.float64) - self.base[name]
+            if name in self.ranks:
+                rank = self.ranks[name]
+                u, s, vh = torch.linalg.svd(moved, full_matrices=False)
+                root = s[:rank].sqrt()
+                values[f"{name}.left"], values[f"{name}.right"] = u[:, :rank] * root, root[:, None] * vh[:rank]
+            else:
+                values[name] = moved.clone()
+        return values
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
 
 Integers = NDArray[np.int64]
 

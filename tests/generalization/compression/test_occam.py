@@ -7,15 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from sklstm.generalization import (
-    binomial_tail_inverse,
-    choose_cap,
-    code_length,
-    kl_inverse,
-    occam_bound,
-    occam_certificate,
-    quantise,
-)
+from sklstm.generalization import binomial_tail_inverse, choose_cap, kl_inverse, occam_bound, occam_certificate
+from sklstm.generalization.compression._codebook import code_length, quantise
 
 
 def _kl(p, q):

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.generalization import capacity, smallest_eigenvalue, tu_bound
+from sklstm.generalization import (
+    capacity,
+    fisher_rao_norm_loss,
+    gershgorin_lower_bound,
+    smallest_eigenvalue,
+    tu_bound,
+    zhang_order,
+)
+from sklstm.generalization._eigenvalue import moment_summary
 
 
 def _problem(seed=0, n=40, L=3, d=2, m=5, k=3):
@@ -222,7 +230,7 @@ def test_chunks_tensors_and_read_only_data(monkeypatch):
     U, W, V, X, y = _problem()
     noise = 0.2 * np.random.default_rng(1).standard_normal(X.shape)
     expected = tu_bound(U, W, V, X, y, sigma=0.2, noise=noise)
-    monkeypatch.setattr("sklstm.generalization._inputs._CHUNK_NUMBERS", 50)
+    monkeypatch.setattr("sklstm.generalization._theorem_inputs._CHUNK_NUMBERS", 50)
     X.flags.writeable = False
     bound = tu_bound(
         *(torch.tensor(a, requires_grad=True) for a in (U, W, V)), X, torch.tensor(y), sigma=0.2, noise=noise
@@ -262,3 +270,57 @@ def test_errors():
         tu_bound(U, W, V, X, y, max_norms={"q": 1.0})
     with pytest.raises(ValueError, match="max_norms needs three limits"):
         tu_bound(U, W, V, X, y, max_norms=(1.0, -1.0, None))
+
+
+@pytest.fixture(params=[0.0, 0.4])
+def case(request):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 4, 2))
+    weights = 0.5 * rng.standard_normal((3, 2)), 0.3 * rng.standard_normal((3, 3)), rng.standard_normal((2, 3))
+    noise = request.param * rng.standard_normal(X.shape) if request.param else None
+    y = rng.integers(0, 2, 60)
+    return weights, X, y, noise, tu_bound(*weights, X, y, sigma=request.param, noise=noise, margin=0.5)
+
+
+def test_theorem_1_without_the_factor_of_theorem_2(case):
+    *_, bound = case
+    assert 4 * 2 / 0.5 * bound.rademacher == pytest.approx(bound.fisher_rao_term + bound.norm_term, rel=1e-12)
+
+
+def test_remark_6(case):
+    _, X, _, noise, bound = case
+    largest = np.abs(X if noise is None else X + noise).max()
+    total = sum((m + 2) * bound.beta_w**m for m in range(4))
+    assert bound.fisher_rao_upper == pytest.approx(bound.beta_v * bound.beta_u * largest * total, rel=1e-12)
+    assert bound.fisher_rao_upper >= bound.fisher_rao
+    ratio = bound.fisher_rao_upper / bound.fisher_rao
+    assert bound.fisher_rao_term_upper == pytest.approx(ratio * bound.fisher_rao_term, rel=1e-12)
+
+
+def test_definition_1_through_gradients(case):
+    weights, X, y, _, bound = case
+    assert bound.fisher_rao_loss == pytest.approx(fisher_rao_norm_loss(*weights, X, y), rel=1e-10)
+
+
+def test_section_3_4_1(case):
+    _, X, _, _, bound = case
+    moment = X.reshape(60, -1).T @ X.reshape(60, -1) / 60
+    by_hand = min(row[i] - sum(abs(row[j]) for j in range(8) if j != i) for i, row in enumerate(moment))
+    assert bound.gershgorin == pytest.approx(by_hand, rel=1e-10)
+    assert bound.gershgorin <= bound.lambda_min
+    expected = smallest_eigenvalue(X), gershgorin_lower_bound(moment)
+    assert moment_summary(X) == pytest.approx(expected, rel=1e-10)
+    assert (bound.lambda_min, bound.gershgorin) == moment_summary(X)
+    assert moment_summary(X[:5]) == (0.0, -math.inf)
+
+
+def test_zhang(case):
+    weights, *_, bound = case
+    assert bound.zhang_order == zhang_order(*weights, n_samples=60, n_steps=4, margin=0.5)
+
+
+def test_every_line_is_in_the_report(case):
+    *_, bound = case
+    names = {term.name for term in bound.terms}
+    wanted = {"rademacher", "fisher_rao_upper", "fisher_rao_term_upper", "fisher_rao_loss", "gershgorin", "zhang_order"}
+    assert wanted <= names

@@ -1,4 +1,4 @@
-"""The Occam bound of a network fine-tuned for it: train, round in stages, polish, keep the best description."""
+"""The Occam bound of a network fine-tuned for it: train, round in stages, lower the bound itself."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -6,25 +6,26 @@ import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ._description import Description, columns
-from ._finetune import Schedule, n_epochs, quantise_in_stages, train_values
-from ._occam import occam_bound
-from ._occam_certificate import OccamBound, certificate_assumptions, check_certificate_parameters
-from ._polish import polish
-from ._rounding import price_of_a_bit
-from ._structure import Structure
-from ._task import Task
+from ._description import Description, Structure, columns
+from ._fine_tuning import (
+    LearningProblem,
+    Schedule,
+    coordinate_descent,
+    n_epochs,
+    price_of_a_bit,
+    quantise_in_stages,
+    train_values,
+)
+from ._occam import OccamBound, certificate_assumptions, check_certificate_parameters, occam_bound
 
-__all__ = ["fine_tuned_certificate"]
-
-# Bits a value that the price of a bit is first worked out with; the price changes with the root of it only.
+# Bits for each value in the computation of the price of a bit. The price depends on their square root only.
 _TYPICAL_BITS = 3
 
 
 def fine_tuned_certificate(
     structure: Structure,
     starts: Sequence[Mapping[str, Tensor]],
-    task: Task,
+    problem: LearningProblem,
     *,
     rng: np.random.Generator,
     delta: float = 0.05,
@@ -42,8 +43,8 @@ def fine_tuned_certificate(
     structure : Structure
         How parts make weights; fixed before the data is seen.
     starts : sequence of mappings of str to Tensor
-        Weights to start from, trained or fresh. Of several, each is trained for half the epochs and the best goes on.
-    task : Task
+        Weights to start from, trained or fresh. Each is trained for half of the epochs. The best is trained further.
+    problem : LearningProblem
         The training sample and its losses.
     rng : numpy Generator
         Source of batch orders.
@@ -55,10 +56,11 @@ def fine_tuned_certificate(
         What :func:`choose_cap` returns beside the cap, when the cap was chosen from the data.
     schedule : Schedule, optional
     coarseness : sequence of float, default=(16.0, 32.0)
-        How much coarser the grids are than where rounding at random would cost as much as it saves: training makes good
-        most of what rounding does. Each is tried and the best bound wins, at no price: steps are in the message.
+        Factors of the grids' steps. At a factor of 1 the rounding error of independent weights costs as much as the
+        saved bits gain; training corrects most of that error, so that larger steps are better. All factors are tried
+        and the best bound is kept, at no price, since the message contains the steps.
     n_trials : int, default=200
-        Single integers that :func:`polish` tries to move, for each coarseness.
+        For each coarseness, how often coordinate descent on the bound tries to change a single integer.
     progress : bool, default=False
         Show a progress bar.
 
@@ -74,12 +76,12 @@ def fine_tuned_certificate(
 
     Notes
     -----
-    The bound holds for every description at once, so that starts, coarseness, schedule and the order of batches are
-    free: they change which description is found, not what it costs.
+    The bound holds for all descriptions at once. Starts, coarseness, schedule and the order of batches decide which
+    description is found. They are no part of its price.
 
     Examples
     --------
-    A linear classifier of 500 points, found anew in the form of a few integers; `Task` says what it has to offer:
+    A linear classifier of 500 points, described by a few integers. Its class has what `LearningProblem` asks for:
 
     >>> import numpy as np
     >>> import torch
@@ -104,7 +106,7 @@ def fine_tuned_certificate(
     >>> Signs().bounded_loss(bound.description.weights()) == bound.train_loss, bound.value < 0.1
     (True, True)
     """
-    check_certificate_parameters(delta, delta_weight, scale, task.n_samples)
+    check_certificate_parameters(delta, delta_weight, scale, problem.n_samples)
     schedule = schedule or Schedule()
     if not starts or not coarseness or not all(1e-6 <= c <= 1e6 for c in coarseness):  # its square is a factor
         raise ValueError("need at least one start and one coarseness, each between 1e-6 and 1e6")
@@ -113,7 +115,7 @@ def fine_tuned_certificate(
     share = delta * delta_weight
 
     def bound(description: Description, loss: float) -> float:
-        return occam_bound(loss, description.n_bits, task.n_samples, delta=share, zero_one=task.zero_one)
+        return occam_bound(loss, description.n_bits, problem.n_samples, delta=share, zero_one=problem.zero_one)
 
     first, last = _halves(schedule.epochs)
     total = len(starts) * first + last + _sharpening(schedule)
@@ -123,16 +125,16 @@ def fine_tuned_certificate(
         def tick() -> None:
             bar.update()
 
-        values, trained_loss = _trained(structure, starts, task, schedule, rng, tick)
-        price = price_of_a_bit(trained_loss, _TYPICAL_BITS * structure.n_values, task.n_samples, share)
+        values, trained_loss = _trained(structure, starts, problem, schedule, rng, tick)
+        price = price_of_a_bit(trained_loss, _TYPICAL_BITS * structure.n_values, problem.n_samples, share)
         blank = _blank(structure)
-        found = [(blank, task.bounded_loss(blank.weights(), final=True))]
+        found = [(blank, problem.bounded_loss(blank.weights(), final=True))]
         for factor in coarseness:
             rough = quantise_in_stages(
-                structure, values, task, schedule, rng, price=price, coarseness=factor, tick=tick
+                structure, values, problem, schedule, rng, price=price, coarseness=factor, tick=tick
             )
-            polished, _, _ = polish(rough, task, delta=share, n_trials=n_trials, price=price, tick=tick)
-            found.append((polished, task.bounded_loss(polished.weights(), final=True)))
+            improved, _, _ = coordinate_descent(rough, problem, delta=share, n_trials=n_trials, price=price, tick=tick)
+            found.append((improved, problem.bounded_loss(improved.weights(), final=True)))
     description, train_loss = min(found, key=lambda pair: bound(*pair))
     value = bound(description, train_loss)
     return OccamBound(
@@ -142,14 +144,14 @@ def fine_tuned_certificate(
         n_bits=description.n_bits,
         n_levels=len({float(x) for tensor in description.weights().values() for x in tensor.unique()}),
         n_weights=structure.n_weights,
-        n_samples=int(task.n_samples),
+        n_samples=int(problem.n_samples),
         delta=float(delta),
         scale=float(scale),
         delta_weight=float(delta_weight),
-        zero_one=bool(task.zero_one),
+        zero_one=bool(problem.zero_one),
         vacuous=value >= 1,
         weights=description.weights(),
-        assumptions=certificate_assumptions(scale, delta_weight, task.zero_one),
+        assumptions=certificate_assumptions(scale, delta_weight, problem.zero_one),
         n_values=structure.n_values,
         description=description,
     )
@@ -161,36 +163,36 @@ def _halves(epochs: int) -> tuple[int, int]:
 
 
 def _sharpening(schedule: Schedule) -> int:
-    """Epochs on the bounded loss before rounding begins."""
+    """Epochs on the bounded loss before rounding."""
     return -(-schedule.epochs // 4)
 
 
 def _trained(
     structure: Structure,
     starts: Sequence[Mapping[str, Tensor]],
-    task: Task,
+    problem: LearningProblem,
     schedule: Schedule,
     rng: np.random.Generator,
     tick: Callable[[], None],
 ) -> tuple[dict[str, Tensor], float]:
-    """Values trained on the likelihood, then on the bounded loss; and their bounded loss."""
+    """Values trained on the likelihood and then on the bounded loss, and their bounded loss."""
     first, last = _halves(schedule.epochs)
     tried: list[tuple[float, int, dict[str, Tensor]]] = []
     for start in starts:
         values = structure.start(start)
-        values = train_values(structure, values, task, schedule, rng, epochs=first, lr=schedule.lr, tick=tick)
-        tried.append((task.bounded_loss(structure.weights(values)), len(tried), values))
+        values = train_values(structure, values, problem, schedule, rng, epochs=first, lr=schedule.lr, tick=tick)
+        tried.append((problem.bounded_loss(structure.weights(values)), len(tried), values))
     _, _, values = min(tried)
-    values = train_values(structure, values, task, schedule, rng, epochs=last, lr=schedule.lr, tick=tick)
+    values = train_values(structure, values, problem, schedule, rng, epochs=last, lr=schedule.lr, tick=tick)
     values = train_values(
-        structure, values, task, schedule, rng,
+        structure, values, problem, schedule, rng,
         epochs=_sharpening(schedule), lr=schedule.stage_lr, bounded=True, tick=tick,
     )  # fmt: skip
-    return values, task.bounded_loss(structure.weights(values))
+    return values, problem.bounded_loss(structure.weights(values))
 
 
 def _blank(structure: Structure) -> Description:
-    """Every integer zero, the shortest message: no fine-tuned description has to be taken that is worse."""
+    """All integers zero, which has the shortest message. The result of fine-tuning is used only if it is better."""
     return Description(
         structure,
         dict.fromkeys(structure.shapes, 0),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.generalization.compression import (
-    ArithmeticDecoder,
-    ArithmeticEncoder,
+from sklstm.generalization.compression._arithmetic_code import (
+    Decoder,
+    Encoder,
     decode_integers,
     encode_integers,
     integer_bits,
@@ -28,14 +28,14 @@ SOURCES = {
 
 
 def _encode(*groups):
-    encoder = ArithmeticEncoder()
+    encoder = Encoder()
     for i, values in enumerate(groups):
         encode_integers(encoder, values, i)
     return encoder.finish()
 
 
 def _decode(message, *counts):
-    decoder = ArithmeticDecoder(*message)
+    decoder = Decoder(*message)
     return [decode_integers(decoder, count, i) for i, count in enumerate(counts)]
 
 
@@ -80,7 +80,7 @@ def test_round_trip_and_length(source, n):
 
 
 def test_nothing_takes_no_bits():
-    assert ArithmeticEncoder().finish() == (0, 0)
+    assert Encoder().finish() == (0, 0)
     assert _encode([], np.empty((0, 3), dtype=np.int8)) == (0, 0)
     assert integer_bits([]) == 0
     assert [part.shape for part in _decode((0, 0), 0, 0)] == [(0,), (0,)]
@@ -101,7 +101,7 @@ def test_known_lengths():
 def test_groups_interleaved_with_fields():
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        encoder, ideal, script = ArithmeticEncoder(), 0.0, []
+        encoder, ideal, script = Encoder(), 0.0, []
         for group in range(int(rng.integers(1, 6))):
             values = rng.geometric(rng.uniform(0.05, 0.9), rng.integers(0, 200)) * rng.integers(-1, 2)
             size = int(rng.integers(1, 50)) ** int(rng.integers(0, 60))
@@ -112,7 +112,7 @@ def test_groups_interleaved_with_fields():
             ideal += integer_bits(values) + math.log2(size)
         code, n_bits = encoder.finish()
         assert ideal - 1e-6 <= n_bits <= math.ceil(ideal) + 2
-        decoder = ArithmeticDecoder(code, n_bits)
+        decoder = Decoder(code, n_bits)
         for group, values, size, field in script:
             np.testing.assert_array_equal(decode_integers(decoder, len(values), group), values)
             assert decoder.uniform(size) == field
@@ -121,7 +121,7 @@ def test_groups_interleaved_with_fields():
 def test_groups_learn_apart_and_one_group_goes_on_learning():
     values = np.random.default_rng(0).integers(-1, 2, 300)
     zeros = np.zeros(300, dtype=int)
-    together = ArithmeticEncoder()
+    together = Encoder()
     encode_integers(together, values, "a")
     encode_integers(together, zeros, "a")
     assert together.finish()[1] <= math.ceil(integer_bits(np.concatenate((values, zeros)))) + 2
@@ -130,7 +130,7 @@ def test_groups_learn_apart_and_one_group_goes_on_learning():
 
 
 def test_finish_leaves_the_encoder_as_it_is():
-    encoder = ArithmeticEncoder()
+    encoder = Encoder()
     encode_integers(encoder, [1, -2], 0)
     assert encoder.finish() == encoder.finish() == _encode([1, -2])
     encode_integers(encoder, [0], 1)
@@ -249,7 +249,7 @@ def test_kinds_of_arrays():
 
 
 def test_errors():
-    encoder = ArithmeticEncoder()
+    encoder = Encoder()
     for values in ([0.5], [True], [2**70]):
         with pytest.raises(TypeError, match="must be integers"):
             encode_integers(encoder, values, 0)
@@ -262,4 +262,105 @@ def test_errors():
             integer_bits([value])
     assert encoder.finish() == (0, 0)  # nothing of what was refused was coded
     with pytest.raises(ValueError, match="count must be non-negative"):
-        decode_integers(ArithmeticDecoder(5, 3), -1, 0)
+        decode_integers(Decoder(5, 3), -1, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 1000, 2**32, 2**32 + 1, 2**33 - 1, 3**50, 2**1000 + 1])
+def test_fields_of_any_size(size):
+    rng = np.random.default_rng(1)
+    values = {0, size - 1, size // 2, size // 3, *(int.from_bytes(rng.bytes(130)) % size for _ in range(50))}
+    for offset in (0, 1, 7):  # the field meets several intervals
+        for value in values:
+            encoder = Encoder()
+            for _ in range(offset):
+                encoder.bit(0, "c")
+            encoder.uniform(value, size)
+            code, n_bits = encoder.finish()
+            assert n_bits <= math.ceil(math.log2(size) + integer_bits([0] * offset)) + 2
+            decoder = Decoder(code, n_bits)
+            assert [decoder.bit("c") for _ in range(offset)] == [0] * offset
+            assert decoder.uniform(size) == value
+
+
+def test_many_fields_cost_what_they_hold():
+    # 5,000 fields just above the limit of one piece: uneven pieces would cost some 0.005 bits each.
+    rng, size = np.random.default_rng(2), 2**32 + 1
+    fields = [int(v) for v in rng.integers(0, size, 5000)]
+    encoder = Encoder()
+    for field in fields:
+        encoder.uniform(field, size)
+    code, n_bits = encoder.finish()
+    assert 5000 * math.log2(size) <= n_bits <= math.ceil(5000 * math.log2(size)) + 2
+    decoder = Decoder(code, n_bits)
+    assert [decoder.uniform(size) for _ in fields] == fields
+
+
+@pytest.mark.parametrize(("last", "first_bits"), [(0, "0" + "1" * 4000), (999, "1" + "0" * 4000)])
+def test_carries_run_through_what_was_put_away(last, first_bits):
+    # Always the third that holds 1/2: the lower end is 0.0111… in binary until the last step decides on which side of
+    # 1/2 the message lies. The interval is followed here in integers that grow without limit.
+    encoder, low, width, scale, digits = Encoder(), 0, 2**61, 61, []
+    for _ in range(3000):
+        digits.append(next(d for d in range(3) if low + width * (d + 1) // 3 > 2 ** (scale - 1)))
+        encoder.uniform(digits[-1], 3)
+        low, width = low + width * digits[-1] // 3, width * (digits[-1] + 1) // 3 - width * digits[-1] // 3
+        shift = 62 - width.bit_length()
+        low, width, scale = low << shift, width << shift, scale + shift
+    encoder.uniform(last, 1000)
+    code, n_bits = encoder.finish()
+    assert format(code, f"0{n_bits}b").startswith(first_bits)
+    start = Fraction(low + width * last // 1000, 2**scale)
+    stop = Fraction(low + width * (last + 1) // 1000, 2**scale)
+    assert start <= Fraction(code, 2**n_bits) < Fraction(code + 1, 2**n_bits) <= stop
+    assert Fraction(1, 2 ** (n_bits - 2)) > stop - start  # two bits fewer could not fit
+    decoder = Decoder(code, n_bits)
+    assert [decoder.uniform(3) for _ in digits] == digits
+    assert decoder.uniform(1000) == last
+
+
+def test_message_is_the_shortest_inside_the_exact_interval():
+    # Sizes that divide 2^61 leave nothing to round: the interval is known, and with it every shorter candidate.
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        encoder, start, width = Encoder(), Fraction(0), Fraction(1)
+        for _ in range(int(rng.integers(1, 30))):
+            size = 2 ** int(rng.integers(0, 5))
+            value = int(rng.integers(size))
+            encoder.uniform(value, size)
+            width /= size
+            start += value * width
+        code, n_bits = encoder.finish()
+        assert (Fraction(code, 2**n_bits), Fraction(1, 2**n_bits)) == (start, width)
+    encoder = Encoder()
+    encoder.uniform(1, 3)  # [1/3, 2/3) holds [3/8, 4/8), the first of length 3, and nothing of length 2
+    assert encoder.finish() == (3, 3)
+    encoder = Encoder()
+    encoder.uniform(0, 3)  # [0, 1/3) holds [0, 1/4)
+    assert encoder.finish() == (0, 2)
+
+
+def test_errors_of_the_coder():
+    encoder = Encoder()
+    with pytest.raises(ValueError, match="0 or 1"):
+        encoder.bit(2, "c")
+    for value in (-1, 5):
+        with pytest.raises(ValueError, match="value must lie in 0 to size - 1 = 4"):
+            encoder.uniform(value, 5)
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        encoder.uniform(0, 0)
+    with pytest.raises(TypeError):
+        encoder.uniform(0.5, 3)
+    assert encoder.finish() == (0, 0)  # nothing of what was refused was coded
+    for code, n_bits in ((-1, 3), (8, 3), (1, 0), (0, -1)):
+        with pytest.raises(ValueError, match="code must lie in 0 to"):
+            Decoder(code, n_bits)
+    with pytest.raises(TypeError):
+        Decoder(1.0, 3)
+    decoder = Decoder(5, 3)
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        decoder.uniform(0)
+    # 3 bits settle three fair decisions and no fourth; nor does asking again.
+    assert [decoder.uniform(2) for _ in range(3)] == [1, 0, 1]
+    for _ in range(200):
+        with pytest.raises(ValueError, match="message ends before"):
+            decoder.uniform(2)

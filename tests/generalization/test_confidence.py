@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sklstm.generalization import rademacher_bound, tu_bound
-from sklstm.generalization._union import candidate_margins, grid_price, round_up
+from sklstm.generalization._confidence import candidate_margins, grid_price, round_up
 from sklstm.noise import NOISES
 
 

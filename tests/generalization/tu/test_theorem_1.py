@@ -1,12 +1,14 @@
-"""Theorem 1 of Tu et al. 2020: against the complexity of finite classes with all signs, and inside Theorem 2."""
+"""Theorem 1 and Λ: against exact rational arithmetic, and term by term."""
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from sklstm.generalization import capacity, fisher_rao_norm, rademacher_tu, smallest_eigenvalue, tu_bound
+from sklstm.generalization.tu._theorem_1 import capacity_closed_form
 
 
 def _last(U, W, V, X):
@@ -98,7 +100,7 @@ NUMBERS |= {"beta_u": 1.0, "beta_w": 1.0, "beta_v": 1.0, "n_samples": 5, "n_step
 @pytest.mark.parametrize("n_steps", [1, 1000])
 @pytest.mark.parametrize("lambda_min", [0.0, 1e-300, 1.0])
 @pytest.mark.parametrize("fisher_rao", [0.0, 1.0, math.inf])
-def test_never_nan(beta_w, n_steps, lambda_min, fisher_rao):
+def test_theorem_1_is_never_nan(beta_w, n_steps, lambda_min, fisher_rao):
     numbers = NUMBERS | {"beta_w": beta_w, "n_steps": n_steps, "lambda_min": lambda_min, "fisher_rao": fisher_rao}
     bound = rademacher_tu(**numbers)
     assert not math.isnan(bound.value)
@@ -107,7 +109,60 @@ def test_never_nan(beta_w, n_steps, lambda_min, fisher_rao):
 
 
 @pytest.mark.parametrize("name", sorted(NUMBERS))
-def test_errors(name):
+def test_errors_of_theorem_1(name):
     for bad in (-1.0, math.nan):
         with pytest.raises(ValueError, match=f"{name} must be"):
             rademacher_tu(**NUMBERS | {name: bad})
+
+
+def _exact(beta, L):
+    b, total, power = Fraction(beta), Fraction(0), Fraction(1)
+    for m in range(L):
+        total += (m + 1) * power
+        power *= b
+    return total
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.25, 0.5, 1 - 1e-3, 1 - 1e-9, 1.0, 1 + 1e-9, 1 + 1e-3, 1.5, 2.0, 10.0])
+@pytest.mark.parametrize("L", [1, 2, 3, 10, 60])
+def test_against_fractions(beta, L):
+    assert capacity(beta, L) == pytest.approx(float(_exact(beta, L)), rel=1e-12)
+
+
+@pytest.mark.parametrize("L", [1, 2, 100, 1000, 4001])
+def test_exact_at_one(L):
+    assert capacity(1, L) == L * (L + 1) / 2
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 0.9, 1.2, 3.0, 50.0])
+@pytest.mark.parametrize("L", [1, 2, 20, 100])
+def test_closed_form_agrees_away_from_one(beta, L):
+    assert capacity_closed_form(beta, L) == pytest.approx(capacity(beta, L), rel=1e-10)
+
+
+def test_closed_form_fails_at_and_beside_one():
+    assert math.isnan(capacity_closed_form(1.0, 5))
+    assert abs(capacity_closed_form(1 + 1e-9, 5) / capacity(1 + 1e-9, 5) - 1) > 1e-10
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 2.0, 1e3, 1e308, math.inf])
+@pytest.mark.parametrize("L", [1, 2, 10, 1000, 5000])
+def test_capacity_is_never_nan(beta, L):
+    assert capacity(beta, L) >= 1
+    if beta != 1 and math.isfinite(beta):
+        assert not math.isnan(capacity_closed_form(beta, L))
+
+
+def test_overflow_is_inf():
+    assert capacity(1e3, 1000) == math.inf
+    assert capacity_closed_form(1e3, 1000) == math.inf
+    assert capacity(math.inf, 1) == 1
+
+
+def test_errors_of_capacity():
+    for beta in (-1.0, math.nan):
+        with pytest.raises(ValueError, match="beta_w must be a non-negative number"):
+            capacity(beta, 3)
+    for L in (0, -2, 1.5, math.nan, math.inf):
+        with pytest.raises(ValueError, match="n_steps must be a positive integer"):
+            capacity(1.0, L)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.generalization import code_length, decode, encode, quantise
-from sklstm.generalization.compression._code import _sequence_bits, decode_indices, encode_indices
+from sklstm.generalization.compression._codebook import _sequence_bits, code_length, quantise
+from tests.support.enumerative_code import decode, decode_indices, encode, encode_indices
 
 
 def _multinomial(counts):

@@ -1,4 +1,4 @@
-"""An explicit, decodable code for quantised weights: its length in bits is the K of the Occam bound.
+"""The whole enumerative code of quantised weights, whose length `code_length` computes: encoder and decoder.
 
 The message is one non-negative integer, read from its lowest bits upwards in four fields:
 
@@ -7,8 +7,8 @@ The message is one non-negative integer, read from its lowest bits upwards in fo
 3. how often each level occurs: one of C(N + q − 1, q − 1) possibilities;
 4. which of the multinomial(N; counts) arrangements the weights are in (enumerative coding, Cover 1973).
 
-The widths of later fields depend only on earlier ones, so that no length has to be sent. The number N of
-weights, their shapes and their order belong to the architecture.
+The widths of later fields depend only on earlier ones, so that no length has to be sent. The number N of weights, their
+shapes and their order belong to the architecture.
 """
 
 import math
@@ -20,45 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklstm.generalization.compression._quantise import Quantised
-
-__all__ = ["code_length", "decode", "decode_indices", "encode", "encode_indices"]
-
-_FLOAT16_BITS = 16
-
-
-def code_length(counts: Sequence[int] | NDArray[np.integer], n_candidates: int = 1) -> int:
-    """Bits of :func:`encode` for a codebook whose levels occur `counts` times.
-
-    Parameters
-    ----------
-    counts : sequence of int of length q
-    n_candidates : int, default=1
-        Length of the fixed list that q was chosen from.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    Ten weights on two levels, five times each: the 16-bit levels, which of 11 pairs of counts, which of 252 orders.
-
-    >>> from math import comb
-    >>> from sklstm.generalization import code_length
-    >>> 2 * 16 + (11 - 1).bit_length() + (comb(10, 5) - 1).bit_length()
-    44
-    >>> code_length([5, 5])
-    44
-    >>> code_length([9, 1])  # fewer orders to tell apart
-    40
-    """
-    q = len(counts)
-    return _bits(n_candidates) + _FLOAT16_BITS * q + _counts_bits(int(sum(counts)), q) + _sequence_bits(counts)
+from sklstm.generalization.compression._codebook import _FLOAT16_BITS, Quantised, _bits, _counts_bits, _sequence_bits
 
 
 def encode(quantised: Quantised, candidates: Sequence[int]) -> tuple[int, int]:
-    """Whole message for quantised weights.
+    """The message for quantised weights.
 
     Parameters
     ----------
@@ -76,7 +42,8 @@ def encode(quantised: Quantised, candidates: Sequence[int]) -> tuple[int, int]:
     Examples
     --------
     >>> import torch
-    >>> from sklstm.generalization import code_length, encode, quantise
+    >>> from sklstm.generalization.compression._codebook import code_length, quantise
+    >>> from tests.support.enumerative_code import encode
     >>> quantised = quantise({"w": torch.tensor([0.5, 0.5, -1.0, 0.5])}, n_levels=2)
     >>> code, n_bits = encode(quantised, candidates=(1, 2))
     >>> 0 <= code < 2**n_bits, n_bits == code_length([1, 3], n_candidates=2)
@@ -112,7 +79,8 @@ def decode(code: int, like: Mapping[str, Tensor], candidates: Sequence[int]) -> 
     Examples
     --------
     >>> import torch
-    >>> from sklstm.generalization import decode, encode, quantise
+    >>> from sklstm.generalization.compression._codebook import quantise
+    >>> from tests.support.enumerative_code import decode, encode
     >>> code, _ = encode(quantise({"w": torch.tensor([0.5, 0.5, -1.0, 0.5])}, n_levels=2), candidates=(1, 2))
     >>> decode(code, {"w": torch.zeros(4)}, candidates=(1, 2)).weights()
     {'w': tensor([ 0.5000,  0.5000, -1.0000,  0.5000])}
@@ -179,32 +147,8 @@ def decode_indices(code: int, n: int, q: int) -> NDArray[np.int64]:
     return out
 
 
-def _bits(possibilities: int) -> int:
-    """⌈log2⌉ of a positive integer, exactly."""
-    return (possibilities - 1).bit_length()
-
-
 def _take(code: int, width: int) -> tuple[int, int]:
     return code & ((1 << width) - 1), code >> width
-
-
-def _counts_bits(n: int, q: int) -> int:
-    return _bits(math.comb(n + q - 1, q - 1))
-
-
-def _sequence_bits(counts: Sequence[int] | NDArray[np.integer]) -> int:
-    """Width of field 4, at least ⌈log2 multinomial⌉ and at most one bit above it.
-
-    The multinomial of 20,000 weights has some 50,000 bits and a search tries many codebooks, so that its size
-    comes from log-gamma. Each of those is good to a few ulps; the margin added to their sum is far above
-    that.
-    """
-    present = [int(c) for c in counts if c > 0]
-    if len(present) < 2:
-        return 0
-    logs = [math.lgamma(sum(present) + 1), *(math.lgamma(c + 1) for c in present)]
-    nats = logs[0] - math.fsum(logs[1:]) + 1e-13 * logs[0] + 1e-9
-    return math.ceil(nats / math.log(2))
 
 
 def _multinomial(counts: Sequence[int]) -> int:

@@ -1,6 +1,14 @@
-"""Weights rounded to one codebook: what the Occam bound is about and what its code describes."""
+"""Weights rounded to one codebook, and the length in bits of the code that describes them.
 
-from collections.abc import Mapping
+The message names the number q of levels, one of a fixed list; then come the codebook of q float16 numbers, the number
+of weights on each level, one of C(N + q − 1, q − 1) possibilities, and which of the multinomial(N; counts)
+arrangements the weights are in (enumerative coding, Cover 1973). The width of a field depends on earlier fields only.
+The number N of weights, their shapes and their order belong to the architecture. The bound needs the length only; the
+tests have the encoder and the decoder.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklstm.generalization._inputs import Float
+from sklstm.generalization._theorem_inputs import Float
 
-__all__ = ["Quantised", "quantise"]
-
-# Lloyd's iteration in one dimension settles in a few dozen steps; after that the levels move by less than a
-# float16.
+# Lloyd's iteration in one dimension needs a few dozen steps; after that the levels move by less than a float16.
 _LLOYD_STEPS = 100
 _FLOAT16_MAX = 65504.0
 
@@ -34,7 +39,7 @@ class Quantised:
     Examples
     --------
     >>> import torch
-    >>> from sklstm.generalization import quantise
+    >>> from sklstm.generalization.compression._codebook import quantise
     >>> quantised = quantise({"w": torch.tensor([[0.5, -1.0], [0.5, 0.5]])}, n_levels=2)
     >>> quantised.levels.tolist(), quantised.indices.tolist()
     ([-1.0, 0.5], [1, 0, 1, 1])
@@ -66,8 +71,7 @@ class Quantised:
 def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
     """Round all weights to one codebook of `n_levels` levels, chosen by one-dimensional k-means.
 
-    Deterministic: the levels start at quantiles, follow Lloyd's iteration and are rounded to float16 at the
-    end.
+    Deterministic. The levels start at quantiles, follow Lloyd's iteration and are rounded to float16 at the end.
 
     Parameters
     ----------
@@ -88,7 +92,7 @@ def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
     Examples
     --------
     >>> import torch
-    >>> from sklstm.generalization import quantise
+    >>> from sklstm.generalization.compression._codebook import quantise
     >>> quantise({"w": torch.tensor([0.0, 1.0, 7.0, 8.0])}, n_levels=2).weights()["w"].tolist()
     [0.5, 0.5, 7.5, 7.5]
     """
@@ -124,3 +128,59 @@ def _lloyd(values: Float, q: int) -> Float:
             break
         levels = moved
     return levels
+
+
+_FLOAT16_BITS = 16
+
+
+def code_length(counts: Sequence[int] | NDArray[np.integer], n_candidates: int = 1) -> int:
+    """Length in bits of the message for a codebook whose levels occur `counts` times.
+
+    Parameters
+    ----------
+    counts : sequence of int of length q
+    n_candidates : int, default=1
+        Length of the fixed list from which q was chosen.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    Ten weights on two levels, five on each: two levels of 16 bits, one of 11 pairs of counts, one of 252 orders.
+
+    >>> from math import comb
+    >>> from sklstm.generalization.compression._codebook import code_length
+    >>> 2 * 16 + (11 - 1).bit_length() + (comb(10, 5) - 1).bit_length()
+    44
+    >>> code_length([5, 5])
+    44
+    >>> code_length([9, 1])  # fewer orders to tell apart
+    40
+    """
+    q = len(counts)
+    return _bits(n_candidates) + _FLOAT16_BITS * q + _counts_bits(int(sum(counts)), q) + _sequence_bits(counts)
+
+
+def _bits(possibilities: int) -> int:
+    """⌈log2⌉ of a positive integer, exactly."""
+    return (possibilities - 1).bit_length()
+
+
+def _counts_bits(n: int, q: int) -> int:
+    return _bits(math.comb(n + q - 1, q - 1))
+
+
+def _sequence_bits(counts: Sequence[int] | NDArray[np.integer]) -> int:
+    """Width of the field of the arrangement: ⌈log2 multinomial⌉, or one bit more.
+
+    It is computed by log-gamma: the multinomial of 20,000 weights has some 50,000 bits, and a search tries many
+    codebooks. Each log-gamma has an error of a few ulps. The margin that is added to their sum is far larger.
+    """
+    present = [int(c) for c in counts if c > 0]
+    if len(present) < 2:
+        return 0
+    logs = [math.lgamma(sum(present) + 1), *(math.lgamma(c + 1) for c in present)]
+    nats = logs[0] - math.fsum(logs[1:]) + 1e-13 * logs[0] + 1e-9
+    return math.ceil(nats / math.log(2))

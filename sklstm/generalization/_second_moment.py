@@ -1,18 +1,14 @@
 """The second moment of the input, gathered batch by batch in one triangle of one float64 matrix."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.linalg import blas
 from tqdm import tqdm
 
-from sklstm.generalization._inputs import Array, Float, as_array, check_finite, chunks
-
-from ._triangles import mirror
-
-__all__ = ["SecondMoment", "second_moment"]
+from sklstm.generalization._theorem_inputs import Array, Float, as_array, check_finite, chunks
 
 
 class SecondMoment:
@@ -211,3 +207,27 @@ def _check_values(x: Array, name: str) -> None:
     if x.dtype.kind == "c":
         raise ValueError(f"{name} is complex; the second moment is that of real data")
     check_finite(x, name)
+
+
+def panels(matrix: Float, width: int = 256) -> Iterator[tuple[slice, slice]]:
+    """Index ranges (own, below) that cut the lower triangle into square blocks and the panels below them."""
+    p = len(matrix)
+    for start in range(0, p, width):
+        stop = min(start + width, p)
+        yield slice(start, stop), slice(stop, p)
+
+
+def mirror(matrix: Float) -> None:
+    """Overwrite the strict upper triangle by the transpose of the lower one."""
+    for own, below in panels(matrix):
+        lower = np.tril(matrix[own, own], -1)
+        matrix[own, own] = lower + lower.T + np.diag(matrix[own, own].diagonal())
+        matrix[own, below] = matrix[below, own].T
+
+
+def restore(matrix: Float, diagonal: Float) -> None:
+    """Overwrite the lower triangle by the transpose of the strict upper one, and the diagonal by `diagonal`."""
+    for own, below in panels(matrix):
+        upper = np.triu(matrix[own, own], 1)
+        matrix[own, own] = upper + upper.T + np.diag(diagonal[own])
+        matrix[below, own] = matrix[own, below].T

@@ -1,12 +1,12 @@
-r"""The failure probability δ: limits from tail inequalities, and what choices made after seeing the data cost.
+r"""The failure probability δ: confidence limits from tail inequalities, and the price of choices made from the data.
 
-A theorem that holds for each number fixed in advance holds for all numbers of a countable grid at once, when the
-failure probability δ is split among them: index j gets :math:`\delta\, w_j`, with :math:`\sum_j w_j \le 1`. Here
+A theorem that holds for each number fixed in advance holds for all numbers of a countable grid at once, if the failure
+probability δ is split among them: index j gets :math:`\delta\, w_j`, with :math:`\sum_j w_j \le 1`. Here
 
 .. math:: w_j = \frac{1}{1.5\,(|j|+1)(|j|+2)}, \qquad \sum_{j=-\infty}^{\infty} w_j = \frac{1 + 1/2}{1.5} = 1,
 
-since :math:`\sum_{j\ge0} 1/((j+1)(j+2)) = 1`. Of several numbers the weights are multiplied; prices, their negative
-logarithms, are added.
+since :math:`\sum_{j\ge0} 1/((j+1)(j+2)) = 1`. The price of a number is :math:`\log(1/w_j)`. If several numbers are
+chosen, their weights are multiplied and their prices are added.
 """
 
 import math
@@ -36,8 +36,8 @@ def binary_kl(p: float, q: float) -> float:
         return 0.0
     if q == 1:
         return math.inf
-    # Near q = p the two logarithms nearly cancel: log1p of the small difference keeps the digits. Far from it
-    # the difference of logarithms does, and survives p and 1 − q next to 0.
+    # Near q = p the two logarithms nearly cancel, and log1p of the small difference keeps the digits. Far from it the
+    # difference of logarithms keeps them, also for p or 1 − q next to 0.
     first = 0.0
     if p > 0:
         first = -math.log1p(d / p) if d < p else math.log(p) - math.log(q)
@@ -49,8 +49,8 @@ def binary_kl(p: float, q: float) -> float:
 def kl_inverse(p_hat: float, budget: float) -> float:
     r"""Largest :math:`q \ge \hat p` with :math:`\mathrm{kl}(\hat p\|q) \le` `budget`.
 
-    With `budget` :math:`\log(1/\delta)/n` it is an upper confidence limit at level 1 − δ for the mean of
-    independent losses in [0, 1] whose sample mean is :math:`\hat p` (Chernoff).
+    With `budget` :math:`\log(1/\delta)/n` it is an upper confidence limit at level 1 − δ for the mean of independent
+    losses in [0, 1] whose sample mean is :math:`\hat p` (Chernoff).
 
     Parameters
     ----------
@@ -88,8 +88,7 @@ def kl_inverse(p_hat: float, budget: float) -> float:
         return low
     if p_hat == 0:
         return -math.expm1(-budget)
-    # Bisection down to neighbouring floats; `high` always violates the budget (or is 1), so the result errs
-    # upwards.
+    # Bisection down to neighbouring floats. `high` always violates the budget or is 1: the result is rounded up.
     while low < (middle := (low + high) / 2) < high:
         if binary_kl(p_hat, middle) <= budget:
             low = middle
@@ -99,7 +98,7 @@ def kl_inverse(p_hat: float, budget: float) -> float:
 
 
 def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
-    """Largest error probability under which `k` errors or fewer in `n` trials still have probability `delta`.
+    """Largest error probability at which `k` errors or fewer in `n` trials have probability `delta`.
 
     The upper limit of Clopper and Pearson at level 1 − δ: exact for a 0-1 loss.
 
@@ -135,24 +134,28 @@ def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
     return 1.0 if k == n else float(beta_distribution.isf(delta, k + 1, n - k))
 
 
-# No norm below e^(−20) is told from zero: a zero too needs a place on the grid.
+# Smaller norms, zero included, are rounded up to e^(−20).
 _FLOOR = -20
-# Margins tried below the largest margin of the sample, in powers of two.
+# How many powers of two below the largest margin of the sample are tried.
 _MARGIN_OCTAVES = 40
 
 
 @dataclass(frozen=True)
 class Charged:
-    r"""A number, and the :math:`\log(1/w)` that its choice costs; 0 for a number fixed in advance."""
+    r"""A number and the price :math:`\log(1/w)` of its choice, which is 0 if it was fixed in advance."""
 
     value: float
     price: float = 0.0
 
 
+def _one_in(index: int) -> float:
+    r""":math:`1/w_j` for index j, any integer."""
+    return 1.5 * (abs(index) + 1) * (abs(index) + 2)
+
+
 def grid_price(index: int) -> float:
     r""":math:`\log(1/w_j)` for index j, any integer."""
-    j = abs(index)
-    return math.log(1.5 * (j + 1) * (j + 2))
+    return math.log(_one_in(index))
 
 
 def round_up(value: float, per_e: int = 1) -> Charged:
@@ -163,7 +166,7 @@ def round_up(value: float, per_e: int = 1) -> Charged:
     value : float
         Non-negative. ``inf`` stays ``inf`` and costs nothing: a bound that contains it is vacuous.
     per_e : int
-        Grid points in each factor e; L for :math:`\beta_W`, whose L-th power counts.
+        Number of grid points in a factor of e; L for :math:`\beta_W`, whose L-th power is in the bound.
     """
     if math.isinf(value):
         return Charged(value)
@@ -174,7 +177,7 @@ def round_up(value: float, per_e: int = 1) -> Charged:
 
 
 def candidate_margins(margins: Float, margin: float | None) -> list[Charged]:
-    r"""The margins α to try: the given one, or the part of the grid :math:`2^j` on which the sample has a say.
+    r"""The margins α to try: the given one, or the part of the grid :math:`2^j` that is in reach of the sample.
 
     Parameters
     ----------
@@ -186,7 +189,7 @@ def candidate_margins(margins: Float, margin: float | None) -> list[Charged]:
     Returns
     -------
     list of Charged
-        Cheapest first, so that of equal bounds the cheapest is kept.
+        By rising price, so that of equal bounds the one with the lowest price is kept.
     """
     if margin is not None:
         return [Charged(float(margin))]
@@ -197,11 +200,11 @@ def candidate_margins(margins: Float, margin: float | None) -> list[Charged]:
 
 
 def choose_cap(y: Any) -> tuple[float, float]:
-    r"""Cap M of the regression loss :math:`\min((y-f)^2, M)/M`, and what choosing it from the data costs.
+    r"""Cap M of the regression loss :math:`\min((y-f)^2, M)/M`, and the price of choosing it from the data.
 
-    M is the smallest power of two that is at least four times the variance of the targets. The grid
-    :math:`2^j` over all integers j carries the weights :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1;
-    multiplying δ by the weight of the cap that was taken makes the bound true for all caps at once.
+    M is the smallest power of two that is at least four times the variance of the targets. The grid :math:`2^j` over
+    all integers j has the weights :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1. If δ is multiplied by the weight of
+    the chosen cap, the bound holds for all caps at once.
 
     Parameters
     ----------
@@ -213,7 +216,7 @@ def choose_cap(y: Any) -> tuple[float, float]:
     cap : float
         M > 0; 1.0 for constant targets.
     delta_weight : float
-        In (0, 1].
+        Weight of the cap, in (0, 1].
 
     Raises
     ------
@@ -239,4 +242,4 @@ def choose_cap(y: Any) -> tuple[float, float]:
     else:
         mantissa, exponent = math.frexp(spread)  # spread = mantissa · 2^exponent with mantissa in [1/2, 1)
         j = min(exponent - 1 if mantissa == 0.5 else exponent, 1023)
-    return math.ldexp(1.0, j), 1 / (1.5 * (abs(j) + 1) * (abs(j) + 2))
+    return math.ldexp(1.0, j), 1 / _one_in(j)

@@ -1,9 +1,9 @@
-"""The smallest eigenvalue of the second moment of the input: computed, and bounded from below by its rows.
+r"""The smallest eigenvalue of the second moment of the input, and lower bounds on it from the rows of the matrix.
 
-Inverse Lanczos on a Cholesky factor costs p³/3 operations in matrix products, and a full decomposition 4p³/3, half of
-them in products with a vector. A Ritz value of the inverse can only err towards too large an eigenvalue of the
-matrix, which is the unsafe side for the bounds. So the result is certified by a second factorisation, of the
-matrix less all but 1e-8 of the result times the identity: that exists if and only if no eigenvalue is smaller.
+Inverse Lanczos on a Cholesky factor costs p³/3 operations in matrix products. A full decomposition costs 4p³/3, half of
+them in products with a vector. A Ritz value of the inverse gives an eigenvalue that is exact or too large. Too large is
+the unsafe side for the bounds, so that a second factorisation certifies the result :math:`\lambda`: the matrix
+:math:`\Xi - (1 - 10^{-8})\lambda I` has a Cholesky factor if and only if no eigenvalue is smaller.
 """
 
 import math
@@ -30,31 +30,31 @@ from sklstm.generalization._theorem_inputs import Array, Float, as_array
 Method: TypeAlias = Literal["auto", "cholesky", "eigh"]
 METHODS = ("auto", "cholesky", "eigh")
 
-# Below this size the full decomposition is the faster (benchmarks/smallest_eigenvalue.py).
+# Below this size the full decomposition is faster (benchmarks/smallest_eigenvalue.py).
 _CROSSOVER = 600
-# Relative accuracy that the second factorisation certifies; Lanczos stops at a hundredth of it.
+# Relative accuracy that the second factorisation certifies. Lanczos stops at a hundredth of it.
 _CERTIFIED = 1e-8
-# An estimate within this factor of the round-off is left to the full decomposition.
+# If the estimate is within this factor of the round-off, the full decomposition is used.
 _MARGIN = 16
-# Lanczos vectors kept, and restarts before it is given up: at most some 1000 solves of 2p² operations.
+# Number of Lanczos vectors and of restarts: at most some 1000 solves of 2p² operations each.
 _BASIS, _RESTARTS = 30, 40
 
 
 def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = False) -> float:
     r"""Smallest eigenvalue of the second moment :math:`E[x x^\top]` of the flattened input.
 
-    This is the :math:`\lambda_{\min}` of Theorems 1 to 3 [1]_, not centred, estimated on the rows of `X` as
-    in the paper.
+    This is the :math:`\lambda_{\min}` of Theorems 1 to 3 [1]_, not centred, estimated on the rows of `X` as in the
+    paper.
 
     Parameters
     ----------
     X : array-like, Tensor, SecondMoment or iterable of batches
-        Of shape (n, ...), any real dtype, flattened to (n, p); a memmap is read in chunks. Or an iterator, generator
-        or loader of batches of shape (b, p) or (b, L, d), read once; a list counts as an array. Or what
-        `second_moment` has gathered. Unchanged on return.
+        An array of shape (n, ...), any real dtype, flattened to (n, p); a memmap is read in chunks. Or an iterator,
+        generator or loader of batches of shape (b, p) or (b, L, d), read once; a list is read as one array. Or the
+        result of `second_moment`. Unchanged on return.
     method : {"auto", "cholesky", "eigh"}, default="auto"
-        "cholesky": inverse Lanczos on a Cholesky factor. "eigh": all eigenvalues. "auto" takes the former from
-        p = 600 on, where it is the faster.
+        "cholesky": inverse Lanczos on a Cholesky factor. "eigh": all eigenvalues. "auto" uses "cholesky" from p = 600
+        on, where it is faster.
     verbose : bool, default=False
         Show progress on the standard error stream.
 
@@ -74,12 +74,13 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
     Products are accumulated in float64: an error of :math:`10^{-7}\lambda_{\max}`, as float32 makes, is often
     larger than :math:`\lambda_{\min}`.
 
-    One p × p matrix is all the memory: the Cholesky factor takes one triangle, the other keeps the moment, and a
-    `SecondMoment` has its matrix back unchanged on return (no other thread may use it meanwhile). A Ritz
-    value of the inverse cannot be below the smallest eigenvalue :math:`\lambda` of the moment :math:`\Xi`, so it is
-    checked from the other side: :math:`\Xi - (1 - 10^{-8})\lambda I` must have a Cholesky factor. Where that
-    fails, where the first factorisation breaks down and where the result is within a factor of 16 of the
-    round-off, all eigenvalues are computed.
+    The memory is that of one p × p matrix: one triangle is overwritten by the Cholesky factor, the other keeps the
+    moment. The matrix of a `SecondMoment` is unchanged on return; no other thread may use it meanwhile.
+
+    The result :math:`\lambda` of inverse Lanczos is never below the smallest eigenvalue of the moment :math:`\Xi`. It
+    may be above, so that it is checked: :math:`\Xi - (1 - 10^{-8})\lambda I` must have a Cholesky factor. All
+    eigenvalues are computed if this fails, if the first factorisation fails, or if :math:`\lambda` is within a factor
+    of 16 of the round-off.
 
     References
     ----------
@@ -115,7 +116,7 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
     try:
         return math.ldexp(low, moment._doublings)
     except OverflowError:
-        return sys.float_info.max  # too small is safe: the bounds divide by it
+        return sys.float_info.max  # too small a value is safe: the bounds divide by it
 
 
 def moment_summary(x: Array) -> tuple[float, float]:
@@ -128,9 +129,9 @@ def moment_summary(x: Array) -> tuple[float, float]:
     Returns
     -------
     lambda_min : float
-        0 where n < L·d, at no cost.
+        0 if n < L·d, without any computation.
     gershgorin : float
-        −inf there.
+        −inf if n < L·d.
 
     Examples
     --------
@@ -155,8 +156,8 @@ def smallest_of_spectrum(matrix: Float, method: Method = "auto", *, verbose: boo
     Parameters
     ----------
     matrix : ndarray of shape (p, p), float64, Fortran order
-        Only the lower triangle is read. It serves as workspace and is on return as it was; the strict upper triangle
-        becomes its transpose.
+        Only the lower triangle is read. It is overwritten during the computation and restored on return. The strict
+        upper triangle becomes its transpose.
     method : {"auto", "cholesky", "eigh"}
     verbose : bool
 
@@ -168,7 +169,7 @@ def smallest_of_spectrum(matrix: Float, method: Method = "auto", *, verbose: boo
     p = len(matrix)
     roundoff = p * 2.0**-52
     diagonal = matrix.diagonal().copy()
-    # λ_min <= min ξ_ii and max ξ_ii <= λ_max: a channel that is constant zero is decided here.
+    # λ_min <= min ξ_ii and max ξ_ii <= λ_max: this is enough for a channel that is constant zero.
     if diagonal.min() <= roundoff * diagonal.max():
         return 0.0
     if p == 1:  # scipy before 1.12 passes LAPACK too small a workspace for a 1 × 1 matrix
@@ -189,9 +190,9 @@ def smallest_of_spectrum(matrix: Float, method: Method = "auto", *, verbose: boo
 
 
 def _by_inverse_lanczos(matrix: Float, diagonal: Float, roundoff: float, bar: Any) -> float | None:
-    """The eigenvalue, certified, or None: factorisation broke down, too near round-off, or not converged."""
+    """The certified eigenvalue; None if a factorisation failed, Lanczos did not converge or the round-off is near."""
     p = len(matrix)
-    # Frobenius' norm is not below λ_max, and unlike a Ritz value for λ_max it cannot miss.
+    # The Frobenius norm is never below λ_max; a Ritz value for λ_max could be.
     floor = roundoff * float(np.linalg.norm(matrix))
     bar.set_description(f"Cholesky factor, {p} x {p}")
     if not _factorise(matrix):
@@ -207,7 +208,7 @@ def _by_inverse_lanczos(matrix: Float, diagonal: Float, roundoff: float, bar: An
             LinearOperator((p, p), matvec=solve, dtype=np.float64),
             k=1,
             which="LA",
-            # Fixed, and without structure that an eigenvector could be orthogonal to.
+            # Fixed, and random so that no eigenvector is orthogonal to it.
             v0=np.random.default_rng(0).standard_normal(p),
             ncv=min(p, _BASIS),
             maxiter=_RESTARTS,
@@ -225,13 +226,13 @@ def _by_inverse_lanczos(matrix: Float, diagonal: Float, roundoff: float, bar: An
 
 
 def _factorise(matrix: Float) -> bool:
-    """Cholesky factor into the lower triangle; the strict upper one is not touched. False if there is none."""
+    """Write the Cholesky factor to the lower triangle and leave the strict upper one; False if there is no factor."""
     _, info = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
     return info == 0
 
 
 def _by_decomposition(matrix: Float, roundoff: float, bar: Any) -> float:
-    """From all eigenvalues: after the tridiagonal form, which costs the same for one, they are cheap."""
+    """From all eigenvalues. One eigenvalue needs the same tridiagonal form, which is most of the cost."""
     bar.set_description(f"all eigenvalues, {len(matrix)} x {len(matrix)}")
     # LAPACK works in the lower triangle and leaves the upper one.
     spectrum = eigvalsh(matrix, lower=True, driver="evd", overwrite_a=True, check_finite=False)
@@ -250,14 +251,13 @@ def gershgorin_lower_bound(moment: Any) -> float:
     Parameters
     ----------
     moment : SecondMoment or array-like of shape (p, p)
-        :math:`\Xi = E[x x^\top]`, symmetric. A `SecondMoment` is read in place.
+        :math:`\Xi = E[x x^\top]`, symmetric. A `SecondMoment` is not copied.
 
     Returns
     -------
     float
-        In the squared units of the data. Often negative, since p radii of correlated features soon exceed the
-        diagonal: the bound then says nothing that positive semidefiniteness does not say. Exact up to the
-        rounding of a sum of p numbers.
+        In the squared units of the data. It is often negative, since the radii of correlated features grow with p; it
+        then says nothing, since no eigenvalue is negative. Exact up to the rounding of a sum of p numbers.
 
     Raises
     ------
@@ -281,9 +281,9 @@ def gershgorin_lower_bound(moment: Any) -> float:
 def identity_lower_bound(moment: Any) -> float:
     r"""The bound as section 3.4.1 of [1]_ prints it: :math:`\lambda_{\min}(\Xi) \ge 1 - \|\Xi - I\|_1`.
 
-    Never above `gershgorin_lower_bound`, since :math:`1 - |\xi_{ii} - 1| \le \xi_{ii}`, and equal to it when no
+    It is never above `gershgorin_lower_bound`, since :math:`1 - |\xi_{ii} - 1| \le \xi_{ii}`, and equal to it if no
     diagonal entry exceeds 1. The paper assumes :math:`\|\Xi - I\|_1 < 1`, that is, features of about unit second
-    moment; without that the number is not positive, and says nothing.
+    moment. Without that assumption the bound is not positive and says nothing.
 
     Parameters
     ----------
@@ -293,7 +293,7 @@ def identity_lower_bound(moment: Any) -> float:
     Returns
     -------
     float
-        Possibly negative, -inf if the norm overflows.
+        It may be negative, and is −inf if the norm overflows.
 
     Raises
     ------
@@ -325,9 +325,9 @@ def correlation_lower_bound(moment: Any) -> float:
     .. math:: \lambda_{\min}(\Xi) \ge \min_i \xi_{ii} \, \Big( 1 - \max_i \sum_{j \ne i} |\rho_{ij}| \Big), \qquad
         \rho_{ij} = \xi_{ij} / \sqrt{\xi_{ii} \xi_{jj}}
 
-    where the bracket is not negative, and with :math:`\max_i \xi_{ii}` where it is. Section 3.4.1 of [1]_ argues from
-    correlation but bounds with covariances, which lets one feature of large scale spoil the rows of all others. With
-    :math:`\Xi = D C D`, :math:`D^2` the diagonal and :math:`C` the correlations,
+    This is for a bracket that is not negative; for a negative one, :math:`\max_i \xi_{ii}` replaces the minimum.
+    Section 3.4.1 of [1]_ speaks of correlations but uses covariances, so that one feature of large scale makes the rows
+    of all others large. Here :math:`\Xi = D C D` with the diagonal :math:`D^2` and the correlations :math:`C`. Then
     :math:`v^\top \Xi v \ge \lambda_{\min}(C) \|Dv\|^2`, and Gershgorin's theorem bounds :math:`\lambda_{\min}(C)`.
 
     Parameters
@@ -338,8 +338,8 @@ def correlation_lower_bound(moment: Any) -> float:
     Returns
     -------
     float
-        In the squared units of the data. Neither this bound nor `gershgorin_lower_bound` is always the larger.
-        0.0 if a feature is constant zero. If negative it says nothing.
+        In the squared units of the data; 0.0 if a feature is constant zero. A negative value says nothing. Neither this
+        bound nor `gershgorin_lower_bound` is always the larger one.
 
     Raises
     ------
@@ -372,7 +372,7 @@ def correlation_lower_bound(moment: Any) -> float:
 
 
 def _open(moment: Any) -> tuple[Float, int, int]:
-    """A lower triangle, and what its entries are to be divided by and doubled to give the moment."""
+    """A lower triangle T, n and k: the moment is 2^k T / n."""
     if isinstance(moment, SecondMoment):
         moment._require_samples()
         return moment._triangle, moment.n_samples, moment._doublings
@@ -388,13 +388,13 @@ def _open(moment: Any) -> tuple[Float, int, int]:
         for own, below in panels(matrix)
     ):
         raise ValueError("the second moment must be symmetric")
-    # Sums of p entries near the largest float64 must not overflow.
+    # Scaled, so that sums of p entries near the largest float64 do not overflow.
     exponent = math.frexp(largest)[1]
     return np.ldexp(matrix, -exponent), 1, exponent
 
 
 def _radii(triangle: Float, scale: Float | None = None) -> Float:
-    """Sums of absolute values off the diagonal by row, of the matrix with row and column i times scale_i."""
+    """Row sums of absolute values off the diagonal, of the matrix with row and column i multiplied by scale_i."""
     p = len(triangle)
     scale = np.ones(p) if scale is None else scale
     radii = np.zeros(p)

@@ -24,12 +24,12 @@ class Term(NamedTuple):
 
 
 class Bound(Protocol):
-    """What :class:`GeneralizationReport` reads; every bound here is a frozen dataclass with it.
+    """What :class:`GeneralizationReport` reads of a bound; the bounds of this package are frozen dataclasses.
 
     Examples
     --------
-    Any object with these attributes can stand in a report, beside the package's own bounds. One from outside, which has
-    no term that depends on δ:
+    Any object with these attributes can be in a report, beside the package's own bounds. This one has no term that
+    depends on δ:
 
     >>> from sklstm.generalization import GeneralizationReport, holdout_bound
     >>> class Audit:
@@ -111,44 +111,41 @@ _OFFERS = ("name", "value", "delta", "vacuous", "ceiling", "quantity", "about", 
 class GeneralizationReport(Mapping[str, Bound]):
     r"""Generalisation bounds of one estimator, tightest first; ``print`` shows a table, the terms and the assumptions.
 
-    A mapping from the name of a bound (``"theorem_3"``, ``"occam"``, ``"holdout"``) to the bound. Fields of the
-    bound given first, the estimator's principal one, can be read from the report itself: ``report.margin_loss``.
+    A mapping from the name of a bound (``"theorem_3"``, ``"occam"``, ``"holdout"``) to the bound. The fields of the
+    first given bound, the estimator's main one, are also fields of the report: ``report.margin_loss``.
 
-    Each bound holds with probability 1 − its own δ. Whoever reads J of them and believes the smallest reads all
-    of them at once, and one of them fails with up to the sum of their δ. The report therefore has a δ of its own
-    and divides it among the bounds in proportion to theirs, δ/J each where they are equal; by the union bound the
-    bounds at these shares, the column "together", are all true with probability at least 1 − δ, whatever the
-    dependence between them.
+    Each bound holds with probability 1 − its own δ. To choose the smallest of J bounds is to rely on all of them, and
+    the probability that one of them fails is up to the sum of their δ. The report therefore has its own δ and divides
+    it among the bounds in proportion to theirs: δ/J each if they are equal. By the union bound, the bounds at these
+    shares, the column "together", hold at once with probability at least 1 − δ, whatever the dependence between them.
 
     Parameters
     ----------
     bounds : sequence of Bound
-        At least one, with different names: the dataclasses of this room, or others with the attributes of
-        `sklstm.generalization._terms.Bound`.
+        At least one, with different names: the bounds of this package, or others with the attributes of `Bound`.
     delta : float, optional
-        Probability with which the column "together" may fail. By default the δ of the bounds if they share one,
-        and otherwise the sum of their δ, so that "together" repeats each bound as it is.
+        The column "together" may fail with this probability. By default the δ of the bounds if all have the same one.
+        Otherwise it is the sum of their δ, and "together" is equal to each bound.
 
     Attributes
     ----------
     bounds : tuple of Bound
-        The bounds as they were given, each with its own δ; tightest first.
+        The given bounds, each with its own δ; tightest first.
     delta : float
-        Probability with which the column "together" may fail.
+        The column "together" may fail with this probability.
 
     Raises
     ------
     ValueError
-        If there is no bound, or two have one name, or a value is NaN; if `delta` is out of range, or the sum that
-        stands in for it is 1 or more.
+        If there is no bound, or two have the same name, or a value is NaN; if `delta` is out of range; if it is not
+        given and the sum of the bounds' δ is 1 or more.
     TypeError
-        If one of `bounds` lacks an attribute that the report reads, ``at_delta`` for instance.
+        If one of `bounds` lacks an attribute that the report reads, for instance ``at_delta``.
 
     Notes
     -----
-    Tightness is measured on a bound's own scale, "together" over the ceiling from which on it would say nothing, so
-    that bounds on losses with different caps can be ordered. Bounds of equal tightness keep the order in which they
-    were given; infinite ones come last.
+    Tightness is the value in "together" divided by the bound's ceiling, from which on it says nothing. Bounds on losses
+    with different caps can thus be ordered. Bounds of equal tightness keep their given order; infinite ones come last.
 
     Examples
     --------
@@ -183,12 +180,12 @@ class GeneralizationReport(Mapping[str, Bound]):
 
     @property
     def delta(self) -> float:
-        """Probability with which not all bounds of the column "together" hold."""
+        """With this probability at most, not all bounds of the column "together" hold."""
         return self._delta
 
     @property
     def tightest(self) -> Bound | None:
-        """The tightest bound of the column "together", the only one to choose from; None if all are vacuous."""
+        """The tightest bound of the column "together"; None if all are vacuous."""
         return next((bound for bound in self._together if not bound.vacuous), None)
 
     def simultaneous(self) -> Self:
@@ -197,13 +194,13 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         GeneralizationReport
-            With the same `delta`. Its values are its "together".
+            With the same `delta`. Each value is equal to its "together".
         """
         shares = {bound.name: bound for bound in self._together}
         return type(self)([shares[bound.name] for bound in self._given], delta=self._delta)
 
     def with_bound(self, *bounds: Bound) -> Self:
-        """A new report that also holds `bounds`; this one stays as it is.
+        """A new report that also has `bounds`; this one stays as it is.
 
         Parameters
         ----------
@@ -213,12 +210,12 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         GeneralizationReport
-            With the `delta` that was passed to this one; without, its default for all the bounds.
+            With the `delta` that was passed to this report; if none was, with the default for all the bounds.
 
         Raises
         ------
         ValueError, TypeError
-            As the constructor.
+            As for the class.
 
         Examples
         --------
@@ -249,7 +246,7 @@ class GeneralizationReport(Mapping[str, Bound]):
     __hash__ = None  # type: ignore[assignment]
 
     def __getattr__(self, attribute: str) -> Any:
-        # pickle and copy ask for special names before _given exists: neither may recurse or be delegated.
+        # pickle and copy ask for special names before _given exists. These names must not recurse.
         if attribute.startswith("_"):
             raise AttributeError(attribute)
         try:
@@ -263,15 +260,14 @@ class GeneralizationReport(Mapping[str, Bound]):
         return sorted({*super().__dir__(), *(name for name in dir(self._given[0]) if not name.startswith("_"))})
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain Python numbers, strings and lists, one dict a bound, tightest first; weights are left out.
+        """Plain Python numbers, strings and lists: one dict for each bound, tightest first, without weights.
 
         Returns
         -------
         dict of str to dict
-            The fields of the bound; ``about``, ``quantity`` and ``ceiling``; and of the report ``together``, the
-            value when all bounds are read together, ``together_vacuous``, ``together_delta``, the share of δ at
-            which it was computed, and ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as
-            ``Infinity``.
+            The fields of the bound; ``about``, ``quantity`` and ``ceiling``; and from the report ``together``, the
+            value if all bounds are read together, ``together_vacuous``, ``together_delta``, its share of δ, and
+            ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as ``Infinity``.
 
         Examples
         --------
@@ -295,7 +291,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         }
 
     def to_frame(self) -> Any:
-        """The table as a pandas DataFrame, one row a bound, tightest first.
+        """The table as a pandas DataFrame, one row for each bound, tightest first.
 
         Returns
         -------
@@ -306,7 +302,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         Raises
         ------
         ImportError
-            Without pandas, which the package does not require.
+            If pandas is not installed; the package does not require it.
 
         Examples
         --------
@@ -341,7 +337,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         str
-            Of as many lines as there are bounds, and some sentences.
+            One line for each bound, then some sentences.
 
         Examples
         --------
@@ -395,7 +391,7 @@ def _shared_delta(bounds: tuple[Bound, ...]) -> float:
 
 
 def _together(bounds: tuple[Bound, ...], delta: float) -> tuple[Bound, ...]:
-    """Each bound at its share of `delta`; itself where the share is its own δ up to rounding."""
+    """Each bound at its share of `delta`; the bound itself if that is its own δ up to rounding."""
     check_delta(delta)
     total = math.fsum(bound.delta for bound in bounds)
     shares = [delta * (bound.delta / total) for bound in bounds]
@@ -406,12 +402,12 @@ def _together(bounds: tuple[Bound, ...], delta: float) -> tuple[Bound, ...]:
 
 
 def _tightness(bound: Bound) -> float:
-    """Value in units of the ceiling; `inf` over `inf` would be NaN."""
+    """Value in units of the ceiling, ``inf`` for an infinite value."""
     return math.inf if math.isinf(bound.value) else bound.value / bound.ceiling
 
 
 def _plain(bound: Any) -> dict[str, Any]:
-    # What a bound leaves out of its repr, weights and their description, is no number to report.
+    # Fields that are not in the repr, weights and their description, are left out.
     names = [entry.name for entry in fields(bound) if entry.repr] if is_dataclass(bound) else []
     names += [name for name in _OFFERS if name not in (*names, "terms", "at_delta")]
     values = {name: _json(getattr(bound, name)) for name in names}
@@ -422,7 +418,7 @@ _LEFT_OUT = object()
 
 
 def _json(value: Any) -> Any:
-    """`value` in types that JSON has; weights and other objects are left out."""
+    """`value` in the types of JSON; `_LEFT_OUT` for weights and other objects."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -432,20 +428,20 @@ def _json(value: Any) -> Any:
     return _LEFT_OUT
 
 
-# A bound as given, and the same at its share of the report's δ.
+# A given bound, and the same bound at its share of the report's δ.
 Row = tuple[Bound, Bound]
 
 _HEADER = ("bound", "value", "together", "bounds", "about", "confidence", "vacuous")
 _NUMERIC = ("value", "together", "confidence")
 
-# A class and no colours: the table takes those of the notebook, light or dark.
+# A class and no colours: the notebook's own colours apply, light or dark.
 _TABLE = '<table class="sklstm-report" style="border-collapse: collapse">'
 _LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
 _RIGHT = ' style="text-align: right; padding: 0.2em 0.6em; font-variant-numeric: tabular-nums"'
 
 
 def _summary(rows: Sequence[Row], delta: float) -> str:
-    """The table, and what it means."""
+    """The table and what it means."""
     table = [_HEADER, *(_cells(row) for row in rows)]
     widths = [max(len(cells[i]) for cells in table) for i in range(len(_HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) for cells in table]
@@ -454,13 +450,13 @@ def _summary(rows: Sequence[Row], delta: float) -> str:
 
 
 def _text(rows: Sequence[Row], delta: float) -> str:
-    """The same, then every term and every assumption."""
+    """The table and what it means, then all terms and assumptions."""
     lines = [line for row in rows for line in ("", *_details(row))]
     return "\n".join([_summary(rows, delta), *(line.rstrip() for line in lines)])
 
 
 def _html(rows: Sequence[Row], delta: float) -> str:
-    """One table, with terms and assumptions folded away under each bound."""
+    """One table, with terms and assumptions to unfold under each bound."""
     head = "".join(f'<th scope="col"{_align(name)}>{name}</th>' for name in _HEADER)
     body = "".join(_html_row(row) for row in rows)
     reading = "".join(f"<p>{escape(sentence)}</p>" for sentence in _reading(rows, delta))
@@ -468,7 +464,7 @@ def _html(rows: Sequence[Row], delta: float) -> str:
 
 
 def at_most(value: float) -> str:
-    """Four digits, the last one rounded upwards."""
+    """Four digits, rounded up, so that an upper bound as printed holds too."""
     if not math.isfinite(value):
         return _number(value)
     exact = Decimal(repr(float(value)))
@@ -487,7 +483,7 @@ def _number(value: float) -> str:
 
 
 def _confidence(delta: float) -> str:
-    """1 − δ, rounded downwards; a small δ as it is, since four digits of 1 − δ would read as certainty."""
+    """1 − δ, rounded down; for a small δ as a difference, since four digits of 1 − δ would be 1.0."""
     if delta < 1e-3:
         return f"1 - {float(Context(prec=3, rounding=ROUND_CEILING).plus(Decimal(repr(float(delta)))))}"
     return str(float(Context(prec=4, rounding=ROUND_FLOOR).subtract(Decimal(1), Decimal(repr(delta)))))
@@ -508,7 +504,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _reading(rows: Sequence[Row], delta: float) -> list[str]:
-    """What the columns claim, and which bound to take, in sentences."""
+    """Sentences: what the columns claim, and which bound to use."""
     confidence = _confidence(delta)
     sentences = []
     if len(rows) > 1:
@@ -535,13 +531,13 @@ def _reading(rows: Sequence[Row], delta: float) -> list[str]:
 
 
 def _the(quantity: str) -> str:
-    """The definite article in place of the indefinite one."""
+    """The quantity with "the" instead of "a" or "an"."""
     article, _, noun = quantity.partition(" ")
     return f"the {noun}" if article in ("a", "an") else quantity
 
 
 def _verdict(row: Row) -> str:
-    """What the bound says alone, and at the report's share of δ where that is another."""
+    """What the bound says alone, and at its share of the report's δ if that is another δ."""
     bound, share = row
     says = f"{bound.name} = {at_most(bound.value)}: "
     if bound.vacuous:

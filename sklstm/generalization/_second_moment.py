@@ -14,20 +14,20 @@ from sklstm.generalization._theorem_inputs import Array, Float, as_array, check_
 class SecondMoment:
     r"""Second moment :math:`\Xi = E[x x^\top]` of the flattened input, as a running sum over batches.
 
-    Nothing is centred. One triangle of one (p, p) float64 matrix is held and added to in place. Batches may differ
-    in size; a few hundred rows are enough to keep the matrix product, rather than memory, the limit of speed.
+    Nothing is centred. One triangle of one (p, p) float64 matrix is kept, and batches are added to it in place. Batches
+    may differ in size. From a few hundred rows on, the matrix product limits the speed, not the memory.
 
     Attributes
     ----------
     n_samples : int
-        Rows seen so far.
+        Number of rows so far.
     n_features : int
         p, the numbers in one sample; 0 before the first batch.
 
     Notes
     -----
-    The sum is kept in units of a power of two that bounds the largest absolute value so far, and rescaled when that
-    grows. A power of two changes no digit, and the squares of 1e200 or 1e-200 stay inside float64.
+    The sum is kept in units of a power of two that is above the largest absolute value so far. It is rescaled when that
+    value grows. A power of two changes no digit, and the squares of 1e200 and 1e-200 do not leave float64.
 
     Examples
     --------
@@ -46,9 +46,9 @@ class SecondMoment:
         self.n_samples = 0
         self._n_batches = 0
         self._sample_shape: tuple[int, ...] | None = None
-        # The sum is 4^exponent times the lower triangle of this matrix. LAPACK wants it in Fortran's order.
+        # The sum is 4^exponent times the lower triangle of this matrix. LAPACK needs Fortran order.
         self._triangle: Float = np.zeros((0, 0), order="F")
-        self._exponent: int | None = None  # none as long as everything was zero
+        self._exponent: int | None = None  # None while all values were zero
 
     @property
     def n_features(self) -> int:
@@ -74,8 +74,8 @@ class SecondMoment:
         Raises
         ------
         ValueError
-            If the samples have another shape than those before, or contain NaN or infinity; the message counts
-            batches from 0. The sum is then as it was before the call.
+            If the samples have another shape than earlier ones, or contain NaN or infinity; the message counts batches
+            from 0. The sum stays as it was before the call.
         """
         name = f"batch {self._n_batches} (counted from 0)"
         try:
@@ -145,15 +145,15 @@ def second_moment(X: Any, *, verbose: bool = False) -> SecondMoment:
     ----------
     X : array-like, Tensor or iterable of batches
         An array or memmap of shape (n, ...), any real dtype; or an iterator, generator or loader of batches of shape
-        (b, p) or (b, L, d), which is read once. A list or tuple is an array: use ``iter(batches)`` for a list of
-        batches. Never modified.
+        (b, p) or (b, L, d), which is read once. A list or tuple is read as one array; for a list of batches pass
+        ``iter(batches)``. Never modified.
     verbose : bool, default=False
         Show progress on the standard error stream.
 
     Returns
     -------
     SecondMoment
-        Takes further batches by `update`; `smallest_eigenvalue` and `gershgorin_lower_bound` accept it.
+        Its method `update` adds further batches. `smallest_eigenvalue` and `gershgorin_lower_bound` accept it.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def second_moment(X: Any, *, verbose: bool = False) -> SecondMoment:
 
 
 def is_stream(X: Any) -> bool:
-    """Whether `X` is to be read as batches: iterable, and nothing that numpy reads as one array."""
+    """Whether `X` is read as batches: it is iterable and numpy does not read it as one array."""
     return isinstance(X, Iterable) and not isinstance(X, Sequence) and not hasattr(X, "__array__")
 
 

@@ -1,25 +1,25 @@
-r"""An adaptive arithmetic code for decisions: a prefix code within two bits of its ideal length.
+r"""An adaptive arithmetic code for signed integers: a prefix code within two bits of its ideal length.
 
 **The interval.** A message names a point of [0, 1). Each decision cuts the current interval into parts whose widths
 are proportional to the probabilities of its outcomes, and keeps the part of the outcome that came. After all of
-them the interval has width w = ∏ P, and any point of it tells a decoder every outcome.
+them the interval has width w = ∏ P, and from any point of it a decoder can find all outcomes.
 
 **Integers only.** The interval is [L, L + R)/2^(61 + s) with integers L, R and 2^61 ≤ R < 2^62: whenever R falls
 below 2^61, both are doubled and s grows. An outcome with cumulative probabilities a/t to b/t keeps ⌊R a/t⌋ to
 ⌊R b/t⌋, which falls short of R P, P = (b − a)/t, by less than 1. Since −ln(1 − x) ≤ 2x for x ≤ 1/2, an outcome of
 probability P loses less than log2(e)/(2^60 P) bits. Large fields are sent in pieces so that P ≥ 2^-32, a loss below
 1e-8 bits; a decision in a context that was used a million times loses less than 3e-12. L is never rounded: the bits
-that leave the register are put away, and what is carried into them later is added at the end.
+that leave the register are stored, and later carries are added to them at the end.
 
 **Termination.** The message is the shortest string of bits c_1 … c_n such that the whole of [c, c + 2^-n), with
-c = 0.c_1 … c_n in binary, lies in the final interval: whatever follows, it decodes alike, so that among all
-messages of the same structure none begins another. At scale 2^(61 + s) the interval is at least 2·2^60 wide and
-holds an aligned block of 2^60, so that n ≤ s + 1; and −log2 w > s − 1. Hence n ≤ ⌈−log2 w⌉ + 1, and
-⌈ideal length⌉ + 2 while the losses add up to less than a bit.
+c = 0.c_1 … c_n in binary, lies in the final interval. It decodes to the same outcomes whatever follows it, so that no
+message is the beginning of another message of the same structure. At scale 2^(61 + s) the interval is at least 2·2^60
+wide and contains an aligned block of 2^60, so that n ≤ s + 1; and −log2 w > s − 1. Hence n ≤ ⌈−log2 w⌉ + 1, and
+n ≤ ⌈ideal length⌉ + 2 while the losses add up to less than a bit.
 
-**Probabilities.** A binary decision has a context, and takes the estimate of Krichevsky and Trofimov (1981) from the
-outcomes seen there: P(1) = (2 n_1 + 1)/(2 (n_0 + n_1) + 2). On N decisions it spends at most ½ log2 N + 1 bits more
-than the best fixed probability, chosen in hindsight, would.
+**Probabilities.** A binary decision has a context. Its probability is the estimate of Krichevsky and Trofimov (1981)
+from the earlier outcomes in this context: P(1) = (2 n_1 + 1)/(2 (n_0 + n_1) + 2). On N decisions this costs at most
+½ log2 N + 1 bits more than the fixed probability that is best in hindsight.
 
 **Bit order.** `code` is the integer with the binary digits c_1 … c_n: the first bit of the message is its highest,
 of weight 2^(n − 1), and leading zeros count.
@@ -36,13 +36,13 @@ from numpy.typing import NDArray
 from sklstm.generalization._theorem_inputs import as_array
 
 _PRECISION = 62  # binary digits of R
-_SPARE = 1 << 10  # digits of L that are kept together before they are put away
+_SPARE = 1 << 10  # digits of L above which its leading part is stored apart
 _LARGEST_FIELD = 1 << 32  # of a larger field, the first _PIECE_BITS bits are sent by themselves
 _PIECE_BITS = 24
 
 
 class Encoder:
-    """Arithmetic encoder; the module's docstring derives it.
+    """Arithmetic encoder, as derived in the docstring of the module.
 
     Examples
     --------
@@ -59,11 +59,11 @@ class Encoder:
     def __init__(self) -> None:
         self._low, self._range, self._shifted = 0, 1 << (_PRECISION - 1), 0
         self._counts: dict[Hashable, list[int]] = {}
-        # Leading parts of L, each with the s at which it was cut off: together they make the exact lower end.
+        # Stored leading parts of L, each with its s. With `_low` they are the exact lower end of the interval.
         self._leading: list[tuple[int, int]] = []
 
     def bit(self, value: int, context: Hashable) -> None:
-        """Code a binary decision with the probability that its context has learnt, and let the context learn.
+        """Code a binary decision with the probability of its context, and count it in the context.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class Encoder:
         self._narrow(self._range * value // size, self._range * (value + 1) // size)
 
     def finish(self) -> tuple[int, int]:
-        """Shortest message whose every continuation decodes to what was coded; the encoder stays as it is.
+        """Shortest message that decodes to what was coded, whatever follows it; the encoder stays as it is.
 
         Returns
         -------
@@ -123,7 +123,7 @@ class Encoder:
         """
         low = self._low
         if self._leading:
-            # Horner's rule, from the first part to the last: O(n²/_SPARE) word operations for n bits.
+            # Horner's rule from the first part to the last: O(n²/_SPARE) word operations for n bits.
             total, before = 0, 0
             for part, shifted in self._leading:
                 total, before = (total << (shifted - before)) + part, shifted
@@ -148,10 +148,9 @@ class Encoder:
 
 
 class Decoder:
-    """Inverse of :class:`Encoder`: asked for the same decisions in the same order, it returns their outcomes.
+    """Inverse of :class:`Encoder`: called for the same decisions in the same order, it returns their outcomes.
 
-    Bits that follow the message are ignored. Whatever the message, a method returns only what every continuation
-    of it would decode to.
+    Bits after the message are ignored. An outcome is returned only if it does not depend on bits after the message.
 
     Parameters
     ----------
@@ -161,15 +160,15 @@ class Decoder:
     Raises
     ------
     ValueError
-        If `n_bits` is negative or `code` outside 0 to ``2**n_bits - 1``; from the methods, if the message ends
-        before it says what came.
+        If `n_bits` is negative or `code` outside 0 to ``2**n_bits - 1``; from the methods, if the message ends before
+        the decision.
     """
 
     def __init__(self, code: int, n_bits: int) -> None:
         code, n_bits = index(code), index(n_bits)
         if n_bits < 0 or code < 0 or code.bit_length() > n_bits:
             raise ValueError("code must lie in 0 to 2**n_bits - 1 with n_bits >= 0")
-        # Zeros to read beyond the end: the register, and one shift.
+        # Followed by zeros, as many as the register and one shift may read.
         self._digits = format(code | 1 << n_bits, "b")[1:] + "0" * (2 * _PRECISION)
         self._range, self._shifted, self._n_bits = 1 << (_PRECISION - 1), 0, n_bits
         self._offset = int(self._digits[: _PRECISION - 1], 2)  # the message minus L, 0 ≤ offset < R
@@ -205,7 +204,7 @@ class Decoder:
     def _narrow(self, start: int, stop: int) -> None:
         self._offset -= start
         self._range = stop - start
-        # Digits of the register beyond the end of the message: they may be anything, all has to decode alike.
+        # Digits of the register after the end of the message. The outcome must not depend on them.
         unknown = _PRECISION - 1 + self._shifted - self._n_bits
         if unknown >= 0 and self._offset + (1 << unknown) > self._range:
             raise ValueError("the message ends before all decisions are decoded")
@@ -236,20 +235,21 @@ def _check_size(size: int) -> int:
     return size
 
 
-# Magnitudes 1, 2, …: one unary decision each; those from _SHARED on have one context, _ESCAPE and more are escaped.
-# Every context has to be learnt: on 30 or 100 rounded normal or Laplace numbers of standard deviation 10, eight are
-# 0.1 to 0.6 bits a number shorter than 24, and on 10,000 at most 0.02 bits longer up to standard deviation 30.
+# A magnitude is coded by unary decisions, "more than 1", "more than 2", …. Those from _SHARED on have one context; for
+# _ESCAPE and more another code follows. A context needs decisions to learn from. For 30 or 100 rounded normal or
+# Laplace numbers of standard deviation 10, eight contexts need 0.1 to 0.6 bits a number less than 24; for 10,000
+# numbers of standard deviation up to 30, at most 0.02 bits more.
 _SHARED = 8
 _ESCAPE = 128
 _LARGEST_BITS = 62  # binary digits of the largest magnitude
 
 
 def encode_integers(encoder: Encoder, values: Any, group: Hashable) -> None:
-    """Code signed integers with statistics of their own group.
+    """Code signed integers with the statistics of their group.
 
-    An integer is 0 or not (context (group, "zero")), negative or not (context (group, "sign")), and of magnitude
-    above 1 or not, above 2 or not, … (contexts (group, 1), (group, 2), …, those from 8 on in one). A magnitude m of
-    128 or more is escaped: m − 127 follows in Elias' gamma code, 2⌊log2(m − 127)⌋ + 1 fair bits.
+    An integer is 0 or not (context (group, "zero")), negative or not (context (group, "sign")), and of magnitude above
+    1 or not, above 2 or not, … (contexts (group, 1), (group, 2), …, one context from 8 on). After 127 such decisions a
+    magnitude m of 128 or more is coded as m − 127 in Elias' gamma code, 2⌊log2(m − 127)⌋ + 1 fair bits.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def encode_integers(encoder: Encoder, values: Any, group: Hashable) -> None:
     values : array-like of int
         Of any shape, read in C order; magnitudes below 2**62.
     group : hashable
-        Groups that differ share nothing.
+        Different groups have separate statistics.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def decode_integers(decoder: Decoder, count: int, group: Hashable) -> NDArray[np
     Raises
     ------
     ValueError
-        If `count` is negative, the message ends too early, or it holds a magnitude of 2**62 or more.
+        If `count` is negative, the message ends too early, or it contains a magnitude of 2**62 or more.
     """
     count = index(count)
     if count < 0:
@@ -325,8 +325,8 @@ def decode_integers(decoder: Decoder, count: int, group: Hashable) -> NDArray[np
 def integer_bits(values: Any) -> float:
     r"""Ideal length of :func:`encode_integers` for one group, −log2 of its probability, from the counts alone.
 
-    The estimates of Krichevsky and Trofimov telescope: a context that saw n_0 zeros and n_1 ones gave them, in
-    whatever order they came, the probability
+    The estimates of Krichevsky and Trofimov telescope: n_0 zeros and n_1 ones in a context have, in any order, the
+    probability
 
     .. math:: \frac{\Gamma(n_0 + 1/2)\,\Gamma(n_1 + 1/2)}{\pi\,\Gamma(n_0 + n_1 + 1)}.
 
@@ -362,6 +362,33 @@ def integer_bits(values: Any) -> float:
     excess = magnitudes[magnitudes >= _ESCAPE] - (_ESCAPE - 1)
     widths = np.searchsorted(1 << np.arange(_LARGEST_BITS), excess, side="right") - 1
     return nats / math.log(2) + int(np.sum(2 * widths + 1))
+
+
+def level_costs(integers: NDArray[np.int64], radius: int = 64) -> NDArray[np.float64]:
+    """Bits that `encode_integers` would need for one more integer after these, mean over both signs.
+
+    Returns
+    -------
+    ndarray of shape (radius + 1,)
+        For the magnitudes 0 to `radius`, which must be below 128.
+    """
+    magnitudes = np.minimum(np.abs(integers).ravel(), _ESCAPE)
+    count = np.bincount(magnitudes, minlength=_ESCAPE + 1).astype(float)
+    above = magnitudes.size - count.cumsum()  # above[k]: integers of a magnitude of more than k
+    n_negative = float(np.count_nonzero(integers < 0))
+    n_signs = above[0]
+    sign = math.log2(n_signs + 1) - 0.5 * math.log2((n_negative + 0.5) * (n_signs - n_negative + 0.5))
+    cost = np.empty(radius + 1)
+    cost[0] = math.log2(magnitudes.size + 1) - math.log2(count[0] + 0.5)
+    so_far = sign + math.log2(magnitudes.size + 1) - math.log2(above[0] + 0.5)
+    shared_stops, shared_goes = count[_SHARED:_ESCAPE].sum(), above[_SHARED:_ESCAPE].sum()
+    for k in range(1, radius + 1):
+        # Magnitudes from _SHARED on have one context, and the integer's own decisions count in it.
+        stops, goes = (count[k], above[k]) if k < _SHARED else (shared_stops, shared_goes + (k - _SHARED))
+        total = math.log2(stops + goes + 1)
+        cost[k] = so_far + total - math.log2(stops + 0.5)
+        so_far += total - math.log2(goes + 0.5)
+    return cost
 
 
 def _kt_nats(n_0: int, n_1: int) -> float:

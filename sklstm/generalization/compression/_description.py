@@ -1,8 +1,8 @@
 """A network in integers: what the fine-tuned Occam bound is about, and its message.
 
-A few integers make the weights of a network: directly, through factors of low rank, or along random directions. How
-they do it, the `Structure`, belongs to the architecture and is fixed before the data is seen. What the data decides,
-the values of the parts, is what the message of a `Description` contains.
+A few integers give the weights of a network: directly, as factors of low rank, or along random directions. Which of
+these, the `Structure`, belongs to the architecture and is fixed before the data is seen. The values of the parts depend
+on the data. They are in the message of a `Description`.
 """
 
 import math
@@ -20,7 +20,7 @@ from ._arithmetic_code import Decoder, Encoder, decode_integers, encode_integers
 
 Tensors = dict[str, Tensor]
 
-# Random directions are held as one dense matrix; beyond this many entries (400 MB) it is time for another design.
+# Random directions are kept as one dense matrix of at most this many entries (400 MB).
 _LARGEST_PROJECTION = 50_000_000
 _LARGEST_BASE = 1e100
 SUBSPACE = "subspace"
@@ -37,38 +37,39 @@ class Structure:
     Parameters
     ----------
     like : mapping of str to Tensor
-        Names, shapes and dtypes of the weights; values do not matter.
+        Names, shapes and dtypes of the weights; the values are not used.
     base : mapping of str to Tensor, optional
-        :math:`\theta_0`, zero where not given. Must not depend on the data: an identity, or a random start whose seed
-        was fixed.
+        :math:`\theta_0`, by default zero. It must not depend on the data: an identity, or a random start whose seed was
+        fixed.
     ranks : mapping of str to int, optional
         Names of matrices and the rank of their factors.
     subspace : int, optional
         Number of random directions; excludes `ranks`.
     seed : int, default=0
-        Of the random signs, which are bits of numpy's PCG64, the same in all its versions.
+        Seed of the random signs. These are bits of numpy's PCG64, the same in all versions of numpy.
 
     Attributes
     ----------
     like : dict of str to Tensor
-        Names, shapes and dtypes of the weights; the entries are zeros.
+        Names, shapes and dtypes of the weights; all entries are zero.
     base : dict of str to Tensor
         :math:`\theta_0`, float64.
     shapes : dict of str to tuple of int
-        Of the parts, in the order in which they are described: ``name.left`` and ``name.right`` for P and Q, the name
-        of the tensor for :math:`z_j`, ``"subspace"`` for z.
+        Shapes of the parts, in the order of the message: ``name.left`` and ``name.right`` for P and Q, the name of the
+        tensor for :math:`z_j`, ``"subspace"`` for z.
 
     Raises
     ------
     ValueError
-        If there are no weights, a tensor is empty, without a dimension or not of floating point; if `ranks` or `base`
-        name no weights, a base has another shape, is not finite or has entries of 1e100 or more; if a rank is no
-        integer from 1 to the smaller side of its matrix, two parts have one name, `subspace` comes with `ranks`, is no
-        positive integer or makes the matrix of random signs too large; or if the seed is no non-negative integer.
+        If there are no weights, or a tensor is empty, without a dimension or not of floating point; if `ranks` or
+        `base` has a name that is not in `like`; if a base has another shape, is not finite or has entries of 1e100 or
+        more; if a rank is not an integer from 1 to the smaller side of its matrix; if two parts would have the same
+        name; if `subspace` is passed with `ranks`, is not a positive integer or makes the matrix of random signs too
+        large; or if the seed is not a non-negative integer.
 
     Notes
     -----
-    A pickle leaves out the random signs and makes them again from the seed.
+    A pickle does not contain the random signs. They are made again from the seed.
 
     References
     ----------
@@ -76,7 +77,7 @@ class Structure:
 
     Examples
     --------
-    A 3 × 4 matrix as the product of two factors of rank 1, and a bias as it is:
+    A 3 × 4 matrix as the product of two factors of rank 1, and a bias without factors:
 
     >>> import torch
     >>> from sklstm.generalization import Structure
@@ -123,7 +124,7 @@ class Structure:
                 raise ValueError(f"{name} of shape {tuple(like[name].shape)} has no factors of rank {rank!r}")
         if not _is_integer(seed) or seed < 0:
             raise ValueError(f"the seed must be a non-negative integer, got {seed!r}")
-        # One zero, seen in many shapes: takes no room, in memory or in a pickle.
+        # One zero, expanded to many shapes: it needs no memory, also in a pickle.
         self.like: Tensors = {name: torch.zeros((), dtype=t.dtype).expand(t.shape) for name, t in like.items()}
         zero = torch.zeros((), dtype=torch.float64)
         self.base: Tensors = {
@@ -131,7 +132,7 @@ class Structure:
             for name, tensor in like.items()
         }
         for name, tensor in self.base.items():
-            # NaN fails the comparison; below the limit, squares stay finite.
+            # NaN fails the comparison. Below the limit, squares are finite.
             if tensor.shape != like[name].shape or not (tensor.abs() < _LARGEST_BASE).all():
                 shape = tuple(like[name].shape)
                 raise ValueError(
@@ -157,7 +158,7 @@ class Structure:
 
     @property
     def products(self) -> list[tuple[tuple[str, ...], int]]:
-        """Each product of parts that makes weights, and how many terms are added up for an entry of it."""
+        """Each product of parts that gives weights, with the number of terms in the sum for one entry."""
         if self.subspace is not None:
             return [((SUBSPACE,), self.subspace)]
         return [
@@ -179,7 +180,7 @@ class Structure:
         Raises
         ------
         ValueError
-            If it is no number of directions, or too many for so many weights.
+            If it is not a positive integer, or too large for this number of weights.
         """
         if subspace is None:
             return
@@ -208,15 +209,15 @@ class Structure:
 
     @cached_property
     def _directions(self) -> tuple[Tensor, Tensor]:
-        """Random signs and the scale of each weight, made when first asked for: a model that is loaded may never be."""
+        """Random signs and the scale of each weight. Made on first use, since many loaded models never need them."""
         dimension, seed = cast(int, self.subspace), self.seed
-        # Signs, and scales that are powers of two: products with short binary numbers are then exact, the same on every
-        # machine. The raw stream of a bit generator never changes, unlike what numpy's distributions make of it.
+        # With signs, and with scales that are powers of two, products with short binary numbers are exact and the same
+        # on every machine. The raw stream of a bit generator never changes; numpy's distributions may.
         n_signs = self.n_weights * dimension
         words = np.atleast_1d(np.random.PCG64(seed).random_raw(-(-n_signs // 64)))
         bits = np.unpackbits(words.astype("<u8").view(np.uint8), count=n_signs).reshape(self.n_weights, dimension)
-        # Each tensor moves in proportion to its base, or to the usual start where that is zero: by the power of two
-        # nearest to sqrt(q), without a sum whose order matters and without a logarithm near a tie.
+        # The scale of a tensor is that of its base, or of the usual start if the base is zero: the power of two nearest
+        # to sqrt(q). No sum depends on its order here, and no logarithm is rounded near a tie.
         spread = []
         for base in self.base.values():
             mean_square = math.fsum(base.square().ravel().tolist()) / base.numel() or 1 / base.shape[-1]
@@ -259,7 +260,7 @@ class Structure:
         }
 
     def weights(self, values: Mapping[str, Tensor]) -> Tensors:
-        """As `compose`, with the same errors; rounded to the dtypes of the network and detached.
+        """As `compose`, with the same errors, but rounded to the dtypes of the network and detached.
 
         Parameters
         ----------
@@ -277,8 +278,8 @@ class Structure:
     def start(self, weights: Mapping[str, Tensor]) -> Tensors:
         """Values whose weights are near the given ones.
 
-        The best of the rank in the Frobenius norm for a factored matrix (Eckart and Young 1936, by a truncated singular
-        value decomposition), zero in a subspace, exact elsewhere.
+        For a factored matrix, the best approximation of that rank in the Frobenius norm (Eckart and Young 1936, by a
+        truncated singular value decomposition). In a subspace, zero. Otherwise exact.
 
         Parameters
         ----------
@@ -320,24 +321,24 @@ def _is_integer(value: object) -> bool:
 
 Integers = NDArray[np.int64]
 
-# Steps are (1 + j/4)·2^e, a ratio of 1.14 to 1.25 apart, over 64 binary orders of magnitude: 8 bits.
+# Steps are (1 + j/4)·2^e, with ratios of 1.14 to 1.25, over 64 powers of two: 8 bits.
 _STEPS_PER_OCTAVE = 4
 _LOWEST_OCTAVE = -48
 N_STEPS = 64 * _STEPS_PER_OCTAVE
-# Above these, a step or a sum in units of the last binary digit could leave float64.
+# Above these, a step or a sum in units of the last binary digit may not be exact in float64.
 _FINEST = 255
 _EXACT = 2.0**53
-# The coder ends a message with at most two bits more than its ideal length, rounded up.
+# A message has at most two bits more than its ideal length, rounded up.
 _END = 2
 
 
 def step_size(number: int) -> float:
-    """Step of a given number, 0 to 255: an exact binary fraction, the same on every machine.
+    """Step with a given number, 0 to 255: an exact binary fraction, the same on every machine.
 
     Raises
     ------
     ValueError
-        If there is no step of this number.
+        If there is no step with this number.
     """
     if not 0 <= number < N_STEPS:
         raise ValueError(f"steps have the numbers 0 to {N_STEPS - 1}, got {number!r}")
@@ -362,7 +363,7 @@ def step_number(size: float) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    r"""Values of a `Structure` on a grid: :math:`z_{ij} = s\,2^{-e_j}\,k_{ij}` with a step s a part.
+    r"""Values of a `Structure` on a grid: :math:`z_{ij} = s\,2^{-e_j}\,k_{ij}` with one step s for each part.
 
     Attributes
     ----------
@@ -371,29 +372,29 @@ class Description:
     steps : dict of str to int
         Number of the step s of each part, see :func:`step_size`.
     finer : dict of str to ndarray of int
-        :math:`e_j \ge 0`, one a column of a matrix (one for a vector): how much finer the grid is there. A channel with
-        a large mean needs it.
+        :math:`e_j \ge 0`, one for each column of a matrix and one for a vector: the grid of column j is finer by
+        :math:`e_j` binary digits. A channel with a large mean needs a finer grid.
     integers : dict of str to ndarray of int64
         k, in the shapes of the parts.
 
     Raises
     ------
     ValueError
-        If the parts or shapes are not those of the structure, a number of a step is not 0 to 255, :math:`e_j` not 0 to
-        255, or the integers are too large to be exact (below).
+        If the parts or shapes are not those of the structure, if the number of a step or :math:`e_j` is not 0 to 255,
+        or if the integers are too large to be exact (see below).
 
     Notes
     -----
-    The step is :math:`s = 2^{o-2} a` with an integer a from 4 to 7, so that all the values of a column are multiples
-    of one power of two. A weight is :math:`\theta_0` plus a sum of R terms, each a value, a signed value or a product
-    of two. While their magnitudes add up to at most :math:`2^{53}` of the smallest unit, every partial sum is a
-    float64: the sum is exact in any order, with or without fused operations. The weight is this exact value, rounded
-    to float64 when :math:`\theta_0` is added and then to its dtype. What is checked is a little more:
+    The step is :math:`s = 2^{o-2} a` with an integer a from 4 to 7, so that all values of a column are multiples of one
+    power of two. A weight is :math:`\theta_0` plus a sum of R terms, each a value, a signed value or a product of two
+    values. If the magnitudes of the terms add up to at most :math:`2^{53}` of the smallest unit, every partial sum is a
+    float64. The sum is then exact in any order, with or without fused operations. It is rounded to float64 when
+    :math:`\theta_0` is added, and then to the dtype of the weight. The check is slightly stronger:
 
     - :math:`R\,a \max|k| \le 2^{53}` for R directions, and the same with R = 1 for a part that is a tensor itself;
     - :math:`R\,a_P a_Q \max_{ij}(|k^P_{ij}|\,2^{\max e^P - e^P_j}) \max|k^Q| \le 2^{53}` for a product of rank R.
 
-    Eight-bit integers and grids that differ by less than :math:`2^{20}` keep to it up to a rank of :math:`2^{13}`.
+    Eight-bit integers, and grids that differ by less than :math:`2^{20}`, satisfy it up to a rank of :math:`2^{13}`.
 
     Examples
     --------
@@ -433,13 +434,13 @@ class Description:
                 raise ValueError(f"the integers of {' and '.join(parts)} are too large for exact weights")
 
     def _units(self, part: str, *, of_sum: bool) -> float:
-        """Largest magnitude in units of the last binary digit: of its column, or of all that a sum runs over."""
+        """Largest magnitude in units of the last binary digit, of one column or of all columns that a sum includes."""
         finer = self.finer[part] if of_sum and self.integers[part].ndim == 2 else 0
         magnitudes = np.ldexp(np.abs(self.integers[part].astype(np.float64)), np.max(finer) - finer)
         return float(magnitudes.max()) * math.ldexp(math.frexp(step_size(self.steps[part]))[0], 3)
 
     def grid(self, part: str) -> Tensor:
-        """Step of every column of a part.
+        """Steps of the columns of a part.
 
         Parameters
         ----------
@@ -469,19 +470,19 @@ class Description:
         Returns
         -------
         dict of str to Tensor
-            In the dtypes of the network: the same bits on every machine, see the notes of the class.
+            In the dtypes of the network, with the same bits on every machine; see the notes of the class.
         """
         return self.structure.weights(self.values())
 
     @property
     def ideal_bits(self) -> float:
-        """Length of the message short of the coder's end, from counts alone."""
+        """Length of the message in bits without the coder's last digits, from counts alone."""
         fields = len(self.steps) * math.log2(N_STEPS)
         return fields + sum(integer_bits(part) for parts in (self.finer, self.integers) for part in parts.values())
 
     @property
     def bits_at_most(self) -> int:
-        """What `n_bits` will not exceed; cheap, for use in a search."""
+        """Upper limit on `n_bits`, fast to compute, for use in a search."""
         return math.ceil(self.ideal_bits) + _END
 
     @cached_property
@@ -508,7 +509,7 @@ class Description:
         code, n_bits : int
             As in `message`.
         structure : Structure
-            The one that the message was made with; its values are not needed.
+            The structure with which the message was made.
 
         Returns
         -------
@@ -517,8 +518,8 @@ class Description:
         Raises
         ------
         ValueError
-            If the message ends too early or is out of range, or is not the one that its description has: made with a
-            structure of other shapes, or followed by something.
+            If the message ends too early or is out of range, if it was made with a structure of other shapes, or if
+            further bits follow it.
         """
         decoder = Decoder(code, n_bits)
         steps, finer, integers = {}, {}, {}

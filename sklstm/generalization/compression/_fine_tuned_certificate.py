@@ -53,7 +53,7 @@ def fine_tuned_certificate(
     scale : float, default=1.0
         Largest possible loss, see :func:`occam_certificate`.
     delta_weight : float, default=1.0
-        What :func:`choose_cap` returns beside the cap, when the cap was chosen from the data.
+        The weight from :func:`choose_cap`, if the cap was chosen from the data.
     schedule : Schedule, optional
     coarseness : sequence of float, default=(16.0, 32.0)
         Factors of the grids' steps. At a factor of 1 the rounding error of independent weights costs as much as the
@@ -67,7 +67,7 @@ def fine_tuned_certificate(
     Returns
     -------
     OccamBound
-        With a `description` whose message decodes to the predictor that the bound is about.
+        Its `description` has a message that decodes to the predictor of the bound.
 
     Raises
     ------

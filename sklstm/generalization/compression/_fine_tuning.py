@@ -1,17 +1,17 @@
 r"""Quantisation-aware fine-tuning: from trained weights to a short description, for the Occam bound.
 
-Rounding all weights at once ruins a recurrent network, whose output depends on powers of a matrix. Parts are therefore
-rounded in stages, the sensitive ones first, within a part those whose rounding hurts least; after every stage the
-weights that are still free are trained further and make good what the rounded ones did (incremental quantisation, Zhou
-et al. 2017).
+**Stages.** The output of a recurrent network depends on powers of a matrix, so that rounding all weights at once makes
+it useless. Parts are therefore rounded in stages: the sensitive parts first, and in a part first the weights whose
+rounding changes the loss least. After every stage the other weights are trained further, which corrects the loss
+(incremental quantisation, Zhou et al. 2017).
 
-Which grid, and which level of it: the bits that a weight is worth.
+**Grids.** One more bit raises the bound by about :math:`\kappa`, the price of a bit. Rounding to a step s raises the
+loss by :math:`h s^2/24` per weight, with h the curvature of the loss, and halving s needs one more bit. The sum is
+smallest at :math:`s^2 = 12\kappa/(h\ln 2)`. Curvatures are means of squared gradients (the empirical Fisher
+information). Each part has one step, refined by columns, so that a channel with a large mean has a finer grid. Each
+weight is rounded to the level with the smallest sum of both costs (entropy-constrained quantisation, Chou et al. 1989).
 
-The grids are as coarse as the bound wants them. A bit more costs it about :math:`\kappa` in the loss; rounding to a
-step s costs :math:`h s^2/24` a weight, with h the curvature of the loss; and halving s adds one bit. The sum is least
-at :math:`s^2 = 12\kappa/(h\ln 2)`. Curvatures are means of squared gradients (the empirical Fisher information), one a
-part, refined by columns, so that a channel of large mean has a finer grid. Each weight goes to the level with the
-smallest sum of damage and bits (entropy-constrained quantisation, Chou et al. 1989).
+**Coordinate descent.** At the end single integers are changed as long as the bound itself falls.
 """
 
 import math
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from sklstm.generalization._theorem_inputs import check_delta
 
-from ._arithmetic_code import _ESCAPE, _SHARED
+from ._arithmetic_code import level_costs
 from ._description import Description, Structure, columns, step_number
 from ._occam import occam_bound
 
@@ -36,7 +36,7 @@ class LearningProblem(Protocol):
 
     Examples
     --------
-    Linear classification of points by a sign; the smooth loss is the probability of error of the logistic model:
+    Linear classification by a sign. The smooth loss is the probability of error of the logistic model:
 
     >>> import torch
     >>> class Signs:
@@ -64,17 +64,16 @@ class LearningProblem(Protocol):
     zero_one: bool  # whether `bounded_loss` averages zeros and ones
 
     def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
-        """Mean loss over the given rows and its gradient by each weight.
+        """Mean loss over the given rows and its gradient with respect to each weight.
 
         Parameters
         ----------
         weights : dict of str to Tensor
-            Of the network.
+            Weights of the network.
         rows : Tensor of int64 of shape (b,)
-            Samples to average over.
+            Indices of the samples.
         bounded : bool
-            False: a negative log-likelihood, in nats; True: a smooth loss in [0, 1] near the one that the bound is
-            about.
+            False: a negative log-likelihood, in nats. True: a smooth loss in [0, 1] that approximates `bounded_loss`.
 
         Returns
         -------
@@ -90,9 +89,9 @@ class LearningProblem(Protocol):
         Parameters
         ----------
         weights : dict of str to Tensor
-            Of the network.
+            Weights of the network.
         final : bool, default=False
-            True: exactly as the predictor will be evaluated; otherwise it may be off by rounding.
+            True: with exactly the predictions of the predictor. False: they may differ by rounding.
 
         Returns
         -------
@@ -109,24 +108,24 @@ _FISHER_BATCH = 8
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast fine-tuning trains.
+    """Epochs, stages, batch size and learning rates of fine-tuning.
 
     Attributes
     ----------
     epochs : int
-        Passes over the data before anything is rounded.
+        Passes over the data before the first rounding.
     stage_epochs : int
         Passes after each stage of rounding.
     n_stages : int
-        Stages in which a part of more than 32 values is rounded; smaller ones take two.
+        Number of stages in which a part of more than 32 values is rounded; a smaller part needs two.
     batch_size : int
     lr, stage_lr : float
-        Learning rates of Adam before and after rounding begins.
+        Learning rates of Adam before and after the first rounding.
 
     Raises
     ------
     ValueError
-        If a number of epochs is negative, `n_stages` or `batch_size` below 1, or a learning rate not positive and
+        If a number of epochs is negative, `n_stages` or `batch_size` is below 1, or a learning rate is not positive and
         finite.
 
     Examples
@@ -167,9 +166,9 @@ def train_values(
     fixed: dict[str, Tensor] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Values:
-    """Adam on the values of the parts; where `fixed` is true they stay as they are, bit for bit.
+    """Train the values of the parts with Adam. Where `fixed` is true they do not change, bit for bit.
 
-    Gradients are clipped to a Euclidean norm of 1; a batch whose gradient is not finite is left out.
+    Gradients are clipped to a Euclidean norm of 1. A batch whose gradient is not finite is skipped.
 
     Parameters
     ----------
@@ -188,7 +187,7 @@ def train_values(
     bounded : bool
         Which of the two losses of `problem` is minimised.
     fixed : dict of str to boolean Tensor, optional
-        In the shapes of the values; none are fixed where it is not given.
+        In the shapes of the values. By default no value is fixed.
     tick : callable
         Called after every epoch.
 
@@ -213,12 +212,12 @@ def train_values(
             group["lr"] = lr * (0.505 + 0.495 * math.cos(math.pi * epoch / epochs))
         for rows in _batches(problem.n_samples, schedule.batch_size, rng):
             backward(structure, leaves, problem, rows, bounded=bounded)
-            # Without a gradient from the first step on, Adam has no momentum either: it adds 0.
+            # The gradient is 0 from the first step on, so that Adam has no momentum and adds 0.
             for part, leaf in leaves.items():
                 leaf.grad.masked_fill_(fixed[part], 0)  # type: ignore[union-attr]
             norm = torch.nn.utils.clip_grad_norm_(leaves.values(), 1.0)
             if not torch.isfinite(norm):
-                optimiser.zero_grad()  # an overflowing batch teaches nothing
+                optimiser.zero_grad()
                 continue
             optimiser.step()
         tick()
@@ -226,9 +225,9 @@ def train_values(
 
 
 def backward(structure: Structure, leaves: Values, problem: LearningProblem, rows: Tensor, *, bounded: bool) -> float:
-    """Loss over `rows` of the weights in the dtypes of the network; its gradient by the leaves goes to their ``grad``.
+    """Loss over `rows` of the weights in the dtypes of the network; its gradient replaces ``grad`` of the leaves.
 
-    The rounding to the dtype counts as the identity. What ``grad`` held before is dropped.
+    The derivative of the rounding to the dtype counts as 1.
     """
     for leaf in leaves.values():
         leaf.grad = None
@@ -245,8 +244,9 @@ def curvature(
 ) -> Values:
     """Diagonal of the empirical Fisher information: mean squared gradient of the log-likelihood of a sample.
 
-    From batches of b = 8 of at most `n_rows` samples: b times the mean square of a batch's gradient has the expectation
-    Var(g) + b E(g)², g the gradient of one sample; the same as E(g²) where the mean gradient is zero.
+    It is estimated from batches of b = 8 samples, of at most `n_rows` samples in all. With g the gradient of one
+    sample, b times the mean square of a batch's gradient has the expectation Var(g) + b E(g)². This is E(g²) if
+    E(g) = 0.
     """
     leaves = {part: value.detach().clone().requires_grad_(True) for part, value in values.items()}
     total = {part: torch.zeros_like(value) for part, value in values.items()}
@@ -270,17 +270,17 @@ def quantise_in_stages(
     coarseness: float = 32.0,
     tick: Callable[[], None] = lambda: None,
 ) -> Description:
-    r"""Round trained values part by part and stage by stage, training the rest in between.
+    r"""Round trained values part by part and stage by stage, and train the others after each stage.
 
     Parameters
     ----------
     structure, values, problem, schedule, rng
         See :func:`train_values`.
     price : float
-        :math:`\kappa`, loss worth a bit, see :func:`price_of_a_bit`.
+        :math:`\kappa`, see :func:`price_of_a_bit`.
     coarseness : float, default=32.0
-        How many times coarser than for rounding all at once the grids are: training goes on in between and makes good
-        most of the damage. The price of a bit counts as multiplied by its square.
+        Factor of the grids' steps, compared with rounding all values at once: training after each stage corrects most
+        of the rounding error. The price of a bit is multiplied by its square.
     tick : callable
         Called after every epoch, :func:`n_epochs` times in all.
 
@@ -304,7 +304,7 @@ def quantise_in_stages(
     fixed = {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
     stages = list(_stages(structure, fisher, schedule.n_stages))
     for number, (part, share) in enumerate(stages, 1):
-        # Once more, as training has moved the weights; fewer samples do.
+        # Computed again, since training has changed the weights; fewer samples are enough.
         fisher = curvature(structure, values, problem, rng, n_rows=2000)
         grid = description.grid(part).expand(structure.shapes[part]).numpy()
         z, h = values[part].numpy() / grid, fisher[part].numpy() * grid**2
@@ -325,13 +325,13 @@ def quantise_in_stages(
 
 
 def n_epochs(structure: Structure, schedule: Schedule) -> int:
-    """Passes over the data of `quantise_in_stages`."""
+    """Number of epochs of :func:`quantise_in_stages`."""
     ones = {part: torch.ones(shape) for part, shape in structure.shapes.items()}
     return schedule.stage_epochs * (len(list(_stages(structure, ones, schedule.n_stages))) - 1)
 
 
 def _stages(structure: Structure, fisher: Values, n_stages: int) -> Iterator[tuple[str, float]]:
-    """(part, share of it that is rounded afterwards): sensitive parts first, the last shares smaller and smaller."""
+    """(part, share of it that is rounded after the stage): sensitive parts first; later stages round fewer values."""
     sensitive = sorted(structure.shapes, key=lambda part: float(-fisher[part].mean()))
     for part in sorted(sensitive, key=lambda part: fisher[part].numel() > 32):
         count = n_stages if fisher[part].numel() > 32 else min(2, fisher[part].numel())
@@ -343,14 +343,15 @@ def _batches(n: int, size: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
     return torch.from_numpy(rng.permutation(n)).split(size)
 
 
-_RADIUS = 64  # largest magnitude of an integer: levels further out than this are not considered
-# A column whose best step is 2^1.5 times smaller than that of the median column, with 8 times its curvature, gets a
-# finer grid, of at least two binary digits: one would hardly be worth its bits. Beyond _FINEST the others are dead.
+_RADIUS = 64  # largest magnitude of an integer
+# If the best step of a column is 2^1.5 times smaller than that of the median column, which means 8 times its curvature,
+# the column has a finer grid, by at least two binary digits: one digit would save less than it costs. Columns that need
+# more than _FINEST digits occur only if the other channels are zero.
 _FINER, _FINEST = 1.5, 16
 
 
 def grids(structure: Structure, values: Values, fisher: Values, price: float) -> Description:
-    """Steps and finer columns for these curvatures, with `price` in the units of the loss; all integers zero."""
+    """Steps and finer columns for these curvatures, with `price` in units of the loss. All integers are zero."""
     steps, finer, integers = {}, {}, {}
     for part, shape in structure.shapes.items():
         h = fisher[part].reshape(-1, columns(shape))
@@ -360,52 +361,25 @@ def grids(structure: Structure, values: Values, fisher: Values, price: float) ->
         finer[part] = torch.where(exponent >= _FINER, digits, 0).numpy().astype(np.int64)
         even = h / 4.0 ** torch.from_numpy(finer[part])
         best = math.sqrt(12 * price / (math.log(2) * max(float(even.mean()), 1e-30)))
-        # Coarser than the values themselves there is nothing left to describe.
+        # A step above the largest value would round all values to zero.
         largest = float((values[part].abs().reshape(h.shape) * 2.0 ** torch.from_numpy(finer[part])).max())
         steps[part] = step_number(min(best, max(largest, 1e-12)))
         integers[part] = np.zeros(shape, dtype=np.int64)
     return Description(structure, steps, finer, integers)
 
 
-def level_costs(integers: NDArray[np.int64], radius: int = _RADIUS) -> NDArray[np.float64]:
-    """Bits that `encode_integers` would take for a further integer after these, mean over both signs.
-
-    Returns
-    -------
-    ndarray of shape (radius + 1,)
-        For the magnitudes 0 to `radius`, which has to be below 128.
-    """
-    magnitudes = np.minimum(np.abs(integers).ravel(), _ESCAPE)
-    count = np.bincount(magnitudes, minlength=_ESCAPE + 1).astype(float)
-    above = magnitudes.size - count.cumsum()  # above[k]: integers of a magnitude of more than k
-    n_negative = float(np.count_nonzero(integers < 0))
-    n_signs = above[0]
-    sign = math.log2(n_signs + 1) - 0.5 * math.log2((n_negative + 0.5) * (n_signs - n_negative + 0.5))
-    cost = np.empty(radius + 1)
-    cost[0] = math.log2(magnitudes.size + 1) - math.log2(count[0] + 0.5)
-    walked = sign + math.log2(magnitudes.size + 1) - math.log2(above[0] + 0.5)
-    shared_stops, shared_goes = count[_SHARED:_ESCAPE].sum(), above[_SHARED:_ESCAPE].sum()
-    for k in range(1, radius + 1):
-        # Magnitudes from _SHARED on have one context, which the integer itself teaches on its way.
-        stops, goes = (count[k], above[k]) if k < _SHARED else (shared_stops, shared_goes + (k - _SHARED))
-        total = math.log2(stops + goes + 1)
-        cost[k] = walked + total - math.log2(stops + 0.5)
-        walked += total - math.log2(goes + 0.5)
-    return cost
-
-
 def nearest_levels(
     z: NDArray[np.float64], h: NDArray[np.float64], fixed: NDArray[np.bool_], taken: NDArray[np.int64], price: float
 ) -> NDArray[np.int64]:
-    """Integers k with a small sum of damage h/2 (z − k)² and price of bits; z and h in units of the grid.
+    """Integers k with a small sum of rounding cost h/2 (z − k)² and price of bits; z and h in units of the grid.
 
-    Where `fixed` is true it is `taken`; elsewhere, the best of the two integers around z and of zero, within ±64. What
-    an integer costs depends on all the others, so that the choice is repeated four times, first from z rounded.
+    Where `fixed` is true, k is `taken`. Elsewhere it is the best of the two integers around z and of zero, within ±64.
+    The bits of an integer depend on all the others. The choice is therefore repeated four times, first from rounded z.
     """
     out = np.where(fixed, taken, np.clip(np.rint(z), -_RADIUS, _RADIUS)).astype(np.int64)
     free = ~fixed
-    for _ in range(4):  # the price depends on the counts, the counts on the choice
-        cost = level_costs(out)
+    for _ in range(4):
+        cost = level_costs(out, _RADIUS)
         towards_zero = np.clip(np.trunc(z), -_RADIUS, _RADIUS)
         candidates = np.stack([towards_zero, np.clip(towards_zero + np.sign(z), -_RADIUS, _RADIUS), np.zeros_like(z)])
         damage = 0.5 * h * (z - candidates) ** 2 + price * cost[np.abs(candidates).astype(np.int64)]
@@ -415,10 +389,10 @@ def nearest_levels(
 
 
 def price_of_a_bit(loss: float, n_bits: int, n_samples: int, delta: float) -> float:
-    r"""Slope of the Occam bound in K, loss a bit, by its expansion in small budgets.
+    r"""Slope of the Occam bound in K, the loss per bit, by its expansion for small budgets.
 
-    That is :math:`\hat\ell + \sqrt{2\hat\ell(1-\hat\ell)(K\ln 2 + \ln(1/\delta))/n}`, where kl is replaced by its
-    second order. :math:`\hat\ell(1-\hat\ell)` counts as 1e-4 at least: at a loss of 0 or 1 the expansion has no slope.
+    The expansion is :math:`\hat\ell + \sqrt{2\hat\ell(1-\hat\ell)(K\ln 2 + \ln(1/\delta))/n}`, with kl to second order.
+    :math:`\hat\ell(1-\hat\ell)` is taken as 1e-4 at least, since the expansion has no slope at a loss of 0 or 1.
 
     Parameters
     ----------
@@ -450,8 +424,8 @@ def price_of_a_bit(loss: float, n_bits: int, n_samples: int, delta: float) -> fl
     return spread * math.log(2) / (2 * n_samples * math.sqrt(budget))
 
 
-# Moves are ranked by a gradient that holds only where it was taken: it is taken anew after this many trials, or after
-# the first move that is made later.
+# Changes are ranked by the gradient at one point. It is computed again after this many trials if one of them was
+# accepted, and otherwise after the first change that is.
 _RERANK = 60
 
 
@@ -464,7 +438,7 @@ def coordinate_descent(
     price: float,
     tick: Callable[[], None] = lambda: None,
 ) -> tuple[Description, float, float]:
-    """Try moves of one integer by one, or to zero, the most promising first, and keep those that lower the bound.
+    """Change single integers by one, or to zero, and keep the changes that lower the bound.
 
     Parameters
     ----------
@@ -473,10 +447,10 @@ def coordinate_descent(
     delta : float
         Of the bound.
     n_trials : int
-        At most so many moves are tried, each an evaluation of the bounded loss over the whole sample. Fewer when no
-        single move lowers the bound any more.
+        Largest number of changes to try. Each is one evaluation of the bounded loss over the whole sample. The descent
+        ends earlier if no single change lowers the bound.
     price : float
-        Loss worth a bit, for the ranking only.
+        Price of a bit, for the ranking only.
     tick : callable
         Called after every trial.
 
@@ -486,13 +460,13 @@ def coordinate_descent(
     loss : float
         Its bounded loss.
     value : float
-        Its bound, from an upper limit on the length of its message; never above that of the first description.
+        Its bound, from an upper limit on the length of its message. It is never above that of the first description.
 
     Raises
     ------
     ValueError
-        If `delta` is outside (0, 1), `n_trials` negative or `price` negative or not finite; if the loss is outside
-        [0, 1], or no multiple of 1/n in spite of ``problem.zero_one``.
+        If `delta` is outside (0, 1), `n_trials` is negative, or `price` is negative or not finite; if the loss is
+        outside [0, 1], or with ``problem.zero_one`` not a multiple of 1/n.
     """
     if n_trials < 0 or not 0 <= price < math.inf:
         raise ValueError(f"need n_trials >= 0 and a finite price >= 0, got {n_trials!r} and {price!r}")
@@ -524,7 +498,7 @@ def coordinate_descent(
 
 
 def _ranked_moves(description: Description, problem: LearningProblem, price: float) -> list[tuple[str, int, int]]:
-    """(part, flat index, new integer), in the order of the change in loss and bits that the gradient foretells."""
+    """(part, flat index, new integer), ordered by the change of loss and bits that the gradient predicts."""
     leaves = {part: value.requires_grad_(True) for part, value in description.values().items()}
     gradient = {part: torch.zeros_like(value) for part, value in leaves.items()}
     pieces = torch.arange(problem.n_samples).split(1000)
@@ -535,7 +509,7 @@ def _ranked_moves(description: Description, problem: LearningProblem, price: flo
     scored: list[tuple[float, str, int, int]] = []
     for part, integers in description.integers.items():
         flat = integers.ravel()
-        cost = level_costs(flat)
+        cost = level_costs(flat, _RADIUS)
         slope = (gradient[part] * description.grid(part)).numpy().ravel()
         top = len(cost) - 1
         for index, (k, g) in enumerate(zip(flat.tolist(), slope.tolist(), strict=True)):

@@ -1,4 +1,4 @@
-"""The Occam bound: a predictor that fits into K bits generalises, whatever its architecture."""
+"""The Occam bound: the loss on new data of a predictor that a code describes in K bits, whatever its architecture."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from sklstm.generalization._theorem_inputs import check_delta
 from ._codebook import code_length, quantise
 from ._description import Description
 
-# Below this the tail probability is close to leaving float64, and with it the inverse of the binomial tail.
+# Below this the tail probability is near the end of float64, where the inverse of the binomial tail is not reliable.
 _LOG_SMALLEST_TAIL = math.log(1e-290)
 
 
@@ -24,13 +24,12 @@ def occam_bound(
 ) -> float:
     r"""Upper limit on the true mean loss of a predictor that a decodable code describes in K bits.
 
-    A prefix code gives each predictor the weight :math:`2^{-K}` (Kraft). Charging the failure probability
-    :math:`\delta 2^{-K}` to each and adding up, with probability at least 1 − δ for all predictors at once,
+    A prefix code gives each predictor the weight :math:`2^{-K}` (Kraft). If the limit of each may fail with probability
+    :math:`\delta 2^{-K}`, then with probability at least 1 − δ for all predictors at once
 
     .. math:: \mathrm{kl}(\hat\ell \,\|\, \ell) \le \frac{K \ln 2 + \ln(1/\delta)}{n}
 
-    for losses in [0, 1] (Chernoff). For 0-1 loss the exact binomial tail at :math:`\delta 2^{-K}` replaces
-    it.
+    for losses in [0, 1] (Chernoff). For 0-1 loss the exact binomial tail at :math:`\delta 2^{-K}` replaces it.
 
     Parameters
     ----------
@@ -43,8 +42,8 @@ def occam_bound(
     delta : float, default=0.05
         The bound may fail with this probability.
     zero_one : bool, default=False
-        True when the loss takes the values 0 and 1 only. While :math:`\delta 2^{-K}` is a float64 the
-        binomial tail is then used; below that the Chernoff form, which holds for every K.
+        True if the loss takes the values 0 and 1 only. The binomial tail is then used while :math:`\delta 2^{-K}` is a
+        float64, and Chernoff's limit, which holds for every K, below that.
 
     Returns
     -------
@@ -54,7 +53,7 @@ def occam_bound(
     Raises
     ------
     ValueError
-        If a parameter is out of range, or `zero_one` and `train_loss` is no multiple of 1/n.
+        If a parameter is out of range, or if `zero_one` is true and `train_loss` is not a multiple of 1/n.
 
     Examples
     --------
@@ -76,16 +75,16 @@ def occam_bound(
     log_tail = math.log(delta) - n_bits * math.log(2)
     if log_tail < _LOG_SMALLEST_TAIL:
         return limit
-    # Both are valid and the binomial tail is the smaller; the maximum only guards against round-off.
+    # Both limits hold and the binomial one is smaller. The maximum is for round-off only.
     return min(limit, max(binomial_tail_inverse(errors, n_samples, math.exp(log_tail)), float(train_loss)))
 
 
 def code_budget(n_bits: int, n_samples: int, delta: float) -> float:
-    """(K ln 2 + ln(1/δ))/n, what the code and the confidence cost, in nats a sample."""
+    """(K ln 2 + ln(1/δ))/n, the price of the code and of the confidence, in nats per sample."""
     return (n_bits * math.log(2) - math.log(delta)) / n_samples
 
 
-#: Numbers of levels that :func:`occam_certificate` tries; naming one of them is part of the code.
+#: Numbers of levels that :func:`occam_certificate` tries. The code names the chosen one.
 CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
 
 # A mean of float32 losses may exceed 1 by its round-off.
@@ -94,31 +93,29 @@ _LOSS_SLACK = 1e-6
 
 @dataclass(frozen=True)
 class OccamBound:
-    r"""Occam bound of a quantised predictor; made by :func:`occam_certificate` or :func:`fine_tuned_certificate`.
+    r"""Occam bound of a quantised predictor, from :func:`occam_certificate` or :func:`fine_tuned_certificate`.
 
-    With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at
-    most `value`.
+    With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at most `value`.
 
     Attributes
     ----------
     value, train_loss : float
-        The bound, and the mean training loss of the quantised predictor, in units of the loss: both lie in
-        [0, scale].
+        The bound and the mean training loss of the quantised predictor, in units of the loss: both in [0, scale].
     trained_loss : float
-        Mean training loss of the predictor before it was quantised: what the quantisation started from.
+        Mean training loss of the predictor before it was quantised.
     n_bits : int
         K, length of the code of the weights.
     n_levels : int
-        q, levels of the codebook; with one level all weights are equal and the predictor is next to a constant. After
-        fine-tuning, the number of different weights.
+        q, levels of the codebook; with one level all weights are equal. After fine-tuning, the number of different
+        weights.
     n_weights, n_samples : int
-        Weights described, samples averaged over.
+        Numbers of weights and of training samples.
     delta : float
         The bound may fail with this probability.
     scale : float
         Largest loss: 1 for an error probability, the cap M for a capped squared error.
     delta_weight : float
-        Share of `delta` left after choosing the cap from the data; 1 when nothing was chosen.
+        Factor of `delta` for choosing the cap from the data; 1 if it was fixed in advance.
     zero_one : bool
         Whether the loss takes the values 0 and 1 only.
     vacuous : bool
@@ -128,13 +125,13 @@ class OccamBound:
     assumptions : tuple of str
         What has to be true for the statement to hold.
     n_values : int
-        Numbers that the message describes: fewer than `n_weights` with factors or in a subspace.
+        How many numbers the message describes: fewer than `n_weights` with factors or in a subspace.
     description : Description or None
         After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
 
     Examples
     --------
-    A predictor that errs on a tenth of 5000 samples, whatever its weights are rounded to:
+    A predictor with errors on a tenth of 5000 samples, for all roundings of its weights:
 
     >>> import torch
     >>> from sklstm.generalization import occam_bound, occam_certificate
@@ -188,7 +185,7 @@ class OccamBound:
 
     @property
     def budget(self) -> float:
-        """(K ln 2 + ln(1/δ))/n, in nats a sample."""
+        """(K ln 2 + ln(1/δ))/n, in nats per sample."""
         return code_budget(self.n_bits, self.n_samples, self.delta * self.delta_weight)
 
     def at_delta(self, delta: float) -> Self:
@@ -202,7 +199,7 @@ class OccamBound:
         Returns
         -------
         OccamBound
-            About the same quantised predictor; at this `delta` another codebook may have done better.
+            About the same quantised predictor, although another codebook may be better at this `delta`.
 
         Raises
         ------
@@ -265,23 +262,22 @@ def occam_certificate(
     Parameters
     ----------
     weights : mapping of str to Tensor
-        All trained parameters of the predictor, biases included. Left as they are.
+        All trained parameters of the predictor, with biases. They are not changed.
     loss : callable
-        Takes a dict of quantised tensors like `weights` and returns the mean training loss of that predictor,
-        divided by the largest possible loss: a number in [0, 1]. NaN counts as 1.
+        Takes a dict of quantised tensors like `weights` and returns the mean training loss of that predictor divided by
+        the largest possible loss: a number in [0, 1]. NaN counts as 1.
     n_samples : int
-        Samples that `loss` averages over.
+        Number of samples in the mean of `loss`.
     delta : float, default=0.05
         The bound may fail with this probability.
     zero_one : bool, default=False
-        Whether the loss takes the values 0 and 1 only; the exact binomial tail is then used where it can be.
+        Whether the loss takes the values 0 and 1 only; see :func:`occam_bound`.
     scale : float, default=1.0
-        Largest possible loss, the cap M of ``min((y - f)**2, M)``. `value` and `train_loss` are multiplied by
-        it.
+        Largest possible loss, the cap M of ``min((y - f)**2, M)``. It is a factor of `value` and `train_loss`.
     delta_weight : float, default=1.0
-        What :func:`choose_cap` returns beside the cap, when the cap was chosen from the data.
+        The weight from :func:`choose_cap`, if the cap was chosen from the data.
     candidates : sequence of int
-        Numbers of levels to try, fixed before seeing the data. Which one was taken is part of the code.
+        Numbers of levels to try, fixed before seeing the data. The code names the chosen one.
 
     Returns
     -------
@@ -294,7 +290,7 @@ def occam_certificate(
 
     Examples
     --------
-    A linear classifier of 1000 points by the sum of their coordinates survives rounding to two levels:
+    A linear classifier of 1000 points makes no error after rounding to two levels:
 
     >>> import torch
     >>> from sklstm.generalization import occam_certificate
@@ -310,7 +306,7 @@ def occam_certificate(
     check_certificate_parameters(delta, delta_weight, scale, n_samples)
     if len(candidates) == 0 or len(set(candidates)) != len(candidates):
         raise ValueError("candidates must be distinct numbers of levels, at least one")
-    # A snapshot: `loss` may load what it is given into the very network that `weights` belong to.
+    # A copy, since `loss` may load its argument into the network that `weights` belong to.
     weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     results = []
     for q in candidates:
@@ -320,8 +316,8 @@ def occam_certificate(
         n_bits = code_length(np.bincount(quantised.indices, minlength=q), len(candidates))
         value = occam_bound(train_loss, n_bits, n_samples, delta=delta * delta_weight, zero_one=zero_one)
         results.append((value, n_bits, q, train_loss, tensors))
-    # Looking at all candidates is paid for: the code names the one taken. Ties (vacuous ones) go to the
-    # shortest code.
+    # The choice among all candidates is paid for: the code names the chosen one. Of equal bounds, which are vacuous,
+    # the shortest code is kept.
     value, n_bits, q, train_loss, tensors = min(results, key=lambda result: result[:2])
     return OccamBound(
         value=scale * value,
@@ -352,7 +348,7 @@ def _checked(value: float) -> float:
 
 
 def check_certificate_parameters(delta: float, delta_weight: float, scale: float, n_samples: int) -> None:
-    """ValueError for what no certificate can be made with."""
+    """``ValueError`` if a parameter of a certificate is out of range."""
     check_delta(delta)
     if not 0 < delta_weight <= 1:
         raise ValueError(f"delta_weight must lie in (0, 1], got {delta_weight!r}")

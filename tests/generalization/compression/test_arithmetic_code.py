@@ -15,6 +15,7 @@ from sklstm.generalization.compression._arithmetic_code import (
     decode_integers,
     encode_integers,
     integer_bits,
+    level_costs,
 )
 
 SOURCES = {
@@ -364,3 +365,18 @@ def test_errors_of_the_coder():
     for _ in range(200):
         with pytest.raises(ValueError, match="message ends before"):
             decoder.uniform(2)
+
+
+@pytest.mark.parametrize("spread", [0.3, 2.0, 20.0])
+def test_level_costs_are_what_the_code_takes(spread):
+    integers = np.rint(np.random.default_rng(0).laplace(0.2, spread, 300)).astype(np.int64)
+    integers[:3] = [127, 128, 5000]
+    before, costs = integer_bits(integers), level_costs(integers)
+    assert costs.shape == (65,)
+    for k, cost in enumerate(costs):
+        longer = [integer_bits(np.append(integers, sign * k)) - before for sign in (-1, 1)]
+        assert cost == pytest.approx(sum(longer) / 2, rel=1e-9)
+
+
+def test_level_costs_of_nothing():
+    np.testing.assert_allclose(level_costs(np.zeros(0, dtype=np.int64))[:3], [1, 3, 4])  # fair decisions

@@ -16,7 +16,6 @@ from sklstm.generalization.compression._fine_tuning import (
     coordinate_descent,
     curvature,
     grids,
-    level_costs,
     n_epochs,
     nearest_levels,
     price_of_a_bit,
@@ -333,21 +332,6 @@ def test_grids_are_no_coarser_than_the_values_and_cope_with_dead_columns():
 
 
 # Levels
-
-
-@pytest.mark.parametrize("spread", [0.3, 2.0, 20.0])
-def test_level_costs_are_what_the_code_takes(spread):
-    integers = np.rint(_rng().laplace(0.2, spread, 300)).astype(np.int64)
-    integers[:3] = [127, 128, 5000]
-    before, costs = integer_bits(integers), level_costs(integers)
-    assert costs.shape == (65,)
-    for k, cost in enumerate(costs):
-        longer = [integer_bits(np.append(integers, sign * k)) - before for sign in (-1, 1)]
-        assert cost == pytest.approx(sum(longer) / 2, rel=1e-9)
-
-
-def test_level_costs_of_nothing():
-    np.testing.assert_allclose(level_costs(np.zeros(0, dtype=np.int64))[:3], [1, 3, 4])  # fair decisions
 
 
 def test_a_free_choice_is_rounding():

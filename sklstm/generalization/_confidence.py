@@ -18,6 +18,16 @@ from scipy.stats import beta as beta_distribution
 
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta, check_finite, exponential
 
+__all__ = [
+    "Charged",
+    "binomial_tail_inverse",
+    "candidate_margins",
+    "choose_cap",
+    "grid_price",
+    "kl_inverse",
+    "round_up",
+]
+
 
 def binary_kl(p: float, q: float) -> float:
     r""":math:`\mathrm{kl}(p\|q) = p\log\frac pq + (1-p)\log\frac{1-p}{1-q}` for 0 ≤ p ≤ q ≤ 1, in nats.
@@ -231,7 +241,7 @@ def choose_cap(y: Any) -> tuple[float, float]:
     """
     targets = as_array(y)
     if targets.ndim == 0 or targets.size == 0:
-        raise ValueError("y holds no targets")
+        raise ValueError("y is empty")
     check_finite(targets, "y")
     with np.errstate(over="ignore", invalid="ignore"):
         spread = 4 * float(np.mean(np.var(targets.astype(np.float64), axis=0)))

@@ -11,6 +11,8 @@ from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
 from sklstm.generalization._report import Term
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta
 
+__all__ = ["HoldoutBound", "holdout_bound"]
+
 _METHODS = ("bernstein", "best")
 
 
@@ -279,7 +281,7 @@ def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
         raise ValueError(f"losses must have shape (n_samples,), at least one of them; got {raw.shape}")
     if predicted is not None:
         if cap is not None:
-            raise ValueError("predicted labels make 0-1 losses, which have no cap; pass one of predicted and cap")
+            raise ValueError("predicted labels give 0-1 losses, which have no cap; pass either predicted or cap")
         labels = as_array(predicted)
         # Shapes are compared first: an (n, 1) column and (n,) would broadcast to n² comparisons.
         if labels.shape != raw.shape:
@@ -293,7 +295,7 @@ def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
     if (values < 0).any():
         raise ValueError(f"losses must not be negative, got {values.min():g}")
     if cap is None and not np.isin(values, (0, 1)).all():
-        raise ValueError("losses other than 0 and 1 need a cap: pass cap=, chosen without looking at them")
+        raise ValueError("losses other than 0 and 1 need a cap: pass cap, which must not be chosen from these losses")
     if cap is not None and len(values) < 2:
         raise ValueError("the empirical Bernstein bound needs two losses or more: one has no variance")
     return values

@@ -11,6 +11,8 @@ import numpy as np
 
 from sklstm.generalization._theorem_inputs import check_delta
 
+__all__ = ["INDEPENDENCE", "Bound", "GeneralizationReport", "Term", "at_most"]
+
 #: The first assumption of every bound.
 INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
 
@@ -315,7 +317,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError("to_frame needs pandas, which is not installed; to_dict does without") from error
+            raise ImportError("to_frame needs pandas, which is not installed; to_dict does not need it") from error
         rows = [
             {
                 "value": bound.value,
@@ -371,13 +373,13 @@ def _check_bounds(bounds: tuple[Bound, ...]) -> None:
         missing = [name for name in _OFFERS if not hasattr(bound, name)]
         if missing or not callable(bound.at_delta):
             lacks = ", ".join(missing or ["at_delta"])
-            raise TypeError(f"{type(bound).__name__} is no bound that a report can hold: it lacks {lacks}")
+            raise TypeError(f"{type(bound).__name__} cannot be in a report: it has no {lacks}")
     names = [bound.name for bound in bounds]
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"a report needs one bound or more, with different names; got {names}")
+        raise ValueError(f"a report needs at least one bound, all with different names; got {names}")
     for bound in bounds:
         if math.isnan(bound.value):
-            raise ValueError(f"{bound.name} is NaN; a bound that cannot be computed is infinite")
+            raise ValueError(f"{bound.name} is NaN; a bound that cannot be computed must be infinite")
 
 
 def _shared_delta(bounds: tuple[Bound, ...]) -> float:

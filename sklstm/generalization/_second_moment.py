@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from sklstm.generalization._theorem_inputs import Array, Float, as_array, check_finite, chunks
 
+__all__ = ["SecondMoment", "accumulate", "check_array", "is_stream", "mirror", "panels", "restore", "second_moment"]
+
 
 class SecondMoment:
     r"""Second moment :math:`\Xi = E[x x^\top]` of the flattened input, as a running sum over batches.
@@ -81,11 +83,11 @@ class SecondMoment:
         try:
             x = as_array(batch)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} is not an array; a loader of pairs needs (x for x, y in loader)") from error
+            raise ValueError(f"{name} is not an array; for a loader of pairs pass (x for x, y in loader)") from error
         if x.ndim < 2 or 0 in x.shape[1:]:
             raise ValueError(f"{name} must have shape (b, p) or (b, L, d) with at least one feature, got {x.shape}")
         if self._sample_shape not in (None, x.shape[1:]):
-            raise ValueError(f"{name} has samples of shape {x.shape[1:]}, those before it {self._sample_shape}")
+            raise ValueError(f"{name} has samples of shape {x.shape[1:]}, earlier batches {self._sample_shape}")
         _check_values(x, name)
         for chunk in chunks(x):
             self._add(chunk)
@@ -120,7 +122,7 @@ class SecondMoment:
 
     def _require_samples(self) -> None:
         if self.n_samples == 0:
-            raise ValueError("the second moment has seen no sample yet: every batch was empty, or there was none")
+            raise ValueError("the second moment has no sample yet: there was no batch, or all batches were empty")
 
     def _add(self, rows: Float) -> None:
         """Add finite float64 rows of shape (b, ...)."""
@@ -205,7 +207,7 @@ def accumulate(x: Array, *, verbose: bool = False) -> SecondMoment:
 
 def _check_values(x: Array, name: str) -> None:
     if x.dtype.kind == "c":
-        raise ValueError(f"{name} is complex; the second moment is that of real data")
+        raise ValueError(f"{name} is complex; the second moment needs real data")
     check_finite(x, name)
 
 

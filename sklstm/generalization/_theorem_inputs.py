@@ -10,6 +10,20 @@ from numpy.typing import NDArray
 
 from sklstm.noise import RepeatedNoise
 
+__all__ = [
+    "as_array",
+    "as_sequences",
+    "as_weights",
+    "check_delta",
+    "check_finite",
+    "check_labels",
+    "check_non_negative",
+    "chunks",
+    "exponential",
+    "noisy_chunks",
+    "product",
+]
+
 Array: TypeAlias = NDArray[Any]
 Float: TypeAlias = NDArray[np.float64]
 
@@ -134,9 +148,9 @@ def check_labels(y: Any, n: int, k: int) -> NDArray[np.integer]:
         raise ValueError(f"a margin needs two classes or more, but V has {k} row(s)")
     labels = as_array(y)
     if labels.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), one label a sequence; got {labels.shape}")
+        raise ValueError(f"y must have shape ({n},), one label for each sequence; got {labels.shape}")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"y must hold integer class indices, got dtype {labels.dtype}")
+        raise ValueError(f"y must contain integer class indices, got dtype {labels.dtype}")
     if labels.min() < 0 or labels.max() >= k:
         raise ValueError(f"labels must lie in 0 to {k - 1}, got {labels.min()} to {labels.max()}")
     return labels

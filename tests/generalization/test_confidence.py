@@ -1,4 +1,4 @@
-"""Confidence limits solve their equations. Weights of choices made from the data add up, and bounds cover the choice."""
+"""Confidence limits solve their equations. Weights of choices made from the data add up, and bounds cover them."""
 
 import dataclasses
 import math
@@ -194,7 +194,7 @@ def test_errors():
     U, W, V, X, y = _problem()
     with pytest.raises(ValueError, match="norms must be 'measured' or 'union', got 'free'"):
         tu_bound(U, W, V, X, y, norms="free")
-    with pytest.raises(ValueError, match="margin=None looks at the data"):
+    with pytest.raises(ValueError, match="margin=None chooses the best margin from the data"):
         tu_bound(U, W, V, X, y, margin=None)
     with pytest.raises(ValueError, match="margin must be a positive number"):
         tu_bound(U, W, V, X, y, margin=0, norms="union")
@@ -267,5 +267,5 @@ def test_errors_of_limits_and_caps():
         binomial_tail_inverse(3, 2, 0.1)
     with pytest.raises(ValueError, match="NaN or infinity"):
         choose_cap([1.0, math.nan])
-    with pytest.raises(ValueError, match="no targets"):
+    with pytest.raises(ValueError, match="y is empty"):
         choose_cap([])

@@ -35,6 +35,8 @@ from numpy.typing import NDArray
 
 from sklstm.generalization._theorem_inputs import as_array
 
+__all__ = ["Decoder", "Encoder", "decode_integers", "encode_integers", "integer_bits", "level_costs"]
+
 _PRECISION = 62  # binary digits of R
 _SPARE = 1 << 10  # digits of L above which its leading part is stored apart
 _LARGEST_FIELD = 1 << 32  # of a larger field, the first _PIECE_BITS bits are sent by themselves
@@ -317,7 +319,7 @@ def decode_integers(decoder: Decoder, count: int, group: Hashable) -> NDArray[np
                 width += 1
             m += (1 << width) + decoder.uniform(1 << width) - 1
             if m.bit_length() > _LARGEST_BITS:
-                raise ValueError(f"the message holds a magnitude above 2**{_LARGEST_BITS}")
+                raise ValueError(f"the message contains a magnitude above 2**{_LARGEST_BITS}")
         values.append(sign * m)
     return np.array(values, dtype=np.int64)
 

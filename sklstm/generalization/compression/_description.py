@@ -18,6 +18,8 @@ from torch import Tensor
 
 from ._arithmetic_code import Decoder, Encoder, decode_integers, encode_integers, integer_bits
 
+__all__ = ["N_STEPS", "SUBSPACE", "Description", "Structure", "columns", "step_number", "step_size"]
+
 Tensors = dict[str, Tensor]
 
 # Random directions are kept as one dense matrix of at most this many entries (400 MB).
@@ -112,11 +114,11 @@ class Structure:
         if not like or any(tensor.numel() == 0 for tensor in like.values()):
             raise ValueError("there are no weights to describe")
         if any(tensor.ndim == 0 for tensor in like.values()):
-            raise ValueError("tensors need a dimension at least; reshape single numbers to (1,)")
+            raise ValueError("tensors need at least one dimension; reshape single numbers to (1,)")
         if not all(tensor.is_floating_point() for tensor in like.values()):
             raise ValueError("only floating-point tensors can be described; leave counters and masks out")
         if unknown := (set(ranks) | set(base)) - set(like):
-            raise ValueError(f"no weights of the names {sorted(unknown)}; there are {sorted(like)}")
+            raise ValueError(f"there are no weights with the names {sorted(unknown)}; the names are {sorted(like)}")
         if subspace is not None and ranks:
             raise ValueError("subspace and ranks exclude each other")
         for name, rank in ranks.items():
@@ -196,7 +198,7 @@ class Structure:
             return {SUBSPACE: (self.subspace,)}
         factors = {f"{name}.{side}" for name in self.ranks for side in ("left", "right")}
         if taken := factors & (set(self.like) - set(self.ranks)):
-            raise ValueError(f"the factors of low rank need the names {sorted(taken)}, which weights have")
+            raise ValueError(f"the factors of low rank need the names {sorted(taken)}, but weights have these names")
         shapes: dict[str, tuple[int, ...]] = {}
         for name, tensor in self.like.items():
             if name in self.ranks:
@@ -297,7 +299,7 @@ class Structure:
             If weights are missing, unknown, of another shape or not finite.
         """
         if {name: tensor.shape for name, tensor in weights.items()} != {n: t.shape for n, t in self.like.items()}:
-            raise ValueError("weights must have the names and shapes that the structure was made with")
+            raise ValueError("weights must have the names and shapes of the structure")
         if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
             raise ValueError("weights must be finite")
         if self.subspace is not None:
@@ -428,7 +430,7 @@ class Description:
             if self.integers[part].shape != shape or self.finer[part].shape != (columns(shape),):
                 raise ValueError(f"{part} needs integers of shape {shape} and finer of shape {(columns(shape),)}")
             if self.finer[part].min() < 0 or self.finer[part].max() > _FINEST:
-                raise ValueError(f"the grid of a column is 0 to {_FINEST} binary digits finer, not so in {part}")
+                raise ValueError(f"finer must be 0 to {_FINEST}, which it is not in {part}")
         for parts, n_terms in self.structure.products:
             if n_terms * math.prod(self._units(part, of_sum=part != parts[-1]) for part in parts) > _EXACT:
                 raise ValueError(f"the integers of {' and '.join(parts)} are too large for exact weights")
@@ -529,7 +531,7 @@ class Description:
             integers[part] = decode_integers(decoder, math.prod(shape), part).reshape(shape)
         description = cls(structure, steps, finer, integers)
         if description.message != (code, n_bits):
-            raise ValueError("this is no message of the structure, or something follows it")
+            raise ValueError("this is not a message of the structure, or further bits follow it")
         return description
 
     def replaced(self, integers: Mapping[str, Integers]) -> "Description":

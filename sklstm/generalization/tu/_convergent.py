@@ -31,6 +31,8 @@ from ._margin_bound import (
 )
 from ._theorem_1 import log_geometric_sum
 
+__all__ = ["RademacherBound", "rademacher_bound", "rademacher_row_norms"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RademacherBound(MarginBound):
@@ -278,9 +280,7 @@ def rademacher_bound(
         complexity_term=complexity,
         confidence_term=confidence,
         rademacher=exponential(log_complexity),
-        beta_u=beta.u,
-        beta_w=beta.w,
-        beta_v=beta.v,
+        **beta.fields,
         log_state_norm=_log(beta.u) + log_geometric_sum(beta.w, L),
         log_kappa=_log_kappa(beta.w, L),
         root_mean_square=root,

@@ -22,6 +22,18 @@ from sklstm.generalization._theorem_inputs import (
 from ._margin_bound import last_output
 from ._theorem_1 import capacity, geometric_sum
 
+__all__ = [
+    "eta_c",
+    "fisher_rao_norm",
+    "fisher_rao_norm_lemma_2",
+    "fisher_rao_norm_loss",
+    "fisher_rao_upper",
+    "fisher_rao_upper_closed_form",
+    "norm_of_tau_c",
+    "tau_c",
+    "tau_c_of_arrays",
+]
+
 
 def tau_c(U: Any, W: Any, V: Any, X: Any) -> Float:
     r"""Right-hand side of Lemma 1 for the linear network, :math:`\tau(\theta)c` of [1]_, sample by sample.
@@ -345,7 +357,7 @@ def _losses(loss: Loss | None, outputs: Tensor, labels: Tensor) -> Tensor:
         return torch.nn.functional.cross_entropy(outputs, labels, reduction="none")
     losses = loss(outputs, labels)
     if not isinstance(losses, Tensor) or losses.shape != labels.shape:
-        raise ValueError(f"loss must return a tensor of shape {tuple(labels.shape)}, one loss a sample")
+        raise ValueError(f"loss must return a tensor of shape {tuple(labels.shape)}, one loss for each sample")
     return losses
 
 

@@ -13,6 +13,19 @@ from sklstm.generalization._confidence import Charged, round_up
 from sklstm.generalization._theorem_inputs import Array, Float, check_delta, noisy_chunks
 from sklstm.linalg import max_row_sum
 
+__all__ = [
+    "MODEL",
+    "MarginBound",
+    "MaxNorms",
+    "check_margin",
+    "confidence_term",
+    "last_output",
+    "margin_loss",
+    "margins",
+    "ramp_loss",
+    "row_sums",
+]
+
 #: The assumption that the margin bounds make on the network.
 MODEL = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
 
@@ -150,6 +163,11 @@ class RowSums:
     price: float
     sentences: tuple[str, ...]
 
+    @property
+    def fields(self) -> dict[str, float]:
+        """The sums by the names of the fields in which the bounds keep them."""
+        return {"beta_u": self.u, "beta_w": self.w, "beta_v": self.v}
+
 
 def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms: str, n_steps: int) -> RowSums:
     """The row sums that enter a theorem, for weights U (m, d), W (m, m), V (k, m).
@@ -178,7 +196,7 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
             # A further class of weights, chosen after seeing them, would cost a further share of δ.
             raise ValueError(
                 f"a row of {letter} sums to {beta:.9g}, above its limit {limit:.9g}: only a limit that training "
-                "enforced costs nothing. Leave it out of max_norms, and the norm is paid for."
+                "enforced has no price. Leave it out of max_norms, and the norm is paid for in δ."
             )
         if limit is not None and beta <= limit * _FLOAT32_SLACK:
             found.append(Charged(float(limit) if beta <= limit else limit * _FLOAT32_SLACK))

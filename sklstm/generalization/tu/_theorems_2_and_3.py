@@ -38,6 +38,8 @@ from ._margin_bound import (
 )
 from ._theorem_1 import capacity, input_norms, rademacher_tu, weighted_geometric_sum
 
+__all__ = ["TuBound", "tu_bound", "zhang_order"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TuBound(MarginBound):
@@ -337,11 +339,9 @@ def tu_bound(
             lambda_min=eigenvalue,
             input_norm_frobenius=frobenius,
             input_norm_1=one,
-            beta_u=beta.u,
-            beta_w=beta.w,
-            beta_v=beta.v,
             n_samples=n,
             n_steps=L,
+            **beta.fields,
             root_gain=root_gain,
             factor=4 * k / alpha.value,
         )
@@ -364,9 +364,7 @@ def tu_bound(
     return TuBound(
         theorem="3" if sigma > 0 else "2",
         **best,
-        beta_u=beta.u,
-        beta_w=beta.w,
-        beta_v=beta.v,
+        **beta.fields,
         fisher_rao=r.value,
         fisher_rao_clean=r_clean,
         lambda_min=eigenvalue,
@@ -432,12 +430,12 @@ def _check_parameters(
         raise ValueError(f"norms must be 'measured' or 'union', got {norms!r}")
     check_margin(margin)
     if margin is None and norms != "union":
-        raise ValueError("margin=None looks at the data for the best margin, which only norms='union' pays for")
+        raise ValueError("margin=None chooses the best margin from the data, which needs norms='union'")
     check_delta(delta)
     if not 0 <= sigma < math.inf:
         raise ValueError(f"sigma must be a non-negative number, got {sigma!r}")
     if sigma > 0 and noise is None:
-        raise ValueError("sigma > 0 asks for Theorem 3, which needs the noise that was added to X: pass noise=")
+        raise ValueError("sigma > 0 means Theorem 3, which needs the noise that was added to X: pass noise")
     if sigma == 0 and noise is not None:
         raise ValueError("noise was given but sigma is 0; pass the standard deviation of the noise as sigma")
     if lambda_min is not None and not 0 <= lambda_min < math.inf:

@@ -402,7 +402,7 @@ def test_message_with_something_after_it(kind):
     description = _description(_structure(kind))
     code, n_bits = description.message
     for extra in (0, 1):
-        with pytest.raises(ValueError, match="no message"):
+        with pytest.raises(ValueError, match="not a message"):
             Description.decode(2 * code + extra, n_bits + 1, description.structure)
 
 

@@ -220,7 +220,7 @@ def test_errors_of_the_norm_of_a_loss(norm):
     U, W, V, X, y = _labelled_problem(3)
     with pytest.raises(ValueError, match="labels must lie in 0 to 2"):
         norm(U, W, V, X, y + 1)
-    with pytest.raises(ValueError, match=r"loss must return a tensor of shape \(7,\), one loss a sample"):
+    with pytest.raises(ValueError, match=r"loss must return a tensor of shape \(7,\), one loss for each sample"):
         norm(U, W, V, X, y, lambda outputs, labels: outputs.sum())
     with pytest.raises(ValueError, match="samples, time steps, channels"):
         norm(U, W, V, X[:, :, :-1], y)

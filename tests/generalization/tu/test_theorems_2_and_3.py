@@ -250,7 +250,7 @@ def test_errors():
     for sigma in (-1.0, math.nan):
         with pytest.raises(ValueError, match="sigma must be a non-negative number"):
             tu_bound(U, W, V, X, y, sigma=sigma)
-    with pytest.raises(ValueError, match="pass noise="):
+    with pytest.raises(ValueError, match="pass noise"):
         tu_bound(U, W, V, X, y, sigma=0.1)
     with pytest.raises(ValueError, match="noise was given but sigma is 0"):
         tu_bound(U, W, V, X, y, noise=noise)

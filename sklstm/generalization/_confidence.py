@@ -28,6 +28,11 @@ __all__ = [
     "round_up",
 ]
 
+# Smaller norms, zero included, are rounded up to e^(−20).
+_FLOOR = -20
+# How many powers of two below the largest margin of the sample are tried.
+_MARGIN_OCTAVES = 40
+
 
 def binary_kl(p: float, q: float) -> float:
     r""":math:`\mathrm{kl}(p\|q) = p\log\frac pq + (1-p)\log\frac{1-p}{1-q}` for 0 ≤ p ≤ q ≤ 1, in nats.
@@ -142,12 +147,6 @@ def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
     if not (n >= 1 and 0 <= k <= n):
         raise ValueError(f"k errors in n trials need 0 <= k <= n and n >= 1, got k={k!r}, n={n!r}")
     return 1.0 if k == n else float(beta_distribution.isf(delta, k + 1, n - k))
-
-
-# Smaller norms, zero included, are rounded up to e^(−20).
-_FLOOR = -20
-# How many powers of two below the largest margin of the sample are tried.
-_MARGIN_OCTAVES = 40
 
 
 @dataclass(frozen=True)

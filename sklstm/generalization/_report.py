@@ -16,6 +16,15 @@ __all__ = ["INDEPENDENCE", "Bound", "GeneralizationReport", "Term", "at_most"]
 #: The first assumption of every bound.
 INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
 
+_OFFERS = ("name", "value", "delta", "vacuous", "ceiling", "quantity", "about", "assumptions", "terms", "at_delta")
+_LEFT_OUT = object()
+_HEADER = ("bound", "value", "together", "bounds", "about", "confidence", "vacuous")
+_NUMERIC = ("value", "together", "confidence")
+# A class and no colours: the notebook's own colours apply, light or dark.
+_TABLE = '<table class="sklstm-report" style="border-collapse: collapse">'
+_LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
+_RIGHT = ' style="text-align: right; padding: 0.2em 0.6em; font-variant-numeric: tabular-nums"'
+
 
 class Term(NamedTuple):
     """A number of a bound: the field that holds it, its value, and its meaning in words."""
@@ -105,9 +114,6 @@ class Bound(Protocol):
         bound of the same type
         """
         ...
-
-
-_OFFERS = ("name", "value", "delta", "vacuous", "ceiling", "quantity", "about", "assumptions", "terms", "at_delta")
 
 
 class GeneralizationReport(Mapping[str, Bound]):
@@ -416,9 +422,6 @@ def _plain(bound: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not _LEFT_OUT}
 
 
-_LEFT_OUT = object()
-
-
 def _json(value: Any) -> Any:
     """`value` in the types of JSON; `_LEFT_OUT` for weights and other objects."""
     if isinstance(value, np.generic):
@@ -432,14 +435,6 @@ def _json(value: Any) -> Any:
 
 # A given bound, and the same bound at its share of the report's δ.
 Row = tuple[Bound, Bound]
-
-_HEADER = ("bound", "value", "together", "bounds", "about", "confidence", "vacuous")
-_NUMERIC = ("value", "together", "confidence")
-
-# A class and no colours: the notebook's own colours apply, light or dark.
-_TABLE = '<table class="sklstm-report" style="border-collapse: collapse">'
-_LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
-_RIGHT = ' style="text-align: right; padding: 0.2em 0.6em; font-variant-numeric: tabular-nums"'
 
 
 def _summary(rows: Sequence[Row], delta: float) -> str:

@@ -42,6 +42,14 @@ _SPARE = 1 << 10  # digits of L above which its leading part is stored apart
 _LARGEST_FIELD = 1 << 32  # of a larger field, the first _PIECE_BITS bits are sent by themselves
 _PIECE_BITS = 24
 
+# A magnitude is coded by unary decisions, "more than 1", "more than 2", …. Those from _SHARED on have one context; for
+# _ESCAPE and more another code follows. A context needs decisions to learn from. For 30 or 100 rounded normal or
+# Laplace numbers of standard deviation 10, eight contexts need 0.1 to 0.6 bits per number less than 24; for 10,000
+# numbers of standard deviation up to 30, at most 0.02 bits more.
+_SHARED = 8
+_ESCAPE = 128
+_LARGEST_BITS = 62  # binary digits of the largest magnitude
+
 
 class Encoder:
     """Arithmetic encoder, as derived in the docstring of the module.
@@ -235,15 +243,6 @@ def _check_size(size: int) -> int:
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     return size
-
-
-# A magnitude is coded by unary decisions, "more than 1", "more than 2", …. Those from _SHARED on have one context; for
-# _ESCAPE and more another code follows. A context needs decisions to learn from. For 30 or 100 rounded normal or
-# Laplace numbers of standard deviation 10, eight contexts need 0.1 to 0.6 bits a number less than 24; for 10,000
-# numbers of standard deviation up to 30, at most 0.02 bits more.
-_SHARED = 8
-_ESCAPE = 128
-_LARGEST_BITS = 62  # binary digits of the largest magnitude
 
 
 def encode_integers(encoder: Encoder, values: Any, group: Hashable) -> None:

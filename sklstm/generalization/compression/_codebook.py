@@ -24,6 +24,8 @@ __all__ = ["Quantised", "code_length", "quantise"]
 _LLOYD_STEPS = 100
 _FLOAT16_MAX = 65504.0
 
+_FLOAT16_BITS = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
@@ -130,9 +132,6 @@ def _lloyd(values: Float, q: int) -> Float:
             break
         levels = moved
     return levels
-
-
-_FLOAT16_BITS = 16
 
 
 def code_length(counts: Sequence[int] | NDArray[np.integer], n_candidates: int = 1) -> int:

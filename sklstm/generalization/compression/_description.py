@@ -27,6 +27,17 @@ _LARGEST_PROJECTION = 50_000_000
 _LARGEST_BASE = 1e100
 SUBSPACE = "subspace"
 
+Integers = NDArray[np.int64]
+# Steps are (1 + j/4)·2^e, with ratios of 1.14 to 1.25, over 64 powers of two: 8 bits.
+_STEPS_PER_OCTAVE = 4
+_LOWEST_OCTAVE = -48
+N_STEPS = 64 * _STEPS_PER_OCTAVE
+# Above these, a step or a sum in units of the last binary digit may not be exact in float64.
+_FINEST = 255
+_EXACT = 2.0**53
+# A message has at most two bits more than its ideal length, rounded up.
+_END = 2
+
 
 class Structure:
     r"""Weights as a function of parts, :math:`\theta = \theta_0 + A(z)` with A linear or bilinear.
@@ -319,19 +330,6 @@ class Structure:
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-Integers = NDArray[np.int64]
-
-# Steps are (1 + j/4)·2^e, with ratios of 1.14 to 1.25, over 64 powers of two: 8 bits.
-_STEPS_PER_OCTAVE = 4
-_LOWEST_OCTAVE = -48
-N_STEPS = 64 * _STEPS_PER_OCTAVE
-# Above these, a step or a sum in units of the last binary digit may not be exact in float64.
-_FINEST = 255
-_EXACT = 2.0**53
-# A message has at most two bits more than its ideal length, rounded up.
-_END = 2
 
 
 def step_size(number: int) -> float:

@@ -43,6 +43,17 @@ __all__ = [
     "train_values",
 ]
 
+Values = dict[str, Tensor]
+_FISHER_BATCH = 8
+_RADIUS = 64  # largest magnitude of an integer
+# If the best step of a column is 2^1.5 times smaller than that of the median column, which means 8 times its curvature,
+# the column has a finer grid, by at least two binary digits: one digit would save less than it costs. Columns that need
+# more than _FINEST digits occur only if the other channels are zero.
+_FINER, _FINEST = 1.5, 16
+# Changes are ranked by the gradient at one point. It is computed again after this many trials if one of them was
+# accepted, and otherwise after the first change that is.
+_RERANK = 60
+
 
 class LearningProblem(Protocol):
     """A training sample and two losses on it.
@@ -112,11 +123,6 @@ class LearningProblem(Protocol):
             In [0, 1]; NaN counts as 1.
         """
         ...
-
-
-Values = dict[str, Tensor]
-
-_FISHER_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -356,13 +362,6 @@ def _batches(n: int, size: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
     return torch.from_numpy(rng.permutation(n)).split(size)
 
 
-_RADIUS = 64  # largest magnitude of an integer
-# If the best step of a column is 2^1.5 times smaller than that of the median column, which means 8 times its curvature,
-# the column has a finer grid, by at least two binary digits: one digit would save less than it costs. Columns that need
-# more than _FINEST digits occur only if the other channels are zero.
-_FINER, _FINEST = 1.5, 16
-
-
 def grids(structure: Structure, values: Values, fisher: Values, price: float) -> Description:
     """Steps and finer columns for these curvatures, with `price` in units of the loss. All integers are zero."""
     steps, finer, integers = {}, {}, {}
@@ -435,11 +434,6 @@ def price_of_a_bit(loss: float, n_bits: int, n_samples: int, delta: float) -> fl
     spread = math.sqrt(2 * max(loss * (1 - loss), 1e-4))
     budget = (n_bits * math.log(2) + math.log(1 / delta)) / n_samples
     return spread * math.log(2) / (2 * n_samples * math.sqrt(budget))
-
-
-# Changes are ranked by the gradient at one point. It is computed again after this many trials if one of them was
-# accepted, and otherwise after the first change that is.
-_RERANK = 60
 
 
 def coordinate_descent(

@@ -20,6 +20,11 @@ __all__ = ["OccamBound", "certificate_assumptions", "check_certificate_parameter
 # Below this the tail probability is near the end of float64, where the inverse of the binomial tail is not reliable.
 _LOG_SMALLEST_TAIL = math.log(1e-290)
 
+#: Numbers of levels that :func:`occam_certificate` tries. The code names the chosen one.
+CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+# A mean of float32 losses may exceed 1 by its round-off.
+_LOSS_SLACK = 1e-6
+
 
 def occam_bound(
     train_loss: float, n_bits: int, n_samples: int, *, delta: float = 0.05, zero_one: bool = False
@@ -84,13 +89,6 @@ def occam_bound(
 def code_budget(n_bits: int, n_samples: int, delta: float) -> float:
     """(K ln 2 + ln(1/δ))/n, the price of the code and of the confidence, in nats per sample."""
     return (n_bits * math.log(2) - math.log(delta)) / n_samples
-
-
-#: Numbers of levels that :func:`occam_certificate` tries. The code names the chosen one.
-CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
-
-# A mean of float32 losses may exceed 1 by its round-off.
-_LOSS_SLACK = 1e-6
 
 
 @dataclass(frozen=True)

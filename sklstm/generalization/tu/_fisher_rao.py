@@ -34,6 +34,9 @@ __all__ = [
     "tau_c_of_arrays",
 ]
 
+# Outputs (b, k) and class indices (b,) to losses (b,), differentiable in the outputs.
+Loss = Callable[[Tensor, Tensor], Tensor]
+
 
 def tau_c(U: Any, W: Any, V: Any, X: Any) -> Float:
     r"""Right-hand side of Lemma 1 for the linear network, :math:`\tau(\theta)c` of [1]_, sample by sample.
@@ -212,10 +215,6 @@ def _root_mean_square(values: Float) -> float:
         return largest
     # Divided by the largest before squaring: r may be a float64 where r² is not.
     return largest * math.sqrt(float(np.mean((values / largest) ** 2)))
-
-
-# Outputs (b, k) and class indices (b,) to losses (b,), differentiable in the outputs.
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def fisher_rao_norm_loss(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss | None = None) -> float:

@@ -29,6 +29,11 @@ __all__ = [
 #: The assumption that the margin bounds make on the network.
 MODEL = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
 
+MaxNorms = Mapping[str, float | None] | Sequence[float | None] | None
+# Training in float32 may exceed the limit of a row sum by a few ulps per column. Such weights belong to the class with
+# the limit times this factor, which is fixed in advance too.
+_FLOAT32_SLACK = 1 + 1e-5
+
 
 @dataclass(frozen=True, kw_only=True)
 class MarginBound:
@@ -134,13 +139,6 @@ def check_margin(margin: float | None) -> None:
     """``ValueError`` unless α is None or positive and finite."""
     if margin is not None and not 0 < margin < math.inf:
         raise ValueError(f"margin must be a positive number, got {margin!r}")
-
-
-MaxNorms = Mapping[str, float | None] | Sequence[float | None] | None
-
-# Training in float32 may exceed the limit of a row sum by a few ulps per column. Such weights belong to the class with
-# the limit times this factor, which is fixed in advance too.
-_FLOAT32_SLACK = 1 + 1e-5
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,9 @@ def fine_tuned_certificate(
         The weight from :func:`choose_cap`, if the cap was chosen from the data.
     schedule : Schedule, optional
     coarseness : sequence of float, default=(16.0, 32.0)
-        Factors of the grids' steps. At a factor of 1 the rounding error of independent weights costs as much as the
-        saved bits gain; training corrects most of that error, so that larger steps are better. All factors are tried
-        and the best bound is kept, at no price, since the message contains the steps.
+        Factors of the grids' steps. A factor of 1 is best for rounding all values at once. Training corrects most of
+        the rounding error, so that larger steps are better. All factors are tried and the best bound is kept, at no
+        price, since the message contains the steps.
     n_trials : int, default=200
         For each coarseness, how often coordinate descent on the bound tries to change a single integer.
     progress : bool, default=False

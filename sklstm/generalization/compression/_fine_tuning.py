@@ -330,9 +330,9 @@ def quantise_in_stages(
         held = fixed[part].numpy()
         integers = nearest_levels(z, h, held, description.integers[part], price)
         description = description.replaced({**description.integers, part: integers})
-        damage = np.where(held, -np.inf, h * (z - integers) ** 2).ravel()
+        increase = np.where(held, -np.inf, h * (z - integers) ** 2).ravel()
         fixed[part] = torch.zeros(held.size, dtype=torch.bool)
-        fixed[part][np.argsort(damage, kind="stable")[: round(share * held.size)]] = True
+        fixed[part][np.argsort(increase, kind="stable")[: round(share * held.size)]] = True
         fixed[part] = fixed[part].reshape(held.shape)
         values = {**values, part: torch.where(fixed[part], description.values()[part], values[part])}
         if number < len(stages):
@@ -394,8 +394,8 @@ def nearest_levels(
         cost = level_costs(out, _RADIUS)
         towards_zero = np.clip(np.trunc(z), -_RADIUS, _RADIUS)
         candidates = np.stack([towards_zero, np.clip(towards_zero + np.sign(z), -_RADIUS, _RADIUS), np.zeros_like(z)])
-        damage = 0.5 * h * (z - candidates) ** 2 + price * cost[np.abs(candidates).astype(np.int64)]
-        chosen = np.take_along_axis(candidates, damage.argmin(axis=0)[None], axis=0)[0].astype(np.int64)
+        total = 0.5 * h * (z - candidates) ** 2 + price * cost[np.abs(candidates).astype(np.int64)]
+        chosen = np.take_along_axis(candidates, total.argmin(axis=0)[None], axis=0)[0].astype(np.int64)
         out[free] = chosen[free]
     return out
 

@@ -30,6 +30,7 @@ __all__ = [
 MODEL = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
 
 MaxNorms = Mapping[str, float | None] | Sequence[float | None] | None
+
 # Training in float32 may exceed the limit of a row sum by a few ulps per column. Such weights belong to the class with
 # the limit times this factor, which is fixed in advance too.
 _FLOAT32_SLACK = 1 + 1e-5
@@ -150,7 +151,7 @@ class RowSums:
     u, w, v : float
         :math:`\beta_U, \beta_W, \beta_V`.
     price : float
-        What the choice of all three costs: δ is to be multiplied by :math:`e^{-\text{price}}`.
+        Price of the choice of all three: δ is multiplied by :math:`e^{-\text{price}}`.
     sentences : tuple of str
         How each was found.
     """

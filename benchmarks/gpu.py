@@ -20,7 +20,7 @@ from _records import machine, table
 from _suite import campaign, question, regenerate
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.generalization import moment_summary
+from sklstm.generalization._eigenvalue import moment_summary
 
 NAME = "gpu"
 L, D, BATCH = 24, 7, 256

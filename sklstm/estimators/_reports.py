@@ -22,10 +22,10 @@ from sklstm.generalization import (
     HoldoutBound,
     choose_cap,
     holdout_bound,
-    moment_summary,
     rademacher_bound,
     tu_bound,
 )
+from sklstm.generalization._eigenvalue import moment_summary
 from sklstm.networks import ReLUNetwork
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.training._batches import place_for

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklstm.generalization import GeneralizationReport
-from sklstm.generalization._render import at_most
+from sklstm.generalization._report import at_most
 
 from ._display import PALETTE, Display
 from ._unwrapping import network_estimator

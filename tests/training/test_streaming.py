@@ -112,7 +112,7 @@ def test_partial_fit_goes_through_a_file_part_by_part(kind, mapped):
 
 @pytest.mark.parametrize("noise", list(NOISES))
 def test_theorem_3_has_the_noise_that_was_drawn_at_once(noise, mapped, monkeypatch):
-    from sklstm.generalization import _inputs
+    from sklstm.generalization import _theorem_inputs as _inputs
 
     monkeypatch.setattr(_inputs, "_CHUNK_NUMBERS", 100)
     X, law = mapped(numbers(), "float32"), NOISES[noise]

@@ -4,13 +4,13 @@ import importlib.util
 import tomllib
 from pathlib import Path
 
-import peer_features
 import pytest
 import sklearn
 import yaml
-from _records import load
 
 import sklstm
+from benchmarks.evidence import peer_features
+from tests.support.records import load
 
 ROOT = Path(__file__).parents[1]
 

@@ -109,7 +109,7 @@ def bars(records):
     """1.5 times as fast at the first size."""
     for r in records:
         if tuple(r["sizes"].values()) == SIZES[0]:
-            yield Bar(f"written pass over nn.RNN, {r['threads']} threads", 0.67, r["ratio"])
+            yield Bar(f"written pass over nn.RNN, threads = {r['threads']}", 0.67, r["ratio"])
 
 
 if __name__ == "__main__":

@@ -51,12 +51,12 @@ def searches():
     found = Searches()
     yield found
     found.server.stdin.close()
-    found.server.wait(20)
+    found.server.wait(120)
     found.server.stdout.close()
 
 
 def wait_for_epochs(folder, count):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # a guard against waiting for ever
     while epochs_counted(folder / "epochs") < count:
         assert time.monotonic() < deadline, (folder / "errors").read_text()
         time.sleep(0.002)

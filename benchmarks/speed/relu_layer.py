@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from sklstm.networks._relu import last_relu_state
+from sklstm.networks._kernels import last_relu_state
 from tests.support.records import ratio, recorded_on, table, timing
 from tests.support.suite import Bar, explanation, question, run
 from tests.support.timing import compare, pinned, thread_counts

@@ -8,10 +8,9 @@ import torch
 from sklstm._validation import Device
 from sklstm.persistence import ModelFileError, read_document
 
-from ._noisy_rnn import NoisyRNNClassifier
+from ._classifiers import NoisyRNNClassifier
 from ._portable import Portable, from_document
-from ._tikhonov_gru import TikhonovGRURegressor
-from ._tikhonov_lstm import TikhonovLSTMRegressor
+from ._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 
 # A closed list: a file names its class, and cannot name any other.
 _CLASSES: dict[str, type[Portable]] = {

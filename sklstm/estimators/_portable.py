@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sklstm._caller import caller_level
-from sklstm._validation import FLAG, Device, Rule, check_parameters
+from sklstm._validation import FLAG, Device, Rule, caller_level, check_parameters
 from sklstm.generalization import GeneralizationReport
 from sklstm.persistence import ModelFileError, from_bytes, onnx_model, read_document, to_bytes, write_atomically
-from sklstm.training import OptimizerTable, SequenceNet, check_snapshot, resolve_device, restore, take_snapshot
+from sklstm.training import SequenceNet
+from sklstm.training._batches import resolve_device
+from sklstm.training._snapshot import OptimizerTable, check_snapshot, restore, take_snapshot
 
 from ._saved_state import CODEC, OF_KIND, check_state, fitted_state
 
@@ -29,8 +30,8 @@ class Portable(BaseEstimator):
 
     _rules: ClassVar[dict[str, Rule]]
     _optimizers: ClassVar[OptimizerTable]
-    _module: ClassVar[type[Any]]
-    _criterion: ClassVar[type[nn.Module]]
+    _network: ClassVar[type[Any]]
+    _loss: ClassVar[type[nn.Module]]
 
     net_: SequenceNet
     device: Any
@@ -221,7 +222,7 @@ class Portable(BaseEstimator):
                 device = _usable(snapshot["device"], type(self).__name__)
                 if str(device) != snapshot["device"]:
                     state["device"] = device
-            state["net_"] = restore(snapshot, self._module, self._criterion, self._optimizers, device)
+            state["net_"] = restore(snapshot, self._network, self._loss, self._optimizers, device)
         if isinstance(state.get("generalization_report_"), dict):
             state["generalization_report_"] = CODEC.decode(state["generalization_report_"], "generalization_report_")
         super().__setstate__(state)
@@ -277,8 +278,8 @@ def from_document(cls: type[Portable], document: dict[str, Any], device: Any = N
         raise ValueError(f"{cls.__name__} has no parameters {sorted(map(str, unknown))}"[:300])
     if parameters.get("callbacks") is not None:
         raise ValueError("it claims to hold callbacks, which no file does")
-    check_snapshot(network, cls._module, cls._optimizers)
-    check_state(state, cls._module, network["module"])
+    check_snapshot(network, cls._network, cls._optimizers)
+    check_state(state, cls._network, network["module"])
     estimator = cls(**parameters)
     kind = "classifier" if is_classifier(estimator) else "regressor"
     if any((name in state) != (kind == owner) for owner, names in OF_KIND.items() for name in names):
@@ -294,7 +295,7 @@ def from_document(cls: type[Portable], document: dict[str, Any], device: Any = N
             cls._rules[name].check(f"{name} of the network", network[name])
     except TypeError as error:
         raise ValueError(str(error)) from error
-    estimator.net_ = restore(network, cls._module, cls._criterion, cls._optimizers, place)
+    estimator.net_ = restore(network, cls._network, cls._loss, cls._optimizers, place)
     # Another order of batches and other noise than in the epochs behind it, the same in every process.
     past = (state.get("_bound_seed", 0), state["n_iter_"])
     seed = int(np.random.SeedSequence(past).generate_state(1)[0])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sklstm.generalization import GeneralizationReport, OccamBound
 from sklstm.persistence import GENERALIZATION, Codec, Parameters, conforms
-from sklstm.training import check_weights
+from sklstm.training._snapshot import check_weights
 
 from ._compression import Compression
 

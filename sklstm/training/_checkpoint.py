@@ -10,7 +10,7 @@ from typing import Any
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sklstm._caller import caller_level
+from sklstm._validation import caller_level
 from sklstm.persistence import remove_leftovers
 
 from ._fingerprint import changes_training, fingerprint_of_training

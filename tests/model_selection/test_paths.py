@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from skorch.callbacks import GradientNormClipping
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
-from sklstm.estimators._network_penalty import NetworkPenalty
+from sklstm.estimators._tikhonov import NetworkPenalty
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
 from sklstm.preprocessing import SequenceScaler
 

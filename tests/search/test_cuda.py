@@ -11,7 +11,7 @@ from sklearn.model_selection import cross_val_score
 
 import sklstm
 from sklstm import TikhonovLSTMRegressor
-from sklstm.training import check_cuda_process
+from sklstm.training._process import check_cuda_process
 from tests.support.searches import ESTIMATORS, pipeline, problem
 
 

@@ -6,7 +6,7 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import GridSearchCV
 
-from sklstm.training import check_cuda_process, threads_for
+from sklstm.training._process import check_cuda_process, threads_for
 from tests.support.searches import assert_same_outcomes, pipeline, problem
 
 distributed = pytest.importorskip("distributed")

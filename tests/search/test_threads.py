@@ -9,7 +9,7 @@ from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklstm.training import single_threaded_numpy, thread_limit, threads_for
+from sklstm.training._process import single_threaded_numpy, thread_limit, threads_for
 from tests.support.searches import assert_same_outcomes, pipeline, problem
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sklstm.tikhonov import TikhonovPenalty
-from sklstm.training import seeded_construction
+from sklstm.training._process import seeded_construction
 
 LAMBDAS = {"lambda_s": 0.1, "lambda_1": 1.0, "lambda_2": 1.0}
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.training import DivergenceGuard, EarlyStopping, SequenceDataset, SequenceNet, seeded_construction
+from sklstm.training import SequenceDataset, SequenceNet
+from sklstm.training._callbacks import DivergenceGuard, EarlyStopping
+from sklstm.training._process import seeded_construction
 
 
 class Last(nn.Module):

@@ -5,9 +5,10 @@ import threading
 import pytest
 import torch
 
-from sklstm.training import _numerics, products_in, undisturbed
+from sklstm.training import _process
+from sklstm.training._process import products_in, undisturbed
 
-CUDA, CPU = _numerics._FLAGS["cuda"], _numerics._FLAGS["cpu"]
+CUDA, CPU = _process._FLAGS["cuda"], _process._FLAGS["cpu"]
 
 
 def values(flags):

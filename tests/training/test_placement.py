@@ -3,18 +3,12 @@
 import pytest
 import torch
 
+from sklstm._sequences import Sequences
 from sklstm.networks import GRUNetwork
-from sklstm.training import (
-    BatchLoader,
-    RaggedTensor,
-    SequenceDataset,
-    _placement,
-    fits,
-    predict_blocks,
-    resolve_device,
-    seeded_construction,
-    to_device,
-)
+from sklstm.training import SequenceDataset, _batches
+from sklstm.training._batches import BatchLoader, fits, resolve_device, to_device
+from sklstm.training._inference import predict_blocks
+from sklstm.training._process import seeded_construction
 
 GIB = 2**30
 
@@ -27,7 +21,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: bad_fork)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in sees)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in sees)
-        monkeypatch.setattr(_placement, "_works", lambda device: device in (sees if works is None else works))
+        monkeypatch.setattr(_batches, "_works", lambda device: device in (sees if works is None else works))
 
     return of
 
@@ -61,10 +55,10 @@ def test_a_device_by_name_is_itself_whatever_the_machine(device):
 
 
 def test_a_device_works_if_it_computes():
-    assert _placement._works("cpu")
-    assert not _placement._works("meta")
+    assert _batches._works("cpu")
+    assert not _batches._works("meta")
     if not torch.cuda.is_available():
-        assert not _placement._works("cuda")
+        assert not _batches._works("cuda")
 
 
 @pytest.mark.parametrize(("size", "expected"), [(4 * GIB, True), (4 * GIB + 1, False)])
@@ -135,7 +129,7 @@ def dataset(generator, ragged, weighted):
     X = torch.randn(23, 5, 2, generator=generator)
     if ragged:
         lengths = torch.arange(23) % 5 + 1
-        X = RaggedTensor(torch.randn(int(lengths.sum()), 2, generator=generator), lengths)
+        X = Sequences(torch.randn(int(lengths.sum()), 2, generator=generator), lengths.numpy())
     return SequenceDataset(X, torch.arange(23.0), torch.ones(23) if weighted else None)
 
 

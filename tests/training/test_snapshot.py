@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.estimators._rules import OPTIMIZERS
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import SequenceDataset, SequenceNet, check_snapshot, check_weights, restore, take_snapshot
+from sklstm.training import SequenceDataset, SequenceNet
+from sklstm.training._snapshot import check_snapshot, check_weights, restore, take_snapshot
+from sklstm.training._train import OPTIMIZERS
 
 LSTM = {"n_features": 2, "hidden_size": 3, "n_outputs": 1}
 

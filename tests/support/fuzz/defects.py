@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from sklstm.estimators import _base, _certificates, _classification, _trainer
+from sklstm.estimators import _base, _classifiers, _composition
 from sklstm.estimators._base import SequenceEstimator
+from sklstm.training import _inference, _train
 
 
 @contextlib.contextmanager
-def _nothing_restored(self, *, keep=False):
-    yield dict(self.__dict__)
+def _nothing_restored(self, before, *, keep=False):
+    yield
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def _sees_its_companions(module, X, n_workers):
 def _writes_into_lists(self, X):
     if isinstance(X, list) and isinstance(X[0], np.ndarray) and X[0].flags.writeable and X[0].dtype == np.float64:
         X[0][...] += 1
-    return _forward(self, X)
+    return _outputs(self, X)
 
 
 def _half_as_wide(*arguments, **options):
@@ -42,7 +43,7 @@ def _half_as_wide(*arguments, **options):
 
 def _warns(self, *arguments, **options):
     warnings.warn("numbers were harmed", RuntimeWarning, stacklevel=2)
-    return _train(self, *arguments, **options)
+    return _adopt(self, *arguments, **options)
 
 
 def _breaks_on_lists(estimator, X, *arguments, **options):
@@ -52,31 +53,31 @@ def _breaks_on_lists(estimator, X, *arguments, **options):
 
 
 def _remembers_too_much(self, *arguments, **options):
-    _train(self, *arguments, **options)
+    _adopt(self, *arguments, **options)
     self.net_.module_.readout.weight.data += 1e-3 * getattr(self, "_fits", 0)
     self._fits = getattr(self, "_fits", 0) + 1
 
 
-_predict_blocks, _boxes = _base.predict_blocks, _certificates.boxes
-_train, _forward, _as_sequences = _trainer.Trainer._train, SequenceEstimator._forward, _base.as_sequences
+_predict_blocks, _boxes = _inference.predict_blocks, _composition.boxes
+_adopt, _outputs, _as_sequences = SequenceEstimator._adopt, SequenceEstimator._outputs, _base.as_sequences
 
 # What it is: a context in which it is so.
 DEFECTS = {
     "a failed fit leaves the estimator half fitted": lambda: mock.patch.object(
         SequenceEstimator, "_all_or_nothing", _nothing_restored
     ),
-    "fit seeds torch's global generator": lambda: mock.patch.object(
-        _trainer, "seeded_construction", _seeds_the_process
+    "fit seeds torch's global generator": lambda: mock.patch.object(_train, "seeded_construction", _seeds_the_process),
+    "predictions depend on the other rows": lambda: mock.patch.object(
+        _inference, "predict_blocks", _sees_its_companions
     ),
-    "predictions depend on the other rows": lambda: mock.patch.object(_base, "predict_blocks", _sees_its_companions),
     "predict writes into the sequences of a list": lambda: mock.patch.object(
-        SequenceEstimator, "_forward", _writes_into_lists
+        SequenceEstimator, "_outputs", _writes_into_lists
     ),
-    "certificates are half as wide": lambda: mock.patch.object(_certificates, "boxes", _half_as_wide),
-    "fit warns": lambda: mock.patch.object(_trainer.Trainer, "_train", _warns),
+    "certificates are half as wide": lambda: mock.patch.object(_composition, "boxes", _half_as_wide),
+    "fit warns": lambda: mock.patch.object(SequenceEstimator, "_adopt", _warns),
     "predict of a tuple raises an IndexError": lambda: mock.patch.object(_base, "as_sequences", _breaks_on_lists),
-    "a fit knows how many came before": lambda: mock.patch.object(_trainer.Trainer, "_train", _remembers_too_much),
+    "a fit knows how many came before": lambda: mock.patch.object(SequenceEstimator, "_adopt", _remembers_too_much),
     "probabilities sum to a little more than 1": lambda: mock.patch.object(
-        _classification, "softmax", lambda *arguments, **options: (1 + 1e-9) * softmax(*arguments, **options)
+        _classifiers, "softmax", lambda *arguments, **options: (1 + 1e-9) * softmax(*arguments, **options)
     ),
 }

@@ -1,5 +1,7 @@
 """Sentences that quote measured numbers: only the numbers are rewritten, and numbers without a source are found."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.quoting import (
@@ -64,8 +66,13 @@ def test_only_the_fields_are_rewritten(page, tmp_path):
 
 @pytest.mark.parametrize(("text", "number"), [("It takes long.", 0), ("It takes 3 to 4 % longer. " * 2, 2)])
 def test_a_sentence_must_stand_there_once(page, text, number):
-    with pytest.raises(ValueError, match=rf"page.md: {number} places instead of one"):
+    with pytest.raises(ValueError, match=rf"page.md: {number} places instead of 1"):
         corrected(page, text)
+
+
+def test_a_sentence_may_stand_there_twice(page):
+    text = corrected(replace(page, times=2), "It takes 3 to 4 % longer. It takes 5 to\n6 % longer.")
+    assert text == "It takes 4 to 1,020 % longer. It takes 4 to\n1,020 % longer."
 
 
 def test_a_field_needs_text_around_it():

@@ -155,10 +155,11 @@ QUOTES = (
     Quote("README.md", "from ρ_h² = {seam} on", seam),
     Quote("README.md", "the CPU build of torch {torch} is enough", pinned_torch),
     Quote(
-        "sklstm/estimators/_tikhonov_docs.py",
+        "sklstm/estimators/_regressors.py",
         "every layer beyond the first makes the perturbation term {low} to {high} times as large. Divide ``lambda_s`` "
         "by about {middle} for each of them.",
         stacks,
+        times=2,
     ),
     Quote(
         "docs/benchmarks/occam_bound.md",
@@ -177,8 +178,7 @@ QUOTES = (
         "y in {targets} forms for regressors and {labels} for the classifier; weights in {weights}.",
         fuzzed_forms,
     ),
-    Quote("sklstm/estimators/_tikhonov_lstm.py", "beyond :math:`\\rho_h^2 = {seam}` the fraction", seam),
-    Quote("sklstm/estimators/_tikhonov_gru.py", ":math:`\\rho_h^2 = {seam}` the fraction", seam),
+    Quote("sklstm/estimators/_regressors.py", ":math:`\\rho_h^2 = {seam}` the fraction", seam, times=2),
 )
 
 

@@ -1,7 +1,7 @@
 """How much faster is a whole regularisation path, cross-validated, than a grid search over the same values?
 
-TikhonovLSTMRegressorCV over ten values of lambda_s and NoisyRNNClassifierCV over ten of sigma, five folds each,
-against GridSearchCV of the plain estimators with the same folds, epochs and number of workers, refit included in both
+RegularizationPathCV over ten values of lambda_s of an LSTM and over ten of sigma of a ReLU classifier, five folds each,
+against GridSearchCV of the same estimators with the same folds, epochs and number of workers, refit included in both
 and bounds in neither. The grid's workers are started beforehand. Scores stand beside the times: a path that chose
 worse would be no gain. How far a choice is one of the data and not of the seed, the choices of both under other seeds
 show.
@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from benchmarks.common.series import forecasting_task
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.datasets import load_japanese_vowels
+from sklstm.model_selection import RegularizationPathCV
 from tests.support.records import ratio, recorded_on, table, timing
 from tests.support.suite import explanation, question, run
 from tests.support.timing import compare, pinned
@@ -22,15 +23,6 @@ from tests.support.timing import compare, pinned
 NAME = "path_speed"
 FOLDS, N_JOBS = 5, 2
 GRID = "grid search"
-
-
-def estimators():
-    """The estimators with built-in cross-validation, or None where the package has none."""
-    try:
-        from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
-    except ImportError:
-        return None
-    return TikhonovLSTMRegressorCV, NoisyRNNClassifierCV
 
 
 def vowels():
@@ -47,11 +39,10 @@ def tasks(quick):
     yield "Japanese vowels", 1, vowels(), "sigma", sigmas, 16
 
 
-def compared(kinds, task, folds, epochs, rounds, seeds):
+def compared(task, folds, epochs, rounds, seeds):
     name, which, (X, y), parameter, values, hidden_size = task
     plain = (TikhonovLSTMRegressor, NoisyRNNClassifier)[which]
     settings = {"hidden_size": hidden_size, "max_epochs": epochs, "compute_bound": False}
-    given = {"lambda_s": "lambdas", "sigma": "sigmas"}[parameter]
     fitted = {}
 
     def grid_of(X, y, seed=0, refit=True):
@@ -61,9 +52,10 @@ def compared(kinds, task, folds, epochs, rounds, seeds):
         return int(search.best_index_)
 
     def path_of(X, y, seed=0, refit=True):
-        model = kinds[which](**settings, **{given: values}, cv=folds, n_jobs=N_JOBS, refit=refit, random_state=seed)
-        fitted["path"] = model.fit(X, y)
-        return int(model.best_index_)
+        model = plain(**settings, random_state=seed)
+        search = RegularizationPathCV(model, parameter, values, cv=folds, n_jobs=N_JOBS, refit=refit)
+        fitted["path"] = search.fit(X, y)
+        return int(search.best_index_)
 
     few = np.random.default_rng(0).permutation(len(X))[:100]
     for function in (grid_of, path_of):  # workers start, lazy imports happen
@@ -91,14 +83,10 @@ def compared(kinds, task, folds, epochs, rounds, seeds):
 
 
 def measure(options):
-    kinds = estimators()
-    if kinds is None:
-        print(f"{NAME}: left out, as sklstm.model_selection has no estimators with built-in cross-validation")
-        return
     folds, epochs = (2, 2) if options.quick else (FOLDS, options.epochs)
     with pinned(1):
         for task in tasks(options.quick):
-            yield compared(kinds, task, folds, epochs, options.rounds, 1 if options.quick else options.seeds)
+            yield compared(task, folds, epochs, options.rounds, 1 if options.quick else options.seeds)
 
 
 def _choices(chosen, by_seed):

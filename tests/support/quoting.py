@@ -32,11 +32,12 @@ def positive(value, sentence):
 
 @dataclass(frozen=True)
 class Quote:
-    """A sentence of a page with its fields in braces."""
+    """A sentence of a page with its fields in braces, and how many times it stands there."""
 
     page: str
     sentence: str
     fields: Callable[[], dict[str, str]]
+    times: int = 1
 
 
 def pattern(sentence):
@@ -50,34 +51,36 @@ def pattern(sentence):
 
 
 def find(quote, text):
-    """The one place of the quote in the text.
+    """The places of the quote in the text.
 
     Raises
     ------
     ValueError
-        If there is none, or more.
+        If there are fewer or more than there should be.
     """
     found = list(pattern(quote.sentence).finditer(text))
-    if len(found) != 1:
-        raise ValueError(f"{quote.page}: {len(found)} places instead of one that read {quote.sentence!r}")
-    return found[0]
+    if len(found) != quote.times:
+        raise ValueError(f"{quote.page}: {len(found)} places instead of {quote.times} that read {quote.sentence!r}")
+    return found
 
 
 def corrected(quote, text):
     """The text with the quote's fields as they should be; everything else stays."""
-    place, fields = find(quote, text), quote.fields()
-    for name in sorted(fields, key=place.start, reverse=True):
-        text = text[: place.start(name)] + fields[name] + text[place.end(name) :]
+    fields = quote.fields()
+    for place in reversed(find(quote, text)):
+        for name in sorted(fields, key=place.start, reverse=True):
+            text = text[: place.start(name)] + fields[name] + text[place.end(name) :]
     return text
 
 
 def differences(quotes, root):
     """Lines on fields that do not say what is recorded."""
     for quote in quotes:
-        place = find(quote, (root / quote.page).read_text(encoding="utf-8"))
-        for name, value in quote.fields().items():
-            if place[name] != value:
-                yield f"{quote.page}: {place[name]} should be {value} ({name} in {quote.sentence!r})"
+        fields = quote.fields()
+        for place in find(quote, (root / quote.page).read_text(encoding="utf-8")):
+            for name, value in fields.items():
+                if place[name] != value:
+                    yield f"{quote.page}: {place[name]} should be {value} ({name} in {quote.sentence!r})"
 
 
 def blanked(text):

@@ -36,4 +36,4 @@ def test_noise_has_the_standard_deviation_asked_for_and_is_fresh():
         assert abs(noise.std() - 0.3) < 0.003
         assert abs(noise.mean()) < 0.004
     assert abs((first * second).mean()) < 0.002, "two epochs share no noise"
-    assert not data.X.any(), "the data itself stays clean"
+    assert not data.X.values.any(), "the data itself stays clean"

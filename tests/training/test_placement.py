@@ -5,7 +5,7 @@ import torch
 
 from sklstm._sequences import Sequences
 from sklstm.networks import GRUNetwork
-from sklstm.training import SequenceDataset, _batches
+from sklstm.training import InputNoise, SequenceDataset, _batches
 from sklstm.training._batches import BatchLoader, fits, resolve_device, to_device
 from sklstm.training._inference import predict_blocks
 from sklstm.training._process import seeded_construction
@@ -145,8 +145,8 @@ def tensors_of(batch):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_batches_of_data_on_the_host_come_on_the_device(generator, ragged, weighted):
     data = dataset(generator, ragged, weighted)
-    elsewhere = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), 0.1, device="meta")
-    here = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), 0.1)
+    elsewhere = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), InputNoise(0.1), device="meta")
+    here = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), InputNoise(0.1))
     batches = list(zip(elsewhere, here, strict=True))
     assert len(batches) == 6
     for there, own in batches:
@@ -165,9 +165,9 @@ def test_order_and_noise_do_not_depend_on_the_device(generator, monkeypatch):
         return {name: part.clone() for name, part in batch.items()} if isinstance(batch, dict) else batch
 
     seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
-    here = list(BatchLoader(data, 4, True, seeds[0], 0.1))
+    here = list(BatchLoader(data, 4, True, seeds[0], InputNoise(0.1)))
     monkeypatch.setattr("sklstm.training._batches.to_device", copied)
-    there = list(BatchLoader(data, 4, True, seeds[1], 0.1, device="cuda"))
+    there = list(BatchLoader(data, 4, True, seeds[1], InputNoise(0.1), device="cuda"))
     assert set(moves) == {"cuda"}
     assert all(torch.equal(a, b) for one, other in zip(here, there, strict=True)
                for a, b in zip(tensors_of(one), tensors_of(other), strict=True))  # fmt: skip

@@ -136,9 +136,7 @@ def test_a_compressed_network_is_found_on_a_file(mapped):
 
 
 def test_certified_radii_and_accuracy(mapped, monkeypatch):
-    from sklstm import _mapped
-
-    monkeypatch.setattr(_mapped, "_BLOCK_NUMBERS", 50 * L * D)
+    monkeypatch.setattr(_sequences, "_BLOCK_NUMBERS", 50 * L * D)
     X = mapped(numbers(), "float32")
     y = targets(NoisyRNNClassifier, X)
     model = NoisyRNNClassifier(4, max_epochs=5, sigma=0.0, compute_bound=False, random_state=0).fit(X, y)

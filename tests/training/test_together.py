@@ -9,6 +9,7 @@ from skorch.callbacks import Callback, Freezer, GradientNormClipping
 from skorch.helper import predefined_split
 from torch import nn
 
+from sklstm._sequences import Sequences
 from sklstm.estimators._tikhonov import NetworkPenalty, start_feasible
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import Checkpoint, InputNoise, SequenceDataset, SequenceNet
@@ -160,7 +161,7 @@ def test_schedules_and_early_stopping():
 
 def test_one_that_diverges_leaves_the_others_alone():
     good, bad = data(40), data(40, 1)
-    bad.X = bad.X * 1e30
+    bad.X = Sequences(bad.X.values * 1e30)
     bad.y = bad.y * 1e30
     nets = [make_net(seed=seed) for seed in range(3)]
     errors = train_together(nets, [good, bad, good])

@@ -39,7 +39,7 @@ __all__ = [
 Method: TypeAlias = Literal["auto", "cholesky", "eigh"]
 METHODS = ("auto", "cholesky", "eigh")
 
-# Below this size the full decomposition is faster (benchmarks/smallest_eigenvalue.py).
+# Below this size the full decomposition is faster (benchmarks/evidence/smallest_eigenvalue.py).
 _CROSSOVER = 600
 # Relative accuracy that the second factorisation certifies. Lanczos stops at a hundredth of it.
 _CERTIFIED = 1e-8

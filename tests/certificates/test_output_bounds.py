@@ -2,13 +2,13 @@
 
 from itertools import pairwise
 
-import certificate_soundness as soundness
 import numpy as np
 import pytest
 import torch
 
 from sklstm.certificates import Interval, LayerWeights, RecurrentNetwork, output_bounds
 from sklstm.certificates._enclosed_layer import count_symbols, forward_affine
+from tests.support import attacks as soundness
 
 N, L, D, K = 5, 7, 3, 2
 KINDS = pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def radii(module, bounds, X):
 
 
 def test_no_attack_leaves_the_bounds():
-    # A small run of benchmarks/certificate_soundness.py: every cell, both dtypes, stacks, forget biases up to 10.
+    # A small run of the benchmark certificate_soundness: every cell, both dtypes, stacks, forget biases up to 10.
     counts = soundness.attack_random(18, 6, seed=3, epsilons=(1e-6, 1e-3, 0.05, 0.3))
     assert all(cases > 60 for cases, _, _ in counts.values())
     assert sum(violations for _, violations, _ in counts.values()) == 0

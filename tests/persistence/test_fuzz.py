@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-import fuzz_saved_models
+from tests.support import mutations
 
 
 def test_no_changed_file_does_harm():
-    record = fuzz_saved_models.run(150, seed=1)
+    record = mutations.attack(150, seed=1)
     assert record["failures"] == []
     totals = Counter()
     for origin, _, result, count in record["counts"]:

@@ -1,0 +1,316 @@
+"""Damaged and forged copies of saved models, and what loading each of them came to."""
+
+import copy
+import json
+import math
+import resource
+import struct
+import tempfile
+import time
+import tracemalloc
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+
+import sklstm
+from sklstm import Compression, ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.persistence import to_bytes
+from sklstm.persistence._file import digest
+
+MEMORY_PER_BYTE, MEMORY_AT_LEAST = 20, 4_000_000  # limits on what load may take
+DTYPES = ["BOOL", "I8", "U8", "I16", "F16", "BF16", "I32", "F32", "F64", "I64", "U64", "F8_E4M3", "F4", "complex64", ""]
+NASTY = [
+    None, True, False, 0, 1, -1, 2, 3, 255, 2**31, 10**9, 2**53, 2**63 - 1, -(2**63), 10**30, 0.5, -0.0, 1e-320, 1e308,
+    "", "a", "inf", "nan", "cuda", "meta", "cpu:7", "os.system", "../../a", "\x00", "\ud800", "9" * 400, [], {}, [[]],
+    {"kind": "float", "value": "nan"}, {"kind": "float", "value": "inf"}, {"kind": "tuple", "items": []},
+    {"kind": "dict", "items": [["a", 1], ["a", 2]]}, {"kind": "device", "name": "cuda:99"},
+    {"kind": "scalar", "dtype": "<U100000000", "value": "a"}, {"kind": "scalar", "dtype": "<f2", "value": 1e300},
+    {"kind": "labels", "dtype": "<U100000000", "shape": [1], "items": ["a"]},
+    {"kind": "scalar", "dtype": "|O", "value": 1}, {"kind": "scalar", "dtype": "i4,i4", "value": 1},
+    {"kind": "labels", "dtype": "|O", "shape": [10**9], "items": ["a"]},
+    {"kind": "object", "class": "Popen", "fields": {"args": "true"}},
+    {"kind": "object", "class": "Compression", "fields": {"hidden_size": 10**9}},
+    {"kind": "object", "class": "Compression", "fields": {"run": 1}},
+]  # fmt: skip
+
+
+def originals():
+    """A few small fitted models that between them use every part of the format, with sequences to predict."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 5, 2))
+    y = X[:, -2:, 0].mean(axis=1)
+    labels = np.where(y > 0.3, "up", np.where(y < -0.3, "down", "level")).astype(object)
+    few = {"max_epochs": 2, "random_state": 0}
+    small = Compression(hidden_size=2, epochs=1, stage_epochs=1, n_stages=1, n_trials=2)
+    factors, directions = (copy.copy(small).set_params(**extra) for extra in ({"rank": 1}, {"subspace": 5}))
+    models = [
+        NoisyRNNClassifier(4, compression=factors, **few).fit(X, labels),
+        NoisyRNNClassifier(3, noise="dropout", max_norm_w=1.0, **few).fit(X.reshape(60, -1), y > 0),
+        TikhonovLSTMRegressor(3, num_layers=2, early_stopping=True, **few).fit(X, y),
+        TikhonovLSTMRegressor(3, compression=directions, **few).fit(X, y),
+        TikhonovGRURegressor(3, max_epochs=20, random_state=np.random.RandomState(0)).fit(X, np.c_[y, -y]),
+    ]
+    models.append(models[0].quantized_)
+    return [(model, X[:3].reshape(3, -1) if model._fitted_flat else X[:3]) for model in models]
+
+
+def damaged(content, rng):
+    """Kind and bytes of a copy changed without understanding, as disks, networks and editors do it."""
+    data = bytearray(content)
+    # Half of the changes in the header, wherever the tensors are longer than it.
+    size = struct.unpack("<Q", content[:8])[0]
+    place = int(rng.integers(8 + size)) if rng.random() < 0.5 else int(rng.integers(len(data)))
+    kind = rng.choice(["bit", "byte", "range", "truncation", "extension", "insertion", "deletion", "header length"])
+    length = int(rng.integers(1, 40))
+    if kind == "bit":
+        data[place] ^= 1 << int(rng.integers(8))
+    elif kind == "byte":
+        data[place] = int(rng.integers(256))
+    elif kind == "range":
+        data[place : place + length] = rng.bytes(len(data[place : place + length]))
+    elif kind == "truncation":
+        del data[place:]
+    elif kind == "extension":
+        data += rng.bytes(length)
+    elif kind == "insertion":
+        data[place:place] = rng.bytes(length)
+    elif kind == "deletion":
+        del data[place : place + length]
+    else:
+        claims = [0, 1, size - 1, size + 1, size + 8, len(data), len(data) - 8, 2**24, 2**31, 2**63, 2**64 - 1]
+        data[:8] = struct.pack("<Q", claims[int(rng.integers(len(claims)))])
+    return str(kind), bytes(data)
+
+
+def forged(content, rng):
+    """Kind and bytes of a copy changed by someone who knows the format and makes the digest fit."""
+    size = struct.unpack("<Q", content[:8])[0]
+    header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
+    metadata = header["__metadata__"]
+    document = json.loads(metadata["document"])
+    names = [name for name in header if name != "__metadata__"]
+    kinds = [
+        "value",
+        "value",
+        "value",
+        "value",
+        "number",
+        "class",
+        "nesting",
+        "repetition",
+        "removal",
+        "swap",
+        "weights",
+    ]
+    kinds += ["dtype", "shape", "offsets", "overlap", "extra tensor", "tensor name", "metadata", "key twice"]
+    kind = str(rng.choice(kinds))
+    any_tensor = header[names[int(rng.integers(len(names)))]]
+    if kind in ("value", "number", "nesting", "repetition", "removal", "swap"):
+        _change_node(document, kind, rng)
+    elif kind == "class":
+        others = [
+            "TikhonovLSTMRegressor",
+            "TikhonovGRURegressor",
+            "NoisyRNNClassifier",
+            "Pipeline",
+            "os.system",
+            None,
+            [1],
+        ]
+        document["class"] = others[int(rng.integers(len(others)))]
+    elif kind == "weights":
+        changed = np.frombuffer(data, dtype=np.uint8).copy()
+        start = int(rng.integers(max(len(changed) - 8, 1)))
+        values = [np.nan, np.inf, 1e38, 0.0, 1e300]
+        changed[start : start + 4] = np.frombuffer(np.float32(values[int(rng.integers(4))]).tobytes(), dtype=np.uint8)
+        data = changed.tobytes()
+    elif kind == "dtype":
+        any_tensor["dtype"] = DTYPES[int(rng.integers(len(DTYPES)))]
+    elif kind == "shape":
+        shapes = [[], [0], [10**9], [2**62, 4], [-1], [1.5], any_tensor["shape"][::-1], [1, *any_tensor["shape"]], "4"]
+        any_tensor["shape"] = shapes[int(rng.integers(len(shapes)))]
+    elif kind == "offsets":
+        begin, end = any_tensor["data_offsets"]
+        places = [[end, begin], [begin, end + 4], [begin + 4, end + 4], [0, 2**62], [-4, 0], [begin], None]
+        any_tensor["data_offsets"] = places[int(rng.integers(len(places)))]
+    elif kind == "overlap":
+        other = header[names[int(rng.integers(len(names)))]]
+        any_tensor["data_offsets"] = list(other["data_offsets"])
+    elif kind == "extra tensor":
+        header["more"] = (
+            dict(any_tensor)
+            if rng.random() < 0.5
+            else {"dtype": "U8", "shape": [8], "data_offsets": [len(data), len(data) + 8]}
+        )
+        data += bytes(8) if rng.random() < 0.5 else b""
+    elif kind == "tensor name":
+        header["network.other" * int(rng.integers(1, 3))] = header.pop(names[0])
+    elif kind == "metadata":
+        key = str(rng.choice([*metadata, "more"]))
+        options = ["", "2.0", "1.99", "0.9", "9" * 30 + ".0", "1.0.0", "-1.0", "[" * 10_000, "sklearn"]
+        metadata[key] = options[int(rng.integers(len(options)))]
+        return kind, _assembled(header, data, json.dumps(metadata["document"]) if key == "document" else None)
+    text = json.dumps(document)
+    if kind == "nesting":
+        deep = int(rng.choice([30, 70, 100_000]))
+        text = text.replace('"NESTED"', "[" * deep + "]" * deep)
+    elif kind == "key twice":
+        text = text.replace('"class":', '"class": "Pipeline", "class":', 1)
+    metadata["document"] = text
+    return kind, _assembled(header, data, text)
+
+
+def _assembled(header, data, text):
+    metadata = header["__metadata__"]
+    content = _packed(header, data)
+    if text is not None:
+        try:
+            metadata["sha256"] = digest(metadata, load_tensors(content))
+        except Exception:  # tensors that safetensors itself refuses have no digest
+            metadata["sha256"] = "0" * 64
+    return _packed(header, data)
+
+
+def _packed(header, data):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def _change_node(document, kind, rng):
+    holder, key = _random_place(document, rng)
+    old = holder[key]
+    if kind == "nesting":
+        holder[key] = "NESTED"
+    elif kind == "number" and isinstance(old, int | float) and not isinstance(old, bool):
+        holder[key] = [old + 1, old - 1, -old, old * 1000, old / 7, float(old)][int(rng.integers(6))]
+    elif kind == "repetition":
+        holder[key] = [copy.deepcopy(old)] * int(rng.integers(2, 4))
+    elif kind == "removal":
+        del holder[key]
+    elif kind == "swap":
+        other, place = _random_place(document, rng)
+        holder[key] = copy.deepcopy(other[place])
+    else:
+        holder[key] = copy.deepcopy(NASTY[int(rng.integers(len(NASTY)))])
+
+
+def _random_place(value, rng):
+    """An entry of a nested document, deep ones as likely as shallow ones."""
+    places, open_ = [], [value]
+    while open_:
+        holder = open_.pop()
+        for key in list(holder) if isinstance(holder, dict) else range(len(holder)):
+            places.append((holder, key))
+            if isinstance(holder[key], dict | list):
+                open_.append(holder[key])
+    return places[int(rng.integers(len(places)))]
+
+
+def outcome(path, original, X, *, seconds=math.inf):
+    """What loading a file came to: "error", "same model", "other valid model"; anything else is a failure.
+
+    Returns
+    -------
+    (str, int) : the outcome, and the largest memory that Python and numpy held meanwhile, in bytes
+    """
+    expected = original.predict(X)
+    started = time.perf_counter()
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a device that this machine lacks
+            model = sklstm.load(path)
+        result = None
+    except ModelFileError as error:
+        model, result = None, "error" if str(error).startswith(str(path)) else f"failure: the message {error}"
+    except Exception as error:
+        model, result = None, f"failure: {type(error).__name__} in load: {error}"
+    finally:
+        memory = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    elapsed = time.perf_counter() - started
+    if elapsed > seconds:
+        return f"failure: it took {elapsed:.1f} s", memory
+    if result is not None:
+        return result, memory
+    try:
+        return _use(model, original, X, expected), memory
+    except Exception as error:
+        return f"failure: {type(error).__name__} in use: {error}", memory
+
+
+def _use(model, original, X, expected):
+    """A model that loads must work in all it offers."""
+    if X.ndim == 2 and model.n_features_in_ != X.shape[1]:  # of another number of columns, which is as good as any
+        X = np.zeros((3, min(model.n_features_in_, 100 * X.shape[1])))
+        if X.shape[1] != model.n_features_in_:
+            return "other valid model"
+    predicted = model.predict(X)
+    assert predicted.shape[0] == len(X)
+    model.certify(X, 0.01)
+    repr(model)
+    if hasattr(model, "generalization_report_"):
+        str(model.generalization_report_), model.generalization_report_.to_dict()
+        model.quantized_.predict(X)
+    same_state = type(model) is type(original) and _content(model) == _content(original)
+    same = same_state and predicted.dtype == expected.dtype and np.array_equal(predicted, expected)
+    return "same model" if same else "other valid model"
+
+
+def _content(model):
+    """The bytes that the model would be saved as: parameters and all fitted attributes, to the last bit."""
+    return to_bytes(model._document())
+
+
+def attack(n_files, seed, *, seconds=math.inf):
+    """Load so many changed files, half of them damaged and half forged.
+
+    Parameters
+    ----------
+    n_files, seed : int
+    seconds : float
+        A file that takes longer to load is a failure. Tests set no limit: how long it takes depends on the machine.
+
+    Returns
+    -------
+    dict
+        How many files of each kind came to what; what failed; the largest memory, by byte of a file.
+    """
+    rng = np.random.default_rng(seed)
+    models = originals()
+    counts, failures, largest = Counter(), [], 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        contents = []
+        for model, X in models:
+            model.save(path)
+            contents.append(path.read_bytes())
+            assert outcome(path, model, X)[0] == "same model"
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for number in range(n_files):
+            which = int(rng.integers(len(models)))
+            maker, origin = (damaged, "damaged") if number % 2 else (forged, "forged")
+            kind, content = maker(contents[which], rng)
+            path.write_bytes(content)
+            result, memory = outcome(path, *models[which], seconds=seconds)
+            largest = max(largest, memory / len(content))
+            if memory > max(MEMORY_PER_BYTE * len(content), MEMORY_AT_LEAST):
+                result = f"failure: {memory} bytes of memory for a file of {len(content)}"
+            if origin == "damaged" and result == "other valid model":
+                result = "failure: another model out of a damaged file"
+            if result.startswith("failure"):
+                failures.append(f"{origin}, {kind}: {result}")
+                result = "failure"
+            counts[origin, kind, result] += 1
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return {
+        "n_files": n_files,
+        "seed": seed,
+        "counts": [[*key, count] for key, count in sorted(counts.items())],
+        "failures": failures,
+        "memory_per_byte": round(largest, 1),
+        "process_grown_mb": round(grown, 1),
+    }

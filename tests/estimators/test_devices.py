@@ -13,9 +13,8 @@ import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators._classifiers import RowNorms
 from sklstm.estimators._reports import regressor_report
-from sklstm.training._batches import _batches
-from sklstm.training._snapshot import _snapshot
-from sklstm.training._train import OPTIMIZERS, _train
+from sklstm.training import _batches, _snapshot, _train
+from sklstm.training._train import OPTIMIZERS
 from tests.support.no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
 from tests.support.problems import late_mean, signed_sum
 

@@ -10,8 +10,8 @@ import torch
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.training import Checkpoint
-from sklstm.training._batches import _batches, fits, resolve_device, to_device
+from sklstm.training import Checkpoint, _batches
+from sklstm.training._batches import fits, resolve_device, to_device
 from sklstm.training._process import products_in
 from tests.support.problems import late_mean, signed_sum
 

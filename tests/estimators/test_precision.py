@@ -11,11 +11,9 @@ from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators import _certify, _compression
-from sklstm.training import Checkpoint
-from sklstm.training._inference import _inference
+from sklstm.training import Checkpoint, _inference, _train
 from sklstm.training._net import Bfloat16Twin
 from sklstm.training._process import products_in
-from sklstm.training._train import _train
 from tests.support.problems import late_mean, signed_sum
 
 ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]

@@ -20,7 +20,7 @@ from sklstm import ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, Tik
 from sklstm.estimators._portable import from_document
 from sklstm.estimators._saved_state import STATE
 from sklstm.generalization import holdout_bound
-from sklstm.training._snapshot import _snapshot
+from sklstm.training import _snapshot
 
 
 @pytest.fixture

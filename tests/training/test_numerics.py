@@ -5,7 +5,8 @@ import threading
 import pytest
 import torch
 
-from sklstm.training._process import _process, products_in, undisturbed
+from sklstm.training import _process
+from sklstm.training._process import products_in, undisturbed
 
 CUDA, CPU = _process._FLAGS["cuda"], _process._FLAGS["cpu"]
 

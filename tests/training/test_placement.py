@@ -5,8 +5,8 @@ import torch
 
 from sklstm._sequences import Sequences
 from sklstm.networks import GRUNetwork
-from sklstm.training import InputNoise, SequenceDataset
-from sklstm.training._batches import BatchLoader, _batches, fits, resolve_device, to_device
+from sklstm.training import InputNoise, SequenceDataset, _batches
+from sklstm.training._batches import BatchLoader, fits, resolve_device, to_device
 from sklstm.training._inference import predict_blocks
 from sklstm.training._process import seeded_construction
 

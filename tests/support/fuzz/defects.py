@@ -10,8 +10,7 @@ from scipy.special import softmax
 
 from sklstm.estimators import _base, _classifiers, _composition
 from sklstm.estimators._base import SequenceEstimator
-from sklstm.training._inference import _inference
-from sklstm.training._train import _train
+from sklstm.training import _inference, _train
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def test_a_weight_decay_goes_on_from_another(signals):
     norms = {}
 
     def score(model, X, y):
-        weights = model.net_.module_.recurrent.weight_hh_l0
+        weights = model.net_.module_.recurrent.weight_hh_l0.detach()
         norms.setdefault(model.weight_decay, []).append(float(weights.norm()))
         return model.score(X, y)
 

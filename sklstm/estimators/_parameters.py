@@ -137,13 +137,15 @@ PATH_PARAMETERS: dict[str, PathParameter] = {
 
 
 def path_values(name: str, number: int, X: Sequences) -> NDArray[np.float64]:
-    """So many round values of a parameter, ascending, evenly spaced on a logarithmic scale but for a 0."""
+    """Values of a parameter to try: ascending, evenly spaced on a logarithmic scale, with 0 before them for some.
+
+    They have two significant digits, or as many as it takes to keep them apart.
+    """
     parameter = PATH_PARAMETERS[name]
-    unit = X.spread() if parameter.relative_to_data else 1.0
+    unit = (X.spread() or 1.0) if parameter.relative_to_data else 1.0  # X may be constant
     exact = np.geomspace(parameter.low, parameter.high, number - parameter.with_zero) * unit
-    rounded = next(
-        values
-        for digits in range(2, 18)
-        if len(values := np.unique([float(f"{value:.{digits}g}") for value in exact])) == len(exact)
-    )
+    for digits in range(2, 18):
+        rounded = np.unique([float(f"{value:.{digits}g}") for value in exact])
+        if len(rounded) == len(exact):
+            break
     return np.append(0.0, rounded) if parameter.with_zero else rounded

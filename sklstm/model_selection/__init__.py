@@ -1,4 +1,4 @@
-"""A regularisation path with built-in cross-validation."""
+"""Choice of one regularisation parameter by cross-validation."""
 
 from ._path import RegularizationPathCV
 

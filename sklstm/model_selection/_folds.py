@@ -1,4 +1,4 @@
-"""The models of a path on its folds: data prepared once a fold, common first epochs, one program where it pays."""
+"""Training and scoring of the models of a path: data prepared once per fold, shared first epochs, stacked training."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,22 +15,22 @@ from skorch.callbacks import Callback
 from sklstm.estimators._base import FitData, adopt, checked, made_like, training_data, training_spec
 from sklstm.training import SequenceDataset, SequenceNet, TrainingSpec
 from sklstm.training._process import thread_limit
-from sklstm.training._train import Resume, Trained, train_all
+from sklstm.training._train import Resume, Trained, held_out, train_all
 
 __all__ = ["Cancellation", "Outcome", "PathSettings", "Split", "run_models"]
 
-# Models whose every step runs as one: enough for calls to cost nothing, few enough for their states to stay in cache.
+# Limits of one stack: enough models that the cost of calls does not matter, few enough that their states stay in cache.
 _LARGEST_STACK = 25
 _STACK_BYTES = 64e6
 
-# Hidden units up to which networks trained as one are faster on a CPU than one by one
+# Largest number of hidden units for which stacked training on a CPU is faster than one by one
 # (docs/benchmarks/stacked_training.md).
 _STACKED_UNITS = {"lstm": 128, "relu": 128}
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one fold."""
+    """Row numbers of one fold."""
 
     number: int
     train: np.ndarray
@@ -44,19 +44,20 @@ class PathSettings:
     Attributes
     ----------
     parameter : str
-        That differs along the path.
+        The parameter of the path.
     values : tuple of float
+        Its values.
     shared_epochs : int
-        Epochs that all models of a fold have in common, trained at the value in the middle; 0 for none.
+        Number of first epochs that all models of a fold share; they are trained at the value in the middle.
     strategy : {"auto", "stacked", "separate"}
     scorer : callable
         ``(estimator, X, y) -> float``.
     weighted_score : bool
         Whether the scorer takes ``sample_weight``.
     n_steps, n_features : int
-        Steps of the longest sequence, and channels.
+        Length of the longest sequence, and number of channels.
     n_threads : int
-        Threads of torch for each worker.
+        Threads of torch in each worker.
     """
 
     parameter: str
@@ -70,7 +71,7 @@ class PathSettings:
     n_threads: int
 
     def together(self, nets: Sequence[SequenceNet]) -> bool:
-        """Whether nets of one kind shall be trained as one program."""
+        """Whether to train these nets as one program, if they can be stacked."""
         if self.strategy != "auto":
             return self.strategy == "stacked"
         module: Any = nets[0].module_
@@ -81,7 +82,7 @@ class PathSettings:
 
 @dataclass
 class Outcome:
-    """What is kept of one model of a path on one fold; a model that could not be trained or scored has an error."""
+    """Result of one model of the path on one fold; ``error`` says why a model could not be trained or scored."""
 
     index: int
     fold: int
@@ -93,15 +94,20 @@ class Outcome:
 
 
 class _Fold:
-    """Training data of a fold, checked and turned into tensors once.
+    """Training data of one fold, checked and converted to tensors once for all models of the fold.
 
     Parameters
     ----------
     estimator : SequenceEstimator
-        Unfitted; its parameters are those of all models.
+        Unfitted. All models have its parameters, except for the one of the path.
     X, y, sample_weight
-        As of ``fit``, all of them.
+        Arguments of ``fit``: the data of all folds.
     split : Split
+
+    Raises
+    ------
+    Exception
+        Whatever the checks of the data raise, if no model can be trained on this fold.
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: np.ndarray | None, split: Split):
@@ -111,16 +117,19 @@ class _Fold:
             self.leader, _safe_indexing(X, split.train), _safe_indexing(y, split.train), weight
         )
         self.data: SequenceDataset = training_data(self.leader, self.checked).loaded()
+        spec = training_spec(made_like(self.leader), self.checked)
+        if spec.hold_out is not None:
+            held_out(self.data, spec.hold_out, spec.seeds.split)  # an error here concerns this fold only
         self.trunk: tuple[TrainingSpec, Trained] | None = None
 
     def model(self, settings: PathSettings, index: int) -> tuple[Any, TrainingSpec]:
-        """An estimator for one of the values, unfitted, and what its training is."""
+        """An unfitted estimator with one of the values, and its training."""
         estimator = made_like(self.leader, **{settings.parameter: settings.values[index]})
         spec = training_spec(estimator, self.checked)
         if self.trunk is None:
             return estimator, spec
         middle, trained = self.trunk
-        # A model with a penalty, and one without, begin differently: from the trunk go on those that begin as it did.
+        # Models with a penalty start from other weights than models without: only models of the same kind can continue.
         if trained.error is None and (middle.penalty is None) == (spec.penalty is None):
             spec = replace(spec, resume=Resume(trained.net, everything=True, epochs_done=settings.shared_epochs))
         return estimator, spec
@@ -134,7 +143,7 @@ def run_models(
     sample_weight: np.ndarray | None,
     models: Sequence[tuple[Split, int]],
 ) -> list[Outcome]:
-    """Train and score some models.
+    """Train and score some models of the path.
 
     Parameters
     ----------
@@ -142,9 +151,9 @@ def run_models(
         Unfitted.
     settings : PathSettings
     X, y, sample_weight
-        As of ``fit``.
+        Arguments of ``fit``.
     models : sequence of (Split, int)
-        Folds and indices of values; those of one fold follow each other.
+        Fold and index of the value of each model. Models of one fold must be neighbours.
 
     Returns
     -------
@@ -156,7 +165,7 @@ def run_models(
     limited = settings.n_threads < torch.get_num_threads()
     with thread_limit(settings.n_threads) if limited else nullcontext():
         for pack in _packs(estimator, settings, models):
-            # Only the last fold of those before can have models left: no more are in memory than are trained at a time.
+            # Models of one fold are neighbours, so a fold that is not in this pack is finished: its data can go.
             splits = {split.number: split for split, _ in pack}
             known = {number: fold for number, fold in folds.items() if number in splits}
             new = {
@@ -169,15 +178,15 @@ def run_models(
 
 
 def _prepared(estimator: Any, X: Any, y: Any, sample_weight: np.ndarray | None, split: Split) -> _Fold | str:
-    """The fold; or why it cannot be trained, as GridSearchCV goes on with the others."""
+    """The fold, or the reason why no model can be trained on it."""
     try:
         return _Fold(estimator, X, y, sample_weight, split)
-    except Exception as error:  # of the data, or of a class of the user's own
+    except Exception as error:  # any: X may be of a user's own class. As in GridSearchCV, other folds go on
         return f"{type(error).__name__}: {error}"
 
 
 def _train_trunks(settings: PathSettings, folds: Sequence[_Fold | str]) -> None:
-    """Train what the models of each fold have in common."""
+    """Train the shared first epochs of each fold."""
     trained = [fold for fold in folds if isinstance(fold, _Fold)]
     if not settings.shared_epochs or not trained:
         return
@@ -197,6 +206,7 @@ def _pack_outcomes(
     y: Any,
     sample_weight: np.ndarray | None,
 ) -> list[Outcome]:
+    """Train and score the models of one pack."""
     outcomes = [Outcome(index, split.number) for split, index in pack]
     places, estimators, specs, datasets = [], [], [], []
     for place, (split, index) in enumerate(pack):
@@ -225,6 +235,7 @@ def _score(
     sample_weight: np.ndarray | None,
     split: Split,
 ) -> None:
+    """Score a trained model on the test rows of its fold, and write the results into ``outcome``."""
     outcome.seconds = result.seconds
     if len(result.net.history):
         outcome.data_loss = result.net.history[-1].get("data_loss", float("nan"))
@@ -232,11 +243,11 @@ def _score(
         outcome.error = str(result.error)
         return
     adopt(estimator, result.net)
-    known = vars(estimator)
+    fitted = vars(estimator)
     outcome.attributes = {
-        name: float(np.max(known[name]))  # of the layers of a stack, the largest
+        name: float(np.max(fitted[name]))  # several layers have several values: the largest
         for name in ("rho_h_", "perturbation_gain_")
-        if name in known
+        if name in fitted
     }
     weights = {}
     if sample_weight is not None and settings.weighted_score:
@@ -244,15 +255,18 @@ def _score(
     try:
         score = settings.scorer(estimator, _safe_indexing(X, split.test), _safe_indexing(y, split.test), **weights)
         outcome.score = float(score)
-    except Exception as error:  # of the test data, or of a scorer of the user's own
+    except Exception as error:  # any: the scorer may be the user's own. As in GridSearchCV, other models go on
         outcome.error = f"scoring failed with {type(error).__name__}: {error}"
+    else:
+        if np.isnan(outcome.score):
+            outcome.error = "the score is NaN"
 
 
 def _packs(
     estimator: Any, settings: PathSettings, models: Sequence[tuple[Split, int]]
 ) -> Iterator[list[tuple[Split, int]]]:
-    """Models that are trained at the same time."""
-    # States and gates, forward and back, of one batch.
+    """Groups of models that are trained at the same time."""
+    # Numbers per step and sequence: inputs, states and gates of the forward and the backward pass.
     width = settings.n_features + 9 * int(estimator.hidden_size)
     size = 4 * settings.n_steps * int(estimator.batch_size) * width
     remaining = iter(models)
@@ -261,14 +275,14 @@ def _packs(
 
 
 class Cancelled(Exception):
-    """Nobody waits for this training any more."""
+    """The search has ended, and this training with it."""
 
 
 class Cancellation(Callback):
-    """Ends training at the next epoch once `cancel` is called; copies are the same object.
+    """Ends training at the next epoch after a call of `cancel`. Copies are the same object.
 
-    Ctrl-C, and an error in one worker, end the search in the main thread only: without this the other workers would
-    train on, unseen, for as long as it takes.
+    Ctrl-C, or an error in one worker, ends the search in the main thread only. Without this callback the other threads
+    would go on training in the background.
     """
 
     changes_training = False
@@ -288,7 +302,7 @@ class Cancellation(Callback):
         return self
 
     def __deepcopy__(self, memo: dict) -> "Cancellation":
-        return self  # of every model's callbacks
+        return self  # every model has a copy of the callbacks
 
     def __reduce__(self) -> tuple:
-        return Cancellation, ()  # in another process, which can be ended as a whole
+        return Cancellation, ()  # in another process it has no effect: joblib ends the whole process

@@ -1,9 +1,9 @@
-"""One parameter of an estimator, chosen by cross-validation along a path of its values."""
+"""Choice of one regularisation parameter of an estimator by cross-validation."""
 
 import inspect
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -38,77 +38,80 @@ _STRATEGY = Choice(("auto", "stacked", "separate"))
 
 
 def _has(name: str) -> Any:
-    """For methods that are there if the estimator has them."""
+    """A decorator for methods that exist only if the estimator has a method of this name."""
     return available_if(lambda path: hasattr(path.estimator, name))
 
 
 class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
-    """One regularisation parameter of an estimator, chosen by cross-validation.
+    """Choose one regularisation parameter of an estimator by cross-validation.
 
-    As GridSearchCV over this parameter, at a fraction of its time: the data of a fold are prepared once, the models of
-    a fold have the first epochs in common, and small networks are trained together as one batched program.
+    It works like GridSearchCV over this parameter, in a fraction of the time: the data of a fold are prepared once, the
+    models of a fold share their first epochs, and small networks are trained together as one program.
 
     Parameters
     ----------
     estimator : estimator of this package
-        Unfitted; it stays as it is. Scalers go around the path: ``make_pipeline(SequenceScaler(), path)``.
+        Unfitted; it is not changed. Put scalers around the path: ``make_pipeline(SequenceScaler(), path)``.
     param_name : str
-        The parameter: ``"lambda_s"``, ``"lambda_1"``, ``"lambda_2"``, ``"sigma"``, ``"weight_decay"``,
-        ``"clip_norm"``, ``"max_norm_u"``, ``"max_norm_w"`` or ``"max_norm_v"``, as far as the estimator has it.
+        Name of the parameter: ``"lambda_s"``, ``"lambda_1"``, ``"lambda_2"``, ``"sigma"``, ``"weight_decay"``,
+        ``"clip_norm"``, ``"max_norm_u"``, ``"max_norm_w"`` or ``"max_norm_v"``. The estimator must have it.
     param_range : int or array-like of shape (m,), default=10
-        Values to try, or how many. A number asks for round values, evenly spaced on a logarithmic scale: ``lambda_s``
-        from 1e-4 to 1, ``lambda_1`` and ``lambda_2`` from 0.1 to 1000, ``clip_norm`` from 0.1 to 10, the limits on
-        norms from 0.5 to 50; ``sigma`` 0 and from a hundredth of the standard deviation of X to the whole of it;
-        ``weight_decay`` 0 and from 1e-5 to 0.1.
+        Values to try, or their number. With a number, the values are round and evenly spaced on a logarithmic scale:
+        ``lambda_s`` from 1e-4 to 1; ``lambda_1`` and ``lambda_2`` from 0.1 to 1000; ``sigma`` from 0.01 to 1 standard
+        deviations of X; ``weight_decay`` from 1e-5 to 0.1; ``clip_norm`` from 0.1 to 10; ``max_norm_u``,
+        ``max_norm_w`` and ``max_norm_v`` from 0.5 to 50. For ``sigma`` and ``weight_decay`` the first value is 0.
     cv : int, cross-validation splitter, iterable of splits or None, default=None
-        As of scikit-learn's GridSearchCV; None is 5 folds, stratified for a classifier. Folds are cut in order, so that
-        neighbouring windows of one series stay together; for forecasts use ``TimeSeriesSplit``.
+        As in scikit-learn's GridSearchCV; None means 5 folds, stratified for a classifier. Rows are not shuffled, so
+        that neighbouring windows of one series stay in one fold. For forecasts use ``TimeSeriesSplit``.
     scoring : str, callable or None, default=None
-        One score, as of GridSearchCV; None is R² or accuracy.
+        One score, as in GridSearchCV; None means R² or accuracy.
     n_jobs : int or None, default=None
-        Worker processes; None is 1, -1 one for every core. Scores depend on it by rounding and, with a penalty, by the
-        small errors of the norms that training estimates.
+        Number of worker processes; None means 1, -1 one per core. Scores depend on it by rounding and, with a penalty,
+        by the small errors of the norms that are estimated during training.
     refit : bool, default=True
-        Whether to train a model with the chosen value on all data, anew and for ``max_epochs``, for predictions. This
-        is the training that the estimator's ``verbose`` reports.
+        Whether to train a model with the chosen value on all data, from the start, for predictions. The estimator's
+        ``verbose`` counts for this training only.
     shared_fraction : float, default=0.6
-        Share, below 1, of the epochs that all models of a fold have in common: they are trained at the value in the
-        middle, and from there on each at its own. With 0 every model is trained by itself from the start, as in
-        GridSearchCV. Taken to be 0 with ``early_stopping``, ``callbacks`` and ``lr_schedule="plateau"``, which see
-        whole trainings.
+        Fraction of the epochs that all models of a fold share, at least 0 and below 1. The shared epochs are trained
+        with the value in the middle; then every model continues with its own value. With 0, every model is trained by
+        itself from the start, as in GridSearchCV. It counts as 0 with ``early_stopping``, ``callbacks`` or
+        ``lr_schedule="plateau"``, which need to see a whole training.
     strategy : {"auto", "stacked", "separate"}, default="auto"
-        ``"stacked"`` trains models as one batched program, if they are LSTMs of one layer or ReLU networks, and
-        sequences are of one length, and there are no ``callbacks`` and no ``lr_schedule="plateau"``; ``"separate"``
-        trains one by one; ``"auto"`` chooses what was measured to be faster.
+        ``"stacked"`` trains many models as one program where possible: one-layer LSTMs or ReLU networks, sequences of
+        one length, no ``callbacks``, no ``lr_schedule="plateau"``, and a ``param_name`` other than ``"clip_norm"``
+        and ``"max_norm_..."``. ``"separate"`` trains one model after the other. ``"auto"`` stacks up to the network
+        size for which this was measured to be faster.
 
     Attributes
     ----------
     best_params_ : dict
-        The parameter and its value with the best mean score; of equal ones the smallest.
+        The parameter and its value with the best mean score; the smallest one if several are equal.
     best_score_ : float
-        Mean score of that value over the folds.
+        Mean score of this value over the folds.
     best_index_ : int
-        Its place among the values.
+        Index of this value in ``param_range_``.
     best_estimator_ : estimator
-        The model trained on all data, which predictions come from; to save, use its ``save``. Only with ``refit``.
+        The model trained on all data, with which the path predicts. To save the model, use its ``save``. Only with
+        ``refit=True``.
     refit_time_ : float
-        Seconds that took.
+        Seconds that training on all data took.
     param_range_ : ndarray of shape (m,)
-        The values, ascending.
+        The values, ascending, each once.
     score_path_ : ndarray of shape (m, n_folds)
-        Scores on the folds, by value; NaN for models that could not be trained or scored.
+        Score of each value on each fold; NaN for models that could not be trained or scored.
     data_loss_path_ : ndarray of shape (m, n_folds)
         Training loss without penalty, in the last epoch.
     rho_h_path_, perturbation_gain_path_ : ndarray of shape (m, n_folds)
-        Gains of the models of the folds, of estimators that have them; of several layers the largest ``rho_h_``.
+        ``rho_h_`` and ``perturbation_gain_`` of the models of the folds, for estimators that have them; with several
+        layers the largest ``rho_h_``.
     cv_results_ : dict of str to ndarray
-        The same in the manner of GridSearchCV; ``mean_fit_time`` leaves out the epochs in common.
+        The scores in the form of GridSearchCV. ``mean_fit_time`` does not include the shared epochs.
     n_splits_ : int
-        Folds.
+        Number of folds.
     scorer_ : callable
-        What ``scoring`` stands for.
+        The score that ``scoring`` names.
     classes_ : ndarray of shape (k,)
-        Labels, of a classifier.
+        Labels. Only for a classifier.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str
@@ -116,7 +119,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
     See Also
     --------
-    sklearn.model_selection.GridSearchCV : For more than one parameter.
+    sklearn.model_selection.GridSearchCV : For any other parameter, or several at once.
 
     Examples
     --------
@@ -131,7 +134,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     >>> path.score_path_.shape, path.best_params_
     ((3, 3), {'lambda_s': 0.001})
 
-    Predictions and certificates are those of the model with that value, trained on all data:
+    Predictions and certificates are those of the model with this value that was trained on all data:
 
     >>> lower, upper = path.certify(X, eps=0.01)
     >>> bool(((lower < path.predict(X)) & (path.predict(X) < upper)).all())
@@ -139,7 +142,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     >>> path.score(X, y) == path.best_estimator_.score(X, y)
     True
 
-    A classifier and its input noise, by ten values that are chosen for the data:
+    The input noise of a classifier, with ten values that are chosen for the data:
 
     >>> from sklstm import NoisyRNNClassifier
     >>> labels = np.where(X[:, :, 0].sum(axis=1) > 0, "up", "down")
@@ -194,13 +197,13 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            Sequences, as of the estimator.
+            Sequences, as for the estimator.
         y : array-like of shape (n,) or (n, k)
             Targets.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in training, and in the scores if ``scoring`` takes weights, as in GridSearchCV.
+            Weights of the sequences in training, and in the scores if ``scoring`` takes weights.
         groups : array-like of shape (n,), optional
-            For splitters that keep groups together.
+            For splitters that need groups, such as ``GroupKFold``.
 
         Returns
         -------
@@ -209,14 +212,15 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad parameters or data, before any training; ``ValueError`` also if no model of the path could be
-            trained and scored.
+            For bad parameters or data, before any training. ``ValueError`` also if no model of the path could be
+            trained and scored, or no value has a score in every fold.
 
         Warns
         -----
         FitFailedWarning
-            If some models could not be trained or scored; it names the first of them and its fold. Their scores are
-            NaN. A fold in which no model has a score does not count; a value with NaN in another fold is not chosen.
+            If some models could not be trained or scored. The warning names the folds, and the first such model. The
+            scores of these models are NaN. A fold without any score does not count. A value that has a NaN in one of
+            the other folds is not chosen.
         """
         self._check_parameters()
         if y is None:
@@ -234,8 +238,9 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         if not isinstance(self.estimator, SequenceEstimator):
             raise TypeError(
-                f"estimator must be one of sklstm's estimators, got {self.estimator!r:.80}. Put scalers around the "
-                "path: make_pipeline(SequenceScaler(), RegularizationPathCV(...))."
+                f"estimator must be one of sklstm's estimators, got {self.estimator!r:.80}. If it is a pipeline, put "
+                "its other steps around the path: make_pipeline(SequenceScaler(), RegularizationPathCV(...)). For "
+                "other estimators use GridSearchCV."
             )
         possible = [name for name in self.estimator.get_params(deep=False) if name in PATH_PARAMETERS]
         if self.param_name not in possible:
@@ -246,12 +251,10 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         given = self.param_range
         if isinstance(given, Integral) and not isinstance(given, bool | np.bool_):
             Number(Integral, 2).check("param_range", given)
-        elif isinstance(given, str) or np.ndim(given) != 1 or len(given) == 0:  # type: ignore[arg-type]
+        elif isinstance(given, str) or not isinstance(given, Collection) or len(given) == 0:
             raise TypeError(f"param_range must be an integer of at least 2, or a sequence of numbers; got {given!r}.")
         else:
-            for value in given:  # type: ignore[union-attr]
-                if value is None:
-                    raise TypeError("param_range must hold numbers, got None.")
+            for value in given:
                 PATH_PARAMETERS[self.param_name].rule.check("every entry of param_range", value)
         _OPTIONAL_INT.check("n_jobs", self.n_jobs)
         if self.n_jobs == 0:
@@ -264,7 +267,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Self:
         base = clone(self.estimator)
-        data = checked(base, X, y, sample_weight)  # all at once, in the words of the estimator
+        data = checked(base, X, y, sample_weight)  # of the parameters too, with the estimator's own messages
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
             if name in vars(base):
                 setattr(self, name, vars(base)[name])
@@ -272,12 +275,14 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             sample_weight = np.full(len(data.X), float(sample_weight))
         X, y, sample_weight, groups = _rows_of(X, y, sample_weight, groups)
         seed = base.random_state
-        # One start for all: with None, too, values are compared from the same weights and batches.
+        # All models start from the same weights and see the same batches, also with random_state=None.
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         values = self._values(data.X)
         splitter = check_cv(self.cv, np.asarray(y), classifier=is_classifier(base))
         splits = [Split(number, *rows) for number, rows in enumerate(splitter.split(X, y, groups))]
+        if not splits:
+            raise ValueError(f"cv gives no splits: {self.cv!r}.")
         self.scorer_ = check_scoring(base, self.scoring)
         template = base.set_params(random_state=seed, compute_bound=False, verbose=0, warm_start=False)
         outcomes = self._run(template, values, X, y, sample_weight, splits, data.X.shape)
@@ -293,7 +298,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     def _values(self, X: Any) -> NDArray[np.float64]:
         if isinstance(self.param_range, Integral):
             return path_values(self.param_name, int(self.param_range), X)
-        return np.unique(np.asarray(self.param_range, dtype=np.float64))
+        return np.unique(np.array(list(self.param_range), dtype=np.float64))
 
     def _run(
         self,
@@ -305,7 +310,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         splits: list[Split],
         shape: tuple[int, ...],
     ) -> list[Outcome]:
-        # A schedule that looks at losses, early stopping and callbacks see the whole of a training or nothing of it.
+        """Train and score every value on every fold, in one worker or several."""
+        # Early stopping, callbacks and a schedule that depends on losses must see a whole training.
         whole = template.early_stopping or template.callbacks or template.lr_schedule == "plateau"
         models = [(split, index) for split in splits for index in range(len(values))]
         n_workers = max(1, min(effective_n_jobs(self.n_jobs), len(models)))
@@ -335,6 +341,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         return [outcome for part in results for outcome in part]
 
     def _record(self, values: np.ndarray, n_splits: int, outcomes: list[Outcome]) -> None:
+        """Set the fitted attributes, and choose a value."""
+
         def path(read: Any) -> NDArray[np.float64]:
             found = np.full((len(values), n_splits), np.nan)
             for outcome in outcomes:
@@ -361,7 +369,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         self.data_loss_path_ = path(lambda outcome: outcome.data_loss)
         for name in dict.fromkeys(name for outcome in outcomes for name in outcome.attributes):
             setattr(self, f"{name}path_", path(lambda outcome, name=name: outcome.attributes.get(name, np.nan)))
-        # A fold without any score tells nothing about the values.
+        # A fold without any score does not count.
         scored = self.score_path_[:, ~np.isnan(self.score_path_).all(axis=0)]
         means = scored.mean(axis=1)
         if np.isnan(means).all():
@@ -391,7 +399,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         return self.best_estimator_
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict with the model that was trained on all data.
+        """Predictions of the model that was trained on all data.
 
         Parameters
         ----------
@@ -406,7 +414,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
     @_has("predict_proba")
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Class probabilities by the model that was trained on all data; of classifiers.
+        """Class probabilities of the model that was trained on all data; for classifiers only.
 
         Parameters
         ----------
@@ -422,7 +430,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
     @_has("decision_function")
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Network outputs of the model that was trained on all data; of classifiers.
+        """Network outputs of the model that was trained on all data; for classifiers only.
 
         Parameters
         ----------
@@ -432,12 +440,12 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, k), or (n,) for two classes, float64
-            As of the estimator.
+            As from the estimator.
         """
         return self._fitted.decision_function(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Score of the model that was trained on all data, by ``scoring``.
+        """Score of the model that was trained on all data.
 
         Parameters
         ----------
@@ -451,7 +459,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         float
-            By default R² or accuracy.
+            The score that ``scoring`` names: by default R² or accuracy.
         """
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         if self.scoring is None:
@@ -473,31 +481,31 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in `fit`.
         eps : float or array-like
-            Size of the perturbation in each entry, in the units of X.
+            Largest absolute perturbation of each entry, in the units of X.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
-            As of `sklstm.certify`.
+            As in `sklstm.certify`.
         batch_size : int or None, default=None
-            Sequences at a time; None chooses by memory.
+            Sequences handled at once; None chooses by memory.
 
         Returns
         -------
         lower : ndarray, float64
-            In the shape of the outputs.
+            Lower bounds, in the shape of the outputs.
         upper : ndarray, float64
-            In the same shape.
+            Upper bounds, in the same shape.
         """
         return certify(self._fitted, X, eps, method=method, batch_size=batch_size)
 
     @_has("certified_radius")
     def certified_radius(self, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
-        """Radii within which the labels hold; of classifiers, see `sklstm.certified_radius`.
+        """Radii within which no perturbation changes the label; for classifiers only, see `sklstm.certified_radius`.
 
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d)
             As in `certify`.
         rtol : float, default=0.01
-            The radius returned is within this factor of the largest one that the certificate yields.
+            The result is within a factor of ``1 + rtol`` of the largest radius that can be certified.
 
         Returns
         -------
@@ -508,7 +516,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
     @_has("certified_accuracy")
     def certified_accuracy(self, X: Any, y: Any, eps: Any) -> float:
-        """Share of the sequences that are classified rightly under any perturbation up to ``eps``; of classifiers.
+        """Accuracy that no perturbation up to ``eps`` can reduce; for classifiers, see `sklstm.certified_accuracy`.
 
         Parameters
         ----------
@@ -532,7 +540,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
     @property
     def generalization_report_(self) -> Any:
-        """How that number comes about."""
+        """Generalisation report of the model that was trained on all data."""
         return self._fitted.generalization_report_
 
     def __sklearn_tags__(self) -> Tags:
@@ -550,7 +558,7 @@ def _takes_weights(scorer: Any) -> bool:
 
 
 def _rows_of(X: Any, y: Any, sample_weight: Any, groups: Any) -> Sequence[Any]:
-    """What rows can be taken from: what scikit-learn cannot index becomes an array or a list first."""
+    """The data in forms from which scikit-learn can select rows."""
     weight = None if sample_weight is None else np.asarray(as_plain(sample_weight, "sample_weight"))
     sequences = None if hasattr(X, "columns") else sequences_in(X)
     return indexable(as_plain(X) if sequences is None else sequences, as_plain(y, "y"), weight, groups)

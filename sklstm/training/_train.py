@@ -50,6 +50,7 @@ __all__ = [
     "TrainingSpec",
     "dataset",
     "fresh_network",
+    "held_out",
     "train",
     "train_all",
 ]
@@ -387,7 +388,7 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
     """An initialised net, ready to be trained, and the part of the data to train it on."""
     training, validation = data, None
     if spec.hold_out is not None:
-        training, validation = _held_out(data, spec.hold_out, spec.seeds.split)
+        training, validation = held_out(data, spec.hold_out, spec.seeds.split)
         validation = validation.loaded()
     optimizer, options = OPTIMIZERS[spec.optimizer]
     net = SequenceNet(
@@ -423,7 +424,8 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
     return net, training.loaded()
 
 
-def _held_out(data: SequenceDataset, hold_out: HoldOut, seed: int) -> tuple[SequenceDataset, SequenceDataset]:
+def held_out(data: SequenceDataset, hold_out: HoldOut, seed: int) -> tuple[SequenceDataset, SequenceDataset]:
+    """Data to train on, and data for early stopping; ``ValueError`` if they cannot be divided like this."""
     try:
         parts = train_test_split(
             np.arange(len(data)), test_size=hold_out.fraction, random_state=seed, stratify=hold_out.stratify

@@ -29,7 +29,7 @@ from sklstm import (
     certify,
 )
 from sklstm.estimators._composition import Composition, Given
-from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
+from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler
 from tests.support.composed import QUICK, lstm, make_readings, perturbed
 from tests.support.problems import late_mean, signed_sum
@@ -284,7 +284,7 @@ def test_searches(readings):
         assert np.array_equal(certify(search, X, SIZES), certify(search.best_estimator_, X, SIZES))
     inside = make_pipeline(StandardScaler(), GridSearchCV(lstm(), {"lambda_s": [0.01]}, cv=2)).fit(X, y)
     check_sound(inside, X, np.tile(SIZES, 4))
-    path = make_pipeline(StandardScaler(), TikhonovLSTMRegressorCV(lambdas=2, cv=2, **QUICK, n_channels=2)).fit(X, y)
+    path = make_pipeline(StandardScaler(), RegularizationPathCV(lstm(), "lambda_s", 2, cv=2)).fit(X, y)
     check_sound(path, X, np.tile(SIZES, 4))
     alone = path[-1]
     assert np.array_equal(certify(alone, path[:-1].transform(X), 0.1), alone.certify(path[:-1].transform(X), 0.1))
@@ -321,7 +321,7 @@ def test_classifiers_give_bounds_on_the_outputs_of_their_networks():
         outputs = model[-1]._forward(model[:-1].transform(nearby))
         assert (lower <= outputs).all()
         assert (outputs <= upper).all()
-    path = NoisyRNNClassifierCV(sigmas=[0.0, 0.1], cv=2, **QUICK)
+    path = RegularizationPathCV(NoisyRNNClassifier(**QUICK), "sigma", [0.0, 0.1], cv=2)
     model = make_pipeline(SequenceScaler(), path).fit(X, y)
     by_hand = model[-1].certify(model[:-1].transform(X), 0.5 / model[0].scale_)
     np.testing.assert_allclose(certify(model, X, 0.5), by_hand, rtol=1e-4, atol=1e-5)
@@ -400,7 +400,7 @@ def test_what_is_no_fitted_model_of_ours(readings):
         pipeline,
         TransformedTargetRegressor(pipeline),
         GridSearchCV(pipeline, {}),
-        TikhonovLSTMRegressorCV(),
+        RegularizationPathCV(lstm(), "lambda_s"),
     ):
         with pytest.raises(NotFittedError):
             certify(unfitted, X, 0.1)
@@ -409,7 +409,7 @@ def test_what_is_no_fitted_model_of_ours(readings):
         certify(half, X, 0.1)
     for search in (
         GridSearchCV(lstm(), {"lambda_s": [0.01]}, cv=2, refit=False),
-        TikhonovLSTMRegressorCV(lambdas=2, cv=2, refit=False, **QUICK),
+        RegularizationPathCV(lstm(), "lambda_s", 2, cv=2, refit=False),
     ):
         with pytest.raises(NotFittedError, match="refit=False"):
             certify(search.fit(X, y), X, 0.1)

@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import FunctionTransformer
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
+from sklstm.model_selection import RegularizationPathCV
 
 pytest.importorskip("matplotlib")
 
@@ -53,8 +53,10 @@ class Made:
             "gru": TikhonovGRURegressor(**small),
             "gru_tight": TikhonovGRURegressor(variant="tight", num_layers=2, compute_bound=False, **small),
             "classifier": NoisyRNNClassifier(**small),
-            "search": TikhonovLSTMRegressorCV(lambdas=[0.01, 1.0], cv=3, **small),
-            "classifier_search": NoisyRNNClassifierCV(sigmas=[0.0, 0.1, 0.3], cv=3, refit=False, **small),
+            "search": RegularizationPathCV(TikhonovLSTMRegressor(**small), "lambda_s", [0.01, 1.0], cv=3),
+            "classifier_search": RegularizationPathCV(
+                NoisyRNNClassifier(**small), "sigma", [0.0, 0.1, 0.3], cv=3, refit=False
+            ),
         }
         return trained(estimators[name], self.X, self.labels if name.startswith("classifier") else self.y)
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.inspection import RegularizationPathDisplay
-from sklstm.model_selection import TikhonovLSTMRegressorCV
+from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler
 
 
@@ -35,10 +35,10 @@ def test_a_search_of_this_package(made):
     assert display.param_name == "lambda_s"
     np.testing.assert_array_equal(display.param_values, [0.01, 1.0])
     np.testing.assert_array_equal(display.curves["validation"], made.search.score_path_)
-    assert display.best_value == made.search.lambda_s_
+    assert display.best_value == made.search.best_params_["lambda_s"]
     line = display.lines_["validation"]
     np.testing.assert_allclose(line.get_ydata(), made.search.cv_results_["mean_test_score"])
-    assert set(display.best_line_.get_xdata()) == {made.search.lambda_s_}
+    assert set(display.best_line_.get_xdata()) == {made.search.best_params_["lambda_s"]}
     assert display.ax_.get_xscale() == "log"
     assert display.ax_.get_ylabel() == "R² (mean ± s.e.)"
 
@@ -72,7 +72,7 @@ def test_a_search_without_refit_and_with_a_value_of_zero(made):
     assert display.ax_.get_xscale() == "symlog"
     left, right = display.ax_.get_xlim()
     assert -0.1 < left < 0 < 0.3 < right
-    assert display.best_value == made.classifier_search.sigma_
+    assert display.best_value == made.classifier_search.best_params_["sigma"]
 
 
 def test_a_grid_search_over_one_parameter_of_a_pipeline(made):
@@ -111,10 +111,10 @@ def test_other_searches_are_refused(made, grid, message):
 
 
 def test_what_is_no_search_is_refused(made):
-    for other in (made.lstm, Ridge(), TikhonovLSTMRegressorCV, None):
+    for other in (made.lstm, Ridge(), RegularizationPathCV, None):
         with pytest.raises(TypeError, match="needs a search over one parameter"):
             RegularizationPathDisplay.from_estimator(other)
-    for search in (TikhonovLSTMRegressorCV(), GridSearchCV(Ridge(), {"alpha": [1.0]})):
+    for search in (RegularizationPathCV(made.lstm, "lambda_s"), GridSearchCV(Ridge(), {"alpha": [1.0]})):
         with pytest.raises(NotFittedError):
             RegularizationPathDisplay.from_estimator(search)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 
-from sklstm.model_selection import NoisyRNNClassifierCV
+from sklstm import NoisyRNNClassifier
+from sklstm.model_selection import RegularizationPathCV
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -16,7 +17,8 @@ from sklstm.model_selection import NoisyRNNClassifierCV
 def test_ctrl_c(n_jobs, strategy):
     X = np.random.default_rng(0).standard_normal((60, 4, 1))
     y = X[:, -1, 0] > 0
-    path = NoisyRNNClassifierCV(4, sigmas=[0.1, 0.3], cv=2, max_epochs=10**6, strategy=strategy, n_jobs=n_jobs)
+    model = NoisyRNNClassifier(4, max_epochs=10**6)
+    path = RegularizationPathCV(model, "sigma", [0.1, 0.3], cv=2, strategy=strategy, n_jobs=n_jobs)
     before = threading.active_count()
     timer = threading.Timer(0.5, _thread.interrupt_main)
     timer.start()

@@ -1,25 +1,41 @@
 """Paths against scikit-learn's grid search over the same values."""
 
-import inspect
 import pickle
 
 import numpy as np
 import pytest
+import torch
 from joblib import parallel_config
 from sklearn import config_context, get_config
-from sklearn.base import clone
-from sklearn.exceptions import FitFailedWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import GradientNormClipping
 
+import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
-from sklstm.estimators._tikhonov import NetworkPenalty
-from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
+from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler
 
 LAMBDAS, SIGMAS = [0.001, 0.01, 0.1], [0.0, 0.1, 0.5]
 SMALL = {"max_epochs": 6, "random_state": 0, "compute_bound": False, "batch_size": 16}
+
+
+def lstm(hidden_size=4, **options):
+    return TikhonovLSTMRegressor(hidden_size, **SMALL | options)
+
+
+def relu(hidden_size=4, **options):
+    return NoisyRNNClassifier(hidden_size, **SMALL | options)
+
+
+def lambda_path(estimator=None, values=LAMBDAS, **options):
+    return RegularizationPathCV(estimator or lstm(), "lambda_s", values, **{"cv": 2} | options)
+
+
+def sigma_path(estimator=None, values=SIGMAS, **options):
+    return RegularizationPathCV(estimator or relu(), "sigma", values, **{"cv": 2} | options)
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +58,11 @@ def exact_norms(monkeypatch):
 @pytest.mark.parametrize("cv", [3, TimeSeriesSplit(3), KFold(3, shuffle=True, random_state=0)])
 def test_regressor_without_shared_epochs_is_grid_search(signals, exact_norms, strategy, n_jobs, cv):
     X, y, _ = signals
-    grid = GridSearchCV(TikhonovLSTMRegressor(4, **SMALL), {"lambda_s": LAMBDAS}, cv=cv).fit(X, y)
-    path = TikhonovLSTMRegressorCV(
-        4, lambdas=LAMBDAS, cv=cv, strategy=strategy, n_jobs=n_jobs, shared_fraction=0, **SMALL
-    ).fit(X, y)
+    grid = GridSearchCV(lstm(), {"lambda_s": LAMBDAS}, cv=cv).fit(X, y)
+    path = lambda_path(cv=cv, strategy=strategy, n_jobs=n_jobs, shared_fraction=0).fit(X, y)
     expected = np.array([grid.cv_results_[f"split{fold}_test_score"] for fold in range(3)]).T
     np.testing.assert_allclose(path.score_path_, expected, atol=0 if strategy == "separate" else 1e-6)
-    assert path.lambda_s_ == grid.best_params_["lambda_s"]
+    assert path.best_params_ == grid.best_params_
     assert path.best_index_ == grid.best_index_
     np.testing.assert_allclose(path.best_score_, grid.best_score_, atol=1e-6)
     np.testing.assert_array_equal(path.cv_results_["rank_test_score"], grid.cv_results_["rank_test_score"])
@@ -62,25 +76,34 @@ def test_regressor_without_shared_epochs_is_grid_search(signals, exact_norms, st
 def test_classifier_without_shared_epochs_is_grid_search(signals, strategy, noise, scoring):
     X, _, y = signals
     weight = np.random.default_rng(1).random(len(X)) + 0.5
-    options = SMALL | {"noise": noise, "max_norm_w": 1.5, "class_weight": "balanced"}
-    grid = GridSearchCV(NoisyRNNClassifier(5, **options), {"sigma": SIGMAS}, scoring=scoring, cv=3)
-    grid.fit(X, y, sample_weight=weight)
-    path = NoisyRNNClassifierCV(
-        5, sigmas=SIGMAS, scoring=scoring, cv=3, strategy=strategy, shared_fraction=0, **options
-    ).fit(X, y, sample_weight=weight)
+    model = relu(5, noise=noise, max_norm_w=1.5, class_weight="balanced")
+    grid = GridSearchCV(model, {"sigma": SIGMAS}, scoring=scoring, cv=3).fit(X, y, sample_weight=weight)
+    path = sigma_path(model, scoring=scoring, cv=3, strategy=strategy, shared_fraction=0)
+    path.fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(path.cv_results_["mean_test_score"], grid.cv_results_["mean_test_score"], atol=1e-5)
-    assert path.sigma_ == grid.best_params_["sigma"]
+    assert path.best_params_ == grid.best_params_
     np.testing.assert_array_equal(path.predict_proba(X), grid.predict_proba(X))
     if scoring:
         np.testing.assert_allclose(path.score(X, y), grid.score(X, y))
 
 
+def test_cv_results_are_those_of_a_grid_search(signals):
+    X, y, _ = signals
+    grid = GridSearchCV(lstm(), {"lambda_s": LAMBDAS}, cv=2).fit(X, y)
+    path = lambda_path(strategy="separate", shared_fraction=0).fit(X, y)
+    times = {"std_fit_time", "mean_score_time", "std_score_time"}
+    assert set(path.cv_results_) == set(grid.cv_results_) - times
+    assert path.cv_results_["params"] == grid.cv_results_["params"]
+    for name in ("param_lambda_s", "mean_test_score", "std_test_score", "rank_test_score", "split1_test_score"):
+        np.testing.assert_array_equal(path.cv_results_[name], grid.cv_results_[name])
+    assert (path.cv_results_["mean_fit_time"] > 0).all()
+
+
 def test_the_middle_of_the_path_is_the_same_with_shared_epochs(signals, exact_norms):
     # The shared epochs are trained at the middle value: for it they are nothing but its own.
     X, y, _ = signals
-    options = SMALL | {"lr_schedule": "cosine", "sigma": 0.1}
     paths = [
-        TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=3, shared_fraction=share, strategy=strategy, **options).fit(X, y)
+        lambda_path(lstm(lr_schedule="cosine", sigma=0.1), cv=3, shared_fraction=share, strategy=strategy).fit(X, y)
         for share in (0, 0.5)
         for strategy in ("stacked", "separate")
     ]
@@ -93,9 +116,7 @@ def test_the_middle_of_the_path_is_the_same_with_shared_epochs(signals, exact_no
 def test_workers_and_strategies_agree(signals, exact_norms):
     X, y, _ = signals
     scores = [
-        TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=3, strategy=strategy, n_jobs=n_jobs, **SMALL)
-        .fit(X, y)
-        .score_path_
+        lambda_path(cv=3, strategy=strategy, n_jobs=n_jobs).fit(X, y).score_path_
         for strategy in ("stacked", "separate")
         for n_jobs in (1, 2, 4)
     ]
@@ -105,8 +126,8 @@ def test_workers_and_strategies_agree(signals, exact_norms):
 
 def test_path_arrays(signals):
     X, y, _ = signals
-    path = TikhonovLSTMRegressorCV(4, lambdas=[0.1, 0.001, 0.1, 0.01], cv=4, **SMALL).fit(X, y)
-    np.testing.assert_array_equal(path.lambdas_, LAMBDAS)
+    path = lambda_path(values=[0.1, 0.001, 0.1, 0.01], cv=4).fit(X, y)
+    np.testing.assert_array_equal(path.param_range_, LAMBDAS)
     for name in ("score_path_", "data_loss_path_", "rho_h_path_", "perturbation_gain_path_"):
         assert getattr(path, name).shape == (3, 4)
         assert np.isfinite(getattr(path, name)).all()
@@ -114,105 +135,136 @@ def test_path_arrays(signals):
     assert (np.diff(path.perturbation_gain_path_, axis=0) < 0).all()
     assert path.n_splits_ == 4
     assert path.best_score_ == path.score_path_.mean(axis=1).max()
-
-
-def test_numbers_of_values(signals):
-    X, y, labels = signals
-    path = TikhonovLSTMRegressorCV(2, lambdas=3, cv=2, **SMALL).fit(X, y)
-    np.testing.assert_allclose(path.lambdas_, [1e-4, 1e-2, 1])
-    path = NoisyRNNClassifierCV(2, sigmas=4, cv=2, **SMALL).fit(X, labels)
-    np.testing.assert_allclose(path.sigmas_, np.std(X) * np.array([0, 0.01, 0.1, 1]))
+    assert path.best_params_ == {"lambda_s": path.param_range_[path.best_index_]}
 
 
 def test_fitted_model_is_that_of_the_estimator(signals):
     X, y, labels = signals
-    options = SMALL | {"compute_bound": True}
-    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **options).fit(X, y)
-    alone = TikhonovLSTMRegressor(4, lambda_s=path.lambda_s_, **options).fit(X, y)
+    path = lambda_path(lstm(compute_bound=True)).fit(X, y)
+    alone = lstm(compute_bound=True, **path.best_params_).fit(X, y)
     np.testing.assert_array_equal(path.predict(X), alone.predict(X))
     np.testing.assert_array_equal(path.certify(X[:5], 0.1), alone.certify(X[:5], 0.1))
     assert path.score(X, y) == alone.score(X, y)
-    for name in ("generalization_bound_", "rho_h_", "rho_x_", "perturbation_gain_"):
-        assert getattr(path, name) == getattr(alone, name)
+    assert path.generalization_bound_ == alone.generalization_bound_
+    for name in ("rho_h_", "rho_x_", "perturbation_gain_"):
+        assert getattr(path.best_estimator_, name) == getattr(alone, name)
     assert str(path.generalization_report_) == str(alone.generalization_report_)
-    path = NoisyRNNClassifierCV(4, sigmas=SIGMAS, cv=2, **SMALL).fit(X, labels)
-    alone = NoisyRNNClassifier(4, sigma=path.sigma_, **SMALL).fit(X, labels)
+    path = sigma_path().fit(X, labels)
+    alone = relu(**path.best_params_).fit(X, labels)
     np.testing.assert_array_equal(path.decision_function(X), alone.decision_function(X))
     np.testing.assert_array_equal(path.certified_radius(X[:5]), alone.certified_radius(X[:5]))
     assert path.certified_accuracy(X, labels, 0.01) == alone.certified_accuracy(X, labels, 0.01)
     np.testing.assert_array_equal(path.classes_, alone.classes_)
 
 
-def test_every_parameter_of_the_estimator_is_there():
-    for path, alone, own in (
-        (TikhonovLSTMRegressorCV, TikhonovLSTMRegressor, {"lambda_s"}),
-        (NoisyRNNClassifierCV, NoisyRNNClassifier, {"sigma"}),
-    ):
-        mine, theirs = (inspect.signature(cls).parameters for cls in (path, alone))
-        assert set(theirs) - set(mine) == own | {"warm_start"}
-        for name in set(theirs) & set(mine):
-            assert mine[name].default == theirs[name].default
-            assert mine[name].annotation == theirs[name].annotation
-            assert mine[name].kind == theirs[name].kind
+@pytest.mark.parametrize("make", [lambda_path, sigma_path])
+def test_one_certificate_by_three_ways(signals, make):
+    X, y, labels = signals
+    path = make().fit(X, labels if make is sigma_path else y)
+    best, eps = path.best_estimator_, np.array([0.1, 0.02])
+    for options in ({}, {"method": "intervals"}, {"batch_size": 3}):
+        by_path = path.certify(X[:9], eps, **options)
+        np.testing.assert_array_equal(by_path, best.certify(X[:9], eps, **options))
+        np.testing.assert_array_equal(by_path, sklstm.certify(path, X[:9], eps, **options))
+    if make is sigma_path:
+        radius = path.certified_radius(X[:9], rtol=0.1)
+        np.testing.assert_array_equal(radius, best.certified_radius(X[:9], rtol=0.1))
+        np.testing.assert_array_equal(radius, sklstm.certified_radius(path, X[:9], rtol=0.1))
+        accuracy = path.certified_accuracy(X, labels, eps)
+        assert accuracy == best.certified_accuracy(X, labels, eps) == sklstm.certified_accuracy(path, X, labels, eps)
 
 
-def test_lists_frames_and_pipelines(signals):
+def test_methods_are_those_of_the_estimator():
+    of_regressor, of_classifier = lambda_path(), sigma_path()
+    for name in ("predict_proba", "decision_function", "certified_radius", "certified_accuracy"):
+        assert not hasattr(of_regressor, name)
+        assert hasattr(of_classifier, name)
+    assert is_regressor(of_regressor)
+    assert is_classifier(of_classifier)
+
+
+def test_parameters_of_the_estimator(signals):
+    X, y, _ = signals
+    path = lambda_path()
+    assert path.get_params()["estimator__hidden_size"] == 4
+    assert "estimator__hidden_size" not in path.get_params(deep=False)
+    path.set_params(estimator__hidden_size=3, estimator__lambda_s=5.0, param_range=[0.1, 0.2])
+    assert path.estimator.hidden_size == 3
+    copy = clone(path)
+    assert copy.estimator is not path.estimator
+    assert str(copy.get_params()) == str(path.get_params())
+    fitted = copy.fit(X, y).best_estimator_
+    assert fitted.hidden_size == 3
+    assert fitted.lambda_s in (0.1, 0.2)
+    assert copy.estimator.lambda_s == 5.0  # the estimator is not changed
+    assert not hasattr(copy.estimator, "net_")
+
+
+def test_a_grid_search_around_a_path(signals):
+    X, y, _ = signals
+    search = GridSearchCV(lambda_path(), {"estimator__hidden_size": [2, 3]}, cv=2).fit(X, y)
+    size = search.best_params_["estimator__hidden_size"]
+    expected = [cross_val_score(lambda_path(lstm(units)), X, y, cv=2).mean() for units in (2, 3)]
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], expected)
+    assert search.best_estimator_.best_estimator_.hidden_size == size
+    np.testing.assert_array_equal(search.predict(X), lambda_path(lstm(size)).fit(X, y).predict(X))
+
+
+def test_a_path_behind_a_scaler(signals):
+    X, y, _ = signals
+    X = 20 + 5 * X
+    pipeline = make_pipeline(SequenceScaler(), lambda_path()).fit(X, y)
+    scaled = SequenceScaler().fit_transform(X)
+    alone = lambda_path().fit(scaled, y)
+    np.testing.assert_array_equal(pipeline[-1].score_path_, alone.score_path_)
+    np.testing.assert_array_equal(pipeline.predict(X), alone.predict(scaled))
+    lower, upper = sklstm.certify(pipeline, X, 0.1)
+    assert (lower < pipeline.predict(X)).all()
+    assert (pipeline.predict(X) < upper).all()
+
+
+def test_lists_and_frames(signals):
     pandas = pytest.importorskip("pandas")
     X, y, labels = signals
     lengths = np.random.default_rng(2).integers(2, 8, len(X))
     ragged = [sequence[:length] for sequence, length in zip(X, lengths, strict=True)]
-    path = NoisyRNNClassifierCV(4, sigmas=SIGMAS, cv=2, strategy="stacked", **SMALL).fit(ragged, labels)
-    grid = GridSearchCV(NoisyRNNClassifier(4, **SMALL), {"sigma": SIGMAS}, cv=2).fit(ragged, labels)
+    path = sigma_path(strategy="stacked").fit(ragged, labels)
+    grid = GridSearchCV(relu(), {"sigma": SIGMAS}, cv=2).fit(ragged, labels)
     cold = clone(path).set_params(shared_fraction=0).fit(ragged, labels)
     np.testing.assert_array_equal(cold.cv_results_["mean_test_score"], grid.cv_results_["mean_test_score"])
     assert path.predict(ragged).shape == (len(X),)
     frame = pandas.DataFrame(X.reshape(len(X), -1), columns=[f"c{i}" for i in range(14)])
-    options = SMALL | {"n_channels": 2}
-    of_frame = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **options).fit(frame, pandas.Series(y))
-    of_array = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y)
+    of_frame = lambda_path(lstm(n_channels=2)).fit(frame, pandas.Series(y))
+    of_array = lambda_path().fit(X, y)
     np.testing.assert_array_equal(of_frame.score_path_, of_array.score_path_)
     assert list(of_frame.feature_names_in_) == list(frame.columns)
     assert of_frame.n_features_in_ == 14
-    pipeline = make_pipeline(SequenceScaler(), TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL)).fit(X, y)
-    assert pipeline.predict(X).shape == y.shape
 
 
 def test_outputs_layers_and_groups(signals):
     X, y, _ = signals
     two = np.column_stack([y, -y])
-    path = TikhonovLSTMRegressorCV(3, lambdas=LAMBDAS, cv=2, num_layers=2, strategy="stacked", **SMALL).fit(X, two)
+    path = lambda_path(lstm(3, num_layers=2), strategy="stacked").fit(X, two)
     assert path.predict(X).shape == two.shape
     assert path.rho_h_path_.shape == (3, 2)
     groups = np.arange(len(X)) % 5
-    path = TikhonovLSTMRegressorCV(3, lambdas=LAMBDAS, cv=GroupKFold(5), **SMALL).fit(X, y, groups=groups)
-    assert path.n_splits_ == 5
-    path = NoisyRNNClassifierCV(3, sigmas=[0.1], cv=StratifiedKFold(2), **SMALL).fit(X, y > 0)
-    assert path.sigma_ == 0.1
+    assert lambda_path(cv=GroupKFold(5)).fit(X, y, groups=groups).n_splits_ == 5
+    path = sigma_path(values=[0.1], cv=StratifiedKFold(2)).fit(X, y > 0)
+    assert path.best_params_ == {"sigma": 0.1}
 
 
 def test_whole_trainings_are_not_shared(signals):
     X, y, _ = signals
     for options in ({"early_stopping": True}, {"lr_schedule": "plateau"}):
-        path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL, **options).fit(X, y)
-        grid = GridSearchCV(TikhonovLSTMRegressor(4, **SMALL, **options), {"lambda_s": LAMBDAS}, cv=2).fit(X, y)
+        path = lambda_path(lstm(**options)).fit(X, y)
+        grid = GridSearchCV(lstm(**options), {"lambda_s": LAMBDAS}, cv=2).fit(X, y)
         np.testing.assert_allclose(path.cv_results_["mean_test_score"], grid.cv_results_["mean_test_score"], atol=1e-3)
-
-
-def test_a_value_that_diverges_is_reported_and_not_chosen(signals):
-    X, _, y = signals
-    options = SMALL | {"cv": 2, "optimizer": "sgd", "lr": 0.01, "clip_norm": None, "shared_fraction": 0}
-    with pytest.warns(FitFailedWarning, match=r"The training of 2 of 4 models of the path diverged.*sigma=1e\+20"):
-        path = NoisyRNNClassifierCV(4, sigmas=[0.1, 1e20], **options).fit(X, y)
-    assert np.isnan(path.score_path_[1]).all()
-    assert path.sigma_ == 0.1
-    with pytest.raises(ValueError, match="None of the 4 models of the path could be trained"):
-        NoisyRNNClassifierCV(4, sigmas=[1e20, 1e25], **options).fit(X, y)
 
 
 def test_no_refit(signals):
     X, y, _ = signals
-    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, refit=False, **SMALL).fit(X, y)
-    assert path.lambda_s_ in LAMBDAS
+    path = lambda_path(refit=False).fit(X, y)
+    assert path.best_params_["lambda_s"] in LAMBDAS
     with pytest.raises(NotFittedError, match="fitted with refit=False"):
         path.predict(X)
     assert not hasattr(path, "generalization_bound_")
@@ -222,96 +274,62 @@ def test_no_refit(signals):
 
 def test_pickle_and_random_state(signals):
     X, y, _ = signals
-    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y)
+    path = lambda_path().fit(X, y)
     copy = pickle.loads(pickle.dumps(path))
     np.testing.assert_array_equal(copy.predict(X), path.predict(X))
-    state = np.random.RandomState(0)
-    TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL | {"random_state": state}).fit(X, y)
-    first, second = (
-        TikhonovLSTMRegressorCV(4, lambdas=[0.01], cv=2, **SMALL | {"random_state": None}).fit(X, y) for _ in range(2)
-    )
+    lambda_path(lstm(random_state=np.random.RandomState(0))).fit(X, y)
+    first, second = (lambda_path(lstm(random_state=None), [0.01]).fit(X, y) for _ in range(2))
     assert first.best_score_ != second.best_score_
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"lambdas": 1}, ValueError, "lambdas"),
-        ({"lambdas": []}, TypeError, "lambdas must be an integer of at least 2, or a sequence"),
-        ({"lambdas": "many"}, TypeError, "lambdas must be"),
-        ({"lambdas": [0.1, -1]}, ValueError, "every entry of lambdas"),
-        ({"lambdas": [0.1, np.nan]}, ValueError, "every entry of lambdas must be a finite"),
-        ({"lambdas": True}, TypeError, "lambdas must be"),
-        ({"shared_fraction": 1.0}, ValueError, "shared_fraction"),
-        ({"strategy": "fast"}, ValueError, "strategy must be one of"),
-        ({"n_jobs": 0}, ValueError, "n_jobs must not be 0"),
-        ({"hidden_size": 0}, ValueError, "hidden_size"),
-        ({"scoring": "no such score"}, ValueError, "scoring"),
-        ({"cv": 200}, ValueError, "Cannot have number of splits"),
-    ],
-)
-def test_bad_parameters(signals, monkeypatch, options, error, message):
+def test_a_random_state_means_the_same_in_every_model(signals):
     X, y, _ = signals
-    monkeypatch.setattr("sklstm.model_selection._path_cv.run_tasks", None)  # nothing is trained
-    with pytest.raises(error, match=message):
-        TikhonovLSTMRegressorCV(**{"hidden_size": 4, "cv": 2} | options).fit(X, y)
-
-
-def test_bad_data_leaves_a_fitted_estimator_as_it_was(signals):
-    X, y, _ = signals
-    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y)
-    before = path.predict(X)
-    for bad in ((X[:5], y), (np.where(X > 2, np.nan, X), y), (X, None), (X, y.astype(str))):
-        with pytest.raises((ValueError, TypeError)):
-            path.fit(*bad)
-        np.testing.assert_array_equal(path.predict(X), before)
+    state = np.random.RandomState(0)
+    before = state.get_state()[1].copy()
+    model = lstm(random_state=state, early_stopping=True)
+    once, again = (lambda_path(model, [0.01], strategy="separate").fit(X, y).score_path_ for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    np.testing.assert_array_equal(state.get_state()[1], before)  # it is copied, as in GridSearchCV
+    grid = GridSearchCV(model, {"lambda_s": [0.01]}, cv=2).fit(X, y)
+    assert once.mean() == grid.best_score_
 
 
 def test_a_second_fit_forgets_the_first(signals):
     X, y, _ = signals
-    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y)
+    path = lambda_path().fit(X, y)
     path.set_params(refit=False).fit(X[:, :, :1], y)
     assert path.n_features_in_ == 1
     with pytest.raises(NotFittedError, match="refit=False"):
         path.predict(X)
 
 
-@pytest.mark.parametrize("wrong", [{"scoring": "nonsense"}, {"cv": 200}, {"scoring": ["r2", "neg_mean_squared_error"]}])
-def test_a_fit_that_fails_changes_nothing(signals, wrong):
-    X, y, _ = signals
-    path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y)
-    path.set_params(**wrong)
-    before = dict(vars(path))
-    with pytest.raises(ValueError, match=r"scoring|splits"):
-        path.fit(X[:, :, :1], y)
-    assert vars(path) == before
-
-
-def test_paths_of_attributes_whichever_model_diverged(signals, monkeypatch):
-    X, y, _ = signals
-    original = NetworkPenalty.__call__
-
-    def diverging(self, module):
-        value = original(self, module)
-        return np.inf if self.of_weights._objective.lambda_s == LAMBDAS[0] else value
-
-    monkeypatch.setattr(NetworkPenalty, "__call__", diverging)
-    options = SMALL | {"shared_fraction": 0, "strategy": "separate"}
-    with pytest.warns(FitFailedWarning, match="2 of 6 models"):
-        path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, refit=False, **options).fit(X, y)
-    for name in ("rho_h_path_", "perturbation_gain_path_", "score_path_"):
-        assert np.isnan(getattr(path, name)[0]).all()
-        assert np.isfinite(getattr(path, name)[1:]).all()
-    assert path.lambda_s_ != LAMBDAS[0]
-
-
 def test_a_weight_for_all(signals):
     X, y, _ = signals
-    one, two = (
-        TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, **SMALL).fit(X, y, sample_weight=weight)
-        for weight in (None, 2.0)
-    )
+    one, two = (lambda_path().fit(X, y, sample_weight=weight) for weight in (None, 2.0))
     np.testing.assert_allclose(one.score_path_, two.score_path_)
+
+
+def test_weights_count_in_training_and_in_scores_that_take_them(signals):
+    X, y, _ = signals
+    weight = np.where(np.arange(len(X)) % 2, 3.0, 0.5)
+
+    def unweighted(model, X, y):
+        return model.score(X, y)
+
+    def weighted(model, X, y, sample_weight=None):
+        return model.score(X, y, sample_weight=sample_weight)
+
+    models = {
+        name: lambda_path(strategy="separate", shared_fraction=0, scoring=scoring).fit(X, y, sample_weight=weight)
+        for name, scoring in {"default": None, "r2": "r2", "weighted": weighted, "unweighted": unweighted}.items()
+    }
+    train, test = next(KFold(2).split(X))
+    by_hand = lstm(lambda_s=LAMBDAS[0]).fit(X[train], y[train], sample_weight=weight[train])
+    assert models["unweighted"].score_path_[0, 0] == by_hand.score(X[test], y[test])
+    assert models["weighted"].score_path_[0, 0] == by_hand.score(X[test], y[test], sample_weight=weight[test])
+    for name in ("default", "r2"):
+        np.testing.assert_allclose(models[name].score_path_, models["weighted"].score_path_)
+    assert models["weighted"].score(X, y, weight) == models["weighted"].best_estimator_.score(X, y, weight)
 
 
 def test_processes_and_configuration(signals):
@@ -322,15 +340,26 @@ def test_processes_and_configuration(signals):
         return model.score(X, y)
 
     with config_context(assume_finite=True), parallel_config(backend="threading"):
-        path = TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, n_jobs=2, scoring=score, **SMALL).fit(X, y)
+        path = lambda_path(n_jobs=2, scoring=score).fit(X, y)
     again = clone(path).set_params(n_jobs=2, scoring=None).fit(X, y)  # in processes
     np.testing.assert_allclose(again.score_path_, path.score_path_, atol=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["stacked", "separate"])
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_under_the_callers_grad_mode(signals, strategy, mode):
+    X, _, labels = signals
+    expected = sigma_path(strategy=strategy).fit(X, labels, sample_weight=np.arange(1.0, 104))
+    with mode():
+        path = sigma_path(strategy=strategy).fit(X, labels, sample_weight=np.arange(1.0, 104))
+    np.testing.assert_array_equal(path.score_path_, expected.score_path_)
+    path.best_estimator_.partial_fit(X, labels)  # its weights can still be trained
 
 
 def test_callbacks_see_every_model(signals):
     X, y, _ = signals
     clipped, plain = (
-        TikhonovLSTMRegressorCV(4, lambdas=LAMBDAS, cv=2, strategy="stacked", callbacks=callbacks, **SMALL).fit(X, y)
+        lambda_path(lstm(callbacks=callbacks), strategy="stacked").fit(X, y)
         for callbacks in ([GradientNormClipping(1e-3)], None)
     )
     separate = clone(clipped).set_params(strategy="separate").fit(X, y)

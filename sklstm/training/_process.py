@@ -260,16 +260,21 @@ def seeded_construction(seed: int) -> Iterator[None]:
     (True, True)
     """
     generator = torch.random.default_generator
-    with _CONSTRUCTION:
-        before = generator.get_state()
+    with _CONSTRUCTION, _put_back(generator):
+        generator.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _put_back(generator: torch.Generator) -> Iterator[None]:
+    before = generator.get_state()
+    try:
         try:
-            try:
-                generator.manual_seed(seed)
-                yield
-            finally:
-                generator.set_state(before)
+            yield
         finally:
             generator.set_state(before)
+    finally:
+        generator.set_state(before)
 
 
 # What belongs to the whole process: while several threads have wishes, one setting serves all of them.

@@ -1,8 +1,8 @@
 """Up to which size is it faster to train the models of a path as one program?
 
-`strategy="stacked"` against `strategy="separate"` of the estimators with cross-validation, without shared epochs and
-without the final fit: the same 30 models, ten values on three folds. Up to which H ``"auto"`` stacks them is set by
-this table.
+`strategy="stacked"` against `strategy="separate"` of RegularizationPathCV, without shared epochs and without the final
+fit: the same 30 models, ten values of lambda_s or sigma on three folds. This table sets the largest H for which
+``"auto"`` stacks them.
 """
 
 import numpy as np
@@ -10,34 +10,26 @@ from _records import pivot, ratio, recorded_on, table, timing
 from _suite import explanation, question, run
 from _timing import compare, pinned
 
-from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm.model_selection import RegularizationPathCV
 
 NAME = "stacked_training"
 N, L, D, B = 900, 24, 7, 64
-VALUES = {TikhonovLSTMRegressorCV: {"lambdas": 10}, NoisyRNNClassifierCV: {"sigmas": 10}}
+PARAMETERS = {TikhonovLSTMRegressor: "lambda_s", NoisyRNNClassifier: "sigma"}
 
 
 def fit(kind, strategy, hidden_size, epochs):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((N, L, D)).astype(np.float32)
     y = X[:, -3:, 0].mean(axis=1)
-    kind(
-        hidden_size,
-        cv=3,
-        strategy=strategy,
-        shared_fraction=0,
-        refit=False,
-        max_epochs=epochs,
-        batch_size=B,
-        random_state=0,
-        compute_bound=False,
-        **VALUES[kind],
-    ).fit(X, y > 0 if kind is NoisyRNNClassifierCV else y)
+    model = kind(hidden_size, max_epochs=epochs, batch_size=B, random_state=0, compute_bound=False)
+    path = RegularizationPathCV(model, PARAMETERS[kind], 10, cv=3, strategy=strategy, shared_fraction=0, refit=False)
+    path.fit(X, y > 0 if kind is NoisyRNNClassifier else y)
 
 
 def measure(options):
     with pinned(1):
-        for kind in VALUES:
+        for kind in PARAMETERS:
             for hidden_size in [8, 16] if options.quick else [4, 8, 16, 32, 64, 128]:
                 yield one(kind, hidden_size, 1 if options.quick else 6 if hidden_size < 64 else 3, options.rounds)
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import TimeSeriesSplit
 from sklstm import TikhonovLSTMRegressor
 from sklstm.datasets import load_bike_sharing
 from sklstm.inspection import GateNormsDisplay, RegularizationPathDisplay
-from sklstm.model_selection import TikhonovLSTMRegressorCV
+from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
 bikes = load_bike_sharing()
@@ -136,8 +136,8 @@ plt.show()
 # %%
 # What a cross-validated search chooses
 # -------------------------------------
-# ``TikhonovLSTMRegressorCV`` trains a path on all folds together. It chooses what it is asked for: scored on
-# clean validation data, and under noise of a whole standard deviation.
+# ``RegularizationPathCV`` trains the networks of all values and folds together and chooses the value with the best
+# mean score. Here the score is computed once on clean validation data, and once under noise of one standard deviation.
 
 
 def scorer(sigma):
@@ -153,22 +153,22 @@ figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, layout="const
 for ax, (name, sigma) in zip(
     axes, {"clean": 0.0, "noise of 1 standard deviation": 1.0}.items(), strict=True
 ):
-    search = TikhonovLSTMRegressorCV(
-        lambdas=lambdas,
-        variant="tight",
+    search = RegularizationPathCV(
+        TikhonovLSTMRegressor(variant="tight", **common),
+        "lambda_s",
+        lambdas,
         cv=TimeSeriesSplit(3, gap=3),
         scoring=scorer(sigma),
         refit=False,
-        **common,
     ).fit(X_train, y_train)
     RegularizationPathDisplay.from_estimator(search, ax=ax)
     ax.set(title=f"validation, {name}", ylabel="minus mean squared error")
     ax.label_outer()
-    print(f"{name}: chosen lambda_s = {search.lambda_s_:.2g}")
+    print(f"{name}: chosen lambda_s = {search.best_params_['lambda_s']:.2g}")
 plt.show()
 
 # %%
-# Clean validation data ask for the weakest penalty that the path has to offer, whatever the forecasts are for.
-# Who wants them for noisy inputs should say so in the ``scoring``.
+# With clean validation data the weakest penalty of the path is chosen, whatever the forecasts will be used for. If the
+# inputs will be noisy, the ``scoring`` must add noise too.
 
 # sphinx_gallery_thumbnail_number = 1

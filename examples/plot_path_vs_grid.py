@@ -2,12 +2,13 @@
 A regularisation path in place of a grid search
 ===============================================
 
-How strong should the penalty be? Cross-validation tells: eight values of ``lambda_s`` on three folds are 24 networks to
-train. ``GridSearchCV`` trains each by itself; :class:`~sklstm.model_selection.TikhonovLSTMRegressorCV` knows that they
-differ by one number only. How much time does that save, and is the choice the same?
+How strong should the penalty be? Cross-validation answers this question. With eight values of ``lambda_s`` and three
+folds it has to train 24 networks. ``GridSearchCV`` trains each of them by itself.
+:class:`~sklstm.model_selection.RegularizationPathCV` uses the fact that they differ in one number only. How much time
+does this save, and is the choice the same?
 
-The task is to forecast the fine dust of Beijing three hours ahead from a day of dust and weather, measured by sensors
-that are noisier than those of the data.
+The task is to forecast the fine dust of Beijing three hours ahead, from one day of dust and weather. We assume that the
+sensors in use are noisier than those that recorded the data.
 """
 
 from time import perf_counter
@@ -19,13 +20,13 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklstm import TikhonovLSTMRegressor
 from sklstm.datasets import load_beijing_pm25
 from sklstm.inspection import RegularizationPathDisplay
-from sklstm.model_selection import TikhonovLSTMRegressorCV
+from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
 # %%
-# Windows that share no hour, from the whole of the five years. Hours without a measurement carry the last one forward
-# as inputs, and are left out as targets. Scales are learned once, for the sake of the comparison: in earnest they
-# belong into the model, as in :doc:`/gallery/plot_dataframe_pipeline`.
+# The windows cover all five years and do not overlap. If an hour has no measurement of dust, the last one before it is
+# used as input, and no window has this hour as its target. The scales are learned once, to keep the comparison short.
+# In real use they belong into the model, as in :doc:`/gallery/plot_dataframe_pipeline`.
 
 WINDOW, HORIZON = 24, 3
 air = load_beijing_pm25()
@@ -47,8 +48,8 @@ y = (y - y.mean()) / y.std()
 print(f"{len(X)} windows of {X.shape[1]} hours and {X.shape[2]} channels")
 
 # %%
-# The score is R² with noise on the inputs of the validation windows. On clean ones one of the weakest penalties
-# would be best.
+# The score is R² with noise on the inputs of the validation windows. Clean inputs would favour one of the weakest
+# penalties.
 
 
 def score_in_noise(model, X, y, sigma=0.5, n_draws=5):
@@ -61,27 +62,21 @@ def score_in_noise(model, X, y, sigma=0.5, n_draws=5):
 # %%
 # Three searches over the same values
 # -----------------------------------
-# The path saves time in three ways: it prepares a fold once; it trains small networks together, as one program; and the
-# networks of a fold have the first epochs in common, trained at the value in the middle. ``shared_fraction=0`` does
-# without the last, so that every network is trained just as in the grid search.
+# The path saves time in three ways. It prepares the data of each fold once. It trains small networks together, as one
+# program. And the networks of a fold share their first epochs, which are trained with the value in the middle.
+# ``shared_fraction=0`` switches the third off: every network is then trained as in the grid search.
 
 lambdas = np.geomspace(1e-4, 1, 8)
 how = {"cv": TimeSeriesSplit(3), "scoring": score_in_noise}
-settings = {
-    "hidden_size": 16,
-    "max_epochs": 15,
-    "lr": 0.01,
-    "compute_bound": False,
-    "random_state": 0,
-}
+lstm = TikhonovLSTMRegressor(
+    16, max_epochs=15, lr=0.01, compute_bound=False, random_state=0
+)
 searches = {
-    "grid search": GridSearchCV(
-        TikhonovLSTMRegressor(**settings), {"lambda_s": lambdas}, **how
+    "grid search": GridSearchCV(lstm, {"lambda_s": lambdas}, **how),
+    "path, nothing shared": RegularizationPathCV(
+        lstm, "lambda_s", lambdas, shared_fraction=0, **how
     ),
-    "path, nothing shared": TikhonovLSTMRegressorCV(
-        lambdas=lambdas, shared_fraction=0, **how, **settings
-    ),
-    "path": TikhonovLSTMRegressorCV(lambdas=lambdas, **how, **settings),
+    "path": RegularizationPathCV(lstm, "lambda_s", lambdas, **how),
 }
 seconds = {}
 for name, search in searches.items():
@@ -99,20 +94,20 @@ grid_seconds, grid_scores = (
 )
 print(f"{'':<21} times as fast    lambda_s   its R²   largest difference of a mean score")
 for name, search in searches.items():
-    ratio, chosen = grid_seconds / seconds[name], search.best_estimator_.lambda_s
+    ratio, chosen = grid_seconds / seconds[name], search.best_params_["lambda_s"]
     largest = np.abs(search.cv_results_["mean_test_score"] - grid_scores).max()
     print(
         f"{name:<21} {ratio:13.1f} {chosen:11.3g} {search.best_score_:8.3f} {largest:36.4f}"
     )
 
 # %%
-# One run on a machine that does other things besides gives a rough idea of the time. The careful measurement, with
-# repetitions, other data and two workers, is in :doc:`/benchmarks/path_speed`.
+# One run on a busy machine gives a rough idea of the time. :doc:`/benchmarks/path_speed` has a careful measurement, with
+# repetitions, other data and two workers.
 #
-# With nothing shared, the scores are those of the grid search but for rounding and for the estimated norms. With common
-# epochs they agree near the middle, and differ towards the ends: there the networks have spent most of their epochs at
-# another penalty than their own. The curves are so flat around their best value, compared to the spread over the folds,
-# that on other data the choice may well fall on a neighbour, of either search.
+# With nothing shared, the scores are those of the grid search, up to rounding and the errors of the estimated norms. With
+# shared epochs they agree near the middle of the path and differ towards its ends: there the networks were trained with
+# another penalty than their own for most of their epochs. Around the best value the curves are flat compared to the
+# spread over the folds. On other data either search may well choose a neighbouring value.
 
 figure, (above, below) = plt.subplots(
     2, 1, figsize=(6.4, 5.6), height_ratios=(4, 1), layout="constrained"

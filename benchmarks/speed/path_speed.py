@@ -31,12 +31,12 @@ def vowels():
 
 
 def tasks(quick):
-    """Name, kind, data, hyperparameter and its values, units."""
+    """Name, estimator, data, hyperparameter and its values, units."""
     n_values, n = (2, 200) if quick else (10, 2000)
     lambdas, sigmas = np.geomspace(1e-4, 1e-1, n_values), np.geomspace(0.03, 1, n_values)
     for name in ("bike sharing",) if quick else ("bike sharing", "Beijing PM2.5"):
-        yield name, 0, forecasting_task(name, n_train=n)[:2], "lambda_s", lambdas, 16
-    yield "Japanese vowels", 1, vowels(), "sigma", sigmas, 16
+        yield name, TikhonovLSTMRegressor, forecasting_task(name, n_train=n)[:2], "lambda_s", lambdas, 16
+    yield "Japanese vowels", NoisyRNNClassifier, vowels(), "sigma", sigmas, 16
 
 
 def compared(task, folds, epochs, rounds, seeds):
@@ -46,8 +46,7 @@ def compared(task, folds, epochs, rounds, seeds):
     fitted = {}
 
     def grid_of(X, y, seed=0, refit=True):
-        model = plain(**settings, random_state=seed)
-        search = GridSearchCV(model, {parameter: list(values)}, cv=folds, n_jobs=N_JOBS, refit=refit)
+        search = GridSearchCV(model.set_params(random_state=seed), {parameter: list(values)}, refit=refit, **how)
         fitted["grid"] = search.fit(X, y)
         return int(search.best_index_)
 

@@ -278,7 +278,8 @@ class SequenceEstimator(CallbackSupportMixin, Portable, BaseEstimator):
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Network outputs (n, k) in float32."""
-        return outputs_of(self.net_.module_, as_sequences(self, X, reset=False))
+        sequences = as_sequences(self, X, reset=False)
+        return outputs_of(self.net_.module_, sequences)
 
     @property
     def quantized_(self) -> Self:
@@ -300,7 +301,9 @@ class SequenceEstimator(CallbackSupportMixin, Portable, BaseEstimator):
         with undisturbed():
             module = fresh_network(self.net_, recurrent.shape[1], 0).to(next(self.net_.module_.parameters()).device)
             module.load_state_dict(bound.weights)
-            twin._adopt(self.net_.twin(module))
+            net = self.net_.twin(module)
+            net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
+            twin._adopt(net)
         twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
         for name in ("generalization_report_", "generalization_bound_"):
             delattr(twin, name)

@@ -202,7 +202,7 @@ class Problem:
     ----------
     module : nn.Module
         Only its forward pass is used; its weights stay as they are.
-    X : Sequences
+    X : Sequences, or Tensor of shape (n, L, d)
         On the device of the module, or on the CPU.
     y : Tensor of shape (n,) or (n, k)
         On the device of the module.
@@ -219,7 +219,7 @@ class Problem:
     def __init__(
         self,
         module: nn.Module,
-        X: Sequences,
+        X: Sequences | Tensor,
         y: Tensor,
         *,
         likelihood: Callable[[Tensor, Tensor], Tensor],
@@ -227,7 +227,7 @@ class Problem:
         losses: Callable[[Tensor, Tensor], Tensor],
         zero_one: bool,
     ):
-        self.module, self.X, self.y = module, X, y
+        self.module, self.X, self.y = module, Sequences.of(X), y
         self.likelihood, self.smooth, self.losses, self.zero_one = likelihood, smooth, losses, zero_one
         self.n_samples, self.device = len(X), next(module.parameters()).device
         self.scratch = None if self.device.type == "cpu" else self._copy().train()

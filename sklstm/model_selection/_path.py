@@ -296,9 +296,10 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _values(self, X: Any) -> NDArray[np.float64]:
-        if isinstance(self.param_range, Integral):
-            return path_values(self.param_name, int(self.param_range), X)
-        return np.unique(np.array(list(self.param_range), dtype=np.float64))
+        given: Any = self.param_range
+        if isinstance(given, Integral):
+            return path_values(self.param_name, int(given), X)
+        return np.unique(np.array(list(given), dtype=np.float64))
 
     def _run(
         self,

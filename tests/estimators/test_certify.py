@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify
 from sklstm.certificates import rnn_lipschitz
+from sklstm.estimators._certify import _bounds, _certified
 from sklstm.estimators._composition import boxes
 from tests.support.problems import late_mean, signed_sum
 
@@ -52,7 +53,7 @@ EVERY = pytest.mark.parametrize("name", NAMES)
 
 
 def outputs(model, X):
-    return model._forward(X).astype(np.float64) if isinstance(model, NoisyRNNClassifier) else model.predict(X)
+    return model._outputs(X).astype(np.float64) if isinstance(model, NoisyRNNClassifier) else model.predict(X)
 
 
 @EVERY
@@ -127,7 +128,7 @@ def test_logistic_bounds_are_those_of_the_linear_readout(fitted):
     lower, upper = model.certify(X, 0.1)
     assert (lower >= 0).all()
     assert (upper <= 1).all()
-    linear = model._bounds(*boxes(X, np.full(X.shape, 0.1)))
+    linear = _bounds(model.net_.module_, *boxes(X, np.full(X.shape, 0.1)))
     np.testing.assert_allclose(logit(lower), linear[0][:, 0], atol=1e-5)
     np.testing.assert_allclose(logit(upper), linear[1][:, 0], atol=1e-5)
 
@@ -196,8 +197,8 @@ def test_labels_hold_within_the_certified_radius_and_the_certificate_ends_there(
         assert (model.predict(X + radius[:, None, None] * signs) == labels).all()
     codes = np.searchsorted(model.classes_, labels)
     within, beyond = (boxes(X, np.broadcast_to(factor * radius[:, None, None], X.shape)) for factor in (1, 1.011))
-    assert model._certified(*within, codes).all()
-    assert not model._certified(*beyond, codes).any()
+    assert _certified(model.net_.module_, *within, codes).all()
+    assert not _certified(model.net_.module_, *beyond, codes).any()
 
 
 def test_the_radius_is_beyond_that_of_lemma_8_and_short_of_an_attack(fitted):

@@ -318,7 +318,7 @@ def test_classifiers_give_bounds_on_the_outputs_of_their_networks():
     lower, upper = certify(model, X, 0.5)
     assert lower.shape == (60, 2)
     for nearby in perturbed(X, 0.5):
-        outputs = model[-1]._forward(model[:-1].transform(nearby))
+        outputs = model[-1]._outputs(model[:-1].transform(nearby))
         assert (lower <= outputs).all()
         assert (outputs <= upper).all()
     path = RegularizationPathCV(NoisyRNNClassifier(**QUICK), "sigma", [0.0, 0.1], cv=2)

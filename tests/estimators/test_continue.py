@@ -133,7 +133,7 @@ def test_a_failed_partial_fit_changes_nothing(estimator, monkeypatch):
     def interrupted(self, *args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sklstm.training.DivergenceGuard.on_epoch_end", interrupted)
+    monkeypatch.setattr("sklstm.training._callbacks.DivergenceGuard.on_epoch_end", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(X, y)
     assert model.__dict__ == state

@@ -11,6 +11,7 @@ from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm._sequences import Sequences
 from sklstm.estimators._classifiers import RowNorms
 from sklstm.estimators._reports import regressor_report
 from sklstm.training import _batches, _snapshot, _train
@@ -136,7 +137,7 @@ def test_gains_of_weights_on_a_device_without_float64(there):
         assert all(type(weight) is Elsewhere for weight in twin.net_.module_.parameters())
         expected = model.rho_x_, model.rho_h_, model.perturbation_gain_
         twin.rho_x_ = twin.rho_h_ = twin.perturbation_gain_ = None
-        twin._set_gains()
+        twin._adopt(twin.net_)
         assert (twin.rho_x_, twin.rho_h_, twin.perturbation_gain_) == expected
 
 
@@ -163,10 +164,7 @@ def test_projections_of_weights_on_a_device_without_float64(there):
 def test_bound_of_a_regressor_on_a_device_without_float64(there):
     for model, twin in there[:2]:
         X, y = late_mean(60)
-        one, other = (
-            regressor_report(each, X, y[:, None], lambda module, X, model=model: model._evaluate(model.net_.module_, X))
-            for each in (model, twin)
-        )
+        one, other = (regressor_report(each, Sequences(X), y[:, None]) for each in (model, twin))
         assert one.value == other.value
 
 

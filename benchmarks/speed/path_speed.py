@@ -40,9 +40,9 @@ def tasks(quick):
 
 
 def compared(task, folds, epochs, rounds, seeds):
-    name, which, (X, y), parameter, values, hidden_size = task
-    plain = (TikhonovLSTMRegressor, NoisyRNNClassifier)[which]
-    settings = {"hidden_size": hidden_size, "max_epochs": epochs, "compute_bound": False}
+    name, kind, (X, y), parameter, values, hidden_size = task
+    model = kind(hidden_size, max_epochs=epochs, compute_bound=False)
+    how = {"cv": folds, "n_jobs": N_JOBS}
     fitted = {}
 
     def grid_of(X, y, seed=0, refit=True):
@@ -51,8 +51,7 @@ def compared(task, folds, epochs, rounds, seeds):
         return int(search.best_index_)
 
     def path_of(X, y, seed=0, refit=True):
-        model = plain(**settings, random_state=seed)
-        search = RegularizationPathCV(model, parameter, values, cv=folds, n_jobs=N_JOBS, refit=refit)
+        search = RegularizationPathCV(model.set_params(random_state=seed), parameter, values, refit=refit, **how)
         fitted["path"] = search.fit(X, y)
         return int(search.best_index_)
 

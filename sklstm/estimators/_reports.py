@@ -142,8 +142,8 @@ def regressor_report(estimator: Any, sequences: Sequences, y: np.ndarray) -> Gen
     GeneralizationReport
     """
     cap, price = (float(estimator.loss_cap), 1.0) if estimator.loss_cap is not None else choose_cap(y)
-    trained = estimator.net_.module_
-    device = next(module_for_float64(trained).parameters()).device  # of the squared errors, which are float64
+    trained = module_for_float64(estimator.net_.module_)
+    device = next(trained.parameters()).device  # of the squared errors, which are float64
     # Of a Gaussian likelihood, from the fit; no less than a thousandth of the targets' own.
     residuals = float(np.mean((y - outputs_of(trained, sequences)) ** 2))
     variance = max(residuals, 1e-3 * float(np.var(y, axis=0).mean()), 1e-30)

@@ -71,7 +71,7 @@ def test_outputs_are_those_of_the_recurrence_step_by_step(fitted, name):
             if module.readout.bias is not None:
                 logits = logits + module.readout.bias.double()
             expected.append(torch.sigmoid(logits) if name == "stack" else logits)
-    found = model._forward(X)
+    found = model._outputs(X)
     np.testing.assert_allclose(found, torch.stack(expected).numpy(), rtol=0, atol=2e-6)
 
 
@@ -170,7 +170,7 @@ def test_certificates_are_those_of_single_sequences(fitted, estimator):
         moved = [sequence + rng.uniform(-0.1, 0.1, sequence.shape) for sequence in X]
         raw = model.decision_function(moved) if name == "relu" else model.predict(moved)
         if name == "relu":
-            raw = model._forward(moved)
+            raw = model._outputs(moved)
         assert (lower <= raw).all()
         assert (raw <= upper).all()
 

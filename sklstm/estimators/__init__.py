@@ -2,7 +2,7 @@
 
 from ._composed import certified_accuracy, certified_radius, certify
 from ._compression import Compression
-from ._load import load
+from ._files import LOADABLE, load
 from ._noisy_rnn import NoisyRNNClassifier
 from ._tikhonov_gru import TikhonovGRURegressor
 from ._tikhonov_lstm import TikhonovLSTMRegressor
@@ -17,3 +17,5 @@ __all__ = [
     "certify",
     "load",
 ]
+
+LOADABLE.update({cls.__name__: cls for cls in (NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor)})

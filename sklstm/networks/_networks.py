@@ -1,7 +1,7 @@
 """The networks: forward passes only. Sequences in, last step out (many-to-one)."""
 
 from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +37,13 @@ class GatedNetwork(nn.Module):
         readout: str = "linear",
         dtype: torch.dtype = torch.float32,
         num_layers: int = 1,
+        device: torch.device | str | None = None,
     ):
         super().__init__()
         self.link: nn.Module = READOUTS[readout]()
-        recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, dtype=dtype)
+        recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, dtype=dtype, device=device)
         self.add_module(self.cell, recurrent)
-        self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype)
+        self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype, device=device)
 
     @property
     def recurrent(self) -> nn.RNNBase:
@@ -102,6 +103,8 @@ class LSTMNetwork(GatedNetwork):
     dtype : torch.dtype
     num_layers : int
         Layers; each reads the states of the one before.
+    device : torch.device or str, optional
+        Where to make the weights; ``"meta"`` makes their shapes alone.
 
     Examples
     --------
@@ -144,6 +147,8 @@ class GRUNetwork(GatedNetwork):
     dtype : torch.dtype
     num_layers : int
         Layers; each reads the states of the one before.
+    device : torch.device or str, optional
+        Where to make the weights; ``"meta"`` makes their shapes alone.
 
     Examples
     --------
@@ -183,6 +188,8 @@ class ReLUNetwork(nn.Module):
         Length for which the input weights are scaled at the start; any length can be passed to forward.
     recurrent_scale : float
     dtype : torch.dtype
+    device : torch.device or str, optional
+        Where to make the weights; ``"meta"`` makes their shapes alone.
 
     Examples
     --------
@@ -208,10 +215,12 @@ class ReLUNetwork(nn.Module):
         n_steps: int = 1,
         recurrent_scale: float = 1.0,
         dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
     ):
         super().__init__()
-        self.rnn = nn.RNN(n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, dtype=dtype)
-        self.readout = nn.Linear(hidden_size, n_outputs, bias=False, dtype=dtype)
+        place: dict[str, Any] = {"dtype": dtype, "device": device}
+        self.rnn = nn.RNN(n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, **place)
+        self.readout = nn.Linear(hidden_size, n_outputs, bias=False, **place)
         with torch.no_grad():
             nn.init.eye_(self.W).mul_(recurrent_scale)
             for weight, variance in ((self.U, 1 / (n_features * n_steps)), (self.V, 1 / hidden_size)):

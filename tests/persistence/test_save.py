@@ -17,8 +17,7 @@ from small_models import FEW, assert_same, sequences
 
 import sklstm
 from sklstm import ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.estimators._portable import from_document
-from sklstm.estimators._saved_state import STATE
+from sklstm.estimators._files import KEPT, document_of, from_document
 from sklstm.generalization import holdout_bound
 from sklstm.training import _snapshot
 
@@ -156,7 +155,7 @@ def test_every_fitted_attribute_has_a_row(classifier, regressor):
     # By which `fit` also knows what to clear away.
     for model, _ in (classifier, regressor):
         for fitted in (model, model.quantized_):
-            assert set(vars(fitted)) - set(fitted.get_params(deep=False)) - {"net_"} <= set(STATE)
+            assert set(vars(fitted)) - set(fitted.get_params(deep=False)) - {"net_"} <= set(KEPT)
 
 
 class TestSaveRefuses:
@@ -324,7 +323,7 @@ def test_devices(regressor, path, monkeypatch):
     gpu = copy.copy(model)
     gpu.device = "cuda"
     monkeypatch.setattr(_snapshot, "device_of", lambda module: "cuda:0")
-    document = gpu._document()
+    document = document_of(gpu)
     blob = pickle.dumps(gpu)
     monkeypatch.undo()
     for again in (lambda: from_document(TikhonovLSTMRegressor, document), lambda: pickle.loads(blob)):

@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 import sklstm
 from sklstm import TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
-from sklstm.training._state_file import read_state
+from sklstm.training._checkpoint import read_state
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
 

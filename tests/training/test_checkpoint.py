@@ -12,7 +12,7 @@ from skorch.callbacks import Callback, LRScheduler
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
-from sklstm.training._state_file import read_state, write_state
+from sklstm.training._checkpoint import read_state, write_state
 from tests.support.problems import late_mean, signed_sum
 
 EPOCHS = 12

@@ -188,7 +188,7 @@ def _copied(state: dict[str, Any]) -> dict[str, Any]:
         return _CODEC.decode(_CODEC.encode(state, "state"), "state")
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"The state of this training cannot be stored: {str(error).rstrip('.')}. Give the callback that holds it "
+            f"{str(error).rstrip('.')}: the state of this training cannot be stored. Give the callback that holds it "
             "state_dict() and load_state_dict(), or leave out one of the two: that callback, or Checkpoint."
         ) from error
 
@@ -364,7 +364,8 @@ class _FormOf:
         return {"parts": self.take_apart(value)}
 
     def build(self, fields: dict[str, Any]) -> Any:
-        return self.put_together(**fields)
+        (parts,) = fields.values()
+        return self.put_together(parts)
 
 
 def _dict_of(parts: Any) -> dict[Any, Any]:

@@ -10,7 +10,8 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+import sklstm
+from sklstm import ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
 from sklstm.training._checkpoint import read_state, write_state
 from tests.support.problems import late_mean, signed_sum
@@ -167,7 +168,7 @@ def damage(path, kind):
     elif kind == "a flipped bit":
         path.write_bytes(content[:-100] + bytes([content[-100] ^ 1]) + content[-99:])
     elif kind == "a changed number":
-        number = str(read_state(path)["state"]["history"][0]["train_loss"]).encode()
+        number = str(read_state(path)["state"]["optimizer"]["param_groups"][0]["lr"]).encode()
         assert number in content
         path.write_bytes(content.replace(number, number[:-1] + (b"1" if number[-1:] != b"1" else b"2")))
     elif kind == "text":
@@ -195,7 +196,7 @@ def test_the_state_of_another_fit_under_this_name_is_not_trusted(tmp_path):
     interrupted("large lstm", tmp_path / "other", 7, every=1)
     this, other = only_file(tmp_path / "this"), only_file(tmp_path / "other")
     shutil.copy(other, this)
-    with pytest.warns(UserWarning, match="digest does not fit"):
+    with pytest.warns(UserWarning, match="it is the state of another training, copied to this name"):
         fit("lstm", Checkpoint(tmp_path / "this"))
     # Even with a digest that fits: shapes do not, and what was set of it is taken back.
     write_state(this, read_state(other))
@@ -330,12 +331,26 @@ def test_a_second_fit_of_the_same_estimator_does_not_take_over_the_first(tmp_pat
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_files_hold_json_and_tensors_that_safetensors_reads(tmp_path):
+def test_files_are_safetensors_with_json(tmp_path):
     from safetensors import safe_open
 
     model = fit("lstm", Checkpoint(tmp_path))
-    with safe_open(only_file(tmp_path), "pt") as file:
-        state = json.loads(file.metadata()["state"])["state"]
+    path = only_file(tmp_path)
+    with safe_open(path, "pt") as file:
+        document = json.loads(file.metadata()["document"])
+        assert (document["kind"], document["key"]) == ("training state", path.stem)
         for name, value in model.net_.module_.state_dict().items():
-            assert torch.equal(file.get_tensor(state["weights"][name]["!tensor"]), value)
-    assert len(state["history"]) == EPOCHS
+            assert torch.equal(file.get_tensor(f"state.weights.{name}"), value)
+    assert read_state(path)["state"]["history"][0]["train_loss"] == model.loss_curve_
+
+
+def test_a_model_is_no_state_and_a_state_is_no_model(tmp_path):
+    model = fit("lstm", Checkpoint(tmp_path))
+    path = only_file(tmp_path)
+    with pytest.raises(ModelFileError, match="it holds a training state, not one of"):
+        sklstm.load(path)
+    with pytest.raises(ModelFileError, match="needs the entries"):
+        type(model).load(path)
+    model.set_params(callbacks=None).save(path)
+    with pytest.warns(UserWarning, match="it holds something else"):
+        fit("lstm", Checkpoint(tmp_path))

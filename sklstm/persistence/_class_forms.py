@@ -233,7 +233,12 @@ def conforms(value: Any, hint: Any) -> bool:
             return all(conforms(entry, arguments[0]) for entry in value)
         return len(value) == len(arguments) and all(map(conforms, value, arguments))
     if origin is list:
-        return type(value) is list and all(conforms(entry, arguments[0]) for entry in value)
+        if type(value) is not list:
+            return False
+        (of_entry,) = arguments
+        if typing.get_origin(of_entry) in (None, typing.Union, types.UnionType):  # then the type of an entry says all
+            value = {type(entry): entry for entry in value}.values()
+        return all(conforms(entry, of_entry) for entry in value)
     if origin is dict:
         of_key, of_value = arguments
         return type(value) is dict and all(conforms(k, of_key) and conforms(v, of_value) for k, v in value.items())

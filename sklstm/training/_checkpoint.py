@@ -370,8 +370,8 @@ class _FormOf:
 
 def _dict_of(parts: Any) -> dict[Any, Any]:
     keys, values = parts
-    if len(keys) > _MOST_KEYS:
-        raise ValueError(f"it has more than {_MOST_KEYS} keys")
+    if sum(not isinstance(key, str) for key in keys) > _MOST_KEYS:
+        raise ValueError(f"it has more than {_MOST_KEYS} numbers as keys")
     return dict(zip(keys, values, strict=True))
 
 

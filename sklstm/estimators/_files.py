@@ -167,7 +167,7 @@ def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any
     except ValueError:
         raise
     except _MISFITS as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(f"it holds something of a wrong type: {error}") from error
     estimator.net_ = restore(network, cls._module, cls._criterion, cls._optimizers, place)
     # Another order of batches and other noise than in the epochs behind it, the same in every process.
     past = (state.get("_bound_seed", 0), state["n_iter_"])

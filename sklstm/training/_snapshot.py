@@ -180,7 +180,7 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
     hints = typing.get_type_hints(module.__init__)
     for name, value in arguments.items():
         if name not in hints or name in _OF_THE_MACHINE or not conforms(value, hints[name]):
-            raise ValueError(f"no network has these arguments: {name[:80]}={str(value)[:80]!r}")
+            raise ValueError(f"no network has these arguments: {name[:80]}={value!r:.80}")
         # Every layer has weights of its own, so that what the file holds limits their number.
         too_many = name == "num_layers" and value > min(len(weights), _MOST_LAYERS)
         if not (isinstance(value, str) or 0 < value < _LARGEST_SIZE) or too_many:

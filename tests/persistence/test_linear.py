@@ -89,8 +89,8 @@ def test_a_place_is_spelled_once_it_is_asked_for_and_cut_short():
     assert str(place).startswith("state['AAA")
     assert str(place).endswith("...][3]")
     assert len(str(place)) < 60
+    plain = {"kind": "object", "class": "Compression", "fields": {"rank": [{}]}}
     with pytest.raises(ValueError, match=r"^state\['a'\]\[2\]\.\w+\[0\] is nothing that a model holds$"):
-        plain = {"kind": "object", "class": "Compression", "fields": {"rank": [{}]}}
         CODEC.decode({"kind": "dict", "items": [["a", [1, 2, plain]]]}, "state")
 
 

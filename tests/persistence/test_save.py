@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,46 @@ def test_an_interrupted_save_leaves_the_old_file(regressor, path, monkeypatch):
     model.save(link)
     assert link.is_symlink()
     np.testing.assert_array_equal(sklstm.load(link).predict(X), model.predict(X))
+
+
+def interrupted_at(number, call):
+    """Ctrl-C at a line of the package, by its number in the run; whether the call came that far."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        if not frame.f_globals.get("__name__", "").startswith("sklstm"):
+            return None
+        count += 1
+        if count == number:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_anywhere_in_save_and_load_is_ctrl_c_and_leaves_nothing_behind(regressor, path):
+    model, X = regressor
+    model.save(path)
+    content = path.read_bytes()
+    for call in (lambda: model.save(path), lambda: sklstm.load(path)):
+        number = 1
+        while interrupted_at(number, call):  # whatever else is raised fails the test
+            assert str(torch.get_default_device()) == "cpu"
+            assert os.listdir(path.parent) == [path.name]
+            assert path.read_bytes() == content
+            number = 1 + int(1.2 * number)
+        assert number > 1000
+    np.testing.assert_array_equal(sklstm.load(path).predict(X), model.predict(X))
 
 
 class TestLoadRefuses:

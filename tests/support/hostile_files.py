@@ -1,7 +1,6 @@
 """Files that look for what grows faster than they do: by a size n, signed wherever that helps them on their way."""
 
 import copy
-import json
 
 import numpy as np
 
@@ -105,7 +104,11 @@ def history(n, dtype="BOOL"):
 def bounds(n):
     items = dict(raw_document(model("noisy_rnn_classifier"))["state"]["items"])
     bound = next(b for b in items["generalization_report_"]["fields"]["bounds"] if b["class"] == "RademacherBound")
-    report = {"kind": "object", "class": "GeneralizationReport", "fields": {"bounds": [bound] * (n // 512), "delta": None}}
+    report = {
+        "kind": "object",
+        "class": "GeneralizationReport",
+        "fields": {"bounds": [bound] * (n // 512), "delta": None},
+    }
     return in_state("generalization_report_", report)
 
 
@@ -157,12 +160,16 @@ MODEL_FILES = {
     "a string that is no text": lambda n: in_parameters("\u00fc" * n + "\ud800"),
     "numbers": lambda n: in_parameters({"kind": "numbers", "values": "x"}, [("x", "F64", [n], bytes(8 * n))]),
     "flags": lambda n: in_parameters({"kind": "numbers", "values": "x"}, [("x", "BOOL", [n], bytes(n))]),
-    "an array without entries": lambda n: in_parameters({"kind": "array", "values": "x"}, [("x", "F32", [2**61, 0], b"")]),
+    "an array without entries": lambda n: in_parameters(
+        {"kind": "array", "values": "x"}, [("x", "F32", [2**61, 0], b"")]
+    ),
     "one long label of many": lambda n: labels(["A" * n, *"b" * n], f"<U{n}"),
     "labels of a wide dtype": lambda n: labels(["a"] * n, "<U9999999"),
     "labels": lambda n: labels([f"{i:09}" for i in range(n)]),
     "lists as labels": lambda n: labels([[0]] * n),
-    "names": lambda n: in_state("feature_names_in_", {"kind": "labels", "dtype": "|O", "shape": [n], "items": ["a"] * n}),
+    "names": lambda n: in_state(
+        "feature_names_in_", {"kind": "labels", "dtype": "|O", "shape": [n], "items": ["a"] * n}
+    ),
     "losses": lambda n: in_state("loss_curve_", [0.5] * n),
     "a history of flags": history,
     "a history of numbers": lambda n: history(n, "F64"),
@@ -180,7 +187,7 @@ MODEL_FILES = {
 }  # fmt: skip
 
 
-def signed_state(n, value, tensors=()):
+def signed_state(value, tensors=()):
     """A file of a training state under the name "key"."""
     return only({"kind": "training state", "key": "key", "state": value}, tensors)
 
@@ -189,16 +196,20 @@ def an_object(name, parts):
     return {"kind": "object", "class": name, "fields": {"parts": parts}}
 
 
+def states_in_states(depth):
+    return an_object("StateOf", states_in_states(depth - 1)) if depth else 0
+
+
 STATE_FILES = {
-    "a set": lambda n: signed_state(n, an_object("set", [i << 34 for i in range(n)])),
-    "a set of one": lambda n: signed_state(n, an_object("set", [1] * n)),
-    "a long integer": lambda n: signed_state(n, an_object("int", "0x" + "f" * n)),
-    "keys of any kind": lambda n: signed_state(n, an_object("dict", [[i << 34 for i in range(n)], [0] * n])),
-    "an ordered dict": lambda n: signed_state(n, an_object("OrderedDict", [[f"{i}" for i in range(n)], [0] * n])),
-    "states in states": lambda n: signed_state(n, json.loads('{"kind":"object","class":"StateOf","fields":{"parts":' * 20 + "0" + "}}" * 20)),
+    "a set": lambda n: signed_state(an_object("set", [i << 34 for i in range(n)])),
+    "a set of one": lambda n: signed_state(an_object("set", [1] * n)),
+    "a long integer": lambda n: signed_state(an_object("int", "0x" + "f" * n)),
+    "keys of any kind": lambda n: signed_state(an_object("dict", [[i << 34 for i in range(n)], [0] * n])),
+    "an ordered dict": lambda n: signed_state(an_object("OrderedDict", [[f"{i}" for i in range(n)], [0] * n])),
+    "states in states": lambda n: signed_state(states_in_states(20)),
     "a long key": lambda n: only({"kind": "training state", "key": "k" * n, "state": [0] * n}),
     "another kind": lambda n: only({"kind": "k" * n, "key": "key", "state": 0}),
     "numbers of 16 bits": lambda n: signed_state(
-        n, an_object("bfloat16", {"kind": "tensor", "values": "x"}), [("x", "I16", [n], bytes(2 * n))]
+        an_object("bfloat16", {"kind": "tensor", "values": "x"}), [("x", "I16", [n], bytes(2 * n))]
     ),
 }  # fmt: skip

@@ -77,13 +77,14 @@ class Checkpoint(Callback):
 
     Files have the format of saved models (safetensors and JSON with a digest) and the hash as their name; nothing in
     them can run code. Each is replaced as a whole, so that several processes may train the same fit at once. The folder
-    is yours to empty. What callbacks of your own get back is checked for its types only in so far as files can hold
-    them.
+    is yours to empty. What a file holds is checked before training goes on from it, except the values that callbacks
+    of your own take back.
 
     Examples
     --------
     >>> import tempfile
-    >>>     >>> from sklstm import TikhonovLSTMRegressor
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
     >>> from sklstm.training import Checkpoint
     >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
     >>> y = X[:, -1, 0]
@@ -112,9 +113,13 @@ class Checkpoint(Callback):
         stored = self._read()
         if stored is None:
             return
+        before = [(callback, dict(vars(callback))) for _, callback in _participants(net)]
         try:
             finished = _go_on_from(net, stored, start)
         except _MISFITS as error:
+            for callback, attributes in before:
+                vars(callback).clear()
+                vars(callback).update(attributes)
             _restore(net, start)
             self._warn(f"{self.path_} does not fit this network and is ignored: {error!s:.500}")
             return
@@ -250,8 +255,11 @@ def _go_on_from(net: Any, stored: Any, start: dict[str, Any]) -> bool:
     compare_weights(state["weights"], start["weights"])
     n_epochs = _check_history(state["history"], net)
     _try_a_step(net)
-    for part, example in (("optimizer", net.optimizer_.state_dict()), ("penalty", _capture(net)["penalty"])):
-        _check_alike(state[part], example, part)
+    example = net.optimizer_.state_dict()
+    # Parameters that were frozen all the time have no state.
+    known = {number: example["state"][number] for number in state["optimizer"]["state"]}
+    _check_alike(state["optimizer"], example | {"state": known}, "optimizer")
+    _check_alike(state["penalty"], _capture(net)["penalty"], "penalty")
     if type(state["callbacks"]) is not dict or set(state["callbacks"]) != set(start["callbacks"]):
         raise ValueError("it has other callbacks")
     for name, callback in _participants(net):

@@ -284,6 +284,7 @@ class TestLoadRefuses:
             load(path)
         assert str(caught.value).startswith(str(path))
         assert isinstance(caught.value, ValueError)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
     def changed(self, path, content, change):
         size = struct.unpack("<Q", content[:8])[0]

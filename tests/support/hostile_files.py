@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from .forgery import MODELS, forged, joined, raw_document, split
+from tests.support.forgery import MODELS, forged, joined, raw_document, split
 
 
 def model(name):

@@ -1,8 +1,10 @@
 import json
+import math
 import os
 import shutil
 import threading
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -205,6 +207,68 @@ def test_the_state_of_another_fit_under_this_name_is_not_trusted(tmp_path):
     assert_same_training(resumed, fit("lstm"))
 
 
+def change_moments(state):
+    state["finished"] = True
+    state["state"]["optimizer"]["state"][0]["exp_avg_sq"] -= 1.0
+    for own in state["state"]["callbacks"].values():
+        own.update({name: None for name in own if name == "plateau_"})
+
+
+def change_entry(*path, value):
+    def change(state):
+        for key in path[:-1]:
+            state = state[key]
+        state[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_moments,
+        change_entry("finished", value=1),
+        change_entry("state", value=[]),
+        change_entry("state", "weights", value=[]),
+        change_entry("state", "weights", "readout.bias", value=torch.tensor([math.nan])),
+        change_entry("state", "optimizer", "param_groups", 0, "lr", value="fast"),
+        change_entry("state", "optimizer", "param_groups", 0, "betas", value=(0.9,)),
+        change_entry("state", "optimizer", "state", 0, value={}),
+        change_entry("state", "optimizer", "state", 1, "exp_avg", value=torch.zeros(1)),
+        change_entry("state", "generator", value=torch.zeros(3, dtype=torch.uint8)),
+        change_entry("state", "penalty", "norms", value=[]),
+        change_entry("state", "penalty", "interval", value="often"),
+        change_entry("state", "history", value=[{}]),
+        change_entry("state", "history", value=[{"epoch": [1]}]),
+        change_entry("state", "history", value=[{"train_loss": ["low"], "epoch": [1]}]),
+        change_entry("state", "history", 0, "valid_loss", value=["low"] * 6),
+        change_entry("state", "history", 0, "epoch", value=[1] * 5),
+        change_entry("state", "callbacks", value={}),
+        change_entry("state", "callbacks", "_divergence", value=None),
+        change_entry("state", "callbacks", "_divergence", "weights_", value={}),
+        change_entry("state", "callbacks", "_early_stopping", "best_weights_", value={}),
+        change_entry("state", "callbacks", "_lr", "done_", value=None),
+        change_entry("state", "callbacks", "_lr", "plateau_", value=None),
+    ],
+)
+def test_a_signed_state_that_is_none_of_this_training_is_ignored(change, tmp_path):
+    options = {"early_stopping": True, "lr_schedule": "plateau"}
+    with pytest.raises(KeyboardInterrupt):
+        fit("lstm", Checkpoint(tmp_path, every=1), Stop(7), **options)
+    path = only_file(tmp_path)
+    state = read_state(path)
+    change(state)
+    write_state(path, state)
+    with pytest.warns(UserWarning, match="does not fit this network and is ignored"):
+        resumed = fit("lstm", Checkpoint(tmp_path), **options)
+    assert_same_training(resumed, undisturbed_with(**options))
+
+
+@cache
+def undisturbed_with(**options):
+    return fit("lstm", **options)
+
+
 def test_without_keep_nothing_stays(tmp_path):
     interrupted("lstm", tmp_path, 7, every=1, keep=False)
     assert only_file(tmp_path)
@@ -308,6 +372,24 @@ def test_other_callbacks_go_on_from_their_own_state(make, tmp_path):
         assert_same_training(fit("lstm", *[make(), Checkpoint(folder)][::order], lr=0.03), undisturbed)
     fit("lstm", Checkpoint(folder), lr=0.03)
     assert len(list(folder.iterdir())) == 2, "without it, it is another fit"
+
+
+class Thaw(Callback):
+    """Trains the readout alone at first."""
+
+    changes_training = True
+
+    def on_epoch_begin(self, net, **kwargs):
+        for name, parameter in net.module_.named_parameters():
+            parameter.requires_grad_("readout" in name or len(net.history) > 4)
+
+
+@pytest.mark.parametrize("at", [3, 7])
+def test_parameters_may_be_frozen(at, tmp_path):
+    undisturbed = fit("plain lstm", Thaw())
+    with pytest.raises(KeyboardInterrupt):
+        fit("plain lstm", Thaw(), Checkpoint(tmp_path, every=1), Stop(at))
+    assert_same_training(fit("plain lstm", Thaw(), Checkpoint(tmp_path, every=1)), undisturbed)
 
 
 def test_a_callback_whose_state_cannot_be_stored_is_named_before_training(tmp_path):

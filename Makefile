@@ -15,12 +15,14 @@ help:
 	@echo "make quickstart   set up and show what the package does (about a minute)"
 	@echo "make test         set up and run the tests"
 	@echo "make lint         set up and check style, types and import directions"
-	@echo "make docs         set up, run the gallery, build the site in docs/_build/html and check its links (a few minutes)"
+	@echo "make docs         set up, check the pages of benchmarks, run the gallery, build the site in docs/_build/html and"
+	@echo "                  check its links (a few minutes)"
 	@echo "make format       rewrite the sources in the project's style"
-	@echo "make bench        measure times and memory, and write their pages (about an hour, on an idle machine)"
+	@echo "make bench        measure times and memory, write their pages and print what was measured beside its bar (about"
+	@echo "                  an hour and a half, on an idle machine)"
 	@echo "make bench-quick  a smoke run of the same (about two minutes; nothing is recorded)"
 	@echo "make bench-pages  write all pages of docs/benchmarks and what quotes them again from what is recorded"
-	@echo "make regenerate   measure every number in the documentation again (hours; benchmarks/regenerate.py --list)"
+	@echo "make regenerate   measure every number in the documentation again (hours; its list: python -m benchmarks.site.regenerate --list)"
 	@echo "make bench-peers  set up the other packages that make bench compares with"
 	@echo "make clean        remove .venv, .venv-peers and what the tools left behind"
 
@@ -45,11 +47,9 @@ $(VENV)/.installed-dev: $(REQUIREMENTS) | $(VENV)/.has-python
 quickstart: $(VENV)/.installed-plot
 	$(BIN)/python examples/quickstart.py
 
-# One process a core, each with one thread: threads of several processes would fight for the cores. What measures time
-# comes after, with no other test beside it.
+# One process a core, each with one thread: threads of several processes would fight for the cores.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto -m 'not alone'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -57,9 +57,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Every example of the gallery is run, every warning is an error, nothing is fetched; then the links of the finished pages
-# and of those at the top are followed. Addresses elsewhere are left alone.
+# The pages of benchmarks are compared with their records. Every example of the gallery is run, every warning is an error,
+# nothing is fetched; then the links of the finished pages and of those at the top are followed. Addresses elsewhere are
+# left alone.
 docs: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/python -m benchmarks.site.check
 	rm -rf docs/gallery docs/_build docs/sg_execution_times.rst
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html README.md CONTRIBUTING.md CHANGELOG.md
@@ -68,23 +70,22 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# What measures time and memory. The scripts set the number of threads themselves.
-BENCHMARKS := fit_speed relu_layer predict_speed penalty_cost certificate_cost path_speed stacked_training search_speed memory
-BENCH = env -u OMP_NUM_THREADS $(BIN)/python benchmarks
+# The scripts set the number of threads themselves.
+BENCH = env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.site
 
 bench: $(VENV)/.installed-dev
-	$(BENCH)/regenerate.py --only $(BENCHMARKS)
+	$(BENCH).regenerate --only speed
 
 bench-quick: $(VENV)/.installed-dev
-	$(BENCH)/regenerate.py --only $(BENCHMARKS) --quick
+	$(BENCH).regenerate --only speed --quick
 
 bench-pages: $(VENV)/.installed-dev
-	$(BENCH)/pages.py
-	$(BENCH)/quoted.py --write
+	$(BENCH).pages
+	$(BENCH).quoted --write
 
 # All that is measured anywhere in the documentation; IMDB=path of the archive adds what needs the reviews.
 regenerate: $(VENV)/.installed-dev
-	$(BENCH)/regenerate.py $(if $(IMDB),--imdb $(IMDB))
+	$(BENCH).regenerate $(if $(IMDB),--imdb $(IMDB))
 
 # Their limits on pandas, numpy and scikit-learn exclude the versions of constraints.txt; torch is the same.
 PEERS := .venv-peers

@@ -1,4 +1,7 @@
-"""For the tests and for the examples in docstrings: pictures are drawn in memory."""
+"""For the tests and for the examples in docstrings: pictures are drawn in memory.
+
+Where this file is, pytest puts the folder on the path: tests import ``tests.support``.
+"""
 
 import os
 import sys

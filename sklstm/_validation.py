@@ -1,34 +1,40 @@
-"""Checks of hyperparameters and data, made before any work starts; every message says what to do."""
+"""Rules for parameters, checked before any work starts, random states, and the line that a warning should name."""
 
-import math
+import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
 
-__all__ = ["Choice", "Number", "check_parameters", "fresh_random_state"]
+__all__ = ["Choice", "Number", "caller_level", "check_parameters", "fresh_random_state", "is_integer"]
+
+_INSIDE = ("sklstm.", "skorch.", "sklearn.callback.", "contextlib")
 
 
 class Rule(Protocol):
-    """What a constructor parameter must satisfy; ``check`` raises ``ValueError`` or ``TypeError`` if it does not."""
+    """A condition on a constructor parameter; ``check`` raises ``ValueError`` or ``TypeError`` if it does not hold."""
 
     def check(self, name: str, value: Any) -> None: ...
 
 
-def _is_finite(value: Any) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond float64
-        return False
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Whether a value is an integer of Python or numpy; neither a bool nor a time span is one here."""
+    return isinstance(value, Integral) and not isinstance(value, bool | np.timedelta64)
+
+
+def _as_python(value: Any) -> Any:
+    """Turn a numpy scalar into Python's own type; return anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number in an interval; ``optional`` lets None pass too, ``flag`` True and False."""
+    """A finite number in an interval; None is allowed if ``optional``, True and False are allowed if ``flag``."""
 
     kind: type = Real
     low: float | None = None
@@ -40,13 +46,14 @@ class Number:
     def check(self, name: str, value: Any) -> None:
         if value is None and self.optional:
             return
-        if isinstance(value, np.generic) and value.dtype.kind not in "biuf":  # a time span passes for an integer
+        plain = _as_python(value)  # float16 cannot hold the limits
+        # A time span of numpy counts as Integral.
+        other_kind = isinstance(value, np.generic) and value.dtype.kind not in "biuf"
+        if other_kind or (isinstance(plain, bool) and not self.flag):
             raise TypeError(f"{name} must be a number, got {value!r}.")
-        if isinstance(value, Real) and not _is_finite(value):
+        is_real = isinstance(plain, Real)
+        if is_real and not abs(plain) <= sys.float_info.max:  # infinity, NaN, or an integer beyond float64
             raise ValueError(f"{name} must be a finite number, got {value!s:.40}.")
-        if isinstance(value, bool | np.bool_) and not self.flag:
-            raise TypeError(f"{name} must be a number, got {value!r}.")
-        plain = value.item() if isinstance(value, np.generic) else value  # float16 cannot hold the limits
         check_scalar(plain, name, self.kind, min_val=self.low, max_val=self.high, include_boundaries=self.closed)
 
 
@@ -57,14 +64,14 @@ class Choice:
     values: tuple
 
     def check(self, name: str, value: Any) -> None:
-        plain = value.item() if isinstance(value, np.generic) else value  # np.str_ and np.bool_ come out of grids
+        plain = _as_python(value)  # parameter grids hold np.str_ and np.bool_
         if not any(type(plain) is type(known) and plain == known for known in self.values):
             allowed = ", ".join(repr(known) for known in self.values)
             raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
 
 
 class Device:
-    """A torch device that this machine has, or "auto" for the best one, which is looked for when it is needed."""
+    """A torch device that this machine has, or "auto": the best device, chosen when it is needed."""
 
     def check(self, name: str, value: Any) -> None:
         if not isinstance(value, str | torch.device):
@@ -82,10 +89,8 @@ class Seed:
     """None, an integer in [0, 2³²), or a ``RandomState``."""
 
     def check(self, name: str, value: Any) -> None:
-        time_span = isinstance(value, np.timedelta64)  # passes for an integer
-        if isinstance(value, Integral) and not isinstance(value, bool) and not time_span and 0 <= int(value) < 2**32:
-            return
-        if value is not None and not isinstance(value, np.random.RandomState):
+        allowed = value is None or isinstance(value, np.random.RandomState)
+        if not allowed and not (is_integer(value) and 0 <= int(value) < 2**32):
             raise ValueError(f"{name} must be None, an integer in [0, 2**32) or a numpy RandomState, got {value!r}.")
 
 
@@ -98,14 +103,14 @@ class Numbers:
 
     def check(self, name: str, value: Any) -> None:
         if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) == 0:
-            raise TypeError(f"{name} must be a sequence of numbers, at least one; got {value!r}.")
+            raise TypeError(f"{name} must be a non-empty sequence of numbers; got {value!r}.")
         for number in value:
             Number(Real, self.low, self.high, "neither").check(f"every entry of {name}", number)
 
 
 @dataclass(frozen=True)
 class Instance:
-    """None, or an object of a class."""
+    """None, or an instance of a class."""
 
     kind: type
 
@@ -115,7 +120,7 @@ class Instance:
 
 
 class ClassWeight:
-    """None, ``"balanced"``, or weights by label."""
+    """None, ``"balanced"``, or a mapping of labels to weights."""
 
     def check(self, name: str, value: Any) -> None:
         if isinstance(value, Mapping):
@@ -128,25 +133,33 @@ class ClassWeight:
 POSITIVE_INT = Number(Integral, 1, None)
 OPTIONAL_POSITIVE_INT = Number(Integral, 1, None, optional=True)
 NON_NEGATIVE_INT = Number(Integral, 0, None)
-_LARGEST = 1e38  # of float32, about
+_LARGEST = 1e38  # about the largest float32
 NON_NEGATIVE = Number(Real, 0, _LARGEST)
 POSITIVE = Number(Real, 0, _LARGEST, "neither")
 OPTIONAL_POSITIVE = Number(Real, 0, _LARGEST, "neither", optional=True)
 PROBABILITY = Number(Real, 0, 1, "neither")
-# Shares of it, and its products with prices, must stay float64 numbers above 0.
+# A bound divides this probability among many events: every part must be above 0 in float64.
 SMALL_PROBABILITY = Number(Real, 1e-150, 1, "left")
 FLAG = Choice((True, False))
 LEVEL = Number(Integral, 0, None, flag=True)
 
 
 def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
-    """Check every constructor parameter named in ``rules``; ``ValueError`` or ``TypeError`` at the first bad one."""
+    """Check the constructor parameters in ``rules``; ``ValueError`` or ``TypeError`` for the first bad one."""
     for name, rule in rules.items():
         rule.check(name, getattr(estimator, name))
 
 
 def fresh_random_state(random_state: Any) -> np.random.RandomState:
-    """``check_random_state``, except that None draws new entropy and leaves numpy's global state alone."""
+    """Like ``check_random_state``, but None gives a new random seed and leaves numpy's global state alone."""
     if random_state is None:
         return np.random.RandomState(np.random.SeedSequence().generate_state(8))
     return check_random_state(random_state)
+
+
+def caller_level() -> int:
+    """``stacklevel`` with which a warning from the calling function names the user's line, outside this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,5 +1,7 @@
 """Errors of the package's own; each is also one of Python's, for those who catch these."""
 
+from typing import Any
+
 __all__ = ["DivergenceError"]
 
 
@@ -15,6 +17,11 @@ class DivergenceError(ValueError):
     message : str
     kept : bool
         Whether there are weights to keep.
+
+    Attributes
+    ----------
+    net : SequenceNet or None
+        The net with these weights, from `sklstm.training.train`; None from an estimator, which has it itself.
 
     Examples
     --------
@@ -35,3 +42,4 @@ class DivergenceError(ValueError):
     def __init__(self, message: str, kept: bool = True):
         super().__init__(message)
         self.kept = kept
+        self.net: Any = None

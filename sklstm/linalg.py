@@ -1,4 +1,4 @@
-"""Matrix norms and projections shared by the rooms above: batched, differentiable where training needs it."""
+"""Matrix norms and projections, batched over leading axes and differentiable where training needs it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["as_float64", "leading_pair", "max_row_sum", "project_rows_l1", "spec
 
 
 def as_float64(tensor: Tensor) -> Tensor:
-    """A tensor in float64, differentiably: where it is, or on the CPU if its device has no float64, as MPS.
+    """Convert a tensor to float64, differentiably; a tensor on MPS, which has no float64, moves to the CPU.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         NaN if the matrix, or its Gram matrix, is not finite.
     u : Tensor of shape (..., m, 1)
     v : Tensor of shape (..., n, 1)
-        Unit vectors; where the matrix is zero the one on its longer side is zero.
+        Unit vectors. If the matrix is zero, the vector on its longer side is zero.
 
     Notes
     -----
-    The vector on the shorter side comes from the Gram matrix of that side, which costs less than an SVD. Squaring
-    the matrix costs small singular values their digits, not the largest: its vector is off by rounding, and ‖A v‖ by
-    the square of that.
+    The vector on the shorter side is an eigenvector of the Gram matrix of that side, which costs less than an SVD.
+    Squaring the matrix loses digits of small singular values, but not of the largest: its vector has a relative error
+    of rounding size, and ‖A v‖ an error of the square of that.
 
     Examples
     --------
@@ -87,13 +87,13 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     >>> round((u.mT @ matrix @ v).item(), 4)
     4.0
     """
-    if matrix.device.type == "mps":  # which has no eigenvalues
+    if matrix.device.type == "mps":  # which cannot compute eigenvectors
         sigma, u, v = leading_pair(matrix.cpu())
         return sigma.to(matrix.device), u.to(matrix.device), v.to(matrix.device)
     is_tall = matrix.shape[-2] >= matrix.shape[-1]
     tall = matrix if is_tall else matrix.mT
     gram = tall.mT @ tall
-    # LAPACK raises on NaN; a norm that is NaN lets the loss be NaN, which is reported in the user's terms.
+    # LAPACK raises an error on NaN. A norm of NaN makes the loss NaN, and training explains that error better.
     broken = ~torch.isfinite(gram).all(-1, keepdim=True).all(-2, keepdim=True)
     short = torch.linalg.eigh(torch.where(broken, 0, gram)).eigenvectors[..., -1:]  # (..., min(m, n), 1)
     long = tall @ short
@@ -106,9 +106,9 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class _SpectralNorm(torch.autograd.Function):
     """σ_max with the gradient u vᵀ of its leading singular pair.
 
-    torch's own backward through the SVD is exact too, but it differentiates every singular value. One rank-one product
-    is all that the largest needs, and it stays finite where singular values tie: there σ_max has many subgradients and
-    this one is a valid choice. At a zero matrix the subgradient of least norm, zero, is taken.
+    torch's own backward pass through the SVD is exact too, but it differentiates every singular value. The largest one
+    needs only one rank-one product. This product is finite at ties of singular values, where σ_max has many
+    subgradients and u vᵀ is one of them. At a zero matrix, the subgradient is zero, the one with the least norm.
     """
 
     @staticmethod
@@ -134,8 +134,8 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (...)
-        NaN if the matrix, or its Gram matrix, is not finite. Differentiable once; where the
-        largest singular value is simple the gradient is :math:`u v^\top`.
+        NaN if the matrix, or its Gram matrix, is not finite. Differentiable once. If the largest singular value is
+        simple, the gradient is :math:`u v^\top`.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     >>> torch.allclose(matrix.grad, torch.diag(torch.tensor([0.0, 1.0])))
     True
 
-    It stays finite at zero, where other ways to the gradient divide by zero:
+    The gradient is finite at zero, where other formulas for it divide by zero:
 
     >>> zero = torch.zeros(2, 2, requires_grad=True)
     >>> spectral_norm(zero).backward()
@@ -162,7 +162,7 @@ def spectral_norm(matrix: Tensor) -> Tensor:
 
 
 def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
-    r"""Euclidean projection of each row onto the ℓ1 ball of the given radius.
+    r"""Project each row onto the ℓ1 ball of a radius, in the Euclidean norm.
 
     The algorithm is the sort-and-threshold projection of Duchi et al. 2008 (ICML), Fig. 1.
 
@@ -175,8 +175,8 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
     Returns
     -------
     Tensor of shape (..., m, n)
-        Rows already inside the ball are returned unchanged, bit for bit; the sums of the others, taken in float64,
-        do not exceed ``radius``.
+        Rows inside the ball are returned unchanged, bit for bit. The absolute sums of the other rows, computed in
+        float64, do not exceed ``radius``.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
     count = torch.arange(1, n + 1, dtype=torch.float64, device=matrix.device)
     support = (ordered * count > excess).sum(-1, keepdim=True).clamp_min(1)
     threshold = excess.gather(-1, support - 1) / support
-    # The promise is "at most": leave room for n roundings of the sum in float64 and one of each entry to its dtype.
+    # No sum may exceed the radius: leave room for n roundings of a sum in float64 and one of each entry to its dtype.
     slack = 1 - n * torch.finfo(torch.float64).eps - torch.finfo(matrix.dtype).eps
     projected = matrix.sign() * ((magnitude - threshold).clamp_min(0) * slack).to(matrix.dtype)
     return torch.where(magnitude.sum(-1, keepdim=True) > radius, projected, matrix)

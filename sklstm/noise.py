@@ -1,4 +1,4 @@
-"""Kinds of input noise: how each is drawn, and what a bound for training with noise has to know of it."""
+"""Kinds of input noise: how each is drawn, and what bounds for training with noise need to know about it."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from torch import Tensor
 __all__ = ["NOISES", "Noise", "RepeatedNoise", "noise_of_kind"]
 
 _Array = NDArray[Any]
-# Rows that the expectations of dropout look at together.
+# Number of rows in a block, for the expectations of dropout.
 _BLOCK = 256
 
 
@@ -22,7 +22,7 @@ class Noise(Protocol):
 
     Examples
     --------
-    The rows of `NOISES` are such kinds. Uniform noise of standard deviation σ stays within σ√3, and in one channel the
+    `NOISES` holds such kinds. Uniform noise of standard deviation σ is between −σ√3 and σ√3, and in one channel the
     mean of its absolute value is σ√3/2:
 
     >>> import numpy as np
@@ -47,18 +47,18 @@ class Noise(Protocol):
 
     @property
     def largest_formula(self) -> str:
-        r""":math:`E\|\epsilon_i\|_\infty` in signs."""
+        r"""Formula of :math:`E\|\epsilon_i\|_\infty`."""
 
     @property
     def gain_formula(self) -> str:
-        r"""What the noise adds to :math:`\lambda_{\min}`, in signs."""
+        r"""Formula of what the noise adds to :math:`\lambda_{\min}`."""
 
     @property
     def estimated(self) -> bool:
         """Whether the two expectations below depend on the distribution of x."""
 
     def draw_tensor(self, x: Tensor, sigma: float, generator: torch.Generator | None) -> Tensor:
-        """Noise for the inputs of a network.
+        """Draw noise for the inputs of a network.
 
         Parameters
         ----------
@@ -67,16 +67,16 @@ class Noise(Protocol):
         sigma : float
             Standard deviation.
         generator : torch.Generator or None
-            Of the CPU, where the noise is drawn.
+            A generator on the CPU, where the noise is drawn.
 
         Returns
         -------
         Tensor of shape (n, L, d)
-            In the dtype of x and on its device.
+            Has the dtype and the device of x.
         """
 
     def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
-        """Noise for the inputs that a bound is computed on.
+        """Draw noise for the inputs from which a bound is computed.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class Noise(Protocol):
         """
 
     def expected_largest(self, x: _Array, sigma: float) -> NDArray[np.float64]:
-        r"""Expectation :math:`E\|\epsilon_i\|_\infty / \sigma` for each step i, over the rows of x too.
+        r"""Expectation :math:`E\|\epsilon_i\|_\infty / \sigma` for each step i, over the noise and the rows of x.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Noise(Protocol):
 
 @dataclass(frozen=True)
 class _Additive:
-    """Independent entries of mean 0 and standard deviation σ, whatever x is."""
+    """Independent entries of mean 0 and standard deviation σ, independent of x."""
 
     law: str
     largest_formula: str
@@ -134,7 +134,7 @@ class _Additive:
     estimated: bool = False
 
     def draw_tensor(self, x: Tensor, sigma: float, generator: torch.Generator | None) -> Tensor:
-        # Drawn on the CPU: the noise must not depend on where the data lives.
+        # Drawn on the CPU: the noise must not depend on the device of the data.
         return sigma * self.tensor(tuple(x.shape), x.dtype, generator).to(x.device)
 
     def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
@@ -167,7 +167,7 @@ class _Dropout:
     :math:`E[(x+\epsilon)(x+\epsilon)^\top] = E[xx^\top] + \sigma^2\operatorname{diag}(E x_j^2)`, whose smallest
     eigenvalue is at least :math:`\lambda_{\min} + \sigma^2\min_j E x_j^2` (Weyl).
 
-    Both are expectations over x as well, and are estimated on a sample.
+    Both results are also expectations over x, and are estimated on a sample.
     """
 
     law: str = (
@@ -212,21 +212,28 @@ class _Dropout:
 
 
 class RepeatedNoise:
-    """One draw of noise for an array, drawn anew wherever it is looked at instead of being kept.
+    """Noise for an array, drawn again at every reading instead of stored; the numbers are the same each time.
 
-    Reads like the array ``noise.draw_array(x, sigma, np.random.default_rng(seed))``, number by number, as long as it is
-    read by slices of rows from the first to the last; every reading may start again at the first.
+    Slices of rows equal those of the array ``noise.draw_array(x, sigma, np.random.default_rng(seed))``, if they are
+    read in order, from the first row to the last. A slice from row 0 starts a new reading.
 
     Parameters
     ----------
     noise : Noise
-        Its kind.
+        The kind of noise.
     x : ndarray of shape (n, L, d)
         The inputs.
     sigma : float
         Standard deviation.
     seed : int
-        Of numpy's default generator.
+        Seed of numpy's default generator.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, L, d), the shape of x.
+    ndim : int
+        3.
 
     Examples
     --------
@@ -237,7 +244,7 @@ class RepeatedNoise:
     >>> whole = gaussian.draw_array(x, 0.1, np.random.default_rng(0))
     >>> bool(np.array_equal(np.concatenate([noise[:1], noise[1:]]), whole))
     True
-    >>> bool(np.array_equal(noise[:4], whole))  # from the beginning again
+    >>> bool(np.array_equal(noise[:4], whole))  # a new reading
     True
     """
 
@@ -245,17 +252,8 @@ class RepeatedNoise:
 
     def __init__(self, noise: Noise, x: _Array, sigma: float, seed: int):
         self.noise, self.x, self.sigma, self.seed = noise, x, sigma, seed
+        self.shape, self.ndim = x.shape, x.ndim
         self._next, self._rng = 0, np.random.default_rng(seed)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """That of the inputs."""
-        return self.x.shape
-
-    @property
-    def ndim(self) -> int:
-        """3."""
-        return self.x.ndim
 
     def __len__(self) -> int:
         return len(self.x)
@@ -265,7 +263,7 @@ class RepeatedNoise:
         if start == 0:
             self._next, self._rng = 0, np.random.default_rng(self.seed)
         if start != self._next:
-            raise ValueError(f"the noise is read row by row: {self._next} comes next, and {start} was asked for.")
+            raise ValueError(f"noise must be read in order of rows: the next row is {self._next}, but got {start}.")
         self._next = stop
         return self.noise.draw_array(self.x[start:stop], self.sigma, self._rng)
 
@@ -280,12 +278,12 @@ def _uniform(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Genera
 
 
 def _laplace(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator | None) -> Tensor:
-    # The difference of two exponentials: the inverse of the distribution function would cut the tails of float32.
+    # The difference of two exponentials. The inverse of the distribution function would cut off the tails in float32.
     first, second = torch.empty((2, *shape), dtype=dtype).exponential_(generator=generator)
     return (first - second) / math.sqrt(2)
 
 
-#: Name of a kind of noise to what is known of it. A new kind is a new row.
+#: Kinds of noise by name. To add a kind, add an entry.
 NOISES: dict[str, Noise] = {
     "gaussian": _Additive(
         law="The noise is Gaussian with independent entries of standard deviation σ, independent of the data.",
@@ -313,12 +311,12 @@ NOISES: dict[str, Noise] = {
 
 
 def noise_of_kind(kind: str) -> Noise:
-    """The row of `NOISES`.
+    """Return a kind of noise by its name.
 
     Parameters
     ----------
     kind : str
-        Its key.
+        A key of `NOISES`.
 
     Returns
     -------
@@ -327,7 +325,7 @@ def noise_of_kind(kind: str) -> Noise:
     Raises
     ------
     ValueError
-        For a kind that is not there.
+        If `NOISES` has no such key.
 
     Examples
     --------
@@ -337,7 +335,7 @@ def noise_of_kind(kind: str) -> Noise:
     >>> noise_of_kind("dropout").gain_formula
     'σ² min_j E x_j²'
     """
-    # Not `kind in NOISES`: a list or another unhashable value must get this message too.
+    # `kind in NOISES` alone would raise another error for a list, which is not hashable.
     if not isinstance(kind, str) or kind not in NOISES:
         raise ValueError(f"the kind of noise must be one of {', '.join(map(repr, NOISES))}; got {kind!r}")
     return NOISES[kind]

@@ -5,6 +5,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # scikit-learn skips one of its checks unless scipy was imported with this.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ from hypothesis.configuration import set_hypothesis_home_dir
 set_hypothesis_home_dir(Path(os.devnull) / "hypothesis")
 settings.register_profile("suite", database=None, deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+
+# Started in the background by a shell, a process ignores Ctrl-C, and so does all that it starts: tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ validate = pytest.importorskip("numpydoc.validate").validate
 
 ROOMS = [
     "sklstm",
+    "sklstm.certificates",
     "sklstm.datasets",
     "sklstm.exceptions",
     "sklstm.generalization",

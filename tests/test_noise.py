@@ -10,7 +10,8 @@ import torch
 from sklstm import NoisyRNNClassifier
 from sklstm.generalization import smallest_eigenvalue
 from sklstm.noise import NOISES, noise_of_kind
-from sklstm.training import BatchLoader, SequenceDataset
+from sklstm.training import SequenceDataset
+from sklstm.training._batches import BatchLoader
 
 KINDS = sorted(NOISES)
 ADDITIVE = sorted(set(KINDS) - {"dropout"})

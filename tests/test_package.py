@@ -7,7 +7,7 @@ import sklstm
 def test_public_names_exist():
     for name in sklstm.__all__:
         assert hasattr(sklstm, name)
-    for room in ("perturbation", "generalization", "preprocessing", "datasets", "inspection"):
+    for room in ("tikhonov", "certificates", "generalization", "preprocessing", "datasets", "inspection"):
         module = __import__(f"sklstm.{room}", fromlist=["__all__"])
         assert module.__all__
         for name in module.__all__:

@@ -1,14 +1,13 @@
 """What stands at the top of the repository says the same as the package."""
 
+import ast
 import importlib.util
 import tomllib
 from pathlib import Path
 
-import peer_features
 import pytest
 import sklearn
 import yaml
-from _records import load
 
 import sklstm
 
@@ -52,10 +51,25 @@ def test_both_papers_are_cited_alike():
         assert f"{{{paper['year']}}}" in readme
 
 
-def test_the_table_of_packages_is_what_was_tried():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    records = load(peer_features.NAME)
-    assert peer_features.readme(text, records) == text
-    assert peer_features.page(records) == (ROOT / "docs/benchmarks/peer_features.md").read_text(encoding="utf-8")
-    versions = {name: found for record in records for name, found in record["packages"].items()}
-    assert versions["sklstm"] == sklstm.__version__
+def imported(path):
+    """Names of all modules that a file imports, at its top or later."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_tests_import_no_benchmark_and_the_package_neither():
+    for folder, foreign in (("tests", {"benchmarks"}), ("sklstm", {"benchmarks", "tests"})):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not {name.split(".")[0] for name in imported(path)} & foreign, path
+
+
+def test_no_test_reads_a_clock_for_a_number():
+    """What measures time is a benchmark: on a busy machine a time says nothing about the code."""
+    clocks = {"perf_counter", "perf_counter_ns", "process_time", "timeit"}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | set(imported(path))
+        assert not used & clocks, path

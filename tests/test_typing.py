@@ -17,7 +17,9 @@ SCRIPT = Path(__file__).parent / "typed" / "user_script.py"
 def check(script, folder):
     """Output and exit status of ``mypy --strict`` on one file, away from the project and its settings."""
     options = ["--config-file=", "--strict", "--follow-imports=silent", f"--cache-dir={folder / 'cache'}"]
-    environment = os.environ | {"MYPYPATH": str(Path(sklstm.__file__).parents[1])}
+    place = Path(sklstm.__file__).parents[1]
+    # What is installed mypy finds by itself, and it refuses to be told.
+    environment = os.environ | ({} if place.name == "site-packages" else {"MYPYPATH": str(place)})
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *options, str(script)],
         cwd=folder,

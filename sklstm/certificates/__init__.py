@@ -1,13 +1,12 @@
 """What is proved about the outputs of a recurrent network under perturbed inputs: bounds and Lipschitz constants.
 
-Plain functions of weight tensors, without scikit-learn.
+All functions take weight tensors, without scikit-learn.
 """
 
-from ._certificate import Interval, output_bounds
-from ._intervals import lstm_interval_bounds, rnn_interval_bounds
+from ._enclosed_layer import LayerWeights
 from ._lipschitz import lstm_gain, rnn_lipschitz
-from ._network import RecurrentNetwork
-from .enclosures import LayerWeights
+from ._output_bounds import Interval, lstm_interval_bounds, output_bounds, rnn_interval_bounds
+from ._recurrent_network import RecurrentNetwork
 
 __all__ = [
     "Interval",

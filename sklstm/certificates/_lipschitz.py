@@ -1,4 +1,4 @@
-"""Global constants: how far outputs can move per unit of input, whatever the input."""
+"""Lipschitz constants that hold for all inputs: bounds on the movement of the outputs per unit of input."""
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
     -------
     Tensor of shape (L,), float64
         The factor of :math:`\|x_i - x'_i\|_\infty` for i = 1, …, L; ``inf`` where the power overflows. A margin M
-        cannot change sign while the perturbation stays below M / (2 · sum) in every entry.
+        cannot change sign as long as the perturbation is below M / (2 · sum) in every entry.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
     beta_u, beta_w, beta_v = (max_row_sum(as_float64(weight)) for weight in (U, W, V))
-    if beta_u == 0 or beta_v == 0:  # the output is constant, also where β_W to the power overflows
+    if beta_u == 0 or beta_v == 0:  # the output is constant, even if the power of β_W overflows
         return beta_u.new_zeros(n_steps)
     # Upper bounds on the sums and powers, not their rounded values.
     slack = 1 + (max(U.shape[1], *W.shape, V.shape[1]) + n_steps + 4) * _UNIT
@@ -56,7 +56,7 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
 def lstm_gain(
     weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, n_steps: int, input_bound: float = float("inf")
 ) -> Tensor:
-    r"""Lipschitz constants of an LSTM's hidden states, sound for every LSTM.
+    r"""Lipschitz constants of the hidden states of an LSTM, proved for every LSTM.
 
     With :math:`n_u(t) = \|W_{ux}\| + \|W_{uh}\| h_{t-1}` for each gate u, suprema
     :math:`\bar f, \bar i, \bar o, \bar g` of the gates' absolute values over all inputs with :math:`|x| \le B`, and
@@ -91,8 +91,8 @@ def lstm_gain(
 
     Notes
     -----
-    Unlike :math:`\rho_x / \sqrt{1 - \rho_h^2}` this is a certificate: it keeps what the memory accumulates. It holds
-    for the whole input space, so `output_bounds` at a given input is far tighter.
+    Unlike :math:`\rho_x / \sqrt{1 - \rho_h^2}` this is a certificate: it includes what the memory accumulates. It holds
+    for the whole input space; `output_bounds` at a given input is far tighter.
 
     Examples
     --------
@@ -113,8 +113,8 @@ def lstm_gain(
     if weight_hh.shape[0] != 4 * weight_hh.shape[1]:
         raise ValueError(f"weight_hh must hold four stacked square gates, got shape {tuple(weight_hh.shape)}.")
     W_x, W_h, b = as_float64(weight_ih), as_float64(weight_hh), as_float64(bias)
-    # Everything below is off by a few rounding errors of relative size; the norms come from LAPACK, whose error is a
-    # modest multiple of the dimensions.
+    # All values below have a few relative rounding errors. The norms come from LAPACK, whose relative error is a small
+    # multiple of the dimensions times the unit roundoff.
     slack = 1 + 64 * (W_h.shape[1] + W_x.shape[1]) * _UNIT
     from_input = W_x.abs().sum(1)
     reach = torch.where(from_input > 0, input_bound * from_input, 0.0) + W_h.abs().sum(1)  # |h| ≤ 1

@@ -1,4 +1,4 @@
-"""Film reviews as sequences of word vectors: data that the user has, read from files the user names."""
+"""Film reviews as sequences of word vectors, read from files that the user has."""
 
 import re
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ _DESCRIPTION = """IMDB film reviews as GloVe word vectors
 
 50,000 reviews, half of them for training, half positive (Maas et al. 2011, "Learning Word Vectors for Sentiment
 Analysis", ACL; for research use, not shipped with this package). Word vectors: GloVe (Pennington, Socher & Manning
-2014, EMNLP; public domain dedication and licence 1.0). A review is the sequence of its first words that have a
-vector; words without one are skipped, and shorter reviews have zeros before their first word.
+2014, EMNLP; public domain dedication and licence 1.0). A review is the sequence of its first words. Words that have
+no vector are skipped. Shorter reviews have zeros before their first word.
 """
 
 
@@ -37,14 +37,14 @@ def load_imdb(
     Parameters
     ----------
     path : str or path-like
-        An ``.npz`` archive with members ``tokens`` (n, T) integer, left-padded with 0; ``length`` (n,); ``labels``
-        (n,), 1 for a positive review; ``is_train`` (n,) boolean; ``embedding`` (V, d), row 0 zero.
+        An ``.npz`` archive with the members ``tokens`` (n, T), integers padded on the left with 0; ``length`` (n,);
+        ``labels`` (n,), 1 for a positive review; ``is_train`` (n,), booleans; ``embedding`` (V, d), zeros in row 0.
     n_steps : int, default=100
-        L: the first L words of each review; at most T.
+        L, at most T: the first L words of each review are loaded.
     subset : {"train", "test", "all"}, default="train"
-        The split is the source's.
+        Which reviews are loaded; the split is that of the source.
     embed : bool, default=True
-        Whether `data` holds word vectors, 4·n·L·d bytes, or the numbers of the words.
+        True: `data` holds word vectors and takes 4·n·L·d bytes. False: `data` holds the numbers of the words.
     return_X_y : bool, default=False
         Return ``(data, target)`` in place of the Bunch.
 
@@ -54,13 +54,14 @@ def load_imdb(
         Dictionary-like, with the attributes
 
         data : ndarray of shape (n, L, d), float32, or of shape (n, L), int32
-            Word vectors, zeros before the first word of a review of fewer than L words; or rows of `embedding`.
+            Word vectors, or the rows of `embedding` that hold them. A review of fewer than L words has zeros before its
+            first word.
         target : ndarray of shape (n,), int64
             1 for a positive review, 0 for a negative one.
         lengths : ndarray of shape (n,), int64
-            Words in each sequence, at most L.
+            Number of words in each sequence, at most L.
         embedding : ndarray of shape (V, d), float32
-            Vectors of the words; row 0, of the padding, is zero.
+            Vectors of the words; row 0 is the padding and holds zeros.
         target_names : list of str
             ``["negative", "positive"]``.
         DESCR : str
@@ -69,13 +70,13 @@ def load_imdb(
     Raises
     ------
     ValueError
-        If the archive lacks a member or its members do not fit together, or a parameter is out of range.
+        If a member of the archive is missing, the members do not fit together, or a parameter is out of range.
     FileNotFoundError
         If there is no such file.
 
     Examples
     --------
-    An archive of two reviews over the words 1 and 2, written by hand:
+    An archive of two reviews, which consist of the words 1 and 2:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -123,18 +124,21 @@ def load_imdb(
 def prepare_imdb(
     reviews: str | PathLike, vectors: str | PathLike, destination: str | PathLike, *, n_tokens: int = 300
 ) -> Path:
-    """Make the archive that :func:`load_imdb` reads from the reviews and word vectors as their authors publish them.
+    """Write the archive that :func:`load_imdb` reads.
+
+    The reviews and the word vectors are read in the form in which their authors publish them.
 
     Parameters
     ----------
     reviews : str or path-like
-        The folder ``aclImdb`` with ``train/pos``, ``train/neg``, ``test/pos`` and ``test/neg``, one text file a review.
+        The folder ``aclImdb`` with ``train/pos``, ``train/neg``, ``test/pos`` and ``test/neg``; each review is
+        one text file.
     vectors : str or path-like
-        A GloVe text file, ``glove.6B.50d.txt`` for the paper's 50 dimensions: a word and its numbers a line.
+        A GloVe text file; each line is a word and its numbers. ``glove.6B.50d.txt`` has the paper's 50 dimensions.
     destination : str or path-like
-        The ``.npz`` file to write; it appears only when complete.
+        The ``.npz`` file to write. An incomplete file never has this name.
     n_tokens : int, default=300
-        Words kept of each review.
+        Number of words to keep of each review.
 
     Returns
     -------
@@ -144,19 +148,20 @@ def prepare_imdb(
     Raises
     ------
     ValueError
-        If a folder holds no review, or a line of `vectors` is not a word with numbers like the others.
+        If a folder holds no review, or a line of `vectors` is not a word followed by as many numbers as in the first
+        line.
     FileNotFoundError
         If a folder or file is missing.
 
     Notes
     -----
-    Text is lower-cased, tags are removed, and words are runs of letters and digits (with an apostrophe and what
-    follows) or single punctuation marks. A word without a vector is looked up once more without its apostrophe part
-    ("film's" becomes "film"), else skipped and not counted.
+    Text is converted to lower case, and tags are removed. A word is a run of letters and digits, with an apostrophe and
+    what follows it, or a single punctuation mark. If a word has no vector, it is looked up again without the apostrophe
+    and what follows ("film's" becomes "film"). If that has no vector either, the word is skipped and not counted.
 
     Examples
     --------
-    Four reviews and three word vectors, in the places and the form in which their authors publish them:
+    Four reviews and three word vectors, in files like those of their authors:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -208,21 +213,21 @@ def _read(path: str | PathLike) -> dict[str, NDArray]:
     with np.load(path, allow_pickle=False) as archive:
         missing = [name for name in _MEMBERS if name not in archive.files]
         if missing:
-            raise ValueError(f"{path} is not an archive made by prepare_imdb: it lacks {', '.join(missing)}")
+            raise ValueError(f"{path} is not an archive made by prepare_imdb: it has no member {', '.join(missing)}")
         members = {name: archive[name] for name in _MEMBERS}
     tokens, embedding = members["tokens"], members["embedding"]
     n = len(tokens)
     fits = tokens.ndim == 2 and embedding.ndim == 2 and all(members[name].shape == (n,) for name in _MEMBERS[1:4])
     if not fits or tokens.min(initial=0) < 0 or tokens.max(initial=0) >= len(embedding):
-        raise ValueError(f"the members of {path} do not fit together; make the archive anew with prepare_imdb")
+        raise ValueError(f"the members of {path} do not fit together; write the archive again with prepare_imdb")
     return members
 
 
 def _first(tokens: NDArray, lengths: NDArray[np.int64], n_steps: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The first `n_steps` words of left-padded rows, left-padded again."""
+    """First `n_steps` words of rows that are padded on the left; the result is padded on the left too."""
     width = tokens.shape[1]
     kept = np.minimum(lengths, n_steps)
-    # Column j of the result holds word j − (n_steps − kept), which stands `width − lengths` further right in the row.
+    # Column j of the result holds word j − (n_steps − kept). In the row, word i is in column i + width − lengths.
     word = np.arange(n_steps) - (n_steps - kept)[:, None]  # (n, L), negative before the first word
     column = np.clip(word + (width - lengths)[:, None], 0, width - 1)
     return np.where(word >= 0, np.take_along_axis(tokens, column, axis=1), 0).astype(np.int32), kept
@@ -238,8 +243,9 @@ def _read_vectors(path: Path) -> tuple[dict[str, int], NDArray[np.float32]]:
                 vector = np.array(numbers, dtype=np.float32)
             except ValueError:
                 raise ValueError(f"line {line} of {path} is not a word followed by numbers") from None
-            if vector.size == 0 or (vectors and vector.size != vectors[0].size):
-                raise ValueError(f"line {line} of {path} has {vector.size} numbers, the first has {vectors[0].size}")
+            expected = vectors[0].size if vectors else max(1, vector.size)
+            if vector.size != expected:
+                raise ValueError(f"line {line} of {path} has {vector.size} numbers; it must have {expected}")
             number[word] = len(vectors) + 1  # 0 is the padding
             vectors.append(vector)
     if not vectors:

@@ -1,11 +1,10 @@
 """The scikit-learn estimators."""
 
-from ._composed import certified_accuracy, certified_radius, certify
+from ._certify import certified_accuracy, certified_radius, certify
+from ._classifiers import NoisyRNNClassifier
 from ._compression import Compression
 from ._files import LOADABLE, load
-from ._noisy_rnn import NoisyRNNClassifier
-from ._tikhonov_gru import TikhonovGRURegressor
-from ._tikhonov_lstm import TikhonovLSTMRegressor
+from ._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 
 __all__ = [
     "Compression",

@@ -1,93 +1,324 @@
-"""What the estimators share: all or nothing in a fit, and the road from an input to outputs."""
+"""What all estimators share: all or nothing in a fit, weights of sequences, outputs of the network, what travels."""
 
-from collections.abc import Iterator
+import copy
+import inspect
+import types
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
-from torch import nn
+from sklearn.utils.validation import _check_sample_weight
+from torch import Tensor, nn
 
-from sklstm._sequences import Ragged, as_sequences
-from sklstm._validation import Rule
+from sklstm._sequences import Sequences, as_sequences
+from sklstm._tables import as_plain
+from sklstm._validation import Number, Rule, check_parameters, fresh_random_state
 from sklstm.exceptions import DivergenceError
-from sklstm.training import BLOCK, SequenceNet, predict_blocks, products_in, undisturbed
+from sklstm.training import InputNoise, NetworkSpec, SequenceDataset, SequenceNet, TrainingSpec, dataset
+from sklstm.training._inference import outputs_of
+from sklstm.training._process import undisturbed
+from sklstm.training._train import OPTIMIZERS, HoldOut, Resume, Seeds, fresh_network
 
 from . import _files
-from ._fit_tasks import CallbackSupportMixin, put_back
-from ._rules import OPTIMIZERS, SHARED_RULES
-from ._tensors import in_place, place_for
-from ._trainer import Trainer
+from ._fit_tasks import CallbackSupportMixin, FitTask
+from ._parameters import RULES
+
+__all__ = [
+    "FitData",
+    "Occasion",
+    "SequenceEstimator",
+    "adopt",
+    "checked",
+    "made_like",
+    "training_data",
+    "training_spec",
+]
+
+_LARGEST_WEIGHT = 1e30  # its products with losses must stay float32 numbers
 
 
-class SequenceEstimator(Trainer, CallbackSupportMixin, BaseEstimator):
-    """Shared machinery; the constructors, losses and reports are the estimators' own."""
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """The arguments of ``fit``, checked.
 
-    _rules: ClassVar[dict[str, Rule]] = SHARED_RULES
+    Attributes
+    ----------
+    X : Sequences
+    y : ndarray
+        Targets (n,) or (n, k) of a regressor, numbers (n,) of the classes of a classifier.
+    weight : ndarray of shape (n,) or None
+        Weights of the sequences in the loss.
+    """
+
+    X: Sequences
+    y: np.ndarray
+    weight: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Occasion:
+    """What a training is part of, beside its data.
+
+    Attributes
+    ----------
+    resume : Resume or None
+        The net that a warm start or ``partial_fit`` goes on from.
+    one_epoch : bool
+        Of ``partial_fit``: one epoch at a constant rate.
+    callbacks : tuple
+        For the net, besides the user's own.
+    classes : ndarray or None
+        Of the fit that a warm start goes on from.
+    """
+
+    resume: Resume | None = None
+    one_epoch: bool = False
+    callbacks: tuple[Any, ...] = ()
+    classes: np.ndarray | None = None
+
+
+class _Unread:
+    """What the diagram shows in place of a value that is made when it is read."""
+
+    def __repr__(self) -> str:
+        return "made when it is read"
+
+
+class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
+    """Shared machinery; constructor, ``fit`` and what is measured after it are the subclasses' own."""
+
+    _rules: ClassVar[dict[str, Rule]]
+    _network: ClassVar[type[Any]]
+    _loss: ClassVar[type[nn.Module]]
     _optimizers = OPTIMIZERS
 
+    net_: SequenceNet
+    loss_curve_: list[float]
+    n_iter_: int
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     generalization_bound_: float
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        shared: Any = cls.__init__
+        if "__init__" not in vars(cls) and isinstance(shared, types.FunctionType):
+            # A constructor of its own, so that an error about arguments names the class that was called.
+            own = types.FunctionType(shared.__code__, shared.__globals__, "__init__", shared.__defaults__)
+            own.__kwdefaults__, own.__annotations__ = shared.__kwdefaults__, shared.__annotations__
+            own.__qualname__, own.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
+            cls.__init__ = own  # type: ignore[method-assign]
+        cls._rules = {name: RULES[name] for name in inspect.signature(cls.__init__).parameters if name in RULES}
+
+    # What a subclass adds to a training.
+
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> FitData:
+        """Check the arguments of ``fit``, and remember what they tell of all later input."""
+        raise NotImplementedError
+
+    def _training_spec(self, data: FitData, occasion: Occasion) -> TrainingSpec:
+        """What is to be trained on this data."""
+        raise NotImplementedError
+
+    def _targets(self, y: np.ndarray) -> Tensor:
+        """Targets as the loss takes them."""
+        raise NotImplementedError
+
+    def _adopt(self, net: SequenceNet) -> None:
+        """Take over a trained net and what it tells."""
+        self.net_ = net
+        self.loss_curve_ = [epoch["train_loss"] for epoch in net.history]
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _shared_spec(
+        self, network: NetworkSpec, occasion: Occasion, *, stratify: np.ndarray | None = None, noise: str = "gaussian"
+    ) -> TrainingSpec:
+        """What the parameters that all estimators have say of a training."""
+        resume = occasion.resume
+        seeds = Seeds()
+        if resume is None or not resume.everything:
+            random_state = fresh_random_state(self.random_state)
+            *drawn, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
+            seeds = Seeds(*drawn)
+        hold_out = None
+        if self.early_stopping:
+            hold_out = HoldOut(self.validation_fraction, self.n_iter_no_change, stratify)
+        return TrainingSpec(
+            network,
+            self._loss,
+            inputs=InputNoise(float(self.sigma), noise) if self.sigma > 0 else None,
+            resume=resume,
+            optimizer=str(self.optimizer),
+            lr=float(self.lr),
+            lr_schedule="constant" if occasion.one_epoch else str(self.lr_schedule),
+            weight_decay=float(self.weight_decay),
+            clip_norm=None if self.clip_norm is None else float(self.clip_norm),
+            max_epochs=1 if occasion.one_epoch else int(self.max_epochs),  # torch takes no numpy integers
+            batch_size=int(self.batch_size),
+            hold_out=hold_out,
+            callbacks=(*(self.callbacks or ()), *occasion.callbacks),
+            device=self.device,
+            precision=str(self.precision),
+            seeds=seeds,
+            label=type(self).__name__,
+            verbose=int(self.verbose),
+        )
+
+    # All or nothing.
+
     @contextmanager
-    def _all_or_nothing(self, *, keep: bool = False) -> Iterator[dict[str, Any]]:
-        """Start a fit from the constructor's parameters alone; if it fails, leave the estimator as it was before.
-
-        Parameters
-        ----------
-        keep : bool
-            Start from what is fitted already.
-
-        Yields
-        ------
-        dict
-            The attributes from before.
-        """
+    def _fitting(self, X: Any, y: Any, sample_weight: Any) -> Iterator[Occasion]:
+        """Of ``fit``: start from the constructor's parameters alone; if it fails, be what was there before."""
+        check_parameters(self, self._rules)
+        task = FitTask(self, X, y, sample_weight, self._attributes_at)
+        task.begin()
         before = dict(self.__dict__)
-        for name in [] if keep else before:
-            if name in _files.KEPT or (name.endswith("_") and not name.startswith("_")):
-                delattr(self, name)
-        try:
-            with torch.inference_mode(False), undisturbed():  # in inference mode nothing could be trained
-                yield before
-        except BaseException as error:
-            # A fit that diverges keeps its last good weights, if there are any; to `partial_fit` those of before are.
-            if keep or not (isinstance(error, DivergenceError) and error.kept):
-                put_back(self, before)
-            raise
+        with self._all_or_nothing(before):
+            for name in before:
+                if name in _files.KEPT or (name.endswith("_") and not name.startswith("_")):
+                    delattr(self, name)
+            start = before.get("net_") if self.warm_start else None
+            resume = None if start is None else Resume(start)
+            yield Occasion(resume, callbacks=task.epochs(), classes=before.get("classes_"))
+            task.end()
 
     @contextmanager
-    def _one_more_epoch(self) -> Iterator[SequenceNet | None]:
-        """Of `partial_fit`: yields the fitted net, if there is one; takes away what the new weights make untrue."""
+    def _one_more_epoch(self) -> Iterator[Occasion]:
+        """Of ``partial_fit``: go on from what is fitted, if anything is; forget what the new weights make untrue."""
+        check_parameters(self, self._rules)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees a part of the data at a time.")
-        fitted = getattr(self, "net_", None)
-        with self._all_or_nothing(keep=fitted is not None):
-            yield fitted
+        before = dict(self.__dict__)
+        fitted = before.get("net_")
+        with self._all_or_nothing(before, keep=fitted is not None):
+            yield Occasion(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
             for name in ("generalization_report_", "generalization_bound_", "_quantized_cap"):
                 self.__dict__.pop(name, None)
 
-    def _check_compression(self, X: np.ndarray | Ragged) -> None:
+    @contextmanager
+    def _all_or_nothing(self, before: dict[str, Any], *, keep: bool = False) -> Iterator[None]:
+        try:
+            with torch.inference_mode(False), undisturbed():
+                yield
+        except BaseException as error:
+            # A fit that diverges keeps its last good weights, if there are any; to `partial_fit` those of before are.
+            if isinstance(error, DivergenceError) and error.net is not None and not keep:
+                self._adopt(error.net)
+                error.net = None
+            else:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+
+    def _attributes_at(self, net: SequenceNet) -> dict[str, Any]:
+        """What makes a fitted estimator of a net in the middle of its training; later epochs do not change it."""
+        twin = copy.copy(self)
+        module = copy.deepcopy(net.module_).to(net.device)  # on CUDA this puts the copy's weights into one piece
+        twin._adopt(net.twin(module))
+        return {name: value for name, value in vars(twin).items() if self.__dict__.get(name) is not value}
+
+    # Weights of sequences.
+
+    def _weights(
+        self, sample_weight: Any, n: int, by_class: Callable[[np.ndarray | None], np.ndarray | None] | None = None
+    ) -> np.ndarray | None:
+        """Weights (n,) as given, times those of the classes, which may depend on them; None if all are one."""
+        if sample_weight is not None:
+            if isinstance(sample_weight, Real):
+                Number(Real, 0).check("sample_weight", sample_weight)
+            try:
+                sample_weight = _check_sample_weight(
+                    as_plain(sample_weight, "sample_weight"),
+                    np.zeros((n, 1)),
+                    dtype=np.float64,
+                    ensure_non_negative=True,
+                )
+            except OverflowError as error:
+                raise ValueError(f"sample_weight holds a number that is beyond float64: {error}.") from error
+        class_weight = None if by_class is None else by_class(sample_weight)
+        factors = [factor for factor in (sample_weight, class_weight) if factor is not None]
+        if not factors:
+            return None
+        with np.errstate(over="ignore"):
+            weight = np.prod(factors, axis=0)
+        if not weight.any():
+            raise ValueError("sample_weight and class_weight leave every sequence with a weight of zero.")
+        if not np.isfinite(weight).all():
+            raise ValueError("sample_weight times class_weight is beyond float64.")
+        return None if (weight == 1).all() else weight
+
+    @staticmethod
+    def _relative(weight: np.ndarray | None) -> np.ndarray | None:
+        """Weights of one fit, where only their ratios count; None if all are equal."""
+        return None if weight is None or (weight == weight[0]).all() else weight / weight.max()
+
+    @staticmethod
+    def _absolute(weight: np.ndarray | None) -> np.ndarray | None:
+        """Weights of one of many calls, which count as they are."""
+        if weight is not None and weight.max() > _LARGEST_WEIGHT:
+            raise ValueError(
+                f"sample_weight goes up to {weight.max():.3g}: in partial_fit at most {_LARGEST_WEIGHT:.0e}, since it "
+                "counts as it is."
+            )
+        return weight
+
+    def _check_compression(self, X: Sequences) -> None:
         if self.compression is not None:
             self.compression.check(X.shape[2], int(self.hidden_size))
 
-    def _forward(self, X: Any) -> np.ndarray:
-        """Network outputs (n, k) in float32."""
-        X = as_sequences(self, X, reset=False)
-        return self._evaluate(self.net_.module_, X)
+    # Outputs.
 
-    def _evaluate(self, module: nn.Module, X: np.ndarray | Ragged) -> np.ndarray:
-        device = next(module.parameters()).device
-        available = torch.get_num_threads()
-        with undisturbed(), self._threads(self.net_, BLOCK), products_in("float32", device):
-            # Where a block is too little work for several threads, they take a block each.
-            n_workers = available if device.type == "cpu" and torch.get_num_threads() == 1 else 1
-            return predict_blocks(module, in_place(X, place_for(X, device)), n_workers).cpu().numpy()
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Network outputs (n, k) in float32."""
+        return outputs_of(self.net_.module_, as_sequences(self, X, reset=False))
+
+    @property
+    def quantized_(self) -> Self:
+        """Fitted estimator with the weights that the Occam bound is about; it has no report of its own.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`, or if ``compute_bound=False``.
+        """
+        if "generalization_report_" not in self.__dict__ or "_is_on_display" in self.__dict__:
+            raise AttributeError(
+                "quantized_ is there after fit with compute_bound=True, until partial_fit changes the weights"
+            )
+        bound: Any = self.__dict__["generalization_report_"]["occam"]
+        recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
+        twin = copy.copy(self)
+        twin.__dict__["hidden_size"] = recurrent.shape[1]
+        with undisturbed():
+            module = fresh_network(self.net_, recurrent.shape[1], 0).to(next(self.net_.module_.parameters()).device)
+            module.load_state_dict(bound.weights)
+            net = self.net_.twin(module)
+            net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
+            twin._adopt(net)
+        twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
+        for name in ("generalization_report_", "generalization_bound_"):
+            delattr(twin, name)
+        return twin
+
+    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
+        # scikit-learn's, for its diagram, reads every attribute; to build a network is too much for a glance.
+        shown = copy.copy(self)
+        shown.__dict__["_is_on_display"] = True
+        table = super(SequenceEstimator, shown)._get_fitted_attr_html(doc_link)
+        if "generalization_report_" in self.__dict__:
+            table["quantized_"] = {"type_name": type(self).__name__, "value": _Unread()}
+            table.data = dict(sorted(table.data.items()))
+        return table
+
+    # What travels.
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
@@ -235,3 +466,37 @@ class SequenceEstimator(Trainer, CallbackSupportMixin, BaseEstimator):
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
         return tags
+
+
+# The steps of a fit, for those that train many estimators at once.
+
+
+def checked(estimator: SequenceEstimator, X: Any, y: Any, sample_weight: Any) -> FitData:
+    """The arguments of ``fit``, and the parameters, checked; the estimator remembers what all later input must be."""
+    check_parameters(estimator, estimator._rules)
+    return estimator._check_fit(X, y, sample_weight)
+
+
+def training_spec(estimator: SequenceEstimator, data: FitData) -> TrainingSpec:
+    """What ``fit`` would train on checked data."""
+    return estimator._training_spec(data, Occasion())
+
+
+def training_data(estimator: SequenceEstimator, data: FitData, *, relative: bool = True) -> SequenceDataset:
+    """Checked data as training takes it; where weights are not ``relative``, they count as they are."""
+    targets = estimator._targets(data.y)
+    return dataset(data.X, targets, data.weight, device=estimator.device, relative=relative)
+
+
+def made_like(estimator: SequenceEstimator, **changed: Any) -> Any:
+    """An estimator with other values of some parameters that remembers what `checked` has told this one."""
+    twin: Any = clone(estimator).set_params(**changed)
+    own = set(vars(twin))
+    twin.__dict__.update({name: value for name, value in vars(estimator).items() if name not in own})
+    return twin
+
+
+def adopt(estimator: SequenceEstimator, net: SequenceNet) -> Any:
+    """Make an estimator of checked data a fitted one, without a bound."""
+    estimator._adopt(net)
+    return estimator

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from sklstm._sequences import Sequences
 from sklstm._validation import (
     NON_NEGATIVE_INT,
     OPTIONAL_POSITIVE_INT,
@@ -27,16 +28,16 @@ from sklstm.generalization import (
     fine_tuned_certificate,
     occam_certificate,
 )
-from sklstm.training import (
-    RaggedTensor,
-    StreamedTensor,
-    inputs_of,
-    predict_blocks,
+from sklstm.training import SequenceNet
+from sklstm.training._batches import to_device
+from sklstm.training._inference import predict_blocks
+from sklstm.training._process import (
     products_in,
-    seeded_construction,
     single_threaded_numpy,
-    to_device,
+    thread_limit,
+    threads_for_network,
 )
+from sklstm.training._train import fresh_network
 
 _SEARCH_BLOCK = 2048
 
@@ -201,7 +202,7 @@ class Problem:
     ----------
     module : nn.Module
         Only its forward pass is used; its weights stay as they are.
-    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
+    X : Sequences
         On the device of the module, or on the CPU.
     y : Tensor of shape (n,) or (n, k)
         On the device of the module.
@@ -218,7 +219,7 @@ class Problem:
     def __init__(
         self,
         module: nn.Module,
-        X: Tensor | RaggedTensor | StreamedTensor,
+        X: Sequences,
         y: Tensor,
         *,
         likelihood: Callable[[Tensor, Tensor], Tensor],
@@ -245,7 +246,7 @@ class Problem:
 
     def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
         rows = rows.to(self.X.device)
-        inputs = to_device(inputs_of(self.X, rows), self.device)
+        inputs = to_device(self.X.batch(rows), self.device)
         with torch.enable_grad():
             outputs, leaves = self._outputs(weights, inputs)
             loss = (self.smooth if bounded else self.likelihood)(outputs, self.y[rows])
@@ -262,68 +263,86 @@ class Problem:
             outputs = predict_blocks(module, self.X)
         else:
             every = torch.arange(self.n_samples, device=self.X.device)
-            batches = (to_device(inputs_of(self.X, rows), self.device) for rows in every.split(_SEARCH_BLOCK))
+            batches = (to_device(self.X.batch(rows), self.device) for rows in every.split(_SEARCH_BLOCK))
             outputs = torch.cat([module(**batch) for batch in batches])
         losses = self.losses(outputs, self.y).double()
         return float(torch.nan_to_num(losses, nan=1.0).mean())
 
 
-def occam_of(estimator: Any, problem: Callable[[nn.Module], Problem], base: Callable, **options: Any) -> OccamBound:
+def occam_of(
+    estimator: Any,
+    problem: Callable[[nn.Module], Problem],
+    base: Callable[[nn.Module], dict[str, Tensor]],
+    *,
+    scale: float = 1.0,
+    delta_weight: float = 1.0,
+) -> OccamBound:
     """Occam bound of a fitted estimator: of its rounded weights, or of what its ``compression`` makes.
 
     Parameters
     ----------
     estimator : fitted SequenceEstimator
-        With ``compression``, ``net_`` and a seed for what is random.
+        With ``compression``, ``delta`` and ``net_``.
     problem : callable
         module -> Problem on the training data.
     base : callable
         module -> weights that are known without the data, for `Structure`.
-    **options
-        Passed to the certificate: ``delta``, ``scale``, ``delta_weight``.
+    scale, delta_weight : float
+        As of `sklstm.generalization.occam_certificate`.
     """
-    net, compression = estimator.net_, estimator.compression
+    net, compression, delta = estimator.net_, estimator.compression, estimator.delta
     trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
     if compression is None:
         task = problem(net.module_)
         with products_in("float32", task.device):
             return occam_certificate(
-                trained, partial(task.bounded_loss, final=True), task.n_samples, zero_one=task.zero_one, **options
+                trained,
+                partial(task.bounded_loss, final=True),
+                task.n_samples,
+                zero_one=task.zero_one,
+                delta=delta,
+                scale=scale,
+                delta_weight=delta_weight,
             )
-    hidden = int(compression.hidden_size or net.module__hidden_size)
-    own = hidden == net.module__hidden_size
-    if own and compression.subspace is None:
-        module, starts = net.module_, [trained]
-    else:
-        first = estimator._bound_seed
-        fresh = [build(net, hidden, seed) for seed in range(first, first + int(compression.n_starts))]
-        module, starts = fresh[0], [dict(network.state_dict()) for network in fresh]
-    if compression.subspace is not None:
-        structure = Structure(starts[0], base=starts[0], subspace=compression.subspace, seed=estimator._bound_seed)
-        starts = starts[:1]
-    else:
-        input_matrix = next(name for name in starts[0] if name.endswith("weight_ih_l0"))
-        ranks = {} if compression.rank is None else {input_matrix: int(compression.rank)}
-        structure = Structure(starts[0], base=base(module), ranks=ranks)
+    seed = vars(estimator)["_bound_seed"]
+    structure, starts, module = _starts(net, compression, base, trained, seed)
     # Threads as for the network's own training: on small work a second one brings nothing, or stalls beside others.
+    n_threads = threads_for_network(net.module_, int(compression.batch_size))
     task = problem(module.to(next(net.module_.parameters()).device))
-    threads, products = estimator._threads(net, int(compression.batch_size)), products_in("float32", task.device)
-    with threads, single_threaded_numpy(), products:
+    with thread_limit(n_threads), single_threaded_numpy(), products_in("float32", task.device):
         return fine_tuned_certificate(
             structure,
             starts,
             task,
-            rng=np.random.default_rng(estimator._bound_seed),
+            rng=np.random.default_rng(seed),
             schedule=compression.schedule,
             coarseness=tuple(map(float, compression.coarseness)),
             n_trials=int(compression.n_trials),
             progress=bool(estimator.verbose),
-            **options,
+            delta=delta,
+            scale=scale,
+            delta_weight=delta_weight,
         )
 
 
-def build(net: Any, hidden_size: int, seed: int) -> nn.Module:
-    """The network of a skorch net with another number of units, freshly started."""
-    arguments = net.get_params_for("module") | {"hidden_size": hidden_size}
-    with seeded_construction(seed):
-        return net.module(**arguments)
+def _starts(
+    net: SequenceNet,
+    compression: Compression,
+    base: Callable[[nn.Module], dict[str, Tensor]],
+    trained: dict[str, Tensor],
+    seed: int,
+) -> tuple[Structure, list[dict[str, Tensor]], nn.Module]:
+    """How the compressed network is described, the weights that fine-tuning starts from, and the network itself."""
+    own_size = int(net.get_params_for("module")["hidden_size"])
+    hidden = int(compression.hidden_size or own_size)
+    if hidden == own_size and compression.subspace is None:
+        module, starts = net.module_, [trained]
+    else:
+        fresh = [fresh_network(net, hidden, start) for start in range(seed, seed + int(compression.n_starts))]
+        module, starts = fresh[0], [dict(network.state_dict()) for network in fresh]
+    if compression.subspace is not None:
+        structure = Structure(starts[0], base=starts[0], subspace=compression.subspace, seed=seed)
+        return structure, starts[:1], module
+    input_matrix = next(name for name in starts[0] if name.endswith("weight_ih_l0"))
+    ranks = {} if compression.rank is None else {input_matrix: int(compression.rank)}
+    return Structure(starts[0], base=base(module), ranks=ranks), starts, module

@@ -14,8 +14,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sklstm._caller import caller_level
-from sklstm._validation import FLAG, Device, check_parameters
+from sklstm._validation import FLAG, Device, caller_level, check_parameters
 from sklstm.generalization import GeneralizationReport, OccamBound
 from sklstm.networks._networks import GatedNetwork
 from sklstm.persistence._atomic import write_atomically
@@ -23,7 +22,9 @@ from sklstm.persistence._class_forms import GENERALIZATION, Parameters, conforms
 from sklstm.persistence._codec import Codec
 from sklstm.persistence._container import ModelFileError, from_bytes, read_document, to_bytes
 from sklstm.persistence._onnx import onnx_model
-from sklstm.training import SequenceNet, check_snapshot, check_weights, resolve_device, restore, take_snapshot
+from sklstm.training import SequenceNet
+from sklstm.training._batches import resolve_device
+from sklstm.training._snapshot import check_snapshot, check_weights, restore, take_snapshot
 
 from ._compression import Compression
 
@@ -168,7 +169,7 @@ def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any
         raise
     except _MISFITS as error:
         raise ValueError(f"it holds something of a wrong type: {error}") from error
-    estimator.net_ = restore(network, cls._module, cls._criterion, cls._optimizers, place)
+    estimator.net_ = restore(network, cls._network, cls._loss, cls._optimizers, place)
     # Another order of batches and other noise than in the epochs behind it, the same in every process.
     past = (state.get("_bound_seed", 0), state["n_iter_"])
     seed = int(np.random.SeedSequence(past).generate_state(1)[0])
@@ -188,7 +189,7 @@ def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], d
         raise ValueError(f"{cls.__name__} has no parameters {sorted(map(str, unknown))}"[:300])
     if parameters.get("callbacks") is not None:
         raise ValueError("it claims to hold callbacks, which no file does")
-    check_snapshot(network, cls._module, cls._optimizers)
+    check_snapshot(network, cls._network, cls._optimizers)
     for name in ("lr", "weight_decay", "max_epochs", "batch_size"):
         cls._rules[name].check(f"{name} of the network", network[name])
     estimator = cls(**parameters)
@@ -296,7 +297,7 @@ def unpickle_state(cls: Any, state: Mapping[str, Any]) -> dict[str, Any]:
             device = _usable(snapshot["device"], cls.__name__)
             if str(device) != snapshot["device"]:
                 state["device"] = device
-        state["net_"] = restore(snapshot, cls._module, cls._criterion, cls._optimizers, device)
+        state["net_"] = restore(snapshot, cls._network, cls._loss, cls._optimizers, device)
     if isinstance(state.get("generalization_report_"), dict):
         state["generalization_report_"] = CODEC.decode(state["generalization_report_"], "generalization_report_")
     return state
@@ -347,7 +348,7 @@ def _always(estimator: Any) -> bool:
 
 
 def _has_gains(estimator: Any) -> bool:
-    return issubclass(estimator._module, GatedNetwork)
+    return issubclass(estimator._network, GatedNetwork)
 
 
 _Gain = float | NDArray[np.float64]
@@ -426,7 +427,7 @@ def _check_state(state: _Values, estimator: Any, arguments: _Values) -> None:
         if not KEPT[name].fits(value, state, arguments):
             raise ValueError(f"{name} does not fit the network or the other attributes")
     if "generalization_report_" in state:
-        _check_report(state["generalization_report_"], estimator._module, dict(arguments))
+        _check_report(state["generalization_report_"], estimator._network, dict(arguments))
 
 
 def _check_report(report: GeneralizationReport, module: type[nn.Module], arguments: dict[str, Any]) -> None:

@@ -1,97 +1,55 @@
 """Bounds on the loss of new data from the loss on the training data: one file a theorem, one report."""
 
-from ._holdout import HoldoutBound, holdout_bound
-from ._kl import binomial_tail_inverse, kl_inverse
-from ._report import GeneralizationReport
-from ._terms import Bound
-from .compression import (
-    Description,
-    OccamBound,
-    Quantised,
-    Schedule,
-    Structure,
-    Task,
-    choose_cap,
-    code_length,
-    decode,
-    encode,
-    fine_tuned_certificate,
-    occam_bound,
-    occam_certificate,
-    quantise,
-)
-from .moments import (
-    SecondMoment,
+from ._confidence import binomial_tail_inverse, choose_cap, kl_inverse
+from ._eigenvalue import (
     correlation_lower_bound,
     gershgorin_lower_bound,
     identity_lower_bound,
-    second_moment,
     smallest_eigenvalue,
 )
-from .tu import (
-    RademacherBound,
-    RademacherTu,
-    TuBound,
-    capacity,
-    capacity_closed_form,
-    eta_c,
-    fisher_rao_norm,
-    fisher_rao_norm_lemma_2,
-    fisher_rao_norm_loss,
-    fisher_rao_upper,
-    fisher_rao_upper_closed_form,
-    moment_summary,
-    rademacher_bound,
-    rademacher_row_norms,
-    rademacher_tu,
-    tau_c,
-    tu_bound,
-    zhang_order,
-)
+from ._holdout import HoldoutBound, holdout_bound
+from ._report import Bound, GeneralizationReport
+from ._second_moment import SecondMoment, second_moment
+from .compression._description import Description, Structure
+from .compression._fine_tuned_certificate import fine_tuned_certificate
+from .compression._fine_tuning import LearningProblem, Schedule
+from .compression._occam import OccamBound, occam_bound, occam_certificate
+from .tu._convergent import RademacherBound, rademacher_bound, rademacher_row_norms
+from .tu._fisher_rao import fisher_rao_norm, fisher_rao_norm_loss, fisher_rao_upper
+from .tu._theorem_1 import capacity, rademacher_tu
+from .tu._theorems_2_and_3 import TuBound, tu_bound, zhang_order
 
 __all__ = [
     "Bound",
     "Description",
     "GeneralizationReport",
     "HoldoutBound",
+    "LearningProblem",
     "OccamBound",
-    "Quantised",
     "RademacherBound",
-    "RademacherTu",
     "Schedule",
     "SecondMoment",
     "Structure",
-    "Task",
     "TuBound",
     "binomial_tail_inverse",
     "capacity",
-    "capacity_closed_form",
     "choose_cap",
-    "code_length",
     "correlation_lower_bound",
-    "decode",
-    "encode",
-    "eta_c",
     "fine_tuned_certificate",
     "fisher_rao_norm",
-    "fisher_rao_norm_lemma_2",
     "fisher_rao_norm_loss",
     "fisher_rao_upper",
-    "fisher_rao_upper_closed_form",
     "gershgorin_lower_bound",
     "holdout_bound",
     "identity_lower_bound",
     "kl_inverse",
-    "moment_summary",
     "occam_bound",
     "occam_certificate",
-    "quantise",
     "rademacher_bound",
     "rademacher_row_norms",
     "rademacher_tu",
     "second_moment",
     "smallest_eigenvalue",
-    "tau_c",
     "tu_bound",
     "zhang_order",
 ]

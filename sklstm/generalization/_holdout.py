@@ -1,4 +1,4 @@
-"""Bounds from data that trained nothing: exact binomial for 0-1 losses, empirical Bernstein for capped ones."""
+"""Bounds from held-out data: the exact binomial limit for 0-1 losses, empirical Bernstein for capped losses."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,19 +7,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklstm.generalization._inputs import Float, as_array, check_delta
-from sklstm.generalization._kl import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._terms import Term
+from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
+from sklstm.generalization._report import Term
+from sklstm.generalization._theorem_inputs import Float, as_array, check_delta
 
 __all__ = ["HoldoutBound", "holdout_bound"]
-
 
 _METHODS = ("bernstein", "best")
 
 
 @dataclass(frozen=True)
 class HoldoutBound:
-    r"""Upper limit on the mean loss of a predictor from held-out data; made by :func:`holdout_bound`.
+    r"""Upper limit on the mean loss of a predictor from held-out data, the result of :func:`holdout_bound`.
 
     With probability at least 1 − `delta` the true mean loss is at most `value`.
 
@@ -30,7 +29,7 @@ class HoldoutBound:
     mean_loss : float
         Mean of the held-out losses, each cut at `cap`.
     standard_deviation : float or None
-        √V, V their sample variance with n − 1. None for 0-1 losses, whose limit does not use it.
+        √V, with V their sample variance (over n − 1). None for 0-1 losses, whose limit does not use it.
     confidence_term : float
         What is added to `mean_loss` before the sum is cut at `cap`.
     n_samples : int
@@ -42,7 +41,7 @@ class HoldoutBound:
     zero_one : bool
         Whether the loss takes the values 0 and 1 only.
     method : {"binomial", "bernstein", "best"}
-        Where the limit comes from; always ``"binomial"`` for 0-1 losses.
+        How the limit was computed; always ``"binomial"`` for 0-1 losses.
     vacuous : bool
         True when `value` is `cap`.
     name : str
@@ -132,9 +131,9 @@ class HoldoutBound:
         )
 
     def _price(self, standard_deviation: float, nats: float) -> float:
-        """What is added to the mean of capped losses; `nats` is log(1/δ), as δ/2 may leave float64."""
+        """What is added to the mean of capped losses; `nats` is log(1/δ), since δ/2 may underflow."""
         both = self.method == "best"
-        if both:  # half of δ for each, so that both hold, and with them the smaller
+        if both:  # half of δ for each: both hold at once, so that the smaller one holds too
             nats += math.log(2)
         n, log_term = self.n_samples, nats + math.log(2)
         bernstein = standard_deviation * math.sqrt(2 * log_term / n) + 7 * self.cap * log_term / (3 * (n - 1))
@@ -175,39 +174,38 @@ def holdout_bound(
     name: str = "holdout",
     about: str = "the trained predictor",
 ) -> HoldoutBound:
-    r"""Upper limit on the mean loss of a predictor from its losses on data that played no part in making it.
+    r"""Upper limit on the mean loss of a predictor from its losses on held-out data.
 
-    Without `cap` the losses are zeros and ones, and the limit is that of Clopper and Pearson [1]_: the largest
-    error probability under which k errors or fewer among n would still have probability δ. It is exact.
+    Without `cap` the losses are zeros and ones, and the limit is that of Clopper and Pearson [1]_: the largest error
+    probability at which k errors or fewer among n have probability δ. It is exact.
 
-    With `cap` M they are real numbers, cut at M, and the limit is the empirical Bernstein bound of Maurer and
+    With `cap` M the losses are real numbers, cut at M, and the limit is the empirical Bernstein bound of Maurer and
     Pontil (Theorem 4 of [2]_, stated there for M = 1),
 
     .. math:: \mathrm E \min(\ell, M) \le \bar\ell + \sqrt{\frac{2 V \log(2/\delta)}{n}}
               + \frac{7 M \log(2/\delta)}{3 (n - 1)},
 
-    V the sample variance with n − 1. It pays for estimating V: in samples of a few hundred the last term rules, and
-    Chernoff's bound (:func:`kl_inverse`), which knows no variance, is the smaller. ``method="best"`` computes both at
-    δ/2 and takes the smaller. All are limits from above only.
+    with V the sample variance (over n − 1). The last term is the price of estimating V. With a few hundred samples it
+    is the largest term, and Chernoff's bound (:func:`kl_inverse`), which does not use the variance, is smaller.
+    ``method="best"`` computes both at δ/2 and takes the smaller one. All are upper limits only.
 
     Parameters
     ----------
     losses : array-like or Tensor of shape (n,)
-        One loss a sample: booleans or zeros and ones, True and 1 for an error; with `cap`, non-negative
-        numbers, of which infinity counts as M; with `predicted`, the true labels.
+        One loss for each sample. Without `cap`, booleans or zeros and ones, where True and 1 mean an error. With `cap`,
+        non-negative numbers; infinity counts as M. With `predicted`, the true labels.
     predicted : array-like of shape (n,), optional
-        Predicted labels. The loss is then whether they differ from the first argument.
+        Predicted labels. The loss is 1 where they differ from the first argument, and 0 elsewhere.
     cap : float, optional
-        M > 0, in units of the loss. Chosen without looking at `losses`; the data that trained the predictor
-        may be looked at.
+        M > 0, in units of the loss. It must not be chosen from `losses`; it may be chosen from the training data.
     method : {"bernstein", "best"}, default="bernstein"
-        With `cap` only. ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of `delta`.
+        With `cap` only. ``"best"`` is the smaller of empirical Bernstein and Chernoff, each at half of `delta`.
     delta : float, default=0.05
         The bound may fail with this probability.
     name : str, default="holdout"
         Key in a report.
     about : str, default="the trained predictor"
-        Which predictor made the losses, for the report.
+        The predictor, in words, for the report.
 
     Returns
     -------
@@ -216,11 +214,11 @@ def holdout_bound(
     Raises
     ------
     ValueError
-        If `losses` is empty, not one-dimensional, negative or NaN; without `cap`, if it holds anything but zeros
-        and ones; with `cap`, if there are fewer than two, whose variance is undefined; if `predicted` comes with
-        `cap` or has another shape; if `cap`, `method` or `delta` is out of range.
+        If `losses` is empty, not one-dimensional, negative or NaN; without `cap`, if it contains other values than 0
+        and 1; with `cap`, if there are fewer than two losses, whose variance is undefined; if `predicted` is passed
+        with `cap` or has another shape; if `cap`, `method` or `delta` is out of range.
     TypeError
-        If `losses` does not hold numbers, or `cap` is none.
+        If `losses` does not contain numbers, or `cap` is not a number.
 
     References
     ----------
@@ -248,7 +246,7 @@ def holdout_bound(
     zero_one = cap is None
     limit = 1.0 if cap is None else float(cap)
     n = len(values)
-    # In units of the cap, and as a standard deviation: squares of very large or small losses leave float64.
+    # Losses are divided by the cap first: squares of very large or very small losses would leave float64.
     unit = np.minimum(values, limit) / limit
     blank = HoldoutBound(
         value=limit,
@@ -283,9 +281,9 @@ def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
         raise ValueError(f"losses must have shape (n_samples,), at least one of them; got {raw.shape}")
     if predicted is not None:
         if cap is not None:
-            raise ValueError("predicted labels make 0-1 losses, which have no cap; pass one of predicted and cap")
+            raise ValueError("predicted labels give 0-1 losses, which have no cap; pass either predicted or cap")
         labels = as_array(predicted)
-        # Compared by shape first: an (n, 1) column would broadcast against (n,) to n² comparisons.
+        # Shapes are compared first: an (n, 1) column and (n,) would broadcast to n² comparisons.
         if labels.shape != raw.shape:
             raise ValueError(f"predicted must have the shape of the true labels, {raw.shape}; got {labels.shape}")
         return np.asarray(raw != labels, dtype=np.float64)
@@ -297,7 +295,7 @@ def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
     if (values < 0).any():
         raise ValueError(f"losses must not be negative, got {values.min():g}")
     if cap is None and not np.isin(values, (0, 1)).all():
-        raise ValueError("losses other than 0 and 1 need a cap: pass cap=, chosen without looking at them")
+        raise ValueError("losses other than 0 and 1 need a cap: pass cap, which must not be chosen from these losses")
     if cap is not None and len(values) < 2:
         raise ValueError("the empirical Bernstein bound needs two losses or more: one has no variance")
     return values

@@ -1,62 +1,159 @@
-"""The bounds of one fitted estimator on one page: as a table, as a mapping, or field by field."""
+"""The bounds of one fitted estimator on one page: as a mapping, a table, text or HTML."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, Self
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from html import escape
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from sklstm.generalization import _render
-from sklstm.generalization._inputs import check_delta
-from sklstm.generalization._terms import Bound
+from sklstm.generalization._theorem_inputs import check_delta
 
-__all__ = ["GeneralizationReport"]
+__all__ = ["INDEPENDENCE", "Bound", "GeneralizationReport", "Term", "at_most"]
+
+#: The first assumption of every bound.
+INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
 
 _OFFERS = ("name", "value", "delta", "vacuous", "ceiling", "quantity", "about", "assumptions", "terms", "at_delta")
+_LEFT_OUT = object()
+_HEADER = ("bound", "value", "together", "bounds", "about", "confidence", "vacuous")
+_NUMERIC = ("value", "together", "confidence")
+# A class and no colours: the notebook's own colours apply, light or dark.
+_TABLE = '<table class="sklstm-report" style="border-collapse: collapse">'
+_LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
+_RIGHT = ' style="text-align: right; padding: 0.2em 0.6em; font-variant-numeric: tabular-nums"'
+
+
+class Term(NamedTuple):
+    """A number of a bound: the field that holds it, its value, and its meaning in words."""
+
+    name: str
+    value: float
+    meaning: str
+
+
+class Bound(Protocol):
+    """What :class:`GeneralizationReport` reads of a bound; the bounds of this package are frozen dataclasses.
+
+    Examples
+    --------
+    Any object with these attributes can be in a report, beside the package's own bounds. This one has no term that
+    depends on δ:
+
+    >>> from sklstm.generalization import GeneralizationReport, holdout_bound
+    >>> class Audit:
+    ...     name, about, quantity = "audit", "the trained predictor", "an error probability"
+    ...     value, delta, ceiling, vacuous = 0.25, 0.01, 1.0, False
+    ...     assumptions, terms = ("The auditor is right.",), ()
+    ...
+    ...     def at_delta(self, delta):
+    ...         return self
+    >>> Audit().at_delta(0.005).value
+    0.25
+    >>> list(GeneralizationReport([Audit(), holdout_bound([0] * 100)]))
+    ['holdout', 'audit']
+    """
+
+    @property
+    def name(self) -> str:
+        """Key in a report."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """The bound, in units of the loss."""
+        ...
+
+    @property
+    def delta(self) -> float:
+        """The bound may fail with this probability."""
+        ...
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether the bound says nothing, being `ceiling` or more."""
+        ...
+
+    @property
+    def ceiling(self) -> float:
+        """Largest value of what is bounded."""
+        ...
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded, in words."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """Which predictor the bound is about."""
+        ...
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What has to be true for the statement to hold."""
+        ...
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The numbers that the bound consists of."""
+        ...
+
+    def at_delta(self, delta: float) -> Self:
+        """The same statement, from the same data, at another failure probability.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1).
+
+        Returns
+        -------
+        bound of the same type
+        """
+        ...
 
 
 class GeneralizationReport(Mapping[str, Bound]):
     r"""Generalisation bounds of one estimator, tightest first; ``print`` shows a table, the terms and the assumptions.
 
-    A mapping from the name of a bound (``"theorem_3"``, ``"occam"``, ``"holdout"``) to the bound. Fields of the
-    bound given first, the estimator's principal one, can be read from the report itself: ``report.margin_loss``.
+    A mapping from the name of a bound (``"theorem_3"``, ``"occam"``, ``"holdout"``) to the bound. The fields of the
+    first given bound, the estimator's main one, are also fields of the report: ``report.margin_loss``.
 
-    Each bound holds with probability 1 − its own δ. Whoever reads J of them and believes the smallest reads all
-    of them at once, and one of them fails with up to the sum of their δ. The report therefore has a δ of its own
-    and divides it among the bounds in proportion to theirs, δ/J each where they are equal; by the union bound the
-    bounds at these shares, the column "together", are all true with probability at least 1 − δ, whatever the
-    dependence between them.
+    Each bound holds with probability 1 − its own δ. To choose the smallest of J bounds is to rely on all of them, and
+    the probability that one of them fails is up to the sum of their δ. The report therefore has its own δ and divides
+    it among the bounds in proportion to theirs: δ/J each if they are equal. By the union bound, the bounds at these
+    shares, the column "together", hold at once with probability at least 1 − δ, whatever the dependence between them.
 
     Parameters
     ----------
     bounds : sequence of Bound
-        At least one, with different names: the dataclasses of this room, or others with the attributes of
-        `sklstm.generalization._terms.Bound`.
+        At least one, with different names: the bounds of this package, or others with the attributes of `Bound`.
     delta : float, optional
-        Probability with which the column "together" may fail. By default the δ of the bounds if they share one,
-        and otherwise the sum of their δ, so that "together" repeats each bound as it is.
+        The column "together" may fail with this probability. By default the δ of the bounds if all have the same one.
+        Otherwise it is the sum of their δ, and "together" is equal to each bound.
 
     Attributes
     ----------
     bounds : tuple of Bound
-        The bounds as they were given, each with its own δ; tightest first.
+        The given bounds, each with its own δ; tightest first.
     delta : float
-        Probability with which the column "together" may fail.
+        The column "together" may fail with this probability.
 
     Raises
     ------
     ValueError
-        If there is no bound, or two have one name, or a value is NaN; if `delta` is out of range, or the sum that
-        stands in for it is 1 or more.
+        If there is no bound, or two have the same name, or a value is NaN; if `delta` is out of range; if it is not
+        given and the sum of the bounds' δ is 1 or more.
     TypeError
-        If one of `bounds` lacks an attribute that the report reads, ``at_delta`` for instance.
+        If one of `bounds` lacks an attribute that the report reads, for instance ``at_delta``.
 
     Notes
     -----
-    Tightness is measured on a bound's own scale, "together" over the ceiling from which on it would say nothing, so
-    that bounds on losses with different caps can be ordered. Bounds of equal tightness keep the order in which they
-    were given; infinite ones come last.
+    Tightness is the value in "together" divided by the bound's ceiling, from which on it says nothing. Bounds on losses
+    with different caps can thus be ordered. Bounds of equal tightness keep their given order; infinite ones come last.
 
     Examples
     --------
@@ -91,12 +188,12 @@ class GeneralizationReport(Mapping[str, Bound]):
 
     @property
     def delta(self) -> float:
-        """Probability with which not all bounds of the column "together" hold."""
+        """With this probability at most, not all bounds of the column "together" hold."""
         return self._delta
 
     @property
     def tightest(self) -> Bound | None:
-        """The tightest bound of the column "together", the only one to choose from; None if all are vacuous."""
+        """The tightest bound of the column "together"; None if all are vacuous."""
         return next((bound for bound in self._together if not bound.vacuous), None)
 
     def simultaneous(self) -> Self:
@@ -105,13 +202,13 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         GeneralizationReport
-            With the same `delta`. Its values are its "together".
+            With the same `delta`. Each value is equal to its "together".
         """
         shares = {bound.name: bound for bound in self._together}
         return type(self)([shares[bound.name] for bound in self._given], delta=self._delta)
 
     def with_bound(self, *bounds: Bound) -> Self:
-        """A new report that also holds `bounds`; this one stays as it is.
+        """A new report that also has `bounds`; this one stays as it is.
 
         Parameters
         ----------
@@ -121,12 +218,12 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         GeneralizationReport
-            With the `delta` that was passed to this one; without, its default for all the bounds.
+            With the `delta` that was passed to this report; if none was, with the default for all the bounds.
 
         Raises
         ------
         ValueError, TypeError
-            As the constructor.
+            As for the class.
 
         Examples
         --------
@@ -157,7 +254,7 @@ class GeneralizationReport(Mapping[str, Bound]):
     __hash__ = None  # type: ignore[assignment]
 
     def __getattr__(self, attribute: str) -> Any:
-        # pickle and copy ask for special names before _given exists: neither may recurse or be delegated.
+        # pickle and copy ask for special names before _given exists. These names must not recurse.
         if attribute.startswith("_"):
             raise AttributeError(attribute)
         try:
@@ -171,15 +268,14 @@ class GeneralizationReport(Mapping[str, Bound]):
         return sorted({*super().__dir__(), *(name for name in dir(self._given[0]) if not name.startswith("_"))})
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain Python numbers, strings and lists, one dict a bound, tightest first; weights are left out.
+        """Plain Python numbers, strings and lists: one dict for each bound, tightest first, without weights.
 
         Returns
         -------
         dict of str to dict
-            The fields of the bound; ``about``, ``quantity`` and ``ceiling``; and of the report ``together``, the
-            value when all bounds are read together, ``together_vacuous``, ``together_delta``, the share of δ at
-            which it was computed, and ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as
-            ``Infinity``.
+            The fields of the bound; ``about``, ``quantity`` and ``ceiling``; and from the report ``together``, the
+            value if all bounds are read together, ``together_vacuous``, ``together_delta``, its share of δ, and
+            ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as ``Infinity``.
 
         Examples
         --------
@@ -203,7 +299,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         }
 
     def to_frame(self) -> Any:
-        """The table as a pandas DataFrame, one row a bound, tightest first.
+        """The table as a pandas DataFrame, one row for each bound, tightest first.
 
         Returns
         -------
@@ -214,7 +310,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         Raises
         ------
         ImportError
-            Without pandas, which the package does not require.
+            If pandas is not installed; the package does not require it.
 
         Examples
         --------
@@ -227,7 +323,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError("to_frame needs pandas, which is not installed; to_dict does without") from error
+            raise ImportError("to_frame needs pandas, which is not installed; to_dict does not need it") from error
         rows = [
             {
                 "value": bound.value,
@@ -249,7 +345,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         str
-            Of as many lines as there are bounds, and some sentences.
+            One line for each bound, then some sentences.
 
         Examples
         --------
@@ -261,17 +357,17 @@ class GeneralizationReport(Mapping[str, Bound]):
         >>> str(report).startswith(report.summary())
         True
         """
-        return _render.summary(self._rows(), self._delta)
+        return _summary(self._rows(), self._delta)
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{bound.name}={_render.at_most(bound.value)}" for bound in self._bounds)
+        inside = ", ".join(f"{bound.name}={at_most(bound.value)}" for bound in self._bounds)
         return f"{type(self).__name__}({inside})"
 
     def __str__(self) -> str:
-        return _render.text(self._rows(), self._delta)
+        return _text(self._rows(), self._delta)
 
     def _repr_html_(self) -> str:
-        return _render.html(self._rows(), self._delta)
+        return _html(self._rows(), self._delta)
 
     def _rows(self) -> list[tuple[Bound, Bound]]:
         """Each bound beside itself at its share of δ, in the order of the table."""
@@ -283,13 +379,13 @@ def _check_bounds(bounds: tuple[Bound, ...]) -> None:
         missing = [name for name in _OFFERS if not hasattr(bound, name)]
         if missing or not callable(bound.at_delta):
             lacks = ", ".join(missing or ["at_delta"])
-            raise TypeError(f"{type(bound).__name__} is no bound that a report can hold: it lacks {lacks}")
+            raise TypeError(f"{type(bound).__name__} cannot be in a report: it has no {lacks}")
     names = [bound.name for bound in bounds]
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"a report needs one bound or more, with different names; got {names}")
+        raise ValueError(f"a report needs at least one bound, all with different names; got {names}")
     for bound in bounds:
         if math.isnan(bound.value):
-            raise ValueError(f"{bound.name} is NaN; a bound that cannot be computed is infinite")
+            raise ValueError(f"{bound.name} is NaN; a bound that cannot be computed must be infinite")
 
 
 def _shared_delta(bounds: tuple[Bound, ...]) -> float:
@@ -303,7 +399,7 @@ def _shared_delta(bounds: tuple[Bound, ...]) -> float:
 
 
 def _together(bounds: tuple[Bound, ...], delta: float) -> tuple[Bound, ...]:
-    """Each bound at its share of `delta`; itself where the share is its own δ up to rounding."""
+    """Each bound at its share of `delta`; the bound itself if that is its own δ up to rounding."""
     check_delta(delta)
     total = math.fsum(bound.delta for bound in bounds)
     shares = [delta * (bound.delta / total) for bound in bounds]
@@ -314,23 +410,20 @@ def _together(bounds: tuple[Bound, ...], delta: float) -> tuple[Bound, ...]:
 
 
 def _tightness(bound: Bound) -> float:
-    """Value in units of the ceiling; `inf` over `inf` would be NaN."""
+    """Value in units of the ceiling, ``inf`` for an infinite value."""
     return math.inf if math.isinf(bound.value) else bound.value / bound.ceiling
 
 
 def _plain(bound: Any) -> dict[str, Any]:
-    # What a bound leaves out of its repr, weights and their description, is no number to report.
+    # Fields that are not in the repr, weights and their description, are left out.
     names = [entry.name for entry in fields(bound) if entry.repr] if is_dataclass(bound) else []
     names += [name for name in _OFFERS if name not in (*names, "terms", "at_delta")]
     values = {name: _json(getattr(bound, name)) for name in names}
     return {name: value for name, value in values.items() if value is not _LEFT_OUT}
 
 
-_LEFT_OUT = object()
-
-
 def _json(value: Any) -> Any:
-    """`value` in types that JSON has; weights and other objects are left out."""
+    """`value` in the types of JSON; `_LEFT_OUT` for weights and other objects."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -338,3 +431,155 @@ def _json(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [entry for entry in map(_json, value) if entry is not _LEFT_OUT]
     return _LEFT_OUT
+
+
+# A given bound, and the same bound at its share of the report's δ.
+Row = tuple[Bound, Bound]
+
+
+def _summary(rows: Sequence[Row], delta: float) -> str:
+    """The table and what it means."""
+    table = [_HEADER, *(_cells(row) for row in rows)]
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(_HEADER))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) for cells in table]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(line.rstrip() for line in [*lines, "", *_reading(rows, delta)])
+
+
+def _text(rows: Sequence[Row], delta: float) -> str:
+    """The table and what it means, then all terms and assumptions."""
+    lines = [line for row in rows for line in ("", *_details(row))]
+    return "\n".join([_summary(rows, delta), *(line.rstrip() for line in lines)])
+
+
+def _html(rows: Sequence[Row], delta: float) -> str:
+    """One table, with terms and assumptions to unfold under each bound."""
+    head = "".join(f'<th scope="col"{_align(name)}>{name}</th>' for name in _HEADER)
+    body = "".join(_html_row(row) for row in rows)
+    reading = "".join(f"<p>{escape(sentence)}</p>" for sentence in _reading(rows, delta))
+    return f"<div>{_TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{reading}</div>"
+
+
+def at_most(value: float) -> str:
+    """Four digits, rounded up, so that an upper bound as printed holds too."""
+    if not math.isfinite(value):
+        return _number(value)
+    exact = Decimal(repr(float(value)))
+    if 1000 <= abs(exact) < 1_000_000:
+        return _number(float(exact.quantize(Decimal("0.1"), rounding=ROUND_CEILING)))
+    return _number(float(Context(prec=4, rounding=ROUND_CEILING).plus(exact)))
+
+
+def _number(value: float) -> str:
+    """Four digits, rounded to nearest; integers in full."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isfinite(value) and abs(value) >= 1e6:
+        return f"{value:.3e}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
+
+
+def _confidence(delta: float) -> str:
+    """1 − δ, rounded down; for a small δ as a difference, since four digits of 1 − δ would be 1.0."""
+    if delta < 1e-3:
+        return f"1 - {float(Context(prec=3, rounding=ROUND_CEILING).plus(Decimal(repr(float(delta)))))}"
+    return str(float(Context(prec=4, rounding=ROUND_FLOOR).subtract(Decimal(1), Decimal(repr(delta)))))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    bound, share = row
+    vacuous = "yes" if bound.vacuous else "together" if share.vacuous else "no"
+    return (
+        bound.name,
+        at_most(bound.value),
+        at_most(share.value),
+        bound.quantity,
+        bound.about,
+        _confidence(bound.delta),
+        vacuous,
+    )
+
+
+def _reading(rows: Sequence[Row], delta: float) -> list[str]:
+    """Sentences: what the columns claim, and which bound to use."""
+    confidence = _confidence(delta)
+    sentences = []
+    if len(rows) > 1:
+        deltas = {bound.delta for bound, _ in rows}
+        shares = f"{_number(rows[0][1].delta)} each" if len(deltas) == 1 else "in proportion to their own"
+        sentences += [
+            "value: each bound holds with the confidence of its row, if it is the only one that is read.",
+            f"together: {'both' if len(rows) == 2 else f'all {len(rows)}'} bounds hold at once with probability "
+            f"{confidence} or more, since their δ, {shares}, add up to {_number(delta)}.",
+            "Whoever looks at several bounds and takes the smallest must take it from the column together.",
+            "Either way a bound stands or falls with its own assumptions, listed below it.",
+        ]
+    tightest = next((share for _, share in rows if not share.vacuous), None)
+    if tightest is not None:
+        verdict = (
+            f"Tightest: {tightest.name}. With probability {confidence} or more, {_the(tightest.quantity)} of "
+            f"{tightest.about} is at most {at_most(tightest.value)}."
+        )
+    elif len(rows) == 1:
+        verdict = "The bound is vacuous: it says nothing."
+    else:
+        verdict = "Every bound is vacuous together with the others: none of them says anything."
+    return [*sentences, verdict]
+
+
+def _the(quantity: str) -> str:
+    """The quantity with "the" instead of "a" or "an"."""
+    article, _, noun = quantity.partition(" ")
+    return f"the {noun}" if article in ("a", "an") else quantity
+
+
+def _verdict(row: Row) -> str:
+    """What the bound says alone, and at its share of the report's δ if that is another δ."""
+    bound, share = row
+    says = f"{bound.name} = {at_most(bound.value)}: "
+    if bound.vacuous:
+        says += f"vacuous (≥ {_number(bound.ceiling)}: says nothing about {bound.quantity})"
+    else:
+        says += f"bounds {bound.quantity} of {bound.about}, with probability {_confidence(bound.delta)}"
+    if share is bound:
+        return says
+    vacuous = " (vacuous)" if share.vacuous and not bound.vacuous else ""
+    return f"{says}; together {at_most(share.value)}{vacuous}, at δ = {_number(share.delta)}"
+
+
+def _details(row: Row) -> list[str]:
+    bound, _ = row
+    terms = bound.terms
+    name_width = max((len(term.name) for term in terms), default=0)
+    value_width = max((len(_number(term.value)) for term in terms), default=0)
+    return [
+        _verdict(row),
+        *(
+            f"  {term.name.ljust(name_width)}  {_number(term.value).rjust(value_width)}  {term.meaning}"
+            for term in terms
+        ),
+        "  It assumes:",
+        *(f"  - {sentence}" for sentence in bound.assumptions),
+    ]
+
+
+def _html_row(row: Row) -> str:
+    bound, _ = row
+    name, *rest = _cells(row)
+    cells = "".join(f"<td{_align(column)}>{escape(cell)}</td>" for column, cell in zip(_HEADER[1:], rest, strict=True))
+    terms = "".join(
+        f"<tr><td{_LEFT}><code>{escape(term.name)}</code></td><td{_RIGHT}>{escape(_number(term.value))}</td>"
+        f"<td{_LEFT}>{escape(term.meaning)}</td></tr>"
+        for term in bound.terms
+    )
+    assumptions = "".join(f"<li>{escape(sentence)}</li>" for sentence in bound.assumptions)
+    return (
+        f'<tr><th scope="row"{_LEFT}>{escape(name)}</th>{cells}</tr>'
+        f'<tr><td colspan="{len(_HEADER)}"{_LEFT}><details><summary>{escape(name)}: terms and assumptions</summary>'
+        f"<p>{escape(_verdict(row))}</p><table>{terms}</table><p>It assumes:</p><ul>{assumptions}</ul>"
+        "</details></td></tr>"
+    )
+
+
+def _align(column: str) -> str:
+    return _RIGHT if column in _NUMERIC else _LEFT

@@ -1,4 +1,4 @@
-"""Pictures of fitted estimators, in the manner of scikit-learn's displays; they need matplotlib, the extra ``plot``."""
+"""Plots of fitted estimators, as displays in scikit-learn's style. They need matplotlib (the extra ``plot``)."""
 
 from ._certified_band import CertifiedBandDisplay
 from ._gate_norms import GateNormsDisplay

@@ -1,5 +1,6 @@
-"""Predictions between the limits that no perturbation of the inputs can break."""
+"""Predictions of a regressor, and the certified limits on them under perturbed inputs."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -8,46 +9,47 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 
-from sklstm._entries import as_plain
+from sklstm._tables import as_plain
 from sklstm.estimators import certify
 
-from ._figures import PALETTE, axes_for, labelled, line_options, make_headroom, require_matplotlib
-from ._fitted import network_estimator
+from ._display import PALETTE, Display, draw_line, labelled, make_headroom
+from ._unwrapping import network_estimator
 
 __all__ = ["CertifiedBandDisplay"]
 
 
-class CertifiedBandDisplay:
-    """Predictions of a regressor, one after the other, within their certified limits.
+@dataclass(kw_only=True, eq=False, repr=False)
+class CertifiedBandDisplay(Display):
+    """Predictions of a regressor, one after the other, with their certified limits as a band.
 
-    The band is about errors of the inputs: it holds the prediction for every input within ``eps`` of the one that was
-    given. It says nothing about how far predictions are from the truth, which may lie outside.
+    The band is about errors of the inputs. It contains the prediction for every input within ``eps`` of the given one.
+    It says nothing about the error of the predictions: the true targets may lie outside.
 
     Parameters
     ----------
     y_pred : array-like of shape (n,)
         Predictions.
     lower : array-like of shape (n,)
-        Certified limits from below.
+        Certified lower limits.
     upper : array-like of shape (n,)
-        Certified limits from above.
+        Certified upper limits.
     y_true : array-like of shape (n,), optional
         True targets.
     times : array-like of shape (n,), optional
-        Numbers or dates for the x axis, in the order in which points are joined; by default the index of the sequence.
+        Numbers or dates for the x axis. Points are joined in this order. By default, the index of the sequence.
     eps : float or array-like, optional
         Size of the perturbations, for the legend.
     estimator_name : str, optional
-        Whose predictions they are, for the legend.
+        Name of the estimator, for the legend.
     ylabel : str, default="prediction (units of y)"
-        What is predicted.
+        Name and unit of the prediction.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
         The predictions.
     band_ : matplotlib PolyCollection
-        The band between the limits; where one is infinite, to beyond the edge of the axes.
+        The band between the limits. Where a limit is infinite, the band extends past the edge of the axes.
     true_line_ : matplotlib Line2D or None
         The true targets.
     ax_ : matplotlib Axes
@@ -57,7 +59,7 @@ class CertifiedBandDisplay:
 
     See Also
     --------
-    NoiseRobustnessDisplay : What noise drawn at random does on average.
+    NoiseRobustnessDisplay : The average effect of random noise.
 
     Examples
     --------
@@ -72,12 +74,12 @@ class CertifiedBandDisplay:
     >>> bool(np.all((display.lower <= display.y_pred) & (display.y_pred <= display.upper)))
     True
 
-    What was computed can be drawn again, on other axes or with other options:
+    The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
 
-    From limits that are there already:
+    From limits that were computed before:
 
     >>> lower, upper = model.certify(X[:20], eps=0.1)
     >>> other = CertifiedBandDisplay.from_predictions(model.predict(X[:20]), lower, upper)
@@ -85,26 +87,14 @@ class CertifiedBandDisplay:
     True
     """
 
-    def __init__(
-        self,
-        *,
-        y_pred: ArrayLike,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        y_true: ArrayLike | None = None,
-        times: ArrayLike | None = None,
-        eps: Any = None,
-        estimator_name: str | None = None,
-        ylabel: str = "prediction (units of y)",
-    ) -> None:
-        self.y_pred = y_pred
-        self.lower = lower
-        self.upper = upper
-        self.y_true = y_true
-        self.times = times
-        self.eps = eps
-        self.estimator_name = estimator_name
-        self.ylabel = ylabel
+    y_pred: ArrayLike
+    lower: ArrayLike
+    upper: ArrayLike
+    y_true: ArrayLike | None = None
+    times: ArrayLike | None = None
+    eps: Any = None
+    estimator_name: str | None = None
+    ylabel: str = "prediction (units of y)"
 
     @classmethod
     def from_estimator(
@@ -126,47 +116,46 @@ class CertifiedBandDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted regressor of this package, alone or inside a pipeline, a TransformedTargetRegressor or a search.
+            A fitted regressor of this package, alone or in a Pipeline, a TransformedTargetRegressor or a search.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            Sequences in the order of time, or in any other.
+            Sequences, in the order of time or in any other order.
         eps : float or array-like
-            Size of the perturbation of each entry, in the units of X, before any step of a pipeline; see
+            Largest perturbation of each entry, in the units of X, before any step of a pipeline; see
             `sklstm.certify`.
         y : array-like of shape (n,) or (n, k), optional
-            True targets, to be drawn too.
+            True targets, drawn as well.
         times : array-like of shape (n,), optional
-            Numbers or dates for the x axis; by default the index of the sequence.
+            Numbers or dates for the x axis. By default, the index of the sequence.
         output : int, default=0
-            Which target, if the estimator predicts several.
+            Index of the target, if the estimator predicts several.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
             How to certify; see `sklstm.certify`.
         ylabel : str, default="prediction (units of y)"
-            What is predicted, and its unit.
+            Name and unit of the prediction.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose predictions they are, for the legend.
+            Name of the estimator, for the legend.
 
         Returns
         -------
         CertifiedBandDisplay
-            Of one output.
+            For one output.
 
         Raises
         ------
         TypeError
-            If the estimator is no regressor of this package, or has steps around it that `sklstm.certify` does not
-            know.
+            If the estimator is not a regressor of this package, or `sklstm.certify` does not know a step around it.
         ValueError
-            For a bad ``eps``, ``output`` or method, or arrays that do not fit together.
+            For a bad ``eps``, ``output`` or ``method``, or arrays of different lengths.
         NotFittedError
             Before `fit`.
         """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
+        cls._check_matplotlib("from_estimator")
         network_estimator(estimator, cls.__name__)
         if not is_regressor(estimator):
             raise TypeError(f"{cls.__name__} needs a regressor, got {type(estimator).__name__}.")
-        if not hasattr(X, "columns"):  # a table may have many rows for a sequence
+        if not hasattr(X, "columns"):  # a table may have several rows for each sequence
             check_consistent_length(X, y, times)
         predicted = np.asarray(estimator.predict(X), dtype=np.float64)
         columns = predicted.reshape(len(predicted), -1).shape[1]
@@ -204,40 +193,40 @@ class CertifiedBandDisplay:
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
-        """Draw predictions and limits that are there already, transformed for instance.
+        """Draw predictions and limits that were computed before, for instance after a transformation.
 
         Parameters
         ----------
         y_pred : array-like of shape (n,)
             Predictions.
         lower : array-like of shape (n,)
-            Certified limits from below.
+            Certified lower limits.
         upper : array-like of shape (n,)
-            Certified limits from above.
+            Certified upper limits.
         y_true : array-like of shape (n,), optional
-            True targets, to be drawn too.
+            True targets, drawn as well.
         times : array-like of shape (n,), optional
-            Numbers or dates for the x axis; by default the index of the sequence.
+            Numbers or dates for the x axis. By default, the index of the sequence.
         eps : float or array-like, optional
-            Size of the perturbations that the limits are about, for the legend.
+            Size of the perturbations that the limits allow for, for the legend.
         ylabel : str, default="prediction (units of y)"
-            What is predicted, and its unit.
+            Name and unit of the prediction.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose predictions they are, for the legend.
+            Name of the estimator, for the legend.
 
         Returns
         -------
         CertifiedBandDisplay
-            With what was given.
+            With the arrays as given.
 
         Raises
         ------
         ValueError
             If the arrays differ in length, or a prediction is outside its limits.
         """
-        require_matplotlib(f"{cls.__name__}.from_predictions")
+        cls._check_matplotlib("from_predictions")
         return cls(
             y_pred=y_pred,
             lower=lower,
@@ -250,14 +239,14 @@ class CertifiedBandDisplay:
         ).plot(ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
-        """Draw predictions, band and, if they are there, true targets.
+        """Draw the predictions, the band and, if given, the true targets.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose predictions they are, for the legend; by default ``estimator_name``.
+            Name of the estimator, for the legend. By default ``estimator_name``.
         **kwargs : dict
             Passed to matplotlib's ``plot`` for the predictions.
 
@@ -271,7 +260,6 @@ class CertifiedBandDisplay:
         ValueError
             If the arrays differ in length, or a prediction is outside its limits.
         """
-        name = self.estimator_name if name is None else name
         predicted, lower, upper = (np.asarray(part, dtype=np.float64) for part in (self.y_pred, self.lower, self.upper))
         true = None if self.y_true is None else np.asarray(self.y_true, dtype=np.float64)
         times = np.arange(len(predicted)) if self.times is None else _instants(self.times)
@@ -285,10 +273,10 @@ class CertifiedBandDisplay:
             if values is not None and values.shape != (predicted.size,):
                 raise ValueError(f"{what} must have shape ({predicted.size},), got {values.shape}.")
         if not ((lower <= predicted) & (predicted <= upper)).all():
-            raise ValueError("lower <= y_pred <= upper must hold everywhere: limits contain what they are limits of.")
-        ax = axes_for(ax, f"{type(self).__name__}.plot")
+            raise ValueError("lower <= y_pred <= upper must hold for every sequence.")
+        ax, name = self._open(ax, name)
         size = f", |noise| ≤ {self.eps:.4g}" if np.ndim(self.eps) == 0 and self.eps is not None else ""
-        # Infinite limits are drawn as far as the axes go, and farther.
+        # Infinite limits are drawn past the edge of the axes.
         known = np.concatenate([part[np.isfinite(part)] for part in (predicted, lower, upper)])
         ends = known.min(initial=0.0), known.max(initial=0.0)
         far = 100 * (ends[1] - ends[0] + 1)
@@ -303,43 +291,40 @@ class CertifiedBandDisplay:
             label=labelled(name, f"certified{size}"),
         )
         options = {"color": PALETTE["blue"], "linestyle": "-", "linewidth": 1.6, "label": labelled(name, "predicted")}
-        (self.line_,) = ax.plot(times, predicted, **line_options(options, kwargs))
+        self.line_ = draw_line(ax, times, predicted, options, kwargs)
         self.true_line_ = None
         if true is not None:
             (self.true_line_,) = ax.plot(
                 times, true, color=PALETTE["black"], linestyle=":", marker=".", markersize=4, linewidth=1, label="true"
             )
-        if times.dtype.kind == "M":  # their own time of day, whatever the zone
+        if times.dtype.kind == "M":  # dates; time zones were removed
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-            locator = AutoDateLocator(minticks=3, maxticks=8)  # labels that do not run into each other
+            locator = AutoDateLocator(minticks=3, maxticks=8)  # labels must not overlap
             ax.xaxis.set_major_locator(locator)
             ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        ax.set(xlabel="sequence (index)" if self.times is None else "time", ylabel=self.ylabel)
         if not (np.isfinite(lower) & np.isfinite(upper)).all():
             shown = [known] if true is None else [known, true[np.isfinite(true)]]
             low, high = np.concatenate(shown).min(), np.concatenate(shown).max()
             ax.set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))  # room for the legend
         make_headroom(ax, 0.25)
-        ax.legend(ncols=2)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return self._finish(ax, "sequence (index)" if self.times is None else "time", self.ylabel, ncols=2)
 
 
 def _instants(times: Any) -> NDArray[Any]:
-    """Numbers as they are, and dates of any kind in one form; those of a time zone by its clock.
+    """Numbers as they are; dates of any kind as datetime64. Dates with a time zone keep their local time.
 
     Raises
     ------
     TypeError
-        For anything else.
+        If they are neither numbers nor dates.
     """
     values = np.asarray(times)
     if values.dtype.kind in "iuf":
         return values
     if values.dtype.kind not in "OM":
         raise TypeError(f"times must be numbers or dates, got {values.dtype}.")
-    if str(getattr(times, "dtype", "")).startswith("period"):  # they begin at an instant
+    if str(getattr(times, "dtype", "")).startswith("period"):  # a period is drawn at its start
         times = getattr(times, "dt", times).to_timestamp()
     elif getattr(times, "tz", None) is not None:
         times = times.tz_localize(None)

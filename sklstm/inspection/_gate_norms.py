@@ -1,17 +1,19 @@
-"""Where the gate norms of a network lie in the region that the penalty keeps them in."""
+"""Gate norms of a network, and the region that the penalty keeps them in."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from sklstm.estimators._regressors import SequenceRegressor
 from sklstm.tikhonov import gains_from_norms, gate_norms
 from sklstm.tikhonov._cells import ALPHA, get_variant
-from sklstm.tikhonov._chain import layer_kappa
+from sklstm.tikhonov._gains import layer_kappa
 
-from ._figures import PALETTE, STYLES, axes_for, curve_values, line_options, require_matplotlib
-from ._fitted import tikhonov_regressor
+from ._display import PALETTE, STYLES, Display, draw_line
+from ._unwrapping import network_estimator
 
 __all__ = ["GateNormsDisplay"]
 
@@ -27,13 +29,14 @@ _LABELS = {
 }
 
 
-class GateNormsDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class GateNormsDisplay(Display):
     r"""Recurrent gate norms of each layer, and the region in which Turkin's chain has a finite gain.
 
-    Of an LSTM the x axis is :math:`\beta\|W_{oh}\|`, limited by 1, and the y axis
-    :math:`\gamma_h = \alpha\|W_{fh}\| + \beta(\|W_{ih}\| + \|W_{gh}\|)`; both together make :math:`\rho_h`, which must
-    be below 1. A GRU has no output gate: its :math:`\gamma_h` is a sum, and the axes are the share of the update gate
-    and that of the candidate with the reset gate,
+    For an LSTM, the x axis is :math:`\beta\|W_{oh}\|`, which must be at most 1. The y axis is
+    :math:`\gamma_h = \alpha\|W_{fh}\| + \beta(\|W_{ih}\| + \|W_{gh}\|)`. Both determine :math:`\rho_h`, which must be
+    below 1. A GRU has no output gate, and its :math:`\gamma_h` is a sum of two parts. The x axis is the part of the
+    update gate. The y axis is the part of the candidate and the reset gate,
     :math:`\beta(\|W_{nh}\| + \alpha\kappa\|W_{rh}\|)`. Norms are spectral norms and have no unit.
 
     Parameters
@@ -45,16 +48,16 @@ class GateNormsDisplay:
     rho_h : array-like of shape (n_layers,)
         The gain :math:`\rho_h` of each layer.
     cell : {"lstm", "gru"}, default="lstm"
-        Which plane it is.
+        Type of the network, which decides what the axes show.
     variant : {"turkin", "tight"}, default="turkin"
-        Which reading of the chain, as of the estimator.
+        Variant of the chain, as in the estimator.
     estimator_name : str, optional
-        Whose layers they are, for the legend.
+        Name of the estimator, for the legend.
 
     Attributes
     ----------
     points_ : list of matplotlib Line2D
-        A point for each layer.
+        One point for each layer.
     region_ : matplotlib PolyCollection
         The feasible region.
     boundary_ : matplotlib Line2D
@@ -81,28 +84,18 @@ class GateNormsDisplay:
     >>> bool(display.x[0] <= 1 and display.rho_h[0] < 1)
     True
 
-    What was computed can be drawn again, on other axes or with other options:
+    The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(markersize=12).ax_ is display.ax_
     True
     """
 
-    def __init__(
-        self,
-        *,
-        x: ArrayLike,
-        y: ArrayLike,
-        rho_h: ArrayLike,
-        cell: Literal["lstm", "gru"] = "lstm",
-        variant: Literal["turkin", "tight"] = "turkin",
-        estimator_name: str | None = None,
-    ) -> None:
-        self.x = x
-        self.y = y
-        self.rho_h = rho_h
-        self.cell = cell
-        self.variant = variant
-        self.estimator_name = estimator_name
+    x: ArrayLike
+    y: ArrayLike
+    rho_h: ArrayLike
+    cell: Literal["lstm", "gru"] = "lstm"
+    variant: Literal["turkin", "tight"] = "turkin"
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, name: str | None = None) -> Self:
@@ -111,12 +104,12 @@ class GateNormsDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted TikhonovLSTMRegressor or TikhonovGRURegressor, alone or inside a pipeline, a
+            A fitted TikhonovLSTMRegressor or TikhonovGRURegressor, alone or in a Pipeline, a
             TransformedTargetRegressor or a search.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose layers they are, for the legend.
+            Name of the estimator, for the legend.
 
         Returns
         -------
@@ -126,12 +119,17 @@ class GateNormsDisplay:
         Raises
         ------
         TypeError
-            For another kind of estimator.
+            For any other estimator.
         NotFittedError
             Before `fit`.
         """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
-        final = tikhonov_regressor(estimator, cls.__name__)
+        cls._check_matplotlib("from_estimator")
+        final = network_estimator(estimator, cls.__name__)
+        if not isinstance(final, SequenceRegressor):
+            raise TypeError(
+                f"{cls.__name__} needs a TikhonovLSTMRegressor or TikhonovGRURegressor, alone or in a Pipeline, a "
+                f"TransformedTargetRegressor or a search; got {type(final).__name__}."
+            )
         module = final.net_.module_
         beta, update = get_variant(final.variant).beta, get_variant(final.variant).update
         points = []
@@ -162,9 +160,9 @@ class GateNormsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose layers they are, for the legend; by default ``estimator_name``.
+            Name of the estimator, for the legend. By default ``estimator_name``.
         **kwargs : dict
             Passed to matplotlib's ``plot`` for every point.
 
@@ -178,13 +176,12 @@ class GateNormsDisplay:
         ValueError
             If x, y and rho_h differ in length, or for an unknown cell or variant.
         """
-        name = self.estimator_name if name is None else name
         if self.cell not in _LABELS:
             raise ValueError(f"cell must be one of {', '.join(map(repr, _LABELS))}; got {self.cell!r}.")
         n_layers = np.size(self.x)
-        x, y, rho_h = (curve_values(what, getattr(self, what), n_layers)[:, 0] for what in ("x", "y", "rho_h"))
+        x, y, rho_h = (self._values(field, n_layers) for field in ("x", "y", "rho_h"))
         edge_x, edge_y = self._boundary()
-        ax = axes_for(ax, f"{type(self).__name__}.plot")
+        ax, name = self._open(ax, name)
         self._draw_region(ax, edge_x, edge_y)
         self.points_ = []
         first = sum(line.get_linestyle() == "None" for line in ax.get_lines())
@@ -200,19 +197,16 @@ class GateNormsDisplay:
                 "markeredgecolor": "white",
                 "label": label,
             }
-            self.points_ += ax.plot(x[layer], y[layer], **line_options(options, kwargs))
+            self.points_.append(draw_line(ax, x[layer], y[layer], options, kwargs))
         points = [line for line in ax.get_lines() if line.get_linestyle() == "None"]
         right = max(edge_x.max(), *(np.max(line.get_xdata()) for line in points))
         top = max(edge_y.max(), *(np.max(line.get_ydata()) for line in points))
         ax.set_xlim(-0.03 * right, 1.15 * right)
         ax.set_ylim(-0.03 * top, 1.4 * top)  # room for the legend
-        ax.set(xlabel=_LABELS[self.cell][0], ylabel=_LABELS[self.cell][1])
-        ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return self._finish(ax, *_LABELS[self.cell])
 
     def _draw_region(self, ax: Any, edge_x: NDArray[np.float64], edge_y: NDArray[np.float64]) -> None:
-        """The feasible region, once for all networks that are drawn on the axes."""
+        """Draw the feasible region, unless an earlier display has drawn it on these axes."""
         limits = r"$\rho_h < 1$, $\beta\,\Vert W_{oh}\Vert \leq 1$" if self.cell == "lstm" else r"$\rho_h < 1$"
         label = f"feasible ({self.variant}): {limits}"
         drawn = {artist.get_label(): artist for artist in (*ax.collections, *ax.get_lines())}
@@ -226,7 +220,7 @@ class GateNormsDisplay:
             ax.vlines(1.0, 0.0, edge_y[-1], color="0.3", linewidth=1.2)
 
     def _boundary(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Points (m,), (m,) with ρ_h = 1, by the chain itself: ρ_h is proportional to γ_h."""
+        """Points (m,), (m,) with ρ_h = 1. They come from the chain itself: ρ_h is proportional to γ_h."""
         beta = get_variant(self.variant).beta
         zeros = torch.zeros(4 if self.cell == "lstm" else 3, dtype=torch.float64)
         if self.cell == "gru":

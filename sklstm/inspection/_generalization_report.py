@@ -1,45 +1,47 @@
-"""The bounds of a report as bars, from useful to vacuous."""
+"""The bounds of a generalisation report as bars."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sklstm.generalization import GeneralizationReport
-from sklstm.generalization._render import at_most
+from sklstm.generalization._report import at_most
 
-from ._figures import PALETTE, axes_for, curve_values, require_matplotlib
-from ._fitted import network_estimator
+from ._display import PALETTE, Display
+from ._unwrapping import network_estimator
 
 __all__ = ["GeneralizationReportDisplay"]
 
 
-class GeneralizationReportDisplay:
-    """Generalisation bounds as bars, each in units of the value from which on it says nothing.
+@dataclass(kw_only=True, eq=False, repr=False)
+class GeneralizationReportDisplay(Display):
+    """Generalisation bounds as bars, each divided by the value at which it becomes vacuous.
 
-    Losses have different largest values, so a bound is divided by its own ``ceiling``: one line at 1 holds for all of
-    them, and bars that reach it are vacuous. The number at a bar is the bound itself, rounded upwards.
+    This value, the ``ceiling``, differs between losses. A bound divided by its own ceiling is vacuous if it is 1 or
+    more, so one line at 1 serves all bars. The number at a bar is the bound itself, rounded upwards.
 
     Parameters
     ----------
     names : sequence of n str
         Names of the bounds.
     values : array-like of shape (n,)
-        The bounds, each with its own confidence; infinite ones are drawn to the edge.
+        The bounds. Each holds with its own confidence. Infinite ones are drawn to the edge.
     ceilings : array-like of shape (n,)
-        The values from which on they say nothing.
+        The values from which on the bounds are vacuous.
     together : array-like of shape (n,), optional
-        The bounds that hold all at once; whoever chooses the smallest must choose among these.
+        The bounds that hold simultaneously. To use the smallest bound, choose it among these.
     delta : float, optional
-        Probability with which the bounds `together` may fail.
+        Upper limit on the probability that at least one of the bounds in `together` fails.
 
     Attributes
     ----------
     bars_ : matplotlib BarContainer
-        A bar for each bound.
+        One bar for each bound.
     together_ : matplotlib Line2D or None
-        Markers at the bounds that hold all at once.
+        Markers at the bounds that hold simultaneously.
     vacuous_line_ : matplotlib Line2D
         The line at 1.
     ax_ : matplotlib Axes
@@ -49,7 +51,7 @@ class GeneralizationReportDisplay:
 
     See Also
     --------
-    sklstm.generalization.GeneralizationReport : The same as a table, with terms and assumptions.
+    sklstm.generalization.GeneralizationReport : The same bounds as a table, with terms and assumptions.
 
     Examples
     --------
@@ -65,31 +67,22 @@ class GeneralizationReportDisplay:
     >>> display.names == list(report)
     True
 
-    What was computed can be drawn again, on other axes or with other options:
+    The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(name="in short").ax_ is display.ax_
     True
 
-    The bounds of a fitted estimator, without the hold-out:
+    The bounds of a fitted estimator, without the bound from a hold-out set:
 
     >>> "holdout" in GeneralizationReportDisplay.from_estimator(model).names
     False
     """
 
-    def __init__(
-        self,
-        *,
-        names: Sequence[str],
-        values: ArrayLike,
-        ceilings: ArrayLike,
-        together: ArrayLike | None = None,
-        delta: float | None = None,
-    ) -> None:
-        self.names = names
-        self.values = values
-        self.ceilings = ceilings
-        self.together = together
-        self.delta = delta
+    names: Sequence[str]
+    values: ArrayLike
+    ceilings: ArrayLike
+    together: ArrayLike | None = None
+    delta: float | None = None
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
@@ -98,11 +91,11 @@ class GeneralizationReportDisplay:
         Parameters
         ----------
         estimator : estimator
-            An estimator of this package, fitted with ``compute_bound=True``, alone or inside a pipeline, a
-            TransformedTargetRegressor or a search. Its bounds are about its own inputs and targets: what the steps
-            before it have learnt from the data is not part of them.
+            An estimator of this package, fitted with ``compute_bound=True``, alone or in a Pipeline, a
+            TransformedTargetRegressor or a search. Its bounds are about its own inputs and targets. They do not cover
+            what the steps before it learnt from the data.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
 
         Returns
         -------
@@ -112,13 +105,13 @@ class GeneralizationReportDisplay:
         Raises
         ------
         TypeError
-            For another kind of estimator.
+            For any other estimator.
         ValueError
-            If it was fitted without computing bounds.
+            If it was fitted with ``compute_bound=False``.
         NotFittedError
             Before `fit`.
         """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
+        cls._check_matplotlib("from_estimator")
         final = network_estimator(estimator, cls.__name__)
         if not hasattr(final, "generalization_report_"):
             raise ValueError(
@@ -134,9 +127,9 @@ class GeneralizationReportDisplay:
         Parameters
         ----------
         report : GeneralizationReport
-            A ``generalization_report_``, or one that was put together.
+            The ``generalization_report_`` of an estimator, or a report made from bounds.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
 
         Returns
         -------
@@ -146,9 +139,9 @@ class GeneralizationReportDisplay:
         Raises
         ------
         TypeError
-            If `report` is none.
+            If `report` is not a GeneralizationReport.
         """
-        require_matplotlib(f"{cls.__name__}.from_report")
+        cls._check_matplotlib("from_report")
         if not isinstance(report, GeneralizationReport):
             raise TypeError(f"report must be a GeneralizationReport, got {type(report).__name__}.")
         shares = report.simultaneous()
@@ -166,9 +159,9 @@ class GeneralizationReportDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on, best empty ones; by default those of a new figure.
+            Axes to draw on, preferably empty. By default, the axes of a new figure.
         name : str, optional
-            Whose bounds they are, for the title.
+            Name of the estimator, for the title.
         **kwargs : dict
             Passed to matplotlib's ``barh``.
 
@@ -183,14 +176,14 @@ class GeneralizationReportDisplay:
             If the arrays differ in length, a bound is negative or not a number, or a ceiling is not positive.
         """
         n = len(self.names)
-        values, ceilings = (curve_values(what, getattr(self, what), n)[:, 0] for what in ("values", "ceilings"))
-        together = None if self.together is None else curve_values("together", self.together, n)[:, 0]
+        values, ceilings = self._values("values", n), self._values("ceilings", n)
+        together = None if self.together is None else self._values("together", n)
         for what, bounds in {"values": values, "together": together}.items():
             if bounds is not None and not (bounds >= 0).all():
                 raise ValueError(f"{what} must hold bounds of 0 or more, got {bounds.tolist()}.")
         if not (np.isfinite(ceilings) & (ceilings > 0)).all():
             raise ValueError(f"ceilings must be positive and finite, got {ceilings.tolist()}.")
-        ax = axes_for(ax, f"{type(self).__name__}.plot")
+        ax, name = self._open(ax, name)
         from matplotlib.patheffects import withStroke
 
         ratios = values / ceilings
@@ -210,11 +203,11 @@ class GeneralizationReportDisplay:
                 bar.set_hatch("///" if says_nothing else None)
         beside = {"textcoords": "offset points", "path_effects": [withStroke(linewidth=3, foreground="white")]}
         for place, title, value in zip(places, self.names, values, strict=True):
-            # Names stand inside: beside the axes they would need more room than their neighbours may leave.
+            # Names are inside the axes: outside, they could overlap the neighbouring axes.
             ax.annotate(title, (left, place - 0.2), (3, 1), va="bottom", ha="left", **beside)
             end = max(ends[place], marks[place])
             text = at_most(value) if np.isfinite(value) else "inf →"
-            # On white, as the line at 1 may pass behind.
+            # On white, because the line at 1 may pass behind.
             plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             ax.annotate(text, (end, place), (8, 0), va="center", ha="left", bbox=plain, **beside)
         self.vacuous_line_ = ax.axvline(
@@ -228,16 +221,15 @@ class GeneralizationReportDisplay:
         ax.set_xlim(left, right * (right / left) ** 0.25)
         ax.set_yticks([])
         ax.set_ylim(max(n, 2) - 0.5, -1.1)  # the first on top, below the legend
-        ax.set_xlabel("bound / value at which it says nothing (no unit)", labelpad=1)
+        ax.xaxis.labelpad = 1
         if name is not None:
             ax.set_title(name)
-        ax.legend(loc="upper right", ncols=2, fontsize="small")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        xlabel = "bound / value at which it says nothing (no unit)"
+        return self._finish(ax, xlabel, loc="upper right", ncols=2, fontsize="small")
 
 
 def _limits(ratios: Any) -> tuple[float, float]:
-    """Ends of the axis: whole decades around what is finite and positive, and around 1."""
+    """Ends of the axis. They include 1 and all ratios that are finite and positive."""
     known = ratios[np.isfinite(ratios) & (ratios > 0)]
     low, high = min(known.min(initial=0.1), 0.1), max(known.max(initial=1.0), 1.0)
     left = 10.0 ** np.floor(np.log10(low) - 0.3)

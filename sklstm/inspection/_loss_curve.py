@@ -1,47 +1,46 @@
-"""How the parts of the loss went down in training."""
+"""Losses by epoch of training."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
-from ._figures import (
-    PALETTE,
-    axes_for,
-    curve_values,
-    labelled,
-    line_options,
-    make_headroom,
-    require_matplotlib,
-    scale_y,
-)
-from ._fitted import network_estimator
+from ._display import PALETTE, Display, draw_line, labelled, make_headroom
+from ._unwrapping import network_estimator
 
 __all__ = ["LossCurveDisplay"]
 
+_LOOKS = {
+    "data loss": {"color": PALETTE["blue"], "linestyle": "-"},
+    "penalty": {"color": PALETTE["vermilion"], "linestyle": "--"},
+    "validation loss": {"color": PALETTE["green"], "linestyle": "-."},
+}
 
-class LossCurveDisplay:
-    """Losses by epoch of training: on the data, of the penalty, and on what was held out.
 
-    It is best made with `from_estimator`; what the constructor is given is stored as attributes.
+@dataclass(kw_only=True, eq=False, repr=False)
+class LossCurveDisplay(Display):
+    """Data loss, penalty and validation loss by epoch of training.
+
+    Use `from_estimator` to create one. The parameters are stored as attributes.
 
     Parameters
     ----------
     epochs : array-like of shape (m,)
-        Epochs, from 1.
+        Numbers of the epochs, from 1.
     data_loss : array-like of shape (m,)
         Mean loss of the training sequences, without the penalty.
     penalty : array-like of shape (m,), optional
-        Mean penalty of the epoch; None if the network was trained without.
+        Mean penalty of each epoch. None if the network was trained without a penalty.
     valid_loss : array-like of shape (m,), optional
-        Loss of the held-out sequences; None without early stopping.
+        Loss of the validation sequences. None without early stopping.
     best_epoch : int, optional
-        The epoch whose weights were kept; None if they are those of the last.
+        The epoch whose weights were kept. None if these are the weights of the last epoch.
     loss_name : str, default="loss"
-        What the loss is and its units, for the y axis.
+        Name and unit of the loss, for the y axis.
     estimator_name : str, optional
-        Whose losses they are, for the legend.
+        Name of the estimator, for the legend.
 
     Attributes
     ----------
@@ -52,7 +51,7 @@ class LossCurveDisplay:
     valid_line_ : matplotlib Line2D or None
         The validation loss.
     best_point_ : matplotlib Line2D or None
-        Ring around the validation loss of the epoch that was kept.
+        Ring around the validation loss of the epoch whose weights were kept.
     ax_ : matplotlib Axes
         Axes with the lines.
     figure_ : matplotlib Figure
@@ -60,7 +59,7 @@ class LossCurveDisplay:
 
     See Also
     --------
-    GateNormsDisplay : What the penalty has made of the weights.
+    GateNormsDisplay : Gate norms, which the penalty limits.
 
     Examples
     --------
@@ -75,30 +74,19 @@ class LossCurveDisplay:
     >>> len(display.data_loss), display.ax_.get_xlabel()
     (20, 'epoch')
 
-    What was computed can be drawn again, on other axes or with other options:
+    The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
     """
 
-    def __init__(
-        self,
-        *,
-        epochs: ArrayLike,
-        data_loss: ArrayLike,
-        penalty: ArrayLike | None = None,
-        valid_loss: ArrayLike | None = None,
-        best_epoch: int | None = None,
-        loss_name: str = "loss",
-        estimator_name: str | None = None,
-    ) -> None:
-        self.epochs = epochs
-        self.data_loss = data_loss
-        self.penalty = penalty
-        self.valid_loss = valid_loss
-        self.best_epoch = best_epoch
-        self.loss_name = loss_name
-        self.estimator_name = estimator_name
+    epochs: ArrayLike
+    data_loss: ArrayLike
+    penalty: ArrayLike | None = None
+    valid_loss: ArrayLike | None = None
+    best_epoch: int | None = None
+    loss_name: str = "loss"
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, name: str | None = None) -> Self:
@@ -109,29 +97,29 @@ class LossCurveDisplay:
         estimator : estimator
             A fitted estimator of this package, alone or inside a pipeline, a TransformedTargetRegressor or a search.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose losses they are, for the legend.
+            Name of the estimator, for the legend.
 
         Returns
         -------
         LossCurveDisplay
-            The penalty is left out where it was zero throughout.
+            Without a penalty line if the penalty was zero in every epoch.
 
         Raises
         ------
         TypeError
-            For another kind of estimator.
+            For any other estimator.
         NotFittedError
             Before `fit`.
         """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
+        cls._check_matplotlib("from_estimator")
         final = network_estimator(estimator, cls.__name__)
         history = [epoch for epoch in final.net_.history if "data_loss" in epoch]
         penalty = np.array([epoch["penalty"] for epoch in history])
         stopped = bool(history) and all("valid_loss" in epoch for epoch in history)
         valid_loss = np.array([epoch["valid_loss"] for epoch in history]) if stopped else None
-        # What a TransformedTargetRegressor does to y, the network does not know.
+        # A TransformedTargetRegressor may change the unit of y.
         target = "y" if final is estimator else "the network's y"
         kept = [epoch["epoch"] for epoch in history if epoch.get("valid_loss_best")]
         display = cls(
@@ -151,9 +139,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose losses they are, for the legend; by default ``estimator_name``.
+            Name of the estimator, for the legend. By default ``estimator_name``.
         **kwargs : dict
             Passed to matplotlib's ``plot`` for every line.
 
@@ -165,22 +153,16 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            If the losses are not as many as the epochs.
+            If there is not one loss for each epoch.
         """
-        name = self.estimator_name if name is None else name
         epochs = np.asarray(self.epochs)
-        given = {"data loss": self.data_loss, "penalty": self.penalty, "validation loss": self.valid_loss}
+        fields = {"data loss": "data_loss", "penalty": "penalty", "validation loss": "valid_loss"}
         curves = {
-            what: curve_values(what, values, len(epochs))[:, 0] for what, values in given.items() if values is not None
+            what: self._values(field, len(epochs)) for what, field in fields.items() if getattr(self, field) is not None
         }
-        ax = axes_for(ax, f"{type(self).__name__}.plot")
-        looks = {
-            "data loss": {"color": PALETTE["blue"], "linestyle": "-"},
-            "penalty": {"color": PALETTE["vermilion"], "linestyle": "--"},
-            "validation loss": {"color": PALETTE["green"], "linestyle": "-."},
-        }
+        ax, name = self._open(ax, name)
         lines = {
-            what: ax.plot(epochs, values, **line_options(looks[what] | {"label": labelled(name, what)}, kwargs))[0]
+            what: draw_line(ax, epochs, values, _LOOKS[what] | {"label": labelled(name, what)}, kwargs)
             for what, values in curves.items()
         }
         self.line_ = lines["data loss"]
@@ -192,9 +174,18 @@ class LossCurveDisplay:
             label = labelled(name, f"weights kept: epoch {self.best_epoch}")
             (self.best_point_,) = ax.plot(epochs[at], curves["validation loss"][at], label=label, **ring)
         if all((values > 0).all() for values in curves.values()):
-            scale_y(ax)
+            _scale_y(ax)
         make_headroom(ax)
-        ax.set(xlabel="epoch", ylabel=self.loss_name)
-        ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return self._finish(ax, "epoch", self.loss_name)
+
+
+def _scale_y(ax: Any) -> None:
+    """Make the y axis logarithmic. If it spans few decades, its ticks are plain numbers."""
+    from matplotlib import ticker
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 300 * low:
+        ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(ticker.NullFormatter())

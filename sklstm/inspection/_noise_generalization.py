@@ -1,58 +1,52 @@
-"""How noise in training changes the gap between test and training error, as in figure 1 of Tu et al."""
+"""Generalisation error by the noise in training, as in figure 1 of Tu et al."""
 
 from collections.abc import Sequence
-from numbers import Integral
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklstm._entries import as_plain, sequences_in
-from sklstm._validation import Number, Seed
-from sklstm.estimators._base import SequenceEstimator
+from sklstm._tables import as_plain, sequences_in
 
-from ._errors import default_error, noise_seeds, targets
-from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, of_means, require_matplotlib, scale_x
-from ._noise_robustness import check_sigmas
-from ._training_noise import with_noise
+from ._display import Display, curve_values, scale_x
+from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, targets
+from ._unwrapping import network_prefix, with_noise
 
 __all__ = ["NoiseGeneralizationDisplay"]
 
-_COUNT = Number(Integral, 1, None)
 
+@dataclass(kw_only=True, eq=False, repr=False)
+class NoiseGeneralizationDisplay(Display):
+    """Generalisation error (test error minus training error) by the standard deviation of the training noise.
 
-class NoiseGeneralizationDisplay:
-    r"""Generalisation error, test error minus training error, by the size of the noise in training.
-
-    This is figure 1 of Tu, He & Tao 2020 [1]_: the training error is measured with the noise of training, the test
-    error without.
+    This is figure 1 of Tu, He & Tao 2020 [1]_. The training error is measured with the noise of training, the test
+    error without noise.
 
     Parameters
     ----------
     sigmas : array-like of shape (m,)
         Standard deviations of the training noise.
     train_errors : array-like of shape (m, r)
-        Errors on the training data with the noise, of r trainings for each size of it.
+        Errors on the training data with noise, for r trainings with each standard deviation.
     test_errors : array-like of shape (m, r)
         Errors of the same models on the test data without noise.
     error_name : str, default="error"
-        What the error is.
+        Name of the error.
     estimator_name : str, optional
-        Whose errors they are, for the legend.
+        Name of the estimator, for the legend.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
-        Mean of the differences.
+        Mean of the differences between test and training error.
     band_ : matplotlib PolyCollection or None
-        The mean ± its standard error; None for one training.
+        The mean ± its standard error. None if there is only one training.
     ax_ : matplotlib Axes
         Axes with the line.
     figure_ : matplotlib Figure
@@ -60,11 +54,11 @@ class NoiseGeneralizationDisplay:
 
     See Also
     --------
-    NoiseRobustnessDisplay : Noise after training, not in it.
+    NoiseRobustnessDisplay : Noise after training instead of in training.
 
     Notes
     -----
-    The trainings of cross-validation share data: the standard error is too small as one of independent samples.
+    The trainings of cross-validation share data. The standard error treats them as independent, so it is too small.
 
     References
     ----------
@@ -83,26 +77,17 @@ class NoiseGeneralizationDisplay:
     >>> display.test_errors.shape
     (2, 3)
 
-    What was computed can be drawn again, on other axes or with other options:
+    The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
     """
 
-    def __init__(
-        self,
-        *,
-        sigmas: ArrayLike,
-        train_errors: ArrayLike,
-        test_errors: ArrayLike,
-        error_name: str = "error",
-        estimator_name: str | None = None,
-    ) -> None:
-        self.sigmas = sigmas
-        self.train_errors = train_errors
-        self.test_errors = test_errors
-        self.error_name = error_name
-        self.estimator_name = estimator_name
+    sigmas: ArrayLike
+    train_errors: ArrayLike
+    test_errors: ArrayLike
+    error_name: str = "error"
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -121,36 +106,36 @@ class NoiseGeneralizationDisplay:
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
-        """Train with each size of noise on each training fold, measure on both sides of the split, and draw.
+        """Train on each training fold with each standard deviation of noise, measure both errors, and draw them.
 
         Parameters
         ----------
         estimator : estimator
-            An estimator of this package with the parameter ``sigma``, alone or inside a pipeline or a
-            TransformedTargetRegressor. It need not be fitted, and stays as it is: clones are trained.
+            An estimator of this package with the parameter ``sigma``, alone, at the end of a Pipeline or in a
+            TransformedTargetRegressor. It need not be fitted. It is not changed: clones are trained.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             All sequences.
         y : array-like of shape (n,) or (n, k)
             Targets.
         sigmas : array-like of shape (m,)
-            Standard deviations of the training noise, in the units of what the network is given.
+            Standard deviations of the training noise, in the units of the network's inputs.
         cv : int, cross-validation splitter, iterable of splits or None, default=None
-            As of scikit-learn's GridSearchCV; None is 5 folds, stratified for a classifier.
+            As in scikit-learn's GridSearchCV. None means 5 folds, stratified for a classifier.
         n_repeats : int, default=1
-            Trainings for each size and split, which differ in their random state.
+            Number of trainings for each standard deviation and split. They differ in their random state.
         n_draws : int, default=3
-            Draws of the noise, of the kind that the estimator is trained with, over which a training error is averaged.
+            Number of draws of the training noise over which a training error is averaged.
         scoring : str, callable or None, default=None
-            One score, as of GridSearchCV, whose negative is the error. None is the mean squared error of a regressor
-            and the error rate of a classifier.
+            One score, as in GridSearchCV. The error is minus the score. None means the mean squared error of a
+            regressor or the error rate of a classifier.
         n_jobs : int or None, default=None
-            Worker processes; None is 1, -1 one for every core.
+            Number of worker processes. None means 1, -1 means one for every core.
         random_state : int, RandomState instance or None, default=None
-            Fixes the random states of the trainings, which are the same for all sizes of the noise.
+            Seed of the trainings. All standard deviations use the same random states.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose errors they are, for the legend.
+            Name of the estimator, for the legend.
 
         Returns
         -------
@@ -160,17 +145,14 @@ class NoiseGeneralizationDisplay:
         Raises
         ------
         TypeError
-            If no estimator of this package with a ``sigma`` is there, or more than one.
+            If `estimator` is not such an estimator or composition.
         ValueError
-            For bad parameters, no y, or arrays that do not fit together.
+            For bad parameters, no y, or arrays of different lengths.
         """
-        caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
-        prefix = _network_prefix(estimator, cls.__name__)
+        caller = cls._check_matplotlib("from_estimator")
+        prefix = network_prefix(estimator, cls.__name__)
         sigmas = check_sigmas(sigmas)
-        _COUNT.check("n_repeats", n_repeats)
-        _COUNT.check("n_draws", n_draws)
-        Seed().check("random_state", random_state)
+        check_draws(random_state, n_repeats=n_repeats, n_draws=n_draws)
         y = targets(X, y, caller)
         sequences = None if hasattr(X, "columns") else sequences_in(X)
         X, y = indexable(as_plain(X) if sequences is None else sequences, y)
@@ -191,7 +173,7 @@ class NoiseGeneralizationDisplay:
                     **{
                         f"{prefix}sigma": float(sigma),
                         f"{prefix}random_state": int(seed),
-                        f"{prefix}compute_bound": False,  # nobody reads them here
+                        f"{prefix}compute_bound": False,  # bounds are not needed here
                     }
                 ),
                 X,
@@ -213,14 +195,14 @@ class NoiseGeneralizationDisplay:
         ).plot(ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
-        """Draw the mean difference of the errors and its standard error.
+        """Draw the mean difference between test and training error, and its standard error.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose errors they are, for the legend; by default ``estimator_name``.
+            Name of the estimator, for the legend. By default ``estimator_name``.
         **kwargs : dict
             Passed to matplotlib's ``plot``.
 
@@ -232,49 +214,19 @@ class NoiseGeneralizationDisplay:
         Raises
         ------
         ValueError
-            If the errors do not belong to the sizes of the noise, or to each other.
+            If there is not one row of errors for each of ``sigmas``, or their shapes differ.
         """
-        name = self.estimator_name if name is None else name
         sigmas = check_sigmas(self.sigmas)
         train, test = (curve_values(what, getattr(self, what), len(sigmas)) for what in ("train_errors", "test_errors"))
         if train.shape != test.shape:
-            raise ValueError(f"train_errors and test_errors must have one shape, got {train.shape} and {test.shape}.")
-        order = np.argsort(sigmas)
-        ax = axes_for(ax, f"{type(self).__name__}.plot")
-        options = next_style(ax)._asdict() | {"label": "_gap" if name is None else name}
-        self.line_, self.band_ = draw_mean(ax, sigmas[order], (test - train)[order], line_options(options, kwargs))
-        scale_x(ax, sigmas)
-        ax.set(
-            xlabel="σ of the training noise (units of the inputs)",
-            ylabel=of_means(f"test − train {self.error_name}", self.band_),
-        )
-        if name is not None:
-            ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
-
-
-def _network_prefix(estimator: Any, caller: str) -> str:
-    """What stands before the parameters of the network's estimator: ``"tikhonovlstmregressor__"`` in a pipeline."""
-    known = hasattr(estimator, "get_params") and not isinstance(estimator, type)
-    parameters = {"": estimator} | (estimator.get_params() if known else {})
-    found = [name for name, value in parameters.items() if isinstance(value, SequenceEstimator)]
-    if len(found) != 1:
-        raise TypeError(
-            f"{caller} needs one estimator of sklstm, alone or inside others; found {len(found)} in {estimator!r:.80}."
-        )
-    around = estimator
-    while not isinstance(around, SequenceEstimator):  # `with_noise` follows these two
-        if isinstance(around, Pipeline):
-            around = around.steps[-1][1]
-        elif isinstance(around, TransformedTargetRegressor):
-            around = around.regressor
-        else:
-            raise TypeError(
-                f"{caller} needs an estimator of sklstm alone, at the end of a Pipeline or in a "
-                f"TransformedTargetRegressor; got {type(around).__name__}."
+            raise ValueError(
+                f"train_errors and test_errors must have the same shape, got {train.shape} and {test.shape}."
             )
-    return f"{found[0]}__" if found[0] else ""
+        ax, name = self._open(ax, name)
+        self.line_, self.band_ = self._draw_mean(ax, sigmas, test - train, "_gap" if name is None else name, kwargs)
+        scale_x(ax, sigmas)
+        xlabel, ylabel = "σ of the training noise (units of the inputs)", f"test − train {self.error_name}"
+        return self._finish(ax, xlabel, ylabel, band=self.band_, legend=name is not None)
 
 
 def _train_and_measure(
@@ -285,7 +237,7 @@ def _train_and_measure(
     scorer: Any,
     draws: Sequence[np.random.Generator],
 ) -> tuple[float, float]:
-    """Errors of the estimator, trained here: with noise on its training rows, mean over the draws; on its test rows."""
+    """Train, then measure: the error on the training rows with noise, averaged over the draws, and on the test rows."""
     (X_train, y_train), (X_test, y_test) = ((_safe_indexing(X, rows), _safe_indexing(y, rows)) for rows in split)
     estimator.fit(X_train, y_train)
     measure = default_error(estimator)[1]

@@ -1,48 +1,45 @@
-"""How the error of a fitted estimator grows with noise on its inputs."""
+"""Error of a fitted estimator under noise on its inputs."""
 
 from collections.abc import Callable
-from numbers import Integral
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sklstm._validation import NON_NEGATIVE, Number, Seed
+from ._display import Display, curve_values, scale_x
+from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, noisy_errors, targets
+from ._unwrapping import check_predictor, innermost
 
-from ._errors import default_error, noise_seeds, noisy_errors, targets
-from ._figures import axes_for, curve_values, draw_mean, line_options, next_style, of_means, require_matplotlib, scale_x
-from ._fitted import check_predictor, name_of
-
-__all__ = ["NoiseRobustnessDisplay", "check_sigmas"]
-
-_N_DRAWS = Number(Integral, 1, None)
+__all__ = ["NoiseRobustnessDisplay"]
 
 
-class NoiseRobustnessDisplay:
-    """Error of a fitted estimator by the size of the Gaussian noise that is added to its inputs.
+@dataclass(kw_only=True, eq=False, repr=False)
+class NoiseRobustnessDisplay(Display):
+    """Error of a fitted estimator by the standard deviation of Gaussian noise on its inputs.
 
-    It is best made with `from_estimator`; what the constructor is given is stored as attributes. Calls with the same
-    axes draw several estimators into one picture.
+    Use `from_estimator` to create one. The parameters are stored as attributes. To compare
+    estimators, draw them on the same axes.
 
     Parameters
     ----------
     sigmas : array-like of shape (m,)
-        Sizes of the noise.
+        Standard deviations of the noise.
     errors : array-like of shape (m, n_draws)
-        Error for each size and each draw of the noise.
+        Error for each standard deviation and each draw of the noise.
     estimator_name : str, optional
-        Whose errors they are, for the legend.
+        Name of the estimator, for the legend.
     ylabel : str, default="error"
-        What the error is.
+        Name of the error.
     sigma_unit : str, default="units of X"
-        What `sigmas` are multiples of.
+        Unit of `sigmas`.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
         Mean over the draws.
     band_ : matplotlib PolyCollection or None
-        The mean ± its standard error; None for one draw.
+        The mean ± its standard error. None if there is only one draw.
     ax_ : matplotlib Axes
         Axes with the line.
     figure_ : matplotlib Figure
@@ -50,8 +47,8 @@ class NoiseRobustnessDisplay:
 
     See Also
     --------
-    CertifiedBandDisplay : Limits that no noise up to a given size can break.
-    NoiseGeneralizationDisplay : Noise in training, not afterwards.
+    CertifiedBandDisplay : Limits that hold for all noise up to a given size.
+    NoiseGeneralizationDisplay : Noise in training instead of after it.
 
     Examples
     --------
@@ -66,26 +63,17 @@ class NoiseRobustnessDisplay:
     >>> display.errors.shape
     (3, 10)
 
-    What was computed can be drawn again, on other axes or with other options:
+    The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
     """
 
-    def __init__(
-        self,
-        *,
-        sigmas: ArrayLike,
-        errors: ArrayLike,
-        estimator_name: str | None = None,
-        ylabel: str = "error",
-        sigma_unit: str = "units of X",
-    ) -> None:
-        self.sigmas = sigmas
-        self.errors = errors
-        self.estimator_name = estimator_name
-        self.ylabel = ylabel
-        self.sigma_unit = sigma_unit
+    sigmas: ArrayLike
+    errors: ArrayLike
+    estimator_name: str | None = None
+    ylabel: str = "error"
+    sigma_unit: str = "units of X"
 
     @classmethod
     def from_estimator(
@@ -107,28 +95,28 @@ class NoiseRobustnessDisplay:
         Parameters
         ----------
         estimator : estimator
-            Any fitted classifier or regressor, also a pipeline: the noise falls on what goes into it.
+            Any fitted classifier or regressor. For a pipeline, the noise is added before its first step.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
-            Clean inputs, best those of a test set.
+            Clean inputs, preferably of a test set.
         y : array-like of shape (n,) or (n, k)
             True targets.
         sigmas : array-like of shape (m,)
-            Sizes of the noise, not negative; 0 is no noise.
+            Standard deviations of the noise, 0 or more. 0 means no noise.
         scale : float or array-like, default=1.0
-            Factor of the noise, broadcast to X: with the standard deviations of the channels, ``sigmas`` are in
-            these.
+            Factor of the noise, broadcast to X. Give the standard deviations of the channels to have ``sigmas`` in
+            units of them.
         n_draws : int, default=10
-            Draws of the noise. A draw for one size is the same draw for the others, times their ratio, and estimators
-            that are given one ``random_state`` see the same noise.
+            Number of draws of the noise. All ``sigmas`` use the same draws, multiplied by sigma. Estimators that are
+            given the same ``random_state`` see the same noise.
         metric : callable, optional
-            Function of true and predicted targets, smaller for better predictions; by default the mean squared error
-            of a regressor and the error rate of a classifier.
+            Function of true and predicted targets; smaller is better. By default, the mean squared error of a
+            regressor or the error rate of a classifier.
         random_state : int, RandomState instance or None, default=None
-            Fixes the noise.
+            Seed of the noise.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose errors they are, for the legend; by default the class of the estimator.
+            Name of the estimator, for the legend. By default its class.
 
         Returns
         -------
@@ -138,18 +126,16 @@ class NoiseRobustnessDisplay:
         Raises
         ------
         TypeError
-            If the estimator is neither classifier nor regressor, or X holds anything but numbers.
+            If the estimator is neither classifier nor regressor, or X contains anything but numbers.
         ValueError
-            For a bad size of the noise, no y, or arrays that do not fit together.
+            For a bad value in ``sigmas``, no y, or arrays of different lengths.
         NotFittedError
             Before `fit`.
         """
-        caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
+        caller = cls._check_matplotlib("from_estimator")
         check_predictor(estimator, cls.__name__)
         sigmas = check_sigmas(sigmas)
-        _N_DRAWS.check("n_draws", n_draws)
-        Seed().check("random_state", random_state)
+        check_draws(random_state, n_draws=n_draws)
         if not (metric is None or callable(metric)):
             raise TypeError(f"metric must be a function of true and predicted targets, got {metric!r}.")
         y = targets(X, y, caller)
@@ -163,7 +149,7 @@ class NoiseRobustnessDisplay:
         display = cls(
             sigmas=sigmas,
             errors=errors,
-            estimator_name=name_of(estimator) if name is None else name,
+            estimator_name=type(innermost(estimator)).__name__ if name is None else name,
             ylabel=ylabel,
             sigma_unit=unit,
         )
@@ -175,9 +161,9 @@ class NoiseRobustnessDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose errors they are, for the legend; by default ``estimator_name``.
+            Name of the estimator, for the legend. By default ``estimator_name``.
         **kwargs : dict
             Passed to matplotlib's ``plot``.
 
@@ -189,34 +175,12 @@ class NoiseRobustnessDisplay:
         Raises
         ------
         ValueError
-            If the errors do not belong to the sizes of the noise.
+            If there is not one row of errors for each of ``sigmas``.
         """
-        name = self.estimator_name if name is None else name
         sigmas = check_sigmas(self.sigmas)
         errors = curve_values("errors", self.errors, len(sigmas))
-        ax = axes_for(ax, f"{type(self).__name__}.plot")
-        options = next_style(ax)._asdict() | {"label": name}
-        order = np.argsort(sigmas)
-        self.line_, self.band_ = draw_mean(ax, sigmas[order], errors[order], line_options(options, kwargs))
+        ax, name = self._open(ax, name)
+        self.line_, self.band_ = self._draw_mean(ax, sigmas, errors, name, kwargs)
         scale_x(ax, sigmas)
-        ax.set(xlabel=f"σ of the noise added to X ({self.sigma_unit})", ylabel=of_means(self.ylabel, self.band_))
-        if name is not None:
-            ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
-
-
-def check_sigmas(sigmas: ArrayLike) -> NDArray[np.float64]:
-    """Sizes of noise as an array.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or one is negative or not finite.
-    """
-    array = np.asarray(sigmas)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"sigmas must be a sequence of numbers, at least one; got {sigmas!r}.")
-    for sigma in array:
-        NON_NEGATIVE.check("every entry of sigmas", sigma)
-    return array.astype(np.float64)
+        xlabel = f"σ of the noise added to X ({self.sigma_unit})"
+        return self._finish(ax, xlabel, self.ylabel, band=self.band_, legend=name is not None)

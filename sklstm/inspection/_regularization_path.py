@@ -1,64 +1,54 @@
 """Scores or errors along a path of one regularisation parameter."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
-from typing import Any, Self
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._validation import Number, Seed
+from sklstm._validation import Number
+from sklstm.estimators._composition import is_search
 
-from ._errors import certified_error, default_error, noise_seeds, noisy_errors, targets
-from ._figures import (
-    axes_for,
-    curve_values,
-    draw_mean,
-    labelled,
-    line_options,
-    make_headroom,
-    next_style,
-    of_means,
-    require_matplotlib,
-    scale_x,
-)
-from ._fitted import check_predictor, final_estimator, is_search
-from ._search_results import folds, metric_of, one_parameter, score_name
+from ._display import Display, curve_values, labelled, make_headroom, scale_x
+from ._model_errors import certified_error, check_draws, default_error, noise_seeds, noisy_errors, targets
+from ._unwrapping import check_predictor, parameter_of
 
 __all__ = ["RegularizationPathDisplay"]
 
-_N_DRAWS = Number(Integral, 1, None)
-_CHOSEN = "sklstm.chosen"  # by which the lines at chosen values know each other
+_CHOSEN = "sklstm.chosen"  # identifier of the lines at chosen values
 _SIGMA = Number(Real, 0, 1e38, optional=True)
 
 
-class RegularizationPathDisplay:
-    """Scores or errors of models that differ in one parameter, on a logarithmic axis of its values.
+@dataclass(kw_only=True, eq=False, repr=False)
+class RegularizationPathDisplay(Display):
+    """Scores or errors of models that differ in one parameter, by its value on a logarithmic axis.
 
-    It is best made with `from_estimator`, from a fitted search, or with `from_estimators`, from fitted models; what
-    the constructor is given is stored as attributes.
+    Use `from_estimator` with a fitted search, or `from_estimators` with fitted models. The parameters are stored as
+    attributes.
 
     Parameters
     ----------
     param_name : str
         Name of the parameter, for the x axis.
     param_values : array-like of shape (m,)
-        Its values; those of 0 stand at the left end of the axis.
+        Its values. A value of 0 is at the left end of the axis.
     curves : dict of str to array-like of shape (m,) or (m, r)
-        Names and values of the curves; of r repetitions the mean and its standard error are drawn.
+        Names and values of the curves. For r repetitions, their mean and its standard error are drawn.
     best_value : float, optional
-        The value that was chosen, to be marked.
+        The chosen value, drawn as a vertical line.
     ylabel : str, default="score"
-        What the curves show.
+        Name of the score or error.
 
     Attributes
     ----------
     lines_ : dict of str to matplotlib Line2D
         The lines of the means.
     bands_ : dict of str to matplotlib PolyCollection
-        Bands of ± one standard error around them, of the curves with repetitions.
+        Bands of ± one standard error around the means, for curves with repetitions.
     best_line_ : matplotlib Line2D or None
         Vertical line at the chosen value.
     ax_ : matplotlib Axes
@@ -68,23 +58,24 @@ class RegularizationPathDisplay:
 
     See Also
     --------
-    sklstm.model_selection.TikhonovLSTMRegressorCV : Chooses ``lambda_s`` along a path.
-    sklstm.model_selection.NoisyRNNClassifierCV : Chooses ``sigma`` along a path.
+    sklstm.model_selection.RegularizationPathCV : Chooses one parameter along a path.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklstm.inspection import RegularizationPathDisplay
-    >>> from sklstm.model_selection import TikhonovLSTMRegressorCV
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.model_selection import RegularizationPathCV
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((100, 12, 2))
     >>> y = X[:, -3:, 0].mean(axis=1)
-    >>> search = TikhonovLSTMRegressorCV(8, lambdas=[0.001, 0.01, 0.1], cv=3, max_epochs=20, random_state=0).fit(X, y)
+    >>> lstm = TikhonovLSTMRegressor(8, max_epochs=20, random_state=0)
+    >>> search = RegularizationPathCV(lstm, "lambda_s", [0.001, 0.01, 0.1], cv=3).fit(X, y)
     >>> display = RegularizationPathDisplay.from_estimator(search)
-    >>> list(display.curves), display.best_value == search.lambda_s_
+    >>> list(display.curves), display.best_value == search.best_params_["lambda_s"]
     (['validation'], True)
 
-    What was computed can be drawn again, on other axes or with other options:
+    The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
@@ -99,20 +90,11 @@ class RegularizationPathDisplay:
     ['clean', 'certified (eps = 0.1)']
     """
 
-    def __init__(
-        self,
-        *,
-        param_name: str,
-        param_values: ArrayLike,
-        curves: Mapping[str, ArrayLike],
-        best_value: float | None = None,
-        ylabel: str = "score",
-    ) -> None:
-        self.param_name = param_name
-        self.param_values = param_values
-        self.curves = curves
-        self.best_value = best_value
-        self.ylabel = ylabel
+    param_name: str
+    param_values: ArrayLike
+    curves: Mapping[str, ArrayLike]
+    best_value: float | None = None
+    ylabel: str = "score"
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, name: str | None = None) -> Self:
@@ -121,48 +103,35 @@ class RegularizationPathDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted TikhonovLSTMRegressorCV, NoisyRNNClassifierCV, or scikit-learn search over one numerical
-            parameter, which may be one of a pipeline. ``refit=False`` will do.
+            A fitted RegularizationPathCV, or a fitted search of scikit-learn over one numerical parameter, which may
+            belong to a step of a pipeline. ``refit=False`` is enough.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose scores they are, for the legend.
+            Name of the estimator, for the legend.
 
         Returns
         -------
         RegularizationPathDisplay
-            With the scores of all folds, of the training data too where the search has kept them.
+            With the scores of all folds. Scores on the training data are included if the search kept them.
 
         Raises
         ------
         TypeError
-            If the estimator is no search.
+            If the estimator is not such a search.
         ValueError
-            If it searched over several parameters, over something else than numbers, or twice over one value.
+            If it searched over several parameters, over values that are not numbers, or over one value twice.
         NotFittedError
             Before `fit`.
         """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
+        cls._check_matplotlib("from_estimator")
         if isinstance(estimator, type) or not is_search(estimator):
             raise TypeError(
-                f"{cls.__name__}.from_estimator needs a search over one parameter, such as TikhonovLSTMRegressorCV or "
+                f"{cls.__name__}.from_estimator needs a search over one parameter, such as RegularizationPathCV or "
                 f"GridSearchCV; got {estimator!r:.80}. For fitted models use from_estimators."
             )
-        if not hasattr(estimator, "cv_results_"):
-            check_is_fitted(estimator)
-            raise TypeError(f"{type(estimator).__name__} keeps no cv_results_ to draw.")
-        results = estimator.cv_results_
-        parameter, values = one_parameter(results)
-        metric = metric_of(estimator)
-        scores = {"validation": folds(results, "test", metric), "training": folds(results, "train", metric)}
-        display = cls(
-            param_name=parameter,
-            param_values=values,
-            curves={which: values for which, values in scores.items() if values is not None},
-            best_value=float(values[estimator.best_index_]),
-            ylabel=metric if metric != "score" else score_name(estimator),
-        )
-        return display.plot(ax, name=name)
+        found = _of_search(estimator)
+        return cls(**found._asdict()).plot(ax, name=name)
 
     @classmethod
     def from_estimators(
@@ -181,32 +150,32 @@ class RegularizationPathDisplay:
     ) -> Self:
         """Measure the errors of fitted models that differ in one parameter, and draw them.
 
-        The clean error is always drawn. Errors are the mean squared error of regressors and the error rate of
-        classifiers.
+        The error on clean inputs is always drawn. The error is the mean squared error for regressors and the error
+        rate for classifiers.
 
         Parameters
         ----------
         estimators : sequence of estimators
-            Fitted models, alone or inside pipelines, all classifiers or all regressors.
+            Fitted models or compositions around them, all classifiers or all regressors.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
-            Inputs, best those of a test set.
+            Inputs, preferably of a test set.
         y : array-like of shape (n,) or (n, k)
             True targets.
         param_name : str, default="lambda_s"
-            The parameter, of the estimator inside a pipeline or by its full name.
+            Name of the parameter. In a composition, the name in the estimator inside or the full name.
         sigma : float, optional
-            Draw also the error under Gaussian noise of this standard deviation, in the units of X.
+            If given, draw the error under Gaussian noise of this standard deviation, in the units of X.
         eps : float or array-like, optional
-            Draw also the largest error that inputs within ``eps`` of X can cause, by `sklstm.certify`: an upper limit,
-            in the units of X, before any step of a pipeline.
+            If given, draw an upper limit on the error of inputs within ``eps`` of X, from `sklstm.certify`. It is in
+            the units of X, before any step of a pipeline.
         n_draws : int, default=10
-            Draws of the noise, the same for all models.
+            Number of draws of the noise. All models use the same draws.
         random_state : int, RandomState instance or None, default=None
-            Fixes the noise.
+            Seed of the noise.
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose errors they are, for the legend.
+            Name of the estimator, for the legend.
 
         Returns
         -------
@@ -216,14 +185,13 @@ class RegularizationPathDisplay:
         Raises
         ------
         TypeError
-            If one of the models is of another kind, or has no such parameter, or no certificate.
+            If a model is neither classifier nor regressor, has no such parameter, or has no certificate.
         ValueError
-            For a bad ``sigma`` or ``eps``, no y, or arrays that do not fit together.
+            For a bad ``sigma`` or ``eps``, no y, or arrays of different lengths.
         NotFittedError
-            If one of the models is not fitted.
+            If a model is not fitted.
         """
-        caller = f"{cls.__name__}.from_estimators"
-        require_matplotlib(caller)
+        caller = cls._check_matplotlib("from_estimators")
         models = list(estimators) if isinstance(estimators, Sequence) else [estimators]
         if not models or not isinstance(estimators, Sequence):
             raise TypeError("estimators must be a sequence of fitted models, at least one.")
@@ -231,14 +199,13 @@ class RegularizationPathDisplay:
             check_predictor(model, cls.__name__)
         if len({is_classifier(model) for model in models}) > 1:
             raise TypeError("estimators must be all classifiers or all regressors.")
-        values = np.array([_parameter_of(model, param_name) for model in models])
+        values = np.array([parameter_of(model, param_name) for model in models])
         models, values = [models[place] for place in np.argsort(values, kind="stable")], np.sort(values)
         _SIGMA.check("sigma", sigma)
-        _N_DRAWS.check("n_draws", n_draws)
-        Seed().check("random_state", random_state)
+        check_draws(random_state, n_draws=n_draws)
         y = targets(X, y, caller)
         ylabel, error = default_error(models[0])
-        # First: a bad eps is found before other work.
+        # This comes first, so that a bad eps is found before any other work.
         certified = None if eps is None else np.array([certified_error(model, X, y, eps) for model in models])
         curves = {"clean": np.array([error(y, model.predict(X)) for model in models])}
         if sigma is not None:
@@ -257,9 +224,9 @@ class RegularizationPathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on; by default those of a new figure.
+            Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Whose curves they are, for the legend.
+            Name of the estimator, for the legend.
         **kwargs : dict
             Passed to matplotlib's ``plot`` for every curve.
 
@@ -271,42 +238,86 @@ class RegularizationPathDisplay:
         Raises
         ------
         ValueError
-            If the curves do not belong to the values of the parameter.
+            If a curve has not one value or row for each value of the parameter.
         """
-        x = curve_values("param_values", self.param_values, np.size(self.param_values))[:, 0]
+        x = self._values("param_values", np.size(self.param_values))
         curves = {what: curve_values(what, values, len(x)) for what, values in self.curves.items()}
         if not curves:
             raise ValueError("curves must hold at least one curve.")
-        order = np.argsort(x, kind="stable")
-        ax = axes_for(ax, f"{type(self).__name__}.plot")
+        ax, name = self._open(ax, name)
         self.lines_, self.bands_ = {}, {}
         for what, values in curves.items():
-            options = line_options(next_style(ax)._asdict() | {"label": labelled(name, what)}, kwargs)
-            self.lines_[what], band = draw_mean(ax, x[order], values[order], options)
+            self.lines_[what], band = self._draw_mean(ax, x, values, labelled(name, what), kwargs)
             if band is not None:
                 self.bands_[what] = band
         self.best_line_ = None
         if self.best_value is not None:
             label = labelled(name, f"chosen: {self.best_value:.3g}")
-            # In the colour of the first curve, and not two on top of each other alike.
+            # In the colour of the first curve. Each further line on these axes has its own dots, so that both show.
             color = next(iter(self.lines_.values())).get_color()
             earlier = sum(line.get_gid() == _CHOSEN for line in ax.get_lines())
             dots = (3 * earlier, (1, 2 + 3 * earlier))
             self.best_line_ = ax.axvline(self.best_value, color=color, linestyle=dots, label=label, gid=_CHOSEN)
         scale_x(ax, x, wide=1)
         make_headroom(ax, 0.2)
-        ax.set_xlabel(self.param_name, labelpad=1)  # labels of powers are high
-        ax.set_ylabel(of_means(self.ylabel, next(iter(self.bands_.values()), None)))
-        ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        ax.xaxis.labelpad = 1  # tick labels with powers are tall
+        return self._finish(ax, self.param_name, self.ylabel, band=next(iter(self.bands_.values()), None))
 
 
-def _parameter_of(model: Any, name: str) -> float:
-    final = final_estimator(model)
-    parameters = {**model.get_params(), **final.get_params()}
-    if name not in parameters:
-        raise TypeError(f"{type(final).__name__} has no parameter {name!r}.")
-    value = parameters[name]
-    Number(Real).check(name, value)
-    return float(value)
+class _Found(NamedTuple):
+    """Results of a search, under the names of the fields of the display."""
+
+    param_name: str
+    param_values: NDArray[np.float64]
+    curves: dict[str, NDArray[np.float64]]
+    best_value: float
+    ylabel: str
+
+
+def _of_search(search: Any) -> _Found:
+    """Read a fitted search by its ``cv_results_``, a path of this package among them.
+
+    Raises
+    ------
+    ValueError
+        If it has several parameters, values that are not numbers or not distinct, or several scores and no choice.
+    """
+    check_is_fitted(search, "cv_results_")
+    results = search.cv_results_
+    names = [name.removeprefix("param_") for name in results if name.startswith("param_")]
+    if len(names) != 1:
+        raise ValueError(f"the search must be over one parameter, got {', '.join(names) or 'none'}.")
+    column = results[f"param_{names[0]}"]
+    if np.ma.getmaskarray(column).any() or not all(isinstance(value, Real) for value in column.tolist()):
+        raise ValueError(f"the values of {names[0]} must be numbers, got {column.tolist()}.")
+    values = np.array(column.tolist(), dtype=np.float64)
+    if len(np.unique(values)) < len(values):
+        raise ValueError(f"the search holds several results for one value of {names[0]}: {values.tolist()}.")
+    metric = "score" if "split0_test_score" in results else search.refit
+    if not isinstance(metric, str):
+        raise ValueError("a search with several scores must name one of them in refit.")
+    curves = {"validation": _folds(results, f"test_{metric}")}
+    if f"split0_train_{metric}" in results:
+        curves["training"] = _folds(results, f"train_{metric}")
+    return _Found(
+        param_name=names[0],
+        param_values=values,
+        curves=curves,
+        best_value=float(values[search.best_index_]),
+        ylabel=_score_name(search) if metric == "score" else metric,
+    )
+
+
+def _folds(results: Mapping[str, Any], key: str) -> NDArray[np.float64]:
+    """Scores (m, n_folds) of all folds."""
+    found: list[NDArray[np.float64]] = []
+    while (name := f"split{len(found)}_{key}") in results:
+        found.append(np.asarray(results[name], dtype=np.float64))
+    return np.stack(found, axis=1)
+
+
+def _score_name(search: Any) -> str:
+    """Name of the score for the y axis."""
+    if search.scoring is None:
+        return "accuracy" if is_classifier(search) else "R²"
+    return search.scoring.replace("_", " ") if isinstance(search.scoring, str) else "score"

@@ -1,6 +1,5 @@
-"""Estimators with built-in cross-validation along a regularisation path."""
+"""A regularisation path with built-in cross-validation."""
 
-from ._noisy_cv import NoisyRNNClassifierCV
-from ._tikhonov_cv import TikhonovLSTMRegressorCV
+from ._path import RegularizationPathCV
 
-__all__ = ["NoisyRNNClassifierCV", "TikhonovLSTMRegressorCV"]
+__all__ = ["RegularizationPathCV"]

@@ -1,14 +1,24 @@
 """The networks: forward passes only. Sequences in, last step out (many-to-one)."""
 
+import copy
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from ._relu import last_relu_state
+from ._kernels import last_lstm_state, last_relu_state
 
-__all__ = ["READOUTS", "GRUNetwork", "GatedNetwork", "LSTMNetwork", "ReLUNetwork"]
+__all__ = [
+    "READOUTS",
+    "GRUNetwork",
+    "GatedNetwork",
+    "LSTMNetwork",
+    "ReLUNetwork",
+    "aligned",
+    "is_stackable",
+    "stacked_forward",
+]
 
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 
@@ -27,6 +37,7 @@ class GatedNetwork(nn.Module):
     """A stack of recurrent layers, the last state of the last layer, a linear readout and a link."""
 
     cell: ClassVar[str]  # the attribute that holds the layers, hence the prefix of their names in ``state_dict``
+    n_gates: ClassVar[int]
     _kind: ClassVar[Callable[..., nn.RNNBase]]
 
     def __init__(
@@ -37,13 +48,13 @@ class GatedNetwork(nn.Module):
         readout: str = "linear",
         dtype: torch.dtype = torch.float32,
         num_layers: int = 1,
-        device: torch.device | str | None = None,
+        device: str | torch.device | None = None,
     ):
         super().__init__()
         self.link: nn.Module = READOUTS[readout]()
-        recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, dtype=dtype, device=device)
+        recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, device=device, dtype=dtype)
         self.add_module(self.cell, recurrent)
-        self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype, device=device)
+        self.readout = nn.Linear(hidden_size, n_outputs, device=device, dtype=dtype)
 
     @property
     def recurrent(self) -> nn.RNNBase:
@@ -55,6 +66,11 @@ class GatedNetwork(nn.Module):
         """Input (G * H, d or H) and recurrent (G * H, H) matrix, input and recurrent bias (G * H,) of every layer."""
         # In torch's order: ih and hh weights, ih and hh biases.
         return cast("tuple[tuple[Tensor, Tensor, Tensor, Tensor], ...]", tuple(map(tuple, self.recurrent.all_weights)))
+
+    @property
+    def is_logistic(self) -> bool:
+        """Whether the outputs go through a logistic function."""
+        return isinstance(self.link, nn.Sigmoid)
 
     @property
     def n_layers(self) -> int:
@@ -103,8 +119,8 @@ class LSTMNetwork(GatedNetwork):
     dtype : torch.dtype
     num_layers : int
         Layers; each reads the states of the one before.
-    device : torch.device or str, optional
-        Where to make the weights; ``"meta"`` makes their shapes alone.
+    device : str or torch.device, optional
+        Of the weights, as of torch's own layers.
 
     Examples
     --------
@@ -124,6 +140,7 @@ class LSTMNetwork(GatedNetwork):
     """
 
     cell = "lstm"
+    n_gates = 4
     _kind = nn.LSTM
 
 
@@ -147,8 +164,8 @@ class GRUNetwork(GatedNetwork):
     dtype : torch.dtype
     num_layers : int
         Layers; each reads the states of the one before.
-    device : torch.device or str, optional
-        Where to make the weights; ``"meta"`` makes their shapes alone.
+    device : str or torch.device, optional
+        Of the weights, as of torch's own layers.
 
     Examples
     --------
@@ -165,6 +182,7 @@ class GRUNetwork(GatedNetwork):
     """
 
     cell = "gru"
+    n_gates = 3
     _kind = nn.GRU
 
 
@@ -188,8 +206,8 @@ class ReLUNetwork(nn.Module):
         Length for which the input weights are scaled at the start; any length can be passed to forward.
     recurrent_scale : float
     dtype : torch.dtype
-    device : torch.device or str, optional
-        Where to make the weights; ``"meta"`` makes their shapes alone.
+    device : str or torch.device, optional
+        Of the weights, as of torch's own layers.
 
     Examples
     --------
@@ -206,6 +224,8 @@ class ReLUNetwork(nn.Module):
     """
 
     cell: ClassVar[str] = "relu"
+    n_gates: ClassVar[int] = 1
+    is_logistic: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -215,12 +235,13 @@ class ReLUNetwork(nn.Module):
         n_steps: int = 1,
         recurrent_scale: float = 1.0,
         dtype: torch.dtype = torch.float32,
-        device: torch.device | str | None = None,
+        device: str | torch.device | None = None,
     ):
         super().__init__()
-        place: dict[str, Any] = {"dtype": dtype, "device": device}
-        self.rnn = nn.RNN(n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, **place)
-        self.readout = nn.Linear(hidden_size, n_outputs, bias=False, **place)
+        self.rnn = nn.RNN(
+            n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, device=device, dtype=dtype
+        )
+        self.readout = nn.Linear(hidden_size, n_outputs, bias=False, device=device, dtype=dtype)
         with torch.no_grad():
             nn.init.eye_(self.W).mul_(recurrent_scale)
             for weight, variance in ((self.U, 1 / (n_features * n_steps)), (self.V, 1 / hidden_size)):
@@ -255,3 +276,131 @@ class ReLUNetwork(nn.Module):
         if self.training and plain and not torch.is_autocast_enabled("cpu"):
             return self.readout(last_relu_state(X[None], self.U[None], self.W[None], lengths)[0])
         return self.readout(_last_state(self.rnn, X, lengths))
+
+
+# Units to which `aligned` fills up: 64 bytes of float32, the widest registers there are.
+_ALIGNMENT = 16
+
+
+@torch.no_grad()
+def aligned(module: nn.Module) -> nn.Module:
+    """The same function by a network whose number of units is a multiple of 16, for predictions.
+
+    Matrix kernels treat rows by where they begin in memory. Where rows of states are whole registers, all are treated
+    alike, and an output does not depend on the place of its sequence in a batch. The units added have zero weights:
+    their states are zero, in an LSTM, a GRU and a ReLU layer alike.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Returns
+    -------
+    nn.Module
+        ``module`` itself if nothing has to be added, or if it is none of this package's networks on a CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.networks import GRUNetwork, aligned
+    >>> module = GRUNetwork(n_features=2, hidden_size=5, n_outputs=1)
+    >>> wide = aligned(module)
+    >>> wide.recurrent.hidden_size
+    16
+    >>> X = torch.ones(3, 7, 2)
+    >>> torch.allclose(wide(X), module(X), atol=1e-6)
+    True
+    """
+    if not isinstance(module, GatedNetwork | ReLUNetwork) or module.readout.weight.device.type != "cpu":
+        return module
+    old = module.recurrent
+    if type(old) not in (nn.LSTM, nn.GRU, nn.RNN):  # of another kind of layer, units of zero weights may not stay zero
+        return module
+    missing = -old.hidden_size % _ALIGNMENT
+    if not missing:
+        return module
+    size = old.hidden_size + missing
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
+    # On "meta" no memory is taken and no random number is drawn.
+    nonlinearity = {"nonlinearity": old.nonlinearity} if isinstance(old, nn.RNN) else {}
+    new = cast(Callable[..., nn.RNNBase], type(old))(
+        old.input_size, size, old.num_layers, bias=old.bias, batch_first=True, device="meta",
+        dtype=module.readout.weight.dtype, **nonlinearity,
+    )  # fmt: skip
+    readout = nn.Linear(size, module.readout.out_features, bias=module.readout.bias is not None, device="meta")
+    state = {}
+    for name, weight in old.named_parameters():
+        gates = weight.unflatten(0, (-1, old.hidden_size))  # (G, H, ...)
+        above = name.startswith("weight_hh") or (name.startswith("weight_ih") and not name.endswith("_l0"))
+        columns = (0, missing if above else 0) if weight.ndim == 2 else ()
+        state[name] = nn.functional.pad(gates, (*columns, 0, missing)).flatten(0, 1)
+    new.load_state_dict(state, assign=True)
+    readout.weight = nn.Parameter(nn.functional.pad(module.readout.weight, (0, missing)))
+    readout.bias = module.readout.bias
+    names = {id(part): name for name, part in module._modules.items()}
+    twin._modules[names[id(old)]], twin._modules["readout"] = new, readout
+    return twin
+
+
+def is_stackable(module: nn.Module) -> bool:
+    """Whether `stacked_forward` knows the network: an LSTM of one layer, or the ReLU network.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from sklstm.networks import LSTMNetwork, ReLUNetwork, is_stackable
+    >>> is_stackable(ReLUNetwork(2, 4, 1)), is_stackable(LSTMNetwork(2, 4, 1, num_layers=2))
+    (True, False)
+    """
+    if type(module) is LSTMNetwork:
+        return module.n_layers == 1
+    return type(module) is ReLUNetwork
+
+
+def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) -> Tensor:
+    """Outputs of M networks of one shape, each for a batch of its own.
+
+    Parameters
+    ----------
+    module : nn.Module
+        One of the networks, for its structure; see `is_stackable`. Its weights are not used.
+    weights : dict of str to Tensor of shape (M, ...)
+        Their parameters by name, stacked, as `torch.func.stack_module_state` does.
+    X : Tensor of shape (M, B, L, d)
+
+    Returns
+    -------
+    Tensor of shape (M, B, k)
+
+    Raises
+    ------
+    TypeError
+        For another network.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.networks import ReLUNetwork, stacked_forward
+    >>> networks = [ReLUNetwork(n_features=2, hidden_size=4, n_outputs=1) for _ in range(3)]
+    >>> weights, _ = torch.func.stack_module_state(networks)
+    >>> X = torch.ones(3, 10, 7, 2)  # ten sequences for each
+    >>> outputs = stacked_forward(networks[0], weights, X)
+    >>> all(torch.allclose(outputs[i], networks[i](X[i]), atol=1e-5) for i in range(3))
+    True
+    """
+    if not is_stackable(module):
+        raise TypeError(f"{type(module).__name__} is not a network that can be stacked.")
+    to_outputs = weights["readout.weight"].mT  # (M, H, k)
+    if isinstance(module, ReLUNetwork):
+        return torch.bmm(last_relu_state(X, weights["rnn.weight_ih_l0"], weights["rnn.weight_hh_l0"]), to_outputs)
+    names = (f"{module.cell}.{part}_l0" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    state = last_lstm_state(X, *(weights[name] for name in names))
+    return cast(nn.Module, module.link)(torch.baddbmm(weights["readout.bias"][:, None], state, to_outputs))

@@ -1,14 +1,15 @@
 """Sequences of unequal length as one array, and back."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklstm._entries import as_plain, read_entries
-from sklstm.preprocessing._sequences import edge_padding
+from sklstm._tables import as_plain, read_entries
+from sklstm._validation import is_integer
+from sklstm.preprocessing._steps import edge_padding
 
 
 @overload
@@ -37,47 +38,46 @@ def pad_sequences(
     length: int | None = None,
     return_mask: bool = False,
 ) -> NDArray | tuple[NDArray, NDArray[np.bool_]]:
-    """Bring sequences to one length by steps of a constant.
+    """Bring sequences to one length by adding steps of a constant.
 
     Parameters
     ----------
     sequences : list of n array-likes of shape (L_i, d)
-        At least one; every L_i at least 1.
+        At least one sequence; every L_i at least 1.
     side : {"left", "right"}, default="left"
-        Where the added steps go: before the first step or after the last one.
+        Where steps are added: before the first step or after the last one.
     value : float, default=0.0
-        Value of every channel of an added step; NaN is allowed.
+        Value of every channel in an added step; NaN is allowed.
     length : int, default=None
-        Steps of the result, at least as many as the longest sequence has; None for exactly as many. Nothing is cut
-        off. Give training and later data the same.
+        Steps of each sequence in the result; at least as many as the longest sequence has, as nothing is cut off. None:
+        exactly as many. Use the same length for training data and later data.
     return_mask : bool, default=False
-        Return which steps are real as well.
+        Also return which steps are not padding.
 
     Returns
     -------
     X : ndarray of shape (n, length, d)
-        float32 if all sequences are, float64 otherwise; shares no memory with them.
+        float32 if all sequences are float32, float64 otherwise; shares no memory with them.
     mask : ndarray of shape (n, length), bool
-        True at the steps of the sequences; only if `return_mask`.
+        True at the steps of the sequences, False at added steps; only if `return_mask`.
 
     Raises
     ------
     ValueError
-        If a sequence has not two axes, no step, or another d than the first, or is longer than `length`; if `side` is
-        neither of the two.
+        If a sequence does not have two axes, has no step, has another number of channels than the first, or is longer
+        than `length`; if `side` is not one of the two values.
     TypeError
-        If a sequence is not of real numbers, or `value` or `length` is not a number of its kind.
+        If a sequence does not hold real numbers, `value` is not a real number, or `length` is not an integer.
 
     See Also
     --------
-    unpad_sequences : The way back.
-    SequenceScaler : Scales lists as they are, and padded arrays without moving the padding.
+    unpad_sequences : The inverse.
+    SequenceScaler : Scales lists without padding, and padded arrays without changing the padding.
 
     Notes
     -----
-    Zeros on the left leave a ReLU network without biases at rest until the first real step, so that
-    ``NoisyRNNClassifier`` predicts the same with them and without. This holds neither on the right nor for networks
-    with biases.
+    The state of a ReLU network without biases stays zero during zeros on the left. So ``NoisyRNNClassifier`` makes the
+    same predictions with and without them. This does not hold for zeros on the right, or for networks with biases.
 
     Examples
     --------
@@ -98,28 +98,26 @@ def pad_sequences(
     lengths = np.array([len(entry) for entry in entries])
     n_steps = int(lengths.max()) if length is None else _checked_length(length, lengths)
 
-    X = np.full((len(entries), n_steps, entries[0].shape[1]), value, dtype=dtype)
-    for row, entry in zip(X, entries, strict=True):
-        row[_place(len(entry), n_steps, side)] = entry
-    if not return_mask:
-        return X
     step = np.arange(n_steps)
-    mask = step >= n_steps - lengths[:, None] if side == "left" else step < lengths[:, None]
-    return X, mask
+    mask = step >= n_steps - lengths[:, None] if side == "left" else step < lengths[:, None]  # (n, n_steps)
+    X = np.full((*mask.shape, entries[0].shape[1]), value, dtype=dtype)
+    for row, real, entry in zip(X, mask, entries, strict=True):
+        row[real] = entry
+    return (X, mask) if return_mask else X
 
 
 def unpad_sequences(X: ArrayLike, mask: ArrayLike | None = None, *, value: float = 0.0) -> list[NDArray]:
-    """Take padded sequences apart again.
+    """Remove the padding of sequences, the inverse of `pad_sequences`.
 
     Parameters
     ----------
     X : array-like of shape (n, L, d)
         Real numbers.
     mask : array-like of shape (n, L), bool, default=None
-        True at the steps to keep. None: the steps at the start and at the end of each sequence in which every channel
-        is `value` are dropped, which also drops a first or last step of the sequence that happens to be.
+        True at the steps to keep. None: steps in which every channel is `value` are dropped at the start and at the end
+        of each sequence, even if such a step is data.
     value : float, default=0.0
-        Value of padding where there is no mask; NaN is allowed.
+        Value of the padding, if there is no mask; NaN is allowed.
 
     Returns
     -------
@@ -129,7 +127,7 @@ def unpad_sequences(X: ArrayLike, mask: ArrayLike | None = None, *, value: float
     Raises
     ------
     ValueError
-        If a shape is none of the above, the mask is not of bools, or nothing is left of a sequence.
+        If a shape is not one of the above, the mask does not hold bools, or no step of a sequence is left.
 
     Examples
     --------
@@ -140,7 +138,7 @@ def unpad_sequences(X: ArrayLike, mask: ArrayLike | None = None, *, value: float
     """
     values = np.asarray(as_plain(X))
     if values.ndim != 3 or 0 in values.shape:
-        raise ValueError(f"X must have shape (n, n_steps, n_channels), none of them 0; got {values.shape}")
+        raise ValueError(f"X must have shape (n, n_steps, n_channels), all at least 1; got {values.shape}")
     if values.dtype.kind not in "biuf":
         raise ValueError(f"X must hold real numbers; got dtype {values.dtype}")
     n, n_steps, d = values.shape
@@ -156,16 +154,12 @@ def unpad_sequences(X: ArrayLike, mask: ArrayLike | None = None, *, value: float
             )
     empty = ~keep.any(axis=1)
     if empty.any():
-        raise ValueError(f"X[{int(empty.argmax())}] is padding from end to end: no step of it is left")
+        raise ValueError(f"X[{int(empty.argmax())}] holds nothing but padding: no step of it is left")
     return [sequence[kept] for sequence, kept in zip(values, keep, strict=True)]
 
 
-def _place(n: int, n_steps: int, side: str) -> slice:
-    return slice(n_steps - n, None) if side == "left" else slice(n)
-
-
 def _float_type(entries: list[NDArray]) -> type:
-    """float32 if all are, float64 for other real numbers."""
+    """float32 if all entries are float32, float64 for other real numbers."""
     for i, entry in enumerate(entries):
         if entry.dtype.kind not in "biufO":
             raise TypeError(f"sequences[{i}] must hold real numbers; got dtype {entry.dtype}")
@@ -173,12 +167,12 @@ def _float_type(entries: list[NDArray]) -> type:
 
 
 def _checked_length(length: int, lengths: NDArray[np.int64]) -> int:
-    if isinstance(length, bool) or not isinstance(length, Integral):
+    if not is_integer(length):
         raise TypeError(f"length must be an integer or None; got {length!r}")
     longest = int(lengths.argmax())
     if length < lengths[longest]:
         raise ValueError(
-            f"sequences[{longest}] has {lengths[longest]} steps, more than length={length}. Cut it to the steps that "
-            "matter, such as x[-length:], or raise length."
+            f"sequences[{longest}] has {lengths[longest]} steps, more than length={length}. Keep the steps that "
+            "matter, such as x[-length:], or give a larger length."
         )
     return int(length)

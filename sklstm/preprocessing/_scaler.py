@@ -1,6 +1,7 @@
-"""Standardisation of every channel of sequences."""
+"""Standardisation of every channel of sequences, by means and variances computed in one pass."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
@@ -11,11 +12,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._entries import n_axes, sequences_in
+from sklstm._tables import is_wide, n_axes, sequences_in
 from sklstm._validation import FLAG, POSITIVE_INT, Number, Rule, check_parameters
-from sklstm._wide import is_wide
-from sklstm.preprocessing._moments import Moments, checked_weights, moments
-from sklstm.preprocessing._sequences import Steps, blocks, edge_padding, read_steps
+from sklstm.preprocessing._steps import Steps, blocks, edge_padding, read_steps
 
 RULES: dict[str, Rule] = {
     "n_channels": POSITIVE_INT,
@@ -26,47 +25,141 @@ RULES: dict[str, Rule] = {
 }
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Weighted count, mean and sum of squared deviations of each channel, in float64.
+
+    Attributes
+    ----------
+    count : ndarray of shape (d,)
+        Sum of the weights of the values seen.
+    mean : ndarray of shape (d,)
+        0 where nothing was seen.
+    squares : ndarray of shape (d,)
+        Weighted sum of squared deviations from the mean.
+    """
+
+    count: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    def __add__(self, other: "Moments") -> "Moments":
+        r"""Moments of both samples together, exact up to rounding.
+
+        .. math::
+            n = n_a + n_b, \quad \delta = \bar x_b - \bar x_a, \quad \bar x = \bar x_a + \delta\, n_b / n, \quad
+            S = S_a + S_b + \delta^2\, n_a n_b / n
+
+        References
+        ----------
+        Chan, T. F., Golub, G. H. and LeVeque, R. J. (1983). Algorithms for computing the sample variance: analysis and
+        recommendations. The American Statistician 37 (3), 242-247.
+        """
+        count = self.count + other.count
+        share = np.divide(other.count, count, out=np.zeros_like(count), where=count > 0)  # n_b / n
+        delta = other.mean - self.mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            # In this order, the product is 0 if a sample is empty, even if the square of delta overflows.
+            squares = self.squares + other.squares + delta * (self.count * share) * delta
+        return Moments(count, self.mean + delta * share, squares)
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """Biased variance, as ``numpy.var`` computes it; NaN where nothing was seen."""
+        return np.divide(self.squares, self.count, out=np.full_like(self.mean, np.nan), where=self.count > 0)
+
+    @property
+    def scale(self) -> NDArray[np.float64]:
+        """Standard deviation; 1 for a channel that is constant or of which nothing was seen."""
+        deviation = np.sqrt(self.variance)
+        # The values of a constant channel may differ in their last digits, if they were computed. A deviation of at
+        # most ten rounding errors of the mean counts as zero: scaling must not turn it into a signal of size one.
+        rounding = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
+        return np.where(deviation > rounding, deviation, 1.0)
+
+
+def moments(values: NDArray, weights: NDArray[np.float64] | None) -> Moments:
+    """Weighted moments of the rows; NaN is left out.
+
+    Parameters
+    ----------
+    values : ndarray of shape (m, d), float32 or float64
+        All computations are in float64.
+    weights : ndarray of shape (m,) or None
+        Non-negative; None: all weights are 1.
+
+    Returns
+    -------
+    Moments
+        A constant channel has its value as mean, and exactly zero squares. After overflow, ``inf`` or NaN.
+    """
+    d = values.shape[1]
+    total = Moments(np.zeros(d), np.zeros(d), np.zeros(d))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rows in blocks(len(values), min(1 << 16, max(1, (1 << 20) // max(1, d)))):  # at most 8 MiB
+            x = values[rows].astype(np.float64)
+            total = total + _block(x, np.ones(len(x)) if weights is None else weights[rows])
+    return total
+
+
+def _block(x: NDArray[np.float64], weights: NDArray[np.float64]) -> Moments:
+    """Moments of a block by the corrected two-pass algorithm of Chan, Golub and LeVeque, on shifted values."""
+    seen = ~np.isnan(x) & (weights > 0)[:, None]  # (m, d)
+    w = np.where(seen, weights[:, None], 0.0)
+    count = w.sum(axis=0)
+    divisor = np.where(count > 0, count, 1.0)
+    # Shift by a value of the channel: a constant channel then has mean zero without rounding.
+    shift = np.where(count > 0, x[seen.argmax(axis=0), np.arange(x.shape[1])], 0.0)
+    centre = shift + (w * np.where(seen, x - shift, 0.0)).sum(axis=0) / divisor
+    deviation = np.where(seen, x - centre, 0.0)
+    # Error of the centre by rounding; it is large if the shift is far from the other values.
+    error = (w * deviation).sum(axis=0) / divisor
+    squares = (w * deviation**2).sum(axis=0) - count * error**2
+    return Moments(count, centre + error, np.maximum(squares, 0.0))
+
+
 class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Standardise every channel of sequences to mean zero and variance one.
 
-    What ``StandardScaler`` is to rows, this is to sequences: with :math:`\bar x_c` and :math:`s_c` the mean and the
-    standard deviation of channel c over all time steps of all training sequences,
+    This is ``StandardScaler`` for sequences. With the mean :math:`\bar x_c` and the standard deviation :math:`s_c` of
+    channel c over all time steps of all training sequences,
 
     .. math:: z_{i,t,c} = (x_{i,t,c} - \bar x_c) / s_c
 
-    Sequences come back in the form in which they were given.
+    `transform` returns sequences in the form in which they were given.
 
     Parameters
     ----------
     n_channels : int, default=1
-        Channels d of 2-D X, whose columns are the steps in order, all channels of the first step first; the same
-        parameter as the estimators'. Arrays of three axes and lists have a channel axis; with a value other than 1,
-        their number of channels is compared with it.
+        Number of channels d of 2-D X, whose columns hold all channels of the first step first; the estimators have the
+        same parameter. Arrays with three axes and lists have a channel axis; if `n_channels` is not 1, it must be the
+        length of that axis.
     with_mean : bool, default=True
         Subtract the mean.
     with_std : bool, default=True
         Divide by the standard deviation.
     copy : bool, default=True
-        If False, an array of float32 or float64 is scaled in place where its memory layout allows. A list is
-        always copied.
+        If False, an array of float32 or float64 is scaled in place, if its memory layout allows this. A list is always
+        copied.
     padding_value : float or None, default=None
-        Steps at the start and at the end of a sequence in which every channel has this value are padding: they play no
-        part in fit and keep the value. Steps between others are data, whatever their value. None: there is no padding.
+        Steps in which every channel has this value are padding, if they are at the start or at the end of a sequence.
+        `fit` ignores padding, and `transform` leaves it unchanged. Steps between others are data, even if they have
+        this value. None: there is no padding.
 
     Attributes
     ----------
     mean_ : ndarray of shape (d,), float64, or None
-        Mean of each channel; NaN for one of which `partial_fit` has seen no value yet. None if neither `with_mean` nor
-        `with_std`.
+        Mean of each channel; NaN for a channel of which `partial_fit` has seen no value yet. None if both `with_mean`
+        and `with_std` are False.
     var_ : ndarray of shape (d,), float64, or None
-        Variance of each channel, biased as ``numpy.var``. None unless `with_std`.
+        Variance of each channel, biased as in ``numpy.var``. None unless `with_std`.
     scale_ : ndarray of shape (d,), float64, or None
-        Standard deviation of each channel, 1 for a constant one. None unless `with_std`.
+        Standard deviation of each channel; 1 for a constant channel. None unless `with_std`.
     n_samples_seen_ : int, float or ndarray of shape (d,)
-        Time steps seen in each channel, without NaN and padding, or the sum of their weights; one number if all
-        channels agree.
+        Number of time steps seen in each channel, without NaN and padding; with weights, the sum of their weights. One
+        number if it is the same for all channels.
     n_features_in_ : int
-        Columns L * d after 2-D X, channels d otherwise.
+        Number of columns L * d after a fit on 2-D X, number of channels d otherwise.
     feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns or channels, if they have any.
 
@@ -79,24 +172,25 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     X may be
 
     - an array (n, L, d);
-    - a list of array-likes (L_i, d) of any lengths, data frames among them; it comes back as a list of arrays. Entries
-      of one axis are refused: ``x.reshape(-1, 1)`` has one channel;
+    - a list of array-likes or data frames (L_i, d) of any lengths, for which the result is a list of arrays; entries
+      with one axis are refused: use ``x.reshape(-1, 1)`` for one channel;
     - an array or data frame (n, L * d), see `n_channels`;
-    - a data frame whose columns are pairs (time, channel), times and channels in the order of their first column; it
-      comes back as an array (n, L, d).
+    - a data frame whose columns are pairs (time, channel), for which the result is an array (n, L, d); its times and
+      channels are in the order in which they first occur.
 
-    Tensors are read like arrays and come back as arrays. After 2-D X in fit, any of these forms can be transformed;
-    after another form, all but 2-D X. float32 and float64 are kept, other numbers become float64; statistics and
-    differences are computed in float64 either way, so that a small variance about a large mean survives.
+    Tensors are read like arrays; the result is an array. After a fit on 2-D X, every form can be transformed; after a
+    fit on another form, every form except 2-D X. float32 and float64 are kept; other numbers become float64. All
+    computations are in float64, so that a small variance around a large mean is not lost.
 
-    NaN is a missing value: left out in fit, and NaN in the result. There is no mask argument, because a mask would have
-    to reach every later step of a pipeline as well; ``np.where(mask[:, :, None], X, np.nan)`` says the same to all.
+    NaN is a missing value: `fit` leaves it out, and it stays NaN in the result. There is no parameter for a mask,
+    because every later step of a pipeline would need the mask too. Mark missing steps by NaN instead:
+    ``np.where(mask[:, :, None], X, np.nan)``.
 
-    Padding is recognised by its value. In a sequence of one channel, a first or last reading that happens to equal
-    `padding_value` is taken for padding, in `inverse_transform` also one that was scaled to it; give such sequences as
-    a list.
+    Padding is recognised by its value. With one channel, a first or last measurement equal to `padding_value` is taken
+    for padding; in `inverse_transform`, so is a measurement whose scaled value is `padding_value`. Give such sequences
+    as a list, without padding.
 
-    ``set_output(transform="pandas")`` works for 2-D X. Other forms have no data frame to be put in and are refused.
+    ``set_output(transform="pandas")`` works for 2-D X. Other forms do not fit in a data frame and are refused.
 
     Examples
     --------
@@ -109,7 +203,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> scaler.transform(X)[0].shape
     (20, 12)
 
-    The same with zeros before each sequence, which stay zeros:
+    The same sequences with zeros before the first step; these zeros stay zero:
 
     >>> padded = load_japanese_vowels().data  # (270, 29, 12)
     >>> scaler = SequenceScaler(padding_value=0).fit(padded)
@@ -145,11 +239,11 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
-            Sequences in one of the forms in the notes.
+            Sequences in one of the forms listed in Notes.
         y : None
             Ignored.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each sequence: of every one of its steps, so a longer sequence counts for more.
+            Weight of each sequence. Every step of the sequence has this weight, so a longer sequence counts for more.
 
         Returns
         -------
@@ -158,21 +252,21 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has another shape, holds infinity, or has a channel without any value.
+            If X has another shape, holds infinity, or has a channel without a value.
         """
         return self._learn(X, sample_weight, first=True)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from further sequences, as if they had been given together with all earlier ones.
+        """Learn from more sequences; the result is that of one fit on these and all earlier sequences.
 
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
-            A channel may be without any value.
+            A channel without a value is allowed.
         y : None
             Ignored.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each sequence; one without counts 1.
+            Weight of each sequence. None: every weight is 1.
 
         Returns
         -------
@@ -202,7 +296,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of the shape of X, or list of ndarrays of shape (L_i, d)
-            float32 if X is, float64 otherwise; data frames with (time, channel) columns as (n, L, d).
+            float32 if X is float32, float64 otherwise; (n, L, d) for a data frame with (time, channel) columns.
         """
         check_is_fitted(self)
         self._refuse_frames_of_sequences(X)
@@ -221,7 +315,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of the shape of X, or list of ndarrays of shape (L_i, d)
-            float32 if X is, float64 otherwise.
+            float32 if X is float32, float64 otherwise.
 
         Examples
         --------
@@ -238,10 +332,10 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self._rescaled(steps, lambda x: x * scale + mean)
 
     def _transform_ends(self, lower: Any, upper: Any) -> tuple[Any, Any]:
-        """Ends, entry by entry, of what `transform` makes of any X between these two, which are of one form.
+        """Bounds, entry by entry, on `transform(X)` for every X between `lower` and `upper`, which have one form.
 
-        Without padding these are the two transformed. Where a step may be padding or not, both are possible: its value
-        unchanged, and scaled.
+        Without padding, these are `transform(lower)` and `transform(upper)`. If a step may or may not be padding, its
+        bounds allow both the unchanged value and the scaled values.
         """
         check_is_fitted(self)
         mean, scale = self._centre_and_scale()
@@ -250,7 +344,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.padding_value is not None:
             value = self.padding_value
             possible = ((low <= value) & (value <= high)).all(axis=1)
-            # NaN, which is no padding, where there is more than one value; a missing value stays one.
+            # An entry with more than one possible value becomes NaN, which is no padding; a missing value stays NaN.
             certain = edge_padding(np.where(low == high, low, np.nan), ends[0].lengths, value)
         for end, values in zip(ends, (low, high), strict=True):
             end.values[...] = (values.astype(np.float64) - mean) / scale
@@ -267,25 +361,29 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         padding = self._padding(steps)
         weights: NDArray[np.float64] | None = None
         if sample_weight is not None or padding is not None:
-            each = np.ones(n) if sample_weight is None else checked_weights(sample_weight, n)
+            each = np.ones(n) if sample_weight is None else _checked_weights(sample_weight, n)
             weights = np.repeat(each, steps.lengths)
             if padding is not None:
                 weights[padding] = 0.0
         new = moments(steps.values, weights)
         total = new if first else self._moments + new
-        if not np.isfinite(total.squares).all():
-            channel = int(np.argmin(np.isfinite(total.squares)))
-            raise ValueError(f"X holds values in channel {channel} whose squares overflow float64. Rescale it.")
+        finite = np.isfinite(total.squares)
+        if not finite.all():
+            channel = int(finite.argmin())
+            raise ValueError(
+                f"X holds values in channel {channel} whose squares overflow float64. Rescale the channel."
+            )
         if whole and not total.count.all():
             channel = int(np.argmin(total.count))
-            raise ValueError(f"X has no value in channel {channel}: all are NaN, padding or of weight 0. Leave it out.")
+            raise ValueError(
+                f"X has no value in channel {channel}: all are NaN, padding or of weight 0. Leave the channel out."
+            )
 
         counted = sample_weight is None and (first or self._counted)
         self._moments, self._counted = total, counted
         seen = total.count.astype(np.int64) if counted else total.count
         self.n_samples_seen_ = seen[0].item() if (seen == seen[0]).all() else seen
-        unknown = total.count == 0
-        self.mean_ = np.where(unknown, np.nan, total.mean) if self.with_mean or self.with_std else None
+        self.mean_ = np.where(total.count == 0, np.nan, total.mean) if self.with_mean or self.with_std else None
         self.var_ = total.variance if self.with_std else None
         self.scale_ = total.scale if self.with_std else None
         return self
@@ -299,7 +397,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return np.asarray(self.mean_ if self.with_mean else 0.0), np.asarray(self.scale_ if self.with_std else 1.0)
 
     def _rescaled(self, steps: Steps, rescale: Callable[[NDArray], NDArray]) -> NDArray | list[NDArray]:
-        """All steps but padding, changed in float64, in the form they came in."""
+        """Rescale all steps except padding, in float64, and return them in the form in which they were given."""
         padding = self._padding(steps)
         for rows in blocks(len(steps.values)):
             steps.values[rows] = rescale(steps.values[rows].astype(np.float64))
@@ -308,12 +406,12 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return steps.restored()
 
     def _refuse_frames_of_sequences(self, X: Any) -> None:
-        """Before any work: sequences cannot be put in the data frame that ``set_output`` asks for."""
+        """Refuse sequences, before any work, if ``set_output`` asks for a data frame, which cannot hold them."""
         output = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
         if output != "default" and (is_wide(X) or sequences_in(X) is not None or n_axes(X) > 2):
             raise ValueError(
-                f"{type(self).__name__} is set to return {output} frames, which hold 2-D X only, not sequences with an "
-                'axis of channels. Call set_output(transform="default").'
+                f"{type(self).__name__} is set to return {output} frames, which hold 2-D X only, not sequences with a "
+                'channel axis. Call set_output(transform="default").'
             )
 
     def __sklearn_tags__(self) -> Tags:
@@ -322,3 +420,15 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _checked_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Weights of the sequences, (n,); ``ValueError`` unless all are finite and non-negative, and one is positive."""
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), one weight for each sequence; got {weights.shape}.")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight must be finite and not negative.")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every sequence.")
+    return weights

@@ -1,15 +1,20 @@
-"""How far input noise moves the output of a recurrent network, as Turkin 2017 estimates it: gains, penalty, norms.
+"""How far input noise moves the output of a recurrent network, as Turkin 2017 estimates it: gains, norms, penalty.
 
-Plain functions of weight tensors; a PyTorch training loop can use them without meeting scikit-learn.
+All functions take weight tensors; a PyTorch training loop can use them without scikit-learn.
 """
 
-from ._chain import TikhonovGains, gains_from_norms, gate_norms, preactivation_bound, tikhonov_gains
-from ._penalty import feasible_scale, perturbation_gain, relaxed_barrier, tikhonov_penalty
-from ._stacked import StackedTikhonovPenalty
-from ._tracking import TikhonovPenalty
+from ._gains import (
+    TikhonovGains,
+    gains_from_norms,
+    gate_norms,
+    perturbation_gain,
+    preactivation_bound,
+    tikhonov_gains,
+)
+from ._penalty import feasible_scale, relaxed_barrier, tikhonov_penalty
+from ._tracked_penalty import TikhonovPenalty
 
 __all__ = [
-    "StackedTikhonovPenalty",
     "TikhonovGains",
     "TikhonovPenalty",
     "feasible_scale",

@@ -1,27 +1,67 @@
-"""The formulas of Turkin's chain, one row a cell and one row a reading, with their derivatives.
+r"""The formulas that estimate a cell's gains, and their derivatives: one row for each cell, one row for each variant.
 
-A cell is a row of `CHAINS`: how many gates its matrices stack, the formula of its gains, and the product of its
-derivatives with a vector. A variant is a row of `VARIANTS`: every number and combining rule that differs between
-readings. Formulas of values take tensors or Python floats, those of derivatives floats.
+A cell is a row of `CELLS`: the number of gates stacked in its matrices, the formula of its gains, and the product of
+the formula's derivatives with a vector. To add a cell to the penalty, add a row. A variant is a row of `VARIANTS`: all
+constants and combining rules that differ between the variants.
+
+The gains' formulas take tensors or Python floats. Tensors give the exact, differentiable evaluation. Floats give the
+fast one, whose derivatives are written out below; the tests compare them with autograd.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any, NamedTuple
 
-from ._scalars import Scalar, euclidean, exp, zero_like
+import torch
+from torch import Tensor
 
-__all__ = ["CHAINS", "VARIANTS", "Chain", "Variant", "get_chain", "get_variant"]
+__all__ = ["CELLS", "VARIANTS", "Cell", "Scalar", "Variant", "euclidean", "exp", "get_cell", "get_variant"]
 
-ALPHA = 0.25  # largest slope of the logistic, above (4)
+Scalar = Any  # Tensor or float: every function returns the type that it was given
+
+ALPHA = 0.25  # largest slope of the logistic function, above (4)
+
+
+def exp(x: Scalar) -> Scalar:
+    """The exponential; inf on overflow."""
+    if isinstance(x, Tensor):
+        return torch.exp(x)
+    try:
+        return math.exp(x)
+    except OverflowError:  # where tensors give inf
+        return math.inf
+
+
+def euclidean(first: Scalar, second: Scalar) -> Scalar:
+    """√(a² + b²), with derivative 0 at (0, 0)."""
+    if isinstance(first, Tensor):
+        # vector_norm rather than sqrt(a² + b²) or hypot: its gradient at (0, 0) is 0, theirs is NaN.
+        return torch.linalg.vector_norm(torch.stack((first, second)), dim=0)
+    return math.hypot(first, second)
+
+
+def _zero_like(x: Scalar) -> Scalar:
+    """0 in the type of x, finite even where x is not."""
+    return torch.zeros_like(x) if isinstance(x, Tensor) else 0.0
+
+
+def _square(x: Scalar) -> Scalar:
+    return x * x  # ** raises on overflow where x is a Python float
+
+
+def _euclidean_slopes(first: float, second: float) -> tuple[float, float]:
+    length = euclidean(first, second)
+    return (first / length, second / length) if length else (0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One reading of the chain; every number that differs between readings stands here and nowhere else."""
+    """One version of the estimate. All numbers that differ between versions are here."""
 
     beta: float  # Lipschitz constant of (ξ₁, ξ₂) ↦ tanh(ξ₁)σ(ξ₂), eq. (18)
-    update: float  # Lipschitz constant of the GRU's step (1 − z)⊙n + z⊙h in the net input of z, h held fixed
+    update: float  # Lipschitz constant of the GRU's step (1 − z)⊙n + z⊙h in the net input of z, for fixed h
     rho_x: Callable[[Scalar, Scalar], Scalar]  # (γ_x, a_x) ↦ ρ_x
     rho_h: Callable[[Scalar, Scalar], Scalar]  # (γ_h, a_h) ↦ ρ_h
     slopes_x: Callable[[float, float], tuple[float, float]]  # derivatives of rho_x
@@ -29,15 +69,6 @@ class Variant:
     criticality: Callable[[Scalar], Scalar]  # ρ_h ↦ u; the gain has its pole at u = 1
     squared_gain: Callable[[Scalar, Scalar], Scalar]  # (ρ_x, 1/(1 − u)) ↦ (σ_h/σ_x)²
     gain_slopes: Callable[[float, float, float, float], tuple[float, float]]  # see `Objective.value_and_slopes`
-
-
-def _square(x: Scalar) -> Scalar:
-    return x * x  # ** raises on overflow where x is a Python number
-
-
-def _euclidean_slopes(first: float, second: float) -> tuple[float, float]:
-    length = euclidean(first, second)
-    return (first / length, second / length) if length else (0.0, 0.0)
 
 
 VARIANTS = {
@@ -78,46 +109,44 @@ def get_variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
+Norms = Sequence[float]
 Gains = tuple[Scalar, Scalar, Scalar]  # ρ_x, ρ_h and the gate constraint
+# Derivatives with respect to the norms of the input matrices, those of the recurrent matrices, and κ.
+Slopes = tuple[list[float], list[float], float]
 
 
-def _lstm_gains(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], _: Scalar, variant: Variant) -> Gains:
+class _LSTMTerms(NamedTuple):
+    """Intermediate values of (52) and (53)."""
+
+    gamma_x: Scalar
+    gamma_h: Scalar
+    gate: Scalar  # β‖W_oh‖
+    inverse_e: Scalar
+    a_x: Scalar
+    a_h: Scalar
+
+
+def _lstm_terms(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], variant: Variant) -> _LSTMTerms:
     i_x, f_x, g_x, o_x = norms_x
     i_h, f_h, g_h, o_h = norms_h
     gamma_x = ALPHA * f_x + variant.beta * (i_x + g_x)  # Prop. 3
     gamma_h = ALPHA * f_h + variant.beta * (i_h + g_h)
     gate = variant.beta * o_h
-    # exp(gate − 1) is 1/E of (33); as a factor it overflows to inf, where E in a denominator would make 0/0.
+    # exp(gate − 1) is 1/E of (33). As a factor it overflows to inf; E in a denominator would give 0/0.
     inverse_e = exp(gate - 1)
     a_x = (gamma_x * gate + o_x) * inverse_e
     a_h = gamma_h * gate * inverse_e
-    return variant.rho_x(gamma_x, a_x), variant.rho_h(gamma_h, a_h), gate
+    return _LSTMTerms(gamma_x, gamma_h, gate, inverse_e, a_x, a_h)
 
 
-def _gru_gains(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], kappa: Scalar, variant: Variant) -> Gains:
-    gammas = []
-    for r, z, n in (norms_x, norms_h):
-        # ‖δ_r‖ ≤ α(…) moves the candidate's net input by κ‖δ_r‖. β bounds the slope in it in either reading.
-        gammas.append(variant.update * z + variant.beta * (n + ALPHA * kappa * r))
-    gamma_x, gamma_h = gammas
-    # No output gate: the terms a_x and a_h of (52) and (53), and the constraint on the gate, are zero.
-    zero = zero_like(gamma_h)
-    return variant.rho_x(gamma_x, zero), variant.rho_h(gamma_h, zero), zero
+def _lstm_gains(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], _: Scalar, variant: Variant) -> Gains:
+    terms = _lstm_terms(norms_x, norms_h, variant)
+    return variant.rho_x(terms.gamma_x, terms.a_x), variant.rho_h(terms.gamma_h, terms.a_h), terms.gate
 
 
-Norms = Sequence[float]
-Slopes = tuple[list[float], list[float], float]  # by the norms of the inputs' and the states' gates, and by κ
-
-
-def _lstm_back(norms_x: Norms, norms_h: Norms, _: float, variant: Variant, by: tuple[float, float, float]) -> Slopes:
-    i_x, f_x, g_x, o_x = norms_x
-    i_h, f_h, g_h, o_h = norms_h
-    by_rho_x, by_rho_h, by_gate = by
-    beta = variant.beta
-    gamma_x, gamma_h = ALPHA * f_x + beta * (i_x + g_x), ALPHA * f_h + beta * (i_h + g_h)
-    gate = beta * o_h
-    inverse_e = exp(gate - 1)
-    a_x, a_h = (gamma_x * gate + o_x) * inverse_e, gamma_h * gate * inverse_e
+def _lstm_slopes(norms_x: Norms, norms_h: Norms, _: float, variant: Variant, by: tuple[float, float, float]) -> Slopes:
+    beta, (by_rho_x, by_rho_h, by_gate) = variant.beta, by
+    gamma_x, gamma_h, gate, inverse_e, a_x, a_h = _lstm_terms(norms_x, norms_h, variant)
     direct_x, through_x = variant.slopes_x(gamma_x, a_x)
     direct_h, through_h = variant.slopes_h(gamma_h, a_h)
     by_a_x, by_a_h = by_rho_x * through_x, by_rho_h * through_h
@@ -131,37 +160,62 @@ def _lstm_back(norms_x: Norms, norms_h: Norms, _: float, variant: Variant, by: t
     )
 
 
-def _gru_back(norms_x: Norms, norms_h: Norms, kappa: float, variant: Variant, by: tuple[float, float, float]) -> Slopes:
+def _gru_gamma(norms: Sequence[Scalar], kappa: Scalar, variant: Variant) -> Scalar:
+    r, z, n = norms
+    # ‖δ_r‖ ≤ α(…) moves the candidate's net input by κ‖δ_r‖. β bounds the slope in that net input in both variants.
+    return variant.update * z + variant.beta * (n + ALPHA * kappa * r)
+
+
+def _gru_gains(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], kappa: Scalar, variant: Variant) -> Gains:
+    gamma_x, gamma_h = (_gru_gamma(norms, kappa, variant) for norms in (norms_x, norms_h))
+    # The GRU has no output gate: the terms a_x and a_h of (52) and (53), and the constraint on the gate, are zero.
+    zero = _zero_like(gamma_h)
+    return variant.rho_x(gamma_x, zero), variant.rho_h(gamma_h, zero), zero
+
+
+def _gru_slopes(
+    norms_x: Norms, norms_h: Norms, kappa: float, variant: Variant, by: tuple[float, float, float]
+) -> Slopes:
     slopes, by_kappa = [], 0.0
-    for (r, z, n), by_rho, slopes_of in zip(
-        (norms_x, norms_h), by[:2], (variant.slopes_x, variant.slopes_h), strict=True
-    ):
-        gamma = variant.update * z + variant.beta * (n + ALPHA * kappa * r)
-        by_gamma = by_rho * slopes_of(gamma, 0.0)[0]
+    for norms, by_rho, slopes_of in zip((norms_x, norms_h), by[:2], (variant.slopes_x, variant.slopes_h), strict=True):
+        by_gamma = by_rho * slopes_of(_gru_gamma(norms, kappa, variant), 0.0)[0]
         by_reset = variant.beta * ALPHA * by_gamma
         slopes.append([by_reset * kappa, variant.update * by_gamma, variant.beta * by_gamma])
-        by_kappa += by_reset * r
+        by_kappa += by_reset * norms[0]
     return slopes[0], slopes[1], by_kappa
 
 
 @dataclass(frozen=True)
-class Chain:
-    """What the penalty needs to know of a cell: its gains, and the product of their derivatives with a vector."""
+class Cell:
+    """What the penalty needs to know of a recurrent cell.
+
+    Parameters
+    ----------
+    n_gates : int
+        Number of gates stacked in the weight matrices.
+    gains : callable
+        Gains from the norms of the input matrices, those of the recurrent matrices, κ and the variant.
+    slopes : callable
+        Derivatives of the gains, multiplied by a vector: the same arguments, and the derivatives of a scalar with
+        respect to the three gains. Returns its derivatives with respect to the norms and κ.
+    bounded_gate : int, optional
+        The gate whose pre-activation :math:`W_h h + b_h` is itself multiplied by another gate; κ is the bound on it.
+    """
 
     n_gates: int
     gains: Callable[[Sequence[Scalar], Sequence[Scalar], Scalar, Variant], Gains]
-    back: Callable[[Norms, Norms, float, Variant, tuple[float, float, float]], Slopes]
-    bounded_gate: int | None = None  # the gate whose W_h h + b_h is itself multiplied by a gate: κ bounds it
+    slopes: Callable[[Norms, Norms, float, Variant, tuple[float, float, float]], Slopes]
+    bounded_gate: int | None = None
 
 
-CHAINS = {
-    "lstm": Chain(n_gates=4, gains=_lstm_gains, back=_lstm_back),
-    "gru": Chain(n_gates=3, gains=_gru_gains, back=_gru_back, bounded_gate=2),
+CELLS = {
+    "lstm": Cell(n_gates=4, gains=_lstm_gains, slopes=_lstm_slopes),
+    "gru": Cell(n_gates=3, gains=_gru_gains, slopes=_gru_slopes, bounded_gate=2),
 }
 
 
-def get_chain(name: str) -> Chain:
-    """The row of `CHAINS` of that name; ``ValueError`` for any other name."""
-    if name not in CHAINS:
-        raise ValueError(f"cell must be one of {sorted(CHAINS)}, got {name!r}.")
-    return CHAINS[name]
+def get_cell(name: str) -> Cell:
+    """The row of `CELLS` of that name; ``ValueError`` for any other name."""
+    if name not in CELLS:
+        raise ValueError(f"cell must be one of {sorted(CELLS)}, got {name!r}.")
+    return CELLS[name]

@@ -1,7 +1,8 @@
-r"""The regulariser (56), its relaxation (57), and the start from which it can be minimised (Turkin 2017, section 4).
+r"""The regulariser (56), its relaxation (57), and feasible initial weights for it (Turkin 2017, section 4).
 
-In a stack, the state perturbation that a layer puts out is the input perturbation of the next: the gains of the layers
-multiply. A sequence of weights, first layer first, is a stack everywhere; a single tensor is a single layer.
+In a stack of layers, the state perturbation of one layer is the input perturbation of the next. The gains of the layers
+therefore multiply. Every function here takes either one tensor, for one layer, or a sequence of tensors, first layer
+first, for a stack.
 """
 
 import math
@@ -14,29 +15,29 @@ from torch import Tensor
 
 from sklstm.linalg import as_float64, spectral_norm
 
-from ._cells import get_variant
-from ._chain import TikhonovGains, gains_from_norms, gate_norms, layer_kappa, tikhonov_gains
-from ._scalars import Scalar, positive_part, relaxed, relaxed_slope
+from ._cells import Scalar, get_variant
+from ._gains import gains_from_norms, gate_norms, layer_kappa, tikhonov_gains
 
-__all__ = ["feasible_scale", "perturbation_gain", "relaxed_barrier", "tikhonov_penalty"]
+__all__ = ["feasible_scale", "relaxed_barrier", "tikhonov_penalty"]
 
-# Where the tangent takes over. Its slope is 1/ε², and near the seam it dwarfs the data in Adam's running moments. On a
-# problem that presses against the barrier (make_regression as ten steps, λ_S = 1e-3, 150 epochs) 0.05 ended with a data
-# loss 2 to 5 % below that of 0.01 from each of four seeds, all feasible; 0.1 brought nothing more.
+# The tangent replaces the barrier beyond 1 − ε. Its slope is 1/ε², and near that point it dominates the data loss in
+# Adam's running moments. On a problem whose solution lies close to the barrier (make_regression as ten steps,
+# λ_S = 1e-3, 150 epochs) 0.05 ended with a data loss 2 to 5 % below that of 0.01 from each of four seeds, all feasible;
+# 0.1 gave no further improvement.
 BARRIER_EPSILON = 0.05
 
 
 def relaxed_barrier(u: Tensor, epsilon: float = BARRIER_EPSILON) -> Tensor:
     r"""The barrier :math:`1/(1-u)` of (56), continued by its tangent line beyond :math:`u = 1 - \epsilon`.
 
-    Finite, convex, increasing and continuously differentiable on the whole line, and the paper's own where
-    :math:`u \le 1 - \epsilon`. As printed the barrier is negative beyond its pole, where minimising it draws the
-    weights towards the pole from the wrong side: the objective is unbounded below.
+    It is finite, convex, increasing and continuously differentiable on the whole line, and equal to the paper's barrier
+    where :math:`u \le 1 - \epsilon`. The barrier as printed is negative beyond its pole, and the objective is unbounded
+    below: minimising it there moves the weights towards the pole from the infeasible side.
 
     Parameters
     ----------
     u : Tensor
-        :math:`\rho_h^2`, or :math:`\rho_h` in the tight chain.
+        :math:`\rho_h^2`, or :math:`\rho_h` in the tight variant.
     epsilon : float
         In (0, 1].
 
@@ -56,19 +57,43 @@ def relaxed_barrier(u: Tensor, epsilon: float = BARRIER_EPSILON) -> Tensor:
 
 
 def check_epsilon(epsilon: float) -> None:
+    """Refuse an ε outside (0, 1]."""
     if not 0 < epsilon <= 1:
         raise ValueError(f"epsilon must be in (0, 1], got {epsilon}.")
 
 
+def relaxed(u: Scalar, epsilon: float) -> Scalar:
+    """1/(1 − u), and its tangent beyond 1 − ε, for tensors and floats; see `relaxed_barrier`."""
+    if not isinstance(u, Tensor):
+        return 1 / (1 - u) if u <= 1 - epsilon else (2 * epsilon - (1 - u)) / epsilon**2
+    inside = u <= 1 - epsilon
+    # The unused branch of where() still gets a gradient: give it an argument at which that is finite.
+    barrier = 1 / (1 - torch.where(inside, u, 0))
+    tangent = (2 * epsilon - (1 - u)) / epsilon**2
+    return torch.where(inside, barrier, tangent)
+
+
+def relaxed_slope(u: float, epsilon: float) -> float:
+    """Derivative of `relaxed`."""
+    return 1 / (1 - u) ** 2 if u <= 1 - epsilon else 1 / epsilon**2
+
+
+def positive_part(x: Scalar) -> Scalar:
+    """x where it is positive, else 0; NaN stays NaN."""
+    if isinstance(x, Tensor):
+        return x.clamp_min(0)
+    return 0.0 if x < 0 else x
+
+
 Weights = Tensor | Sequence[Tensor]  # of one layer, or of each layer of a stack
-Layer = tuple[Tensor, Tensor, Tensor | None]  # input weights, recurrent weights, recurrent biases
+Layer = tuple[Tensor, Tensor, Tensor | None]  # input weights, recurrent weights, recurrent bias
 
 
 def as_layers(weight_ih: Weights, weight_hh: Weights, bias_hh: Weights | None) -> list[Layer]:
     """The layers of a stack, or the one layer; ``ValueError`` where the numbers of layers differ."""
     if isinstance(weight_ih, Tensor) and isinstance(weight_hh, Tensor):
         if not (bias_hh is None or isinstance(bias_hh, Tensor)):
-            raise ValueError("bias_hh must be a tensor, as the weights of the one layer are.")
+            raise ValueError("bias_hh must be a tensor, because the weights are those of one layer.")
         return [(weight_ih, weight_hh, bias_hh)]
     if isinstance(weight_ih, Tensor) or isinstance(weight_hh, Tensor) or isinstance(bias_hh, Tensor):
         raise ValueError("the weights and biases of a stack must all be sequences with one tensor a layer.")
@@ -83,7 +108,7 @@ def as_layers(weight_ih: Weights, weight_hh: Weights, bias_hh: Weights | None) -
 
 @dataclass(frozen=True)
 class Objective:
-    """The penalty as a function of gains and of the readout's norm, for tensors and Python numbers alike."""
+    """The penalty as a function of the gains and of the readout's norm, for tensors and for Python floats."""
 
     lambda_s: float
     lambda_1: float
@@ -99,7 +124,7 @@ class Objective:
         check_epsilon(self.epsilon)
 
     def layer(self, rho_x: Scalar, rho_h: Scalar, gate: Scalar) -> tuple[Scalar, Scalar]:
-        """A layer's squared gain, relaxed, and what its constraints cost."""
+        """The relaxed squared gain of a layer, and the penalty for its violated constraints."""
         variant = get_variant(self.variant)
         squared_gain = variant.squared_gain(rho_x, relaxed(variant.criticality(rho_h), self.epsilon))
         violation = positive_part(rho_h * rho_h - 1)
@@ -115,7 +140,7 @@ class Objective:
     def value_and_slopes(
         self, norm_out: float, gains: Sequence[tuple[float, float, float]]
     ) -> tuple[float, list[tuple[float, float, float]], float]:
-        """(57) with its derivatives by each layer's ρ_x, ρ_h and gate, and by the readout's norm; floats only."""
+        """(57) and its derivatives with respect to the gains of each layer and the norm of the readout; floats only."""
         variant, terms = get_variant(self.variant), [self.layer(*layer) for layer in gains]
         squared_gains = [squared_gain for squared_gain, _ in terms]
         slopes = []
@@ -145,14 +170,14 @@ def tikhonov_penalty(
     cell: str = "lstm",
     bias_hh: Weights | None = None,
 ) -> Tensor:
-    r"""What (57) of Turkin 2017 adds to the mean squared error.
+    r"""The penalty (57) of Turkin 2017, which is added to the mean squared error.
 
     .. math::
 
         \lambda_S \|W_{hy}\|^2 \prod_l \frac{\rho_{x,l}^2}{1 - \rho_{h,l}^2} + \lambda_1 \sum_l (\rho_{h,l}^2 - 1)_+
         + \lambda_2 \sum_l (\beta\|W_{oh,l}\| - 1)_+
 
-    with :math:`1/(1 - \rho_h^2)` continued as `relaxed_barrier` says. In the tight chain the first term is
+    with :math:`1/(1 - \rho_h^2)` continued as in `relaxed_barrier`. In the tight variant the first term is
     :math:`\lambda_S \|W_{hy}\|^2 \prod_l (\rho_{x,l}/(1 - \rho_{h,l}))^2`.
 
     Parameters
@@ -169,13 +194,13 @@ def tikhonov_penalty(
         See `relaxed_barrier`.
     cell : {"lstm", "gru"}
     bias_hh : Tensor of shape (..., G * H), or one such tensor a layer, optional
-        Enters the GRU's chain only; see `tikhonov_gains`.
+        Used by the GRU only; see `tikhonov_gains`.
 
     Returns
     -------
     Tensor of shape (...)
-        Finite and non-negative for every finite argument short of overflow. Needs no second derivative of the
-        network: it is a function of the weights alone.
+        Finite and non-negative for all finite weights, unless it overflows. It depends on the weights only, so its
+        gradient needs no second derivative of the network.
 
     Raises
     ------
@@ -184,13 +209,13 @@ def tikhonov_penalty(
 
     See Also
     --------
-    TikhonovPenalty : The same for a training loop, at a small part of the cost.
+    TikhonovPenalty : The same for a training loop, from estimated norms, which cost less.
 
     Notes
     -----
-    (56) and (57) write :math:`\gamma\|W_{oh}\|` with a γ that is never defined; by the remark under Proposition 2 it is
-    β. (55) drops the slope α² of a logistic readout; :math:`\lambda_S` absorbs it. The GRU has no output gate: its
-    :math:`\lambda_2` term is zero.
+    (56) and (57) write :math:`\gamma\|W_{oh}\|`, but do not define γ; by the remark under Proposition 2 it is β. (55)
+    omits the slope α² of a logistic readout; it is a constant factor of :math:`\lambda_S`. The GRU has no output gate:
+    its :math:`\lambda_2` term is zero.
 
     Examples
     --------
@@ -208,47 +233,6 @@ def tikhonov_penalty(
         for layer in as_layers(weight_ih, weight_hh, bias_hh)
     ]
     return objective.total(spectral_norm(weight_out), layers)
-
-
-def perturbation_gain(
-    gains: TikhonovGains | Sequence[TikhonovGains], weight_out: Tensor, *, variant: str = "turkin"
-) -> Tensor:
-    r"""Squared gain from input to output, (55): :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`.
-
-    Parameters
-    ----------
-    gains : TikhonovGains, or one a layer
-        Of shape (...).
-    weight_out : Tensor of shape (..., k, H)
-    variant : {"turkin", "tight"}
-        The chain that the gains were computed with.
-
-    Returns
-    -------
-    Tensor of shape (...)
-        ``inf`` where a constraint of (56) is violated in any layer: the chain then says nothing.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklstm.tikhonov import TikhonovGains, perturbation_gain
-    >>> gains = TikhonovGains(rho_x=torch.tensor(1.0), rho_h=torch.tensor(0.5), gate=torch.tensor(0.0))
-    >>> weight_out = torch.tensor([[3.0]])
-    >>> round(perturbation_gain(gains, weight_out).item(), 4)  # 9 / (1 − 1/4)
-    12.0
-    >>> round(perturbation_gain(gains, weight_out, variant="tight").item(), 4)  # 9 / (1 − 1/2)²
-    36.0
-    >>> perturbation_gain(gains._replace(rho_h=torch.tensor(1.5)), weight_out)
-    tensor(inf)
-    """
-    chain = get_variant(variant)
-    layers = [gains] if isinstance(gains, TikhonovGains) else list(gains)
-    gain = spectral_norm(weight_out) ** 2
-    feasible = torch.ones_like(gain, dtype=torch.bool)
-    for layer in layers:
-        gain = gain * chain.squared_gain(layer.rho_x, 1 / (1 - chain.criticality(layer.rho_h)))
-        feasible = feasible & layer.feasible
-    return torch.where(feasible, gain, torch.inf)
 
 
 @overload
@@ -284,11 +268,11 @@ def feasible_scale(
     cell: str = "lstm",
     bias_hh: Weights | None = None,
 ) -> float | list[float]:
-    r"""The factor by which to scale all recurrent matrices so that the chain starts well inside its constraints.
+    r"""Factor for the recurrent matrices after which the constraints of (56) hold with a margin.
 
-    Torch's default initialisation is infeasible at every size (:math:`\rho_h^2` of the LSTM from 26 at H = 4 to 85 at
-    H = 128). The gains grow with the factor, so bisection finds the largest one in (0, 1] for which the criticality
-    (:math:`\rho_h^2`, or :math:`\rho_h` in the tight chain) and the gate :math:`\beta\|W_{oh}\|` stay at or below
+    torch's default initialisation is infeasible at every size (:math:`\rho_h^2` of the LSTM from 26 at H = 4 to 85 at
+    H = 128). The gains grow with the factor. Bisection finds the largest factor in (0, 1] for which the criticality
+    (:math:`\rho_h^2`, or :math:`\rho_h` in the tight variant) and the gate :math:`\beta\|W_{oh}\|` are both at most
     ``target``.
 
     Parameters
@@ -300,12 +284,12 @@ def feasible_scale(
         In (0, 1).
     cell : {"lstm", "gru"}
     bias_hh : Tensor of shape (G * H,), or one such tensor a layer, optional
-        Enters the GRU's chain only; it is not scaled.
+        Used by the GRU only; it is not scaled.
 
     Returns
     -------
     float, or list of float for a stack
-        In (0, 1]; exactly 1.0 when nothing has to be scaled. Each layer of a stack has its own factor.
+        In (0, 1]; exactly 1.0 if no scaling is needed. Each layer of a stack has its own factor.
 
     Examples
     --------
@@ -314,7 +298,7 @@ def feasible_scale(
     >>> weight_ih, weight_hh = torch.ones(16, 3), torch.ones(16, 4)
     >>> scale = feasible_scale(weight_ih, weight_hh)
     >>> gains = tikhonov_gains(weight_ih, scale * weight_hh)
-    >>> round(gains.rho_h.item() ** 2, 4)  # as large as `target` lets it be
+    >>> round(gains.rho_h.item() ** 2, 4)  # as large as `target` allows
     0.5
     >>> feasible_scale(weight_ih, torch.zeros(16, 4))
     1.0

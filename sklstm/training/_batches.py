@@ -1,23 +1,159 @@
-"""Batches sliced from whole tensors: no per-sample Python on the way from data to network."""
+"""Data on their way to the network: where they lie, which sequences make a batch, what a batch meets."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sklstm._sequences import Sequences
 from sklstm.noise import noise_of_kind
 
-from ._placement import to_device
-from ._ragged import RaggedTensor, inputs_of
-from ._streamed import StreamedTensor
-
-__all__ = ["BatchLoader", "SequenceDataset"]
+__all__ = [
+    "BatchLoader",
+    "InputNoise",
+    "InputRule",
+    "SequenceDataset",
+    "fits",
+    "normalised",
+    "place_for",
+    "resolve_device",
+    "to_device",
+]
 
 # Batches from which sequences are sorted by length at a time: enough for batches of nearly equal lengths, few enough
 # for other companions in every epoch.
 _BUCKET = 16
+
+# Of a device's free memory, the share that data may take: activations, gradients and cuDNN's workspaces need the rest.
+_SHARE = 0.5
+
+
+def resolve_device(device: str | torch.device) -> str | torch.device:
+    """The device to use: for ``"auto"`` CUDA if it can be used here, else MPS, else the CPU; any other is itself.
+
+    Parameters
+    ----------
+    device : str or torch.device
+
+    Returns
+    -------
+    str or torch.device
+
+    Examples
+    --------
+    >>> from sklstm.training._batches import resolve_device
+    >>> resolve_device("cpu")
+    'cpu'
+    >>> resolve_device("auto") in ("cuda", "mps", "cpu")
+    True
+    """
+    if device != "auto":
+        return device
+    # In a process forked from one that had used CUDA even the question would be an error.
+    if not torch.cuda._is_in_bad_fork() and torch.cuda.is_available() and _works("cuda"):
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() and _works("mps") else "cpu"
+
+
+def _works(device: str) -> bool:
+    """Whether a device that torch sees also computes: its card may be full, taken, or too old for torch's kernels."""
+    try:
+        return torch.zeros(1, device=device).add(1).item() == 1
+    except (RuntimeError, AssertionError):
+        return False
+
+
+def fits(n_bytes: int, device: str | torch.device) -> bool:
+    """Whether data should lie on a device as a whole.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Their size.
+    device : str or torch.device
+
+    Returns
+    -------
+    bool
+        Whether they take no more than half of the device's free memory; always True on a CPU, where they are already.
+
+    Examples
+    --------
+    >>> from sklstm.training._batches import fits
+    >>> fits(10**15, "cpu")  # where it is already
+    True
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        # What torch has asked of the driver and not handed out is free too.
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    elif device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    else:
+        return True
+    return n_bytes <= _SHARE * free
+
+
+def place_for(X: Sequences, device: str | torch.device) -> str | torch.device:
+    """Where the tensors of a computation on a device should lie: there if they fit, else on the CPU, as files do.
+
+    Parameters
+    ----------
+    X : Sequences
+    device : str or torch.device
+
+    Returns
+    -------
+    str or torch.device
+    """
+    return "cpu" if X.is_mapped else device if fits(4 * X.n_numbers, device) else "cpu"
+
+
+def to_device(batch: Any, device: str | torch.device) -> Any:
+    """A tensor, or a mapping or tuple of tensors, on a device; itself if it is there already.
+
+    Parameters
+    ----------
+    batch : Tensor, or mapping or tuple of Tensor
+    device : str or torch.device
+
+    Returns
+    -------
+    The same with its tensors on the device.
+
+    Notes
+    -----
+    On the way to CUDA a batch is first copied into pinned memory, from where it moves while the device computes. Rows
+    gathered from a pinned tensor would not be pinned: it is the batch that has to be, and pages of the whole data stay
+    the system's to swap.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training._batches import to_device
+    >>> batch = {"X": torch.zeros(4, 5, 2), "lengths": torch.tensor([5, 4, 3, 2])}
+    >>> to_device(batch, "cpu")["X"] is batch["X"]
+    True
+    >>> to_device(batch, "meta")["lengths"].device
+    device(type='meta')
+    """
+    if isinstance(batch, Mapping):
+        return {name: to_device(part, device) for name, part in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(to_device(part, device) for part in batch)
+    return _moved(batch, torch.device(device))
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    if tensor.device.type == device.type and device.index in (None, tensor.device.index):
+        return tensor
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 class SequenceDataset(Dataset):
@@ -25,7 +161,7 @@ class SequenceDataset(Dataset):
 
     Parameters
     ----------
-    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor
+    X : Sequences, or Tensor of shape (n, L, d)
     y : Tensor of shape (n, ...)
     weight : Tensor of shape (n,), optional
 
@@ -34,13 +170,14 @@ class SequenceDataset(Dataset):
     >>> import torch
     >>> from sklstm.training import SequenceDataset
     >>> data = SequenceDataset(torch.zeros(10, 5, 2), torch.arange(10.0), weight=torch.ones(10))
-    >>> X, y, weight = data[torch.tensor([3, 1])]
-    >>> X.shape, y, len(data)
-    (torch.Size([2, 5, 2]), tensor([3., 1.]), 10)
+    >>> some = data.part(torch.tensor([3, 1]))
+    >>> some.X.shape, some.y, len(data)
+    ((2, 5, 2), tensor([3., 1.]), 10)
     """
 
-    def __init__(self, X: Tensor | RaggedTensor | StreamedTensor, y: Tensor, weight: Tensor | None = None):
-        self.X, self.y, self.weight = X, y, weight
+    def __init__(self, X: Sequences | Tensor, y: Tensor, weight: Tensor | None = None):
+        self.X = Sequences.of(X)
+        self.y, self.weight = y, weight
 
     def __len__(self) -> int:
         return len(self.X)
@@ -49,9 +186,103 @@ class SequenceDataset(Dataset):
         parts = (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
         return tuple(part[index] for part in parts)
 
+    def part(self, rows: Tensor) -> "SequenceDataset":
+        """Some of the sequences with their targets and weights.
+
+        Parameters
+        ----------
+        rows : Tensor of int64 of shape (m,)
+
+        Returns
+        -------
+        SequenceDataset
+        """
+        return SequenceDataset(*self[rows.to(self.X.device)])
+
+    def loaded(self) -> "SequenceDataset":
+        """The same with its sequences as a tensor, unless they lie in a file.
+
+        Returns
+        -------
+        SequenceDataset
+        """
+        X = self.X.loaded()
+        return self if X is self.X else SequenceDataset(X, self.y, self.weight)
+
+
+def normalised(data: SequenceDataset) -> SequenceDataset:
+    """The same with weights of mean 1, so that the loss keeps its scale.
+
+    Parameters
+    ----------
+    data : SequenceDataset
+        Stays as it is.
+
+    Returns
+    -------
+    SequenceDataset
+
+    Raises
+    ------
+    ValueError
+        If all weights are zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import SequenceDataset
+    >>> from sklstm.training._batches import normalised
+    >>> X = Sequences(torch.zeros(3, 5, 1))
+    >>> data = SequenceDataset(X, torch.zeros(3), weight=torch.tensor([1.0, 2.0, 3.0]))
+    >>> normalised(data).weight
+    tensor([0.5000, 1.0000, 1.5000])
+    """
+    if data.weight is None:
+        return data
+    mean = data.weight.cpu().double().mean()  # MPS has no float64
+    if mean == 0:
+        raise ValueError("All sequences of one side of the validation split have a weight of zero.")
+    return SequenceDataset(data.X, data.y, (data.weight / mean.item()).float())
+
+
+class InputRule(Protocol):
+    """What happens to the inputs of a training batch on their way to the network."""
+
+    def __call__(self, X: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Inputs (b, L, d) of one batch to those that the network is trained on; a new tensor."""
+        ...
+
+
+@dataclass(frozen=True)
+class InputNoise:
+    r"""Fresh noise on every training batch (Tu et al. 2020, section 3.3).
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation, positive.
+    kind : str
+        A key of ``sklstm.noise.NOISES``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import InputNoise
+    >>> X = torch.zeros(100, 5, 2)
+    >>> noisy = InputNoise(sigma=0.5)(X, torch.Generator().manual_seed(0))
+    >>> round(noisy.std().item(), 1)
+    0.5
+    """
+
+    sigma: float
+    kind: str = "gaussian"
+
+    def __call__(self, X: Tensor, generator: torch.Generator | None) -> Tensor:
+        return X + noise_of_kind(self.kind).draw_tensor(X, self.sigma, generator)
+
 
 class BatchLoader:
-    r"""Iterates over a `SequenceDataset` in batches; a fresh permutation and fresh noise every epoch.
+    r"""Iterates over a `SequenceDataset` in batches; a fresh permutation every epoch.
 
     A batch is a pair of inputs and targets: inputs (b, L, d), or the keyword arguments of the forward pass if lengths
     differ; targets (b, ...), or a pair of targets and weights. Sequences of unequal length go into batches of nearly
@@ -63,21 +294,21 @@ class BatchLoader:
     batch_size : int
     shuffle : bool
     generator : torch.Generator, optional
-        Source of the permutation and of the noise; required if either is asked for, so that the global random state
-        stays out of it.
-    sigma : float
-        Standard deviation of the noise on the inputs of every batch (Tu et al. 2020, section 3.3).
-    noise : str
-        Its kind, a key of ``sklstm.noise.NOISES``.
+        Source of the permutation and of what the rule draws; required if either is asked for, so that the global random
+        state stays out of it.
+    rule : InputRule, optional
+        What the inputs of every batch meet.
     device : str or torch.device, optional
         Where batches are wanted; by default where the data lie.
 
     Examples
     --------
     >>> import torch
-    >>> from sklstm.training import BatchLoader, SequenceDataset
+    >>> from sklstm.training import InputNoise, SequenceDataset
+    >>> from sklstm.training._batches import BatchLoader
     >>> data = SequenceDataset(torch.zeros(10, 5, 2), torch.arange(10.0))
-    >>> loader = BatchLoader(data, 4, shuffle=True, generator=torch.Generator().manual_seed(0), sigma=0.1)
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> loader = BatchLoader(data, 4, shuffle=True, generator=generator, rule=InputNoise(0.1))
     >>> [tuple(X.shape) for X, y in loader]
     [(4, 5, 2), (4, 5, 2), (2, 5, 2)]
     >>> sorted(torch.cat([y for X, y in loader]).tolist()) == data.y.tolist()  # every sequence once
@@ -90,48 +321,40 @@ class BatchLoader:
         batch_size: int,
         shuffle: bool = False,
         generator: torch.Generator | None = None,
-        sigma: float = 0.0,
-        noise: str = "gaussian",
+        rule: InputRule | None = None,
         device: str | torch.device | None = None,
     ):
         self.dataset, self.batch_size, self.shuffle, self.device = dataset, batch_size, shuffle, device
-        self.generator, self.sigma, self.noise = generator, sigma, noise_of_kind(noise)
+        self.generator, self.rule = generator, rule
 
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         data = self.dataset
-        for part, inputs in self._inputs():
+        for part, inputs in data.X.batches(self._parts(), self.batch_size):
             inputs = self._placed(inputs)
-            if self.sigma > 0:  # once they are on the device: the sum must not depend on where the data lie
-                inputs["X"] = inputs["X"] + self.noise.draw_tensor(inputs["X"], self.sigma, self.generator)
+            if self.rule is not None:  # once they are on the device: the sum must not depend on where the data lie
+                inputs["X"] = self.rule(inputs["X"], self.generator)
             targets = data.y[part] if data.weight is None else (data.y[part], data.weight[part])
             yield inputs["X"] if len(inputs) == 1 else inputs, self._placed(targets)
 
     def _placed(self, batch: Any) -> Any:
         return batch if self.device is None else to_device(batch, self.device)
 
-    def _inputs(self) -> Iterator[tuple[Tensor, Any]]:
-        """Places of the sequences of each batch, and what the network takes for them."""
-        X = self.dataset.X
-        if isinstance(X, StreamedTensor):
-            yield from ((part, {"X": batch}) for part, batch in X.batches(self._parts(), self.batch_size))
-            return
-        yield from ((part, inputs_of(X, part)) for part in self._parts())
-
     def _parts(self) -> Iterator[Tensor]:
         n, X = len(self.dataset), self.dataset.X
         # Permute on the CPU whatever the device: the order must not depend on where the data lives.
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
-        if not isinstance(X, RaggedTensor):
+        if X.lengths is None:
             yield from order.to(X.device).split(self.batch_size)
             return
         buckets = order.split(_BUCKET * self.batch_size) if self.shuffle else (order,)
+        lengths = torch.from_numpy(X.lengths)
         parts = [
             part
             for bucket in buckets
-            for part in bucket[torch.argsort(X.lengths[bucket], stable=True)].split(self.batch_size)
+            for part in bucket[torch.argsort(lengths[bucket], stable=True)].split(self.batch_size)
         ]
         turns = torch.randperm(len(parts), generator=self.generator) if self.shuffle else torch.arange(len(parts))
         for turn in turns.tolist():

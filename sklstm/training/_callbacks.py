@@ -1,20 +1,33 @@
-"""skorch callbacks of the estimators: early stopping and a guard against divergence."""
+"""The package's own skorch callbacks: early stopping, a guard against divergence, learning rates, progress."""
 
 import math
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler, PrintLog
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm.auto import tqdm
 
 from sklstm.exceptions import DivergenceError
 
-from ._events import StopTraining
+from ._batches import to_device
 from ._inference import BLOCK
-from ._placement import to_device
-from ._ragged import inputs_of
+from ._net import StopTraining
 
-__all__ = ["DivergenceGuard", "EarlyStopping"]
+__all__ = [
+    "SCHEDULES",
+    "DivergenceGuard",
+    "EarlyStopping",
+    "LearningRate",
+    "Progress",
+    "check_monitors",
+    "check_one_schedule",
+    "prints",
+]
 
 _GUARDED = ("weights_", "n_good_", "proven_", "n_proven_")
 
@@ -87,7 +100,8 @@ class DivergenceGuard(Callback):
     >>> import torch
     >>> from sklstm.exceptions import DivergenceError
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm.training import DivergenceGuard, SequenceDataset, SequenceNet
+    >>> from sklstm.training import SequenceDataset, SequenceNet
+    >>> from sklstm.training._callbacks import DivergenceGuard
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
     >>> options = {"train_split": None, "verbose": 0, "generator": torch.Generator().manual_seed(0), **sizes}
     >>> net = SequenceNet(
@@ -108,8 +122,8 @@ class DivergenceGuard(Callback):
         # The weights before these, which the loss of an epoch has shown to be good.
         self.proven_ = {name: value.clone() for name, value in self.weights_.items()}
         self.n_proven_ = self.n_good_
-        first = inputs_of(X.X, torch.arange(min(len(X), BLOCK), device=X.X.device))
-        self.inputs_ = to_device(first, net.device)
+        first = torch.arange(min(len(X), BLOCK), device=X.X.device)
+        self.inputs_ = to_device(X.X.batch(first), net.device)
 
     def state_dict(self) -> dict[str, Any]:
         """What a training that goes on needs: all but the inputs, which it has.
@@ -175,4 +189,205 @@ class DivergenceGuard(Callback):
             f"Training diverged: {what} epoch {epoch} with lr={rate:.6g}. Standardise the inputs (and, for regression, "
             f"the targets), lower lr, or {'set' if net.clip_norm is None else 'lower'} clip_norm. {outcome}",
             kept,
+        )
+
+
+FLOOR = 0.01  # of the learning rate, where the falling schedules end
+WARM_UP = 0.1  # of the epochs
+
+
+def _step(epoch: int, n_epochs: int) -> float:
+    return 0.1 ** ((2 * epoch >= n_epochs) + (4 * epoch >= 3 * n_epochs))
+
+
+def _exponential(epoch: int, n_epochs: int) -> float:
+    return FLOOR ** (epoch / n_epochs)
+
+
+def _cosine(epoch: int, n_epochs: int) -> float:
+    return FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * epoch / n_epochs)) / 2
+
+
+def _warmup_cosine(epoch: int, n_epochs: int) -> float:
+    rising = math.ceil(WARM_UP * n_epochs)
+    return (epoch + 1) / rising if epoch < rising else _cosine(epoch - rising, n_epochs - rising)
+
+
+# Name -> factor on the learning rate in epoch e = 0, 1, … of E; None where the epoch alone does not tell.
+SCHEDULES: dict[str, Callable[[int, int], float] | None] = {
+    "constant": None,  # and a callback of the user's may move it
+    "step": _step,
+    "exponential": _exponential,
+    "cosine": _cosine,
+    "warmup-cosine": _warmup_cosine,
+    "plateau": None,  # the losses tell
+}
+
+
+class LearningRate(Callback):
+    """Sets the learning rate at the beginning of every epoch, and records it in the history as ``lr``.
+
+    Parameters
+    ----------
+    schedule : str
+        A key of ``SCHEDULES``. ``"plateau"`` halves the rate when the validation loss, or without one the training
+        loss, has not fallen by 0.01 % for five epochs, down to a thousandth.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.networks import LSTMNetwork
+    >>> from sklstm.training import SequenceDataset, SequenceNet
+    >>> from sklstm.training._callbacks import LearningRate
+    >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
+    >>> options = {"train_split": None, "verbose": 0, "generator": torch.Generator().manual_seed(0), **sizes}
+    >>> net = SequenceNet(
+    ...     LSTMNetwork, torch.nn.MSELoss, lr=0.1, max_epochs=4, callbacks=[LearningRate("step")], **options
+    ... ).initialize()
+    >>> history = net.train(SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))).history
+    >>> [round(rate, 6) for rate in history[:, "lr"]]
+    [0.1, 0.1, 0.01, 0.001]
+    """
+
+    def __init__(self, schedule: str):
+        self.schedule = schedule
+        self.fits_stacks = schedule != "plateau"  # which follows the losses of each net
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        self.done_, self.plateau_ = net.max_epochs - net.epochs_left_, None
+        if self.schedule == "plateau":
+            self.plateau_ = ReduceLROnPlateau(
+                net.optimizer_, factor=0.5, patience=4, threshold=1e-4, min_lr=net.lr / 1000
+            )
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        factor = SCHEDULES[self.schedule]
+        if factor is not None:
+            for group in net.optimizer_.param_groups:
+                group["lr"] = net.lr * factor(self.done_, net.max_epochs)
+        net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        self.done_ += 1
+        if self.plateau_ is not None:
+            epoch = net.history[-1]
+            self.plateau_.step(epoch.get("valid_loss", epoch["train_loss"]))
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        self.plateau_ = None  # holds the optimiser
+
+
+class _Bar(tqdm):
+    # tqdm's monitor, a thread that wakes bars that have not moved for ten seconds, would outlive the fit.
+    monitor_interval = 0
+
+
+class Progress(Callback):
+    """Shows data loss, penalty, validation loss and learning rate, as far as there are any, after every epoch.
+
+    Parameters
+    ----------
+    description : str
+        What the bar is labelled with, or every line begins with.
+    level : int
+        1 shows a bar over the epochs, and nothing in a worker process, whose bar would fall into those of the other
+        workers; 2 and above a line per epoch, anywhere.
+    show_lr : bool
+        Whether the learning rate is among what is shown.
+
+    Examples
+    --------
+    An estimator with ``verbose=2`` has one, which writes a line an epoch:
+
+    >>> import io
+    >>> from contextlib import redirect_stderr
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+    >>> with redirect_stderr(io.StringIO()) as shown:
+    ...     _ = TikhonovLSTMRegressor(4, max_epochs=2, verbose=2, random_state=0).fit(X, X[:, -1, 0])
+    >>> [line.split(",")[0] for line in shown.getvalue().splitlines()]
+    ['TikhonovLSTMRegressor: epoch 1/2', 'TikhonovLSTMRegressor: epoch 2/2']
+    """
+
+    changes_training = False
+    bar_: _Bar | None = None
+
+    def __init__(self, description: str, level: int = 1, show_lr: bool = False):
+        self.description, self.level, self.show_lr = description, level, show_lr
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        self.bar_ = None
+        if self.level < 2 and multiprocessing.parent_process() is None:
+            self.bar_ = _Bar(
+                total=max(net.max_epochs, len(net.history)),
+                initial=len(net.history),
+                desc=self.description,
+                unit="epoch",
+                file=sys.stderr,
+            )
+        self.done_ = len(net.history)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        self.done_ += 1
+        shown = self._figures(net, net.history[-1])
+        if self.bar_ is not None:
+            self.bar_.set_postfix(shown, refresh=False)
+            self.bar_.update()
+        elif self.level >= 2:
+            figures = "".join(f", {name} {value}" for name, value in shown.items())
+            line = f"{self.description}: epoch {self.done_}/{net.max_epochs}{figures}\n"
+            _Bar.write(line, file=sys.stderr, end="")  # in one piece: other processes write to this stream too
+
+    def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
+        """Close the bar.
+
+        Parameters
+        ----------
+        net : SequenceNet
+            The net that was trained.
+        error : BaseException, optional
+            What ended the training early.
+        """
+        if self.bar_ is not None:
+            self.bar_.close()
+        self.bar_ = None  # holds a stream, which does not pickle
+
+    def _figures(self, net: Any, epoch: dict[str, Any]) -> dict[str, str]:
+        names = ["data_loss"]
+        if net.penalty is not None:
+            names.append("penalty")
+        if "valid_loss" in epoch:
+            names.append("valid_loss")
+        if self.show_lr:
+            names.append("lr")
+        return {name: f"{epoch[name]:.4g}" for name in names}
+
+
+def _without_names(callbacks: Sequence[Any] | None) -> list[Callback]:
+    return [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks or ()]
+
+
+def prints(callbacks: Sequence[Any] | None) -> bool:
+    """Whether one of the callbacks is there to print, which skorch leaves undone unless the net is verbose."""
+    return any(isinstance(callback, PrintLog) for callback in _without_names(callbacks))
+
+
+def check_monitors(callbacks: Sequence[Any] | None, early_stopping: bool) -> None:
+    """ValueError if a callback is to watch a validation loss that there will not be."""
+    for callback in _without_names(callbacks):
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("valid_loss") and not early_stopping:
+            raise ValueError(
+                f"The callback {type(callback).__name__} monitors {monitor!r}, but without early_stopping=True no data "
+                f"is held out. Set early_stopping=True, or monitor={monitor.replace('valid', 'train')!r}."
+            )
+
+
+def check_one_schedule(callbacks: Sequence[Any] | None, lr_schedule: str) -> None:
+    """ValueError if two schedules would set one learning rate."""
+    if lr_schedule != "constant" and any(isinstance(callback, LRScheduler) for callback in _without_names(callbacks)):
+        raise ValueError(
+            f"lr_schedule={lr_schedule!r} and a skorch LRScheduler among callbacks both set the learning rate. Use one "
+            "of them; lr_schedule='constant' leaves the rate to the callback."
         )

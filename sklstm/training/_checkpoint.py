@@ -16,15 +16,14 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sklstm._caller import caller_level
+from sklstm._validation import caller_level
 from sklstm.persistence._atomic import remove_leftovers, write_atomically
 from sklstm.persistence._class_forms import conforms
 from sklstm.persistence._codec import Codec
 from sklstm.persistence._container import ModelFileError, read_document, to_bytes
 
-from ._callbacks import DivergenceGuard, EarlyStopping
+from ._callbacks import DivergenceGuard, EarlyStopping, LearningRate
 from ._fingerprint import changes_training, fingerprint_of_training
-from ._schedules import LearningRate
 from ._snapshot import append_epochs, check_history, columns_of, compare_weights
 
 __all__ = ["Checkpoint"]

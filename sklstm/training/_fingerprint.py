@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._streamed import StreamedTensor
+from sklstm._sequences import Sequences
 
 __all__ = ["changes_training", "fingerprint_of_training"]
 
@@ -93,11 +93,14 @@ class _Hasher:
         elif isinstance(value, Tensor):
             plain = value.detach().cpu().contiguous()
             self._add(f"tensor {plain.dtype} {tuple(plain.shape)}", plain.flatten().view(torch.uint8).numpy().data)
-        elif isinstance(value, StreamedTensor):
-            # As the tensor that it would fill: a fit goes on wherever its data lie.
-            self._announce(f"tensor torch.float32 {value.shape}", 4 * int(np.prod(value.shape)))
+        elif isinstance(value, Sequences):
+            # By the numbers that a network sees: a fit goes on wherever its data lie.
+            if value.lengths is not None:
+                self._feed_all("sequences", [value.lengths, value.loaded("cpu").values])
+                return
+            self._announce(f"tensor torch.float32 {value.shape}", 4 * value.n_numbers)
             for part in value.split(_ROWS):
-                self._hash.update(part.cpu().numpy().data)
+                self._hash.update(part.cpu().contiguous().numpy().data)
         elif isinstance(value, np.ndarray) and value.dtype != object:
             self._add(f"array {value.dtype.str} {value.shape}", np.ascontiguousarray(value).tobytes())
         elif isinstance(value, torch.Generator):

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklstm._sequences import Sequences
 from sklstm.networks import aligned
 
-from ._placement import to_device
-from ._ragged import RaggedTensor
-from ._runtime import thread_limit
-from ._streamed import StreamedTensor
+from ._batches import place_for, to_device
+from ._process import products_in, thread_limit, threads_for_network, undisturbed
 
-__all__ = ["BLOCK", "block_size", "predict_blocks"]
+__all__ = ["BLOCK", "block_size", "outputs_of", "predict_blocks"]
 
 # Matrix-product kernels choose their order of summation by the shape of the operands and by where rows begin in memory,
 # so the same row can differ in its last bits between batches of different sizes and places in a batch. Rows of whole
@@ -38,14 +38,36 @@ def block_size(n_steps: int) -> int:
 _SHARED_BLOCKS = 4
 
 
-def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor, n_workers: int = 1) -> Tensor:
+def outputs_of(module: nn.Module, X: Sequences) -> np.ndarray:
+    """Outputs of a network for sequences, in the arithmetic and with the threads that suit it.
+
+    Parameters
+    ----------
+    module : nn.Module
+    X : Sequences
+        n ≥ 1 of them, anywhere.
+
+    Returns
+    -------
+    ndarray of shape (n, k), float32
+    """
+    device = next(module.parameters()).device
+    available = torch.get_num_threads()
+    n_threads = threads_for_network(module, BLOCK)
+    # Where a block is too little work for several threads, they take a block each.
+    n_workers = available if device.type == "cpu" and n_threads == 1 else 1
+    with undisturbed(), thread_limit(n_threads), products_in("float32", device):
+        return predict_blocks(module, X.on(place_for(X, device)), n_workers).cpu().numpy()
+
+
+def predict_blocks(module: nn.Module, X: Sequences | Tensor, n_workers: int = 1) -> Tensor:
     """Forward pass of sequences in blocks of one size; the module is left in evaluation mode.
 
     Parameters
     ----------
     module : nn.Module
-    X : Tensor of shape (n, L, d), RaggedTensor or StreamedTensor, n ≥ 1
-        On any device; blocks move to that of the module.
+    X : Sequences, or Tensor of shape (n, L, d)
+        n ≥ 1 of them, on any device; blocks move to that of the module.
     n_workers : int
         Blocks that are computed at the same time, each in one thread: small networks gain nothing from more threads in
         a block. The numbers are the same.
@@ -61,19 +83,20 @@ def predict_blocks(module: nn.Module, X: Tensor | RaggedTensor | StreamedTensor,
 
     >>> import torch
     >>> from sklstm.networks import GRUNetwork
-    >>> from sklstm.training import predict_blocks
+    >>> from sklstm.training._inference import predict_blocks
     >>> module = GRUNetwork(n_features=2, hidden_size=5, n_outputs=1)
     >>> X = torch.randn((300, 7, 2), generator=torch.Generator().manual_seed(0))
     >>> torch.equal(predict_blocks(module, X)[123:125], predict_blocks(module, X[123:125]))
     True
     """
-    module = aligned(module.eval())
-    if not isinstance(X, RaggedTensor):
+    module, X = aligned(module.eval()), Sequences.of(X)
+    if X.lengths is None:
         size = block_size(X.shape[1])
         return _outputs(module, (({"X": part}, size) for part in X.split(size)), len(X), -(-len(X) // size), n_workers)
     # Blocks of similar lengths: all of them together have little more than one block's worth of padding.
-    order = torch.argsort(X.lengths, stable=True)
-    sizes = torch.tensor([block_size(length) for length in X.lengths[order].tolist()])
+    lengths = torch.from_numpy(X.lengths)
+    order = torch.argsort(lengths, stable=True)
+    sizes = torch.tensor([block_size(length) for length in lengths[order].tolist()])
     blocks = [(rows, size) for _, size in _SIZES for rows in order[sizes == size].split(size) if len(rows)]
     inputs = ((X.batch(rows), size) for rows, size in blocks)
     joined = _outputs(module, inputs, len(order), len(blocks), n_workers)

@@ -1,23 +1,133 @@
-"""The skorch net that trains both estimators: data loss plus a penalty on the weights, in training only."""
+"""The skorch net: data loss plus a penalty on the weights, in training only; its events, and how a callback ends it."""
 
 import copy
 import math
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Self
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar, Self
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
-from torch import nn
+from skorch.callbacks import Callback, Checkpoint, PassthroughScoring, TrainEndCheckpoint
+from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
+from torch import Tensor, nn
 
-from ._batches import BatchLoader, SequenceDataset
-from ._bfloat16 import Bfloat16Twin
-from ._events import StopTraining, asks_to_stop, listeners, reads_batches
+from ._batches import BatchLoader, InputRule, SequenceDataset
 from ._inference import BLOCK
 
-__all__ = ["SequenceNet"]
+__all__ = ["Bfloat16Twin", "Penalty", "SequenceNet", "StopTraining"]
+
+_BATCH_EVENTS = ("on_batch_begin", "on_batch_end")
+_READERS_OF_BATCHES = (PassthroughScoring, Checkpoint, TrainEndCheckpoint)  # at the end of an epoch or of training
+
+# skorch's, and one of our own: "on_train_over" comes last, also when training fails, and says with which error.
+EVENTS = (
+    "on_train_begin",
+    "on_epoch_begin",
+    *_BATCH_EVENTS,
+    "on_grad_computed",
+    "on_epoch_end",
+    "on_train_end",
+    "on_train_over",
+)
+
+
+class StopTraining(Exception):
+    """Raised by a callback to end training after the running epoch, once all callbacks have seen its end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skorch.callbacks import Callback
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.training import StopTraining
+    >>> class StopAfter(Callback):
+    ...     def __init__(self, n_epochs):
+    ...         self.n_epochs = n_epochs
+    ...
+    ...     def on_epoch_end(self, net, **kwargs):
+    ...         if len(net.history) == self.n_epochs:
+    ...             raise StopTraining
+    >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+    >>> TikhonovLSTMRegressor(4, callbacks=[StopAfter(3)], random_state=0).fit(X, X[:, -1, 0]).n_iter_
+    3
+    """
+
+
+def listeners(callbacks: Iterable[Callback]) -> dict[str, list[Callback]]:
+    """The callbacks that do something at an event, for each of `EVENTS`.
+
+    Events of batches come thousands of times: to call the empty methods that a callback inherits would cost as much as
+    the rest of skorch's part in a small batch.
+    """
+    callbacks = list(callbacks)
+    return {event: [callback for callback in callbacks if _overrides(callback, event)] for event in EVENTS}
+
+
+def _overrides(callback: Callback, event: str) -> bool:
+    inherited = getattr(Callback, event, None)
+    return event in vars(callback) or getattr(type(callback), event, None) is not inherited
+
+
+def reads_batches(callbacks: Iterable[Callback]) -> bool:
+    """Whether one of the callbacks may look into the history for the batches of the running epoch."""
+    return any(
+        isinstance(callback, _READERS_OF_BATCHES) or any(_overrides(callback, event) for event in _BATCH_EVENTS)
+        for callback in callbacks
+    )
+
+
+def asks_to_stop(callback: Callback, error: BaseException) -> bool:
+    """Whether a callback raised ``error`` to end training in good order.
+
+    skorch's own early stopping raises ``KeyboardInterrupt``, which Ctrl-C raises too, wherever the program happens to
+    be. It is early stopping that spoke if its patience is at an end and the exception comes out of its very method,
+    not of something that this one called.
+    """
+    if isinstance(error, StopTraining):
+        return True
+    if not isinstance(callback, SkorchEarlyStopping) or callback.misses_ != callback.patience:
+        return False
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and place.tb_frame.f_code is SkorchEarlyStopping.on_epoch_end.__code__
+
+
+class Penalty:
+    """A function of the weights that counts in the training loss and in nothing else; a subclass has ``__call__``.
+
+    Attributes
+    ----------
+    largest_error : float or None
+        Largest relative error of what the penalty estimates, so far; not None goes into the history of every epoch as
+        ``norm_error``.
+    stacks : bool
+        Whether `stack` is there, so that networks with such penalties can be trained as one program.
+    """
+
+    largest_error: float | None = None
+    stacks: ClassVar[bool] = False
+
+    def __call__(self, module: nn.Module) -> float:
+        """Value of the penalty; its gradient is added to the ``grad`` of the parameters."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """What later calls depend on besides the weights; None if there is nothing."""
+        return None
+
+    def load_state_dict(self, state: dict[str, Any], module: nn.Module) -> None:
+        """Go on from a state taken with a module of the same shapes."""
+
+    def forget(self) -> None:
+        """Let go of the module, once training is over."""
+
+    def stack(self, penalties: Sequence[Any]) -> Any:
+        """The penalty of several networks at once, with ``watch`` and ``accumulate``, from the penalties of each."""
+        raise NotImplementedError
 
 
 class SequenceNet(NeuralNet):
@@ -30,20 +140,15 @@ class SequenceNet(NeuralNet):
     *args
         The criterion, as of skorch's ``NeuralNet``. For batches with weights it must not reduce: the loss of a batch is
         the mean of weight times loss, averaged over outputs.
-    penalty : callable, optional
-        ``module -> float``: returns its value, which counts in the training loss and in nothing else, and adds its
-        gradient to the ``grad`` of the parameters. If it has a ``largest_error``, that goes into the history of every
-        epoch as ``norm_error``.
+    penalty : Penalty, optional
     projection : callable, optional
         ``module -> None``, applied to the weights after every optimiser step.
     clip_norm : float, optional
         Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
-    sigma : float
-        Standard deviation of the noise on training inputs.
-    noise : str
-        Kind of that noise, a key of ``sklstm.noise.NOISES``.
+    inputs : InputRule, optional
+        What the inputs of a training batch meet.
     generator : torch.Generator, optional
-        Source of the batch order and of the noise.
+        Source of the batch order and of what the rule draws.
     precision : str
         ``"bfloat16"`` takes batches forward and back in it, in training only; the weights, the losses and everything
         else are float32. For the other values see `products_in`.
@@ -54,11 +159,13 @@ class SequenceNet(NeuralNet):
     --------
     >>> import torch
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm.training import SequenceDataset, SequenceNet, predict_blocks, seeded_construction
+    >>> from sklstm.training import InputNoise, SequenceDataset, SequenceNet
+    >>> from sklstm.training._process import seeded_construction
     >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
     >>> options = {"optimizer": torch.optim.Adam, "lr": 0.01, "max_epochs": 5, "train_split": None, "verbose": 0}
     >>> generator = torch.Generator().manual_seed(0)
-    >>> net = SequenceNet(LSTMNetwork, torch.nn.MSELoss, sigma=0.1, generator=generator, **sizes, **options)
+    >>> options |= {"inputs": InputNoise(0.1), "generator": generator}
+    >>> net = SequenceNet(LSTMNetwork, torch.nn.MSELoss, **sizes, **options)
     >>> with seeded_construction(0):
     ...     net = net.initialize()
     >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(1))
@@ -73,11 +180,10 @@ class SequenceNet(NeuralNet):
         self,
         module: type[nn.Module],
         *args: Any,
-        penalty: Callable[[nn.Module], float] | None = None,
+        penalty: Penalty | None = None,
         projection: Callable[[nn.Module], None] | None = None,
         clip_norm: float | None = None,
-        sigma: float = 0.0,
-        noise: str = "gaussian",
+        inputs: InputRule | None = None,
         generator: torch.Generator | None = None,
         precision: str = "float32",
         **kwargs: Any,
@@ -86,8 +192,7 @@ class SequenceNet(NeuralNet):
         self.penalty = penalty
         self.projection = projection
         self.clip_norm = clip_norm
-        self.sigma = sigma
-        self.noise = noise
+        self.inputs = inputs
         self.generator = generator
         self.precision = precision
         # With a trailing underscore: to skorch all other attributes are parameters.
@@ -149,9 +254,7 @@ class SequenceNet(NeuralNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> BatchLoader:
         if training:
-            return BatchLoader(
-                dataset, self.batch_size, True, self.generator, self.sigma, self.noise, device=self.device
-            )
+            return BatchLoader(dataset, self.batch_size, True, self.generator, self.inputs, device=self.device)
         return BatchLoader(dataset, max(self.batch_size, BLOCK), device=self.device)
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
@@ -215,7 +318,7 @@ class SequenceNet(NeuralNet):
                 self.history.record_batch(f"{prefix}_batch_size", size)
             self.notify("on_batch_end", batch=seen, training=training, **step)
         if training:
-            error = getattr(self.penalty, "largest_error", None)
+            error = None if self.penalty is None else self.penalty.largest_error
             self.record_training(total / count, penalty_total / count, error, time.perf_counter() - started)
         else:
             self._record_loss(f"{prefix}_loss", total / count)
@@ -332,8 +435,66 @@ class SequenceNet(NeuralNet):
         """
         return self.epochs_left_ if n_epochs is None else min(self.epochs_left_, n_epochs)
 
+    def settle(self) -> None:
+        """Keep what a later training needs of the penalty, which lets go of the network."""
+        if self.penalty is not None:
+            self.penalty_state_ = self.penalty.state_dict()
+            self.penalty.forget()
+
     def leave(self) -> None:
         """Let go of callbacks and data, which would go into every pickle."""
         self.callbacks, self.callbacks_, self.train_split, self.rounded_ = None, [], None, None
         self.listeners_, self.records_batches_ = {}, False
         self._forget_batches()
+
+
+class Bfloat16Twin:
+    """A network's copy in bfloat16, through which one batch after the other goes forward and back.
+
+    Before every batch it takes over the weights, rounded; after it the network takes over the gradients.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In float32; it stays that.
+
+    Notes
+    -----
+    Not `torch.autocast`: on CUDA that casts what goes into cuDNN's recurrent layers to float16, whatever the dtype
+    asked for, and gradients below 6e-8 would be lost there. A second network does the same on every device.
+    """
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        self.twin = copy.deepcopy(module).to(torch.bfloat16).train()  # cuDNN has no way back in evaluation mode
+
+    def __call__(self, inputs: dict[str, Any]) -> Tensor:
+        """Outputs of the network for keyword arguments of its forward pass, in float32."""
+        with torch.no_grad():
+            for own, theirs in zip(self.twin.parameters(), self.module.parameters(), strict=True):
+                own.copy_(theirs)
+        rounded = {
+            name: value.to(torch.bfloat16) if value.is_floating_point() else value for name, value in inputs.items()
+        }
+        with _no_word_of_compact_weights(inputs["X"].device):
+            return self.twin(**rounded).float()
+
+    def hand_over_gradients(self) -> None:
+        """Add the gradients of the last backward pass to the network's, and forget them here."""
+        for own, theirs in zip(self.twin.parameters(), self.module.parameters(), strict=True):
+            if own.grad is None:
+                continue
+            gradient = own.grad.to(theirs.dtype)
+            theirs.grad = gradient if theirs.grad is None else theirs.grad + gradient
+            own.grad = None
+
+
+@contextmanager
+def _no_word_of_compact_weights(device: torch.device) -> Iterator[None]:
+    """On CUDA, without torch's warning that weights are not in one piece of memory: it makes none of bfloat16."""
+    if device.type != "cuda":
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        yield

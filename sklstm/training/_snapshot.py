@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from sklstm.persistence._class_forms import conforms
 
 from ._net import SequenceNet
-from ._numerics import undisturbed
-from ._runtime import seeded_construction
+from ._process import seeded_construction, undisturbed
 
 __all__ = [
     "OptimizerTable",
@@ -73,7 +72,7 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
     >>> import numpy as np
     >>> import torch
     >>> from sklstm import TikhonovLSTMRegressor
-    >>> from sklstm.training import take_snapshot
+    >>> from sklstm.training._snapshot import take_snapshot
     >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
     >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
     >>> values = take_snapshot(net, {"adam": (torch.optim.Adam, {})}, resumable=False)
@@ -120,7 +119,7 @@ def check_snapshot(values: dict[str, Any], module: type[nn.Module], optimizers: 
     >>> import torch
     >>> from sklstm import TikhonovLSTMRegressor
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm.training import check_snapshot, take_snapshot
+    >>> from sklstm.training._snapshot import check_snapshot, take_snapshot
     >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
     >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
     >>> optimizers = {"adam": (torch.optim.Adam, {})}
@@ -168,7 +167,7 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
     Examples
     --------
     >>> from sklstm.networks import ReLUNetwork
-    >>> from sklstm.training import check_weights
+    >>> from sklstm.training._snapshot import check_weights
     >>> arguments = {"n_features": 1, "hidden_size": 4, "n_outputs": 2}
     >>> weights = dict(ReLUNetwork(**arguments).state_dict())
     >>> check_weights(weights, ReLUNetwork, arguments)  # nothing wrong
@@ -280,7 +279,7 @@ def restore(
     >>> import torch
     >>> from sklstm import TikhonovLSTMRegressor
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm.training import restore, take_snapshot
+    >>> from sklstm.training._snapshot import restore, take_snapshot
     >>> X = np.random.default_rng(0).standard_normal((20, 5, 1))
     >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
     >>> optimizers = {"adam": (torch.optim.Adam, {})}

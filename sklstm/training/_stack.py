@@ -1,6 +1,7 @@
-"""Nets of one shape whose parameters, gradients and optimiser states lie on top of each other."""
+"""Nets of one shape trained as one program: parameters, gradients and optimiser states lie on top of each other."""
 
 import inspect
+import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from types import SimpleNamespace
@@ -9,14 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sklstm.exceptions import DivergenceError
 from sklstm.networks import is_stackable, stacked_forward
-from sklstm.noise import noise_of_kind
 
 from ._batches import BatchLoader, SequenceDataset
-from ._net import SequenceNet
-from ._ragged import RaggedTensor
+from ._net import SequenceNet, StopTraining
 
-__all__ = ["Stack", "can_be_stacked"]
+__all__ = ["Stack", "can_be_stacked", "train_together"]
 
 _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices that the penalty is about
 
@@ -42,7 +42,8 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     --------
     >>> import torch
     >>> from sklstm.networks import LSTMNetwork
-    >>> from sklstm.training import SequenceDataset, SequenceNet, can_be_stacked
+    >>> from sklstm.training import SequenceDataset, SequenceNet
+    >>> from sklstm.training._stack import can_be_stacked
     >>> data = SequenceDataset(torch.ones(20, 3, 1), torch.ones(20, 1))
     >>> options = {"module__n_features": 1, "module__n_outputs": 1, "verbose": 0}
     >>> a, b, c = (
@@ -52,19 +53,18 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     >>> can_be_stacked([a, b], [data, data]), can_be_stacked([a, c], [data, data])
     (True, False)
     """
-    shapes = {None if isinstance(data.X, RaggedTensor) else data.X.shape[1:] for data in datasets}
+    shapes = {None if data.X.lengths is not None else data.X.shape[1:] for data in datasets}
     if None in shapes or len(shapes) != 1:
         return False
     first = nets[0]
-    penalised = first.penalty is not None
     return (
         is_stackable(first.module_)
-        and (not penalised or hasattr(first.penalty, "stacked"))
+        and (first.penalty is None or first.penalty.stacks)
         and all(
             type(net.module_) is type(first.module_)
             and _shapes(net) == _shapes(first)
-            and (net.penalty is not None) == penalised
-            and (net.batch_size, net.clip_norm, net.noise) == (first.batch_size, first.clip_norm, first.noise)
+            and type(net.penalty) is type(first.penalty)
+            and (net.batch_size, net.clip_norm, net.projection) == (first.batch_size, first.clip_norm, first.projection)
             and type(net.optimizer_) is type(first.optimizer_)
             and all(getattr(callback, "fits_stacks", False) for _, callback in net.callbacks_)
             and net.precision != "bfloat16"
@@ -85,22 +85,19 @@ class _Run:
         first = nets[0]
         self.generator = _generator_of(first)
         self.loader = BatchLoader(data, first.batch_size, True, self.generator, device=first.device)
-        self.sigmas = [net.sigma for net in nets]
-        self.noise = noise_of_kind(first.noise)
         self.optimizer: torch.optim.Optimizer
         self.leaves: dict[str, torch.nn.Parameter]
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """(m, b, L, d): the batch with the noise of each net, drawn as the net itself would."""
-        stacked = batch.expand(len(self.nets), *batch.shape)
-        if not any(self.sigmas):
-            return stacked
+        """(m, b, L, d): the batch as each net's rule makes it, drawn as the net itself would."""
+        if all(net.inputs is None for net in self.nets):
+            return batch.expand(len(self.nets), *batch.shape)
         state = self.generator.get_state()
-        noisy = []
-        for sigma in self.sigmas:
+        met = []
+        for net in self.nets:
             self.generator.set_state(state)
-            noisy.append(batch + self.noise.draw_tensor(batch, sigma, self.generator))
-        return torch.stack(noisy)
+            met.append(batch if net.inputs is None else net.inputs(batch, self.generator))
+        return torch.stack(met)
 
 
 class Stack:
@@ -118,7 +115,7 @@ class Stack:
 
     def __init__(self, nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]):
         # Runs with more batches first: at every step of an epoch those still busy are the first ones.
-        keys = [_batches_of(net, data) for net, data in zip(nets, datasets, strict=True)]
+        keys = [_run_of(net, data) for net, data in zip(nets, datasets, strict=True)]
         order = sorted(range(len(nets)), key=lambda index: (-len(datasets[index]), keys.index(keys[index])))
         self.nets = [nets[index] for index in order]
         self.module = self.nets[0].module_
@@ -139,7 +136,7 @@ class Stack:
         first: Any = self.nets[0].penalty
         self.penalty = None
         if first is not None:
-            self.penalty = first.stacked([net.penalty for net in self.nets])
+            self.penalty = first.stack([net.penalty for net in self.nets])
             self.penalty.watch(*(self.weights[name] for name in self._penalised()))
         self.criterion = type(self.nets[0].criterion_)(reduction="none")
 
@@ -149,10 +146,7 @@ class Stack:
     def _take_optimizer(self, run: _Run) -> None:
         own = run.nets[0].optimizer_
         run.leaves = {name: torch.nn.Parameter(weight[run.slice]) for name, weight in self.weights.items()}
-        (group,) = own.param_groups
-        known = inspect.signature(type(own)).parameters  # the groups hold more than what makes an optimiser
-        options = {key: value for key, value in group.items() if key in known and key != "params"}
-        run.optimizer = type(own)(list(run.leaves.values()), **options)
+        run.optimizer = type(own)(list(run.leaves.values()), **dict(_options(own)))
         for name, leaf in run.leaves.items():
             states = [net.optimizer_.state.get(net.module_.get_parameter(name), {}) for net in run.nets]
             run.optimizer.state[leaf].update(
@@ -254,9 +248,18 @@ def _generator_of(net: SequenceNet) -> torch.Generator:
     return net.generator
 
 
-def _batches_of(net: SequenceNet, data: SequenceDataset) -> tuple[int, bytes, bool]:
-    # Without noise a net takes less from its generator: the orders of its batches soon differ from those with noise.
-    return id(data), _generator_of(net).get_state().numpy().tobytes(), net.sigma > 0
+def _run_of(net: SequenceNet, data: SequenceDataset) -> tuple[Any, ...]:
+    """What nets with the same batches in one optimiser have in common."""
+    # Without a rule a net takes less from its generator: the orders of its batches soon differ from those with one.
+    state = _generator_of(net).get_state().numpy().tobytes()
+    return id(data), state, net.inputs is not None, _options(net.optimizer_)
+
+
+def _options(optimizer: torch.optim.Optimizer) -> tuple[tuple[str, Any], ...]:
+    """What makes an optimiser besides the parameters."""
+    (group,) = optimizer.param_groups
+    known = inspect.signature(type(optimizer)).parameters  # the groups hold more than that
+    return tuple((name, value) for name, value in group.items() if name in known and name != "params")
 
 
 def _padded(X: Tensor, y: Tensor, weight: Tensor | None, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -289,3 +292,118 @@ def _part(value: Any, index: int, leaf: Tensor) -> Any:
     if isinstance(value, Tensor):
         return (value[index] if value.shape == leaf.shape else value).clone()
     return value
+
+
+def train_together(
+    nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset], n_epochs: int | None = None
+) -> list[DivergenceError | None]:
+    """Train nets as each ``net.train(data, n_epochs)`` would, all of them in one batched program.
+
+    A net whose training diverges, or is stopped by a callback, leaves the others alone. The numbers are those of the
+    nets trained one by one up to rounding, and up to the errors of the penalty's norms, which are exact in other calls.
+
+    Parameters
+    ----------
+    nets : sequence of SequenceNet
+        Initialised; see `can_be_stacked`.
+    datasets : sequence of SequenceDataset
+        Of each.
+    n_epochs : int, optional
+        As of `SequenceNet.train`.
+
+    Returns
+    -------
+    list of DivergenceError or None
+        What ended the training of each net early.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.networks import LSTMNetwork
+    >>> from sklstm.training import SequenceDataset, SequenceNet
+    >>> from sklstm.training._process import seeded_construction
+    >>> from sklstm.training._stack import train_together
+    >>> X = torch.randn((60, 5, 1), generator=torch.Generator().manual_seed(0))
+    >>> data = SequenceDataset(X, X[:, -1])
+    >>> sizes = {"module__n_features": 1, "module__hidden_size": 4, "module__n_outputs": 1}
+    >>> options = {"max_epochs": 3, "train_split": None, "verbose": 0}
+    >>> def make_net():
+    ...     net = SequenceNet(
+    ...         LSTMNetwork, torch.nn.MSELoss, generator=torch.Generator().manual_seed(0), **sizes, **options
+    ...     )
+    ...     with seeded_construction(0):
+    ...         return net.initialize()
+    >>> nets = [make_net(), make_net().set_params(lr=0.1)]
+    >>> train_together(nets, [data, data])  # no errors
+    [None, None]
+    >>> alone = make_net().train(data)
+    >>> torch.allclose(nets[0].module_(X), alone.module_(X), atol=1e-5)
+    True
+    """
+    errors: list[DivergenceError | None] = [None] * len(nets)
+    running = list(range(len(nets)))
+    over = set(running)
+    try:
+        for index, net in enumerate(nets):
+            net.notify("on_train_begin", X=datasets[index], y=None)
+        epochs = {index: nets[index].epochs_until(n_epochs) for index in running}
+        done = 0
+        while active := [index for index in running if done < epochs[index]]:
+            stack = Stack([nets[index] for index in active], [datasets[index] for index in active])
+            places = {id(nets[index]): index for index in active}
+            left: set[int] = set()
+            try:
+                while not left and done < min(epochs[index] for index in active):
+                    left = _epoch(stack, datasets, places, errors)
+                    done += 1
+            finally:
+                stack.release()
+            running = [index for index in running if index not in left]
+        for index, net in enumerate(nets):
+            over.discard(index)
+            _finish(net, datasets[index], errors, index)
+    except BaseException as error:
+        for index in over:
+            nets[index].notify("on_train_over", error=error)
+        raise
+    finally:
+        for net in nets:
+            net.leave()
+    return errors
+
+
+def _epoch(
+    stack: Stack, datasets: Sequence[SequenceDataset], places: dict[int, int], errors: list[DivergenceError | None]
+) -> set[int]:
+    """One epoch of all nets; the places of those whose training it has ended."""
+    parts = [net.get_split_datasets(datasets[places[id(net)]]) for net in stack.nets]
+    for net, (training, validation) in zip(stack.nets, parts, strict=True):
+        net.notify("on_epoch_begin", dataset_train=training, dataset_valid=validation)
+    started = time.perf_counter()
+    losses, penalties = stack.run_epoch()
+    seconds = (time.perf_counter() - started) / len(stack.nets)
+    norm_error = None if stack.penalty is None else stack.penalty.largest_error
+    ended = set()
+    for net, (training, validation), loss, penalty in zip(stack.nets, parts, losses, penalties, strict=True):
+        net.record_training(loss, penalty, norm_error, seconds)
+        if validation is not None:
+            net.run_single_epoch(
+                net.get_iterator(validation), training=False, prefix="valid", step_fn=net.validation_step
+            )
+        try:
+            net.notify("on_epoch_end", dataset_train=training, dataset_valid=validation)
+        except StopTraining:
+            ended.add(places[id(net)])
+        except DivergenceError as error:
+            ended.add(places[id(net)])
+            errors[places[id(net)]] = error
+    return ended
+
+
+def _finish(net: SequenceNet, data: SequenceDataset, errors: list[DivergenceError | None], index: int) -> None:
+    try:
+        if errors[index] is None:
+            net.notify("on_train_end", X=data, y=None)
+        net.notify("on_train_over", error=errors[index])
+    except DivergenceError as error:
+        errors[index] = error

@@ -65,7 +65,7 @@ def test_errors(archive, tmp_path):
     with pytest.raises(FileNotFoundError):
         load_imdb(tmp_path / "nothing.npz")
     np.savez(tmp_path / "other.npz", tokens=np.zeros((2, 3), int))
-    with pytest.raises(ValueError, match="it lacks length, labels, is_train, embedding"):
+    with pytest.raises(ValueError, match="it has no member length, labels, is_train, embedding"):
         load_imdb(tmp_path / "other.npz")
     with np.load(archive) as members:
         np.savez(tmp_path / "misfit.npz", **{**members, "tokens": members["tokens"] + 4})

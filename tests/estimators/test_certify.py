@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify
 from sklstm.certificates import rnn_lipschitz
-from sklstm.estimators._certificates import boxes
+from sklstm.estimators._composition import boxes
 from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "compute_bound": False, "random_state": 0}
@@ -161,7 +161,7 @@ def test_in_a_pipeline_and_with_frames():
 )
 def test_bad_eps_is_refused_before_any_work(fitted, monkeypatch, name, eps, error, message):
     model, X = fitted[name]
-    monkeypatch.setattr("sklstm.estimators._certificates.output_bounds", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("sklstm.estimators._certify.output_bounds", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(error, match=message):
         model.certify(X, eps)
 

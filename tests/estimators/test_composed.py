@@ -28,7 +28,7 @@ from sklstm import (
     certified_radius,
     certify,
 )
-from sklstm.estimators._chain import Chain, Given
+from sklstm.estimators._composition import Composition, Given
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
 from sklstm.preprocessing import SequenceScaler
 from tests.support.composed import QUICK, lstm, make_readings, perturbed
@@ -227,7 +227,7 @@ def test_the_ends_are_those_of_all_images_to_the_last_digit(name, dtype):
     rng = np.random.default_rng(0)
     X = (rng.standard_normal((50, 8)) * 3 + 11).astype(dtype)
     model = make_pipeline(SCALERS[name], lstm()).fit(X, X[:, 0].astype(float))
-    chain, given = Chain.around(model), Given.read(X, model[0])
+    chain, given = Composition.around(model), Given.read(X, model[0])
     radii = rng.choice([0, 1e-3, 0.01, 1.0, 1e5], (50, 4, 2))  # the last is beyond float16
     low, high = (end.numpy().reshape(50, 8) for end in chain.ends(given, np.arange(50), radii))
     radii = radii.reshape(50, 8)
@@ -346,7 +346,7 @@ def test_labels_are_not_for_regressors_nor_targets_for_labels(readings):
 def test_bounds_that_say_nothing_stay_so(readings):
     X, y = readings
     model = TransformedTargetRegressor(make_pipeline(StandardScaler(), lstm()), transformer=StandardScaler()).fit(X, y)
-    chain = Chain.around(model)
+    chain = Composition.around(model)
     lower, upper = chain.outputs(np.array([-np.inf, 0.0]), np.array([1.0, 1.0]))
     assert np.array_equal(lower, [-np.inf, model.transformer_.mean_[0]])
     assert upper[0] == np.inf
@@ -439,7 +439,7 @@ def test_what_is_no_fitted_model_of_ours(readings):
 def test_bad_eps_is_refused_before_any_work(readings, monkeypatch, eps, error, message):
     X, y = readings
     model = make_pipeline(StandardScaler(), lstm()).fit(X, y)
-    monkeypatch.setattr("sklstm.estimators._certificates.output_bounds", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("sklstm.estimators._certify.output_bounds", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(error, match=message):
         certify(model, X, eps)
     with pytest.raises(error, match=message):

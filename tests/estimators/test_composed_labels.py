@@ -105,7 +105,7 @@ def test_a_few_sequences_at_a_time_are_no_other_than_all_at_once(readings, utter
         ]
 
     together = everything()
-    monkeypatch.setattr("sklstm._mapped._BLOCK_NUMBERS", 40)
+    monkeypatch.setattr("sklstm._sequences._BLOCK_NUMBERS", 40)
     for few, all_at_once in zip(everything(), together, strict=True):
         np.testing.assert_allclose(few, all_at_once, rtol=1e-5, atol=1e-6)
     assert 0 < together[-1] < 1

@@ -15,7 +15,7 @@ from sklstm.estimators._compression import Problem
 from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
 from sklstm.networks import LSTMNetwork
 from sklstm.tikhonov import tikhonov_gains
-from sklstm.training import seeded_construction
+from sklstm.training._process import seeded_construction
 from tests.support.problems import late_mean, signed_sum
 
 FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}

@@ -11,11 +11,11 @@ from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.estimators import _tensors, _trainer
-from sklstm.estimators._bounds import regressor_report
-from sklstm.estimators._noisy_rnn import _project
-from sklstm.estimators._rules import OPTIMIZERS
-from sklstm.training import _snapshot
+from sklstm.estimators._classifiers import RowNorms
+from sklstm.estimators._reports import regressor_report
+from sklstm.training._batches import _batches
+from sklstm.training._snapshot import _snapshot
+from sklstm.training._train import OPTIMIZERS, _train
 from tests.support.no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
 from tests.support.problems import late_mean, signed_sum
 
@@ -55,7 +55,7 @@ def test_auto_is_decided_in_fit_and_not_before(monkeypatch):
 
 
 def test_what_auto_came_to_is_what_the_process_is_checked_for(monkeypatch):
-    monkeypatch.setattr(_trainer, "resolve_device", lambda device: "cuda" if device == "auto" else device)
+    monkeypatch.setattr(_train, "resolve_device", lambda device: "cuda" if device == "auto" else device)
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
     with pytest.raises(RuntimeError, match="device='cuda' cannot be used in this process"):
         TikhonovLSTMRegressor(device="auto", **QUICK).fit(*late_mean(20))
@@ -113,7 +113,7 @@ def test_data_that_do_not_fit_give_the_same_model(estimator, monkeypatch):
     X, y = problem(estimator)
     how = QUICK | {"compute_bound": True}
     resident = estimator(**how).fit(X, y)
-    monkeypatch.setattr(_tensors, "fits", too_large)
+    monkeypatch.setattr(_batches, "fits", too_large)
     streamed = estimator(**how).fit(X, y)
     np.testing.assert_array_equal(streamed.predict(X), resident.predict(X))
     assert streamed.loss_curve_ == resident.loss_curve_
@@ -154,7 +154,7 @@ def test_certificates_of_a_network_on_a_device_without_float64(there, method):
 def test_projections_of_weights_on_a_device_without_float64(there):
     model, twin = there[2]
     for each in (model, twin):
-        _project(each.net_.module_, U=0.5, W=0.5, V=0.5)
+        RowNorms(0.5, 0.5, 0.5)(each.net_.module_)
     for expected, found in zip(model.net_.module_.parameters(), twin.net_.module_.parameters(), strict=True):
         assert type(found) is Elsewhere
         assert torch.equal(found.cpu(), expected)

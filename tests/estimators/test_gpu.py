@@ -10,8 +10,9 @@ import torch
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.estimators import _tensors
-from sklstm.training import Checkpoint, fits, products_in, resolve_device, to_device
+from sklstm.training import Checkpoint
+from sklstm.training._batches import _batches, fits, resolve_device, to_device
+from sklstm.training._process import products_in
 from tests.support.problems import late_mean, signed_sum
 
 pytestmark = [
@@ -121,7 +122,7 @@ def test_data_on_the_host_give_the_same_model_as_data_on_the_device(estimator, m
     resident = estimator(device="cuda", **QUICK).fit(X, y)
     again = estimator(device="cuda", **QUICK).fit(X, y)
     spread = np.abs(outputs(again, X) - outputs(resident, X)).max()  # cuDNN may add up in another order every time
-    monkeypatch.setattr(_tensors, "fits", lambda n_bytes, device: False)
+    monkeypatch.setattr(_batches, "fits", lambda n_bytes, device: False)
     streamed = estimator(device="cuda", **QUICK).fit(X, y)
     np.testing.assert_allclose(outputs(streamed, X), outputs(resident, X), rtol=0, atol=max(2 * spread, 1e-6))
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.estimators import _quantized
+from sklstm.estimators import _base
 from sklstm.networks import LSTMNetwork
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import SequenceNet
@@ -68,7 +68,7 @@ def test_diagram_before_a_fit(estimator):
 @ESTIMATORS
 def test_diagram_after_a_fit(estimator, X, monkeypatch):
     model = estimator(4, **QUICK).fit(X, X[:, -1, 0] > 0)
-    monkeypatch.setattr(_quantized, "build", None)  # the diagram makes no second network
+    monkeypatch.setattr(_base, "fresh_network", None)  # the diagram makes no second network
     shown = fitted_attributes(model)
     # Everything that a fit leaves, and the property.
     left = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}

@@ -10,9 +10,12 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.estimators import _base, _certificates, _compression, _trainer
-from sklstm.training import Checkpoint, products_in
-from sklstm.training._bfloat16 import Bfloat16Twin
+from sklstm.estimators import _certify, _compression
+from sklstm.training import Checkpoint
+from sklstm.training._inference import _inference
+from sklstm.training._net import Bfloat16Twin
+from sklstm.training._process import products_in
+from sklstm.training._train import _train
 from tests.support.problems import late_mean, signed_sum
 
 ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
@@ -85,7 +88,7 @@ def asked(monkeypatch):
         with products_in(precision, device):
             yield
 
-    for module in (_base, _certificates, _compression, _trainer):
+    for module in (_certify, _compression, _inference, _train):
         monkeypatch.setattr(module, "products_in", noted)
     return entries
 

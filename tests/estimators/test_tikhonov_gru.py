@@ -12,7 +12,7 @@ from torch import nn
 from sklstm import TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.networks import GRUNetwork, LSTMNetwork
 from sklstm.tikhonov import TikhonovPenalty, perturbation_gain, tikhonov_gains
-from sklstm.training import seeded_construction
+from sklstm.training._process import seeded_construction
 from tests.support.problems import late_mean
 
 PLAIN = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}

@@ -9,7 +9,7 @@ from torch import nn
 from sklstm import TikhonovLSTMRegressor
 from sklstm.generalization import occam_certificate
 from sklstm.networks import LSTMNetwork
-from sklstm.training import seeded_construction
+from sklstm.training._process import seeded_construction
 from tests.support.problems import late_mean
 
 PLAIN = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}

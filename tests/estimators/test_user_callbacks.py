@@ -219,7 +219,7 @@ for verbose in (1, 2):
 
 def test_workers_of_a_search_show_no_bars_but_whole_lines():
     # A process of its own: workers of this one may have another error stream than the one that is captured here.
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[2])
     run = subprocess.run(
         [sys.executable, "-c", IN_WORKERS],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])},

@@ -1,9 +1,10 @@
 """The fuzzer finds defects that are planted for it: its silence says something."""
 
-import campaign
 import pytest
 import torch
-from defects import DEFECTS
+
+from tests.support.fuzz import campaign
+from tests.support.fuzz.defects import DEFECTS
 
 ANY_ROUTE = "valid_input_is_taken_and_every_route_agrees"
 # The property that is to find it, in how many examples of all properties, and in which words.

@@ -5,15 +5,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from _coverage import HeldOut, KnownLabels, KnownTargets, below, capped_normal_square, compare, loss_cap, lower_limit
-from _coverage import quantised as quantised_of
-from _coverage_tasks import CLASSIFICATION, REGRESSION
-from bound_coverage import CALIBRATION_DELTA, LIMITS, N_DRAWS, N_EACH, NOISES, estimator, zero_one_calibration
 from scipy.integrate import quad
 from scipy.stats import binomtest, norm
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import choose_cap
+from tests.support.coverage import (
+    CALIBRATION_DELTA,
+    N_DRAWS,
+    HeldOut,
+    KnownLabels,
+    KnownTargets,
+    below,
+    capped_normal_square,
+    compare,
+    loss_cap,
+    lower_limit,
+    zero_one_calibration,
+)
+from tests.support.coverage import quantised as quantised_of
+from tests.support.coverage_tasks import CLASSIFICATION, LIMITS, N_EACH, NOISES, REGRESSION, estimator
 
 # Samples on which some training losses are below the truth: a bound that forgot its other terms would be caught.
 FIRST_SEED = 300

@@ -296,7 +296,7 @@ def test_equal_losses_leave_the_price_of_the_range():
         ({"losses": [1j, 0j]}, TypeError, "numbers or booleans"),
         ({"losses": ["a", "b"], "predicted": ["a"]}, ValueError, "shape of the true labels"),
         ({"losses": [0, 1], "predicted": [[0], [1]]}, ValueError, "shape of the true labels"),
-        ({"losses": [0, 1], "predicted": [0, 1], "cap": 1.0}, ValueError, "pass one of predicted and cap"),
+        ({"losses": [0, 1], "predicted": [0, 1], "cap": 1.0}, ValueError, "pass either predicted or cap"),
         ({"losses": [0, 1], "cap": 1.0, "method": "hoeffding"}, ValueError, "one of 'bernstein', 'best'"),
         ({"losses": [0, 1], "method": "best"}, ValueError, "an exact limit"),
         ({"losses": [0, 1], "delta": 0.0}, ValueError, "delta must lie"),

@@ -244,7 +244,7 @@ def test_to_frame(report):
 
 def test_to_frame_without_pandas(report, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="to_frame needs pandas, which is not installed; to_dict does without"):
+    with pytest.raises(ImportError, match="to_frame needs pandas, which is not installed; to_dict does not need it"):
         report.to_frame()
 
 
@@ -255,7 +255,7 @@ def test_bounds_are_frozen(theorem_3, occam):
 
 
 def test_errors(occam):
-    with pytest.raises(ValueError, match="one bound or more"):
+    with pytest.raises(ValueError, match="at least one bound"):
         GeneralizationReport([])
     with pytest.raises(ValueError, match="different names"):
         GeneralizationReport([occam, occam])
@@ -273,11 +273,11 @@ def test_bounds_from_elsewhere():
         value: float = 0.1
         delta: float = 0.05
 
-    with pytest.raises(TypeError, match=r"Bare is no bound that a report can hold: it lacks vacuous, .*, at_delta"):
+    with pytest.raises(TypeError, match=r"Bare cannot be in a report: it has no vacuous, .*, at_delta"):
         GeneralizationReport([Bare()])
 
     class Rigid(Toy):
         at_delta = None
 
-    with pytest.raises(TypeError, match="Rigid is no bound that a report can hold: it lacks at_delta"):
+    with pytest.raises(TypeError, match="Rigid cannot be in a report: it has no at_delta"):
         GeneralizationReport([Rigid("rigid", 0.1)])

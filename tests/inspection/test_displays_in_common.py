@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
+from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
@@ -26,7 +27,7 @@ from sklstm.inspection import (
     NoiseRobustnessDisplay,
     RegularizationPathDisplay,
 )
-from sklstm.inspection._figures import PALETTE, STYLES
+from sklstm.inspection._display import PALETTE, STYLES
 
 DRAW = {
     LossCurveDisplay: lambda made, **kw: LossCurveDisplay.from_estimator(made.stopped, **kw),
@@ -154,7 +155,7 @@ def test_an_unfitted_estimator_is_refused(draw):
 @pytest.mark.parametrize("draw", OF_NETWORKS.values(), ids=OF_NETWORKS)
 def test_a_foreign_estimator_is_refused(draw, made):
     ridge = Ridge().fit(made.X[:, 0], made.y)
-    with pytest.raises(TypeError, match=r"needs an estimator of sklstm, alone or inside others; got Ridge"):
+    with pytest.raises(TypeError, match="alone or in a Pipeline, a TransformedTargetRegressor or a search; got Ridge"):
         draw(ridge)
     with pytest.raises(TypeError, match=r"got Ridge"):
         draw(make_pipeline(StandardScaler(), Ridge()).fit(made.X[:, 0], made.y))
@@ -170,6 +171,41 @@ def test_what_does_not_predict_is_refused(draw, made):
 def test_a_search_without_a_model_is_refused(made):
     with pytest.raises(NotFittedError, match="fitted with refit=False and holds no model"):
         LossCurveDisplay.from_estimator(made.classifier_search)
+
+
+class LooksLikeASearch(BaseEstimator):
+    """Attributes of a search, but of no known class."""
+
+    refit = True
+    cv = None
+
+    def __init__(self, best_estimator_):
+        self.best_estimator_ = best_estimator_
+
+    def fit(self, X, y):
+        return self
+
+
+@pytest.mark.parametrize("draw", OF_NETWORKS.values(), ids=OF_NETWORKS)
+def test_what_only_looks_like_a_search_is_not_unwrapped(draw, made):
+    with pytest.raises(TypeError, match="got LooksLikeASearch"):
+        draw(LooksLikeASearch(made.lstm))
+    with pytest.raises(TypeError, match="needs a search over one parameter"):
+        RegularizationPathDisplay.from_estimator(LooksLikeASearch(made.lstm))
+
+
+class RidgeWithFolds(Ridge):
+    """Parameters of a search, as LogisticRegressionCV has them, but no search."""
+
+    refit = True
+    cv = None
+
+
+def test_an_estimator_with_cross_validation_inside_is_no_search(made):
+    rows = made.X[:, 0]
+    model = RidgeWithFolds().fit(rows, made.y)
+    display = NoiseRobustnessDisplay.from_estimator(model, rows, made.y, sigmas=[0.0])
+    assert display.errors[0, 0] == pytest.approx(np.mean((model.predict(rows) - made.y) ** 2))
 
 
 def test_a_search_for_a_threshold_holds_one_model(made):

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.inspection import NoiseGeneralizationDisplay
-from sklstm.inspection._training_noise import with_noise
+from sklstm.inspection._unwrapping import with_noise
 from sklstm.noise import NOISES
 
 CLASSIFIER = NoisyRNNClassifier(4, max_epochs=5)
@@ -115,9 +115,11 @@ def test_the_band_is_one_standard_error():
 
 def test_wrong_arguments(made):
     draw = NoiseGeneralizationDisplay.from_estimator
-    with pytest.raises(TypeError, match="needs one estimator of sklstm, alone or inside others; found 0"):
+    with pytest.raises(
+        TypeError, match="alone, at the end of a Pipeline or in a TransformedTargetRegressor; got Ridge"
+    ):
         draw(Ridge(), made.X[:, 0], made.y, sigmas=[0.1])
-    with pytest.raises(TypeError, match="needs one estimator of sklstm"):
+    with pytest.raises(TypeError, match="needs an estimator of sklstm, alone, at the end of a Pipeline"):
         draw(NoisyRNNClassifier, made.X, made.labels, sigmas=[0.1])
     for other in (GridSearchCV(REGRESSOR, {}), VotingRegressor([("a", REGRESSOR)])):
         with pytest.raises(TypeError, match="alone, at the end of a Pipeline or in a TransformedTargetRegressor"):
@@ -135,7 +137,7 @@ def test_wrong_arguments(made):
     for sigmas, message in (([], "at least one"), (0.1, "at least one"), ([-0.1], "every entry of sigmas")):
         with pytest.raises(ValueError, match=message):
             draw(CLASSIFIER, made.X, made.labels, sigmas=sigmas)
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         NoiseGeneralizationDisplay(sigmas=[1, 2], train_errors=np.ones((2, 3)), test_errors=np.ones((2, 2))).plot()
     with pytest.raises(ValueError, match=r"train_errors must have shape \(2,\)"):
         NoiseGeneralizationDisplay(sigmas=[1, 2], train_errors=np.ones(3), test_errors=np.ones(3)).plot()

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from sklstm.inspection import NoiseRobustnessDisplay
-from sklstm.inspection._errors import perturbed
+from sklstm.inspection._model_errors import perturbed
 
 
 def test_no_noise_is_the_clean_error(made):

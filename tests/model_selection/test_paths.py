@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from skorch.callbacks import GradientNormClipping
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
-from sklstm.estimators._network_penalty import NetworkPenalty
+from sklstm.estimators._tikhonov import NetworkPenalty
 from sklstm.model_selection import NoisyRNNClassifierCV, TikhonovLSTMRegressorCV
 from sklstm.preprocessing import SequenceScaler
 
@@ -32,7 +32,7 @@ def signals():
 @pytest.fixture
 def exact_norms(monkeypatch):
     """Exact spectral norms at every step: the estimates of a stack are made in other steps than those of one model."""
-    monkeypatch.setattr("sklstm.tikhonov._leading._usable", lambda norms: False)
+    monkeypatch.setattr("sklstm.tikhonov._norm_tracking._usable", lambda norms: False)
     with parallel_config(backend="threading"):  # processes would not know of it
         yield
 

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork, is_stackable, stacked_forward
-from sklstm.networks._lstm import last_lstm_state
-from sklstm.networks._relu import last_relu_state
-from sklstm.training import seeded_construction
+from sklstm.networks._kernels import last_lstm_state, last_relu_state
+from sklstm.training._process import seeded_construction
 
 M, B, L, D, H = 3, 5, 6, 2, 4
 
@@ -19,7 +18,7 @@ def draw(generator, *shape, scale=1.0):
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1, 6, 3, 6, 2])])
 @pytest.mark.parametrize("steps_in_a_piece", [2, 3, 4, 6])
 def test_relu_gradients_are_those_of_finite_differences(generator, monkeypatch, lengths, steps_in_a_piece):
-    monkeypatch.setattr("sklstm.networks._relu._PIECE", steps_in_a_piece * 8 * M * B * H)
+    monkeypatch.setattr("sklstm.networks._kernels._PIECE", steps_in_a_piece * 8 * M * B * H)
     arguments = draw(generator, M, B, L, D), draw(generator, M, H, D), draw(generator, M, H, H, scale=0.5)
     torch.autograd.gradcheck(lambda *parts: last_relu_state(*parts, lengths), arguments)
 
@@ -53,10 +52,10 @@ def test_a_closed_unit_keeps_an_overflowing_gradient_to_itself():
 def test_training_takes_the_written_pass_and_prediction_torchs():
     module = built(ReLUNetwork)
     X = torch.ones(2, 3, D)
-    assert "_LastStateBackward" in graph_names(module.train()(X).grad_fn)
-    assert "_LastStateBackward" not in graph_names(module.eval()(X).grad_fn)
+    assert "_LastReLUStateBackward" in graph_names(module.train()(X).grad_fn)
+    assert "_LastReLUStateBackward" not in graph_names(module.eval()(X).grad_fn)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert "_LastStateBackward" not in graph_names(module.train()(X).grad_fn)
+        assert "_LastReLUStateBackward" not in graph_names(module.train()(X).grad_fn)
 
 
 def graph_names(node):

@@ -94,17 +94,17 @@ ONE = np.ones((3, 2))
         (lambda: pad_sequences([ONE, ONE[:0]]), ValueError,
          "sequences[1] has 0 time steps and 2 channels; a sequence needs at least one of each."),
         (lambda: pad_sequences([ONE[:1], ONE], length=2), ValueError, "sequences[1] has 3 steps, more than length=2. "
-         "Cut it to the steps that matter, such as x[-length:], or raise length."),
+         "Keep the steps that matter, such as x[-length:], or give a larger length."),
         (lambda: pad_sequences([ONE], length=3.0), TypeError, "length must be an integer or None; got 3.0"),
         (lambda: pad_sequences([ONE], length=True), TypeError, "length must be an integer or None; got True"),
         (lambda: pad_sequences([ONE], side="both"), ValueError, 'side must be "left" or "right"; got \'both\''),
         (lambda: pad_sequences([ONE], value=None), TypeError, "value must be a number; got None"),
         (lambda: pad_sequences([ONE * 1j]), TypeError, "sequences[0] must hold real numbers; got dtype complex128"),
-        (lambda: unpad_sequences(ONE), ValueError, "X must have shape (n, n_steps, n_channels), none of them 0; got "
+        (lambda: unpad_sequences(ONE), ValueError, "X must have shape (n, n_steps, n_channels), all at least 1; got "
          "(3, 2)"),
         (lambda: unpad_sequences([[["a"]]]), ValueError, "X must hold real numbers; got dtype <U1"),
         (lambda: unpad_sequences([ONE, 0 * ONE]), ValueError,
-         "X[1] is padding from end to end: no step of it is left"),
+         "X[1] holds nothing but padding: no step of it is left"),
         (lambda: unpad_sequences([ONE], np.ones((1, 2), bool)), ValueError, "mask must hold bools in shape (1, 3), one "
          "for each step of X; got bool in shape (1, 2)"),
         (lambda: unpad_sequences([ONE], [[0, 1, 1]]), ValueError, "mask must hold bools in shape (1, 3), one for each "

@@ -40,7 +40,7 @@ def test_shapes_are_refused(given, message):
 def test_swapped_axes_are_named():
     scaler = SequenceScaler().fit(ZEROS)
     message = (
-        "X has 6 channels on its last axis (shape (4, 3, 6), read as (n_samples, n_steps, n_channels)), but "
+        "X has 6 channels on its last axis (shape (4, 3, 6), read as (n_samples, n_steps=3, n_channels=6)), but "
         "SequenceScaler is expecting 3 channels. The time and channel axes look swapped."
     )
     for call in (scaler.transform, scaler.inverse_transform, scaler.partial_fit, SequenceScaler(3).fit):

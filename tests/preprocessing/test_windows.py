@@ -231,11 +231,11 @@ WRONG_TARGET = (
         ((SERIES, 2), {"target": 2}, "target column 2 is out of range for a series with 2 columns"),
         ((SERIES, 2), {"target": -3}, "target column -3 is out of range for a series with 2 columns"),
         ((SERIES, 2), {"target": [0, 5]}, "target column 5 is out of range for a series with 2 columns"),
-        ((SERIES, 2), {"target": []}, "target names no column"),
+        ((SERIES, 2), {"target": []}, "target is an empty list of columns"),
         (
             (SERIES, 2),
             {"target": [0, 1, 0, 1, 0, 1]},
-            "target names a column twice; give integer values as an array",
+            "target holds a column twice; give integer values as an array",
         ),
         (
             (SERIES, 2),
@@ -258,11 +258,15 @@ WRONG_TARGET = (
             "times must have shape (6,), one per step of the series; got shape (7,)",
         ),
         ((SERIES, 2, [1, 0]), {}, "every horizon must be at least 1; got 0"),
-        ((SERIES, 2, []), {}, "horizon names no step"),
-        ((SERIES, 2, [1, 2, 1]), {}, "horizon names a step twice; got [1, 2, 1]"),
+        ((SERIES, 2, []), {}, "horizon is an empty sequence"),
+        ((SERIES, 2, [1, 2, 1]), {}, "horizon must not hold a number twice; got [1, 2, 1]"),
         ((SERIES, 4, [1, 3]), {}, "series has 6 steps; window=4 and horizon=3 need at least 7"),
-        ((FRAME, 2), {"target": "b"}, "target column 'b' is not among the columns of the series: ['a', 'a']"),
-        ((FRAME, 2), {"target": ["a"]}, "target column 'a' is twice among the columns of the series: ['a', 'a']"),
+        ((FRAME, 2), {"target": "b"}, "target column 'b' must occur once among the columns of the series: ['a', 'a']"),
+        (
+            (FRAME, 2),
+            {"target": ["a"]},
+            "target column 'a' must occur once among the columns of the series: ['a', 'a']",
+        ),
     ],
 )
 def test_values_out_of_range_are_refused(arguments, options, message):
@@ -282,12 +286,12 @@ def test_values_out_of_range_are_refused(arguments, options, message):
         (
             (SERIES, 2),
             {"times": True},
-            "times=True takes the index of a pandas Series or DataFrame, and the series has none",
+            "times=True needs a pandas Series or DataFrame, but the series has no index",
         ),
         (
             (SERIES.tolist(), 2),
             {"times": True},
-            "times=True takes the index of a pandas Series or DataFrame, and the series has none",
+            "times=True needs a pandas Series or DataFrame, but the series has no index",
         ),
         ((SERIES, 2), {"stride": None}, "stride must be an integer; got None"),
         ((SERIES, 2), {"target": True}, "target must be column indices or an array of values; got True"),

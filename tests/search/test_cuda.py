@@ -6,13 +6,13 @@ import warnings
 import pytest
 import torch
 from joblib import Parallel, delayed
-from searches import ESTIMATORS, pipeline, problem
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 import sklstm
 from sklstm import TikhonovLSTMRegressor
-from sklstm.training import check_cuda_process
+from sklstm.training._process import check_cuda_process
+from tests.support.searches import ESTIMATORS, pipeline, problem
 
 
 def warnings_of_check(device):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed, parallel_config
-from searches import assert_same_outcomes, pipeline, problem
 from sklearn.model_selection import GridSearchCV
 
-from sklstm.training import check_cuda_process, threads_for
+from sklstm.training._process import check_cuda_process, threads_for
+from tests.support.searches import assert_same_outcomes, pipeline, problem
 
 distributed = pytest.importorskip("distributed")
 

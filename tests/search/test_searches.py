@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from searches import assert_same_outcomes, outcomes, pipeline, problem
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -13,6 +12,8 @@ from sklearn.model_selection import (
     StratifiedKFold,
     cross_val_score,
 )
+
+from tests.support.searches import assert_same_outcomes, outcomes, pipeline, problem
 
 # A step of 1e-6 learns nothing in a dozen epochs: whatever is found with it is not the best.
 GRID = {"model__lr": [1e-6, 0.03]}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed, parallel_config
-from searches import assert_same_outcomes, pipeline, problem
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklstm.training import single_threaded_numpy, thread_limit, threads_for
+from sklstm.training._process import single_threaded_numpy, thread_limit, threads_for
+from tests.support.searches import assert_same_outcomes, pipeline, problem
 
 
 def in_a_new_thread(function):

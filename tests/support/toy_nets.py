@@ -4,7 +4,8 @@ import torch
 from skorch.helper import predefined_split
 from torch import nn
 
-from sklstm.training import SequenceDataset, SequenceNet, seeded_construction
+from sklstm.training import SequenceDataset, SequenceNet
+from sklstm.training._process import seeded_construction
 
 
 class LastStep(nn.Module):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from test_chain import BY_HAND, NORMS_X
 
 from sklstm.tikhonov import feasible_scale, perturbation_gain, relaxed_barrier, tikhonov_gains, tikhonov_penalty
+from sklstm.tikhonov._penalty import relaxed, relaxed_slope
+from tests.support.gains_by_hand import BY_HAND, NORMS_X
 from tests.support.problems import lstm_weights_with_norms, random_lstm_weights
 
 LAMBDAS = {"lambda_s": 0.3, "lambda_1": 0.7, "lambda_2": 1.1}
@@ -129,3 +130,10 @@ def test_bad_barrier_epsilon_is_refused(epsilon):
 def test_bad_target_is_refused(target, generator):
     with pytest.raises(ValueError, match="target must be in"):
         feasible_scale(*random_lstm_weights(2, 2, 1, generator)[:2], target=target)
+
+
+@pytest.mark.parametrize("u", [-3.0, 0.0, 0.9, 0.949, 0.951, 1.0, 7.0])
+def test_the_slope_of_the_barrier_is_its_derivative(u):
+    x = torch.tensor(u, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(relaxed(x, 0.05), x)
+    assert relaxed_slope(u, 0.05) == pytest.approx(slope.item(), rel=1e-13)

@@ -1,6 +1,7 @@
 import torch
 
-from sklstm.training import BatchLoader, SequenceDataset
+from sklstm.training import InputNoise, SequenceDataset
+from sklstm.training._batches import BatchLoader
 
 
 def numbered(n):
@@ -29,10 +30,10 @@ def test_without_shuffling_batches_come_in_order():
 
 def test_noise_has_the_standard_deviation_asked_for_and_is_fresh():
     data = SequenceDataset(torch.zeros(400, 25, 10), torch.zeros(400))
-    loader = BatchLoader(data, 64, generator=torch.Generator().manual_seed(0), sigma=0.3)
+    loader = BatchLoader(data, 64, generator=torch.Generator().manual_seed(0), rule=InputNoise(0.3))
     first, second = (torch.cat([X for X, _ in loader]) for _ in range(2))
     for noise in (first, second):  # 100,000 draws: standard error of the standard deviation 0.0007
         assert abs(noise.std() - 0.3) < 0.003
         assert abs(noise.mean()) < 0.004
     assert abs((first * second).mean()) < 0.002, "two epochs share no noise"
-    assert not data.X.any(), "the data itself stays clean"
+    assert not data.X.values.any(), "the data itself stays clean"

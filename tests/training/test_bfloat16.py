@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import seeded_construction
-from sklstm.training._bfloat16 import Bfloat16Twin
+from sklstm.training._net import Bfloat16Twin
+from sklstm.training._process import seeded_construction
 
 MODULES = pytest.mark.parametrize("kind", [LSTMNetwork, GRUNetwork, ReLUNetwork])
 

@@ -10,7 +10,9 @@ import torch
 from skorch.callbacks import Callback
 
 from sklstm.exceptions import DivergenceError
-from sklstm.training import DivergenceGuard, EarlyStopping, StopTraining, seeded_construction
+from sklstm.training import StopTraining
+from sklstm.training._callbacks import DivergenceGuard, EarlyStopping
+from sklstm.training._process import seeded_construction
 from tests.support.toy_nets import LastStep, linear_data, make_net, weights
 
 

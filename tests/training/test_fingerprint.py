@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.training import EarlyStopping, SequenceDataset, SequenceNet, seeded_construction
+from sklstm.training import InputNoise, SequenceDataset, SequenceNet
+from sklstm.training._callbacks import EarlyStopping
 from sklstm.training._fingerprint import _Hasher, fingerprint_of_training
+from sklstm.training._process import seeded_construction
 
 
 def digest(value):
@@ -162,7 +164,11 @@ def test_training_is_described_by_all_that_it_starts_from():
             net.module_.bias += 1
 
     changed = [make_net(max_epochs=4), make_net(lr=0.2), make_net(penalty=adder(1)), make_net(projection=adder(1))]
-    changed += [make_net(callbacks=[EarlyStopping(2)]), make_net(callbacks=[EarlyStopping(3)]), make_net(sigma=0.1)]
+    changed += [
+        make_net(callbacks=[EarlyStopping(2)]),
+        make_net(callbacks=[EarlyStopping(3)]),
+        make_net(inputs=InputNoise(0.1)),
+    ]
     for change in (
         change_weight,
         lambda net: net.generator.manual_seed(1),

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.training import DivergenceGuard, EarlyStopping, SequenceDataset, SequenceNet, seeded_construction
+from sklstm.training import Penalty, SequenceDataset, SequenceNet
+from sklstm.training._callbacks import DivergenceGuard, EarlyStopping
+from sklstm.training._process import seeded_construction
 
 
 class Last(nn.Module):
@@ -44,16 +46,18 @@ def weight_norm(module):
     return module.linear.weight.square().sum()
 
 
-def penalty_of_weight_norm(module):
+class WeightNorm(Penalty):
     """As `SequenceNet` wants it: the gradient is added to that of the parameters, and the value returned."""
-    value = weight_norm(module)
-    value.backward()
-    return value.item()
+
+    def __call__(self, module):
+        value = weight_norm(module)
+        value.backward()
+        return value.item()
 
 
 def test_penalty_counts_in_the_gradient_of_training_and_in_no_validation_loss():
-    net = make_net(penalty=penalty_of_weight_norm)
-    X, y = data()[:]
+    net = make_net(penalty=WeightNorm())
+    X, y = data().X.values, data().y
     for training in (False, True):
         with torch.no_grad():
             prediction = net.module_(X)
@@ -68,7 +72,7 @@ def test_penalty_counts_in_the_gradient_of_training_and_in_no_validation_loss():
 
 
 def test_loss_and_penalty_are_recorded_apart():
-    net = make_net(penalty=penalty_of_weight_norm).train(data())
+    net = make_net(penalty=WeightNorm()).train(data())
     for epoch in net.history:
         assert epoch["train_loss"] == pytest.approx(epoch["data_loss"] + epoch["penalty"], rel=1e-6)
     assert net.history[-1, "penalty"] > 0.01
@@ -76,12 +80,12 @@ def test_loss_and_penalty_are_recorded_apart():
 
 
 def test_training_equals_a_hand_written_loop_bit_for_bit():
-    net = make_net(penalty=penalty_of_weight_norm).train(data())
+    net = make_net(penalty=WeightNorm()).train(data())
     with seeded_construction(0):
         module = Last()
     optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
     generator = torch.Generator().manual_seed(0)
-    X, y = data()[:]
+    X, y = data().X.values, data().y
     for _ in range(20):
         for part in torch.randperm(len(X), generator=generator).split(16):
             optimizer.zero_grad()
@@ -127,7 +131,7 @@ def test_early_stopping_restores_the_best_weights():
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 3, "three epochs without improvement, then the end"
     with torch.no_grad():
-        restored = nn.functional.mse_loss(net.module_(noise.X), noise.y).item()
+        restored = nn.functional.mse_loss(net.module_(noise.X.values), noise.y).item()
     assert restored == pytest.approx(losses[best], rel=1e-6)
     assert restored < losses[-1]
     assert not torch.equal(net.module_.linear.weight, start)
@@ -149,8 +153,8 @@ def test_ctrl_c_is_not_swallowed():
 
 
 def test_a_trained_net_pickles_without_data():
-    net = make_net(penalty=penalty_of_weight_norm).train(data(20_000))
+    net = make_net(penalty=WeightNorm()).train(data(20_000))
     blob = pickle.dumps(net)
     assert len(blob) < 50_000  # the data alone are 480 kB
-    X, _ = data()[:]
+    X = data().X.values
     assert torch.equal(pickle.loads(blob).module_(X), net.module_(X))

@@ -5,9 +5,9 @@ import threading
 import pytest
 import torch
 
-from sklstm.training import _numerics, products_in, undisturbed
+from sklstm.training._process import _process, products_in, undisturbed
 
-CUDA, CPU = _numerics._FLAGS["cuda"], _numerics._FLAGS["cpu"]
+CUDA, CPU = _process._FLAGS["cuda"], _process._FLAGS["cpu"]
 
 
 def values(flags):

@@ -3,18 +3,12 @@
 import pytest
 import torch
 
+from sklstm._sequences import Sequences
 from sklstm.networks import GRUNetwork
-from sklstm.training import (
-    BatchLoader,
-    RaggedTensor,
-    SequenceDataset,
-    _placement,
-    fits,
-    predict_blocks,
-    resolve_device,
-    seeded_construction,
-    to_device,
-)
+from sklstm.training import InputNoise, SequenceDataset
+from sklstm.training._batches import BatchLoader, _batches, fits, resolve_device, to_device
+from sklstm.training._inference import predict_blocks
+from sklstm.training._process import seeded_construction
 
 GIB = 2**30
 
@@ -27,7 +21,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: bad_fork)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in sees)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in sees)
-        monkeypatch.setattr(_placement, "_works", lambda device: device in (sees if works is None else works))
+        monkeypatch.setattr(_batches, "_works", lambda device: device in (sees if works is None else works))
 
     return of
 
@@ -61,10 +55,10 @@ def test_a_device_by_name_is_itself_whatever_the_machine(device):
 
 
 def test_a_device_works_if_it_computes():
-    assert _placement._works("cpu")
-    assert not _placement._works("meta")
+    assert _batches._works("cpu")
+    assert not _batches._works("meta")
     if not torch.cuda.is_available():
-        assert not _placement._works("cuda")
+        assert not _batches._works("cuda")
 
 
 @pytest.mark.parametrize(("size", "expected"), [(4 * GIB, True), (4 * GIB + 1, False)])
@@ -135,7 +129,7 @@ def dataset(generator, ragged, weighted):
     X = torch.randn(23, 5, 2, generator=generator)
     if ragged:
         lengths = torch.arange(23) % 5 + 1
-        X = RaggedTensor(torch.randn(int(lengths.sum()), 2, generator=generator), lengths)
+        X = Sequences(torch.randn(int(lengths.sum()), 2, generator=generator), lengths.numpy())
     return SequenceDataset(X, torch.arange(23.0), torch.ones(23) if weighted else None)
 
 
@@ -151,8 +145,8 @@ def tensors_of(batch):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_batches_of_data_on_the_host_come_on_the_device(generator, ragged, weighted):
     data = dataset(generator, ragged, weighted)
-    elsewhere = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), 0.1, device="meta")
-    here = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), 0.1)
+    elsewhere = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), InputNoise(0.1), device="meta")
+    here = BatchLoader(data, 4, True, torch.Generator().manual_seed(1), InputNoise(0.1))
     batches = list(zip(elsewhere, here, strict=True))
     assert len(batches) == 6
     for there, own in batches:
@@ -171,9 +165,9 @@ def test_order_and_noise_do_not_depend_on_the_device(generator, monkeypatch):
         return {name: part.clone() for name, part in batch.items()} if isinstance(batch, dict) else batch
 
     seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
-    here = list(BatchLoader(data, 4, True, seeds[0], 0.1))
+    here = list(BatchLoader(data, 4, True, seeds[0], InputNoise(0.1)))
     monkeypatch.setattr("sklstm.training._batches.to_device", copied)
-    there = list(BatchLoader(data, 4, True, seeds[1], 0.1, device="cuda"))
+    there = list(BatchLoader(data, 4, True, seeds[1], InputNoise(0.1), device="cuda"))
     assert set(moves) == {"cuda"}
     assert all(torch.equal(a, b) for one, other in zip(here, there, strict=True)
                for a, b in zip(tensors_of(one), tensors_of(other), strict=True))  # fmt: skip

@@ -4,16 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from sklstm._sequences import Sequences
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import (
-    BatchLoader,
-    RaggedTensor,
-    SequenceDataset,
-    inputs_of,
-    predict_blocks,
-    seeded_construction,
-)
-from sklstm.training._inference import block_size
+from sklstm.training import InputNoise, SequenceDataset
+from sklstm.training._batches import BatchLoader
+from sklstm.training._inference import block_size, predict_blocks
+from sklstm.training._process import seeded_construction
 
 MODULES = pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, ReLUNetwork])
 
@@ -21,7 +17,7 @@ MODULES = pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, ReLUNetwor
 def ragged(n, longest=20, d=2, seed=0):
     rng = np.random.default_rng(seed)
     sequences = [torch.from_numpy(rng.standard_normal((rng.integers(1, longest + 1), d))).float() for _ in range(n)]
-    return sequences, RaggedTensor(torch.cat(sequences), torch.tensor([len(part) for part in sequences]))
+    return sequences, Sequences(torch.cat(sequences), np.array([len(part) for part in sequences]))
 
 
 def test_a_batch_holds_the_sequences_and_zeros_behind_them():
@@ -57,11 +53,11 @@ def test_lengths_end_sequences_in_forward(module):
     with seeded_construction(0):
         network = module(2, 5, 3)
     sequences, X = ragged(9)
-    together = network(**inputs_of(X, torch.arange(9)))
+    together = network(**X.batch(torch.arange(9)))
     alone = torch.cat([network(sequence[None]) for sequence in sequences])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
     # What stands behind a sequence's end changes nothing, in value or gradient.
-    batch = inputs_of(X, torch.arange(9))
+    batch = X.batch(torch.arange(9))
     batch["X"] = torch.where(
         torch.arange(batch["X"].shape[1])[:, None] < batch["lengths"][:, None, None], batch["X"], 1e6
     ).requires_grad_(True)
@@ -124,9 +120,9 @@ def test_an_epoch_visits_every_sequence_once_in_batches_of_similar_length():
 
 
 def test_noise_on_ragged_batches_is_fresh_and_of_the_right_size():
-    X = RaggedTensor(torch.zeros(6000, 2), torch.tensor([10, 20] * 200))
+    X = Sequences(torch.zeros(6000, 2), np.array([10, 20] * 200))
     loader = BatchLoader(
-        SequenceDataset(X, torch.zeros(400)), 64, generator=torch.Generator().manual_seed(0), sigma=0.5
+        SequenceDataset(X, torch.zeros(400)), 64, generator=torch.Generator().manual_seed(0), rule=InputNoise(0.5)
     )
     first, second = (
         torch.cat([part["X"].flatten() if isinstance(part, dict) else part.flatten() for part, _ in loader])
@@ -143,7 +139,7 @@ def test_long_sequences_come_in_smaller_blocks_and_still_do_not_know_each_other(
     rng = np.random.default_rng(0)
     lengths = [3, 1024, 1025, 1500, 8192, 8193, 9000, 40]
     sequences = [torch.from_numpy(rng.standard_normal((length, 2))).float() for length in lengths]
-    X = RaggedTensor(torch.cat(sequences), torch.tensor(lengths))
+    X = Sequences(torch.cat(sequences), np.array(lengths))
     together = predict_blocks(network, X)
     for sequence, expected in zip(sequences, together, strict=True):
         assert torch.equal(predict_blocks(network, sequence[None])[0], expected)

@@ -6,14 +6,8 @@ import torch
 from threadpoolctl import threadpool_info
 
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import (
-    BLOCK,
-    predict_blocks,
-    seeded_construction,
-    single_threaded_numpy,
-    thread_limit,
-    threads_for,
-)
+from sklstm.training._inference import BLOCK, predict_blocks
+from sklstm.training._process import seeded_construction, single_threaded_numpy, thread_limit, threads_for
 
 
 def test_seeded_construction_is_reproducible_and_leaves_the_generator_alone():

@@ -7,7 +7,7 @@ import pytest
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
-from sklstm.training import SCHEDULES
+from sklstm.training._callbacks import SCHEDULES
 
 E, LR = 20, 0.02
 FORMULAS = {

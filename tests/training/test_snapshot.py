@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.estimators._rules import OPTIMIZERS
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import SequenceDataset, SequenceNet, check_snapshot, check_weights, restore, take_snapshot
+from sklstm.training import SequenceDataset, SequenceNet
+from sklstm.training._snapshot import check_snapshot, check_weights, restore, take_snapshot
+from sklstm.training._train import OPTIMIZERS
 
 LSTM = {"n_features": 2, "hidden_size": 3, "n_outputs": 1}
 
@@ -41,7 +42,7 @@ def test_a_restored_net_is_the_net():
     net, data = trained()
     values = take_snapshot(net, OPTIMIZERS, resumable=True)
     again = restore(values, LSTMNetwork, nn.MSELoss, OPTIMIZERS, "cpu")
-    assert torch.equal(again.module_(data.X), net.module_(data.X))
+    assert torch.equal(again.module_(data.X.values), net.module_(data.X.values))
     assert list(again.history) == list(net.history)
     assert torch.equal(again.generator.get_state(), net.generator.get_state())
     mine, theirs = again.optimizer_.state_dict(), net.optimizer_.state_dict()
@@ -51,7 +52,7 @@ def test_a_restored_net_is_the_net():
     # Restoring once more from the same values is not disturbed by what the first did with them.
     again.train(data)
     third = restore(values, LSTMNetwork, nn.MSELoss, OPTIMIZERS, "cpu")
-    assert torch.equal(third.module_(data.X), net.module_(data.X))
+    assert torch.equal(third.module_(data.X.values), net.module_(data.X.values))
     assert third.train(data).history[:, "train_loss"] == again.history[:, "train_loss"]
 
 
@@ -72,7 +73,7 @@ def test_an_unknown_optimiser_is_forgotten():
     values = take_snapshot(net, OPTIMIZERS, resumable=True)
     again = restore(values, LSTMNetwork, nn.MSELoss, OPTIMIZERS, "cpu")
     assert not again.optimizer_.state
-    assert torch.equal(again.module_(data.X), net.module_(data.X))
+    assert torch.equal(again.module_(data.X.values), net.module_(data.X.values))
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])

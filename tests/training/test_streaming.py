@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm._mapped import beyond, is_mapped, row_blocks
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, _sequences
+from sklstm._sequences import Sequences, beyond, is_mapped, row_blocks
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.preprocessing import SequenceScaler
-from sklstm.training import BatchLoader, Checkpoint, SequenceDataset, StreamedTensor, _streamed
+from sklstm.training import Checkpoint, SequenceDataset
+from sklstm.training._batches import BatchLoader
 from sklstm.training._fingerprint import _Hasher
 
 N, L, D = 130, 6, 3
@@ -62,7 +63,7 @@ def learned(model):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_fit_bounds_and_predictions_are_those_in_memory_and_the_file_stays_as_it_is(kind, dtype, mapped, monkeypatch):
-    monkeypatch.setattr(_streamed, "WINDOW", 4 * 48 * L * D)  # three batches at a time: eight, of the last one half
+    monkeypatch.setattr(_sequences, "WINDOW", 4 * 48 * L * D)  # three batches at a time: eight, of the last one half
     X = mapped(numbers(), dtype)
     y, before = targets(kind, X), digest_of(X)
     with_options = {"max_epochs": 3, "batch_size": 16, "random_state": 0}
@@ -111,7 +112,7 @@ def test_partial_fit_goes_through_a_file_part_by_part(kind, mapped):
 
 @pytest.mark.parametrize("noise", list(NOISES))
 def test_theorem_3_has_the_noise_that_was_drawn_at_once(noise, mapped, monkeypatch):
-    from sklstm.generalization import _inputs
+    from sklstm.generalization import _theorem_inputs as _inputs
 
     monkeypatch.setattr(_inputs, "_CHUNK_NUMBERS", 100)
     X, law = mapped(numbers(), "float32"), NOISES[noise]
@@ -119,7 +120,7 @@ def test_theorem_3_has_the_noise_that_was_drawn_at_once(noise, mapped, monkeypat
     whole = law.draw_array(np.array(X), 0.3, np.random.default_rng(7))
     for width in (1, 40, 1):  # the last reading starts at the first row again
         assert np.array_equal(np.concatenate(list(_inputs.chunks(repeated, width))), whole)
-    with pytest.raises(ValueError, match="the noise is read row by row: 130 comes next, and 5 was asked for"):
+    with pytest.raises(ValueError, match="noise must be read in order of rows: the next row is 130, but got 5"):
         repeated[5:9]
 
 
@@ -135,9 +136,7 @@ def test_a_compressed_network_is_found_on_a_file(mapped):
 
 
 def test_certified_radii_and_accuracy(mapped, monkeypatch):
-    from sklstm import _mapped
-
-    monkeypatch.setattr(_mapped, "_BLOCK_NUMBERS", 50 * L * D)
+    monkeypatch.setattr(_sequences, "_BLOCK_NUMBERS", 50 * L * D)
     X = mapped(numbers(), "float32")
     y = targets(NoisyRNNClassifier, X)
     model = NoisyRNNClassifier(4, max_epochs=5, sigma=0.0, compute_bound=False, random_state=0).fit(X, y)
@@ -204,13 +203,13 @@ def test_blocks_of_rows_hold_every_row_once():
 
 @pytest.mark.parametrize("window", [1, 4 * 20 * L * D, 1 << 26])
 def test_batches_are_those_of_a_tensor_aligned_and_apart_from_the_file(window, mapped, monkeypatch):
-    monkeypatch.setattr(_streamed, "WINDOW", window)
+    monkeypatch.setattr(_sequences, "WINDOW", window)
     X = mapped(numbers(), "float64", "r+")
     whole = torch.from_numpy(np.array(X)).float()
     some = torch.arange(N).flip(0)[::3].contiguous()
-    for streamed, tensor in ((StreamedTensor(X), whole), (StreamedTensor(X)[some][torch.arange(9)], whole[some[:9]])):
+    for streamed, tensor in ((Sequences(X), whole), (Sequences(X)[some][torch.arange(9)], whole[some[:9]])):
         assert streamed.shape == tuple(tensor.shape)
-        assert torch.equal(streamed.loaded(), tensor)
+        assert streamed.loaded() is streamed  # a file may be larger than memory
         assert torch.equal(torch.cat(list(streamed.split(4))), tensor)
         batches = [
             list(
@@ -233,10 +232,10 @@ def test_a_checkpoint_of_data_in_memory_is_that_of_the_file(mapped, tmp_path):
     tensor = torch.from_numpy(np.array(X)).float()
     digests = []
     for value in (
-        StreamedTensor(X),
+        Sequences(X),
         tensor,
-        StreamedTensor(X)[torch.arange(N)],
-        StreamedTensor(X)[torch.arange(N - 1)],
+        Sequences(X)[torch.arange(N)],
+        Sequences(X)[torch.arange(N - 1)],
     ):
         hasher = _Hasher()
         hasher.feed(value)

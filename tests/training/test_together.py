@@ -9,20 +9,14 @@ from skorch.callbacks import Callback, Freezer, GradientNormClipping
 from skorch.helper import predefined_split
 from torch import nn
 
-from sklstm.estimators._network_penalty import NetworkPenalty, start_feasible
+from sklstm._sequences import Sequences
+from sklstm.estimators._tikhonov import NetworkPenalty, start_feasible
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
-from sklstm.training import (
-    Checkpoint,
-    DivergenceGuard,
-    EarlyStopping,
-    LearningRate,
-    SequenceDataset,
-    SequenceNet,
-    can_be_stacked,
-    go_on_from,
-    seeded_construction,
-    train_together,
-)
+from sklstm.training import Checkpoint, InputNoise, SequenceDataset, SequenceNet
+from sklstm.training._callbacks import DivergenceGuard, EarlyStopping, LearningRate
+from sklstm.training._process import seeded_construction
+from sklstm.training._stack import can_be_stacked, train_together
+from sklstm.training._train import go_on_from
 
 D, L = 2, 5
 OPTIMIZERS = {
@@ -116,6 +110,7 @@ def test_lstms_with_penalties(optimizer, clip_norm, weighted):
 
 @pytest.mark.parametrize("noise", ["gaussian", "uniform", "dropout"])
 def test_classifiers_with_noise_and_projection(noise):
+    @torch.no_grad()
     def halve(module):
         module.W.mul_(0.5)
 
@@ -123,7 +118,12 @@ def test_classifiers_with_noise_and_projection(noise):
 
     def make():
         return [
-            make_net(ReLUNetwork, sigma=sigma, noise=noise, projection=torch.no_grad()(halve), clip_norm=1.0)
+            make_net(
+                ReLUNetwork,
+                inputs=InputNoise(sigma, noise) if sigma else None,
+                projection=halve,
+                clip_norm=1.0,
+            )
             for sigma in (0.0, 0.1, 1.0)
         ]
 
@@ -161,7 +161,7 @@ def test_schedules_and_early_stopping():
 
 def test_one_that_diverges_leaves_the_others_alone():
     good, bad = data(40), data(40, 1)
-    bad.X = bad.X * 1e30
+    bad.X = Sequences(bad.X.values * 1e30)
     bad.y = bad.y * 1e30
     nets = [make_net(seed=seed) for seed in range(3)]
     errors = train_together(nets, [good, bad, good])
@@ -185,7 +185,7 @@ def test_training_goes_on_from_a_net():
     assert len(first.history) == 3
     rest = [make(), make()]
     for net in rest:
-        go_on_from(first, net, incremental=True)
+        go_on_from(first, net, everything=True)
         net.epochs_done_ = 3
     train_together(rest, [dataset] * 2)
     assert_equal(rest, [whole, whole])

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from peers import (
+from sklearn import config_context
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+
+from tests.support.peers import (
     gru,
     lstm,
     noisy,
@@ -12,11 +18,6 @@ from peers import (
     skorch_classifier,
     skorch_regressor,
 )
-from sklearn import config_context
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.metrics import accuracy_score, log_loss, r2_score
-from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import StandardScaler
 
 REGRESSORS = pytest.mark.parametrize("make", [lstm, gru])
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])

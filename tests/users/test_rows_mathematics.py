@@ -6,12 +6,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from peers import Network, gru, lstm, quarantine, skorch_regressor
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm as spectral_norm_parametrisation
 
 from sklstm.linalg import spectral_norm
 from sklstm.tikhonov import TikhonovPenalty, tikhonov_penalty
+from tests.support.peers import Network, gru, lstm, quarantine, skorch_regressor
 
 REGRESSORS = pytest.mark.parametrize("make", [lstm, gru])
 LAMBDAS = {"lambda_s": 0.1, "lambda_1": 1.0, "lambda_2": 1.0}

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
-from peers import gru, lstm, noisy, quarantine, skorch_classifier, skorch_regressor
 from sklearn.base import clone
 from sklearn.exceptions import SkipTestWarning
 from sklearn.model_selection import GridSearchCV
@@ -14,6 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator, estimator_checks_gen
 from torch import nn
 
 from sklstm.networks import ReLUNetwork
+from tests.support.peers import gru, lstm, noisy, quarantine, skorch_classifier, skorch_regressor
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 

@@ -1,18 +1,16 @@
 """Rows about training: what is held out, which weights are kept, randomness, threads, packing, files."""
 
-import time
-from statistics import median
-
 import numpy as np
 import pytest
 import torch
-from peers import gru, lstm, noisy, quarantine, skorch_regressor
 from skorch.callbacks import Checkpoint as SkorchCheckpoint
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from sklstm.networks import ReLUNetwork
+from tests.support.peers import gru, lstm, noisy, quarantine, skorch_regressor
+from tests.support.ragged_steps import ragged, step_of
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 
@@ -150,30 +148,11 @@ def test_oversubscription(make):
     assert thread_counts(lambda: skorch_regressor(max_epochs=1), y) == {2}, "whatever the work"
 
 
-def ragged(n=64):
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal((length, 2)).astype(np.float32) for length in rng.integers(20, 25, size=n)]
-
-
-def step_of(module, X, lengths, packed):
-    """Last states (n, H) of sequences filled up to (n, L, d), and the gradients of their sum."""
-    recurrent = getattr(module, "recurrent", None) or module.rnn
-    recurrent.zero_grad()
-    if packed:
-        state = recurrent(pack_padded_sequence(X, lengths, batch_first=True, enforce_sorted=False))[1]
-        last = (state[0] if isinstance(state, tuple) else state)[-1]
-    else:
-        last = recurrent(X)[0][torch.arange(len(X)), lengths - 1]
-    last.sum().backward()
-    return last.detach(), [parameter.grad for parameter in recurrent.parameters()]
-
-
 @ALL
 def test_packed_sequences(make):
-    """PackedSequence is slow: sequences are filled up and read at their own ends, which is the same and faster.
+    """PackedSequence is slow: sequences are filled up and read at their own ends, which gives the same numbers.
 
-    Times are medians of turns taken in one process. On one core a packed step took 4 to 8 times
-    as long with the LSTM, and 1.1 to 1.4 times with the GRU and the ReLU layer, of which the clock is not asked.
+    How much faster it is, benchmarks/speed/packed_steps.py measures.
     """
     sequences = ragged()
     y = targets_for(make, noise(64)[1])
@@ -198,15 +177,6 @@ def test_packed_sequences(make):
     for filled_up, packed in zip(results[0][1], results[1][1], strict=True):
         torch.testing.assert_close(filled_up, packed, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-4, atol=1e-5)
-    if make is not lstm:
-        return
-    times = {True: [], False: []}
-    for _ in range(25):
-        for packed in times:
-            started = time.perf_counter()
-            step_of(module, X, lengths, packed)
-            times[packed].append(time.perf_counter() - started)
-    assert median(times[True]) > 1.5 * median(times[False])
 
 
 def files_left_behind(make, y, folder, monkeypatch):

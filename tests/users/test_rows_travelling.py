@@ -11,10 +11,10 @@ import pytest
 import safetensors.numpy
 import torch
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-from peers import Network, gru, lstm, noisy, quarantine, skorch_classifier
 
 import sklstm
 from sklstm.persistence import ModelFileError
+from tests.support.peers import Network, gru, lstm, noisy, quarantine, skorch_classifier
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
 ELSEWHERE = "cuda:99"  # a card that no machine has

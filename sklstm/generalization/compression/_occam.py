@@ -1,17 +1,29 @@
-"""The Occam bound: a predictor that fits into K bits generalises, whatever its architecture."""
+"""The Occam bound: the loss on new data of a predictor that a code describes in K bits, whatever its architecture."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
+from torch import Tensor
 
-from sklstm.generalization._inputs import as_array, check_delta, check_finite
-from sklstm.generalization._kl import binomial_tail_inverse, kl_inverse
+from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
+from sklstm.generalization._report import INDEPENDENCE, Term
+from sklstm.generalization._theorem_inputs import check_delta
 
-__all__ = ["choose_cap", "occam_bound"]
+from ._codebook import code_length, quantise
+from ._description import Description
 
-# Below this the tail probability is close to leaving float64, and with it the inverse of the binomial tail.
+__all__ = ["OccamBound", "certificate_assumptions", "check_certificate_parameters", "occam_bound", "occam_certificate"]
+
+# Below this the tail probability is near the end of float64, where the inverse of the binomial tail is not reliable.
 _LOG_SMALLEST_TAIL = math.log(1e-290)
+
+#: Numbers of levels that :func:`occam_certificate` tries. The code names the chosen one.
+CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+# A mean of float32 losses may exceed 1 by its round-off.
+_LOSS_SLACK = 1e-6
 
 
 def occam_bound(
@@ -19,13 +31,12 @@ def occam_bound(
 ) -> float:
     r"""Upper limit on the true mean loss of a predictor that a decodable code describes in K bits.
 
-    A prefix code gives each predictor the weight :math:`2^{-K}` (Kraft). Charging the failure probability
-    :math:`\delta 2^{-K}` to each and adding up, with probability at least 1 − δ for all predictors at once,
+    A prefix code gives each predictor the weight :math:`2^{-K}` (Kraft). If the limit of each may fail with probability
+    :math:`\delta 2^{-K}`, then with probability at least 1 − δ for all predictors at once
 
     .. math:: \mathrm{kl}(\hat\ell \,\|\, \ell) \le \frac{K \ln 2 + \ln(1/\delta)}{n}
 
-    for losses in [0, 1] (Chernoff). For 0-1 loss the exact binomial tail at :math:`\delta 2^{-K}` replaces
-    it.
+    for losses in [0, 1] (Chernoff). For 0-1 loss the exact binomial tail at :math:`\delta 2^{-K}` replaces it.
 
     Parameters
     ----------
@@ -38,8 +49,8 @@ def occam_bound(
     delta : float, default=0.05
         The bound may fail with this probability.
     zero_one : bool, default=False
-        True when the loss takes the values 0 and 1 only. While :math:`\delta 2^{-K}` is a float64 the
-        binomial tail is then used; below that the Chernoff form, which holds for every K.
+        True if the loss takes the values 0 and 1 only. The binomial tail is then used while :math:`\delta 2^{-K}` is a
+        float64, and Chernoff's limit, which holds for every K, below that.
 
     Returns
     -------
@@ -49,7 +60,7 @@ def occam_bound(
     Raises
     ------
     ValueError
-        If a parameter is out of range, or `zero_one` and `train_loss` is no multiple of 1/n.
+        If a parameter is out of range, or if `zero_one` is true and `train_loss` is not a multiple of 1/n.
 
     Examples
     --------
@@ -71,56 +82,294 @@ def occam_bound(
     log_tail = math.log(delta) - n_bits * math.log(2)
     if log_tail < _LOG_SMALLEST_TAIL:
         return limit
-    # Both are valid and the binomial tail is the smaller; the maximum only guards against round-off.
+    # Both limits hold and the binomial one is smaller. The maximum is for round-off only.
     return min(limit, max(binomial_tail_inverse(errors, n_samples, math.exp(log_tail)), float(train_loss)))
 
 
 def code_budget(n_bits: int, n_samples: int, delta: float) -> float:
-    """(K ln 2 + ln(1/δ))/n, what the code and the confidence cost, in nats a sample."""
+    """(K ln 2 + ln(1/δ))/n, the price of the code and of the confidence, in nats per sample."""
     return (n_bits * math.log(2) - math.log(delta)) / n_samples
 
 
-def choose_cap(y: Any) -> tuple[float, float]:
-    r"""Cap M of the regression loss :math:`\min((y-f)^2, M)/M`, and what choosing it from the data costs.
+@dataclass(frozen=True)
+class OccamBound:
+    r"""Occam bound of a quantised predictor, from :func:`occam_certificate` or :func:`fine_tuned_certificate`.
 
-    M is the smallest power of two that is at least four times the variance of the targets. The grid
-    :math:`2^j` over all integers j carries the weights :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1;
-    multiplying δ by the weight of the cap that was taken makes the bound true for all caps at once.
+    With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at most `value`.
+
+    Attributes
+    ----------
+    value, train_loss : float
+        The bound and the mean training loss of the quantised predictor, in units of the loss: both in [0, scale].
+    trained_loss : float
+        Mean training loss of the predictor before it was quantised.
+    n_bits : int
+        K, length of the code of the weights.
+    n_levels : int
+        q, levels of the codebook; with one level all weights are equal. After fine-tuning, the number of different
+        weights.
+    n_weights, n_samples : int
+        Numbers of weights and of training samples.
+    delta : float
+        The bound may fail with this probability.
+    scale : float
+        Largest loss: 1 for an error probability, the cap M for a capped squared error.
+    delta_weight : float
+        Factor of `delta` for choosing the cap from the data; 1 if it was fixed in advance.
+    zero_one : bool
+        Whether the loss takes the values 0 and 1 only.
+    vacuous : bool
+        True when `value` is `scale` or more.
+    weights : dict of str to Tensor
+        The quantised weights.
+    assumptions : tuple of str
+        What has to be true for the statement to hold.
+    n_values : int
+        How many numbers the message describes: fewer than `n_weights` with factors or in a subspace.
+    description : Description or None
+        After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
+
+    Examples
+    --------
+    A predictor with errors on a tenth of 5000 samples, for all roundings of its weights:
+
+    >>> import torch
+    >>> from sklstm.generalization import occam_bound, occam_certificate
+    >>> bound = occam_certificate({"w": torch.arange(6.0)}, lambda weights: 0.1, 5000, zero_one=True)
+    >>> bound.n_levels, bound.n_bits  # the shortest code has one level, of 16 bits, and names one of 14 candidates
+    (1, 20)
+    >>> bound.value == occam_bound(0.1, 20, 5000, zero_one=True), round(bound.value, 3)
+    (True, 0.124)
+    >>> bool(bound.at_delta(0.01).value > bound.value)
+    True
+    """
+
+    value: float
+    train_loss: float
+    trained_loss: float
+    n_bits: int
+    n_levels: int
+    n_weights: int
+    n_samples: int
+    delta: float
+    scale: float
+    delta_weight: float
+    zero_one: bool
+    vacuous: bool
+    weights: dict[str, Tensor] = field(repr=False, compare=False)
+    assumptions: tuple[str, ...]
+    n_values: int
+    description: Description | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Key of this bound in a report."""
+        return "occam"
+
+    @property
+    def about(self) -> str:
+        """Which predictor the bound is about."""
+        return "the quantised predictor"
+
+    @property
+    def ceiling(self) -> float:
+        """The value from which on the bound says nothing."""
+        return self.scale
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded."""
+        if self.zero_one:
+            return "an error probability"
+        return "a mean loss" if self.scale == 1 else f"a mean loss capped at {self.scale:g}"
+
+    @property
+    def budget(self) -> float:
+        """(K ln 2 + ln(1/δ))/n, in nats per sample."""
+        return code_budget(self.n_bits, self.n_samples, self.delta * self.delta_weight)
+
+    def at_delta(self, delta: float) -> Self:
+        """The same code and training loss at another failure probability.
+
+        Parameters
+        ----------
+        delta : float
+            In (0, 1).
+
+        Returns
+        -------
+        OccamBound
+            About the same quantised predictor, although another codebook may be better at this `delta`.
+
+        Raises
+        ------
+        ValueError
+            If `delta` is out of range.
+        """
+        check_delta(delta)
+        value = occam_bound(
+            self.train_loss / self.scale,
+            self.n_bits,
+            self.n_samples,
+            delta=delta * self.delta_weight,
+            zero_one=self.zero_one,
+        )
+        return replace(self, delta=float(delta), value=self.scale * value, vacuous=value >= 1)
+
+    @property
+    def _described(self) -> tuple[Term, ...]:
+        if self.description is None:
+            return (
+                Term("n_levels", self.n_levels, "q, levels of the shared codebook; 1 makes all weights equal"),
+                Term("n_weights", self.n_weights, "N, weights described"),
+            )
+        return (
+            Term("n_values", self.n_values, "numbers described, after fine-tuning for this bound"),
+            Term("n_weights", self.n_weights, "N, weights made of them"),
+        )
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The numbers the bound is made of."""
+        capped = (
+            Term("scale", self.scale, "M, cap of the loss"),
+            Term("delta_weight", self.delta_weight, "share of δ left after choosing the cap"),
+        )
+        return (
+            Term("train_loss", self.train_loss, "mean training loss of the quantised predictor"),
+            Term("trained_loss", self.trained_loss, "the same of the trained predictor, which the bound is not about"),
+            Term("budget", self.budget, "(K ln 2 + ln(1/δ)) / n, what the code costs, in nats a sample"),
+            Term("n_bits", self.n_bits, "K, bits of a decodable code of the weights"),
+            *self._described,
+            Term("n_samples", self.n_samples, "n, training samples"),
+            *(capped if self.scale != 1 or self.delta_weight != 1 else ()),
+        )
+
+
+def occam_certificate(
+    weights: Mapping[str, Tensor],
+    loss: Callable[[dict[str, Tensor]], float],
+    n_samples: int,
+    *,
+    delta: float = 0.05,
+    zero_one: bool = False,
+    scale: float = 1.0,
+    delta_weight: float = 1.0,
+    candidates: Sequence[int] = CANDIDATES,
+) -> OccamBound:
+    """Best :func:`occam_bound` over codebooks of several sizes.
 
     Parameters
     ----------
-    y : array-like or Tensor of shape (n,) or (n, k)
-        Training targets.
+    weights : mapping of str to Tensor
+        All trained parameters of the predictor, with biases. They are not changed.
+    loss : callable
+        Takes a dict of quantised tensors like `weights` and returns the mean training loss of that predictor divided by
+        the largest possible loss: a number in [0, 1]. NaN counts as 1.
+    n_samples : int
+        Number of samples in the mean of `loss`.
+    delta : float, default=0.05
+        The bound may fail with this probability.
+    zero_one : bool, default=False
+        Whether the loss takes the values 0 and 1 only; see :func:`occam_bound`.
+    scale : float, default=1.0
+        Largest possible loss, the cap M of ``min((y - f)**2, M)``. It is a factor of `value` and `train_loss`.
+    delta_weight : float, default=1.0
+        The weight from :func:`choose_cap`, if the cap was chosen from the data.
+    candidates : sequence of int
+        Numbers of levels to try, fixed before seeing the data. The code names the chosen one.
 
     Returns
     -------
-    cap : float
-        M > 0; 1.0 for constant targets.
-    delta_weight : float
-        In (0, 1].
+    OccamBound
 
     Raises
     ------
     ValueError
-        If `y` is empty or contains NaN or infinity.
+        If a parameter is out of range, a weight is not finite, or `loss` returns a number outside [0, 1].
 
     Examples
     --------
-    >>> from sklstm.generalization import choose_cap
-    >>> choose_cap([-1.0, 1.0])
-    (4.0, 0.05555555555555555)
+    A linear classifier of 1000 points makes no error after rounding to two levels:
+
+    >>> import torch
+    >>> from sklstm.generalization import occam_certificate
+    >>> x = torch.randn((1000, 4), generator=torch.Generator().manual_seed(0))
+    >>> y = x @ torch.tensor([1.0, 1.0, -1.0, -1.0]) > 0
+    >>> trained = {"w": torch.tensor([0.9, 1.1, -1.0, -1.0])}
+    >>> bound = occam_certificate(
+    ...     trained, lambda weights: ((x @ weights["w"] > 0) != y).double().mean().item(), 1000, zero_one=True
+    ... )
+    >>> bound.n_levels, bound.train_loss, bound.weights["w"].tolist()
+    (2, 0.0, [1.0, 1.0, -1.0, -1.0])
     """
-    targets = as_array(y)
-    if targets.ndim == 0 or targets.size == 0:
-        raise ValueError("y holds no targets")
-    check_finite(targets, "y")
-    with np.errstate(over="ignore", invalid="ignore"):
-        spread = 4 * float(np.mean(np.var(targets.astype(np.float64), axis=0)))
-    if math.isnan(spread) or math.isinf(spread):
-        raise ValueError("the variance of y is too large for float64; scale the targets")
-    if spread == 0:
-        j = 0
-    else:
-        mantissa, exponent = math.frexp(spread)  # spread = mantissa · 2^exponent with mantissa in [1/2, 1)
-        j = min(exponent - 1 if mantissa == 0.5 else exponent, 1023)
-    return math.ldexp(1.0, j), 1 / (1.5 * (abs(j) + 1) * (abs(j) + 2))
+    check_certificate_parameters(delta, delta_weight, scale, n_samples)
+    if len(candidates) == 0 or len(set(candidates)) != len(candidates):
+        raise ValueError("candidates must be distinct numbers of levels, at least one")
+    # A copy, since `loss` may load its argument into the network that `weights` belong to.
+    weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
+    results = []
+    for q in candidates:
+        quantised = quantise(weights, q)
+        tensors = quantised.weights()
+        train_loss = _checked(loss(tensors))
+        n_bits = code_length(np.bincount(quantised.indices, minlength=q), len(candidates))
+        value = occam_bound(train_loss, n_bits, n_samples, delta=delta * delta_weight, zero_one=zero_one)
+        results.append((value, n_bits, q, train_loss, tensors))
+    # The choice among all candidates is paid for: the code names the chosen one. Of equal bounds, which are vacuous,
+    # the shortest code is kept.
+    value, n_bits, q, train_loss, tensors = min(results, key=lambda result: result[:2])
+    return OccamBound(
+        value=scale * value,
+        train_loss=scale * train_loss,
+        trained_loss=scale * _checked(loss(weights)),
+        n_bits=n_bits,
+        n_levels=q,
+        n_weights=sum(tensor.numel() for tensor in tensors.values()),
+        n_samples=int(n_samples),
+        delta=float(delta),
+        scale=float(scale),
+        delta_weight=float(delta_weight),
+        zero_one=bool(zero_one),
+        vacuous=value >= 1,
+        weights=tensors,
+        assumptions=certificate_assumptions(scale, delta_weight, zero_one),
+        n_values=sum(tensor.numel() for tensor in tensors.values()),
+    )
+
+
+def _checked(value: float) -> float:
+    value = float(value)
+    if math.isnan(value):  # outputs of a coarsely quantised recurrent network may overflow
+        return 1.0
+    if not 0 <= value <= 1 + _LOSS_SLACK:
+        raise ValueError(f"loss must return a mean loss in [0, 1], divided by the largest loss; got {value!r}")
+    return min(value, 1.0)
+
+
+def check_certificate_parameters(delta: float, delta_weight: float, scale: float, n_samples: int) -> None:
+    """``ValueError`` if a parameter of a certificate is out of range."""
+    check_delta(delta)
+    if not 0 < delta_weight <= 1:
+        raise ValueError(f"delta_weight must lie in (0, 1], got {delta_weight!r}")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale must be a positive number, got {scale!r}")
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
+
+
+def certificate_assumptions(scale: float, delta_weight: float, zero_one: bool) -> tuple[str, ...]:
+    """What has to be true for an Occam bound to hold."""
+    cap: tuple[str, ...] = ()
+    if delta_weight != 1:
+        cap = ("The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it.",)
+    elif scale != 1:
+        cap = ("The cap of the loss was fixed before seeing the data.",)
+    fixed = "the classes, scaling of inputs" if zero_one else "scaling of inputs and targets"
+    return (
+        INDEPENDENCE,
+        "The bound is about the quantised predictor, which the code describes, not about the trained one.",
+        f"What the code does not contain (architecture, a random start, {fixed}, candidate codebook sizes) was fixed "
+        "before seeing the data.",
+        *cap,
+    )

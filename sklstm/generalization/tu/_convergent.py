@@ -1,28 +1,138 @@
 """A margin bound for ReLU recurrent networks that falls with n: row norms in ℓ1, complexity O(1/√n)."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sklstm.generalization._inputs import (
+from sklstm.generalization._confidence import Charged, candidate_margins
+from sklstm.generalization._report import INDEPENDENCE, Term
+from sklstm.generalization._theorem_inputs import (
     Array,
     as_sequences,
     as_weights,
     check_delta,
+    check_labels,
+    check_non_negative,
     chunks,
     exponential,
 )
-from sklstm.generalization._terms import INDEPENDENCE
-from sklstm.generalization._union import Charged, candidate_margins
-from sklstm.generalization.tu._capacity import log_geometric_sum
-from sklstm.generalization.tu._confidence import confidence_term
-from sklstm.generalization.tu._convergent_result import RademacherBound
-from sklstm.generalization.tu._labels import check_labels
-from sklstm.generalization.tu._margins import check_margin, margins, ramp_loss
-from sklstm.generalization.tu._norms import MaxNorms, row_sums
 
-__all__ = ["rademacher_bound", "rademacher_row_norms"]
+from ._margin_bound import (
+    MODEL,
+    MarginBound,
+    MaxNorms,
+    check_margin,
+    confidence_term,
+    margins,
+    ramp_loss,
+    row_sums,
+)
+from ._theorem_1 import log_geometric_sum
+
+__all__ = ["RademacherBound", "rademacher_bound", "rademacher_row_norms"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RademacherBound(MarginBound):
+    r"""Margin bound from the Rademacher complexity of networks with rows in ℓ1 balls.
+
+    The result of :func:`rademacher_bound`. With probability at least 1 − `delta` the error probability of the trained
+    network is at most `value`.
+
+    Attributes
+    ----------
+    value : float
+        The sum of the three terms that follow.
+    margin_loss : float
+        Mean of the ramp Φ_α(M) on the training data.
+    complexity_term : float
+        :math:`(4k/\alpha)` times `rademacher`; falls like :math:`1/\sqrt n`.
+    confidence_term : float
+        :math:`3\sqrt{(\log(2/\delta) + p)/(2n)}` with p the `log_price`.
+    rademacher : float
+        :math:`\beta_V S_L \sqrt{2 Q \log(4d\kappa)/n}`.
+    beta_u, beta_w, beta_v : float
+        Bounds on the largest absolute row sums of U, W, V: enforced limits, or rounded up to a grid.
+    log_state_norm, log_kappa : float
+        Logarithms of :math:`S_L = \beta_U\sum_{m<L}\beta_W^m`, −inf for 0, and of
+        :math:`\kappa = \sum_{m<L}(2\beta_W)^m / \sum_{m<L}\beta_W^m`, since both may exceed float64.
+    root_mean_square : float
+        :math:`\sqrt Q`, the largest over steps and channels of the root mean square of the sample.
+    n_samples, n_steps, n_classes, n_features : int
+        n, L, k and d.
+    margin, delta : float
+        α and δ.
+    log_price : float
+        Price of the choices that were made after seeing the data: δ is multiplied by exp(−log_price).
+    vacuous : bool
+        True when `value` is 1 or more.
+    assumptions : tuple of str
+        What has to be true for the statement to hold.
+
+    Examples
+    --------
+    >>> import math
+    >>> import numpy as np
+    >>> from sklstm.generalization import rademacher_bound
+    >>> X = np.ones((400, 3, 1))
+    >>> bound = rademacher_bound(
+    ...     [[1.0]], [[1.0]], [[1.0], [-1.0]], X, np.zeros(400, int), max_norms={"u": 1.0, "w": 1.0, "v": 1.0}
+    ... )
+    >>> round(bound.complexity_term / bound.rademacher, 6)  # 4k/α with two classes and α = 1
+    8.0
+    >>> round(math.exp(bound.log_state_norm), 6)  # S = 1 + 1 + 1
+    3.0
+    >>> round(math.exp(bound.log_kappa), 6)  # κ = (1 + 2 + 4) / (1 + 1 + 1)
+    2.333333
+    >>> bool(bound.at_delta(0.01).value > bound.value)
+    True
+    """
+
+    _summands = ("margin_loss", "complexity_term")
+
+    margin_loss: float
+    complexity_term: float
+    rademacher: float
+    beta_u: float
+    beta_w: float
+    beta_v: float
+    log_state_norm: float
+    log_kappa: float
+    root_mean_square: float
+    n_steps: int
+    n_classes: int
+    n_features: int
+    margin: float
+    assumptions: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Key of this bound in a report, "rademacher"."""
+        return "rademacher"
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The summands first, then the numbers they are made of."""
+        return (
+            Term("margin_loss", self.margin_loss, "mean ramp loss Φ_α(M) on the training data"),
+            Term("complexity_term", self.complexity_term, "(4k/α) β_V S_L √(2 Q log(4dκ) / n); falls like 1/√n"),
+            Term("confidence_term", self.confidence_term, "3 √((log(2/δ) + log_price) / 2n)"),
+            Term("log_price", self.log_price, "what norms and α chosen after seeing the data cost, log(1/weight)"),
+            Term("rademacher", self.rademacher, "β_V S_L √(2 Q log(4dκ) / n), empirical Rademacher complexity"),
+            Term("beta_u", self.beta_u, "β_U, bounds the largest absolute row sum of U"),
+            Term("beta_w", self.beta_w, "β_W, bounds the largest absolute row sum of W"),
+            Term("beta_v", self.beta_v, "β_V, bounds the largest absolute row sum of V"),
+            Term("log_state_norm", self.log_state_norm, "log S_L, S_L = β_U Σ_{m<L} β_W^m"),
+            Term("log_kappa", self.log_kappa, "log κ, κ = Σ_{m<L} (2β_W)^m / Σ_{m<L} β_W^m"),
+            Term("root_mean_square", self.root_mean_square, "√Q, largest root mean square of a step and channel"),
+            Term("n_samples", self.n_samples, "n, sequences"),
+            Term("n_steps", self.n_steps, "L, time steps"),
+            Term("n_classes", self.n_classes, "k, classes"),
+            Term("n_features", self.n_features, "d, channels"),
+            Term("margin", self.margin, "α, margin"),
+        )
 
 
 def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float) -> float:
@@ -34,8 +144,8 @@ def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float)
     .. math:: S_L = \beta_U \sum_{m<L} \beta_W^m, \qquad Q = \max_{t,c} \frac1n \sum_i x_{itc}^2, \qquad
               \kappa = \frac{\sum_{m<L} (2\beta_W)^m}{\sum_{m<L} \beta_W^m}
 
-    over all networks, of any number of hidden units, with row sums at most :math:`\beta_U, \beta_W, \beta_V`. It takes
-    the place of Theorem 1 of Tu et al. 2020 and needs neither :math:`\lambda_{\min}` nor the Fisher-Rao norm.
+    over all networks, of any number of hidden units, with row sums at most :math:`\beta_U, \beta_W, \beta_V`. It
+    replaces Theorem 1 of Tu et al. 2020 and needs neither :math:`\lambda_{\min}` nor the Fisher-Rao norm.
 
     Parameters
     ----------
@@ -57,10 +167,10 @@ def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float)
     Notes
     -----
     The proof is in ``docs/theory/convergent_bound.md``. In short, with
-    :math:`Z_t(\mu) = E\sup\exp(\mu|\sum_i\sigma_i h_t^j(x_i)|/S_t)`:
-    symmetry of σ and the contraction principle for convex increasing functions give
+    :math:`Z_t(\mu) = E\sup\exp(\mu|\sum_i\sigma_i h_t^j(x_i)|/S_t)`, the symmetry of σ and the contraction principle
+    for convex increasing functions give
     :math:`Z_t \le 2\,[(1-q_t)\,E e^{\mu\|\sum_i\sigma_i x_{it}\|_\infty} + q_t Z_{t-1}]` with
-    :math:`q_t = \beta_W S_{t-1}/S_t`; unroll, and optimise μ.
+    :math:`q_t = \beta_W S_{t-1}/S_t`. The recursion is unrolled, and the bound minimised over μ.
 
     Examples
     --------
@@ -74,9 +184,7 @@ def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float)
     2.0
     """
     x = as_sequences(X)
-    for name, beta in (("beta_u", beta_u), ("beta_w", beta_w), ("beta_v", beta_v)):
-        if not beta >= 0:
-            raise ValueError(f"{name} must be a non-negative number, got {beta!r}")
+    check_non_negative(beta_u=beta_u, beta_w=beta_w, beta_v=beta_v)
     return exponential(_log_complexity(x.shape, _root_mean_square(x), beta_u, beta_w, beta_v))
 
 
@@ -99,8 +207,8 @@ def rademacher_bound(
     .. math:: P(M \le 0) \le \frac1n \sum_i \Phi_\alpha(M_i)
               + \frac{4k}{\alpha}\,\beta_V S_L\sqrt{\frac{2\,Q\,\log(4d\kappa)}{n}} + 3\sqrt{\frac{\log(2/\delta)}{2n}}.
 
-    It is Lemma 7 of Tu et al. 2020 [1]_ with :func:`rademacher_row_norms` in the place of Theorem 1. The first term is
-    the ramp, as in that lemma; Theorem 2 replaces it by the larger :math:`1[M \le \alpha]`.
+    It is Lemma 7 of Tu et al. 2020 [1]_ with :func:`rademacher_row_norms` instead of Theorem 1. The first term is the
+    ramp, as in that lemma; Theorem 2 replaces it by the larger :math:`1[M \le \alpha]`.
 
     Parameters
     ----------
@@ -111,17 +219,18 @@ def rademacher_bound(
     y : array-like of int of shape (n,)
         Class indices 0 to k − 1; a class may be absent.
     margin : float or None, default=1.0
-        :math:`\alpha > 0`, chosen before seeing the data. None chooses the best power of two and pays for the choice.
+        :math:`\alpha > 0`, chosen before seeing the data. With None the best power of two is chosen and the choice is
+        paid for in δ.
     delta : float, default=0.05
         The bound may fail with this probability.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
         Limits on the largest absolute row sums that training enforced, each a float or None. A norm without a limit is
-        rounded up to a geometric grid and paid for; weights that break a limit are a ValueError.
+        rounded up to a geometric grid and paid for in δ. Weights that exceed a limit are a ``ValueError``.
 
     Returns
     -------
     RademacherBound
-        Never NaN. A term too large for float64 is ``inf``.
+        Never NaN. A term that is too large for float64 is ``inf``.
 
     Raises
     ------
@@ -171,9 +280,7 @@ def rademacher_bound(
         complexity_term=complexity,
         confidence_term=confidence,
         rademacher=exponential(log_complexity),
-        beta_u=beta.u,
-        beta_w=beta.w,
-        beta_v=beta.v,
+        **beta.fields,
         log_state_norm=_log(beta.u) + log_geometric_sum(beta.w, L),
         log_kappa=_log_kappa(beta.w, L),
         root_mean_square=root,
@@ -191,7 +298,7 @@ def rademacher_bound(
             "δ was chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
             if margin is None
             else "The margin α and δ were chosen before seeing the data.",
-            "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance.",
+            MODEL,
         ),
     )
 
@@ -209,7 +316,7 @@ def _root_mean_square(x: Array) -> float:
 
 def _log_complexity(shape: tuple[int, ...], root: float, beta_u: float, beta_w: float, beta_v: float) -> float:
     n, L, d = shape
-    # A logarithm of 0 among logarithms that may be inf: what is exactly zero makes the product zero.
+    # A factor that is exactly zero makes the product zero, even if the logarithm of another is inf.
     if 0 in (root, beta_u, beta_v):
         return -math.inf
     logs = math.log(beta_v) + math.log(beta_u) + log_geometric_sum(beta_w, L) + math.log(root)
@@ -217,7 +324,7 @@ def _log_complexity(shape: tuple[int, ...], root: float, beta_u: float, beta_w: 
 
 
 def _log_kappa(beta_w: float, n_steps: int) -> float:
-    # κ ≤ 2^(L−1), its limit for large β_W, where the two sums are both inf.
+    # κ ≤ 2^(L−1), which is its limit for large β_W. There both sums are inf.
     limit = (n_steps - 1) * math.log(2)
     if math.isinf(2 * beta_w):
         return limit

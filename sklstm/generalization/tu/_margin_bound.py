@@ -1,19 +1,46 @@
-"""What bounds of the form margin loss + complexity + confidence share."""
+"""What the margin bounds share, Lemma 7 of Tu et al. 2020: margins, losses, row sums of the weights, confidence."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from sklstm.generalization._inputs import check_delta
-from sklstm.generalization.tu._confidence import confidence_term
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
-__all__ = ["MarginBound"]
+from sklstm.generalization._confidence import Charged, round_up
+from sklstm.generalization._theorem_inputs import Array, Float, check_delta, noisy_chunks
+from sklstm.linalg import max_row_sum
+
+__all__ = [
+    "MODEL",
+    "MarginBound",
+    "MaxNorms",
+    "check_margin",
+    "confidence_term",
+    "last_output",
+    "margin_loss",
+    "margins",
+    "ramp_loss",
+    "row_sums",
+]
+
+#: The assumption that the margin bounds make on the network.
+MODEL = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
+
+MaxNorms = Mapping[str, float | None] | Sequence[float | None] | None
+
+# Training in float32 may exceed the limit of a row sum by a few ulps per column. Such weights belong to the class with
+# the limit times this factor, which is fixed in advance too.
+_FLOAT32_SLACK = 1 + 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarginBound:
-    """A bound on the error probability of the trained predictor: a sum of fields, of which only one knows δ.
+    """A bound on the error probability of the trained predictor: a sum of terms.
 
-    A subclass names the other summands in `_summands`.
+    Of the terms only `confidence_term` depends on δ. A subclass names the fields of the others in `_summands`.
     """
 
     _summands: ClassVar[tuple[str, ...]]
@@ -31,7 +58,7 @@ class MarginBound:
         Parameters
         ----------
         delta : float
-            In (0, 1). A margin that was chosen on a grid stays: the statement holds for every grid point.
+            In (0, 1). A margin that was chosen on a grid stays the same: the bound holds for every grid point.
 
         Returns
         -------
@@ -61,3 +88,146 @@ class MarginBound:
     def quantity(self) -> str:
         """What is bounded."""
         return "an error probability"
+
+
+def confidence_term(delta: float, n_samples: int, log_price: float = 0.0) -> float:
+    r""":math:`3\sqrt{\log(2/\delta')/(2n)}` with :math:`\delta' = \delta\,e^{-\text{log\_price}}`."""
+    # Logarithms are added: δ' itself may be below float64.
+    return 3 * math.sqrt((math.log(2 / delta) + log_price) / (2 * n_samples))
+
+
+def margins(u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], added: Array | None = None) -> Float:
+    r""":math:`M = [y_L]_y - \max_{y' \ne y} [y_L]_{y'}`, shape (n,); −inf where an output overflows."""
+    out = np.empty(len(x))
+    start = 0
+    for sequences in noisy_chunks(x, added, len(u)):
+        scores = last_output(u, w, v, sequences)  # (b, k)
+        rows = np.arange(len(scores))
+        labels = y[start : start + len(scores)]
+        own = scores[rows, labels]
+        scores[rows, labels] = -math.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            margin = own - scores.max(axis=1)
+        # The margin of an output that overflowed is not known. It counts as an error, which can only raise the bound.
+        out[start : start + len(scores)] = np.where(np.isfinite(margin), margin, -math.inf)
+        start += len(scores)
+    return out
+
+
+def last_output(u: Float, w: Float, v: Float, x: Float) -> Float:
+    """Outputs (b, k) of the ReLU network on x (b, L, d); NaN where a state overflowed."""
+    h = np.zeros((len(x), len(u)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(x.shape[1]):
+            g = x[:, t] @ u.T + h @ w.T  # (b, m)
+            g[~np.isfinite(g)] = math.nan  # the ReLU would turn −inf into 0 and hide the overflow
+            h = np.maximum(g, 0)
+        return h @ v.T
+
+
+def margin_loss(margin: Float, alpha: float) -> float:
+    r"""Mean of :math:`1[M \le \alpha]`, the first term of Theorem 2."""
+    return float(np.mean(margin <= alpha))
+
+
+def ramp_loss(margin: Float, alpha: float) -> float:
+    r"""Mean of :math:`\Phi_\alpha(M)`, first term of Theorem 3: 1 up to M = 0, then linear down to 0 at α."""
+    # Clipped before dividing, so that −inf and a large M over a small α need no case of their own.
+    return float(np.mean(1 - np.clip(margin, 0, alpha) / alpha))
+
+
+def check_margin(margin: float | None) -> None:
+    """``ValueError`` unless α is None or positive and finite."""
+    if margin is not None and not 0 < margin < math.inf:
+        raise ValueError(f"margin must be a positive number, got {margin!r}")
+
+
+@dataclass(frozen=True)
+class RowSums:
+    r"""Bounds on the largest absolute row sums.
+
+    Attributes
+    ----------
+    u, w, v : float
+        :math:`\beta_U, \beta_W, \beta_V`.
+    price : float
+        Price of the choice of all three: δ is multiplied by :math:`e^{-\text{price}}`.
+    sentences : tuple of str
+        How each was found.
+    """
+
+    u: float
+    w: float
+    v: float
+    price: float
+    sentences: tuple[str, ...]
+
+    @property
+    def fields(self) -> dict[str, float]:
+        """The sums by the names of the fields in which the bounds keep them."""
+        return {"beta_u": self.u, "beta_w": self.w, "beta_v": self.v}
+
+
+def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms: str, n_steps: int) -> RowSums:
+    """The row sums that enter a theorem, for weights U (m, d), W (m, m), V (k, m).
+
+    Parameters
+    ----------
+    weights : tuple of ndarray
+        U, W, V in float64.
+    max_norms : mapping, sequence or None
+        Limits that training enforced, in the order U, W, V or under the keys "u", "w", "v".
+    norms : {"measured", "union"}
+        How a norm without a limit is found. With "measured" this includes a norm whose weights exceed its limit; with
+        "union" such weights are a ``ValueError``.
+    n_steps : int
+        L; the grid for :math:`\beta_W` has the ratio e^(1/L).
+    """
+    limits = _limits(max_norms)
+    found: list[Charged] = []
+    enforced, looked_at = [], []
+    for letter, matrix, limit in zip("UWV", weights, limits, strict=True):
+        beta = float(max_row_sum(torch.from_numpy(matrix)))
+        # The projection and `max_row_sum` may add in different orders. Their sums then differ by rounding.
+        if limit is not None and limit < beta <= limit * (1 + matrix.shape[1] * 2.0**-52):
+            beta = float(limit)
+        if norms == "union" and limit is not None and beta > limit:
+            # A further class of weights, chosen after seeing them, would cost a further share of δ.
+            raise ValueError(
+                f"a row of {letter} sums to {beta:.9g}, above its limit {limit:.9g}: only a limit that training "
+                "enforced has no price. Leave it out of max_norms, and the norm is paid for in δ."
+            )
+        if limit is not None and beta <= limit * _FLOAT32_SLACK:
+            found.append(Charged(float(limit) if beta <= limit else limit * _FLOAT32_SLACK))
+            enforced.append(f"β_{letter} = {found[-1].value:.6g}")
+            continue
+        found.append(round_up(beta, n_steps if letter == "W" else 1) if norms == "union" else Charged(beta))
+        looked_at.append(f"β_{letter} = {found[-1].value:.6g}" if norms == "union" else f"β_{letter}")
+    sentences = []
+    if enforced:
+        sentences.append(f"Row-sum limits were enforced in advance: {', '.join(enforced)}.")
+    if looked_at and norms == "union":
+        sentences.append(
+            f"Row sums rounded up to a grid fixed in advance, the choice paid for in δ: {', '.join(looked_at)}."
+        )
+    elif looked_at:
+        sentences.append(
+            "The theorem wants the norms fixed before seeing the data; "
+            f"{', '.join(looked_at)} were read off the trained weights."
+        )
+    u, w, v = found
+    return RowSums(u.value, w.value, v.value, u.price + w.price + v.price, tuple(sentences))
+
+
+def _limits(max_norms: MaxNorms) -> tuple[float | None, ...]:
+    if max_norms is None:
+        return (None, None, None)
+    if isinstance(max_norms, Mapping):
+        if not set(max_norms) <= {"u", "w", "v"}:
+            raise ValueError(f"max_norms has keys 'u', 'w', 'v'; got {sorted(max_norms)}")
+        limits = tuple(max_norms.get(key) for key in ("u", "w", "v"))
+    else:
+        limits = tuple(max_norms)
+    if len(limits) != 3 or any(limit is not None and not 0 < limit < math.inf for limit in limits):
+        raise ValueError(f"max_norms needs three limits (U, W, V), each a positive number or None; got {max_norms!r}")
+    return limits

@@ -249,7 +249,7 @@ def test_large_norms_in_logarithms():
 def test_chunks_tensors_and_lists(monkeypatch):
     U, W, V, X, y = _problem()
     expected = rademacher_bound(U, W, V, X, y).value
-    monkeypatch.setattr("sklstm.generalization._inputs._CHUNK_NUMBERS", 50)
+    monkeypatch.setattr("sklstm.generalization._theorem_inputs._CHUNK_NUMBERS", 50)
     assert rademacher_bound(U, W, V, torch.tensor(X), torch.tensor(y)).value == pytest.approx(expected, rel=1e-12)
     assert rademacher_bound(U.tolist(), W, V, X.tolist(), y).value == pytest.approx(expected, rel=1e-12)
 

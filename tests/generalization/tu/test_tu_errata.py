@@ -8,14 +8,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from sklstm.generalization import (
-    eta_c,
-    fisher_rao_norm,
-    fisher_rao_upper,
-    rademacher_tu,
-    smallest_eigenvalue,
-    tu_bound,
-)
+from sklstm.generalization import fisher_rao_norm, fisher_rao_upper, rademacher_tu, smallest_eigenvalue, tu_bound
+from sklstm.generalization.tu._fisher_rao import eta_c
 
 
 def _row_sum(A):

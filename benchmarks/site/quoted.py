@@ -1,0 +1,200 @@
+"""Which sentences outside docs/benchmarks quote a measured number, and do they say what is recorded?
+
+A quote is a page, a sentence with named fields, and a function from the records, or from the code, to the fields. The
+sentence is looked for with any white space where it has some, so that it may be wrapped as the page likes; it must
+occur once. Whoever writes a measured number into a page adds a quote to QUOTES. Where the records make a sentence
+untrue whatever its numbers, its function raises an error: then the sentence has to be written anew.
+
+    python -m benchmarks.site.quoted            # names what differs
+    python -m benchmarks.site.quoted --write    # puts the numbers right
+"""
+
+import argparse
+import re
+import sys
+
+import numpy as np
+
+from benchmarks.evidence import certificate_tightness, quickstart_figures, stack_penalty
+from sklstm.tikhonov._penalty import BARRIER_EPSILON
+from tests.support.fuzz import hostile, parameters, strategies
+from tests.support.quoting import Quote, at_most, corrected, differences, positive, significant
+from tests.support.records import ROOT, current, latest
+
+# What looks measured in README.md and is not, with the reason.
+NOT_MEASURED = {
+    "Python ≥ 3.11": "a requirement, as in pyproject.toml",
+    "`lambda_s` from 0.0003 to 0.1 in steps": "a grid to try",
+    "near the noise you expect: 0.1 to 1 on": "a range to try",
+    "for `eps` up to 0.01": "the sizes that the quote is about",
+    "Theorems 2 and 3 never give": "numbers of theorems",
+}
+
+
+# What is quoted: functions without arguments to the fields as text.
+
+
+def tightness():
+    records = latest(certificate_tightness.NAME)
+    tame = certificate_tightness.ratios(
+        records, ("turkin", "tight"), "best", ("Beijing PM2.5", "sunspots"), certificate_tightness.EPS[:2]
+    )
+    positive(110 - 100 * max(tame), "certificates are within a few per cent where the penalty bites")
+    strong = certificate_tightness.ratios(records, ("turkin",), "best", ("bike sharing",))
+    without = certificate_tightness.ratios(records, ("none",), "best")
+    linear = [record["cost"]["linear"] for record in records]
+    return {
+        "strong_low": significant(min(strong)),
+        "strong_high": significant(max(strong), 2),
+        "none_low": significant(min(without)),
+        "none_high": significant(max(without)),
+        "linear_low": significant(min(linear)),
+        "linear_high": significant(max(linear), 2),
+    }
+
+
+def occam_samples():
+    n = {record["task"]: record["n"] for record in latest("occam_bound")}
+    return {"imdb_n": f"{n['imdb']:,}", "digits_n": f"{n['digits']:,}"}
+
+
+def fuzzed():
+    """Kinds of bad input."""
+    kinds = {"X": hostile.SEQUENCES, "y": hostile.TARGETS, "weights": hostile.WEIGHTS, "eps": hostile.SIZES}
+    return {name: str(len(each)) for name, each in (kinds | {"values": parameters.VALUES}).items()}
+
+
+def fuzzed_forms():
+    """Forms of good input."""
+    kinds = {"targets": strategies._TARGET_FORMS, "labels": strategies.LABELS, "weights": strategies._WEIGHT_FORMS}
+    return {name: str(len(each)) for name, each in kinds.items()}
+
+
+def occam():
+    last = {record["task"]: record for record in latest("occam_bound")}
+    fields = {}
+    for task, n_classes in (("imdb", 2), ("digits", 10)):
+        record = last[task]
+        fields |= {
+            f"{task}_bound": at_most(record["bound"], 3),
+            f"{task}_n": f"{record['n']:,}",
+            f"{task}_chance": f"{1 - 1 / n_classes:g}",
+            f"{task}_error": f"{record['test_error']:.3f}",
+        }
+    return fields
+
+
+def quickstart_errors():
+    record = latest(quickstart_figures.NAME)[-1]
+    clean, noisy = (quickstart_figures.change(record, "tikhonov", "plain", noise) for noise in (0.0, 1.0))
+    return {
+        "clean": significant(positive(clean, "the penalty costs accuracy on clean inputs"), 2),
+        "noisy": significant(positive(-noisy, "the penalty helps at noise 1"), 2),
+    }
+
+
+def quickstart_bound():
+    record = latest(quickstart_figures.NAME)[-1]
+    return {"n": f"{record['n_train']:,}", "bound": at_most(record["bound"], 2)}
+
+
+def penalty_cost():
+    more = [100 * (record["ratio"] - 1) for record in current("penalty_cost") if "ratio" in record]
+    return {
+        "low": significant(positive(min(more), "a fit with the penalty takes longer"), 2),
+        "high": significant(max(more), 2),
+    }
+
+
+def seam():
+    return {"seam": f"{1 - BARRIER_EPSILON:g}"}
+
+
+def pinned_torch():
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    return {"torch": re.search(r"^torch==(\S+)$", text, re.MULTILINE)[1]}
+
+
+def stacks():
+    """In tens: the ratio depends on the cell, the variant and the size."""
+    medians = stack_penalty.medians(latest(stack_penalty.NAME))
+    tens = [f"{10 * max(1, round(value / 10))}" for value in (medians.min(), medians.max(), np.median(medians))]
+    return dict(zip(("low", "high", "middle"), tens, strict=True))
+
+
+QUOTES = (
+    Quote(
+        "README.md",
+        "within a few per cent where the penalty bites, {strong_low} to {strong_high} times on the series where the "
+        "default penalty leaves strong recurrences, {none_low} to {none_high} times without it. "
+        '`method="linear"`, {linear_low} to {linear_high} times slower than `predict`, narrows most of that.',
+        tightness,
+    ),
+    Quote(
+        "README.md",
+        "an error probability of at most {imdb_bound} on IMDB reviews ({imdb_n} reviews, chance {imdb_chance}, test "
+        "error {imdb_error}), at most {digits_bound} on digits ({digits_n} images, chance {digits_chance}, test error "
+        "{digits_error})",
+        occam,
+    ),
+    Quote(
+        "README.md",
+        "in the quickstart about {clean} % more squared error clean, {noisy} % less at noise of one standard deviation",
+        quickstart_errors,
+    ),
+    Quote(
+        "README.md",
+        "in the quickstart, from {n} windows, a squared error below {bound}, where predicting the mean scores 1",
+        quickstart_bound,
+    ),
+    Quote(
+        "README.md",
+        "With the penalty a fit on one thread takes {low} to {high} % longer",
+        penalty_cost,
+    ),
+    Quote("README.md", "from ρ_h² = {seam} on", seam),
+    Quote("README.md", "the CPU build of torch {torch} is enough", pinned_torch),
+    Quote(
+        "sklstm/estimators/_regressors.py",
+        "every layer beyond the first makes the perturbation term {low} to {high} times as large. Divide ``lambda_s`` "
+        "by about {middle} for each of them.",
+        stacks,
+        times=2,
+    ),
+    Quote(
+        "docs/benchmarks/occam_bound.md",
+        "From the training data alone: IMDB reviews (the first 100 words as GloVe vectors, {imdb_n} reviews; chance is "
+        "0.5) and digits (8 × 8 pixels as sequences, {digits_n} images; chance is 0.9).",
+        occam_samples,
+    ),
+    Quote(
+        "docs/benchmarks/fuzzing.md",
+        "in words that name what is wrong. {X} kinds of X, {y} of y, {weights} of weights, {eps} of "
+        "`eps`, and {values} values of every parameter",
+        fuzzed,
+    ),
+    Quote(
+        "docs/benchmarks/fuzzing.md",
+        "y in {targets} forms for regressors and {labels} for the classifier; weights in {weights}.",
+        fuzzed_forms,
+    ),
+    Quote("sklstm/estimators/_regressors.py", ":math:`\\rho_h^2 = {seam}` the fraction", seam, times=2),
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="put the numbers right")
+    options = parser.parse_args()
+    found = list(differences(QUOTES, ROOT))
+    print("\n".join(found) or f"{len(QUOTES)} quotes say what is recorded")
+    if not options.write:
+        return 1 if found else 0
+    for quote in QUOTES:
+        path = ROOT / quote.page
+        path.write_text(corrected(quote, path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

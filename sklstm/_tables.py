@@ -1,0 +1,278 @@
+"""What users hand over: tensors, lists of sequences, data frames, and wide tables with one row for each sequence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
+
+__all__ = [
+    "as_plain",
+    "check_channels",
+    "folded_shape",
+    "is_wide",
+    "n_axes",
+    "names_of_columns",
+    "one_set_of_names",
+    "read_entries",
+    "read_wide",
+    "sequences_in",
+    "swapped",
+]
+
+_FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+_TIME = ("time", "t", "step", "date", "datetime", "timestamp", "lag", "hour", "day", "month")
+_CHANNEL = ("channel", "variable", "feature", "sensor", "signal")
+
+
+def as_plain(values: Any, name: str = "X") -> Any:
+    """Turn a tensor, on any device and with or without a graph, into an array; return anything else as it is.
+
+    Raises
+    ------
+    TypeError
+        If the tensor has no values in memory, or numpy has no type for it.
+    """
+    if not isinstance(values, torch.Tensor):
+        return values
+    try:
+        values = values.detach().cpu()
+        small = values.is_floating_point() and values.dtype not in (torch.float16, torch.float32, torch.float64)
+        return (values.float() if small else values).numpy()
+    except (TypeError, NotImplementedError, RuntimeError) as error:
+        raise TypeError(
+            f"{name} is a tensor of {values.dtype} on {values.device} that numpy cannot hold. Pass a dense tensor of "
+            "float32 or float64 with its values in memory."
+        ) from error
+
+
+def sequences_in(X: Any) -> list | None:
+    """Sequences of a list, tuple, object array, Series or nested tensor; None if X is an array or rows of numbers."""
+    if isinstance(X, torch.Tensor):
+        return list(X.unbind()) if X.is_nested else None
+    of_objects = getattr(getattr(X, "dtype", None), "kind", "") == "O" and getattr(X, "ndim", None) == 1
+    if not (isinstance(X, list | tuple) or of_objects) or len(X) == 0:
+        return None
+    entries = list(X)
+    axes = n_axes(entries[0])
+    if axes >= 2 or (of_objects and axes == 1):
+        return entries
+    # scikit-learn reads rows of one length as a table. Rows of several lengths are sequences, to be refused as such.
+    unequal = axes == 1 and all(n_axes(row) == 1 for row in entries) and len({len(row) for row in entries}) > 1
+    return entries if unequal else None
+
+
+def n_axes(entry: Any) -> int:
+    """Number of axes of an array-like; of nested lists, the depth of the first entry, as lengths may be unequal."""
+    ndim = getattr(entry, "ndim", None)
+    if ndim is not None:
+        return int(ndim)
+    if isinstance(entry, list | tuple):
+        return 1 + (n_axes(entry[0]) if entry else 0)
+    return np.asarray(entry).ndim  # not np.ndim: an object may offer __array__ and nothing else
+
+
+def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
+    """Entries of a list as arrays of shape (L_i, d), all with the same d; they may share memory with the arguments.
+
+    Raises
+    ------
+    ValueError
+        If the list is empty, or an entry does not have two axes, has no step or no channel, or has another number of
+        channels than the first.
+    """
+    arrays: list[NDArray] = []
+    for i, entry in enumerate(sequences):
+        try:
+            # A frame may have nullable columns, which scikit-learn knows how to read.
+            array = check_array(entry, **_FLOATS) if hasattr(entry, "columns") else np.asarray(as_plain(entry))
+        except ValueError as error:
+            raise ValueError(
+                f"{name}[{i}] is not an array of numbers of shape (n_steps, n_channels): {error}"
+            ) from error
+        if array.ndim != 2:
+            hint = " A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)." if array.ndim == 1 else ""
+            raise ValueError(
+                f"{name}[{i}] has shape {array.shape}; every sequence of the list must have shape "
+                f"(n_steps, n_channels).{hint}"
+            )
+        if 0 in array.shape:
+            raise ValueError(
+                f"{name}[{i}] has {array.shape[0]} time steps and {array.shape[1]} channels; a sequence needs at least "
+                "one of each."
+            )
+        if arrays and array.shape[1] != arrays[0].shape[1]:
+            expected = arrays[0].shape[1]
+            raise ValueError(
+                f"{name}[{i}] has {array.shape[1]} channels (shape {array.shape}, read as (n_steps, n_channels)), but "
+                f"{name}[0] has {expected}.{swapped(array.shape[0], expected)}"
+            )
+        arrays.append(array)
+    if not arrays:
+        raise ValueError(f"{name} holds no sequence.")
+    return arrays
+
+
+def swapped(n_steps: int, expected: int) -> str:
+    """Hint for an error about channels, if there are as many time steps as there should be channels."""
+    return " The time and channel axes look swapped." if n_steps == expected else ""
+
+
+def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tuple[int, int, int]:
+    """Shape (n, L, d) of sequences that an array holds as rows (n, L * d) or with three axes.
+
+    Parameters
+    ----------
+    estimator : estimator with ``n_channels``
+        After a fit, also with ``_n_channels``, the number of channels seen in fit.
+    shape : tuple of int
+        Shape of the array.
+    reset : bool
+        True in fit: the number of channels is compared with ``n_channels``. False later: with ``_n_channels``.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    ValueError
+        If there are more than three axes, a row does not hold whole steps, there is no step or channel, or the number
+        of channels is another one.
+    """
+    name = type(estimator).__name__
+    if len(shape) > 3:
+        raise ValueError(
+            f"X has {len(shape)} axes; {name} takes sequences of shape (n_samples, n_steps, n_channels), rows of shape "
+            "(n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, n_channels)."
+        )
+    if len(shape) == 2:
+        n, n_columns = shape
+        d = estimator.n_channels if reset else estimator._n_channels
+        if n_columns % d:
+            raise ValueError(
+                f"X has {n_columns} columns, which is not a multiple of n_channels={d}: a row must hold n_steps * "
+                "n_channels values, all channels of the first time step first."
+            )
+        shape = (n, n_columns // d, d)
+    n, n_steps, d = shape
+    if n_steps == 0 or d == 0:
+        raise ValueError(
+            f"X has {n_steps} time steps and {d} channels (shape {shape}, read as (n_samples, n_steps, n_channels)): "
+            f"{name} needs at least one of each."
+        )
+    check_channels(estimator, shape, reset=reset)
+    return n, n_steps, d
+
+
+def check_channels(estimator: Any, shape: tuple[int, ...], *, reset: bool, name: str = "X") -> None:
+    """Compare the last axis of sequences with the expected number of channels, as `folded_shape` does.
+
+    The shape is that of an array (n, L, d), or (L, d) for a sequence of a list; `name` is its name in the error.
+    """
+    n_steps, d = shape[-2:]
+    expected = estimator.n_channels if reset else estimator._n_channels
+    if reset and expected == 1:  # the default, with which an array may have any number of channels
+        return
+    if d != expected:
+        axes = f"(n_samples, n_steps={n_steps}, n_channels={d})" if len(shape) == 3 else "(n_steps, n_channels)"
+        raise ValueError(
+            f"{name} has {d} channels on its last axis (shape {shape}, read as {axes}), but "
+            f"{type(estimator).__name__} is expecting {expected} channels.{swapped(n_steps, expected)}"
+        )
+
+
+def names_of_columns(table: Any) -> list | None:
+    """Names of the columns of a data frame; None for anything that has none."""
+    columns = getattr(table, "columns", None)
+    return None if columns is None else list(columns)
+
+
+def one_set_of_names(sequences: Sequence[Any]) -> bool:
+    """Whether all entries are data frames with the same columns in the same order, or none is a data frame.
+
+    Returns
+    -------
+    bool
+        True for data frames, False otherwise.
+
+    Raises
+    ------
+    ValueError
+        If the columns differ, or only some entries are data frames.
+    """
+    first = names_of_columns(sequences[0])
+    for i, names in enumerate(map(names_of_columns, sequences)):
+        if names != first:
+            raise ValueError(f"X[{i}] has columns {names}, but X[0] has {first}: give every sequence the same columns.")
+    return first is not None
+
+
+def is_wide(X: Any) -> bool:
+    """Whether X is a table whose columns have several levels."""
+    return getattr(getattr(X, "columns", None), "nlevels", 1) > 1
+
+
+def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
+    """Order the columns of a wide table step by step.
+
+    A wide table has one row for each sequence, and columns of two levels, time and channel. The name of a level, such
+    as ``"time"``, ``"t"`` or ``"date"``, or ``"channel"`` or ``"variable"``, says which it is. Without such a name, the
+    labels decide: if one level holds numbers or dates and the other holds strings, as after ``DataFrame.pivot``, the
+    numbers or dates are the times. Otherwise the first level is time.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n, L * d)
+
+    Returns
+    -------
+    ordered : DataFrame of shape (n, L * d)
+        All channels of the first time step come first.
+    head : DataFrame of shape (n, d)
+        The first time step; its columns have the names of the channels.
+    shape : tuple of int
+        (n, L, d).
+
+    Raises
+    ------
+    ValueError
+        If the columns have more than two levels, the times are not in increasing order, or a channel is absent at a
+        step.
+    """
+    columns = frame.columns
+    if columns.nlevels != 2:
+        raise ValueError(
+            f"The columns of X have {columns.nlevels} levels; they must have two, time and channel. Drop the others."
+        )
+    if _time_level(columns) == 1:
+        frame = frame.swaplevel(axis=1)
+        columns = frame.columns
+    times, channels = columns.get_level_values(0).unique(), columns.get_level_values(1).unique()
+    if not times.is_monotonic_increasing:
+        raise ValueError(
+            f"The time labels of the columns of X, {list(times[:5])}..., are not in increasing order. Sort them, for "
+            "instance with X.sort_index(axis=1, level=0, sort_remaining=False). If these labels are not the times, "
+            "name the levels of the columns 'time' and 'channel'."
+        )
+    size = len(times) * len(channels)
+    if len(columns) != size or not columns.is_unique:
+        raise ValueError(
+            f"X has {len(columns)} columns for {len(times)} time steps and {len(channels)} channels: every channel "
+            f"must occur once at every step, which makes {size} columns."
+        )
+    ordered = frame[[(time, channel) for time in times for channel in channels]]
+    head = ordered.iloc[:, : len(channels)].set_axis(channels, axis=1)
+    return ordered, head, (len(frame), len(times), len(channels))
+
+
+def _time_level(columns: Any) -> int:
+    for level, name in enumerate(str(name).lower() for name in columns.names):
+        if name in _TIME:
+            return level
+        if name in _CHANNEL:
+            return 1 - level
+    kinds = [columns.get_level_values(level).dtype.kind in "iufM" for level in (0, 1)]
+    return 1 if kinds == [False, True] else 0

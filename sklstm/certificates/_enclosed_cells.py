@@ -1,0 +1,396 @@
+"""The recurrent cells on boxes: one class for each cell, and a row of `ENCLOSURES`.
+
+To certify another cell, write its subclass of `EnclosedLayer` here and add its row at the end of the file.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ._affine import AffineForm, combine, intersect, linear_relaxation, middle
+from ._enclosed_layer import EnclosedLayer, Slot
+from ._interval_arithmetic import (
+    ACTIVATION,
+    Ends,
+    Scratch,
+    add_ball,
+    ball_sup,
+    hull_nonnegative,
+    logistic_slope,
+    multiply_ball,
+    sup,
+    tanh_slope,
+    to_ball,
+    widen,
+)
+
+__all__ = ["ENCLOSURES", "EnclosedGRU", "EnclosedLSTM", "EnclosedReLU"]
+
+
+class _LSTMSlot(Slot):
+    """Ends (2, ...) of tanh(s) after the step, s before it, and the gates g, o, f, i, six rows of (H, n).
+
+    The logistic gates o, f, i multiply tanh(s), s and g. In this order one call computes several products.
+    """
+
+    def __init__(self, tape: Tensor, error: Tensor):
+        super().__init__(tape)
+        self.error = error  # rounding of s
+        self.nets = Ends(*tape[:, 2:].flatten(1, 2))
+        self.g, self.logistics = tape[:, 2], tape[:, 3:]
+        self.tanh_s, self.s_before = tape[:, 0], tape[:, 1]
+        self.s_ends, self.tanh_ends = Ends(*self.s_before), Ends(*self.tanh_s)
+        self.gates, self.partners = Ends(*tape[:, 3:]), Ends(*tape[:, :3])
+        self.o, self.f, self.i = (Ends(*tape[:, row]) for row in (3, 4, 5))
+        self.f_i, self.s_g = Ends(*tape[:, 4:]), Ends(*tape[:, 1:3])
+        self.tanhs = Ends(*tape[:, 0:3:2])
+
+
+class EnclosedLSTM(EnclosedLayer):
+    """The LSTM (5)-(11) of Turkin 2017, with gates o, f, i, g; the state is (h, s)."""
+
+    torch_layer = nn.LSTM
+    torch_mode = "LSTM"
+    n_gates = 4
+    n_states = 2
+    order = (3, 1, 0, 2)
+
+    def forward_matrices(self) -> Tensor:
+        # |h| ≤ 1, so one vector bounds the rounding of W_h h and of the biases for all steps.
+        self.constant = self.slack * (self.W_h.abs().sum(1) + self.b_x.abs() + self.b_h.abs())
+        # Error of a product of two activations: each has an error of ACTIVATION units times the other factor, in the
+        # network and in this computation, and a few operations round.
+        self.error = 4 * ACTIVATION * self.unit
+        self.error_gates = self.W_h.new_tensor(2 * self.error)
+        both = torch.cat((self.W_h, self.W_x), dim=1)
+        centre = torch.cat((both, (self.b_x + self.b_h)[:, None]), dim=1)
+        matrices = torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
+        return matrices.roll(self.size, dims=1)  # g first, as in the tape
+
+    def slots(self, n_slots: int, n: int) -> list[Slot]:
+        tape = self.memory("tape", n_slots, 2, 6, self.size, n)
+        errors = self.memory("errors", n_slots, self.size, n)
+        return [_LSTMSlot(part, error) for part, error in zip(tape, errors, strict=True)]
+
+    def _remember(self, slot: Any, after: Any, scratch: Scratch) -> None:
+        """From the ends of the pre-activations to the gates, and to s after the step."""
+        slot.g.tanh_()
+        slot.logistics.sigmoid_()
+        torch.add(self.error_gates, sup(slot.s_ends, scratch), alpha=self.error, out=slot.error)
+        terms = scratch(2, 2, *slot.error.shape)
+        hull_nonnegative(slot.f_i, slot.s_g, scratch, Ends(*terms))
+        torch.add(*terms.unbind(1), out=after.s_before)
+        widen(after.s_ends, slot.error)
+
+    def step(self, slot: Any, after: Any, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
+        torch.sub(*net, out=slot.nets.lower)
+        torch.add(*net, out=slot.nets.upper)
+        self._remember(slot, after, scratch)
+        torch.tanh(after.s_before, out=slot.tanh_s)
+        h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
+        to_ball(h, 2 * self.error + 4 * self.unit, out)
+
+    def affine_step(
+        self,
+        slot: Any,
+        after: Any,
+        net: Ends,
+        form: AffineForm,
+        state: tuple[AffineForm, ...],
+        out: Tensor,
+        scratch: Scratch,
+    ) -> tuple[AffineForm, ...]:
+        H, activation = self.size, 2 * ACTIVATION * self.unit
+        rows = [slice(k * H, (k + 1) * H) for k in range(4)]
+        net_g, net_o, net_f, net_i = (form.part(part) for part in rows)
+        line_g = linear_relaxation("tanh", net.part(rows[0]))
+        line_o, line_f, line_i = (linear_relaxation("logistic", net.part(part)) for part in rows[1:])
+        for end, result in zip(net, slot.nets, strict=True):
+            result.copy_(end)
+        self._remember(slot, after, scratch)
+        # A product is a b = α b + β a − α β + (a − α)(b − β), with the midpoints α and β of the intervals of a and b.
+        (f, away_f), (i, away_i), (o, away_o) = (middle(ends, activation) for ends in (slot.f, slot.i, slot.o))
+        (g, away_g), (s, away_s) = middle(Ends(*slot.g), activation), middle(slot.s_ends)
+        error = s.abs() * line_f.error + i.abs() * line_g.error + g.abs() * line_i.error
+        new_s = combine(
+            [(f, state[1]), (s * line_f.slope, net_f), (i * line_g.slope, net_g), (g * line_i.slope, net_i)],
+            [s * line_f.shift, -f * s, i * line_g.shift, g * line_i.shift, -i * g],
+            error + away_f * away_s + away_i * away_g + slot.error,
+        )
+        new_s = new_s.with_error_symbols(intersect(after.s_ends, new_s.ends()))
+        line_s = linear_relaxation("tanh", after.s_ends)
+        torch.tanh(after.s_before, out=slot.tanh_s)
+        h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
+        margin = 2 * self.error + 4 * self.unit
+        widen(h, margin)
+        tanh_s, away = middle(slot.tanh_ends, activation)
+        new_h = combine(
+            [(o * line_s.slope, new_s), (tanh_s * line_o.slope, net_o)],
+            [o * line_s.shift, tanh_s * line_o.shift, -o * tanh_s],
+            o.abs() * line_s.error + tanh_s.abs() * line_o.error + away_o * away + margin,
+        )
+        to_ball(intersect(h, new_h.ends()), 4 * self.unit, out)
+        return new_h.with_error_symbols(h), new_s
+
+    def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
+        return seed, torch.zeros_like(seed)
+
+    def step_back(
+        self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        by_h, by_s = adjoint
+        H, n = slot.error.shape
+        # Derivatives of h with respect to s and to the pre-activation of o; of s with respect to the pre-activations of
+        # f, i and g, and to the previous s.
+        partials = scratch(2, 6, H, n)
+        rows = Ends(*partials)
+        hull_nonnegative(logistic_slope(slot.gates, scratch), slot.partners, scratch, Ends(*partials[:, 1:4]))
+        slopes = tanh_slope(slot.tanhs, scratch)  # of tanh(s) and of g
+        for row, o, i, f, slope in zip(rows, slot.o, slot.i, slot.f, slopes, strict=True):
+            torch.mul(o, slope[0], out=row[0])
+            torch.mul(i, slope[1], out=row[4])
+            row[5] = f
+        local = scratch(2, 6, H, n)
+        # The activations, and therefore the slopes, have errors of a few units.
+        to_ball(rows, slot.error.mul(2), local)
+        local_sup = ball_sup(local, scratch)[:, :, None]
+        local = local[:, :, :, None]  # (2, 6, H, 1, n)
+
+        out = scratch(2, 6, *by_h.shape[1:])
+        multiply_ball(by_h[:, None], local[:, :2], local_sup[:2], scratch, out[:, :2])
+        by_s = add_ball(by_s, out[:, 0], self.unit, scratch)
+        multiply_ball(by_s[:, None], local[:, 2:], local_sup[2:], scratch, out[:, 2:])
+        by_nets, before_s = out[:, 1:5].flatten(1, 2), out[:, 5]
+        largest, largest_s = ball_sup(by_nets, scratch), ball_sup(by_s, scratch)
+        before_h, by_input = self.through_weights(by_nets, largest, scratch)
+        before_s[1].add_(largest_s, alpha=8 * self.unit)
+        slack.add_(self.constant[:, None])
+        rounding = largest.mul_(slack[:, None]).sum(0)
+        rounding += largest_s.mul_(slot.error[:, None]).sum(0)
+        rounding += ball_sup(by_h, scratch).sum(0).mul_(2 * self.error)
+        return by_input, (before_h, before_s), rounding
+
+
+class _GRUSlot(Slot):
+    """Ends (2, ...) of h before the step, r, z, q and the candidate n, five rows of (H, n)."""
+
+    def __init__(self, tape: Tensor, error: Tensor):
+        super().__init__(tape)
+        self.error = error  # rounding of the candidate's pre-activation
+        self.nets = Ends(*tape[:, 1:].flatten(1, 2))
+        self.logistics, self.candidate = tape[:, 1:3], tape[:, 4]
+        self.gates = Ends(*self.logistics)
+        self.before, self.r, self.z, self.q, self.n = (Ends(*tape[:, row]) for row in range(5))
+
+
+class EnclosedGRU(EnclosedLayer):
+    """The GRU as torch defines it: h' = (1 − z) n + z h with n = tanh(W_nx x + b + r (W_nh h + b')); the state is h.
+
+    The rows are the pre-activations of r and z, q = W_nh h + b', and W_nx x + b.
+    """
+
+    torch_layer = nn.GRU
+    torch_mode = "GRU"
+    n_gates = 3
+    order = (0, 1, 2)
+
+    def _rows(self) -> tuple[Tensor, Tensor]:
+        """(4·H, H) and (4·H, d): n has one block for its recurrent part, which r multiplies, and one for the input."""
+        H = self.size
+        W_h = torch.cat((self.W_h, self.W_h.new_zeros(H, H)))
+        W_x = torch.cat((self.W_x[: 2 * H], self.W_x.new_zeros(H, self.n_inputs), self.W_x[2 * H :]))
+        return W_h, W_x
+
+    def forward_matrices(self) -> Tensor:
+        H = self.size
+        W_h, W_x = self._rows()
+        bias = torch.cat((self.b_h[: 2 * H] + self.b_x[: 2 * H], self.b_h[2 * H :], self.b_x[2 * H :]))
+        size = torch.cat((self.b_h[: 2 * H].abs() + self.b_x[: 2 * H].abs(), bias[2 * H :].abs()))
+        self.constant = self.slack * (W_h.abs().sum(1) + size)  # |h| ≤ 1
+        self.error = 4 * ACTIVATION * self.unit  # as in the LSTM
+        both = torch.cat((W_h, W_x), dim=1)
+        centre = torch.cat((both, bias[:, None]), dim=1)
+        return torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
+
+    def adjoint_matrix(self) -> Tensor:
+        return torch.cat(self._rows(), dim=1).T
+
+    def slots(self, n_slots: int, n: int) -> list[Slot]:
+        tape = self.memory("tape", n_slots, 2, 5, self.size, n)
+        errors = self.memory("errors", n_slots, self.size, n)
+        return [_GRUSlot(part, error) for part, error in zip(tape, errors, strict=True)]
+
+    def _reset(self, slot: Any, scratch: Scratch) -> None:
+        """From the ends of the rows to r, z and the pre-activation of the candidate."""
+        slot.logistics.sigmoid_()
+        torch.mul(sup(slot.q, scratch), self.error, out=slot.error)  # r has an error of a few units, and multiplies q
+        for end, term in zip(slot.n, hull_nonnegative(slot.r, slot.q, scratch), strict=True):
+            end.add_(term)
+        widen(slot.n, slot.error)
+
+    def _mix(self, slot: Any, after: Any, scratch: Scratch) -> None:
+        """From the pre-activation of the candidate to h after the step."""
+        slot.candidate.tanh_()
+        other = scratch(*slot.error.shape)
+        # (1 − z) n + z h increases in n and in h, and is linear in z.
+        for n, old, new, extreme in zip(slot.n, slot.before, after.before, (torch.minimum, torch.maximum), strict=True):
+            torch.lerp(n, old, slot.z.lower, out=new)
+            torch.lerp(n, old, slot.z.upper, out=other)
+            extreme(new, other, out=new)
+        widen(after.before, 3 * self.error)
+
+    def step(self, slot: Any, after: Any, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
+        torch.sub(*net, out=slot.nets.lower)
+        torch.add(*net, out=slot.nets.upper)
+        self._reset(slot, scratch)
+        self._mix(slot, after, scratch)
+        to_ball(after.before, 4 * self.unit, out)
+
+    def affine_step(
+        self,
+        slot: Any,
+        after: Any,
+        net: Ends,
+        form: AffineForm,
+        state: tuple[AffineForm, ...],
+        out: Tensor,
+        scratch: Scratch,
+    ) -> tuple[AffineForm, ...]:
+        H, activation = self.size, 2 * ACTIVATION * self.unit
+        rows = [slice(k * H, (k + 1) * H) for k in range(4)]
+        net_r, net_z, net_q, net_n = (form.part(part) for part in rows)
+        line_r, line_z = (linear_relaxation("logistic", net.part(part)) for part in rows[:2])
+        for end, result in zip(net, slot.nets, strict=True):
+            result.copy_(end)
+        self._reset(slot, scratch)
+        # A product is a b = α b + β a − α β + (a − α)(b − β), with the midpoints α and β of the intervals of a and b.
+        (r, away_r), (z, away_z), (q, away_q) = middle(slot.r, activation), middle(slot.z, activation), middle(slot.q)
+        ones = torch.ones_like(r)
+        candidate = combine(
+            [(ones, net_n), (r, net_q), (q * line_r.slope, net_r)],
+            [q * line_r.shift, -r * q],
+            q.abs() * line_r.error + away_r * away_q + slot.error,
+        )
+        line_n = linear_relaxation("tanh", intersect(slot.n, candidate.ends()))
+        self._mix(slot, after, scratch)
+        # h' = n + z (h − n)
+        gap, away = middle(Ends(slot.before.lower - slot.n.upper, slot.before.upper - slot.n.lower), 2 * activation)
+        rest = 1 - z
+        new_h = combine(
+            [(rest * line_n.slope, candidate), (z, state[0]), (gap * line_z.slope, net_z)],
+            [rest * line_n.shift, gap * line_z.shift, -z * gap],
+            rest.abs() * line_n.error + gap.abs() * line_z.error + away_z * away + 3 * self.error,
+        )
+        to_ball(intersect(after.before, new_h.ends()), 4 * self.unit, out)
+        return (new_h.with_error_symbols(after.before),)
+
+    def step_back(
+        self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        (by_h,) = adjoint
+        H, size, r, z, n = self.size, slot.error.shape, slot.r, slot.z, slot.n
+        slopes = logistic_slope(slot.gates, scratch)
+        slope_n = tanh_slope(n, scratch)
+        margin = slot.error.add(2 * self.error).mul_(2)
+        # Derivatives of h' with respect to the rows r, z, q and n, and directly with respect to the previous h.
+        partials = Ends(scratch(5, *size), scratch(5, *size))
+        by_r, by_z, by_q, by_n, by_before = (partials.part(index) for index in range(5))
+        # 1 − z decreases in z.
+        torch.mul(1 - z.upper, slope_n.lower, out=by_n.lower).sub_(margin).clamp_min_(0)
+        torch.mul(1 - z.lower, slope_n.upper, out=by_n.upper).add_(margin)
+        hull_nonnegative(by_n, hull_nonnegative(slopes.part(0), slot.q, scratch), scratch, by_r)
+        hull_nonnegative(slopes.part(1), Ends(slot.before.lower - n.upper, slot.before.upper - n.lower), scratch, by_z)
+        for end in range(2):
+            torch.mul(by_n[end], r[end], out=by_q[end])
+            by_before[end].copy_(z[end])
+        local = scratch(2, 5, *size)
+        to_ball(partials, margin, local)
+        local_sup = ball_sup(local, scratch)[:, :, None]
+        local = local[:, :, :, None]
+
+        shape = by_h.shape
+        by_nets = multiply_ball(by_h[:, None], local[:, :4], local_sup[:4], scratch, scratch(2, 4, *shape[1:]))
+        by_nets = by_nets.flatten(1, 2)
+        largest = ball_sup(by_nets, scratch)
+        through, by_input = self.through_weights(by_nets, largest, scratch)
+        direct = multiply_ball(by_h, local[:, 4], local_sup[4], scratch, scratch(*shape))
+        slacks = torch.cat((slack[: 2 * H], torch.zeros_like(slot.error), slack[2 * H :] + slot.error))
+        rounding = largest.mul_(slacks.add_(self.constant[:, None])[:, None]).sum(0)
+        rounding += ball_sup(by_h, scratch).sum(0).mul_(3 * self.error)
+        return by_input, (add_ball(through, direct, self.unit, scratch),), rounding
+
+
+class _ReLUSlot(Slot):
+    """Size of h before the step, and ends of the slopes: three rows of (H, n)."""
+
+    def __init__(self, tape: Tensor):
+        super().__init__(tape)
+        self.size, self.slopes = tape[0], Ends(*tape[1:])
+
+
+class EnclosedReLU(EnclosedLayer):
+    """The ReLU cell (1) of Tu et al. 2020, with or without biases; the state is h ≥ 0.
+
+    The state has no upper bound, so its rounding error grows with it.
+    """
+
+    torch_layer = nn.RNN
+    torch_mode = "RNN_RELU"
+    torch_options: ClassVar[dict[str, Any]] = {"nonlinearity": "relu"}
+    n_gates = 1
+    order = (0,)
+
+    def forward_matrices(self) -> Tensor:
+        both = torch.cat((self.W_h, self.W_x), dim=1)
+        # The rounding error of tiny products is absolute.
+        self.constant = self.slack * (self.b_x.abs() + self.b_h.abs()) + torch.finfo(self.W_x.dtype).tiny
+        centre = torch.cat((both, (self.b_x + self.b_h)[:, None]), dim=1)
+        return torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
+
+    def slots(self, n_slots: int, n: int) -> list[Slot]:
+        return [_ReLUSlot(part) for part in self.memory("tape", n_slots, 3, self.size, n)]
+
+    def step(self, slot: Any, after: Any, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
+        h = Ends(torch.sub(*net, out=scratch(*net[0].shape)), torch.add(*net, out=after.size))
+        for end, slope in zip(h, slot.slopes, strict=True):
+            end.clamp_min_(0)
+            torch.sign(end, out=slope)
+        # The radius includes the part of h in the rounding of the next pre-activations.
+        to_ball(h, (self.slack + 4 * self.unit) * h.upper, out)
+
+    def affine_step(
+        self,
+        slot: Any,
+        after: Any,
+        net: Ends,
+        form: AffineForm,
+        state: tuple[AffineForm, ...],
+        out: Tensor,
+        scratch: Scratch,
+    ) -> tuple[AffineForm, ...]:
+        line = linear_relaxation("relu", net)
+        h = Ends(net.lower.clamp_min(0), net.upper.clamp_min(0))
+        for end, slope in zip(net, slot.slopes, strict=True):
+            torch.sign(end.clamp_min(0), out=slope)
+        new_h = combine([(line.slope, form)], [line.shift], line.error)
+        intersect(h, new_h.ends())
+        after.size.copy_(h.upper)
+        to_ball(h, (self.slack + 4 * self.unit) * h.upper, out)
+        return (new_h.with_error_symbols(h),)
+
+    def step_back(
+        self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        (by_h,) = adjoint
+        local = scratch(2, *slot.size.shape)
+        to_ball(slot.slopes, 0.0, local)  # 0, 1 or 1/2 ± 1/2, all exact
+        local_sup = ball_sup(local, scratch)[:, None]
+        by_net = multiply_ball(by_h, local[:, :, None], local_sup, scratch, scratch(*by_h.shape))
+        largest = ball_sup(by_net, scratch)
+        before, by_input = self.through_weights(by_net, largest, scratch)
+        slack.addmm_(self.W_h.abs(), slot.size, alpha=self.slack).add_(self.constant[:, None])
+        return by_input, (before,), largest.mul_(slack[:, None]).sum(0)
+
+
+ENCLOSURES: dict[str, type[EnclosedLayer]] = {"lstm": EnclosedLSTM, "gru": EnclosedGRU, "relu": EnclosedReLU}

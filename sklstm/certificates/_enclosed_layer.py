@@ -1,0 +1,327 @@
+"""Recurrent layers evaluated on boxes instead of points, whatever the cell.
+
+The file has the loops over time, the affine maps into and out of the gates, and the pass of affine forms through a
+stack of layers. The cells are in `_enclosed_cells`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ._affine import AffineForm, affine_map, intersect
+from ._interval_arithmetic import Ends, Scratch, add_ball, dot_slack
+
+__all__ = ["EnclosedLayer", "LayerWeights", "Slot", "count_symbols", "forward_affine"]
+
+
+class LayerWeights(NamedTuple):
+    """Weights of one recurrent layer with G gates, as torch stores them; biases are None in a layer without biases.
+
+    Attributes
+    ----------
+    weight_ih : Tensor of shape (G * H, d)
+    weight_hh : Tensor of shape (G * H, H)
+    bias_ih, bias_hh : Tensor of shape (G * H,) or None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import LayerWeights, RecurrentNetwork
+    >>> layer = LayerWeights(weight_ih=torch.eye(2), weight_hh=torch.zeros(2, 2))  # no biases
+    >>> RecurrentNetwork("relu", [layer], weight_out=torch.ones(1, 2)).outputs(torch.tensor([[[3.0, -1.0]]]))
+    tensor([[3.]])
+    """
+
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None = None
+    bias_hh: Tensor | None = None
+
+
+class Slot:
+    """The tape of one step, as views of one block of memory; making new views for every batch would cost more."""
+
+    def __init__(self, tape: Tensor):
+        self.tape = tape
+
+    def clear_state(self) -> None:
+        """Set the state before the step to zero."""
+        self.tape.zero_()
+
+
+class EnclosedLayer(ABC):
+    """One recurrent layer evaluated on boxes. A subclass is one cell: its forward step and its backward step.
+
+    Sizes in the shapes below: n boxes, L steps, d inputs, H units, G gates, k outputs. The axis of boxes is the last
+    one: the gates of a step are then blocks of memory, and a product with all weights is one kernel call. The tape has
+    the values of the forward pass that the backward pass needs.
+
+    Parameters
+    ----------
+    weights : LayerWeights
+        Certificates are computed in their dtype.
+
+    Attributes
+    ----------
+    torch_layer : type of nn.RNNBase
+        The layer that has this cell, for the network's own outputs.
+    torch_mode : str
+        Its attribute ``mode``.
+    torch_options : dict
+        What its constructor needs besides sizes.
+    n_gates, n_states : int
+        Numbers of gates stacked in the weights, and of tensors in the state.
+    order : tuple of int
+        The gates in the order of the cell's computation, as indices of torch's order.
+    """
+
+    torch_layer: ClassVar[Callable[..., nn.RNNBase]]
+    torch_mode: ClassVar[str]
+    torch_options: ClassVar[dict[str, Any]] = {}
+    n_gates: ClassVar[int]
+    n_states: ClassVar[int] = 1
+    order: ClassVar[tuple[int, ...]]
+
+    def __init__(self, weights: LayerWeights):
+        self.size, self.n_inputs = weights.weight_hh.shape[1], weights.weight_ih.shape[1]
+        self.unit = torch.finfo(weights.weight_ih.dtype).eps / 2
+        self.slack = dot_slack(self.size + self.n_inputs, self.unit)
+        self.W_x, self.W_h = self._arranged(weights.weight_ih), self._arranged(weights.weight_hh)
+        zeros = self.W_x.new_zeros(len(self.W_x))
+        self.b_x = zeros if weights.bias_ih is None else self._arranged(weights.bias_ih)
+        self.b_h = zeros if weights.bias_hh is None else self._arranged(weights.bias_hh)
+        self.into = self.forward_matrices()
+        back = self.adjoint_matrix()
+        self.back = torch.stack((back, back.abs()))
+        self.back_slack = dot_slack(back.shape[1], self.unit)
+        self.scratches = Scratch(self.W_x), Scratch(self.W_x)
+        self.kept: dict[str, Tensor] = {}
+        self.tape: list[Slot] = []
+
+    def _arranged(self, weight: Tensor) -> Tensor:
+        gates = weight.detach().chunk(self.n_gates)
+        return torch.cat([gates[index] for index in self.order])
+
+    @abstractmethod
+    def forward_matrices(self) -> Tensor:
+        """(2, rows, H + d + 1): from the ball of (h, x, 1) to the ball of the pre-activations, rounding included.
+
+        The radius of the input already includes its part of the rounding.
+        """
+
+    def adjoint_matrix(self) -> Tensor:
+        """(H + d, rows): from derivatives with respect to pre-activations to those with respect to state and input."""
+        return torch.cat((self.W_h, self.W_x), dim=1).T
+
+    @abstractmethod
+    def slots(self, n_slots: int, n: int) -> list[Slot]:
+        """Memory for the tape of every step."""
+
+    @abstractmethod
+    def step(self, slot: Slot, after: Slot, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
+        """One forward step, from the state in one slot to that in the next. It records what `step_back` needs.
+
+        Parameters
+        ----------
+        slot, after : Slot
+            Of this step and of the step after it.
+        net : tuple of Tensor of shape (rows, n)
+            Centre and radius of the pre-activations. They may be overwritten.
+        out : Tensor of shape (2, H, n)
+            Receives the ball of h.
+        scratch : Scratch
+        """
+
+    @abstractmethod
+    def affine_step(
+        self,
+        slot: Slot,
+        after: Slot,
+        net: Ends,
+        form: AffineForm,
+        state: tuple[AffineForm, ...],
+        out: Tensor,
+        scratch: Scratch,
+    ) -> tuple[AffineForm, ...]:
+        """`step` with affine forms as well as intervals.
+
+        ``net`` are the ends of the pre-activations, (rows, n) each, and may be overwritten; ``form`` is their affine
+        form, (rows, n); ``state`` are the affine forms of the state.
+        """
+
+    @abstractmethod
+    def step_back(
+        self, slot: Slot, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """One backward step: from derivatives with respect to the state after a step to those before it.
+
+        Parameters
+        ----------
+        slot : Slot
+            Of this step.
+        slack : Tensor of shape (G * H, n)
+            The part of the input in the rounding of the pre-activations.
+        adjoint : tuple of Tensor
+            Balls (2, H, k, n) of the derivatives with respect to the state, h first.
+        scratch : Scratch
+
+        Returns
+        -------
+        inputs : Tensor of shape (2, d, k, n)
+            Ball of the derivatives with respect to the input.
+        adjoint : tuple of Tensor
+            As above, one step earlier.
+        rounding : Tensor of shape (k, n)
+            Bound on the effect of this step's rounding errors on the outputs.
+        """
+
+    def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
+        """Derivatives with respect to the last state, from the ball (2, H, k, n) of those with respect to its h."""
+        return (seed,)
+
+    def memory(self, name: str, *shape: int) -> Tensor:
+        """A tensor that is kept, and returned again when the same shape is requested."""
+        tensor = self.kept.get(name)
+        if tensor is None or tensor.shape != shape:
+            tensor = self.kept[name] = self.W_x.new_empty(shape)
+        return tensor
+
+    def forward(self, box: Tensor, *, record: bool = True) -> Tensor:
+        """Ball of the inputs (2, L, d, n) to ball of the hidden states (2, L, H, n).
+
+        `backward` needs ``record=True``, which keeps the tape of all steps.
+        """
+        _, n_steps, _, n = box.shape
+        H = self.size
+        operands = self.start(n_steps, n, record=record)
+        operands[:, :n_steps, H:-1] = box
+        self.magnitude = box[0].abs() + box[1]
+        operands[1, :n_steps, H:-1] += self.slack * self.magnitude
+        n_slots = len(self.tape)
+        net = self.memory("net", 2, self.into.shape[1], n)
+        balls = (net[0], net[1])
+        for t in range(n_steps):
+            torch.bmm(self.into, operands[:, t], out=net)
+            slot, after = self.tape[t % n_slots], self.tape[(t + 1) % n_slots]
+            self.step(slot, after, balls, operands[:, t + 1, :H], self.scratches[0].reset())
+        return operands[:, 1:, :H]
+
+    def start(self, n_steps: int, n: int, *, record: bool) -> Tensor:
+        """The operand (h, x, 1) of every step in one tensor, (2, L + 1, H + d + 1, n), and memory for the tape.
+
+        The first h is zero. Each step writes the next h and x.
+        """
+        operands = self.memory("operands", 2, n_steps + 1, self.size + self.n_inputs + 1, n)
+        operands[:, 0, : self.size] = 0
+        operands[:, :, -1] = 1
+        self.recorded = record
+        n_slots = n_steps + 1 if record else 2
+        if len(self.tape) != n_slots or self.tape[0].tape.shape[-1] != n:
+            self.tape = self.slots(n_slots, n)
+        self.tape[0].clear_state()
+        return operands
+
+    def start_affine(self, n_steps: int, n: int) -> tuple[AffineForm, ...]:
+        """Affine forms of the first state, which is zero; prepares `advance_affine`."""
+        self.start(n_steps, n, record=True)
+        self.magnitude = self.memory("magnitude", n_steps, self.n_inputs, n)
+        zeros = self.W_x.new_zeros(self.size, n)
+        return (AffineForm(zeros, zeros.new_zeros(self.size, 0, n), zeros),) * self.n_states
+
+    def advance_affine(
+        self, t: int, ball: Tensor, x: AffineForm, state: tuple[AffineForm, ...]
+    ) -> tuple[Tensor, tuple[AffineForm, ...]]:
+        """Step t on intervals and affine forms, each of which narrows the other; recorded for `backward`.
+
+        Parameters
+        ----------
+        t : int
+        ball : Tensor of shape (2, d, n)
+            Of the input at this step.
+        x : AffineForm
+            Affine form (d, n) of the same input.
+        state : tuple of AffineForm
+            Of shape (H, n) each, h first.
+
+        Returns
+        -------
+        ball : Tensor of shape (2, H, n)
+            Of h after the step.
+        state : tuple of AffineForm
+        """
+        H, n = self.size, ball.shape[-1]
+        operands = self.kept["operands"]
+        operands[:, t, H:-1] = ball
+        torch.add(ball[0].abs(), ball[1], out=self.magnitude[t])
+        operands[1, t, H:-1] += self.slack * self.magnitude[t]
+        centre, radius = torch.bmm(self.into, operands[:, t], out=self.memory("net", 2, self.into.shape[1], n))
+        into = self.into[0]
+        form = affine_map(into[:, :H], state[0], into[:, H:-1], x, into[:, -1], self.slack)
+        net = intersect(Ends(centre - radius, centre + radius), form.ends())
+        out, scratch = operands[:, t + 1, :H], self.scratches[0].reset()
+        return out, self.affine_step(self.tape[t], self.tape[t + 1], net, form, state, out, scratch)
+
+    def backward(self, seeds: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """Enclose the derivatives of the outputs with respect to every input, after a recorded `forward`.
+
+        Parameters
+        ----------
+        seeds : sequence of L tensors of shape (2, H, k, n), or None for zero
+            Balls of the derivatives with respect to the h of each step, along the paths that leave the layer there.
+
+        Returns
+        -------
+        inputs : Tensor of shape (L, 2, d, k, n)
+            Balls of the derivatives.
+        rounding : Tensor of shape (k, n)
+            Bound on the effect of the layer's rounding errors on the outputs.
+        """
+        last = seeds[-1]
+        if last is None or not self.recorded:
+            raise RuntimeError("backward needs a recorded forward pass, and a seed for the last step.")
+        adjoint, rounding = self.start_back(last), last.new_zeros(last.shape[2:])
+        inputs = self.memory("inputs", len(seeds), 2, self.n_inputs, *last.shape[2:])
+        slack_x = self.slack * self.W_x.abs()
+        for t in range(len(seeds) - 1, -1, -1):
+            scratch = self.scratches[t % 2].reset()  # the other one has the derivatives of the next step
+            slack = torch.mm(slack_x, self.magnitude[t], out=scratch(len(slack_x), last.shape[-1]))
+            inputs[t], adjoint, error = self.step_back(self.tape[t], slack, adjoint, scratch)
+            rounding += error
+            seed = seeds[t - 1] if t else None
+            if seed is not None:
+                adjoint = (add_ball(adjoint[0], seed, self.unit, scratch), *adjoint[1:])
+        return inputs, rounding
+
+    def through_weights(self, by_nets: Tensor, largest: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
+        """From derivatives (2, rows, k, n) with respect to pre-activations, which are enlarged, to state and input."""
+        by_nets[1].add_(largest, alpha=self.back_slack)
+        shape = by_nets.shape[2:]
+        out = scratch(2, self.back.shape[1], *shape)
+        torch.bmm(self.back, by_nets.flatten(2), out=out.flatten(2))
+        return out[:, : self.size], out[:, self.size :]
+
+
+def count_symbols(layers: Sequence[EnclosedLayer], n_steps: int) -> int:
+    """Number of symbols of the last affine forms: one for each input entry and for each error of a state."""
+    return n_steps * (layers[0].n_inputs + sum(layer.n_states * layer.size for layer in layers))
+
+
+def forward_affine(layers: Sequence[EnclosedLayer], box: Tensor) -> tuple[Tensor, AffineForm]:
+    """Ball (2, H, n) and affine forms of the last h of the top layer, from the ball of the inputs (2, L, d, n).
+
+    All layers take step t before any layer takes step t + 1. The symbols are then numbered in the order of first use,
+    and the symbols of an affine form are always a contiguous range. The layers record their steps for `backward`.
+    """
+    _, n_steps, d, n = box.shape
+    states = [layer.start_affine(n_steps, n) for layer in layers]
+    diagonal = torch.eye(d, dtype=box.dtype, device=box.device)[:, :, None]
+    for t in range(n_steps):
+        ball = box[:, t]
+        x = AffineForm(ball[0], diagonal * ball[1], torch.zeros_like(ball[0]), first=states[-1][0].stop)
+        for k, layer in enumerate(layers):
+            ball, states[k] = layer.advance_affine(t, ball, x, states[k])
+            x = states[k][0]
+    return ball, x

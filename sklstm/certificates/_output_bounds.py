@@ -1,0 +1,353 @@
+r"""Proved bounds on the outputs of a recurrent network over a box of inputs.
+
+*Interval* bounds come from a forward pass on intervals. *Mean-value* bounds come from a backward pass through these
+intervals: it encloses :math:`\partial y / \partial x` over the whole box, and
+
+.. math:: |y(x + \delta) - y(x)| \le \sum_{t,c} |\delta_{t,c}| \sup|\partial y / \partial x_{t,c}| .
+
+*Affine forms* keep, in addition to the intervals, how states depend to first order on the inputs and on each other's
+errors. They narrow the intervals, and therefore the derivatives too.
+
+Rounding errors are perturbations of intermediate values. The same derivatives bound their effect on the outputs.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ._affine import AffineForm
+from ._enclosed_layer import EnclosedLayer, LayerWeights, count_symbols, forward_affine
+from ._interval_arithmetic import dot_slack
+from ._recurrent_network import RecurrentNetwork
+
+__all__ = ["METHODS", "Interval", "box", "lstm_interval_bounds", "output_bounds", "rnn_interval_bounds"]
+
+METHODS = ("best", "linear", "mean-value", "intervals")
+_TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
+
+
+class Interval(NamedTuple):
+    """Entrywise bounds with ``lower <= upper``.
+
+    Attributes
+    ----------
+    lower, upper : Tensor, float64
+        Of the same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import Interval
+    >>> lower, upper = Interval(torch.tensor([-1.0]), torch.tensor([2.0]))
+    >>> upper - lower
+    tensor([3.])
+    """
+
+    lower: Tensor
+    upper: Tensor
+
+
+def box(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Centre and radius (n, L, d), in ``dtype``, of a box that contains the inputs and the inputs rounded to ``dtype``.
+
+    Raises
+    ------
+    ValueError
+        If the box is not finite, not of shape (n, L, d), or if ``lower`` exceeds ``upper``.
+    """
+    lower, upper = lower.detach(), upper.detach()
+    if lower.shape != upper.shape or lower.ndim != 3:
+        raise ValueError(
+            f"lower and upper must share one shape (n, L, d), got {tuple(lower.shape)} and {tuple(upper.shape)}."
+        )
+    if not (torch.isfinite(lower).all() and torch.isfinite(upper).all()):
+        raise ValueError("lower and upper must be finite.")
+    if (lower > upper).any():
+        raise ValueError("lower must not exceed upper anywhere.")
+    low, high = lower.to(dtype), upper.to(dtype)
+    # Rounding to nearest is monotone: a rounded input lies between the rounded ends. But the ends may move inwards, so
+    # that an input itself lies outside them.
+    low = torch.where(low > lower, torch.nextafter(low, low.new_tensor(-torch.inf)), low)
+    high = torch.where(high < upper, torch.nextafter(high, high.new_tensor(torch.inf)), high)
+    centre = low + (high - low) / 2
+    info = torch.finfo(dtype)
+    radius = torch.maximum(high - centre, centre - low) * (1 + 2 * info.eps) + info.tiny
+    return centre, radius
+
+
+def _readout(network: RecurrentNetwork, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Weight (n or 1, k, H), bias (n or 1, k), and the sums of absolute weights that bound the rounding."""
+    weight, bias = network.weight_out.detach(), network.bias_out
+    bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
+    if rows is None:
+        return weight[None], bias[None], weight.abs()[None]
+    # Differences of outputs: row j minus the row given for the sample.
+    reference = weight[rows][:, None]
+    return weight - reference, bias - bias[rows][:, None], weight.abs() + reference.abs()
+
+
+def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") -> int:
+    """Number of boxes for which the tape, or the largest affine form, has about `_TAPE` numbers."""
+    if method == "linear":
+        layers = network.enclosed()
+        largest = max(layer.into.shape[1] for layer in layers) * count_symbols(layers, n_steps)
+        return max(1, min(256, _TAPE // largest))
+    per_step = sum(4 * layer.weight_hh.shape[0] for layer in network.layers) + network.layers[0].weight_ih.shape[1]
+    return max(16, min(1024, _TAPE // (per_step * n_steps)))
+
+
+@torch.no_grad()
+def output_bounds(
+    network: RecurrentNetwork,
+    lower: Tensor,
+    upper: Tensor,
+    *,
+    method: str = "best",
+    minus: Tensor | None = None,
+    batch_size: int | None = None,
+) -> Interval:
+    r"""Lower and upper bounds on every output for all inputs between two sequences.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    lower, upper : Tensor of shape (n, L, d)
+        The box of inputs, entry by entry.
+    method : {"best", "linear", "mean-value", "intervals"}
+        ``"intervals"`` uses the forward pass only. ``"mean-value"`` also encloses the derivatives, for which it needs
+        the intervals. ``"best"`` takes the tighter of the two, entry by entry. ``"linear"`` also computes affine forms
+        of all states, which narrow both, and takes the tightest of all: it is never wider than ``"best"`` and costs far
+        more time.
+    minus : Tensor of shape (n,), optional
+        Index of one output for each sample. The bounds are then on the differences between all outputs and this one.
+    batch_size : int, optional
+        Number of boxes in one batch, which limits the memory; by default as many as fit in about 100 MB.
+
+    Returns
+    -------
+    Interval
+        ``lower`` and ``upper`` of shape (n, k), float64. They hold for the network in exact arithmetic, and for its
+        outputs evaluated on a CPU in the dtype of its weights, rounding included. ±inf where no bound is known.
+
+    Raises
+    ------
+    ValueError
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; for an unknown method or a
+        batch size below 1.
+
+    Examples
+    --------
+    Inputs between 1 and 2 at each of three steps, and a ReLU unit that adds them:
+
+    >>> import torch
+    >>> from sklstm.certificates import LayerWeights, RecurrentNetwork, output_bounds
+    >>> one = torch.ones(1, 1, dtype=torch.float64)
+    >>> network = RecurrentNetwork("relu", [LayerWeights(one, one)], weight_out=-one)
+    >>> box = torch.ones(1, 3, 1), 2 * torch.ones(1, 3, 1)
+    >>> lower, upper = output_bounds(network, *box)
+    >>> round(lower.item(), 6), round(upper.item(), 6)
+    (-6.0, -3.0)
+    >>> lower.item() <= -6  # rounded outwards
+    True
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}, got {method!r}.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+    centre, radius = box(lower, upper, network.dtype)
+    size = rows_at_once(network, centre.shape[1], method) if batch_size is None else int(batch_size)
+    size = -(-len(centre) // -(-len(centre) // size)) if len(centre) else size  # batches of about the same size
+    layers = network.enclosed()
+    parts = [
+        _batch_bounds(network, layers, *batch, method)
+        for batch in zip(
+            centre.split(size),
+            radius.split(size),
+            [None] * -(-len(centre) // size) if minus is None else minus.split(size),
+            strict=True,
+        )
+    ]
+    return Interval(*(torch.cat(ends) for ends in zip(*parts, strict=True)))
+
+
+def lstm_interval_bounds(
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    weight_out: Tensor,
+    bias_out: Tensor | None,
+    lower: Tensor,
+    upper: Tensor,
+) -> Interval:
+    r"""Bounds on :math:`W_{hy} h(L) + b_y` of an LSTM (5)–(11) of Turkin 2017 for every input between two sequences.
+
+    Parameters
+    ----------
+    weight_ih : Tensor of shape (4 * H, d)
+    weight_hh : Tensor of shape (4 * H, H)
+        Gates stacked i, f, g, o, as torch stores them.
+    bias : Tensor of shape (4 * H,)
+        The sum of torch's two biases.
+    weight_out : Tensor of shape (k, H)
+    bias_out : Tensor of shape (k,), optional
+    lower, upper : Tensor of shape (n, L, d)
+        The box of inputs, entry by entry.
+
+    Returns
+    -------
+    Interval
+        ``lower`` and ``upper`` of shape (n, k), float64, valid for all biases; see `output_bounds`.
+
+    Raises
+    ------
+    ValueError
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; if shapes of weights do not
+        match.
+
+    See Also
+    --------
+    output_bounds : Stacked layers, other cells, and the mean-value bounds, which are far tighter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import lstm_interval_bounds
+    >>> lstm, readout = torch.nn.LSTM(2, 4, batch_first=True), torch.nn.Linear(4, 1)
+    >>> X = torch.zeros(1, 5, 2)
+    >>> with torch.no_grad():
+    ...     bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
+    ...     weights = lstm.weight_ih_l0, lstm.weight_hh_l0, bias, readout.weight, readout.bias
+    ...     lower, upper = lstm_interval_bounds(*weights, X - 0.1, X + 0.1)
+    ...     output = readout(lstm(X)[0][:, -1])
+    >>> bool(lower < output), bool(output < upper)
+    (True, True)
+    """
+    dtype = torch.promote_types(weight_ih.dtype, bias.dtype)  # the biases may have been added in float64
+    weight_ih, weight_hh, bias, weight_out = (w.to(dtype) for w in (weight_ih, weight_hh, bias, weight_out))
+    layer = LayerWeights(weight_ih, weight_hh, bias, torch.zeros_like(bias))
+    bias_out = None if bias_out is None else bias_out.to(dtype)
+    return output_bounds(RecurrentNetwork("lstm", (layer,), weight_out, bias_out), lower, upper, method="intervals")
+
+
+def rnn_interval_bounds(U: Tensor, W: Tensor, V: Tensor, lower: Tensor, upper: Tensor) -> Interval:
+    r"""Bounds on the logits :math:`V h_L` of the ReLU network (1) of Tu et al. 2020 for every input in a box.
+
+    Parameters
+    ----------
+    U, W, V : Tensor of shape (m, d), (m, m), (k, m)
+    lower, upper : Tensor of shape (n, L, d)
+        The box of inputs, entry by entry.
+
+    Returns
+    -------
+    Interval
+        ``lower`` and ``upper`` of shape (n, k), float64.
+
+    Raises
+    ------
+    ValueError
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; if shapes of weights do not
+        match.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import rnn_interval_bounds
+    >>> one = torch.ones(1, 1, dtype=torch.float64)
+    >>> lower, upper = rnn_interval_bounds(one, 0.5 * one, one, torch.ones(1, 3, 1), 2 * torch.ones(1, 3, 1))
+    >>> round(lower.item(), 6), round(upper.item(), 6)  # 1/4 + 1/2 + 1, and twice that
+    (1.75, 3.5)
+    """
+    return output_bounds(RecurrentNetwork("relu", (LayerWeights(U, W),), V), lower, upper, method="intervals")
+
+
+def _batch_bounds(
+    network: RecurrentNetwork,
+    layers: list[EnclosedLayer],
+    centre: Tensor,
+    radius: Tensor,
+    minus: Tensor | None,
+    method: str,
+) -> Interval:
+    inputs = torch.stack((centre, radius)).permute(0, 2, 3, 1).contiguous()  # (2, L, d, n)
+    hidden = inputs
+    for layer in layers:
+        hidden = layer.forward(hidden, record=method != "intervals")
+    last = hidden[:, -1].transpose(1, 2)  # (2, n, H)
+    readout = _readout(network, minus)
+    bounds = _through_readout(last, *readout)
+    if method == "intervals":
+        return bounds
+    mean_value = _mean_value(network, layers, centre, inputs[1], last, readout)
+    if method == "mean-value":
+        return mean_value
+    bounds = _narrower(bounds, mean_value)
+    if method == "best":
+        return bounds
+    ball, affine_form = forward_affine(layers, inputs)
+    last = ball.transpose(1, 2)
+    for other in (
+        _through_readout(last, *readout),
+        _affine_through_readout(affine_form, last, *readout),
+        _mean_value(network, layers, centre, inputs[1], last, readout),
+    ):
+        bounds = _narrower(bounds, other)
+    return bounds
+
+
+def _narrower(a: Interval, b: Interval) -> Interval:
+    return Interval(torch.maximum(a.lower, b.lower), torch.minimum(a.upper, b.upper))
+
+
+def _interval(centre: Tensor, radius: Tensor) -> Interval:
+    """Bounds in float64; ±inf after overflow."""
+    lower, upper = centre.double() - radius.double(), centre.double() + radius.double()
+    return Interval(lower.masked_fill(lower.isnan(), -torch.inf), upper.masked_fill(upper.isnan(), torch.inf))
+
+
+def _readout_slack(h: Tensor, magnitude: Tensor, bias: Tensor) -> Tensor:
+    slack = dot_slack(h.shape[-1] + 2, torch.finfo(h.dtype).eps / 2)
+    size = (magnitude @ (h[0].abs() + h[1])[..., None])[..., 0] + bias.abs()
+    return slack * size + torch.finfo(h.dtype).tiny  # the rounding error of tiny products is absolute
+
+
+def _through_readout(h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
+    spread = (weight.abs() @ h[1][..., None])[..., 0] + _readout_slack(h, magnitude, bias)
+    return _interval((weight @ h[0][..., None])[..., 0] + bias, spread)
+
+
+def _affine_through_readout(form: AffineForm, h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
+    """Bounds (n, k) from the affine form of the last h, and from its ball (2, n, H), which bounds the rounding."""
+    boxes = form.terms.permute(2, 0, 1)  # (n, H, P)
+    terms = torch.matmul(weight, boxes).abs().sum(-1)
+    size = magnitude @ form.sup.T[..., None]
+    slack = dot_slack(len(form.centre) + form.terms.shape[1] + 2, form.unit) * (size[..., 0] + bias.abs())
+    spread = terms + (weight.abs() @ form.radius.T[..., None])[..., 0] + slack + _readout_slack(h, magnitude, bias)
+    return _interval((weight @ form.centre.T[..., None])[..., 0] + bias, spread)
+
+
+def _mean_value(
+    network: RecurrentNetwork,
+    layers: list[EnclosedLayer],
+    centre: Tensor,
+    radius: Tensor,
+    h: Tensor,
+    readout: tuple[Tensor, Tensor, Tensor],
+) -> Interval:
+    """Bounds (n, k) from the centre (n, L, d), the radius (L, d, n) and the ball of the last h (2, n, H)."""
+    weight, bias, magnitude = readout
+    n, n_steps = centre.shape[:2]
+    seed = weight.permute(2, 1, 0).expand(-1, -1, n)  # (H, k, n)
+    seeds: list[Tensor | None] = [None] * (n_steps - 1) + [torch.stack((seed, torch.zeros_like(seed)))]
+    spread = _readout_slack(h, magnitude, bias).T  # (k, n)
+    for layer in reversed(layers):
+        inputs, rounding = layer.backward(seeds)
+        spread = spread + rounding
+        seeds = list(inputs)
+    spread = spread + ((inputs[:, 0].abs() + inputs[:, 1]) * radius[:, :, None]).sum((0, 1))
+    # All terms of the sums above are positive, so their rounding error is relative.
+    n_terms = sum(layer.back.shape[2] for layer in layers) + centre[0].numel()
+    spread = (1 + dot_slack(n_terms, torch.finfo(h.dtype).eps / 2)) * spread
+    point = (weight @ network.hidden(centre)[..., None])[..., 0] + bias
+    return _interval(point, spread.T)

@@ -1,0 +1,193 @@
+"""The weights of a recurrent network, which certificates are computed from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ._enclosed_cells import ENCLOSURES
+from ._enclosed_layer import EnclosedLayer, LayerWeights
+
+__all__ = ["RecurrentNetwork"]
+
+
+@dataclass(frozen=True)
+class RecurrentNetwork:
+    """A stack of recurrent layers of one cell, with a linear readout at the last step.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru", "relu"}
+        Cells as torch defines them; ``"relu"`` is ``nn.RNN(nonlinearity="relu")``.
+    layers : sequence of LayerWeights
+        First layer first: ``weight_ih`` (G·H, d), ``weight_hh`` (G·H, H), ``bias_ih`` and ``bias_hh`` (G·H,) or
+        None, gates stacked as torch stacks them.
+    weight_out : Tensor of shape (k, H)
+    bias_out : Tensor of shape (k,), optional
+
+    Raises
+    ------
+    ValueError
+        For an unknown cell, no layers, shapes that do not fit, mixed dtypes, or weights that are not finite.
+
+    Examples
+    --------
+    A ReLU unit that adds up its inputs:
+
+    >>> import torch
+    >>> from sklstm.certificates import LayerWeights, RecurrentNetwork
+    >>> one = torch.ones(1, 1)
+    >>> network = RecurrentNetwork("relu", [LayerWeights(one, one)], weight_out=-one)
+    >>> X = torch.tensor([[[1.0], [2.0], [3.0]]])
+    >>> network.hidden(X), network.outputs(X)
+    (tensor([[6.]]), tensor([[-6.]]))
+    >>> len(network.enclosed()), network.dtype
+    (1, torch.float32)
+
+    The network of torch's own layers:
+
+    >>> gru, readout = torch.nn.GRU(3, 8, num_layers=2, batch_first=True), torch.nn.Linear(8, 1)
+    >>> network = RecurrentNetwork.from_torch(gru, readout)
+    >>> X = torch.ones(4, 5, 3)
+    >>> torch.allclose(network.outputs(X), readout(gru(X)[0][:, -1]))
+    True
+    """
+
+    cell: str
+    layers: Sequence[LayerWeights]
+    weight_out: Tensor
+    bias_out: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.cell not in ENCLOSURES:
+            raise ValueError(f"cell must be one of {sorted(ENCLOSURES)}, got {self.cell!r}.")
+        if not self.layers:
+            raise ValueError("layers must hold the weights of at least one layer.")
+        n_inputs, n_gates = self.layers[0].weight_ih.shape[-1], ENCLOSURES[self.cell].n_gates
+        for layer in self.layers:
+            hidden_size = layer.weight_hh.shape[-1]
+            rows = n_gates * hidden_size
+            expected: dict[str, tuple[int, ...]] = {"weight_ih": (rows, n_inputs), "weight_hh": (rows, hidden_size)}
+            expected |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            for name, shape in expected.items():
+                self._check(name, getattr(layer, name), shape)
+            n_inputs = hidden_size
+        self._check("weight_out", self.weight_out, (len(self.weight_out), n_inputs))
+        self._check("bias_out", self.bias_out, (len(self.weight_out),))
+
+    @classmethod
+    def from_torch(cls, recurrent: nn.RNNBase, readout: nn.Linear) -> "RecurrentNetwork":
+        """The network of a torch module, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` with ReLU, and its readout.
+
+        Parameters
+        ----------
+        recurrent : nn.LSTM, nn.GRU or nn.RNN
+            The network uses its weights without a copy.
+        readout : nn.Linear
+            From the last state of the top layer to the outputs.
+
+        Returns
+        -------
+        RecurrentNetwork
+
+        Raises
+        ------
+        ValueError
+            For another layer, or one that is bidirectional or has projections.
+        """
+        cells = {enclosure.torch_mode: cell for cell, enclosure in ENCLOSURES.items()}
+        if recurrent.mode not in cells or recurrent.bidirectional or recurrent.proj_size:
+            raise ValueError(
+                f"only torch layers with mode {', '.join(cells)} can be certified, in one direction and without "
+                f"projections; got {recurrent} with mode {recurrent.mode}."
+            )
+        weights = dict(recurrent.named_parameters())
+        layers = [
+            LayerWeights(
+                **{name: weights[f"{name}_l{k}"] for name in LayerWeights._fields if f"{name}_l{k}" in weights}
+            )
+            for k in range(recurrent.num_layers)
+        ]
+        return cls(cells[recurrent.mode], layers, readout.weight, readout.bias)
+
+    def _check(self, name: str, weight: Tensor | None, shape: tuple[int, ...]) -> None:
+        if weight is None:
+            return
+        if tuple(weight.shape) != shape:
+            raise ValueError(f"{name} of the {self.cell} network must have shape {shape}, got {tuple(weight.shape)}.")
+        if weight.dtype != self.dtype:
+            raise ValueError(f"all weights must share one dtype; {name} is {weight.dtype}, not {self.dtype}.")
+        if not torch.isfinite(weight).all():
+            raise ValueError(f"{name} holds values that are not finite.")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights; certificates are computed in it."""
+        return self.weight_out.dtype
+
+    def enclosed(self) -> list[EnclosedLayer]:
+        """The layers as `EnclosedLayer` objects, which evaluate boxes of inputs.
+
+        Returns
+        -------
+        list of EnclosedLayer
+            First layer first.
+        """
+        return [ENCLOSURES[self.cell](layer) for layer in self.layers]
+
+    @torch.no_grad()
+    def hidden(self, X: Tensor) -> Tensor:
+        """The last hidden state of the top layer, computed by torch's layers.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, L, d)
+
+        Returns
+        -------
+        Tensor of shape (n, H)
+        """
+        bias = self.layers[0].bias_ih is not None
+        enclosure = ENCLOSURES[self.cell]
+        for layer in self.layers:
+            # On the meta device, so that the layer has no memory of its own and draws no random numbers.
+            module = enclosure.torch_layer(
+                *layer.weight_ih.shape[1:],
+                layer.weight_hh.shape[1],
+                bias=bias,
+                batch_first=True,
+                device="meta",
+                dtype=self.dtype,
+                **enclosure.torch_options,
+            )
+            weights = {f"{name}_l0": weight for name, weight in layer._asdict().items() if weight is not None}
+            X = _states(module, weights, X)
+        return X[:, -1]
+
+    def outputs(self, X: Tensor) -> Tensor:
+        """Outputs of the network.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, L, d)
+
+        Returns
+        -------
+        Tensor of shape (n, k)
+        """
+        return nn.functional.linear(self.hidden(X), self.weight_out, self.bias_out)
+
+
+def _states(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Tensor:
+    """States (n, L, H) of a layer on the meta device, with these weights."""
+    if X.device.type == "cpu":
+        return torch.func.functional_call(module, weights, (X,))[0]
+    return _filled(module, weights, X.device)(X)[0]
+
+
+def _filled(module: nn.RNNBase, weights: dict[str, Tensor], device: torch.device) -> nn.RNNBase:
+    """The layer with a copy of the weights; on CUDA in one block of memory, as cuDNN requires."""
+    module = module.to_empty(device=device)
+    module.load_state_dict(weights)
+    return module

@@ -1,0 +1,644 @@
+"""Classifiers: one base with labels, ``fit`` and predictions, and the ReLU network trained with input noise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from sklstm._sequences import as_sequences
+from sklstm.generalization import HoldoutBound
+from sklstm.linalg import project_rows_l1
+from sklstm.networks import ReLUNetwork
+from sklstm.training import NetworkSpec, TrainingSpec, train
+from sklstm.training._process import gives_back
+
+from ._base import FitData, Occasion, SequenceEstimator, training_data
+from ._certify import certified_accuracy, certified_radius, certify
+from ._compression import Compression
+from ._fit_tasks import with_callbacks
+from ._parameters import OptimizerName, PrecisionName, ScheduleName
+from ._reports import classifier_report, holdout_bound_of
+
+__all__ = ["NoisyRNNClassifier", "SequenceClassifier"]
+
+_MIXED = "mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
+
+
+class SequenceClassifier(ClassifierMixin, SequenceEstimator):
+    """Labels, fit and predictions; a subclass has the constructor and names its network."""
+
+    _loss = nn.CrossEntropyLoss
+
+    classes_: np.ndarray
+    class_weight: Any
+
+    @with_callbacks
+    @gives_back
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on sequences X and labels y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Sequences; 2-D rows are folded by ``n_channels``. A DataFrame has L * d columns, or columns of two levels,
+            time and channel. Train on standardised channels.
+        y : array-like of shape (n,)
+            Labels of any type, at least two different ones.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``. In
+            batches that hold all the data and without noise, an integer weight is as good as repeating the sequence.
+            The bounds are about unweighted errors.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
+        """
+        with self._fitting(X, y, sample_weight) as occasion:
+            data = self._check_fit(X, y, sample_weight)
+            if occasion.resume is not None and not np.array_equal(self.classes_, np.asarray(occasion.classes)):
+                raise ValueError(
+                    f"warm_start=True goes on with the classes of the last fit, {occasion.classes}; y has "
+                    f"{self.classes_}. Use warm_start=False."
+                )
+            spec = self._training_spec(data, occasion)
+            self._adopt(train(spec, training_data(self, data)))
+            if self.compute_bound:
+                self.generalization_report_ = classifier_report(self, data.X, data.y)
+                self.generalization_bound_ = self.generalization_report_.value
+        return self
+
+    @gives_back
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one epoch on sequences X and labels y, from where training stands.
+
+        The first call starts as `fit` does. Later ones go on with the optimiser's state, under the hyperparameters of
+        the moment; those that shape the network must stay. The learning rate is ``lr``, whatever ``lr_schedule``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+        y : array-like of shape (n,)
+            Labels, all of them among ``classes``.
+        classes : array-like of shape (k,), optional
+            All labels that will ever occur. Required in the first call; later the same, or left out.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``.
+            They count as they are: only `fit` scales them to a mean of 1, which a part of the data does not tell.
+
+        Returns
+        -------
+        self
+            Without ``generalization_bound_``, which takes all the training data at once.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`; also with ``early_stopping=True``, ``class_weight="balanced"``, or labels that are not in
+            ``classes``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((90, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, random_state=0)
+        >>> for part in np.split(np.arange(90), 3):
+        ...     model = model.partial_fit(X[part], y[part], classes=[False, True])
+        >>> model.n_iter_
+        3
+        """
+        with self._one_more_epoch() as occasion:
+            if isinstance(self.class_weight, str):
+                raise ValueError(
+                    "partial_fit does not support class_weight='balanced', which takes the frequencies of all labels: "
+                    "pass a dict, from sklearn.utils.compute_class_weight."
+                )
+            first = occasion.resume is None
+            if first and classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            X, y = as_sequences(self, X, y, reset=first)
+            self._check_labels(y)
+            known = self.classes_ if classes is None else self._distinct(classes, "classes")
+            if not first and not np.array_equal(known, self.classes_):
+                raise ValueError(f"classes={known} is not the same as on the first call, {self.classes_}.")
+            if len(strangers := np.setdiff1d(y, known)):
+                raise ValueError(f"y holds labels that are not among classes: {strangers}; classes are {known}.")
+            self.classes_ = known
+            codes = np.searchsorted(known, y)
+            weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
+            data = FitData(X, codes, self._absolute(weight))
+            self._adopt(train(self._training_spec(data, occasion), training_data(self, data, relative=False)))
+        return self
+
+    @gives_back
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Network outputs y_L.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`; 3-D sequences and those of a list may have other lengths.
+
+        Returns
+        -------
+        ndarray of shape (n, k), or (n,) for two classes, float64
+            With two classes the output of ``classes_[1]`` minus that of ``classes_[0]``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0] > 0)
+        >>> difference, probability = model.decision_function(X), model.predict_proba(X)[:, 1]
+        >>> bool(np.allclose(np.log(probability / (1 - probability)), difference))  # the log-odds
+        True
+        """
+        logits = self._outputs(X).astype(np.float64)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    @gives_back
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Class probabilities, the softmax of the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float64
+            Columns in the order of ``classes_``; rows sum to 1.
+        """
+        return softmax(self._outputs(X).astype(np.float64), axis=1)
+
+    @gives_back
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most probable labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        best = self._outputs(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def certify(
+        self,
+        X: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+        batch_size: int | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bounds on the outputs for every input within ``eps`` of X, entry by entry.
+
+        Sound, not estimated: for every X' with ``|X' - X| <= eps`` in each entry, ``lower <= output(X') <= upper``.
+        This holds for the network in exact arithmetic and for its outputs as computed on a CPU in float32, rounding
+        included. Nothing is assumed about the noise but its size.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+            As in `fit`; 3-D sequences may have another length, and lists hold sequences of unequal length.
+        eps : float or array-like
+            Largest absolute perturbation, not negative, in the units of X: one number; one per channel (d,); one per
+            column (L * d,) of 2-D X, or per step and channel (L', d) of 3-D X; an array of the shape of X, in which
+            axes may be 1; for sequences of unequal length, a list of such arrays. A Series or DataFrame beside a
+            DataFrame X must have its columns as labels, in any order; everything else counts by position.
+        method : {"best", "linear", "mean-value", "intervals"}, default="best"
+            ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``.
+            ``"mean-value"`` bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes
+            both and takes the smaller, entry by entry. ``"linear"`` carries affine forms of all states along: never
+            wider than ``"best"``, often many times narrower, at the cost of several thousand predictions.
+        batch_size : int, optional
+            Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
+
+        Returns
+        -------
+        lower : ndarray, float64
+            Limits from below.
+        upper : ndarray, float64
+            Limits from above. Both (n, k), one column of network outputs per class, also for two classes; with
+            ``eps=0`` both are the outputs themselves.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a negative or non-finite ``eps``, one of a wrong shape, or bad X, before any work.
+        NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, X[:, -1, 0] > 0)
+        >>> lower, upper = model.certify(X, eps=0.1)
+        >>> lower.shape, bool((lower <= upper).all())
+        ((50, 2), True)
+        """
+        return certify(self, X, eps, method=method, batch_size=batch_size)
+
+    def certified_radius(self, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
+        """Radii within which no perturbation of the input changes the predicted label.
+
+        Bisection on the certificate of `certify`, applied to the differences between the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+            As in `certify`.
+        rtol : float, default=0.01
+            At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. 0 where nothing
+            could be certified, not even a billionth of the size of X; at most a million times its size.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, X[:, -1, 0] > 0)
+        >>> radii = model.certified_radius(X)
+        >>> signs = np.random.default_rng(1).choice([-1.0, 1.0], X.shape)
+        >>> bool((model.predict(X + radii[:, None, None] * signs) == model.predict(X)).all())
+        True
+        """
+        return certified_radius(self, X, rtol=rtol)
+
+    def certified_accuracy(self, X: Any, y: Any, eps: Any) -> float:
+        """Fraction of samples that are classified rightly whatever perturbation of size ``eps`` befalls them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+            As in `certify`.
+        y : array-like of shape (n,)
+            True labels.
+        eps : float or array-like
+            As in `certify`.
+
+        Returns
+        -------
+        float
+            At most the accuracy, and equal to it for ``eps=0``. A lower bound on the accuracy under any attack.
+
+        Raises
+        ------
+        ValueError
+            As `certify`; also if X and y differ in length.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, y)
+        >>> model.certified_accuracy(X, y, eps=0.0) == model.score(X, y)
+        True
+        >>> certified = [model.certified_accuracy(X, y, eps) for eps in (0.0, 0.01, 0.1, 1.0)]
+        >>> certified == sorted(certified, reverse=True)
+        True
+        """
+        return certified_accuracy(self, X, y, eps)
+
+    def holdout_bound(self, X: Any, y: Any, *, delta: float | None = None) -> HoldoutBound:
+        """Upper limit on the error probability of `predict` from held-out data, exact.
+
+        The binomial limit of Clopper and Pearson; see `sklstm.generalization.holdout_bound`. To see it beside the
+        bounds from the training data: ``model.generalization_report_.with_bound(model.holdout_bound(X, y))``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+            Sequences that played no part in making the estimator: neither in `fit` nor in choosing its
+            hyperparameters. As in `predict`.
+        y : array-like of shape (n,)
+            True labels. A label that `fit` has not seen counts as an error.
+        delta : float, optional
+            The bound may fail with this probability; by default the estimator's ``delta``.
+
+        Returns
+        -------
+        HoldoutBound
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad X, y or ``delta``, or labels of another kind than those of `fit`.
+        NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X[:100], y[:100])
+        >>> bound = model.holdout_bound(X[100:], y[100:])
+        >>> bool(np.isclose(bound.mean_loss, 1 - model.score(X[100:], y[100:]))), bool(bound.value > bound.mean_loss)
+        (True, True)
+        >>> "holdout" in model.generalization_report_.with_bound(bound)
+        True
+        """
+        return holdout_bound_of(self, X, y, delta=delta)
+
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> FitData:
+        X, y = as_sequences(self, X, y, reset=True)
+        self._check_labels(y)
+        self.classes_ = self._distinct(y, "y")
+        codes = np.searchsorted(self.classes_, y)
+        weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
+        self._check_compression(X)
+        return FitData(X, codes, self._relative(weight))
+
+    def _targets(self, y: np.ndarray) -> Tensor:
+        return torch.tensor(y)
+
+    @staticmethod
+    def _check_labels(y: np.ndarray) -> None:
+        # Missing ones first: to scikit-learn they are an unknown type of labels.
+        if y.dtype.kind == "O" and any(
+            label is None or type(label).__name__ == "NAType" or label != label for label in y
+        ):
+            raise ValueError("y holds missing values, None or NaN: every sequence needs a label.")
+        if y.dtype.kind == "O" and len({isinstance(label, str) for label in y}) > 1:
+            raise TypeError(f"y {_MIXED}")
+        if y.dtype.kind == "V":
+            raise ValueError(f"y holds records of dtype {y.dtype}: a label is one value.")
+        check_classification_targets(y)
+
+    def _distinct(self, labels: Any, name: str) -> np.ndarray:
+        try:
+            distinct = np.unique(column_or_1d(labels))
+        except TypeError as error:
+            raise TypeError(f"{name} {_MIXED}") from error
+        if len(distinct) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes in {name}; the data contains one class: "
+                f"{distinct[0]!r}."
+            )
+        return distinct
+
+    def _weights_of_classes(self, codes: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        frequencies = {} if sample_weight is None else {"sample_weight": sample_weight}
+        labels = self.classes_[codes]
+        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels, **frequencies)[codes]
+
+
+@dataclass(frozen=True)
+class RowNorms:
+    """Projection of the rows of U, W and V onto ℓ1 balls of these radii; None is no limit."""
+
+    U: float | None = None
+    W: float | None = None
+    V: float | None = None
+
+    @torch.no_grad()
+    def __call__(self, module: Any) -> None:
+        for weight, limit in ((module.U, self.U), (module.W, self.W), (module.V, self.V)):
+            if limit is not None:
+                weight.copy_(project_rows_l1(weight, limit))
+
+
+class NoisyRNNClassifier(SequenceClassifier):
+    r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
+
+    The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
+    cross-entropy. Every training batch is perturbed by fresh noise of standard deviation ``sigma``;
+    predictions are made without noise.
+
+    Parameters
+    ----------
+    hidden_size : int, default=64
+        Units m.
+    sigma : float, default=0.1
+        Standard deviation of the input noise, in the units of X. 0 trains a plain ReLU network. Noise falls on every
+        time step of X, zero padding included, unless it is dropout.
+    noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
+        Kind of the noise (Remark 4). The first three are added, with independent entries. ``"dropout"`` sets entries to
+        zero with probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
+    n_channels : int, default=1
+        Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
+        With 3-D input and a value other than 1, the number of channels that X must have.
+    max_epochs : int, default=100
+        Passes over the training data.
+    lr : float, default=0.001
+        Learning rate.
+    lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="constant"
+        Learning rate in epoch e = 0, 1, … of E = ``max_epochs``: ``"step"`` divides it by 10 at E/2 and again at 3E/4,
+        ``"exponential"`` is lr · 0.01^(e/E), ``"cosine"`` falls along half a cosine to a hundredth,
+        ``"warmup-cosine"`` first rises linearly over a tenth of the epochs, ``"plateau"`` halves it when the loss (the
+        validation loss, if there is one) has not fallen for five epochs. ``net_.history[:, "lr"]`` has the rates.
+    batch_size : int, default=64
+        Sequences per optimiser step.
+    optimizer : {"adam", "adamw", "sgd"}, default="adam"
+        ``"sgd"`` has Nesterov momentum 0.9.
+    weight_decay : float, default=0.0
+        The optimiser's weight decay (section 3.4.2).
+    clip_norm : float or None, default=1.0
+        Largest Euclidean norm of the gradient; larger gradients are scaled down to it (section 3.4.2).
+    max_norm_u, max_norm_w, max_norm_v : float or None, default=None
+        Limits on the absolute row sums :math:`\|U^\top\|_1, \|W^\top\|_1, \|V^\top\|_1`, kept by projecting every row
+        onto the ℓ1 ball after each step. With all three, the norms in the bound are fixed before the data is seen.
+    recurrent_scale : float, default=1.0
+        The recurrent matrix starts at this multiple of the identity.
+    early_stopping : bool, default=False
+        Hold out a stratified ``validation_fraction`` of the training data, stop when its loss has not improved for
+        ``n_iter_no_change`` epochs, and restore the best weights.
+    validation_fraction : float, default=0.1
+        Used with ``early_stopping`` only.
+    n_iter_no_change : int, default=10
+        Used with ``early_stopping`` only.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, by label; ``"balanced"`` weighs every class by the inverse of its frequency.
+    warm_start : bool, default=False
+        Go on in `fit` from the weights of the last one, with a fresh optimiser.
+    callbacks : list of skorch callbacks or (name, callback) pairs, or None, default=None
+        Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
+        clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
+        scikit-learn see ``set_callbacks``.
+    compute_bound : bool, default=True
+        Compute ``generalization_bound_`` after training. The costly part is the smallest eigenvalue of the (L·d)²
+        second-moment matrix.
+    compression : Compression or None, default=None
+        How to make the predictor of the Occam bound, ``quantized_``: None rounds the trained weights to one codebook,
+        which is quick and seldom below chance for more than a few units; a `Compression` trains and rounds a network
+        for the purpose. Fixed before seeing the data.
+    margin : float, default=1.0
+        Margin α of the bound.
+    delta : float, default=0.05
+        The bound holds with probability at least ``1 - delta``.
+    device : str, default="cpu"
+        A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
+        CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
+        changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
+        optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
+        are neither used nor changed.
+    verbose : int, default=0
+        1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
+        except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
+
+    Attributes
+    ----------
+    net_ : SequenceNet
+        The trained skorch net; ``net_.module_`` is the torch module with properties ``U``, ``W``, ``V``.
+    classes_ : ndarray of shape (k,)
+        Labels.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Training loss per epoch.
+    generalization_bound_ : float
+        Bound of Theorem 2 (``sigma=0``) or Theorem 3 on the probability of error, as the paper defines it. Ordinary
+        training leaves it far above 1; the report says so. Only with ``compute_bound``.
+    generalization_report_ : GeneralizationReport
+        Every bound, tightest first: the paper's theorem as it is printed; the same with norms and margin paid for
+        (``"theorem_2_union"``, ``"theorem_3_union"``); the bound that converges (``"rademacher"``); the Occam bound of
+        ``quantized_`` (``"occam"``). Only with ``compute_bound``.
+    quantized_ : NoisyRNNClassifier
+        The fitted predictor that the Occam bound is about. Only with ``compute_bound``.
+    n_features_in_ : int
+        Columns of 2-D input, or channels of 3-D input, seen in fit.
+    feature_names_in_ : ndarray of str
+        Only if X was a DataFrame with string column names.
+
+    See Also
+    --------
+    TikhonovLSTMRegressor : LSTM for regression with an analytic penalty on noise sensitivity.
+
+    References
+    ----------
+    .. [1] Tu, Z., He, F. & Tao, D. (2020). Understanding Generalization in Recurrent Neural Networks. ICLR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import NoisyRNNClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 12, 2))
+    >>> y = np.where(X[:, :, 0].sum(axis=1) > 0, "up", "down")
+    >>> model = NoisyRNNClassifier(hidden_size=16, random_state=0).fit(X, y)
+    >>> model.predict_proba(X[:5]).shape
+    (5, 2)
+    >>> bool(np.mean(model.predict(X) == y) > 0.9)
+    True
+    """
+
+    _network = ReLUNetwork
+
+    def __init__(
+        self,
+        hidden_size: int = 64,
+        *,
+        sigma: float = 0.1,
+        noise: Literal["gaussian", "uniform", "laplace", "dropout"] = "gaussian",
+        n_channels: int = 1,
+        max_epochs: int = 100,
+        lr: float = 0.001,
+        lr_schedule: ScheduleName = "constant",
+        batch_size: int = 64,
+        optimizer: OptimizerName = "adam",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        max_norm_u: float | None = None,
+        max_norm_w: float | None = None,
+        max_norm_v: float | None = None,
+        recurrent_scale: float = 1.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
+        compute_bound: bool = True,
+        compression: Compression | None = None,
+        margin: float = 1.0,
+        delta: float = 0.05,
+        device: str | torch.device = "cpu",
+        precision: PrecisionName = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.sigma = sigma
+        self.noise = noise
+        self.n_channels = n_channels
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.max_norm_u = max_norm_u
+        self.max_norm_w = max_norm_w
+        self.max_norm_v = max_norm_v
+        self.recurrent_scale = recurrent_scale
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.compute_bound = compute_bound
+        self.compression = compression
+        self.margin = margin
+        self.delta = delta
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _training_spec(self, data: FitData, occasion: Occasion) -> TrainingSpec:
+        network = NetworkSpec(
+            self._network,
+            {
+                "n_features": data.X.shape[2],
+                "hidden_size": int(self.hidden_size),
+                "n_outputs": len(self.classes_),
+                "n_steps": data.X.shape[1],
+                "recurrent_scale": float(self.recurrent_scale),
+            },
+        )
+        limits = (self.max_norm_u, self.max_norm_w, self.max_norm_v)
+        projection = RowNorms(*(None if limit is None else float(limit) for limit in limits))
+        spec = self._shared_spec(network, occasion, stratify=data.y, noise=str(self.noise))
+        return replace(spec, projection=None if projection == RowNorms() else projection)

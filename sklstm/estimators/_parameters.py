@@ -1,0 +1,149 @@
+"""What the constructor parameters of the estimators must satisfy."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from skorch.callbacks import Callback
+
+from sklstm._sequences import Sequences
+from sklstm._validation import (
+    FLAG,
+    LEVEL,
+    NON_NEGATIVE,
+    OPTIONAL_POSITIVE,
+    POSITIVE,
+    POSITIVE_INT,
+    PROBABILITY,
+    SMALL_PROBABILITY,
+    Choice,
+    ClassWeight,
+    Device,
+    Instance,
+    Rule,
+    Seed,
+)
+from sklstm.networks import READOUTS
+from sklstm.noise import NOISES
+from sklstm.training._callbacks import SCHEDULES
+from sklstm.training._process import PRECISIONS
+from sklstm.training._train import OPTIMIZERS
+
+from ._compression import Compression
+
+__all__ = ["PATH_PARAMETERS", "RULES", "OptimizerName", "PrecisionName", "ScheduleName", "path_values"]
+
+# The keys of OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
+OptimizerName = Literal["adam", "adamw", "sgd"]
+ScheduleName = Literal["constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"]
+PrecisionName = Literal["float32", "tf32", "bfloat16"]
+
+
+class Callbacks:
+    """None, or a sequence of skorch callbacks, alone or each with a name."""
+
+    def check(self, name: str, value: Any) -> None:
+        if value is None:
+            return
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{name} must be None or a list of skorch callbacks, got {value!r}.")
+        for entry in value:
+            named = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+            callback = entry[1] if named else entry
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"every entry of {name} must be an instance of skorch.callbacks.Callback or a pair (name, "
+                    f"instance); got {entry!r}. Callbacks of scikit-learn are set with set_callbacks."
+                )
+
+
+#: Of every parameter of every estimator; an estimator is checked by those that its constructor has.
+RULES: dict[str, Rule] = {
+    "hidden_size": POSITIVE_INT,
+    "lambda_s": NON_NEGATIVE,
+    "lambda_1": NON_NEGATIVE,
+    "lambda_2": NON_NEGATIVE,
+    "variant": Choice(("turkin", "tight")),
+    "readout": Choice(tuple(READOUTS)),
+    "num_layers": POSITIVE_INT,
+    "sigma": NON_NEGATIVE,
+    "noise": Choice(tuple(NOISES)),
+    "n_channels": POSITIVE_INT,
+    "max_epochs": POSITIVE_INT,
+    "lr": POSITIVE,
+    "lr_schedule": Choice(tuple(SCHEDULES)),
+    "batch_size": POSITIVE_INT,
+    "optimizer": Choice(tuple(OPTIMIZERS)),
+    "weight_decay": NON_NEGATIVE,
+    "clip_norm": OPTIONAL_POSITIVE,
+    "max_norm_u": OPTIONAL_POSITIVE,
+    "max_norm_w": OPTIONAL_POSITIVE,
+    "max_norm_v": OPTIONAL_POSITIVE,
+    "recurrent_scale": POSITIVE,
+    "early_stopping": FLAG,
+    "validation_fraction": PROBABILITY,
+    "n_iter_no_change": POSITIVE_INT,
+    "class_weight": ClassWeight(),
+    "warm_start": FLAG,
+    "callbacks": Callbacks(),
+    "compute_bound": FLAG,
+    "compression": Instance(Compression),
+    "margin": POSITIVE,
+    "delta": SMALL_PROBABILITY,
+    "loss_cap": OPTIONAL_POSITIVE,
+    "device": Device(),
+    "precision": Choice(PRECISIONS),
+    "random_state": Seed(),
+    "verbose": LEVEL,
+}
+
+
+@dataclass(frozen=True)
+class PathParameter:
+    """A continuous regularisation parameter, and the values that are worth trying on standardised data.
+
+    Attributes
+    ----------
+    rule : Rule
+        What every value must satisfy.
+    low, high : float
+        Ends of the range.
+    with_zero : bool
+        Whether 0 comes before it: no regularisation.
+    relative_to_data : bool
+        Whether the ends are multiples of the standard deviation of X.
+    """
+
+    rule: Rule
+    low: float
+    high: float
+    with_zero: bool = False
+    relative_to_data: bool = False
+
+
+#: What `sklstm.model_selection.RegularizationPathCV` can choose; a new parameter is a new row.
+PATH_PARAMETERS: dict[str, PathParameter] = {
+    "lambda_s": PathParameter(NON_NEGATIVE, 1e-4, 1.0),
+    "lambda_1": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
+    "lambda_2": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
+    "sigma": PathParameter(NON_NEGATIVE, 0.01, 1.0, with_zero=True, relative_to_data=True),
+    "weight_decay": PathParameter(NON_NEGATIVE, 1e-5, 0.1, with_zero=True),
+    "clip_norm": PathParameter(POSITIVE, 0.1, 10.0),
+    "max_norm_u": PathParameter(POSITIVE, 0.5, 50.0),
+    "max_norm_w": PathParameter(POSITIVE, 0.5, 50.0),
+    "max_norm_v": PathParameter(POSITIVE, 0.5, 50.0),
+}
+
+
+def path_values(name: str, number: int, X: Sequences) -> NDArray[np.float64]:
+    """So many round values of a parameter, ascending, evenly spaced on a logarithmic scale but for a 0."""
+    parameter = PATH_PARAMETERS[name]
+    unit = X.spread() if parameter.relative_to_data else 1.0
+    exact = np.geomspace(parameter.low, parameter.high, number - parameter.with_zero) * unit
+    rounded = next(
+        values
+        for digits in range(2, 18)
+        if len(values := np.unique([float(f"{value:.{digits}g}") for value in exact])) == len(exact)
+    )
+    return np.append(0.0, rounded) if parameter.with_zero else rounded

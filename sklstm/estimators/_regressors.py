@@ -1,0 +1,676 @@
+"""Regressors: one base with constructor, ``fit`` and predictions, and a class for each recurrent cell."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from sklstm._sequences import Sequences, as_sequences, as_tensor
+from sklstm.generalization import HoldoutBound
+from sklstm.networks import GRUNetwork, LSTMNetwork
+from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
+from sklstm.training._process import gives_back
+
+from ._base import FitData, Occasion, SequenceEstimator, training_data
+from ._certify import certify
+from ._compression import Compression
+from ._fit_tasks import with_callbacks
+from ._parameters import OptimizerName, PrecisionName, ScheduleName
+from ._reports import holdout_bound_of, regressor_report
+from ._tikhonov import is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
+
+__all__ = ["SequenceRegressor", "TikhonovGRURegressor", "TikhonovLSTMRegressor"]
+
+LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
+
+
+class SequenceRegressor(RegressorMixin, SequenceEstimator):
+    """Constructor, fit and predict; a subclass names its network."""
+
+    _loss = nn.MSELoss
+
+    rho_x_: float | NDArray[np.float64]
+    rho_h_: float | NDArray[np.float64]
+    perturbation_gain_: float
+    _target_shape: tuple[int, ...]
+
+    def __init__(
+        self,
+        hidden_size: int = 32,
+        *,
+        lambda_s: float = 0.01,
+        lambda_1: float = 10.0,
+        lambda_2: float = 10.0,
+        variant: Literal["turkin", "tight"] = "turkin",
+        readout: Literal["linear", "logistic"] = "linear",
+        num_layers: int = 1,
+        sigma: float = 0.0,
+        n_channels: int = 1,
+        max_epochs: int = 100,
+        lr: float = 0.003,
+        lr_schedule: ScheduleName = "constant",
+        batch_size: int = 64,
+        optimizer: OptimizerName = "adam",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
+        compute_bound: bool = True,
+        compression: Compression | None = None,
+        delta: float = 0.05,
+        loss_cap: float | None = None,
+        device: str | torch.device = "cpu",
+        precision: PrecisionName = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.lambda_s = lambda_s
+        self.lambda_1 = lambda_1
+        self.lambda_2 = lambda_2
+        self.variant = variant
+        self.readout = readout
+        self.num_layers = num_layers
+        self.sigma = sigma
+        self.n_channels = n_channels
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.compute_bound = compute_bound
+        self.compression = compression
+        self.delta = delta
+        self.loss_cap = loss_cap
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @gives_back
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on sequences X and targets y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Sequences; 2-D rows are folded by ``n_channels``. A DataFrame has L * d columns, or columns of two levels,
+            time and channel. Train on standardised channels.
+        y : array-like of shape (n,) or (n, k)
+            Targets; predictions come back in the same shape.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the squared error, not negative. In batches that hold all the data, an integer
+            weight is as good as repeating the sequence. ``generalization_bound_`` is about unweighted loss.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
+        """
+        with self._fitting(X, y, sample_weight) as occasion:
+            data = self._check_fit(X, y, sample_weight)
+            spec = self._training_spec(data, occasion)
+            self._adopt(train(spec, training_data(self, data)))
+            warn_if_infeasible(self)
+            if self.compute_bound:
+                self.generalization_report_ = regressor_report(self, data.X, data.y.reshape(len(data.y), -1))
+                self.generalization_bound_ = self.generalization_report_.value
+        return self
+
+    @gives_back
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on sequences X and targets y, from where training stands.
+
+        The first call starts as `fit` does. Later ones go on with the optimiser's state, under the hyperparameters of
+        the moment; those that shape the network must stay. The learning rate is ``lr``, whatever ``lr_schedule``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+        y : array-like of shape (n,) or (n, k)
+            Targets, in the shape of those of the first call.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the squared error, not negative. They count as they are: only `fit`
+            scales them to a mean of 1, which a part of the data does not tell.
+
+        Returns
+        -------
+        self
+            Without ``generalization_bound_``, which takes all the training data at once.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`; also with ``early_stopping=True``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((90, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, random_state=0)
+        >>> for part in np.split(X, 3):
+        ...     model = model.partial_fit(part, part[:, -1, 0])
+        >>> model.n_iter_
+        3
+        """
+        with self._one_more_epoch() as occasion:
+            X, y = self._check_data(X, y, reset=occasion.resume is None)
+            weight = self._absolute(self._weights(sample_weight, len(y)))
+            data = FitData(X, y, weight)
+            self._adopt(train(self._training_spec(data, occasion), training_data(self, data, relative=False)))
+        return self
+
+    @gives_back
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`; 3-D sequences and those of a list may have other lengths.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, k), float64
+            In the shape that y had; each prediction is independent of the other rows of X, bit for bit.
+        """
+        return self._outputs(X).astype(np.float64).reshape(-1, *self._target_shape)
+
+    def certify(
+        self,
+        X: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+        batch_size: int | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bounds on the outputs for every input within ``eps`` of X, entry by entry.
+
+        Sound, not estimated: for every X' with ``|X' - X| <= eps`` in each entry, ``lower <= predict(X') <= upper``.
+        This holds for the network in exact arithmetic and for its outputs as computed on a CPU in float32, rounding
+        included. Nothing is assumed about the noise but its size.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+            As in `fit`; 3-D sequences may have another length, and lists hold sequences of unequal length.
+        eps : float or array-like
+            Largest absolute perturbation, not negative, in the units of X: one number; one per channel (d,); one per
+            column (L * d,) of 2-D X, or per step and channel (L', d) of 3-D X; an array of the shape of X, in which
+            axes may be 1; for sequences of unequal length, a list of such arrays. A Series or DataFrame beside a
+            DataFrame X must have its columns as labels, in any order; everything else counts by position.
+        method : {"best", "linear", "mean-value", "intervals"}, default="best"
+            ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``.
+            ``"mean-value"`` bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes
+            both and takes the smaller, entry by entry. ``"linear"`` carries affine forms of all states along: never
+            wider than ``"best"``, often many times narrower, at the cost of several thousand predictions.
+        batch_size : int, optional
+            Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
+
+        Returns
+        -------
+        lower : ndarray, float64
+            Limits from below.
+        upper : ndarray, float64
+            Limits from above. Both in the shape of the predictions; with ``eps=0`` both are the predictions.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a negative or non-finite ``eps``, one of a wrong shape, or bad X, before any work.
+        NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.standard_normal((50, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0).fit(X, X[:, -1, 0])
+        >>> lower, upper = model.certify(X, eps=0.1)
+        >>> noisy = model.predict(X + rng.uniform(-0.1, 0.1, X.shape))
+        >>> bool(((lower <= noisy) & (noisy <= upper)).all())
+        True
+        >>> narrow, wide = model.certify(X, eps=0.1, method="linear")  # never wider
+        >>> bool((wide - narrow <= upper - lower).all())
+        True
+        """
+        return certify(self, X, eps, method=method, batch_size=batch_size)
+
+    def holdout_bound(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        delta: float | None = None,
+        cap: float | None = None,
+        method: Literal["bernstein", "best"] = "bernstein",
+    ) -> HoldoutBound:
+        """Upper limit on the expected capped squared loss of `predict` from held-out data.
+
+        The empirical Bernstein bound of Maurer and Pontil on the mean of min((y − f(x))², cap), the squared error
+        being averaged over outputs; see `sklstm.generalization.holdout_bound`. To see it beside the bound from the
+        training data: ``model.generalization_report_.with_bound(model.holdout_bound(X, y))``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d)
+            At least two sequences that played no part in making the estimator: neither in `fit` nor in choosing its
+            hyperparameters. As in `predict`.
+        y : array-like of shape (n,) or (n, k)
+            True targets, in the shape of those of `fit`.
+        delta : float, optional
+            The bound may fail with this probability; by default the estimator's ``delta``.
+        cap : float, optional
+            Largest loss, in squared units of y, chosen without looking at these X and y. By default that of
+            ``generalization_report_``, or the estimator's ``loss_cap``.
+        method : {"bernstein", "best"}, default="bernstein"
+            ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of ``delta``: for samples of
+            a few hundred sequences.
+
+        Returns
+        -------
+        HoldoutBound
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad X, y, ``delta``, ``cap`` or ``method``; if no cap is given and `fit` has chosen none, because of
+            ``compute_bound=False``.
+        NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0]
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0).fit(X[:100], y[:100])
+        >>> bound = model.holdout_bound(X[100:], y[100:], cap=4.0)
+        >>> bool(np.isclose(bound.mean_loss, np.minimum((y - model.predict(X))[100:] ** 2, 4).mean()))
+        True
+        >>> bound.mean_loss < bound.value <= bound.cap
+        True
+        """
+        return holdout_bound_of(self, X, y, delta=delta, cap=cap, method=method)
+
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> FitData:
+        X, y = self._check_data(X, y, reset=True, ensure_min_samples=2)
+        weight = self._weights(sample_weight, len(y))
+        self._check_compression(X)
+        return FitData(X, y, self._relative(weight))
+
+    def _check_data(self, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Sequences, np.ndarray]:
+        X, y = as_sequences(self, X, y, reset=reset, multi_output=True, y_numeric=True, **checks)
+        if y.dtype.kind not in "biufO":
+            raise ValueError(f"y must hold numbers, got dtype {y.dtype}. Convert it, or use a classifier for labels.")
+        y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y", estimator=self)
+        if np.abs(y).max(initial=0) > LARGEST_TARGET:
+            raise ValueError(
+                f"y holds values above {LARGEST_TARGET:.0e}, whose squares overflow float32. Rescale it, for instance "
+                "with TransformedTargetRegressor and StandardScaler."
+            )
+        if y.ndim > 2 or 0 in y.shape:
+            raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_outputs), got {y.shape}.")
+        if self.readout == "logistic" and (y.min() < 0 or y.max() > 1):
+            raise ValueError(
+                f"readout='logistic' predicts values in (0, 1), but y runs from {y.min():.6g} to {y.max():.6g}. "
+                "Rescale y (TransformedTargetRegressor with MinMaxScaler) or use readout='linear'."
+            )
+        if not reset and y.shape[1:] != self._target_shape:
+            raise ValueError(
+                f"y must have the shape of the first call, (n_samples, {', '.join(map(str, self._target_shape))}); "
+                f"got {y.shape}."
+            )
+        self._target_shape = y.shape[1:]
+        return X, y
+
+    def _targets(self, y: np.ndarray) -> Tensor:
+        return as_tensor(y.reshape(len(y), -1))
+
+    def _training_spec(self, data: FitData, occasion: Occasion) -> TrainingSpec:
+        network = NetworkSpec(
+            self._network,
+            {
+                "n_features": data.X.shape[2],
+                "hidden_size": int(self.hidden_size),
+                "n_outputs": int(np.prod(data.y.shape[1:], dtype=int)),
+                "readout": self.readout,
+                "num_layers": int(self.num_layers),
+            },
+        )
+        penalty, start = tikhonov_parts(self, self._network.cell)
+        return replace(self._shared_spec(network, occasion), penalty=penalty, start=start)
+
+    def _adopt(self, net: SequenceNet) -> None:
+        super()._adopt(net)
+        self.__dict__.update(measured_gains(net.module_, self.variant))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        # scikit-learn's name for R² < 0.5 on one regression problem whose informative feature, read as a sequence of
+        # one channel, is the value at one fixed step out of ten. Remembering a position seems to take the strong
+        # recurrence that rho_h < 1 rules out: R² ends at 0.3 to 0.4 after 400 epochs. The plain LSTM passes.
+        tags.regressor_tags.poor_score = is_regularised(self)
+        return tags
+
+
+class TikhonovLSTMRegressor(SequenceRegressor):
+    r"""LSTM regressor trained with an analytic penalty on how input noise moves its output.
+
+    The objective is (57) of Turkin 2017 [1]_: mean squared error plus
+
+    .. math::
+
+        \lambda_S \|W_{hy}\|^2 \frac{\rho_x^2}{1 - \rho_h^2} + \lambda_1 (\rho_h^2 - 1)_+
+        + \lambda_2 (\beta\|W_{oh}\| - 1)_+ ,
+
+    where :math:`\rho_x` and :math:`\rho_h` are gains computed from the spectral norms of the gate matrices. As
+    printed the objective is unbounded below; beyond :math:`\rho_h^2 = 0.95` the fraction is continued by its
+    tangent line, and the recurrent matrices are scaled to be feasible before training. With all three weights zero
+    neither happens, and the estimator is a plain LSTM.
+
+    Parameters
+    ----------
+    hidden_size : int, default=32
+        Units H of every layer.
+    lambda_s : float, default=0.01
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
+    lambda_1 : float, default=10.0
+        Weight of the constraint :math:`\rho_h^2 < 1`.
+    lambda_2 : float, default=10.0
+        Weight of the constraint :math:`\beta\|W_{oh}\| \le 1`.
+    variant : {"turkin", "tight"}, default="turkin"
+        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
+    readout : {"linear", "logistic"}, default="linear"
+        Linear readout of the last state, or (1) of the paper for targets in [0, 1].
+    num_layers : int, default=1
+        Recurrent layers; each reads the states of the one before. The gains of the layers multiply: before training,
+        every layer beyond the first makes the perturbation term 10 to 60 times as large. Divide ``lambda_s`` by about
+        30 for each of them. At the default, two layers may score far below one, and after few steps have learnt little
+        but the mean.
+    sigma : float, default=0.0
+        Standard deviation of Gaussian noise added to the inputs of every training batch.
+    n_channels : int, default=1
+        Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
+        With 3-D input and a value other than 1, the number of channels that X must have.
+    max_epochs : int, default=100
+        Passes over the training data.
+    lr : float, default=0.003
+        Learning rate.
+    lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="constant"
+        Learning rate in epoch e = 0, 1, … of E = ``max_epochs``: ``"step"`` divides it by 10 at E/2 and again at 3E/4,
+        ``"exponential"`` is lr · 0.01^(e/E), ``"cosine"`` falls along half a cosine to a hundredth,
+        ``"warmup-cosine"`` first rises linearly over a tenth of the epochs, ``"plateau"`` halves it when the loss (the
+        validation loss, if there is one) has not fallen for five epochs. ``net_.history[:, "lr"]`` has the rates.
+    batch_size : int, default=64
+        Sequences per optimiser step.
+    optimizer : {"adam", "adamw", "sgd"}, default="adam"
+        ``"sgd"`` has Nesterov momentum 0.9.
+    weight_decay : float, default=0.0
+        The optimiser's weight decay.
+    clip_norm : float or None, default=None
+        Largest Euclidean norm of the gradient; larger gradients are scaled down to it.
+    early_stopping : bool, default=False
+        Hold out ``validation_fraction`` of the training data, stop when its loss has not improved for
+        ``n_iter_no_change`` epochs, and restore the best weights. The validation loss does not contain the penalty.
+    validation_fraction : float, default=0.1
+        Used with ``early_stopping`` only.
+    n_iter_no_change : int, default=10
+        Used with ``early_stopping`` only.
+    warm_start : bool, default=False
+        Go on in `fit` from the weights of the last one, with a fresh optimiser.
+    callbacks : list of skorch callbacks or (name, callback) pairs, or None, default=None
+        Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
+        clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
+        scikit-learn see ``set_callbacks``.
+    compute_bound : bool, default=True
+        Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
+    compression : Compression or None, default=None
+        How to make the predictor of the bound, ``quantized_``: None rounds the trained weights to one codebook; a
+        `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+    delta : float, default=0.05
+        The generalisation bound holds with probability at least ``1 - delta``.
+    loss_cap : float or None, default=None
+        Cap M of the squared loss in the generalisation bound, in squared units of y. None chooses a power of two
+        after seeing y and pays for the choice.
+    device : str, default="cpu"
+        A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
+        CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
+        changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
+        optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
+        are neither used nor changed.
+    verbose : int, default=0
+        1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
+        except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
+
+    Attributes
+    ----------
+    net_ : SequenceNet
+        The trained skorch net; ``net_.module_`` is the torch module.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Training objective, penalty included, per epoch; ``net_.history`` has ``data_loss`` and ``penalty`` apart, and
+        the relative error of the norms that training used as ``norm_error``: a bound for up to 64 units, else measured.
+    rho_x_, rho_h_ : float, or ndarray of shape (num_layers,) for more than one layer
+        Gains of the fitted weights, exact, in float64; see `sklstm.tikhonov.tikhonov_gains`.
+    perturbation_gain_ : float
+        :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
+        violated. A surrogate of the squared sensitivity, not a certificate.
+    generalization_bound_ : float
+        Occam bound on the expected capped squared loss of the quantised network, in squared units of y. Only with
+        ``compute_bound``.
+    generalization_report_ : GeneralizationReport
+        How that number comes about. Only with ``compute_bound``.
+    quantized_ : estimator
+        The fitted predictor that the bound is about. Only with ``compute_bound``.
+    n_features_in_ : int
+        Columns of 2-D input, or channels of 3-D input, seen in fit.
+    feature_names_in_ : ndarray of str
+        Only if X was a DataFrame with string column names.
+
+    See Also
+    --------
+    TikhonovGRURegressor : The same with gated recurrent units.
+    NoisyRNNClassifier : Bias-free ReLU network for classification, trained with input noise.
+
+    References
+    ----------
+    .. [1] Turkin, A. (2017). Tikhonov Regularization for Long Short-Term Memory Networks. arXiv:1708.02979.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 12, 2))
+    >>> y = X[:, -3:, 0].mean(axis=1)
+    >>> model = TikhonovLSTMRegressor(hidden_size=8, max_epochs=60, random_state=0).fit(X, y)
+    >>> model.predict(X[:5]).shape
+    (5,)
+    >>> bool(model.rho_h_ < 1)
+    True
+    """
+
+    _network = LSTMNetwork
+
+
+class TikhonovGRURegressor(SequenceRegressor):
+    r"""GRU regressor trained with an analytic penalty on how input noise moves its output.
+
+    The objective is that of `TikhonovLSTMRegressor`, (57) of Turkin 2017 [1]_, with the gains of a gated recurrent
+    unit, derived in the paper's steps: mean squared error plus
+
+    .. math::
+
+        \lambda_S \|W_{hy}\|^2 \frac{\rho_x^2}{1 - \rho_h^2} + \lambda_1 (\rho_h^2 - 1)_+ , \quad
+        \rho_v = \sqrt2 \left(\alpha\|W_{zv}\|
+        + \beta(\|W_{zv}\| + \|W_{nv}\| + \alpha\kappa\|W_{rv}\|)\right), \quad v \in \{x, h\},
+
+    where :math:`\kappa = \max_j (\sum_k |W_{nh,jk}| + |b_{nh,j}|)` bounds what the reset gate multiplies. Beyond
+    :math:`\rho_h^2 = 0.95` the fraction is continued by its tangent line, and the recurrent matrices are scaled to
+    be feasible before training. With ``lambda_s``, ``lambda_1`` and ``lambda_2`` all zero neither happens, and the
+    estimator is a plain GRU.
+
+    Parameters
+    ----------
+    hidden_size : int, default=32
+        Units H of every layer.
+    lambda_s : float, default=0.01
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
+    lambda_1 : float, default=10.0
+        Weight of the constraint :math:`\rho_h^2 < 1`.
+    lambda_2 : float, default=10.0
+        Weight of the constraint on the output gate. A GRU has none: the term is zero. The parameter is here so
+        that one grid serves both regressors.
+    variant : {"turkin", "tight"}, default="turkin"
+        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
+    readout : {"linear", "logistic"}, default="linear"
+        Linear readout of the last state, or (1) of the paper for targets in [0, 1].
+    num_layers : int, default=1
+        Recurrent layers; each reads the states of the one before. The gains of the layers multiply: before training,
+        every layer beyond the first makes the perturbation term 10 to 60 times as large. Divide ``lambda_s`` by about
+        30 for each of them. At the default, two layers may score far below one, and after few steps have learnt little
+        but the mean.
+    sigma : float, default=0.0
+        Standard deviation of Gaussian noise added to the inputs of every training batch.
+    n_channels : int, default=1
+        Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
+        With 3-D input and a value other than 1, the number of channels that X must have.
+    max_epochs : int, default=100
+        Passes over the training data.
+    lr : float, default=0.003
+        Learning rate.
+    lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="constant"
+        Learning rate in epoch e = 0, 1, … of E = ``max_epochs``: ``"step"`` divides it by 10 at E/2 and again at 3E/4,
+        ``"exponential"`` is lr · 0.01^(e/E), ``"cosine"`` falls along half a cosine to a hundredth,
+        ``"warmup-cosine"`` first rises linearly over a tenth of the epochs, ``"plateau"`` halves it when the loss (the
+        validation loss, if there is one) has not fallen for five epochs. ``net_.history[:, "lr"]`` has the rates.
+    batch_size : int, default=64
+        Sequences per optimiser step.
+    optimizer : {"adam", "adamw", "sgd"}, default="adam"
+        ``"sgd"`` has Nesterov momentum 0.9.
+    weight_decay : float, default=0.0
+        The optimiser's weight decay.
+    clip_norm : float or None, default=None
+        Largest Euclidean norm of the gradient; larger gradients are scaled down to it.
+    early_stopping : bool, default=False
+        Hold out ``validation_fraction`` of the training data, stop when its loss has not improved for
+        ``n_iter_no_change`` epochs, and restore the best weights. The validation loss does not contain the penalty.
+    validation_fraction : float, default=0.1
+        Used with ``early_stopping`` only.
+    n_iter_no_change : int, default=10
+        Used with ``early_stopping`` only.
+    warm_start : bool, default=False
+        Go on in `fit` from the weights of the last one, with a fresh optimiser.
+    callbacks : list of skorch callbacks or (name, callback) pairs, or None, default=None
+        Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
+        clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
+        scikit-learn see ``set_callbacks``.
+    compute_bound : bool, default=True
+        Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
+    compression : Compression or None, default=None
+        How to make the predictor of the bound, ``quantized_``: None rounds the trained weights to one codebook; a
+        `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+    delta : float, default=0.05
+        The generalisation bound holds with probability at least ``1 - delta``.
+    loss_cap : float or None, default=None
+        Cap M of the squared loss in the generalisation bound, in squared units of y. None chooses a power of two
+        after seeing y and pays for the choice.
+    device : str, default="cpu"
+        A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
+        CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
+        changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
+        optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
+        are neither used nor changed.
+    verbose : int, default=0
+        1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
+        except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
+
+    Attributes
+    ----------
+    net_ : SequenceNet
+        The trained skorch net; ``net_.module_`` is the torch module.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Training objective, penalty included, per epoch; ``net_.history`` has ``data_loss`` and ``penalty`` apart, and
+        the relative error of the norms that training used as ``norm_error``: a bound for up to 64 units, else measured.
+    rho_x_, rho_h_ : float, or ndarray of shape (num_layers,) for more than one layer
+        Gains of the fitted weights, exact, in float64; see `sklstm.tikhonov.tikhonov_gains`.
+    perturbation_gain_ : float
+        :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
+        violated. A surrogate of the squared sensitivity, not a certificate.
+    generalization_bound_ : float
+        Occam bound on the expected capped squared loss of the quantised network, in squared units of y. Only with
+        ``compute_bound``.
+    generalization_report_ : GeneralizationReport
+        How that number comes about. Only with ``compute_bound``.
+    quantized_ : estimator
+        The fitted predictor that the bound is about. Only with ``compute_bound``.
+    n_features_in_ : int
+        Columns of 2-D input, or channels of 3-D input, seen in fit.
+    feature_names_in_ : ndarray of str
+        Only if X was a DataFrame with string column names.
+
+    See Also
+    --------
+    TikhonovLSTMRegressor : The same with long short-term memory.
+    NoisyRNNClassifier : Bias-free ReLU network for classification, trained with input noise.
+
+    References
+    ----------
+    .. [1] Turkin, A. (2017). Tikhonov Regularization for Long Short-Term Memory Networks. arXiv:1708.02979.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import TikhonovGRURegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 12, 2))
+    >>> y = X[:, -3:, 0].mean(axis=1)
+    >>> model = TikhonovGRURegressor(hidden_size=8, max_epochs=60, random_state=0).fit(X, y)
+    >>> model.predict(X[:5]).shape
+    (5,)
+    >>> bool(model.rho_h_ < 1)
+    True
+    """
+
+    _network = GRUNetwork

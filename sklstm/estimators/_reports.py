@@ -1,0 +1,228 @@
+"""Bounds of a fitted estimator: from its training data, with its report, and from data that it has never seen."""
+
+import copy
+from dataclasses import replace
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
+import torch
+from sklearn.base import is_classifier
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sklstm._sequences import Sequences
+from sklstm._tables import as_plain
+from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
+from sklstm.generalization import (
+    Bound,
+    GeneralizationReport,
+    HoldoutBound,
+    choose_cap,
+    holdout_bound,
+    rademacher_bound,
+    tu_bound,
+)
+from sklstm.generalization._eigenvalue import moment_summary
+from sklstm.networks import ReLUNetwork
+from sklstm.noise import NOISES, RepeatedNoise
+from sklstm.training._batches import place_for
+from sklstm.training._inference import outputs_of
+
+from ._compression import Problem, occam_of
+
+__all__ = ["classifier_report", "holdout_bound_of", "module_for_float64", "regressor_report"]
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def module_for_float64(module: Module) -> Module:
+    """A module for work that takes float64: itself, or a copy on the CPU if its device has no float64, as MPS."""
+    return copy.deepcopy(module).cpu() if next(module.parameters()).device.type == "mps" else module
+
+
+def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> GeneralizationReport:
+    """Theorem 2 or 3 as printed, the same paid for, the bound that converges, and the Occam bound.
+
+    Parameters
+    ----------
+    estimator : fitted NoisyRNNClassifier
+    sequences : Sequences
+        Of the training data.
+    codes : ndarray of int of shape (n,)
+        Their classes, 0 to k − 1.
+
+    Returns
+    -------
+    GeneralizationReport
+        The paper's theorem is its first given bound.
+    """
+    module, delta, sigma = estimator.net_.module_, estimator.delta, estimator.sigma
+    # To zeros before its start the network is blind, so the theorems' fixed length is that of the longest sequence.
+    # Theorem 3 is about noise on every step, those included; Theorem 2 holds however the weights came about.
+    X = sequences.padded_left()
+    ragged = sequences.lengths is not None
+    if ragged:
+        sigma = 0.0
+    U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
+    noise = None
+    if sigma > 0:
+        noise = RepeatedNoise(NOISES[estimator.noise], X, sigma, estimator._bound_seed)
+    limits = {"u": estimator.max_norm_u, "w": estimator.max_norm_w, "v": estimator.max_norm_v}
+    lambda_min, gershgorin = moment_summary(X)
+    theorem = {
+        "delta": delta,
+        "sigma": sigma,
+        "noise": noise,
+        "noise_kind": str(estimator.noise),
+        "max_norms": limits,
+        "lambda_min": lambda_min,
+        "lambda_min_estimated": True,
+        "gershgorin": gershgorin,
+    }
+    bounds: list[Bound] = [tu_bound(U, W, V, X, codes, margin=estimator.margin, **theorem)]
+    bounds.append(tu_bound(U, W, V, X, codes, margin=None, norms="union", **theorem))
+    bounds.append(rademacher_bound(U, W, V, X, codes, margin=None, delta=delta, max_norms=limits))
+    if ragged:
+        longest = (
+            f"No sequence is longer than L = {X.shape[1]} steps, as the longest of the training data; shorter ones "
+            "count as sequences that begin with zeros, which the network does not see."
+        )
+        if estimator.sigma > 0:
+            longest += (
+                f" Training had noise of sigma = {estimator.sigma:g}. Theorem 3 is about noise on every step, those "
+                "zeros included; so this is Theorem 2, about inputs without noise."
+            )
+        bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
+    device = next(module.parameters()).device
+    inputs, labels = sequences.loaded(place_for(sequences, device)), torch.as_tensor(codes, device=device)
+
+    def problem(network: nn.Module) -> Problem:
+        return Problem(
+            network,
+            inputs,
+            labels,
+            likelihood=functional.cross_entropy,
+            smooth=_expected_error,
+            losses=_errors,
+            zero_one=True,
+        )
+
+    def base(network: nn.Module) -> dict[str, Tensor]:
+        # Where training starts: the code describes how far the recurrent matrix moved from there.
+        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(cast(ReLUNetwork, network).W.shape[0])}
+
+    bounds.append(occam_of(estimator, problem, base))
+    return GeneralizationReport(bounds)
+
+
+def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Error probability of a label drawn from the predicted probabilities: smooth, and near the error itself."""
+    return (1 - outputs.softmax(dim=1).gather(1, labels[:, None])).mean()
+
+
+def _errors(outputs: Tensor, labels: Tensor) -> Tensor:
+    # By numpy's argmax, as `predict`: the first of equal outputs, which ReLU networks do put out.
+    return torch.from_numpy(outputs.cpu().numpy().argmax(axis=1) != labels.cpu().numpy())
+
+
+def regressor_report(estimator: Any, sequences: Sequences, y: np.ndarray) -> GeneralizationReport:
+    """Occam bound on the capped squared error.
+
+    Parameters
+    ----------
+    estimator : fitted TikhonovRegressor
+    sequences : Sequences
+    y : ndarray of shape (n, k)
+
+    Returns
+    -------
+    GeneralizationReport
+    """
+    cap, price = (float(estimator.loss_cap), 1.0) if estimator.loss_cap is not None else choose_cap(y)
+    trained = estimator.net_.module_
+    device = next(module_for_float64(trained).parameters()).device  # of the squared errors, which are float64
+    # Of a Gaussian likelihood, from the fit; no less than a thousandth of the targets' own.
+    residuals = float(np.mean((y - outputs_of(trained, sequences)) ** 2))
+    variance = max(residuals, 1e-3 * float(np.var(y, axis=0).mean()), 1e-30)
+    inputs = sequences.loaded(place_for(sequences, device))
+    targets = torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
+
+    def squared(outputs: Tensor, goals: Tensor) -> Tensor:
+        return (goals - outputs.double()).square().mean(dim=1)
+
+    def problem(network: nn.Module) -> Problem:
+        return Problem(
+            module_for_float64(network),
+            inputs,
+            targets,
+            likelihood=lambda outputs, goals: squared(outputs, goals).mean() * goals.shape[1] / (2 * variance),
+            smooth=lambda outputs, goals: squared(outputs, goals).clamp(max=cap).mean() / cap,
+            losses=lambda outputs, goals: squared(outputs, goals).clamp(max=cap) / cap,
+            zero_one=False,
+        )
+
+    bound = occam_of(estimator, problem, lambda network: {}, scale=cap, delta_weight=price)
+    return GeneralizationReport((bound,))
+
+
+def holdout_bound_of(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    delta: float | None = None,
+    cap: float | None = None,
+    method: Literal["bernstein", "best"] = "bernstein",
+) -> HoldoutBound:
+    """``holdout_bound`` of a fitted estimator: exact for a classifier, of the capped squared error for a regressor.
+
+    Parameters
+    ----------
+    estimator : fitted SequenceEstimator
+    X, y, delta, cap, method
+        As of the methods ``holdout_bound``; a classifier has neither ``cap`` nor ``method``.
+
+    Returns
+    -------
+    HoldoutBound
+    """
+    check_is_fitted(estimator)
+    delta = estimator.delta if delta is None else delta
+    PROBABILITY.check("delta", delta)
+    # Name in a report, and predictor that the bound is about: ``quantized_`` is not the trained network.
+    subject: dict[str, Any] = {"delta": float(delta)}
+    if "_quantized_cap" in vars(estimator):
+        subject |= {"name": "holdout_quantized", "about": "the quantised predictor"}
+    if is_classifier(estimator):
+        y = column_or_1d(as_plain(y, "y"))
+        predicted = estimator.predict(X)
+        check_consistent_length(predicted, y)
+        accuracy_score(y, predicted)  # refuses labels of another kind, which would all count as errors
+        return holdout_bound(y, predicted=predicted, **subject)
+    OPTIONAL_POSITIVE.check("cap", cap)
+    if cap is None:
+        cap = _cap_of(estimator)
+    y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y")
+    predicted = estimator.predict(X)
+    if y.shape != predicted.shape:
+        raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")
+    with np.errstate(over="ignore"):  # an infinite loss is cut at the cap like any other
+        losses = np.mean((y - predicted).reshape(len(y), -1) ** 2, axis=1)
+    return holdout_bound(losses, cap=cap, method=method, **subject)
+
+
+def _cap_of(estimator: Any) -> float:
+    known = vars(estimator)
+    if "generalization_report_" in known:
+        return float(known["generalization_report_"].ceiling)
+    if "_quantized_cap" in known:
+        return float(known["_quantized_cap"])
+    if estimator.loss_cap is not None:
+        return float(estimator.loss_cap)
+    raise ValueError(
+        "compute_bound=False has left no cap of the loss: pass cap=, a number chosen without looking at the "
+        "held-out data, for instance four times the variance of the training targets."
+    )

@@ -1,0 +1,180 @@
+"""Errors of fitted models: on clean inputs, on noisy inputs, and the largest error that a certificate allows."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier
+from sklearn.metrics import mean_squared_error, zero_one_loss
+from sklearn.utils import check_consistent_length
+
+from sklstm._tables import as_plain, n_axes, sequences_in
+from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
+from sklstm.estimators import certified_accuracy, certify
+from sklstm.noise import NOISES
+
+__all__ = [
+    "certified_error",
+    "check_draws",
+    "check_sigmas",
+    "default_error",
+    "noise_seeds",
+    "noisy_errors",
+    "perturbed",
+    "targets",
+    "training_noise",
+]
+
+Error = Callable[[Any, Any], float]
+_COUNT = Number(Integral, 1, None)
+
+
+def check_sigmas(sigmas: ArrayLike) -> NDArray[np.float64]:
+    """Standard deviations of the noise as an array.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is negative or not finite.
+    """
+    array = np.asarray(sigmas)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"sigmas must be a sequence of numbers, at least one; got {sigmas!r}.")
+    for sigma in array:
+        NON_NEGATIVE.check("every entry of sigmas", sigma)
+    return array.astype(np.float64)
+
+
+def check_draws(random_state: Any, **counts: Any) -> None:
+    """Check the random state, and that the numbers of draws or repetitions are 1 or more."""
+    for name, count in counts.items():
+        _COUNT.check(name, count)
+    Seed().check("random_state", random_state)
+
+
+def targets(X: Any, y: Any, caller: str) -> Any:
+    """y in a form that scikit-learn's metrics take.
+
+    Raises
+    ------
+    ValueError
+        If y is None, or X and y differ in their number of sequences. The second check is skipped for tables, which may
+        have several rows for each sequence.
+    """
+    if y is None:
+        raise ValueError(f"{caller} measures errors and requires y, the true targets; got None.")
+    y = as_plain(y, "y")
+    if not hasattr(X, "columns"):
+        check_consistent_length(X, y)
+    return y
+
+
+def default_error(estimator: Any) -> tuple[str, Error]:
+    """Name and function (y_true, y_pred) of the error: the error rate for classifiers."""
+    if is_classifier(estimator):
+        return "error rate", lambda y, predicted: float(zero_one_loss(y, predicted))
+    return "mean squared error", lambda y, predicted: float(mean_squared_error(y, predicted))
+
+
+def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any:
+    """X plus independent Gaussian noise of standard deviation ``sigma * scale``. The result has the form of X.
+
+    Parameters
+    ----------
+    X : array-like, DataFrame, or list of these
+        It is not changed.
+    sigma : float
+        With 0, the result is X itself.
+    scale : float or array-like
+        Broadcast to X. For a list of sequences, it is broadcast to each of them.
+    rng : numpy Generator
+        Source of the noise.
+
+    Raises
+    ------
+    TypeError
+        If X contains anything but numbers.
+    ValueError
+        If `scale` does not broadcast to X.
+    """
+    if sigma == 0:
+        return X
+    sequences = None if hasattr(X, "columns") else sequences_in(X)
+    # A nested list of numbers is read as one array.
+    if sequences is not None and not (n_axes(sequences[0]) > 1 and isinstance(sequences[0], list | tuple)):
+        return [perturbed(entry, sigma, scale, rng) for entry in sequences]
+    values = np.asarray(as_plain(X))
+    if values.dtype.kind == "O" and hasattr(X, "columns"):  # pandas' nullable numbers
+        values = _as_numbers(X)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"noise can be added to numbers only; X holds {values.dtype}.")
+    try:
+        deviations = np.broadcast_to(sigma * np.asarray(scale, dtype=np.float64), values.shape)
+    except ValueError as error:
+        raise ValueError(f"scale has shape {np.shape(scale)}, which does not broadcast to {values.shape}.") from error
+    return _in_the_form_of(X, values + deviations * rng.standard_normal(values.shape))
+
+
+def training_noise(X: Any, *, estimator: Any, rng: np.random.Generator) -> Any:
+    """X plus the noise that `estimator` adds in training: its kind and its ``sigma``."""
+    sequences = None if hasattr(X, "columns") else sequences_in(X)
+    if sequences is not None:
+        return [training_noise(entry, estimator=estimator, rng=rng) for entry in sequences]
+    parameters = estimator.get_params(deep=False)
+    noise = NOISES[parameters.get("noise", "gaussian")]
+    values = np.asarray(X, dtype=np.float64)
+    return _in_the_form_of(X, values + noise.draw_array(values, parameters["sigma"], rng))
+
+
+def _as_numbers(frame: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(frame, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError("noise can be added to numbers only; a column of X holds something else.") from error
+
+
+def _in_the_form_of(X: Any, values: NDArray[Any]) -> Any:
+    """The values as a frame with the same labels if X is a pandas DataFrame."""
+    return type(X)(values, index=X.index, columns=X.columns) if hasattr(X, "iloc") else values
+
+
+def noise_seeds(random_state: Any, n_draws: int) -> NDArray[Any]:
+    """One seed for each draw. With None, the seeds differ from call to call."""
+    return fresh_random_state(random_state).randint(2**31 - 1, size=n_draws)
+
+
+def noisy_errors(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    sigmas: Sequence[float] | NDArray[np.float64],
+    scale: Any,
+    seeds: Sequence[int] | NDArray[Any],
+    error: Error,
+) -> NDArray[np.float64]:
+    """Errors (n_sigmas, n_draws) under Gaussian noise. All sigmas use the same draws, multiplied by sigma."""
+    return np.array(
+        [
+            [error(y, estimator.predict(perturbed(X, sigma, scale, np.random.default_rng(seed)))) for seed in seeds]
+            for sigma in sigmas
+        ]
+    )
+
+
+def certified_error(estimator: Any, X: Any, y: Any, eps: Any) -> float:
+    """Upper limit, from a certificate, on the error of inputs within `eps` of X.
+
+    The error rate counts every sequence whose true label is not certified. The squared error takes the end of the
+    certified interval that is farther from y. `eps` is in the units of X, before any step of a pipeline.
+    """
+    if is_classifier(estimator):
+        return 1 - certified_accuracy(estimator, X, y, eps)
+    lower, upper = certify(estimator, X, eps)
+    y = np.asarray(y, dtype=np.float64)
+    if y.size != lower.size:
+        raise ValueError(f"y must have the shape of the predictions, {lower.shape}; got {y.shape}.")
+    y = y.reshape(lower.shape)
+    return float(np.mean(np.maximum((upper - y) ** 2, (lower - y) ** 2)))

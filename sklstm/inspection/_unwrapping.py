@@ -1,0 +1,161 @@
+"""All that looks inside a composition: pipelines, TransformedTargetRegressor and searches around an estimator.
+
+Only known classes are unwrapped. An object that merely has an attribute such as ``best_estimator_`` is an estimator
+like any other.
+"""
+
+from copy import copy
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier, is_regressor
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from sklstm._validation import Number
+from sklstm.estimators._base import SequenceEstimator
+from sklstm.estimators._composition import inner_of
+
+from ._model_errors import training_noise
+
+__all__ = [
+    "check_predictor",
+    "innermost",
+    "network_estimator",
+    "network_prefix",
+    "parameter_of",
+    "with_noise",
+]
+
+
+def innermost(estimator: Any) -> Any:
+    """The estimator inside a fitted composition; of any other estimator, itself.
+
+    Raises
+    ------
+    TypeError
+        If `estimator` is a class or no estimator.
+    NotFittedError
+        If a part of the composition is not fitted, or a search was fitted with ``refit=False``.
+    """
+    if isinstance(estimator, type):
+        raise TypeError(f"expected a fitted estimator, got the class {estimator.__name__}.")
+    if not hasattr(estimator, "fit"):
+        raise TypeError(f"expected a fitted estimator, got {estimator!r:.80}.")
+    inside = inner_of(estimator)
+    return estimator if inside is None else innermost(inside)
+
+
+def network_estimator(estimator: Any, caller: str) -> Any:
+    """The fitted estimator of this package that `estimator` is or contains.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    NotFittedError
+        Before `fit`.
+    """
+    final = innermost(estimator)
+    if not isinstance(final, SequenceEstimator):
+        raise TypeError(
+            f"{caller} needs an estimator of sklstm, alone or in a Pipeline, a TransformedTargetRegressor or a search; "
+            f"got {type(final).__name__}."
+        )
+    check_is_fitted(final)
+    return final
+
+
+def check_predictor(estimator: Any, caller: str) -> None:
+    """Accept every fitted classifier or regressor, from this package or not.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    NotFittedError
+        Before `fit`.
+    """
+    final = innermost(estimator)
+    if not (is_classifier(estimator) or is_regressor(estimator)):
+        raise TypeError(f"{caller} needs a classifier or a regressor, got {type(estimator).__name__}.")
+    check_is_fitted(final)
+
+
+def parameter_of(estimator: Any, name: str) -> float:
+    """Value of a parameter, by its name in the composition or in the estimator inside.
+
+    Raises
+    ------
+    TypeError
+        If there is no such parameter, or it is not a number.
+    ValueError
+        If it is not finite.
+    """
+    final = innermost(estimator)
+    parameters = {**estimator.get_params(), **final.get_params()}
+    if name not in parameters:
+        raise TypeError(f"{type(final).__name__} has no parameter {name!r}.")
+    Number(Real).check(name, parameters[name])
+    return float(parameters[name])
+
+
+def network_prefix(estimator: Any, caller: str) -> str:
+    """Prefix of the parameters of the estimator inside, such as ``"tikhonovlstmregressor__"`` in a pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not. `with_noise` takes the same compositions.
+    caller : str
+        For the message.
+
+    Raises
+    ------
+    TypeError
+        If it is or contains anything else.
+    """
+    prefix, inside = "", estimator
+    while not isinstance(inside, SequenceEstimator):
+        if isinstance(inside, Pipeline):
+            name, inside = inside.steps[-1]
+        elif isinstance(inside, TransformedTargetRegressor):
+            name, inside = "regressor", inside.regressor
+        else:
+            raise TypeError(
+                f"{caller} needs an estimator of sklstm, alone, at the end of a Pipeline or in a "
+                f"TransformedTargetRegressor; got {inside!r:.80}."
+            )
+        prefix += f"{name}__"
+    return prefix
+
+
+def with_noise(estimator: Any, rng: np.random.Generator) -> Any:
+    """The same fitted composition, with a new step that adds the noise of training directly before the network.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted: an estimator of this package, alone, at the end of a Pipeline or in a TransformedTargetRegressor. It is
+        not changed.
+    rng : numpy Generator
+        Source of the noise. Each prediction draws new noise.
+
+    Returns
+    -------
+    estimator
+        Fitted. It shares its parts with `estimator`.
+    """
+    if isinstance(estimator, Pipeline):
+        *before, (name, last) = estimator.steps
+        return Pipeline([*before, (name, with_noise(last, rng))])
+    if isinstance(estimator, TransformedTargetRegressor):
+        outer = copy(estimator)
+        outer.regressor_ = with_noise(estimator.regressor_, rng)
+        return outer
+    add = partial(training_noise, estimator=estimator, rng=rng)
+    return Pipeline([("noise", FunctionTransformer(add)), ("network", estimator)])

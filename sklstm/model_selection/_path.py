@@ -1,0 +1,556 @@
+"""One parameter of an estimator, chosen by cross-validation along a path of its values."""
+
+import inspect
+import time
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from joblib import cpu_count, effective_n_jobs
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.utils import Tags, get_tags, indexable
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from sklstm._tables import as_plain, sequences_in
+from sklstm._validation import FLAG, Choice, Number, caller_level
+from sklstm.estimators import certified_accuracy, certified_radius, certify
+from sklstm.estimators._base import SequenceEstimator, checked
+from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
+from sklstm.training._process import gives_back
+
+from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
+
+__all__ = ["RegularizationPathCV"]
+
+_OPTIONAL_INT = Number(Integral, optional=True)
+_SHARE = Number(Real, 0, 1, "left")
+_STRATEGY = Choice(("auto", "stacked", "separate"))
+
+
+def _has(name: str) -> Any:
+    """For methods that are there if the estimator has them."""
+    return available_if(lambda path: hasattr(path.estimator, name))
+
+
+class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
+    """One regularisation parameter of an estimator, chosen by cross-validation.
+
+    As GridSearchCV over this parameter, at a fraction of its time: the data of a fold are prepared once, the models of
+    a fold have the first epochs in common, and small networks are trained together as one batched program.
+
+    Parameters
+    ----------
+    estimator : estimator of this package
+        Unfitted; it stays as it is. Scalers go around the path: ``make_pipeline(SequenceScaler(), path)``.
+    param_name : str
+        The parameter: ``"lambda_s"``, ``"lambda_1"``, ``"lambda_2"``, ``"sigma"``, ``"weight_decay"``,
+        ``"clip_norm"``, ``"max_norm_u"``, ``"max_norm_w"`` or ``"max_norm_v"``, as far as the estimator has it.
+    param_range : int or array-like of shape (m,), default=10
+        Values to try, or how many. A number asks for round values, evenly spaced on a logarithmic scale: ``lambda_s``
+        from 1e-4 to 1, ``lambda_1`` and ``lambda_2`` from 0.1 to 1000, ``clip_norm`` from 0.1 to 10, the limits on
+        norms from 0.5 to 50; ``sigma`` 0 and from a hundredth of the standard deviation of X to the whole of it;
+        ``weight_decay`` 0 and from 1e-5 to 0.1.
+    cv : int, cross-validation splitter, iterable of splits or None, default=None
+        As of scikit-learn's GridSearchCV; None is 5 folds, stratified for a classifier. Folds are cut in order, so that
+        neighbouring windows of one series stay together; for forecasts use ``TimeSeriesSplit``.
+    scoring : str, callable or None, default=None
+        One score, as of GridSearchCV; None is R² or accuracy.
+    n_jobs : int or None, default=None
+        Worker processes; None is 1, -1 one for every core. Scores depend on it by rounding and, with a penalty, by the
+        small errors of the norms that training estimates.
+    refit : bool, default=True
+        Whether to train a model with the chosen value on all data, anew and for ``max_epochs``, for predictions. This
+        is the training that the estimator's ``verbose`` reports.
+    shared_fraction : float, default=0.6
+        Share, below 1, of the epochs that all models of a fold have in common: they are trained at the value in the
+        middle, and from there on each at its own. With 0 every model is trained by itself from the start, as in
+        GridSearchCV. Taken to be 0 with ``early_stopping``, ``callbacks`` and ``lr_schedule="plateau"``, which see
+        whole trainings.
+    strategy : {"auto", "stacked", "separate"}, default="auto"
+        ``"stacked"`` trains models as one batched program, if they are LSTMs of one layer or ReLU networks, and
+        sequences are of one length, and there are no ``callbacks`` and no ``lr_schedule="plateau"``; ``"separate"``
+        trains one by one; ``"auto"`` chooses what was measured to be faster.
+
+    Attributes
+    ----------
+    best_params_ : dict
+        The parameter and its value with the best mean score; of equal ones the smallest.
+    best_score_ : float
+        Mean score of that value over the folds.
+    best_index_ : int
+        Its place among the values.
+    best_estimator_ : estimator
+        The model trained on all data, which predictions come from; to save, use its ``save``. Only with ``refit``.
+    refit_time_ : float
+        Seconds that took.
+    param_range_ : ndarray of shape (m,)
+        The values, ascending.
+    score_path_ : ndarray of shape (m, n_folds)
+        Scores on the folds, by value; NaN for models that could not be trained or scored.
+    data_loss_path_ : ndarray of shape (m, n_folds)
+        Training loss without penalty, in the last epoch.
+    rho_h_path_, perturbation_gain_path_ : ndarray of shape (m, n_folds)
+        Gains of the models of the folds, of estimators that have them; of several layers the largest ``rho_h_``.
+    cv_results_ : dict of str to ndarray
+        The same in the manner of GridSearchCV; ``mean_fit_time`` leaves out the epochs in common.
+    n_splits_ : int
+        Folds.
+    scorer_ : callable
+        What ``scoring`` stands for.
+    classes_ : ndarray of shape (k,)
+        Labels, of a classifier.
+    n_features_in_ : int
+        Columns of 2-D input, or channels of 3-D input, seen in fit.
+    feature_names_in_ : ndarray of str
+        Only if X was a DataFrame with string column names.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : For more than one parameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.model_selection import RegularizationPathCV
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 12, 2))
+    >>> y = X[:, -3:, 0].mean(axis=1)
+    >>> lstm = TikhonovLSTMRegressor(8, max_epochs=20, random_state=0)
+    >>> path = RegularizationPathCV(lstm, "lambda_s", [0.001, 0.01, 0.1], cv=3).fit(X, y)
+    >>> path.score_path_.shape, path.best_params_
+    ((3, 3), {'lambda_s': 0.001})
+
+    Predictions and certificates are those of the model with that value, trained on all data:
+
+    >>> lower, upper = path.certify(X, eps=0.01)
+    >>> bool(((lower < path.predict(X)) & (path.predict(X) < upper)).all())
+    True
+    >>> path.score(X, y) == path.best_estimator_.score(X, y)
+    True
+
+    A classifier and its input noise, by ten values that are chosen for the data:
+
+    >>> from sklstm import NoisyRNNClassifier
+    >>> labels = np.where(X[:, :, 0].sum(axis=1) > 0, "up", "down")
+    >>> relu = NoisyRNNClassifier(8, max_epochs=20, random_state=0)
+    >>> path = RegularizationPathCV(relu, "sigma", cv=3).fit(X, labels)
+    >>> path.param_range_[:3], bool(path.score(X, labels) > 0.9)
+    (array([0.   , 0.01 , 0.018]), True)
+    >>> path.predict_proba(X).shape, path.decision_function(X).shape, path.certified_radius(X).shape
+    ((200, 2), (200,), (200,))
+    >>> path.certified_accuracy(X, labels, eps=0.01) <= path.score(X, labels)
+    True
+    """
+
+    best_estimator_: Any
+    best_index_: int
+    best_params_: dict[str, float]
+    best_score_: float
+    cv_results_: dict[str, Any]
+    n_splits_: int
+    param_range_: NDArray[np.float64]
+    score_path_: NDArray[np.float64]
+    data_loss_path_: NDArray[np.float64]
+    scorer_: Any
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_name: str,
+        param_range: int | Sequence[float] | NDArray[np.float64] = 10,
+        *,
+        cv: Any = None,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: bool = True,
+        shared_fraction: float = 0.6,
+        strategy: Literal["auto", "stacked", "separate"] = "auto",
+    ) -> None:
+        self.estimator = estimator
+        self.param_name = param_name
+        self.param_range = param_range
+        self.cv = cv
+        self.scoring = scoring
+        self.n_jobs = n_jobs
+        self.refit = refit
+        self.shared_fraction = shared_fraction
+        self.strategy = strategy
+
+    @gives_back
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Train the models of the path on every fold, choose a value, and train with it on all data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Sequences, as of the estimator.
+        y : array-like of shape (n,) or (n, k)
+            Targets.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in training, and in the scores if ``scoring`` takes weights, as in GridSearchCV.
+        groups : array-like of shape (n,), optional
+            For splitters that keep groups together.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad parameters or data, before any training; ``ValueError`` also if no model of the path could be
+            trained and scored.
+
+        Warns
+        -----
+        FitFailedWarning
+            If some models could not be trained or scored; it names the first of them and its fold. Their scores are
+            NaN. A fold in which no model has a score does not count; a value with NaN in another fold is not chosen.
+        """
+        self._check_parameters()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        before = dict(self.__dict__)
+        try:
+            for name in [name for name in before if name.endswith("_") and not name.startswith("_")]:
+                delattr(self, name)
+            return self._fit(X, y, sample_weight, groups)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _check_parameters(self) -> None:
+        if not isinstance(self.estimator, SequenceEstimator):
+            raise TypeError(
+                f"estimator must be one of sklstm's estimators, got {self.estimator!r:.80}. Put scalers around the "
+                "path: make_pipeline(SequenceScaler(), RegularizationPathCV(...))."
+            )
+        possible = [name for name in self.estimator.get_params(deep=False) if name in PATH_PARAMETERS]
+        if self.param_name not in possible:
+            raise ValueError(
+                f"param_name must be one of {', '.join(map(repr, possible))} for {type(self.estimator).__name__}; got "
+                f"{self.param_name!r}. For another parameter use GridSearchCV."
+            )
+        given = self.param_range
+        if isinstance(given, Integral) and not isinstance(given, bool | np.bool_):
+            Number(Integral, 2).check("param_range", given)
+        elif isinstance(given, str) or np.ndim(given) != 1 or len(given) == 0:  # type: ignore[arg-type]
+            raise TypeError(f"param_range must be an integer of at least 2, or a sequence of numbers; got {given!r}.")
+        else:
+            for value in given:  # type: ignore[union-attr]
+                if value is None:
+                    raise TypeError("param_range must hold numbers, got None.")
+                PATH_PARAMETERS[self.param_name].rule.check("every entry of param_range", value)
+        _OPTIONAL_INT.check("n_jobs", self.n_jobs)
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs must not be 0: None is one worker, -1 one for every core.")
+        FLAG.check("refit", self.refit)
+        _SHARE.check("shared_fraction", self.shared_fraction)
+        _STRATEGY.check("strategy", self.strategy)
+        if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
+            raise ValueError(f"scoring must be one score, a string or a callable; got {self.scoring!r}.")
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Self:
+        base = clone(self.estimator)
+        data = checked(base, X, y, sample_weight)  # all at once, in the words of the estimator
+        for name in ("n_features_in_", "feature_names_in_", "classes_"):
+            if name in vars(base):
+                setattr(self, name, vars(base)[name])
+        if isinstance(sample_weight, Real):
+            sample_weight = np.full(len(data.X), float(sample_weight))
+        X, y, sample_weight, groups = _rows_of(X, y, sample_weight, groups)
+        seed = base.random_state
+        # One start for all: with None, too, values are compared from the same weights and batches.
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        values = self._values(data.X)
+        splitter = check_cv(self.cv, np.asarray(y), classifier=is_classifier(base))
+        splits = [Split(number, *rows) for number, rows in enumerate(splitter.split(X, y, groups))]
+        self.scorer_ = check_scoring(base, self.scoring)
+        template = base.set_params(random_state=seed, compute_bound=False, verbose=0, warm_start=False)
+        outcomes = self._run(template, values, X, y, sample_weight, splits, data.X.shape)
+        self._record(values, len(splits), outcomes)
+        if self.refit:
+            started = time.perf_counter()
+            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            best = clone(self.estimator).set_params(**self.best_params_, warm_start=False)
+            self.best_estimator_ = best.fit(X, y, **weights)
+            self.refit_time_ = time.perf_counter() - started
+        return self
+
+    def _values(self, X: Any) -> NDArray[np.float64]:
+        if isinstance(self.param_range, Integral):
+            return path_values(self.param_name, int(self.param_range), X)
+        return np.unique(np.asarray(self.param_range, dtype=np.float64))
+
+    def _run(
+        self,
+        template: Any,
+        values: np.ndarray,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        splits: list[Split],
+        shape: tuple[int, ...],
+    ) -> list[Outcome]:
+        # A schedule that looks at losses, early stopping and callbacks see the whole of a training or nothing of it.
+        whole = template.early_stopping or template.callbacks or template.lr_schedule == "plateau"
+        models = [(split, index) for split in splits for index in range(len(values))]
+        n_workers = max(1, min(effective_n_jobs(self.n_jobs), len(models)))
+        settings = PathSettings(
+            parameter=self.param_name,
+            values=tuple(values.tolist()),
+            shared_epochs=0 if whole or len(values) == 1 else int(self.shared_fraction * template.max_epochs),
+            strategy=self.strategy,
+            scorer=self.scorer_,
+            weighted_score=_takes_weights(self.scorer_),
+            n_steps=shape[1],
+            n_features=shape[2],
+            n_threads=max(1, min(torch.get_num_threads(), cpu_count() // n_workers)),
+        )
+        parts = [part.tolist() for part in np.array_split(np.arange(len(models)), n_workers)]
+        cancellation = Cancellation()
+        if n_workers > 1:
+            template.set_params(callbacks=[*(template.callbacks or []), ("_cancellation", cancellation)])
+        try:
+            results = Parallel(n_jobs=n_workers)(
+                delayed(run_models)(template, settings, X, y, sample_weight, [models[place] for place in part])
+                for part in parts
+            )
+        except BaseException:
+            cancellation.cancel()
+            raise
+        return [outcome for part in results for outcome in part]
+
+    def _record(self, values: np.ndarray, n_splits: int, outcomes: list[Outcome]) -> None:
+        def path(read: Any) -> NDArray[np.float64]:
+            found = np.full((len(values), n_splits), np.nan)
+            for outcome in outcomes:
+                found[outcome.index, outcome.fold] = read(outcome)
+            return found
+
+        failed = [outcome for outcome in outcomes if outcome.error is not None]
+        if len(failed) == len(outcomes):
+            raise ValueError(
+                f"None of the {len(outcomes)} models of the path could be trained and scored. In fold "
+                f"{failed[0].fold}: {failed[0].error}"
+            )
+        if failed:
+            first = failed[0]
+            warnings.warn(
+                f"{len(failed)} of {len(outcomes)} models of the path could not be trained or scored, in fold "
+                f"{', '.join(map(str, sorted({outcome.fold for outcome in failed})))}. Their scores are NaN. The "
+                f"first, {self.param_name}={values[first.index]:.6g} in fold {first.fold}: {first.error}",
+                FitFailedWarning,
+                stacklevel=caller_level(),
+            )
+        self.n_splits_, self.param_range_ = n_splits, values
+        self.score_path_ = path(lambda outcome: outcome.score)
+        self.data_loss_path_ = path(lambda outcome: outcome.data_loss)
+        for name in dict.fromkeys(name for outcome in outcomes for name in outcome.attributes):
+            setattr(self, f"{name}path_", path(lambda outcome, name=name: outcome.attributes.get(name, np.nan)))
+        # A fold without any score tells nothing about the values.
+        scored = self.score_path_[:, ~np.isnan(self.score_path_).all(axis=0)]
+        means = scored.mean(axis=1)
+        if np.isnan(means).all():
+            raise ValueError("No value of the path has a score in every fold: see the warnings, or use other values.")
+        self.best_index_ = int(np.nanargmax(means))
+        self.best_score_ = float(means[self.best_index_])
+        self.best_params_ = {self.param_name: float(values[self.best_index_])}
+        self.cv_results_ = {
+            f"param_{self.param_name}": np.ma.array(values, mask=False),
+            "params": [{self.param_name: value} for value in values.tolist()],
+            **{f"split{fold}_test_score": self.score_path_[:, fold] for fold in range(n_splits)},
+            "mean_test_score": means,
+            "std_test_score": scored.std(axis=1),
+            "rank_test_score": rankdata(-np.where(np.isnan(means), -np.inf, means), method="min").astype(np.int32),
+            "mean_fit_time": path(lambda outcome: outcome.seconds).mean(axis=1),
+        }
+
+    @property
+    def _fitted(self) -> Any:
+        """The model trained on all data."""
+        check_is_fitted(self, "score_path_")
+        if not hasattr(self, "best_estimator_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} was fitted with refit=False and holds no model of its own. Fit the "
+                f"estimator with {self.param_name}={self.best_params_[self.param_name]:.6g}, or use refit=True."
+            )
+        return self.best_estimator_
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict with the model that was trained on all data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, k)
+        """
+        return self._fitted.predict(X)
+
+    @_has("predict_proba")
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Class probabilities by the model that was trained on all data; of classifiers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float64
+            Columns in the order of ``classes_``.
+        """
+        return self._fitted.predict_proba(X)
+
+    @_has("decision_function")
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Network outputs of the model that was trained on all data; of classifiers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), or (n,) for two classes, float64
+            As of the estimator.
+        """
+        return self._fitted.decision_function(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Score of the model that was trained on all data, by ``scoring``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+        y : array-like of shape (n,) or (n, k)
+            True targets.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences in the score.
+
+        Returns
+        -------
+        float
+            By default R² or accuracy.
+        """
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if self.scoring is None:
+            return self._fitted.score(X, y, **weights)
+        return float(self.scorer_(self._fitted, X, y, **weights))
+
+    def certify(
+        self,
+        X: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+        batch_size: int | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Certified bounds on the outputs of the model that was trained on all data; see `sklstm.certify`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+        eps : float or array-like
+            Size of the perturbation in each entry, in the units of X.
+        method : {"best", "linear", "mean-value", "intervals"}, default="best"
+            As of `sklstm.certify`.
+        batch_size : int or None, default=None
+            Sequences at a time; None chooses by memory.
+
+        Returns
+        -------
+        lower : ndarray, float64
+            In the shape of the outputs.
+        upper : ndarray, float64
+            In the same shape.
+        """
+        return certify(self._fitted, X, eps, method=method, batch_size=batch_size)
+
+    @_has("certified_radius")
+    def certified_radius(self, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
+        """Radii within which the labels hold; of classifiers, see `sklstm.certified_radius`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d)
+            As in `certify`.
+        rtol : float, default=0.01
+            The radius returned is within this factor of the largest one that the certificate yields.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            In the units of X.
+        """
+        return certified_radius(self._fitted, X, rtol=rtol)
+
+    @_has("certified_accuracy")
+    def certified_accuracy(self, X: Any, y: Any, eps: Any) -> float:
+        """Share of the sequences that are classified rightly under any perturbation up to ``eps``; of classifiers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d)
+            As in `certify`.
+        y : array-like of shape (n,)
+            True labels.
+        eps : float or array-like
+            As in `certify`.
+
+        Returns
+        -------
+        float
+        """
+        return certified_accuracy(self._fitted, X, y, eps)
+
+    @property
+    def generalization_bound_(self) -> float:
+        """Generalisation bound of the model that was trained on all data."""
+        return self._fitted.generalization_bound_
+
+    @property
+    def generalization_report_(self) -> Any:
+        """How that number comes about."""
+        return self._fitted.generalization_report_
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        own = get_tags(self.estimator)
+        tags.estimator_type, tags.classifier_tags = own.estimator_type, own.classifier_tags
+        tags.regressor_tags, tags.target_tags, tags.input_tags = own.regressor_tags, own.target_tags, own.input_tags
+        return tags
+
+
+def _takes_weights(scorer: Any) -> bool:
+    """Whether a scorer takes ``sample_weight``."""
+    asks = getattr(scorer, "_accept_sample_weight", None)  # of scikit-learn's own
+    return bool(asks()) if asks is not None else "sample_weight" in inspect.signature(scorer).parameters
+
+
+def _rows_of(X: Any, y: Any, sample_weight: Any, groups: Any) -> Sequence[Any]:
+    """What rows can be taken from: what scikit-learn cannot index becomes an array or a list first."""
+    weight = None if sample_weight is None else np.asarray(as_plain(sample_weight, "sample_weight"))
+    sequences = None if hasattr(X, "columns") else sequences_in(X)
+    return indexable(as_plain(X) if sequences is None else sequences, as_plain(y, "y"), weight, groups)

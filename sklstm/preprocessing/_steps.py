@@ -1,0 +1,153 @@
+"""Time steps of sequences in any form that `SequenceScaler` takes: reading, padding, blocks, and back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array, validate_data
+
+from sklstm._tables import (
+    as_plain,
+    check_channels,
+    folded_shape,
+    is_wide,
+    n_axes,
+    one_set_of_names,
+    read_entries,
+    read_wide,
+    sequences_in,
+)
+
+# Options of `check_array`: float32 and float64 are kept, and NaN is allowed, as a missing value.
+FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Time steps of all sequences, one sequence after the other.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_steps_in_all, d)
+    lengths : ndarray of shape (n,)
+        Steps of each sequence, at least 1.
+    shape : tuple of int or None
+        Shape of the array that held the steps; None if a list held them.
+    """
+
+    values: NDArray
+    lengths: NDArray[np.int64]
+    shape: tuple[int, ...] | None
+
+    def restored(self) -> NDArray | list[NDArray]:
+        """Values in the form in which they were given: an array of this shape, or a list of (L_i, d) arrays."""
+        if self.shape is not None:
+            return self.values.reshape(self.shape)
+        return split(self.values, self.lengths)
+
+
+def split(values: NDArray, lengths: NDArray[np.int64]) -> list[NDArray]:
+    """Split the rows of a table into consecutive pieces of these lengths."""
+    ends = np.cumsum(lengths)
+    return [values[end - length : end] for length, end in zip(lengths, ends, strict=True)]
+
+
+def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names: bool = True) -> Steps:
+    """Read sequences in any form, check them, and store in `estimator` what is seen.
+
+    Parameters
+    ----------
+    estimator : estimator with ``n_channels``
+    X : array-like of shape (n, L * d) or (n, L, d), list of (L_i, d) array-likes, or frame with (time, channel) columns
+    reset : bool
+        True in fit: the number and names of the channels are stored. False later: they are compared.
+    copy : bool, default=False
+        True: writing to the values does not change X. False: it may, if X is an array of floats.
+    names : bool, default=True
+        Whether names of columns are compared.
+
+    Returns
+    -------
+    Steps
+        Values in float32 or float64; NaN is allowed. They are writeable unless `reset`.
+    """
+    sequences = sequences_in(X)
+    X = as_plain(X) if sequences is None else X
+    options = FLOATS | {"copy": copy, "force_writeable": copy or not reset}
+    if is_wide(X):
+        ordered, head, shape = read_wide(X)
+        steps = _steps_of(estimator, check_array(ordered, input_name="X", **FLOATS).reshape(shape), reset=reset)
+    elif sequences is not None:
+        entries = read_entries(sequences)
+        check_channels(estimator, entries[0].shape, reset=reset, name="X[0]")
+        values = check_array(np.concatenate(entries), input_name="X", **FLOATS)
+        steps = Steps(values, np.array([len(entry) for entry in entries]), None)
+        head = sequences[0] if one_set_of_names(sequences) else entries[0]
+    elif n_axes(X) >= 3:
+        array = check_array(X, allow_nd=True, input_name="X", **options)
+        steps = _steps_of(estimator, array, reset=reset)
+        head = steps.values[:1]
+    else:
+        return _read_rows(estimator, X, options, reset=reset, names=names)
+    # The columns of `head` are the channels. After a fit on rows, the stored names are those of L * d columns.
+    if reset or (names and not estimator._fitted_flat):
+        validate_data(estimator, head, reset=reset, skip_check_array=True)
+    if reset:
+        estimator._fitted_flat, estimator._n_channels = False, steps.values.shape[1]
+    return steps
+
+
+def edge_padding(values: NDArray, lengths: NDArray[np.int64], value: float) -> NDArray[np.bool_]:
+    """Which steps are padding: all before the first and after the last step that differs from `value` in a channel.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_steps_in_all, d)
+    lengths : ndarray of shape (n,)
+        Steps of each sequence, at least 1.
+    value : float
+        NaN counts as equal to NaN.
+
+    Returns
+    -------
+    ndarray of shape (n_steps_in_all,), bool
+        A sequence that is `value` in every step is all padding. Steps between others never are padding: a measurement
+        may be zero.
+    """
+    filled = np.isnan(values) if np.isnan(value) else values == value
+    real = ~filled.all(axis=1)
+    starts = np.cumsum(lengths) - lengths
+    step = np.arange(len(values)) - np.repeat(starts, lengths)  # index within its own sequence
+    first = np.minimum.reduceat(np.where(real, step, len(values)), starts)
+    last = np.maximum.reduceat(np.where(real, step, -1), starts)
+    return (step < np.repeat(first, lengths)) | (step > np.repeat(last, lengths))
+
+
+def blocks(n_rows: int, size: int = 1 << 16) -> Iterator[slice]:
+    """Slices of at most `size` rows, so that only a part of a large float32 table is copied to float64 at a time."""
+    return (slice(start, start + size) for start in range(0, n_rows, size))
+
+
+def _read_rows(estimator: Any, X: Any, options: dict[str, Any], *, reset: bool, names: bool) -> Steps:
+    """Steps of rows (n, L * d); all channels of the first step come first in a row."""
+    if not reset and n_axes(X) == 2 and not estimator._fitted_flat:
+        raise ValueError(
+            f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
+            f"n_channels={estimator._n_channels}). Reshape X to three axes."
+        )
+    if names:
+        rows = validate_data(estimator, X, reset=reset, **options)
+    else:
+        rows = check_array(X, input_name="X", **options)
+    steps = _steps_of(estimator, rows, reset=reset)
+    if reset:
+        estimator._fitted_flat, estimator._n_channels = True, estimator.n_channels
+    return steps
+
+
+def _steps_of(estimator: Any, X: NDArray, *, reset: bool) -> Steps:
+    """Steps of an array (n, L * d) or (n, L, d)."""
+    n, n_steps, d = folded_shape(estimator, X.shape, reset=reset)
+    return Steps(X.reshape(-1, d), np.full(n, n_steps), X.shape)

@@ -1,0 +1,501 @@
+"""What the process lends to a call and gets back unchanged: threads, random state, precision, device, errors."""
+
+import functools
+import multiprocessing
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+from threadpoolctl import ThreadpoolController
+from torch import nn
+
+from sklstm._validation import caller_level
+
+__all__ = [
+    "PRECISIONS",
+    "check_cuda_process",
+    "gives_back",
+    "products_in",
+    "seeded_construction",
+    "single_threaded_numpy",
+    "thread_limit",
+    "threads_for",
+    "undisturbed",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: What a fit may train in, see ``docs/guide/devices.md``.
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+# torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
+_CONSTRUCTION = threading.Lock()
+
+# Multiply-adds of one time step of a batch below which one thread is taken. Two threads over one, forward and backward
+# on two idle cores: on one machine 0.9 to 1.3 up to 1.2e6, 0.7 to 1.0 at 4.4e6, 0.5 to 0.7 from 1.7e7 on; on another
+# 0.95 at 9e4, 0.79 at 3e5, 0.73 at 1.2e6, 0.63 at 2.5e6. Where the other core is busy, a second thread on small work
+# costs orders of magnitude: what is between one and the other goes to one thread.
+_SERIAL_WORK = 1_000_000
+
+_TORCH_THREADS = threading.Lock()
+_AUTOCAST = ("cpu", "cuda", "mps")
+
+
+# What belongs to this thread, and is given back at the end of every call.
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a thread has set, as far as calls of this package change it; `restore` may be called more than once."""
+
+    n_threads: int
+    grad: bool
+    autocast: tuple[bool, ...]
+    n_modes: int
+    errors: Any  # as of `numpy.geterr`
+    n_shared: int
+
+    @classmethod
+    def now(cls) -> "_Settings":
+        return cls(
+            n_threads=_own_threads(),
+            grad=torch.is_grad_enabled(),
+            autocast=tuple(map(torch.is_autocast_enabled, _AUTOCAST)),
+            n_modes=torch._C._len_torch_function_stack(),
+            errors=np.geterr(),
+            n_shared=len(_held()),
+        )
+
+    def restore(self) -> None:
+        # Every line does nothing if it has been done before: the second run makes good what an interrupt cut off.
+        if torch.get_num_threads() != self.n_threads:
+            torch.set_num_threads(self.n_threads)
+        if torch.is_grad_enabled() != self.grad:
+            torch.set_grad_enabled(self.grad)
+        for kind, enabled in zip(_AUTOCAST, self.autocast, strict=True):
+            if torch.is_autocast_enabled(kind) != enabled:
+                torch.set_autocast_enabled(kind, enabled)
+        while torch._C._len_torch_function_stack() > self.n_modes:  # a default device is such a mode
+            torch._C._pop_torch_function_stack()
+        if np.geterr() != self.errors:
+            np.seterr(**self.errors)
+        held = _held()
+        while len(held) > self.n_shared:
+            shared, holder = held[-1]
+            shared.release(holder)
+            held.pop()
+
+
+def gives_back(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function leave the process's settings as they were, whatever ends it, Ctrl-C at any moment included.
+
+    Thread counts, grad mode, autocast, default device, numpy's error handling and the precision of matrix products are
+    compared with those before the call and restored. There is no moment between a setting and the ``try`` that takes it
+    back, and an interrupt while settings are being restored leaves the second ``finally`` to do it.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        before = _Settings.now()
+        try:
+            try:
+                return function(*args, **kwargs)
+            finally:
+                before.restore()
+        finally:
+            before.restore()
+
+    return call
+
+
+@contextmanager
+def _given_back() -> Iterator[None]:
+    """`gives_back` for a block."""
+    before = _Settings.now()
+    try:
+        try:
+            yield
+        finally:
+            before.restore()
+    finally:
+        before.restore()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Run the block outside of the caller's autocast and default device, both of which belong to this thread.
+
+    Under autocast no float32 network would be left to certify, and a default device would scatter tensors that are
+    made without naming one. Costs nothing where neither is there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training._process import undisturbed
+    >>> with torch.autocast("cpu", dtype=torch.bfloat16):
+    ...     with undisturbed():
+    ...         inside = torch.eye(2) @ torch.eye(2)
+    ...     outside = torch.eye(2) @ torch.eye(2)
+    >>> inside.dtype, outside.dtype
+    (torch.float32, torch.bfloat16)
+    """
+    autocast = [kind for kind in _AUTOCAST if torch.is_autocast_enabled(kind)]
+    elsewhere = torch.get_default_device().type != "cpu"
+    if not autocast and not elsewhere:
+        yield
+        return
+    with _given_back(), ExitStack() as stack:
+        for kind in autocast:
+            torch.set_autocast_enabled(kind, False)
+        if elsewhere:
+            stack.enter_context(torch.device("cpu"))
+        yield
+
+
+def threads_for(batch_size: int, hidden_size: int, n_features: int, n_gates: int) -> int:
+    """Number of threads worth using for one time step of a recurrent layer.
+
+    Parameters
+    ----------
+    batch_size : int
+        Sequences in a batch.
+    hidden_size, n_features : int
+        Units and channels of the layer.
+    n_gates : int
+        Its gate matrices.
+
+    Returns
+    -------
+    int
+        All that torch may use, or one.
+
+    Examples
+    --------
+    >>> from sklstm.training._process import threads_for
+    >>> threads_for(batch_size=8, hidden_size=4, n_features=1, n_gates=4)  # too little work to share
+    1
+    """
+    work = batch_size * n_gates * hidden_size * (hidden_size + n_features)
+    return _own_threads() if work > _SERIAL_WORK else 1
+
+
+def threads_for_network(module: nn.Module, batch_size: int) -> int:
+    """`threads_for` the first layer of a network of this package."""
+    recurrent: Any = module.recurrent
+    return threads_for(batch_size, recurrent.hidden_size, recurrent.input_size, module.n_gates)  # type: ignore[arg-type]
+
+
+def _own_threads() -> int:
+    with _TORCH_THREADS:  # a thread that is new to torch takes over the default here: not while that is another's limit
+        return torch.get_num_threads()
+
+
+@contextmanager
+def thread_limit(n_threads: int) -> Iterator[None]:
+    """Run the block with another intra-op thread count of torch in this thread, and restore it afterwards.
+
+    Parameters
+    ----------
+    n_threads : int
+        The count.
+
+    Notes
+    -----
+    torch keeps a count for every thread, and a default that threads begin with; to set the one sets both. The default
+    is handed back at once, so that a fit in one thread decides nothing about fits that begin in others meanwhile.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training._process import thread_limit
+    >>> before = torch.get_num_threads()
+    >>> with thread_limit(1):
+    ...     torch.get_num_threads()
+    1
+    >>> torch.get_num_threads() == before
+    True
+    """
+    before = _own_threads()
+    if n_threads == before:
+        yield
+        return
+    with _given_back():
+        with _TORCH_THREADS:
+            torch.set_num_threads(n_threads)
+            if threading.active_count() > 1:
+                # The only way to the default that leaves our own count alone; about 70 µs on an idle core.
+                helper = threading.Thread(target=torch.set_num_threads, args=(before,))
+                helper.start()
+                helper.join()
+        yield
+
+
+@contextmanager
+def seeded_construction(seed: int) -> Iterator[None]:
+    """Run the block under torch's global generator with a seed, and restore its state afterwards.
+
+    Parameters
+    ----------
+    seed : int
+        Of the generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training._process import seeded_construction
+    >>> before = torch.get_rng_state()
+    >>> with seeded_construction(0):
+    ...     first = torch.nn.Linear(2, 2)
+    >>> with seeded_construction(0):
+    ...     second = torch.nn.Linear(2, 2)
+    >>> torch.equal(first.weight, second.weight), torch.equal(torch.get_rng_state(), before)
+    (True, True)
+    """
+    generator = torch.random.default_generator
+    with _CONSTRUCTION:
+        before = generator.get_state()
+        try:
+            try:
+                generator.manual_seed(seed)
+                yield
+            finally:
+                generator.set_state(before)
+        finally:
+            generator.set_state(before)
+
+
+# What belongs to the whole process: while several threads have wishes, one setting serves all of them.
+
+
+class _Shared:
+    """A setting of the process with holders; the last one to leave restores what was there before the first.
+
+    Parameters
+    ----------
+    read : callable
+        ``() -> values``
+    write : callable
+        ``values -> None``
+    agree : callable
+        From the wishes of all holders to the values that serve them all.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], list[Any]],
+        write: Callable[[list[Any]], None],
+        agree: Callable[[list[str], int], list[Any]],
+    ):
+        self.read, self.write, self.agree = read, write, agree
+        self.lock = threading.RLock()  # an interrupt in the middle of `hold` is followed by `release`
+        self.wishes: dict[object, str] = {}
+        self.before: list[Any] | None = None
+
+    def hold(self, holder: object, wish: str) -> None:
+        with self.lock:
+            if self.before is None:
+                self.before = self.read()
+            self.wishes[holder] = wish
+            self.write(self.agree(list(self.wishes.values()), len(self.before)))
+
+    def release(self, holder: object) -> None:
+        """May be called more than once, and for a holder that an interrupt kept from becoming one."""
+        with self.lock:
+            self.wishes.pop(holder, None)
+            if self.before is None:
+                return
+            if self.wishes:
+                self.write(self.agree(list(self.wishes.values()), len(self.before)))
+            else:
+                self.write(self.before)
+                self.before = None
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.held: list[tuple[_Shared, object]] = []
+
+
+_LOCAL = _Local()
+
+
+def _held() -> list[tuple[_Shared, object]]:
+    """Settings of the process that this thread holds at the moment."""
+    return _LOCAL.held
+
+
+@contextmanager
+def _holding(shared: _Shared, wish: str) -> Iterator[None]:
+    with _given_back():
+        holder = object()
+        _held().append((shared, holder))  # first: what is in the list is released at the end
+        shared.hold(holder, wish)
+        yield
+
+
+# Device -> the flags of torch that say how its products of float32 matrices are rounded. On CUDA torch's default for
+# recurrent layers is TF32, on a CPU `torch.set_float32_matmul_precision("medium")` brings bfloat16.
+_BACKENDS: Any = torch.backends  # some of whose parts type checkers do not see
+_FLAGS: dict[str, tuple[Any, ...]] = {
+    "cuda": (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.rnn),
+    "cpu": (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.rnn),
+}
+_EXACT, _FAST = "ieee", "tf32"
+
+
+def _shared_flags(flags: Sequence[Any]) -> _Shared:
+    """While anyone wants exact products, all are exact.
+
+    Fits that would take TF32 meanwhile are slower, and as good. To wait for each other instead could take as long as a
+    fit, and for ever where one is inside of the other, as in a callback that predicts.
+    """
+
+    def write(values: list[str]) -> None:
+        for flag, value in zip(flags, values, strict=True):
+            # Through torch's newer names alone: they can be read whichever the caller has set, and what they restore
+            # restores what the older ones, `allow_tf32`, say.
+            flag.fp32_precision = value
+
+    return _Shared(
+        read=lambda: [flag.fp32_precision for flag in flags],
+        write=write,
+        agree=lambda wishes, n: [_EXACT if _EXACT in wishes else _FAST] * n,
+    )
+
+
+_SHARED_FLAGS = {kind: _shared_flags(flags) for kind, flags in _FLAGS.items()}
+
+
+@contextmanager
+def products_in(precision: str, device: str | torch.device) -> Iterator[None]:
+    """Run the block with products of float32 matrices rounded to float32 or, where a GPU can, with TF32's 11 digits.
+
+    Parameters
+    ----------
+    precision : {"float32", "tf32", "bfloat16"}
+        TF32 for ``"tf32"``, float32 for the others.
+    device : str or torch.device
+        Where the products are taken. TF32 is there on CUDA only.
+
+    Notes
+    -----
+    Blocks may overlap in several threads: while one of them wants float32, all get it. The last to end restores the
+    flags. None of this initialises CUDA.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training._process import products_in
+    >>> x = torch.tensor([[1 + 2.0**-20]])
+    >>> with products_in("float32", "cpu"):  # whatever torch.set_float32_matmul_precision has been told
+    ...     product = x @ torch.ones(1, 1)
+    >>> torch.equal(product, x)
+    True
+    """
+    kind = torch.device(device).type
+    shared = _SHARED_FLAGS.get(kind)
+    if shared is None:
+        yield
+        return
+    with _holding(shared, _FAST if precision == "tf32" and kind == "cuda" else _EXACT):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _openblas() -> list[Any]:
+    # To find the libraries takes milliseconds.
+    return list(ThreadpoolController().select(internal_api="openblas").lib_controllers)
+
+
+def _set_openblas(counts: list[int]) -> None:
+    for library, count in zip(_openblas(), counts, strict=True):
+        library.set_num_threads(count)
+
+
+_NUMPY_THREADS = _Shared(
+    read=lambda: [library.get_num_threads() for library in _openblas()],
+    write=_set_openblas,
+    agree=lambda wishes, n: [1] * n,
+)
+
+
+@contextmanager
+def single_threaded_numpy() -> Iterator[None]:
+    """Run the block with one thread in numpy's matrix products, and restore their number afterwards.
+
+    The penalty multiplies matrices of a few thousand entries between steps of the network: a second thread brings
+    nothing and fights with torch's. Blocks may overlap in several threads; the last to end restores the number.
+
+    Examples
+    --------
+    >>> from threadpoolctl import threadpool_info
+    >>> from sklstm.training._process import single_threaded_numpy
+    >>> with single_threaded_numpy():
+    ...     all(library["num_threads"] == 1 for library in threadpool_info() if library["internal_api"] == "openblas")
+    True
+    """
+    with _holding(_NUMPY_THREADS, "one"):
+        yield
+
+
+def check_cuda_process(device: str | torch.device) -> None:
+    """Refuse CUDA in a process where a fork has broken it; warn where it may be shared by several worker processes.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Where a fit is about to run. CUDA is neither initialised nor asked for anything.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked after its parent had used CUDA.
+
+    Warns
+    -----
+    UserWarning
+        In a child process of multiprocessing or joblib, or in a worker of Dask.
+
+    Examples
+    --------
+    >>> from sklstm.training._process import check_cuda_process
+    >>> check_cuda_process("cpu")  # in any process
+    """
+    if torch.device(device).type != "cuda":
+        return
+    if torch.cuda._is_in_bad_fork():
+        raise RuntimeError(
+            f"device='{device}' cannot be used in this process: it was forked from one that had used CUDA, and CUDA "
+            "does not survive a fork. Start workers with joblib's default backend 'loky' or multiprocessing's start "
+            "method 'spawn', or fit with device='cpu'."
+        )
+    if _is_worker():
+        warnings.warn(
+            f"A fit with device='{device}' runs in a worker process. Workers that share a card take turns on it, and "
+            "each holds a CUDA context of several hundred MB there: this is rarely faster than n_jobs=1, and may run "
+            "out of memory. Use n_jobs=1 with device='cuda', or n_jobs > 1 with device='cpu', or give every worker a "
+            "card of its own.",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
+
+
+def _is_worker() -> bool:
+    if multiprocessing.parent_process() is not None:  # also loky's workers, and Dask's under a nanny
+        return True
+    distributed = sys.modules.get("distributed")  # a Dask worker has imported it
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,481 @@
+"""What is to be trained, said in one value, and the one function that trains it."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+
+from sklstm._sequences import Sequences, as_tensor
+from sklstm.exceptions import DivergenceError
+
+from ._batches import InputRule, SequenceDataset, normalised, place_for, resolve_device
+from ._callbacks import (
+    DivergenceGuard,
+    EarlyStopping,
+    LearningRate,
+    Progress,
+    check_monitors,
+    check_one_schedule,
+    prints,
+)
+from ._net import Penalty, SequenceNet
+from ._process import (
+    check_cuda_process,
+    gives_back,
+    products_in,
+    seeded_construction,
+    single_threaded_numpy,
+    thread_limit,
+    threads_for,
+    undisturbed,
+)
+from ._stack import can_be_stacked, train_together
+
+__all__ = [
+    "OPTIMIZERS",
+    "HoldOut",
+    "NetworkSpec",
+    "OptimizerTable",
+    "Resume",
+    "Seeds",
+    "Trained",
+    "TrainingSpec",
+    "dataset",
+    "fresh_network",
+    "train",
+    "train_all",
+]
+
+#: Name of an optimiser, its class, and the skorch arguments that go with it.
+OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
+
+OPTIMIZERS: OptimizerTable = {
+    # fused: one kernel for all parameters; a step takes 0.3-0.45 of the default's time from H = 16 to 128 on one thread
+    # torch has it for CPU, CUDA and MPS. SGD keeps torch's default, on CUDA one kernel for all parameters too
+    "adam": (torch.optim.Adam, {"optimizer__fused": True}),
+    "adamw": (torch.optim.AdamW, {"optimizer__fused": True}),
+    "sgd": (torch.optim.SGD, {"optimizer__momentum": 0.9, "optimizer__nesterov": True}),
+}
+
+# Arguments of the networks that say what function a set of weights stands for; the others concern their start.
+_STRUCTURE = ("n_features", "hidden_size", "num_layers", "n_outputs", "readout")
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network that is not built yet.
+
+    Parameters
+    ----------
+    kind : type of nn.Module
+        A class of `sklstm.networks`, or one like it: with ``n_gates``, ``recurrent`` and ``readout``.
+    arguments : dict of str to object
+        Of its constructor; ``n_features`` and ``hidden_size`` among them.
+    """
+
+    kind: type[Any]
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class HoldOut:
+    """Early stopping on a random part of the data.
+
+    Parameters
+    ----------
+    fraction : float
+        Of the sequences, held out.
+    n_iter_no_change : int
+        Epochs without a better validation loss after which training ends; the best weights come back.
+    stratify : ndarray of shape (n,), optional
+        Labels whose frequencies both parts shall have.
+    """
+
+    fraction: float
+    n_iter_no_change: int
+    stratify: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Of all that is random: starting weights; order of batches and what these meet; the split that is held out."""
+
+    weights: int = 0
+    batches: int = 0
+    split: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Resume:
+    """Where training goes on from, in place of fresh weights.
+
+    Parameters
+    ----------
+    net : SequenceNet
+        A trained net of the same structure; it stays as it is.
+    everything : bool
+        Also the state of its optimiser, if it is of the same kind, of its penalty and of its random generator, and its
+        history. Learning rate and weight decay are those of the new training.
+    epochs_done : int
+        Epochs of ``max_epochs`` that lie behind it.
+    """
+
+    net: SequenceNet
+    everything: bool = False
+    epochs_done: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSpec:
+    """Everything that a training is: the network, what is minimised, how, from where, and for how long.
+
+    Parameters
+    ----------
+    network : NetworkSpec
+    loss : type of nn.Module
+        A criterion of torch with ``reduction``.
+    penalty : callable, optional
+        ``() -> Penalty``, a fresh one for every training.
+    inputs : InputRule, optional
+        What the inputs of every training batch meet, `InputNoise` for instance.
+    projection : callable, optional
+        ``module -> None``, applied to the weights at the start and after every optimiser step.
+    start : callable, optional
+        ``module -> None``, applied once to fresh weights.
+    resume : Resume, optional
+    optimizer : str
+        A key of ``OPTIMIZERS``.
+    lr : float
+    lr_schedule : str
+        A key of ``SCHEDULES``.
+    weight_decay : float
+    clip_norm : float, optional
+        Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
+    max_epochs, batch_size : int
+    hold_out : HoldOut, optional
+    callbacks : tuple
+        Of skorch, alone or as pairs (name, callback).
+    device : str or torch.device
+    precision : str
+        One of ``PRECISIONS``.
+    seeds : Seeds
+    label : str
+        Of the progress bar.
+    verbose : int
+        1 for a progress bar, 2 for a line an epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm.networks import LSTMNetwork
+    >>> from sklstm.training import NetworkSpec, TrainingSpec, dataset, train
+    >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+    >>> network = NetworkSpec(LSTMNetwork, {"n_features": 1, "hidden_size": 4, "n_outputs": 1})
+    >>> spec = TrainingSpec(network, torch.nn.MSELoss, lr=0.01, max_epochs=5)
+    >>> net = train(spec, dataset(X, torch.tensor(X[:, -1], dtype=torch.float32)))
+    >>> losses = net.history[:, "train_loss"]
+    >>> len(losses), losses[-1] < losses[0]
+    (5, True)
+    """
+
+    network: NetworkSpec
+    loss: type[nn.Module]
+    penalty: Callable[[], Penalty] | None = None
+    inputs: InputRule | None = None
+    projection: Callable[[Any], None] | None = None
+    start: Callable[[Any], None] | None = None
+    resume: Resume | None = None
+    optimizer: str = "adam"
+    lr: float = 0.001
+    lr_schedule: str = "constant"
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    max_epochs: int = 100
+    batch_size: int = 64
+    hold_out: HoldOut | None = None
+    callbacks: tuple[Any, ...] = ()
+    device: str | torch.device = "cpu"
+    precision: str = "float32"
+    seeds: Seeds = field(default_factory=Seeds)
+    label: str = ""
+    verbose: int = 0
+
+
+@dataclass
+class Trained:
+    """What has become of one training.
+
+    Attributes
+    ----------
+    net : SequenceNet
+    error : DivergenceError or None
+        What ended it early; ``error.kept`` says whether the net has good weights.
+    seconds : float
+        That it took; of trainings in one program, its share.
+    """
+
+    net: SequenceNet
+    error: DivergenceError | None
+    seconds: float
+
+
+def dataset(
+    X: np.ndarray | Sequences,
+    y: Tensor,
+    weight: np.ndarray | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    relative: bool = True,
+) -> SequenceDataset:
+    """Sequences, targets and weights as training takes them.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, L, d), or Sequences
+    y : Tensor of shape (n, ...)
+    weight : ndarray of shape (n,), optional
+        Weights of the sequences in the loss.
+    device : str or torch.device
+        Where training will be.
+    relative : bool
+        Whether only the ratios of the weights count: they are then scaled to a mean of 1.
+
+    Returns
+    -------
+    SequenceDataset
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm.training import dataset
+    >>> dataset(np.zeros((3, 5, 1)), torch.zeros(3), weight=np.array([1.0, 2.0, 3.0])).weight
+    tensor([0.5000, 1.0000, 1.5000])
+    """
+    X = Sequences.of(X)
+    device = resolve_device(device)
+    check_cuda_process(device)
+    place = place_for(X, device)
+    data = SequenceDataset(X.on(place), y.to(place), None if weight is None else as_tensor(weight, place))
+    return normalised(data) if relative else data
+
+
+def train(spec: TrainingSpec, data: SequenceDataset) -> SequenceNet:
+    """Build a network, train it, and leave the process as it was.
+
+    Parameters
+    ----------
+    spec : TrainingSpec
+    data : SequenceDataset
+        See `dataset`.
+
+    Returns
+    -------
+    SequenceNet
+        Initialised and trained; ``module_`` is the network, ``history`` has a row an epoch. It holds neither data nor
+        callbacks.
+
+    Raises
+    ------
+    DivergenceError
+        If the loss or the weights are no longer finite; its ``net`` has the last good weights, if there are any.
+    ValueError
+        If a part of the spec does not fit the data, before anything is trained.
+
+    Examples
+    --------
+    See `TrainingSpec`.
+    """
+    (trained,) = train_all([spec], [data])
+    if trained.error is not None:
+        trained.error.net = trained.net if trained.error.kept else None
+        raise trained.error
+    return trained.net
+
+
+@gives_back
+def train_all(
+    specs: Sequence[TrainingSpec],
+    datasets: Sequence[SequenceDataset],
+    *,
+    n_epochs: int | None = None,
+    together: Callable[[Sequence[SequenceNet]], bool] = lambda nets: False,
+) -> list[Trained]:
+    """Several trainings with one device, precision and batch size, one after the other or as one batched program.
+
+    Parameters
+    ----------
+    specs : sequence of TrainingSpec
+    datasets : sequence of SequenceDataset
+        Of each.
+    n_epochs : int, optional
+        Stop after so many of the ``max_epochs``, for others to go on from.
+    together : callable
+        From initialised nets, all with a penalty or all without, to whether they shall be one program; they are if
+        `can_be_stacked` says that they can.
+
+    Returns
+    -------
+    list of Trained
+        In the order of the specs.
+    """
+    found: dict[int, Trained] = {}
+    with _lent(specs[0], min(specs[0].batch_size, len(datasets[0]))):
+        runs = [_begin(spec, data) for spec, data in zip(specs, datasets, strict=True)]
+        # Those with a penalty, and those without one, are different programs.
+        for penalised in (True, False):
+            places = [index for index, (net, _) in enumerate(runs) if (net.penalty is not None) == penalised]
+            nets, parts = [runs[index][0] for index in places], [runs[index][1] for index in places]
+            if len(nets) > 1 and together(nets) and can_be_stacked(nets, parts):
+                started = time.perf_counter()
+                errors = train_together(nets, parts, n_epochs)
+                seconds = (time.perf_counter() - started) / len(nets)
+                found |= {
+                    index: Trained(net, error, seconds) for index, net, error in zip(places, nets, errors, strict=True)
+                }
+            else:
+                found |= {index: _trained(*runs[index], n_epochs) for index in places}
+    for trained in found.values():
+        if n_epochs is None:
+            trained.net.settle()
+    return [found[index] for index in range(len(specs))]
+
+
+def _trained(net: SequenceNet, data: SequenceDataset, n_epochs: int | None) -> Trained:
+    started, error = time.perf_counter(), None
+    try:
+        net.train(data, n_epochs)
+    except DivergenceError as diverged:
+        error = diverged
+    return Trained(net, error, time.perf_counter() - started)
+
+
+def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
+    """The network of a net with another number of units, freshly started."""
+    arguments = net.get_params_for("module") | {"hidden_size": hidden_size}
+    with seeded_construction(seed):
+        return net.module(**arguments)
+
+
+@contextmanager
+def _lent(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
+    """What training needs of the process: gradients, plain arithmetic, and no more threads than help."""
+    device = resolve_device(spec.device)
+    sizes = spec.network.arguments
+    n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], spec.network.kind.n_gates)
+    with (
+        torch.inference_mode(False),  # in inference mode nothing could be trained
+        undisturbed(),
+        torch.enable_grad(),
+        thread_limit(n_threads),
+        single_threaded_numpy(),
+        products_in(spec.precision, device),
+    ):
+        yield
+
+
+def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, SequenceDataset]:
+    """An initialised net, ready to be trained, and the part of the data to train it on."""
+    training, validation = data, None
+    if spec.hold_out is not None:
+        training, validation = _held_out(data, spec.hold_out, spec.seeds.split)
+        validation = validation.loaded()
+    optimizer, options = OPTIMIZERS[spec.optimizer]
+    net = SequenceNet(
+        spec.network.kind,
+        spec.loss,
+        criterion__reduction="mean" if data.weight is None else "none",
+        optimizer=optimizer,
+        optimizer__weight_decay=spec.weight_decay,
+        lr=spec.lr,
+        max_epochs=spec.max_epochs,
+        batch_size=min(spec.batch_size, len(data)),
+        train_split=None if validation is None else predefined_split(validation),
+        callbacks=_callbacks(spec),
+        device=resolve_device(spec.device),
+        precision=spec.precision,
+        penalty=None if spec.penalty is None else spec.penalty(),
+        projection=spec.projection,
+        clip_norm=spec.clip_norm,
+        inputs=spec.inputs,
+        generator=torch.Generator().manual_seed(spec.seeds.batches),
+        verbose=max(spec.verbose, int(prints(spec.callbacks))),
+        **options,
+        **{f"module__{name}": value for name, value in spec.network.arguments.items()},
+    )
+    with seeded_construction(spec.seeds.weights):
+        net.initialize()
+    if spec.resume is not None:
+        go_on_from(spec.resume.net, net, everything=spec.resume.everything)
+        net.epochs_done_ = spec.resume.epochs_done
+    for constrain in (None if spec.resume is not None else spec.start, spec.projection):
+        if constrain is not None:
+            constrain(net.module_)
+    return net, training.loaded()
+
+
+def _held_out(data: SequenceDataset, hold_out: HoldOut, seed: int) -> tuple[SequenceDataset, SequenceDataset]:
+    try:
+        parts = train_test_split(
+            np.arange(len(data)), test_size=hold_out.fraction, random_state=seed, stratify=hold_out.stratify
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"early_stopping=True cannot hold out validation_fraction={hold_out.fraction} of {len(data)} "
+            f"sequences: {error} Use more data, another fraction, or early_stopping=False."
+        ) from error
+    training, validation = (normalised(data.part(torch.as_tensor(part))) for part in parts)
+    return training, validation
+
+
+def _callbacks(spec: TrainingSpec) -> list[Any]:
+    check_one_schedule(spec.callbacks, spec.lr_schedule)
+    check_monitors(spec.callbacks, spec.hold_out is not None)
+    # Ours have names that no user gives: skorch wants names to be unique.
+    callbacks: list[Any] = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(spec.lr_schedule))]
+    if spec.verbose:
+        bar = Progress(spec.label, spec.verbose, show_lr=spec.lr_schedule != "constant")
+        callbacks.append(("_progress", bar))
+    callbacks.extend(spec.callbacks)
+    if spec.hold_out is not None:
+        callbacks.append(("_early_stopping", EarlyStopping(spec.hold_out.n_iter_no_change)))
+    return callbacks
+
+
+def go_on_from(trained: SequenceNet, net: SequenceNet, *, everything: bool = False) -> None:
+    """Give an initialised net the weights of a trained one, or everything that `Resume` names; that one stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of one structure.
+    """
+    old, new = trained.get_params_for("module"), net.get_params_for("module")
+    for name in _STRUCTURE:
+        if old.get(name) != new.get(name):
+            raise ValueError(
+                f"Training cannot go on from the fitted network: its {name} is {old.get(name)}, and {new.get(name)} is "
+                "asked for now. Fit anew, with warm_start=False."
+            )
+    net.module_.load_state_dict(trained.module_.state_dict())
+    if not everything:
+        return
+    net.history = type(trained.history)(dict(epoch) for epoch in trained.history)
+    net.generator = copy.deepcopy(trained.generator)
+    if trained.penalty_state_ is not None and net.penalty is not None:
+        net.penalty.load_state_dict(trained.penalty_state_, net.module_)
+    if type(trained.optimizer_) is type(net.optimizer_):
+        groups = [{**group} for group in net.optimizer_.param_groups]
+        # torch's optimisers keep the very tensors that they load.
+        net.optimizer_.load_state_dict(copy.deepcopy(trained.optimizer_.state_dict()))
+        for group, now in zip(net.optimizer_.param_groups, groups, strict=True):
+            group.update({name: now[name] for name in ("lr", "weight_decay")})

@@ -1,0 +1,1 @@
+"""What several tests share, and what tests share with benchmarks."""

@@ -1,0 +1,137 @@
+"""How far an adversary can move the outputs of a network within a box, and whether any attack leaves its bounds."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklstm.certificates import RecurrentNetwork, output_bounds
+
+CELLS = {"lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}
+EPS = (1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.3, 1.0)
+N_CORNERS = 6
+
+
+def signed_gradient(function, X, eps, output, sign, n_steps=20):
+    """Inputs within X ± eps (broadcast) that push one output up (sign 1) or down (-1), by projected signed gradients.
+
+    The first step goes to the corner that the gradient at X points to, the later ones move by shrinking steps.
+    """
+    lower, upper = X - eps, X + eps
+    point, best, best_value = X, X, None
+    for step in range(n_steps):
+        point = point.detach().requires_grad_(True)
+        value = sign * function(point)[:, output]
+        if best_value is not None:
+            better = value > best_value
+            best, best_value = torch.where(better[:, None, None], point, best), torch.maximum(value, best_value)
+        else:
+            best_value = value
+        (gradient,) = torch.autograd.grad(value.sum(), point)
+        size = 2.0 if step == 0 else 1.0 / step
+        point = (point.detach() + size * eps * gradient.sign()).clamp(min=lower, max=upper)
+    with torch.no_grad():
+        value = sign * function(point)[:, output]
+        return torch.where((value > best_value)[:, None, None], point, best).detach()
+
+
+def random_corner(X, eps, generator):
+    """A random corner of the box."""
+    signs = torch.randint(0, 2, X.shape, generator=generator, device="cpu").to(X) * 2 - 1
+    return (X + eps * signs).clamp(min=X - eps, max=X + eps)
+
+
+def strongest(function, X, eps, output=0, n_steps=20):
+    """Largest |change| of one output that the signed-gradient attack finds, for each row of X."""
+    with torch.no_grad():
+        centre = function(X)[:, output]
+    moved = []
+    for sign in (1, -1):
+        point = signed_gradient(function, X, eps, output, sign, n_steps)
+        with torch.no_grad():
+            moved.append((function(point)[:, output] - centre).abs())
+    return torch.stack(moved).amax(0)
+
+
+class Network(nn.Module):
+    """A recurrent layer or two, read out at the last step; drawn from a generator of its own."""
+
+    def __init__(self, cell, n_features, hidden_size, n_outputs, n_layers, scale, bias, generator, dtype):
+        super().__init__()
+        kind, options = CELLS[cell]
+        with torch.random.fork_rng(devices=[]):
+            self.recurrent = kind(n_features, hidden_size, n_layers, batch_first=True, dtype=dtype, **options)
+            self.readout = nn.Linear(hidden_size, n_outputs, dtype=dtype)
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                draw = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                fan = 1 if "bias" in name else parameter.shape[1] ** 0.5
+                parameter.copy_(scale * draw / fan)
+            if cell == "lstm":
+                for layer in range(n_layers):
+                    getattr(self.recurrent, f"bias_ih_l{layer}")[hidden_size : 2 * hidden_size] += bias
+        self.cell = cell
+
+    def forward(self, X):
+        return self.readout(self.recurrent(X)[0][:, -1])
+
+
+def network_of(module):
+    """The weights of a module with a recurrent layer and a linear readout, for `output_bounds`."""
+    (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
+    return RecurrentNetwork.from_torch(recurrent, module.readout)
+
+
+def double_of(module):
+    """The same weights in float64."""
+    return deepcopy(module).double()
+
+
+def attacked(module, cell, X, eps, generator, n_steps=10, n_linear=4):
+    """Numbers of cases, of evaluations outside the bounds, and of cases tried against the costly linear bounds too."""
+    network, exact = network_of(module), double_of(module)
+    lower, upper = X - eps, X + eps
+    bounds = [output_bounds(network, lower, upper, method=method) for method in ("intervals", "mean-value")]
+    bounds.append(output_bounds(network, lower[:n_linear], upper[:n_linear], method="linear"))
+    output = int(torch.randint(0, module.readout.out_features, (), generator=generator))
+    points = [signed_gradient(exact, X, eps, output, sign, n_steps) for sign in (1, -1)]
+    points += [random_corner(X, eps, generator) for _ in range(N_CORNERS)] + [X]
+    violations = 0
+    with torch.no_grad():
+        for point in points:
+            for value in (exact(point), module(point.to(network.dtype)).double()):
+                for low, high in bounds:
+                    value = value[: len(low)]
+                    violations += int(((value < low) | (value > high)).any(dim=1).sum())
+    return len(X), violations, min(n_linear, len(X))
+
+
+def random_networks(n, seed):
+    """n networks with the lengths of the sequences to try them on."""
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(n):
+        cell = str(rng.choice(list(CELLS)))
+        settings = {
+            "cell": cell,
+            "n_features": int(rng.choice([1, 3, 8])),
+            "hidden_size": int(rng.choice([2, 8, 24, 48])),
+            "n_outputs": int(rng.choice([1, 3])),
+            "n_layers": int(rng.choice([1, 2])),
+            "scale": float(rng.choice([0.1, 0.4, 1.0, 2.5] if cell != "relu" else [0.1, 0.4, 1.0])),
+            "bias": float(rng.choice([0.0, 1.0, 5.0, 10.0])),
+            "dtype": (torch.float32, torch.float64)[int(rng.integers(2))],
+        }
+        yield settings, Network(**settings, generator=generator), int(rng.choice([1, 6, 24]))
+
+
+def attack_random(n_networks, n_samples, seed=0, epsilons=EPS):
+    """Cases and violations over random networks, by cell."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    counts = {cell: np.zeros(3, dtype=int) for cell in CELLS}
+    for settings, module, n_steps in random_networks(n_networks, seed):
+        X = torch.randn(n_samples, n_steps, settings["n_features"], generator=generator, dtype=torch.float64)
+        for eps in epsilons:
+            counts[settings["cell"]] += attacked(module, settings["cell"], X, eps, generator)
+    return counts

@@ -1,0 +1,178 @@
+"""Is a bound below the loss of its predictor? Distributions whose truth is known, samples, and the comparison.
+
+A truth has inputs `X`, `exact` (whether the mean over X is the expectation itself) and `losses(predicted, cap)`, the
+expected loss at each row of X given that row: 0-1 loss where `cap` is None, else the squared error, averaged over
+outputs and cut at `cap`.
+"""
+
+import math
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy.stats import beta, binom, norm
+
+from sklstm.generalization import holdout_bound
+
+# A mean of capped losses may exceed the cap by its round-off; relative.
+ROUNDING = 1e-9
+CALIBRATION_DELTA, N_DRAWS = 0.2, 5000
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Data that trained nothing."""
+
+    X: np.ndarray
+    y: np.ndarray
+    exact = False
+
+    def losses(self, predicted, cap):
+        if cap is None:
+            return (predicted != self.y).astype(float)
+        # fmin: a network that overflows to NaN has the largest loss
+        return np.fmin(np.mean(((predicted - self.y) ** 2).reshape(len(self.y), -1), axis=1), cap)
+
+    def __add__(self, other):
+        return HeldOut(np.concatenate([self.X, other.X]), np.concatenate([self.y, other.y]))
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """Labels 0 and 1, of which the probability of 1 is known at every row."""
+
+    X: np.ndarray
+    probability: np.ndarray
+    exact: bool
+
+    def losses(self, predicted, cap):
+        if cap is not None:
+            raise ValueError("labels have the 0-1 loss, which has no cap")
+        return np.where(predicted == 1, 1 - self.probability, self.probability)
+
+
+@dataclass(frozen=True)
+class KnownTargets:
+    """Targets that are normal around a known mean with a known standard deviation."""
+
+    X: np.ndarray
+    mean: np.ndarray
+    deviation: float
+    exact: bool
+
+    def losses(self, predicted, cap):
+        if cap is None:
+            raise ValueError("targets have a squared error, whose bound needs a cap")
+        shift, finite = predicted - self.mean, np.isfinite(predicted)
+        return np.where(finite, capped_normal_square(np.where(finite, shift, 0), self.deviation, cap), cap)
+
+
+def capped_normal_square(shift, deviation, cap):
+    """E min(Z², cap) for Z normal with mean `shift`, in closed form from the moments of a truncated normal."""
+    a, s, m = math.sqrt(cap), deviation, np.asarray(shift, dtype=float)
+    low, high = (-a - m) / s, (a - m) / s
+    inside = norm.cdf(high) - norm.cdf(low)
+    at_low, at_high = norm.pdf(low), norm.pdf(high)
+    square = m**2 * inside + 2 * m * s * (at_low - at_high) + s**2 * (inside + low * at_low - high * at_high)
+    return square + cap * (1 - inside)
+
+
+def all_signs(n_steps, n_features):
+    """Every sequence (L, d) of ±1: the mean over these 2^(Ld) is the expectation over uniform signs."""
+    return np.array(list(product((-1.0, 1.0), repeat=n_steps * n_features))).reshape(-1, n_steps, n_features)
+
+
+def quantised(estimator, bound):
+    """The predictor with quantised weights: the estimator's own where it keeps it, else rebuilt from the bound."""
+    if hasattr(estimator, "quantized_"):
+        return estimator.quantized_
+    other = deepcopy(estimator)
+    other.net_.module_.load_state_dict(bound.weights)
+    return other
+
+
+def subject(estimator, bound):
+    """The predictor that `bound` is about.
+
+    Raises
+    ------
+    ValueError
+        If `bound.about` names neither: it must not be compared with the wrong one in silence.
+    """
+    if "quantised" in bound.about:
+        return quantised(estimator, bound)
+    if "trained" in bound.about:
+        return estimator
+    raise ValueError(f"{bound.name} is about {bound.about!r}, neither the trained nor the quantised predictor")
+
+
+def loss_cap(bound):
+    """None for an error probability, else the cap of the loss that is bounded."""
+    if bound.quantity == "an error probability":
+        return None
+    if bound.quantity.startswith("a mean loss"):
+        return bound.ceiling
+    raise ValueError(f"{bound.name} bounds {bound.quantity!r}, which is not a loss known here")
+
+
+def lower_limit(losses, zero_one):
+    """Lower 95 % limit of the mean: Clopper and Pearson for 0-1 losses, else by the central limit theorem."""
+    n = len(losses)
+    if zero_one:
+        k = round(losses.sum())
+        return float(beta.ppf(0.05, k, n - k + 1)) if k else 0.0
+    return float(losses.mean() - norm.ppf(0.95) * losses.std(ddof=1) / math.sqrt(n))
+
+
+def compare(estimator, bounds, truth):
+    """One row a bound: its value beside the loss of the predictor that it is about.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    bounds : iterable of Bound
+    truth : HeldOut, KnownLabels or KnownTargets
+
+    Returns
+    -------
+    list of dict
+        bound, about, delta, value, vacuous, ceiling; loss, and lower, the 95 % limit below it where the loss is itself
+        an estimate, else the loss; half and half_vacuous, the bound at δ = 1/2, the sharper test.
+    """
+    predictions, rows = {}, []
+    for bound in bounds:
+        predictor, cap = subject(estimator, bound), loss_cap(bound)
+        if id(predictor) not in predictions:  # the predictor is kept too, or its id may be given to the next one
+            predictions[id(predictor)] = predictor, predictor.predict(truth.X)
+        losses = truth.losses(predictions[id(predictor)][1], cap)
+        loss, half = float(losses.mean()), bound.at_delta(0.5)
+        rows.append(
+            {
+                "bound": bound.name,
+                "about": bound.about,
+                "delta": bound.delta,
+                "value": float(bound.value),
+                "vacuous": bool(bound.vacuous),
+                "ceiling": float(bound.ceiling),
+                "half": float(half.value),
+                "half_vacuous": bool(half.vacuous),
+                "loss": loss,
+                "lower": loss if truth.exact else lower_limit(losses, cap is None and isinstance(truth, HeldOut)),
+            }
+        )
+    return rows
+
+
+def below(row, value="value", loss="loss"):
+    """Whether the bound is below the truth; NaN is."""
+    return not row[value] >= row[loss] * (1 - ROUNDING)
+
+
+def zero_one_calibration(losses, n, rng):
+    """Share of samples of n losses, drawn with replacement, whose limit is below their mean; and its exact value."""
+    truth = losses.mean()
+    values = np.array([holdout_bound(np.arange(n) < k, delta=CALIBRATION_DELTA).value for k in range(n + 1)])
+    drawn = losses[rng.integers(len(losses), size=(N_DRAWS, n))].sum(axis=1).astype(int)
+    exact = binom.pmf(np.flatnonzero(values < truth), n, truth).sum()
+    return float(np.mean(values[drawn] < truth)), float(exact)

@@ -13,9 +13,11 @@ import argparse
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from skorch.callbacks import Callback
 
 import sklstm
 from sklstm import TikhonovGRURegressor
@@ -61,22 +63,33 @@ def fuzz_models(n_files, rng, folder, tally):
         tally.add(origin, kind, content, *forgery.outcome_of_load(path, *models[which]))
 
 
+class Interrupt(Callback):
+    """Ctrl-C in the fourth epoch."""
+
+    changes_training = False
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 4:
+            raise KeyboardInterrupt
+
+
 def fuzz_checkpoints(n_files, rng, folder, tally):
     X = rng.standard_normal((40, 5, 2))
     options = {"early_stopping": True, "lr_schedule": "plateau", "compute_bound": False, "random_state": 0}
 
-    def fit():
-        callbacks = [Checkpoint(folder / "states")]
+    def fit(*others):
+        callbacks = [Checkpoint(folder / "states", every=1), *others]
         return TikhonovGRURegressor(3, max_epochs=4, callbacks=callbacks, **options).fit(X, X[:, -1, 0]).predict(X)
 
-    expected = fit()
+    with suppress(KeyboardInterrupt):
+        fit(Interrupt())
     (path,) = (folder / "states").iterdir()
-    state = read_state(path)["state"]
-    original = path.read_bytes()
-    assert state["history"]
+    originals = [path.read_bytes()]
+    expected = fit()
+    originals.append(path.read_bytes())  # of the training that is finished
     for number in range(n_files):
         change, origin = (forgery.damaged, "damaged") if number % 2 else (forgery.altered, "forged")
-        kind, content = change(original, rng)
+        kind, content = change(originals[int(rng.integers(2))], rng)
         path.write_bytes(content)
         outcome = forgery.outcome_of_checkpoint(path, fit, expected)
         tally.add(f"{origin} checkpoint", kind, content, *outcome)
@@ -152,10 +165,11 @@ TEXT = f"""# Saved models, damaged and forged
 
 {__doc__}
 {{n}} models and {{m}} training states (seed {{seed}}), made of six small models that between them use every part of
-the format, and of one training with early stopping: **{{failures}} failures**. A failure is any other exception than
-`ModelFileError`, a model that does not predict, certify and report, another model out of a blindly changed file, a
-checkpoint that ends a fit, or a file that takes more than its budget: {forgery.MEMORY_PER_BYTE} bytes of memory and
-{forgery.EVENTS_PER_BYTE} lines and calls of Python for each of its bytes, above a fixed part for the network.
+the format, and of one training with early stopping, interrupted and finished: **{{failures}} failures**. A failure is
+any other exception than `ModelFileError`, a model that does not predict, certify and report, another model out of a
+blindly changed file, a checkpoint that ends a fit, or a file that takes more than its budget:
+{forgery.MEMORY_PER_BYTE} bytes of memory and {forgery.EVENTS_PER_BYTE} lines and calls of Python for each of its bytes,
+above a fixed part for the network.
 
 {{models}}
 

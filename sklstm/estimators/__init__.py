@@ -3,7 +3,7 @@
 from ._certify import certified_accuracy, certified_radius, certify
 from ._classifiers import NoisyRNNClassifier
 from ._compression import Compression
-from ._load import load
+from ._files import LOADABLE, load
 from ._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 
 __all__ = [
@@ -16,3 +16,5 @@ __all__ = [
     "certify",
     "load",
 ]
+
+LOADABLE.update({cls.__name__: cls for cls in (NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor)})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,10 +27,9 @@ from sklstm.training._inference import outputs_of
 from sklstm.training._process import undisturbed
 from sklstm.training._train import OPTIMIZERS, HoldOut, Resume, Seeds, fresh_network
 
+from . import _files
 from ._fit_tasks import CallbackSupportMixin, FitTask
 from ._parameters import RULES
-from ._portable import Portable
-from ._saved_state import STATE
 
 __all__ = [
     "FitData",
@@ -92,7 +92,7 @@ class _Unread:
         return "made when it is read"
 
 
-class SequenceEstimator(CallbackSupportMixin, Portable, BaseEstimator):
+class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     """Shared machinery; constructor, ``fit`` and what is measured after it are the subclasses' own."""
 
     _rules: ClassVar[dict[str, Rule]]
@@ -183,7 +183,7 @@ class SequenceEstimator(CallbackSupportMixin, Portable, BaseEstimator):
         before = dict(self.__dict__)
         with self._all_or_nothing(before):
             for name in before:
-                if name in STATE or (name.endswith("_") and not name.startswith("_")):
+                if name in _files.KEPT or (name.endswith("_") and not name.startswith("_")):
                     delattr(self, name)
             start = before.get("net_") if self.warm_start else None
             resume = None if start is None else Resume(start)
@@ -318,6 +318,149 @@ class SequenceEstimator(CallbackSupportMixin, Portable, BaseEstimator):
             table["quantized_"] = {"type_name": type(self).__name__, "value": _Unread()}
             table.data = dict(sorted(table.data.items()))
         return table
+
+    # What travels.
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
+
+        Everything that predictions, certificates and reports need is in it, see ``docs/guide/saving.md``. Not in it:
+        the state of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Of the file. One that is there is replaced, in one step at the end; its folder must exist.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If a parameter or a fitted attribute is of a type that files do not hold; the message names it.
+        ValueError
+            If a parameter has been set to a value that `fit` would refuse.
+        OSError
+            If the file cannot be written, for instance ``FileNotFoundError`` for a folder that is not there.
+
+        See Also
+        --------
+        load : The way back.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.safetensors")
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['model.safetensors']
+        """
+        _files.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, device: str | torch.device | None = None) -> Self:
+        """Read a model that `save` has written. Nothing in the file is executed, whatever it holds.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Of the file.
+        device : str or torch.device, optional
+            Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
+            with a warning, where this machine has no such device; where ``device`` is ``"auto"``, the best that it has.
+
+        Returns
+        -------
+        estimator
+            Its predictions are those of the saved one, bit for bit on a machine with the same kernels. Its optimiser is
+            fresh.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is no model, is damaged, was saved by a newer version, or holds a model of another class.
+        ValueError
+            If torch cannot use ``device`` here.
+        OSError
+            If the file cannot be read.
+
+        See Also
+        --------
+        save : Writes such a file.
+        sklstm.load : The same for a file of any class of this package.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.safetensors")
+        ...     loaded = TikhonovLSTMRegressor.load(Path(folder) / "model.safetensors")
+        >>> bool((loaded.predict(X) == model.predict(X)).all()), loaded.hidden_size
+        (True, 4)
+        """
+        return _files.load_as(cls, path, device)
+
+    def to_onnx(self, path: str | PathLike[str] | None = None, *, with_lengths: bool = False) -> Any:
+        """The fitted network as an ONNX model, for runtimes without Python.
+
+        Parameters
+        ----------
+        path : str or PathLike, optional
+            Of a file to write; one that is there is replaced.
+        with_lengths : bool, default=False
+            Add the input ``lengths`` (n,) int64: the steps of every sequence in a batch that is filled up to one
+            length. What follows a sequence's last step then does not count, whatever its values.
+
+        Returns
+        -------
+        onnx.ModelProto
+            Input ``X`` (n, L, d) in float32; n and L are free. Output of a regressor: ``prediction``, in the shape of
+            y; of a classifier: ``label`` (n,) and ``probabilities`` (n, k). Outputs are float32, labels int64,
+            float64, bool or strings.
+
+        Raises
+        ------
+        ImportError
+            Without the package onnx, ``pip install "sklstm[onnx]"``.
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If ONNX has no type for the labels.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=2, random_state=0).fit(X, np.where(X[:, -1, 0] > 0, "up", "down"))
+        >>> graph = model.to_onnx(with_lengths=True).graph
+        >>> [value.name for value in graph.input], [value.name for value in graph.output]
+        (['X', 'lengths'], ['label', 'probabilities'])
+        """
+        return _files.to_onnx(self, path, with_lengths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _files.pickle_state(self, super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(_files.unpickle_state(type(self), state))
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))  # copy.copy would go through the two methods above: another network
+        twin.__dict__.update(self.__dict__)
+        return twin
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

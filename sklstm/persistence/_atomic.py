@@ -8,7 +8,7 @@ import stat
 import time
 from typing import Any
 
-__all__ = ["remove_leftovers", "write_atomically"]
+__all__ = ["as_path", "remove_leftovers", "write_atomically"]
 
 _LEFTOVER = re.compile(r"\.sklstm-[0-9a-f]{16}\.tmp")
 _LEFTOVER_AGE = 600.0  # seconds; to write a file takes a small part of them
@@ -38,7 +38,7 @@ def write_atomically(path: Any, content: bytes) -> None:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from sklstm.persistence import write_atomically
+    >>> from sklstm.persistence._atomic import write_atomically
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "file"
     ...     write_atomically(path, b"first")
@@ -96,7 +96,7 @@ def remove_leftovers(folder: Any) -> None:
     >>> import tempfile
     >>> import time
     >>> from pathlib import Path
-    >>> from sklstm.persistence import remove_leftovers
+    >>> from sklstm.persistence._atomic import remove_leftovers
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     old, new = (Path(folder) / f".sklstm-{digit * 16}.tmp" for digit in "01")
     ...     old.touch()

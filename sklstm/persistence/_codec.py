@@ -13,21 +13,59 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._parts import dtype_of, list_of, native, text_of
+from ._container import DTYPES
 
-__all__ = ["ARRAY_DTYPES", "Codec", "Form"]
+__all__ = ["Codec", "Form", "Place"]
 
-#: What an array may hold; the names are numpy's.
-ARRAY_DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()  # noqa: SIM905
-)
+ARRAY_DTYPES = frozenset(DTYPES.values())
 _TENSOR_DTYPES = ARRAY_DTYPES - {"uint16", "uint32", "uint64"}
 # From here on a list of numbers is an array: a loss curve in text would take twice the room and much more memory.
 _LONG = 16
 _SCALARS = (str, int, float, bool, np.generic)
 _ARRAYS = (np.ndarray, np.memmap)  # joblib makes the one into the other; masked arrays would lose their masks
-_LARGEST_WASTE = 1 << 20
+# numpy gives every string of an array the room of the longest: so many bytes in all, and so many for each character.
+_LARGEST_WASTE, _ROOM_FOR_A_CHARACTER = 1 << 20, 64
+# Their hashes are not random: a file could choose keys of which each is compared with all that came before.
+_MOST_NUMBERS_AS_KEYS = 1 << 14
+_DEEPEST = 100  # containers inside one another; what a file may hold is less
+_LONGEST_STEP = 40
 _NUMBERS = {bool: "bool", int: "int64", float: "float64"}
+
+
+class Place:
+    """Where a value is, for messages: spelled only when one is raised, and long keys cut short.
+
+    Parameters
+    ----------
+    parent : Place or str
+        Where the container of the value is.
+    step : object
+        Key or number of the value in its container.
+    template : str
+        How the two are put together.
+
+    Examples
+    --------
+    >>> from sklstm.persistence._codec import Place
+    >>> str(Place(Place("state", "weights"), 3))
+    "state['weights'][3]"
+    """
+
+    __slots__ = ("depth", "parent", "step", "template")
+
+    def __init__(self, parent: "Place | str", step: Any, template: str = "{}[{}]"):
+        self.parent, self.step, self.template = parent, step, template
+        self.depth: int = parent.depth + 1 if type(parent) is Place else 1
+
+    def __str__(self) -> str:
+        step = self.step if self.template == _FIELD else repr(self.step)
+        cut = step if len(step) <= _LONGEST_STEP else f"{step[: _LONGEST_STEP - 3]}..."
+        return self.template.format(self.parent, cut)
+
+
+_FIELD, _KEY = "{}.{}", "a key of {}"
+# A whole value has a name, a part of it a place.
+_Name = Place | str
 
 
 class Form(Protocol):
@@ -35,7 +73,7 @@ class Form(Protocol):
 
     Examples
     --------
-    >>> from sklstm.persistence import Codec
+    >>> from sklstm.persistence._codec import Codec
     >>> class ComplexForm:
     ...     kind = complex
     ...
@@ -103,7 +141,7 @@ class Codec:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklstm.persistence import Codec
+    >>> from sklstm.persistence._codec import Codec
     >>> codec = Codec({})
     >>> codec.encode({"delta": 0.05, "sizes": (4, np.int64(8))}, "model")["kind"]
     'dict'
@@ -119,13 +157,13 @@ class Codec:
         self.forms = dict(forms)
         self._names = {form.kind: name for name, form in self.forms.items()}
 
-    def encode(self, value: Any, name: str) -> Any:
+    def encode(self, value: Any, name: _Name) -> Any:
         """Plain values that stand for ``value``; what they hold is copied.
 
         Parameters
         ----------
         value : object
-        name : str
+        name : str or Place
             What it is called, for messages.
 
         Returns
@@ -138,9 +176,11 @@ class Codec:
         TypeError
             If the value, or something in it, is of a type that is not on the list.
         ValueError
-            If a string is no Unicode text.
+            If a string is no Unicode text, or containers are too deep inside one another.
         """
         kind = type(value)
+        if type(name) is Place and name.depth > _DEEPEST:
+            raise ValueError(f"{name.parent!s:.200}... is nested too deep to be saved")
         if kind is str:
             return text_of(value, name)
         if value is None or kind is bool:
@@ -153,10 +193,10 @@ class Codec:
             return self._encode_list(value, name)
         if kind is tuple:
             return {"kind": "tuple", "items": self._encode_each(value, name)}
-        if kind is dict:
-            if strange := [key for key in value if not isinstance(key, _SCALARS)]:
-                raise TypeError(f"{name} has the key {strange[0]!r}; only numbers and strings can be saved as keys.")
-            pairs = [[self.encode(k, f"a key of {name}"), self.encode(v, f"{name}[{k!r}]")] for k, v in value.items()]
+        strange = [key for key in value if not isinstance(key, _SCALARS)] if kind is dict else []
+        if kind is dict and not strange:
+            key_of = Place(name, "", _KEY)
+            pairs = [[self.encode(k, key_of), self.encode(v, Place(name, k))] for k, v in value.items()]
             return {"kind": "dict", "items": pairs}
         if isinstance(value, np.generic) and (value.dtype.name in ARRAY_DTYPES or value.dtype.kind == "U"):
             return {"kind": "scalar", "dtype": value.dtype.str, "value": self.encode(value.item(), name)}
@@ -176,18 +216,20 @@ class Codec:
         if kind in self._names:
             form_name = self._names[kind]
             parts = self.forms[form_name].fields(value)
-            fields = {part: self.encode(entry, f"{name}.{part}") for part, entry in parts.items()}
+            fields = {part: self.encode(entry, Place(name, part, _FIELD)) for part, entry in parts.items()}
             return {"kind": "object", "class": form_name, "fields": fields}
+        if strange:
+            raise TypeError(f"{name} has the key {strange[0]!r}; only numbers and strings can be saved as keys.")
         detail = f" of dtype {value.dtype}" if hasattr(value, "dtype") else " beyond 64 bits" if kind is int else ""
         raise TypeError(f"{name} is a {kind.__module__}.{kind.__qualname__}{detail}, which cannot be saved.")
 
-    def decode(self, plain: Any, name: str) -> Any:
+    def decode(self, plain: Any, name: _Name) -> Any:
         """Inverse of `encode`.
 
         Parameters
         ----------
         plain : object
-        name : str
+        name : str or Place
             What it is called, for messages.
 
         Returns
@@ -204,7 +246,7 @@ class Codec:
         if plain is None or type(plain) in (bool, int, float):
             return plain
         if type(plain) is list:
-            return [self.decode(entry, f"{name}[{i}]") for i, entry in enumerate(plain)]
+            return [self.decode(entry, Place(name, i)) for i, entry in enumerate(plain)]
         kind = plain.get("kind") if type(plain) is dict else None
         reader = self._READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
@@ -214,17 +256,17 @@ class Codec:
             raise ValueError(f"{name} needs the entries {sorted(keys)} and no others")
         return read(self, *(plain[key] for key in keys), name)
 
-    def _encode_each(self, values: Any, name: str) -> list[Any]:
-        return [self.encode(entry, f"{name}[{i}]") for i, entry in enumerate(values)]
+    def _encode_each(self, values: Any, name: _Name) -> list[Any]:
+        return [self.encode(entry, Place(name, i)) for i, entry in enumerate(values)]
 
-    def _encode_list(self, value: list[Any], name: str) -> Any:
+    def _encode_list(self, value: list[Any], name: _Name) -> Any:
         kinds = {type(entry) for entry in value}
         if len(value) >= _LONG and len(kinds) == 1 and kinds <= set(_NUMBERS):
             with suppress(OverflowError):  # of an integer beyond 64 bits: below, the message says which
                 return {"kind": "numbers", "values": np.array(value, dtype=_NUMBERS[kinds.pop()])}
         return self._encode_each(value, name)
 
-    def _encode_random_state(self, value: np.random.RandomState, name: str) -> list[Any]:
+    def _encode_random_state(self, value: np.random.RandomState, name: _Name) -> list[Any]:
         state = value.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
             raise TypeError(f"{name} is a RandomState on {state['bit_generator']}; only MT19937 can be saved.")
@@ -232,26 +274,30 @@ class Codec:
         entries = (inner["key"], int(inner["pos"]), int(state["has_gauss"]), float(state["gauss"]))
         return self._encode_each(entries, name)
 
-    def _tuple(self, items: Any, name: str) -> tuple[Any, ...]:
+    def _tuple(self, items: Any, name: _Name) -> tuple[Any, ...]:
         return tuple(self.decode(list_of(items, name), name))
 
-    def _dict(self, items: Any, name: str) -> dict[Any, Any]:
-        values = {}
+    def _dict(self, items: Any, name: _Name) -> dict[Any, Any]:
+        values: dict[Any, Any] = {}
+        n_numbers = 0
         for pair in list_of(items, name):
             if type(pair) is not list or len(pair) != 2:
                 raise ValueError(f"{name} is no list of pairs")
-            key = self.decode(pair[0], f"a key of {name}")
+            key = self.decode(pair[0], Place(name, "", _KEY))
+            n_numbers += not isinstance(key, str)
+            if n_numbers > _MOST_NUMBERS_AS_KEYS:
+                raise ValueError(f"{name} has more than {_MOST_NUMBERS_AS_KEYS} numbers as keys")
             if not isinstance(key, _SCALARS) or key in values:
                 raise ValueError(f"{name} has a key twice, or one that is neither a number nor a string")
-            values[key] = self.decode(pair[1], f"{name}[{key!r}]")
+            values[key] = self.decode(pair[1], Place(name, key))
         return values
 
-    def _float(self, value: Any, name: str) -> float:
+    def _float(self, value: Any, name: _Name) -> float:
         if value not in ("inf", "-inf", "nan"):
             raise ValueError(f"{name} is no number")
         return float(value)
 
-    def _scalar(self, dtype: Any, value: Any, name: str) -> Any:
+    def _scalar(self, dtype: Any, value: Any, name: _Name) -> Any:
         entry = self.decode(value, name)
         kind = dtype_of(dtype, name)
         if kind.kind != "O" and type(entry) in ((str,) if kind.kind == "U" else (bool, int, float)):
@@ -262,18 +308,18 @@ class Codec:
                     return number
         raise ValueError(f"{name} is no {kind}")
 
-    def _array(self, values: Any, name: str) -> np.ndarray:
+    def _array(self, values: Any, name: _Name) -> np.ndarray:
         if type(values) not in _ARRAYS or values.dtype.name not in ARRAY_DTYPES:
             raise ValueError(f"{name} is no array of numbers")
         return native(values)  # a copy: of a file it is a view
 
-    def _numbers(self, values: Any, name: str) -> list[Any]:
+    def _numbers(self, values: Any, name: _Name) -> list[Any]:
         array = self._array(values, name)
         if array.ndim != 1 or array.dtype.name not in _NUMBERS.values():
             raise ValueError(f"{name} is no list of numbers")
         return array.tolist()
 
-    def _labels(self, dtype: Any, shape: Any, items: Any, name: str) -> np.ndarray:
+    def _labels(self, dtype: Any, shape: Any, items: Any, name: _Name) -> np.ndarray:
         entries, kind = self.decode(list_of(items, name), name), dtype_of(dtype, name)
         sizes = list_of(shape, name)
         if not all(type(size) is int and 0 <= size <= len(entries) for size in sizes) or len(sizes) > 8:
@@ -285,28 +331,29 @@ class Codec:
             all(isinstance(entry, _SCALARS) for entry in entries) and (kind.kind == "O" or (kind.kind == "U" and texts))
         ):
             raise ValueError(f"{name} is no array of labels")
-        # numpy reserves what the dtype says, whatever the strings need.
-        longest = max((len(entry) for entry in entries if isinstance(entry, str)), default=0)
-        if len(entries) * (kind.itemsize - 4 * longest) > _LARGEST_WASTE:
+        n_characters = sum(len(entry) for entry in entries if isinstance(entry, str))
+        if len(entries) * kind.itemsize > _LARGEST_WASTE + _ROOM_FOR_A_CHARACTER * (n_characters + len(entries)):
             raise ValueError(f"{name} would take far more memory than its labels need")
         array = np.empty(len(entries), dtype=kind)
         array[:] = entries
         return array.reshape(sizes)
 
-    def _tensor(self, values: Any, name: str) -> Tensor:
+    def _tensor(self, values: Any, name: _Name) -> Tensor:
         array = self._array(values, name)
         if array.dtype.name not in _TENSOR_DTYPES:
             raise ValueError(f"{name} is no tensor")
         # Cloned into torch's own memory: matrix kernels may round by alignment, see `as_tensor` of the estimators.
         return torch.from_numpy(array).clone()
 
-    def _device(self, device: Any, name: str) -> torch.device:
+    def _device(self, device: Any, name: _Name) -> torch.device:
+        if type(device) is not str:
+            raise ValueError(f"{name} is no device")
         try:
             return torch.device(device)
-        except (RuntimeError, TypeError) as error:
+        except RuntimeError as error:
             raise ValueError(f"{name} is no device") from error
 
-    def _random_state(self, state: Any, name: str) -> np.random.RandomState:
+    def _random_state(self, state: Any, name: _Name) -> np.random.RandomState:
         match self.decode(list_of(state, name), name):
             case [np.ndarray() as key, int(pos), 0 | 1 as has_gauss, float(gauss)]:
                 if key.shape == (624,) and key.dtype == np.uint32 and 0 <= pos <= 624 and math.isfinite(gauss):
@@ -316,11 +363,11 @@ class Codec:
                     return random_state
         raise ValueError(f"{name} is no state of a RandomState")
 
-    def _object(self, form_name: Any, fields: Any, name: str) -> Any:
+    def _object(self, form_name: Any, fields: Any, name: _Name) -> Any:
         form = self.forms.get(form_name) if isinstance(form_name, str) else None
         if form is None or type(fields) is not dict:
             raise ValueError(f"{name} is of a class that models do not hold: {form_name!r:.80}")
-        parts = {part: self.decode(entry, f"{name}.{part}") for part, entry in fields.items()}
+        parts = {part: self.decode(entry, Place(name, part, _FIELD)) for part, entry in fields.items()}
         try:
             return form.build(parts)
         except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError) as error:
@@ -339,3 +386,37 @@ class Codec:
         "random_state": (("state",), _random_state),
         "object": (("class", "fields"), _object),
     }
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """A plain copy in memory, in the machine's order of bytes."""
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C", subok=False)
+
+
+def text_of(value: str, name: _Name) -> str:
+    """The string; ``ValueError`` for half of a surrogate pair, which no file can hold as text."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{name} holds a string that is no Unicode text: {value[:80]!r}") from error
+    return value
+
+
+def list_of(value: Any, name: _Name) -> list[Any]:
+    """The value; ``ValueError`` if it is no list."""
+    if type(value) is not list:
+        raise ValueError(f"{name} is no list")
+    return value
+
+
+def dtype_of(text: Any, name: _Name) -> np.dtype:
+    """The dtype of this name; ``ValueError`` if it is not one that `Codec.encode` writes."""
+    # Not any text: numpy reads "i4,i4" and much else as a dtype.
+    plain = text[1:] if isinstance(text, str) and text[:1] in "<>|=" else ""
+    if not (plain in ("O", "b1") or (plain[:1] in ("U", "i", "u", "f") and plain[1:].isdecimal() and len(plain) < 9)):
+        raise ValueError(f"{name} has an unknown dtype")
+    try:
+        return np.dtype(text)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} has an unknown dtype") from error

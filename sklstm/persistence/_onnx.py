@@ -65,7 +65,7 @@ def onnx_model(
     Examples
     --------
     >>> from sklstm.networks import GRUNetwork
-    >>> from sklstm.persistence import onnx_model
+    >>> from sklstm.persistence._onnx import onnx_model
     >>> graph = onnx_model(GRUNetwork(n_features=3, hidden_size=4, n_outputs=1), one_output=True).graph
     >>> "GRU" in [node.op_type for node in graph.node], graph.output[0].name
     (True, 'prediction')

@@ -1,22 +1,38 @@
 """Training that survives the end of its process: the state on disk, and a later fit that goes on from it."""
 
+import copy
+import math
 import os
+import types
 import warnings
+from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklstm._validation import caller_level
-from sklstm.persistence import remove_leftovers
+from sklstm.persistence._atomic import remove_leftovers, write_atomically
+from sklstm.persistence._class_forms import conforms
+from sklstm.persistence._codec import Codec
+from sklstm.persistence._container import ModelFileError, read_document, to_bytes
 
+from ._callbacks import DivergenceGuard, EarlyStopping, LearningRate
 from ._fingerprint import changes_training, fingerprint_of_training
-from ._state_file import SUFFIX, StateOf, pack, read_state, unpack, write_state
+from ._snapshot import append_epochs, check_history, columns_of, compare_weights
 
 __all__ = ["Checkpoint"]
+
+_SUFFIX = ".safetensors"
+_KIND = "training state"
+_MOST_KEYS = 1 << 14  # as of the codec: their hashes are not random
+# What a state from a file may raise where it does not fit; never an interrupt.
+_MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 class Checkpoint(Callback):
@@ -58,8 +74,10 @@ class Checkpoint(Callback):
     their ``state_dict()`` returns, if they have one, with ``load_state_dict(state)`` to take it back. Those with a
     class attribute ``changes_training = False`` only watch, and are left out of hash and state.
 
-    Files are named after the hash and hold tensors (safetensors) and JSON with a digest; none of it can run code. Each
-    is replaced as a whole, so that several processes may train the same fit at once. The folder is yours to empty.
+    Files have the format of saved models (safetensors and JSON with a digest) and the hash as their name; nothing in
+    them can run code. Each is replaced as a whole, so that several processes may train the same fit at once. The folder
+    is yours to empty. What a file holds is checked before training goes on from it, except the values that callbacks
+    of your own take back.
 
     Examples
     --------
@@ -88,18 +106,21 @@ class Checkpoint(Callback):
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self._check()
         start = _copied(_capture(net))  # before anything is trained: a state that cannot be stored is an error now
-        self.path_ = Path(self.folder).absolute() / f"{fingerprint_of_training(net, X)}{SUFFIX}"
+        self.path_ = Path(self.folder).absolute() / f"{fingerprint_of_training(net, X)}{_SUFFIX}"
         self._make_folder()
         self.n_epochs_before_, self.is_finished_, self.has_warned_ = len(net.history), False, False
         stored = self._read()
         if stored is None:
             return
+        before = [(callback, dict(vars(callback))) for _, callback in _participants(net)]
         try:
-            finished, state = bool(stored["finished"]), stored["state"]
-            _restore(net, state)
-        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            finished = _go_on_from(net, stored, start)
+        except _MISFITS as error:
+            for callback, attributes in before:
+                vars(callback).clear()
+                vars(callback).update(attributes)
             _restore(net, start)
-            self._warn(f"{self.path_} does not fit this network and is ignored: {error}")
+            self._warn(f"{self.path_} does not fit this network and is ignored: {error!s:.500}")
             return
         self.is_finished_ = finished
         net.epochs_left_ = 0 if finished else max(0, net.max_epochs - self._epochs(net))
@@ -145,7 +166,7 @@ class Checkpoint(Callback):
     def _write(self, net: Any) -> None:
         try:
             write_state(self.path_, {"finished": self.is_finished_, "state": _capture(net)})
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if not self.has_warned_:
                 self._warn(f"The training state cannot be stored; training goes on without: {error}.")
             self.has_warned_ = True
@@ -157,29 +178,36 @@ class Checkpoint(Callback):
 def _capture(net: Any) -> dict[str, Any]:
     """All that the rest of training depends on, and the history; not copied."""
     return {
-        "weights": net.module_.state_dict(),
+        "weights": dict(net.module_.state_dict()),
         "optimizer": net.optimizer_.state_dict(),
         "generator": None if net.generator is None else net.generator.get_state(),
         "penalty": net.penalty.state_dict() if hasattr(net.penalty, "state_dict") else None,
-        "history": list(net.history),
+        "history": columns_of(net.history, (object,)),
         "callbacks": {name: _state_of(callback) for name, callback in _participants(net)},
     }
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:
-    tensors: dict[str, Tensor] = {}
-    return unpack(pack(state, tensors), tensors)
+    try:
+        return _CODEC.decode(_CODEC.encode(state, "state"), "state")
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{str(error).rstrip('.')}: the state of this training cannot be stored. Give the callback that holds it "
+            "state_dict() and load_state_dict(), or leave out one of the two: that callback, or Checkpoint."
+        ) from error
 
 
 def _restore(net: Any, state: dict[str, Any]) -> None:
     """Set a net to a state that `_capture` took; strict about the names and shapes of weights."""
+    state = copy.deepcopy(state)  # torch's optimisers take the tensors as they are, and go on with them
     net.module_.load_state_dict(state["weights"])
     net.optimizer_.load_state_dict(state["optimizer"])
     if net.generator is not None:
         net.generator.set_state(state["generator"])
     if hasattr(net.penalty, "load_state_dict"):
         net.penalty.load_state_dict(state["penalty"], net.module_)
-    net.history[:] = state["history"]
+    del net.history[:]
+    append_epochs(net.history, state["history"])
     for name, callback in _participants(net):
         own = state["callbacks"][name]
         if hasattr(callback, "load_state_dict"):
@@ -199,4 +227,222 @@ def _participants(net: Any) -> list[tuple[str, Any]]:
 def _state_of(callback: Any) -> Any:
     if hasattr(callback, "state_dict"):
         return callback.state_dict()
-    return {name: value for name, value in vars(callback).items() if name.endswith("_")}
+    return {name: _stored(value) for name, value in vars(callback).items() if name.endswith("_")}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+        return StateOf(None)
+    if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
+        return StateOf(value.state_dict())
+    return value
+
+
+def _go_on_from(net: Any, stored: Any, start: dict[str, Any]) -> bool:
+    """Set a net to a stored state that may be anything; returns whether its training is finished.
+
+    Raises
+    ------
+    RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError
+        If the state cannot be one of this training. The net is then in no good state.
+    """
+    if type(stored) is not dict or set(stored) != {"finished", "state"} or type(stored["finished"]) is not bool:
+        raise ValueError("it is no state of a training")
+    finished, state = stored["finished"], stored["state"]
+    if type(state) is not dict or set(state) != set(start):
+        raise ValueError("it is no state of a training")
+    compare_weights(state["weights"], start["weights"])
+    n_epochs = _check_history(state["history"], net)
+    _try_a_step(net)
+    example = net.optimizer_.state_dict()
+    # Parameters that were frozen all the time have no state.
+    known = {number: example["state"][number] for number in state["optimizer"]["state"]}
+    _check_alike(state["optimizer"], example | {"state": known}, "optimizer")
+    _check_alike(state["penalty"], _capture(net)["penalty"], "penalty")
+    if type(state["callbacks"]) is not dict or set(state["callbacks"]) != set(start["callbacks"]):
+        raise ValueError("it has other callbacks")
+    for name, callback in _participants(net):
+        if type(callback) in _OWN:
+            _OWN[type(callback)](state["callbacks"][name], start, name, n_epochs, finished)
+    _restore(net, state)
+    _try_a_step(net)
+    _restore(net, state)
+    return finished
+
+
+def _check_history(columns: Any, net: Any) -> int:
+    """Number of epochs in a stored history; ``ValueError`` unless this net can have made them."""
+    n_epochs, n_before = check_history(columns), len(net.history)
+    if not n_before < n_epochs <= n_before + net.max_epochs:
+        raise ValueError(f"it has {n_epochs} epochs, which this training cannot have")
+    always = {"epoch", "data_loss", "penalty", *(["valid_loss"] if net.train_split is not None else [])}
+    place = 0
+    for part in columns:
+        place += len(part["train_loss"])
+        for name in always if place > n_before else always & set(part):
+            if not conforms(part.get(name), list[float]):
+                raise ValueError(f"an epoch of its history has no {name}")
+    return n_epochs
+
+
+def _try_a_step(net: Any) -> None:
+    """Penalty and optimiser, once, without data; whatever they raise if their state does not fit the network."""
+    with torch.enable_grad():
+        for parameter in net.module_.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        penalty = 0.0 if net.penalty is None else net.penalty(net.module_)
+        net.optimizer_.step()
+        net.optimizer_.zero_grad(set_to_none=True)
+    finite = all(parameter.isfinite().all() for parameter in net.module_.parameters())
+    if not (finite and math.isfinite(penalty)):
+        raise ValueError("a step from it ends in numbers that are not finite")
+
+
+def _check_alike(value: Any, example: Any, name: str, *, finite: bool = True) -> None:
+    """``ValueError`` unless the value has the keys, types and shapes of the example, to the last element."""
+    if isinstance(example, Real):
+        good = isinstance(value, Real) and (math.isfinite(value) or not finite)
+    elif isinstance(example, Tensor):
+        good = isinstance(value, Tensor) and (value.shape, value.dtype) == (example.shape, example.dtype)
+        good = good and bool(value.isfinite().all())
+    else:
+        good = type(value) is type(example)
+    if good and isinstance(example, dict):
+        good = set(value) == set(example)
+    elif good and isinstance(example, list | tuple):
+        good = len(value) == len(example)
+    if not good:
+        raise ValueError(f"{name} is not what this training has there")
+    if isinstance(example, dict | list | tuple):
+        for key in example if isinstance(example, dict) else range(len(example)):
+            _check_alike(value[key], example[key], f"{name}[{key!r}]", finite=finite)
+
+
+def _check_guard(own: Any, start: dict[str, Any], name: str, n_epochs: int, finished: bool) -> None:
+    for attribute, example in start["callbacks"][name].items():
+        if isinstance(example, dict):
+            compare_weights(own[attribute], start["weights"])
+        elif type(own[attribute]) is not int or not 0 <= own[attribute] <= n_epochs:
+            raise ValueError(f"{attribute} is no number of epochs")
+
+
+def _check_early_stopping(own: Any, start: dict[str, Any], name: str, n_epochs: int, finished: bool) -> None:
+    if not conforms(own["best_loss_"], float) or type(own["best_epoch_"]) is not int:
+        raise ValueError("it has no best epoch")
+    if own["best_weights_"] is not None or finished:
+        compare_weights(own["best_weights_"], start["weights"])
+
+
+def _check_learning_rate(own: Any, start: dict[str, Any], name: str, n_epochs: int, finished: bool) -> None:
+    if type(own["done_"]) is not int or not 0 <= own["done_"] <= n_epochs:
+        raise ValueError("it has no number of epochs done")
+    example = start["callbacks"][name]["plateau_"]
+    if isinstance(example, StateOf) and not finished:
+        _check_alike(own["plateau_"].state, example.state, "the schedule", finite=False)
+    elif own["plateau_"] is not None:
+        raise ValueError("it has another schedule")
+
+
+# The package's own callbacks that keep a state, and how it is checked.
+_OWN: dict[type, Callable[[Any, dict[str, Any], str, int, bool], None]] = {
+    DivergenceGuard: _check_guard,
+    EarlyStopping: _check_early_stopping,
+    LearningRate: _check_learning_rate,
+}
+
+
+class StateOf:
+    """Stands for an object that is not itself stored; its owner has a new one, to load this ``state_dict()`` into.
+
+    The state is None for a class or a function, which have none.
+    """
+
+    def __init__(self, state: Any):
+        self.state = state
+
+
+class _FormOf:
+    """How the codec takes objects of a class apart, by two functions."""
+
+    def __init__(self, kind: type, take_apart: Callable[[Any], Any], put_together: Callable[..., Any]):
+        self.kind, self.take_apart, self.put_together = kind, take_apart, put_together
+
+    def fields(self, value: Any) -> dict[str, Any]:
+        return {"parts": self.take_apart(value)}
+
+    def build(self, fields: dict[str, Any]) -> Any:
+        (parts,) = fields.values()
+        return self.put_together(parts)
+
+
+def _dict_of(parts: Any) -> dict[Any, Any]:
+    keys, values = parts
+    if sum(not isinstance(key, str) for key in keys) > _MOST_KEYS:
+        raise ValueError(f"it has more than {_MOST_KEYS} numbers as keys")
+    return dict(zip(keys, values, strict=True))
+
+
+def _ordered(parts: Any) -> OrderedDict[Any, Any]:
+    return OrderedDict(_dict_of(parts))
+
+
+def _bfloat16(parts: Any) -> Tensor:
+    if not isinstance(parts, Tensor) or parts.dtype != torch.int16:
+        raise ValueError("it is no tensor of 16 bits")
+    return parts.view(torch.bfloat16)
+
+
+def _bits(value: Tensor) -> Tensor:
+    if value.dtype != torch.bfloat16:
+        raise TypeError(f"A tensor of dtype {value.dtype} cannot be saved.")
+    return value.detach().cpu().view(torch.int16)
+
+
+# Of what callbacks keep, beside what models hold: their tensors may be bfloat16, their integers and keys of any kind.
+_CODEC = Codec(
+    {
+        "StateOf": _FormOf(StateOf, lambda value: value.state, StateOf),
+        "set": _FormOf(set, lambda value: sorted(value, key=repr), lambda parts: set(_dict_of((parts, parts)))),
+        "OrderedDict": _FormOf(OrderedDict, lambda value: (list(value), list(value.values())), _ordered),
+        "dict": _FormOf(dict, lambda value: (list(value), list(value.values())), _dict_of),
+        "int": _FormOf(int, hex, lambda parts: int(parts, 16)),
+        "bfloat16": _FormOf(Tensor, _bits, _bfloat16),
+    }
+)
+
+
+def write_state(path: Path, state: Any) -> None:
+    """Write a state so that the file, whatever happens, holds all of it or what it held before.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something in the state cannot be stored.
+    OSError
+        If the folder cannot be written to.
+    """
+    write_atomically(path, to_bytes({"kind": _KIND, "key": path.stem, "state": _CODEC.encode(state, "state")}))
+
+
+def read_state(path: Path) -> Any:
+    """The state in a file that `write_state` wrote under this name; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        For a file that is damaged, or not one of these, or was written under another name.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        document = read_document(path)
+        if set(document) != {"kind", "key", "state"} or document["kind"] != _KIND:
+            raise ValueError("it holds something else")
+        if document["key"] != path.stem:
+            raise ValueError("it is the state of another training, copied to this name")
+        return _CODEC.decode(document["state"], "state")
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        reason = error.reason if isinstance(error, ModelFileError) else error
+        raise ValueError(f"{path} is damaged or not a training state: {reason!s:.500}") from error

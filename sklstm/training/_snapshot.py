@@ -1,6 +1,7 @@
 """A trained net as a few values, and back: what travels with a model when its data and its callbacks stay at home."""
 
 import copy
+import typing
 from itertools import groupby
 from typing import Any
 
@@ -8,25 +9,39 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklstm.persistence import conforms
+from sklstm.persistence._class_forms import conforms
 
 from ._net import SequenceNet
 from ._process import seeded_construction, undisturbed
 
-__all__ = ["OptimizerTable", "check_snapshot", "check_weights", "restore", "take_snapshot"]
+__all__ = [
+    "OptimizerTable",
+    "append_epochs",
+    "check_history",
+    "check_snapshot",
+    "check_weights",
+    "columns_of",
+    "compare_weights",
+    "restore",
+    "take_snapshot",
+]
 
 #: Name of an optimiser, its class, and the skorch arguments that go with it.
 OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
 
 # Beyond this no one size of a network can lie: a matrix of two of them still has a number of entries in 64 bits.
 _LARGEST_SIZE = 1 << 24
+# torch compares the name of each weight of a stack with those of all before it.
+_MOST_LAYERS = 1024
+# Arguments that say where and in what a network computes; no file may say that.
+_OF_THE_MACHINE = {"device", "dtype", "return"}
 
 _SCALARS = (bool, int, float, str)
 
 _TYPES: dict[str, Any] = {
     "module": dict[str, int | float | str],
     "weights": dict[str, Tensor],
-    "history": list[dict[str, list[bool | float | str]]],
+    "history": list[dict[str, list]],
     "device": str,
     "optimizer": str,
     "lr": float,
@@ -67,7 +82,7 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
     values = {
         "module": dict(net.get_params_for("module")),
         "weights": {name: _on_cpu(tensor) for name, tensor in net.module_.state_dict().items()},
-        "history": _columns(net.history),
+        "history": columns_of(net.history, _SCALARS),
         "device": device_of(net.module_),
         "optimizer": next((name for name, (kind, _) in optimizers.items() if kind is net.optimizer), ""),
         "lr": net.lr,
@@ -125,9 +140,10 @@ def check_snapshot(values: dict[str, Any], module: type[nn.Module], optimizers: 
     try:
         torch.device(values["device"])
     except RuntimeError as error:
-        raise ValueError(f"the network is on no device: {values['device']!r:.80}") from error
-    if any(len({len(column) for column in part.values()}) != 1 for part in values["history"]):
-        raise ValueError("the columns of the history differ in length")
+        raise ValueError(f"the network is on no device: {values['device'][:80]!r}") from error
+    check_history(values["history"])
+    if not conforms(values["history"], list[dict[str, list[bool | float | str]]]):
+        raise ValueError("the history holds something else than numbers and strings")
     check_weights(values["weights"], module, values["module"])
 
 
@@ -160,31 +176,79 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
         ...
     ValueError: the weight 'readout.weight' is float32 (2, 4), but the network has float32 (3, 4) there
     """
+    hints = typing.get_type_hints(module.__init__)
     for name, value in arguments.items():
-        positive = not isinstance(value, str) and 0 < value < _LARGEST_SIZE
+        if name not in hints or name in _OF_THE_MACHINE or not conforms(value, hints[name]):
+            raise ValueError(f"no network has these arguments: {name[:80]}={value!r:.80}")
         # Every layer has weights of its own, so that what the file holds limits their number.
-        too_many = name == "num_layers" and not (positive and value <= len(weights))
-        if not (isinstance(value, str) or positive) or too_many:
+        too_many = name == "num_layers" and value > min(len(weights), _MOST_LAYERS)
+        if not (isinstance(value, str) or 0 < value < _LARGEST_SIZE) or too_many:
             raise ValueError(f"a network cannot have {name}={value!r}")
     try:
         expected = expected_weights(module, arguments)
     except (TypeError, KeyError, RuntimeError, ArithmeticError, ValueError) as error:
         raise ValueError(f"no network has these arguments: {error}") from error
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}
-    for name in sorted(set(found) | set(expected)):
-        if found.get(name) != expected.get(name):
+    compare_weights(weights, expected)
+
+
+def expected_weights(module: type[nn.Module], arguments: dict[str, Any]) -> dict[str, Tensor]:
+    """Weights of a module on torch's device "meta": shapes and dtypes, without memory for the values."""
+    return dict(module(**arguments, device="meta").state_dict())
+
+
+def compare_weights(weights: Any, expected: Any) -> None:
+    """Check tensors from a file by others of the names, shapes and dtypes that they must have.
+
+    Parameters
+    ----------
+    weights, expected : mapping of str to Tensor
+
+    Raises
+    ------
+    ValueError
+        If they differ in one of these, or a weight is not finite.
+    """
+    if not conforms(weights, dict[str, Tensor]):
+        raise ValueError("the weights are no tensors by name")
+    found, wanted = (
+        {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()} for tensors in (weights, expected)
+    )
+    for name in sorted(set(found) | set(wanted)):
+        if found.get(name) != wanted.get(name):
             raise ValueError(
-                f"the weight {name!r:.80} is {_described(found.get(name))}, but the network has "
-                f"{_described(expected.get(name))} there"
+                f"the weight {name[:80]!r} is {_described(found.get(name))}, but the network has "
+                f"{_described(wanted.get(name))} there"
             )
     if not all(tensor.isfinite().all() for tensor in weights.values()):
         raise ValueError("a weight is NaN or infinite")
 
 
-def expected_weights(module: type[nn.Module], arguments: dict[str, Any]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Shape and dtype of every weight of a module; takes no memory for them."""
-    with torch.device("meta"), seeded_construction(0):
-        return {name: (tensor.shape, tensor.dtype) for name, tensor in module(**arguments).state_dict().items()}
+def check_history(columns: Any) -> int:
+    """Check a history from a file, before a dict is made for every epoch.
+
+    Parameters
+    ----------
+    columns : object
+        As `columns_of` returns it: every epoch must have its training loss, which takes room in the file.
+
+    Returns
+    -------
+    int
+        Number of its epochs.
+
+    Raises
+    ------
+    ValueError
+        If it is not such a history.
+    """
+    if not conforms(columns, list[dict[str, list]]):
+        raise ValueError("the history is no list of columns")
+    for part in columns:
+        if len({len(column) for column in part.values()}) != 1:
+            raise ValueError("the columns of the history differ in length")
+        if not conforms(part.get("train_loss"), list[float]):
+            raise ValueError("an epoch of the history has no training loss")
+    return sum(len(part["train_loss"]) for part in columns)
 
 
 def restore(
@@ -246,7 +310,7 @@ def restore(
     with undisturbed(), seeded_construction(0), torch.enable_grad():
         net.initialize()
     net.module_.load_state_dict(values["weights"])
-    _fill(net.history, values["history"])
+    append_epochs(net.history, values["history"])
     if values["optimizer"] and "optimizer_state" in values:
         net.optimizer_.load_state_dict(copy.deepcopy(values["optimizer_state"]))
     if values.get("generator") is not None:
@@ -270,18 +334,28 @@ def _on_cpu(value: Any) -> Any:
     return value
 
 
-def _columns(history: Any) -> list[dict[str, list[Any]]]:
-    """Runs of epochs with the same entries, column by column; of each epoch what is a number or a string."""
+def columns_of(history: Any, kinds: tuple[type, ...]) -> list[dict[str, list[Any]]]:
+    """Runs of epochs with the same entries, column by column; the records of batches are left out.
+
+    Parameters
+    ----------
+    history : list of dict
+    kinds : tuple of type
+        Of the entries to keep.
+    """
     rows = [
         {name: entry.item() if isinstance(entry, np.generic) else entry for name, entry in epoch.items()}
         for epoch in history
     ]
-    plain = [{name: entry for name, entry in row.items() if isinstance(entry, _SCALARS)} for row in rows]
-    runs = [list(run) for _, run in groupby(plain, key=tuple)]
+    kept = [
+        {name: entry for name, entry in row.items() if name != "batches" and isinstance(entry, kinds)} for row in rows
+    ]
+    runs = [list(run) for _, run in groupby(kept, key=tuple)]
     return [{name: [row[name] for row in run] for name in run[0]} for run in runs]
 
 
-def _fill(history: Any, columns: list[dict[str, list[Any]]]) -> None:
+def append_epochs(history: Any, columns: list[dict[str, list[Any]]]) -> None:
+    """Put the epochs of `columns_of` at the end of a skorch history."""
     for part in columns:
         for row in zip(*part.values(), strict=True):
             history.new_epoch()

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from sklstm import Compression
-from sklstm.estimators._saved_state import CODEC
+from sklstm.estimators._files import CODEC
 from sklstm.generalization import GeneralizationReport, holdout_bound
-from sklstm.persistence import conforms, from_bytes, to_bytes
-from sklstm.persistence._json import compact, parse
+from sklstm.persistence._class_forms import conforms
+from sklstm.persistence._container import compact, from_bytes, parse, to_bytes
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | FLOATS | st.text()

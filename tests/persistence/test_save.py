@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,7 @@ from small_models import FEW, assert_same, sequences
 
 import sklstm
 from sklstm import ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.estimators._portable import from_document
-from sklstm.estimators._saved_state import STATE
+from sklstm.estimators._files import KEPT, document_of, from_document
 from sklstm.generalization import holdout_bound
 from sklstm.training import _snapshot
 
@@ -156,7 +156,7 @@ def test_every_fitted_attribute_has_a_row(classifier, regressor):
     # By which `fit` also knows what to clear away.
     for model, _ in (classifier, regressor):
         for fitted in (model, model.quantized_):
-            assert set(vars(fitted)) - set(fitted.get_params(deep=False)) - {"net_"} <= set(STATE)
+            assert set(vars(fitted)) - set(fitted.get_params(deep=False)) - {"net_"} <= set(KEPT)
 
 
 class TestSaveRefuses:
@@ -238,12 +238,53 @@ def test_an_interrupted_save_leaves_the_old_file(regressor, path, monkeypatch):
     np.testing.assert_array_equal(sklstm.load(link).predict(X), model.predict(X))
 
 
+def interrupted_at(number, call):
+    """Ctrl-C at a line of the package, by its number in the run; whether the call came that far."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        if not frame.f_globals.get("__name__", "").startswith("sklstm"):
+            return None
+        count += 1
+        if count == number:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_anywhere_in_save_and_load_is_ctrl_c_and_leaves_nothing_behind(regressor, path):
+    model, X = regressor
+    model.save(path)
+    content = path.read_bytes()
+    for call in (lambda: model.save(path), lambda: sklstm.load(path)):
+        number = 1
+        while interrupted_at(number, call):  # whatever else is raised fails the test
+            assert str(torch.get_default_device()) == "cpu"
+            assert os.listdir(path.parent) == [path.name]
+            assert path.read_bytes() == content
+            number = 1 + int(1.2 * number)
+        assert number > 1000
+    np.testing.assert_array_equal(sklstm.load(path).predict(X), model.predict(X))
+
+
 class TestLoadRefuses:
     def refuse(self, path, match, load=sklstm.load):
         with pytest.raises(ModelFileError, match=match) as caught:
             load(path)
         assert str(caught.value).startswith(str(path))
         assert isinstance(caught.value, ValueError)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
     def changed(self, path, content, change):
         size = struct.unpack("<Q", content[:8])[0]
@@ -324,7 +365,7 @@ def test_devices(regressor, path, monkeypatch):
     gpu = copy.copy(model)
     gpu.device = "cuda"
     monkeypatch.setattr(_snapshot, "device_of", lambda module: "cuda:0")
-    document = gpu._document()
+    document = document_of(gpu)
     blob = pickle.dumps(gpu)
     monkeypatch.undo()
     for again in (lambda: from_document(TikhonovLSTMRegressor, document), lambda: pickle.loads(blob)):

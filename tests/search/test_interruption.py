@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 import sklstm
 from sklstm import TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
-from sklstm.training._state_file import read_state
+from sklstm.training._checkpoint import read_state
 from tests.support.long_search import EPOCHS, FITS, numbers, search
 from tests.support.searches import Tally, epochs_counted, problem
 

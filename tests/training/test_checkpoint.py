@@ -1,8 +1,10 @@
 import json
+import math
 import os
 import shutil
 import threading
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+import sklstm
+from sklstm import ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
-from sklstm.training._state_file import read_state, write_state
+from sklstm.training._checkpoint import read_state, write_state
 from tests.support.problems import late_mean, signed_sum
 
 EPOCHS = 12
@@ -167,7 +170,7 @@ def damage(path, kind):
     elif kind == "a flipped bit":
         path.write_bytes(content[:-100] + bytes([content[-100] ^ 1]) + content[-99:])
     elif kind == "a changed number":
-        number = str(read_state(path)["state"]["history"][0]["train_loss"]).encode()
+        number = str(read_state(path)["state"]["optimizer"]["param_groups"][0]["lr"]).encode()
         assert number in content
         path.write_bytes(content.replace(number, number[:-1] + (b"1" if number[-1:] != b"1" else b"2")))
     elif kind == "text":
@@ -195,13 +198,75 @@ def test_the_state_of_another_fit_under_this_name_is_not_trusted(tmp_path):
     interrupted("large lstm", tmp_path / "other", 7, every=1)
     this, other = only_file(tmp_path / "this"), only_file(tmp_path / "other")
     shutil.copy(other, this)
-    with pytest.warns(UserWarning, match="digest does not fit"):
+    with pytest.warns(UserWarning, match="it is the state of another training, copied to this name"):
         fit("lstm", Checkpoint(tmp_path / "this"))
     # Even with a digest that fits: shapes do not, and what was set of it is taken back.
     write_state(this, read_state(other))
     with pytest.warns(UserWarning, match="does not fit this network and is ignored"):
         resumed = fit("lstm", Checkpoint(tmp_path / "this"))
     assert_same_training(resumed, fit("lstm"))
+
+
+def change_moments(state):
+    state["finished"] = True
+    state["state"]["optimizer"]["state"][0]["exp_avg_sq"] -= 1.0
+    for own in state["state"]["callbacks"].values():
+        own.update({name: None for name in own if name == "plateau_"})
+
+
+def change_entry(*path, value):
+    def change(state):
+        for key in path[:-1]:
+            state = state[key]
+        state[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_moments,
+        change_entry("finished", value=1),
+        change_entry("state", value=[]),
+        change_entry("state", "weights", value=[]),
+        change_entry("state", "weights", "readout.bias", value=torch.tensor([math.nan])),
+        change_entry("state", "optimizer", "param_groups", 0, "lr", value="fast"),
+        change_entry("state", "optimizer", "param_groups", 0, "betas", value=(0.9,)),
+        change_entry("state", "optimizer", "state", 0, value={}),
+        change_entry("state", "optimizer", "state", 1, "exp_avg", value=torch.zeros(1)),
+        change_entry("state", "generator", value=torch.zeros(3, dtype=torch.uint8)),
+        change_entry("state", "penalty", "norms", value=[]),
+        change_entry("state", "penalty", "interval", value="often"),
+        change_entry("state", "history", value=[{}]),
+        change_entry("state", "history", value=[{"epoch": [1]}]),
+        change_entry("state", "history", value=[{"train_loss": ["low"], "epoch": [1]}]),
+        change_entry("state", "history", 0, "valid_loss", value=["low"] * 6),
+        change_entry("state", "history", 0, "epoch", value=[1] * 5),
+        change_entry("state", "callbacks", value={}),
+        change_entry("state", "callbacks", "_divergence", value=None),
+        change_entry("state", "callbacks", "_divergence", "weights_", value={}),
+        change_entry("state", "callbacks", "_early_stopping", "best_weights_", value={}),
+        change_entry("state", "callbacks", "_lr", "done_", value=None),
+        change_entry("state", "callbacks", "_lr", "plateau_", value=None),
+    ],
+)
+def test_a_signed_state_that_is_none_of_this_training_is_ignored(change, tmp_path):
+    options = {"early_stopping": True, "lr_schedule": "plateau"}
+    with pytest.raises(KeyboardInterrupt):
+        fit("lstm", Checkpoint(tmp_path, every=1), Stop(7), **options)
+    path = only_file(tmp_path)
+    state = read_state(path)
+    change(state)
+    write_state(path, state)
+    with pytest.warns(UserWarning, match="does not fit this network and is ignored"):
+        resumed = fit("lstm", Checkpoint(tmp_path), **options)
+    assert_same_training(resumed, undisturbed_with(**options))
+
+
+@cache
+def undisturbed_with(**options):
+    return fit("lstm", **options)
 
 
 def test_without_keep_nothing_stays(tmp_path):
@@ -309,6 +374,24 @@ def test_other_callbacks_go_on_from_their_own_state(make, tmp_path):
     assert len(list(folder.iterdir())) == 2, "without it, it is another fit"
 
 
+class Thaw(Callback):
+    """Trains the readout alone at first."""
+
+    changes_training = True
+
+    def on_epoch_begin(self, net, **kwargs):
+        for name, parameter in net.module_.named_parameters():
+            parameter.requires_grad_("readout" in name or len(net.history) > 4)
+
+
+@pytest.mark.parametrize("at", [3, 7])
+def test_parameters_may_be_frozen(at, tmp_path):
+    undisturbed = fit("plain lstm", Thaw())
+    with pytest.raises(KeyboardInterrupt):
+        fit("plain lstm", Thaw(), Checkpoint(tmp_path, every=1), Stop(at))
+    assert_same_training(fit("plain lstm", Thaw(), Checkpoint(tmp_path, every=1)), undisturbed)
+
+
 def test_a_callback_whose_state_cannot_be_stored_is_named_before_training(tmp_path):
     class Opaque(Callback):
         def on_train_begin(self, net, **kwargs):
@@ -330,12 +413,26 @@ def test_a_second_fit_of_the_same_estimator_does_not_take_over_the_first(tmp_pat
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_files_hold_json_and_tensors_that_safetensors_reads(tmp_path):
+def test_files_are_safetensors_with_json(tmp_path):
     from safetensors import safe_open
 
     model = fit("lstm", Checkpoint(tmp_path))
-    with safe_open(only_file(tmp_path), "pt") as file:
-        state = json.loads(file.metadata()["state"])["state"]
+    path = only_file(tmp_path)
+    with safe_open(path, "pt") as file:
+        document = json.loads(file.metadata()["document"])
+        assert (document["kind"], document["key"]) == ("training state", path.stem)
         for name, value in model.net_.module_.state_dict().items():
-            assert torch.equal(file.get_tensor(state["weights"][name]["!tensor"]), value)
-    assert len(state["history"]) == EPOCHS
+            assert torch.equal(file.get_tensor(f"state.weights.{name}"), value)
+    assert read_state(path)["state"]["history"][0]["train_loss"] == model.loss_curve_
+
+
+def test_a_model_is_no_state_and_a_state_is_no_model(tmp_path):
+    model = fit("lstm", Checkpoint(tmp_path))
+    path = only_file(tmp_path)
+    with pytest.raises(ModelFileError, match="it holds a training state, not one of"):
+        sklstm.load(path)
+    with pytest.raises(ModelFileError, match="needs the entries"):
+        type(model).load(path)
+    model.set_params(callbacks=None).save(path)
+    with pytest.warns(UserWarning, match="it holds something else"):
+        fit("lstm", Checkpoint(tmp_path))

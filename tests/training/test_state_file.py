@@ -1,21 +1,22 @@
-import json
 import math
 import os
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skorch.callbacks import Callback
 
-from sklstm.training._state_file import StateOf, pack, read_state, unpack, write_state
+from sklstm.persistence._container import from_bytes, to_bytes
+from sklstm.training._checkpoint import _CODEC, StateOf, _copied, _state_of, read_state, write_state
 
 KEY = "0" * 64
 
 
-def through_json(value):
-    tensors = {}
-    return unpack(json.loads(json.dumps(pack(value, tensors))), tensors)
+def through_a_file(value):
+    return _CODEC.decode(from_bytes(to_bytes({"state": _CODEC.encode(value, "state")}))["state"], "state")
 
 
 numbers = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -40,7 +41,7 @@ def kinds(value):
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(values)
 def test_plain_values_come_back_as_they_were(value):
-    found = through_json(value)
+    found = through_a_file(value)
     assert found == value
     assert kinds(found) == kinds(value)
 
@@ -49,10 +50,11 @@ def test_no_bit_of_a_float_is_lost():
     generator = np.random.default_rng(0)
     floats = generator.integers(0, 2**63, 1000, dtype=np.uint64).view(np.float64)
     values = [*floats[np.isfinite(floats)].tolist(), -0.0, 5e-324, math.inf, -math.inf]
-    assert np.array_equal(np.array(through_json(values)).view(np.uint64), np.array(values).view(np.uint64))
-    assert math.isnan(through_json(math.nan))
-    assert type(through_json(np.float64(0.1))) is float
-    assert through_json([np.float32(0.1), np.int64(3), np.bool_(True)]) == [float(np.float32(0.1)), 3, True]
+    assert np.array_equal(np.array(through_a_file(values)).view(np.uint64), np.array(values).view(np.uint64))
+    assert math.isnan(through_a_file(math.nan))
+    for number in (np.float64(0.1), np.float32(0.1), np.int64(3), np.bool_(True)):
+        assert through_a_file(number) == number
+        assert type(through_a_file(number)) is type(number)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.uint8, torch.int64, torch.bfloat16, torch.bool])
@@ -83,12 +85,26 @@ def test_objects_with_a_state_come_back_as_their_state():
 
         def load_state_dict(self, state): ...
 
-    found = through_json([Counter(), Counter, print])
-    assert [type(part) for part in found] == [StateOf] * 3
-    assert found[0].state == {"count": (1, torch.ones(1))}
-    assert found[1].state is found[2].state is None
-    with pytest.raises(TypeError, match="cannot be stored in a training state"):
-        pack({"a": [object()]}, {})
+    class Mine(Callback):
+        def __init__(self):
+            self.object_, self.class_, self.function_, self.parameter = Counter(), Counter, print, object()
+
+    found = through_a_file(_state_of(Mine()))
+    assert {name: type(part) for name, part in found.items()} == dict.fromkeys(
+        ("object_", "class_", "function_"), StateOf
+    )
+    assert found["object_"].state == {"count": (1, torch.ones(1))}
+    assert found["class_"].state is found["function_"].state is None
+    for value in ({"a": [object()]}, [Counter()], [print]):
+        with pytest.raises(TypeError, match=r"state.*which cannot be saved.* cannot be stored"):
+            _copied({"callbacks": {"mine": value}})
+
+
+def test_containers_of_callbacks(tmp_path):
+    ordered = OrderedDict([("b", torch.ones(1)), ("a", torch.zeros(1))])
+    assert list(through_a_file(ordered)) == ["b", "a"]
+    assert type(through_a_file(ordered)) is OrderedDict
+    assert through_a_file({(1, "a"): {2**70}, None: -(2**64)}) == {(1, "a"): {2**70}, None: -(2**64)}
 
 
 def test_every_single_damaged_byte_is_noticed(tmp_path):
@@ -116,7 +132,7 @@ def test_a_missing_file_is_no_state_and_another_name_no_match(tmp_path):
     assert read_state(path) is None
     write_state(path, {"a": 1})
     os.rename(path, tmp_path / f"{'1' * 64}.safetensors")
-    with pytest.raises(ValueError, match="digest does not fit"):
+    with pytest.raises(ValueError, match="another training, copied to this name"):
         read_state(tmp_path / f"{'1' * 64}.safetensors")
 
 

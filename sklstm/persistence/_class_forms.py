@@ -1,8 +1,10 @@
-"""The package's own classes in encoded values: reports, bounds, and objects with scikit-learn's parameters."""
+"""The package's own classes in encoded values, and whether a value from a file is of the annotated type."""
 
 import dataclasses
+import types
 import typing
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,11 @@ from sklstm.generalization import (
 )
 
 from ._codec import Form
-from ._types import conforms
 
-__all__ = ["GENERALIZATION", "Parameters"]
+__all__ = ["GENERALIZATION", "Parameters", "conforms"]
+
+# A fit makes six at most; to show one a report looks at the others.
+_MOST_BOUNDS = 100
 
 
 class _Record:
@@ -111,6 +115,8 @@ class _Report:
 
     def build(self, fields: dict[str, Any]) -> GeneralizationReport:
         parts = _checked(fields, {"bounds": list[_Bounds], "delta": float | None})
+        if len(parts["bounds"]) > _MOST_BOUNDS:
+            raise ValueError(f"it has more than {_MOST_BOUNDS} bounds")
         return GeneralizationReport(parts["bounds"], delta=parts["delta"])
 
 
@@ -127,7 +133,8 @@ class Parameters:
     Examples
     --------
     >>> from sklstm import Compression
-    >>> from sklstm.persistence import Codec, Parameters
+    >>> from sklstm.persistence._class_forms import Parameters
+    >>> from sklstm.persistence._codec import Codec
     >>> form = Parameters(Compression, {})  # no rules
     >>> form.fields(Compression(rank=2))["rank"], form.build({"rank": 3}).rank
     (2, 3)
@@ -191,3 +198,60 @@ GENERALIZATION: dict[str, Form] = {
     "OccamBound": _Occam(),
     **{kind.__name__: _Record(kind) for kind in (TuBound, RademacherBound, HoldoutBound)},
 }
+
+
+def conforms(value: Any, hint: Any) -> bool:
+    """Whether ``value`` is of the annotated type, to the last element.
+
+    Parameters
+    ----------
+    value : object
+    hint : type or annotation
+        bool, int, float, str, None, a class, unions of these; ``tuple[...]``, ``list[...]``, ``dict[..., ...]``; a
+        numpy array with or without its dtype. An int passes for a float, numpy's numbers for Python's.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm.persistence._class_forms import conforms
+    >>> conforms([1, 2.5], list[float]), conforms([1, "2.5"], list[float])
+    (True, False)
+    >>> conforms(np.float64(0.5), float | None)
+    True
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(conforms(value, argument) for argument in arguments)
+    if origin is tuple:
+        if type(value) is not tuple:
+            return False
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return all(conforms(entry, arguments[0]) for entry in value)
+        return len(value) == len(arguments) and all(map(conforms, value, arguments))
+    if origin is list:
+        if type(value) is not list:
+            return False
+        (of_entry,) = arguments
+        if typing.get_origin(of_entry) in (None, typing.Union, types.UnionType):  # then the type of an entry says all
+            value = {type(entry): entry for entry in value}.values()
+        return all(conforms(entry, of_entry) for entry in value)
+    if origin is dict:
+        of_key, of_value = arguments
+        return type(value) is dict and all(conforms(k, of_key) and conforms(v, of_value) for k, v in value.items())
+    if origin is np.ndarray:
+        (dtype,) = typing.get_args(arguments[1])
+        return isinstance(value, np.ndarray) and (dtype is Any or value.dtype == dtype)
+    if hint is None or hint is type(None):
+        return value is None
+    flag = isinstance(value, bool | np.bool_)
+    if hint is bool:
+        return flag
+    if hint is int:
+        return isinstance(value, Integral) and not flag
+    if hint is float:
+        return isinstance(value, Real) and not flag
+    return isinstance(value, hint)

@@ -1,26 +1,60 @@
-"""Damaged and forged copies of saved models, and what loading each of them came to."""
+"""Damaged and forged files of saved models and training states, and what it costs to read one.
+
+Whoever forges a file knows the format and makes the digest fit. Costs are counted, not timed: lines that Python runs,
+calls of functions, and bytes of memory.
+"""
 
 import copy
 import json
-import math
-import resource
 import struct
-import tempfile
-import time
+import sys
 import tracemalloc
 import warnings
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load as load_tensors
 
 import sklstm
 from sklstm import Compression, ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.persistence import to_bytes
-from sklstm.persistence._file import digest
+from sklstm.estimators._files import document_of
+from sklstm.exceptions import DivergenceError
+from sklstm.persistence._container import arrays_of, digest, to_bytes
 
-MEMORY_PER_BYTE, MEMORY_AT_LEAST = 20, 4_000_000  # limits on what load may take
+MODELS = Path(__file__).parents[1] / "persistence" / "fixtures"  # one small model of each estimator
+# What reading a file may cost: a fixed part, which builds a network, and so much for each byte.
+EVENTS_AT_LEAST, EVENTS_PER_BYTE = 60_000, 60
+MEMORY_AT_LEAST, MEMORY_PER_BYTE = 4_000_000, 150
+
+
+def split(content):
+    """Header, as the JSON in it says, and data of a safetensors file."""
+    size = struct.unpack("<Q", content[:8])[0]
+    return json.loads(content[8 : 8 + size]), content[8 + size :]
+
+
+def joined(header, data=b""):
+    """Inverse of `split`; the header may also be the bytes of its text."""
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def raw_document(content):
+    """The document of a file, as the JSON in it says."""
+    return json.loads(split(content)[0]["__metadata__"]["document"])
+
+
+def forged(document, header, data=b""):
+    """A file with this document, an object or a text, under the header and with the tensors of another, signed."""
+    text = document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
+    metadata = header["__metadata__"] | {"document": text}
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    try:
+        metadata["sha256"] = digest(metadata, arrays_of(tensors, memoryview(data)))
+    except (ValueError, TypeError, LookupError):  # tensors that are refused themselves have no digest
+        metadata["sha256"] = "0" * 64
+    return joined({"__metadata__": metadata, **tensors}, data)
+
+
 DTYPES = ["BOOL", "I8", "U8", "I16", "F16", "BF16", "I32", "F32", "F64", "I64", "U64", "F8_E4M3", "F4", "complex64", ""]
 NASTY = [
     None, True, False, 0, 1, -1, 2, 3, 255, 2**31, 10**9, 2**53, 2**63 - 1, -(2**63), 10**30, 0.5, -0.0, 1e-320, 1e308,
@@ -85,26 +119,13 @@ def damaged(content, rng):
     return str(kind), bytes(data)
 
 
-def forged(content, rng):
+def altered(content, rng):
     """Kind and bytes of a copy changed by someone who knows the format and makes the digest fit."""
-    size = struct.unpack("<Q", content[:8])[0]
-    header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
+    header, data = split(content)
     metadata = header["__metadata__"]
     document = json.loads(metadata["document"])
     names = [name for name in header if name != "__metadata__"]
-    kinds = [
-        "value",
-        "value",
-        "value",
-        "value",
-        "number",
-        "class",
-        "nesting",
-        "repetition",
-        "removal",
-        "swap",
-        "weights",
-    ]
+    kinds = ["value"] * 4 + ["number", "class", "nesting", "repetition", "removal", "swap", "weights"]
     kinds += ["dtype", "shape", "offsets", "overlap", "extra tensor", "tensor name", "metadata", "key twice"]
     kind = str(rng.choice(kinds))
     any_tensor = header[names[int(rng.integers(len(names)))]]
@@ -120,7 +141,7 @@ def forged(content, rng):
             None,
             [1],
         ]
-        document["class"] = others[int(rng.integers(len(others)))]
+        document["class" if "class" in document else "kind"] = others[int(rng.integers(len(others)))]
     elif kind == "weights":
         changed = np.frombuffer(data, dtype=np.uint8).copy()
         start = int(rng.integers(max(len(changed) - 8, 1)))
@@ -152,31 +173,15 @@ def forged(content, rng):
         key = str(rng.choice([*metadata, "more"]))
         options = ["", "2.0", "1.99", "0.9", "9" * 30 + ".0", "1.0.0", "-1.0", "[" * 10_000, "sklearn"]
         metadata[key] = options[int(rng.integers(len(options)))]
-        return kind, _assembled(header, data, json.dumps(metadata["document"]) if key == "document" else None)
+        return kind, forged(metadata["document"], header, data) if key != "sha256" else joined(header, data)
     text = json.dumps(document)
     if kind == "nesting":
         deep = int(rng.choice([30, 70, 100_000]))
         text = text.replace('"NESTED"', "[" * deep + "]" * deep)
     elif kind == "key twice":
-        text = text.replace('"class":', '"class": "Pipeline", "class":', 1)
-    metadata["document"] = text
-    return kind, _assembled(header, data, text)
-
-
-def _assembled(header, data, text):
-    metadata = header["__metadata__"]
-    content = _packed(header, data)
-    if text is not None:
-        try:
-            metadata["sha256"] = digest(metadata, load_tensors(content))
-        except Exception:  # tensors that safetensors itself refuses have no digest
-            metadata["sha256"] = "0" * 64
-    return _packed(header, data)
-
-
-def _packed(header, data):
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
+        first = next(iter(document))
+        text = text.replace(f'"{first}":', f'"{first}": "Pipeline", "{first}":', 1)
+    return kind, forged(text, header, data)
 
 
 def _change_node(document, kind, rng):
@@ -209,37 +214,109 @@ def _random_place(value, rng):
     return places[int(rng.integers(len(places)))]
 
 
-def outcome(path, original, X, *, seconds=math.inf):
+def cost(call):
+    """Events and bytes: lines and calls that Python runs, and the largest memory that it and numpy hold meanwhile.
+
+    Returns
+    -------
+    (object, int, int)
+        What the call returns or raises, and the two.
+    """
+    count = 0
+
+    def traced(frame, event, argument):
+        nonlocal count
+        count += 1
+        return traced
+
+    def profiled(frame, event, argument):
+        nonlocal count
+        count += 1
+
+    before = sys.gettrace(), sys.getprofile()
+    tracemalloc.start()
+    sys.setprofile(profiled)
+    sys.settrace(traced)
+    try:
+        result = call()
+    except Exception as error:  # who calls this looks at it
+        result = error
+    finally:
+        sys.settrace(before[0])
+        sys.setprofile(before[1])
+        memory = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return result, count, memory
+
+
+def beyond_budget(content, events, memory):
+    """What is wrong with the cost of reading a file; None if nothing is."""
+    if events > EVENTS_AT_LEAST + EVENTS_PER_BYTE * len(content):
+        return f"{events} lines and calls for a file of {len(content)} bytes"
+    if memory > MEMORY_AT_LEAST + MEMORY_PER_BYTE * len(content):
+        return f"{memory} bytes of memory for a file of {len(content)} bytes"
+    return None
+
+
+def outcome_of_load(path, original, X):
     """What loading a file came to: "error", "same model", "other valid model"; anything else is a failure.
 
     Returns
     -------
-    (str, int) : the outcome, and the largest memory that Python and numpy held meanwhile, in bytes
+    (str, int, int) : the outcome, and the cost
     """
     expected = original.predict(X)
-    started = time.perf_counter()
-    tracemalloc.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a device that this machine lacks
+        model, *costs = cost(lambda: sklstm.load(path))
+    if wrong := beyond_budget(path.read_bytes(), *costs):
+        return f"failure: {wrong}", *costs
+    if isinstance(model, ModelFileError):
+        result = "error" if str(model).startswith(str(path)) else f"failure: the message {model}"
+        return result, *costs
+    if isinstance(model, Exception):
+        return f"failure: {type(model).__name__} in load: {model}", *costs
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a device that this machine lacks
-            model = sklstm.load(path)
-        result = None
-    except ModelFileError as error:
-        model, result = None, "error" if str(error).startswith(str(path)) else f"failure: the message {error}"
+        return _use(model, original, X, expected), *costs
     except Exception as error:
-        model, result = None, f"failure: {type(error).__name__} in load: {error}"
-    finally:
-        memory = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    elapsed = time.perf_counter() - started
-    if elapsed > seconds:
-        return f"failure: it took {elapsed:.1f} s", memory
-    if result is not None:
-        return result, memory
+        return f"failure: {type(error).__name__} in use: {error}", *costs
+
+
+def outcome_of_checkpoint(path, fit, expected):
+    """What a fit makes of the file of its state: "ignored", "same training", "other training" or a failure.
+
+    Parameters
+    ----------
+    path : Path
+        Of the state.
+    fit : callable
+        Trains with the checkpoint; returns predictions.
+    expected : ndarray
+        Predictions of an undisturbed fit.
+
+    Returns
+    -------
+    (str, int, int) : the outcome, and the cost of reading
+    """
+    from sklstm.training._checkpoint import read_state
+
+    state, *costs = cost(lambda: read_state(path))
+    if isinstance(state, Exception) and not isinstance(state, ValueError):
+        return f"failure: {type(state).__name__} in read_state: {state}", *costs
+    if wrong := beyond_budget(path.read_bytes(), *costs):
+        return f"failure: {wrong}", *costs
     try:
-        return _use(model, original, X, expected), memory
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            predicted = fit()
+    except DivergenceError:  # whoever forges a state can make one of weights that lead there
+        return "other training", *costs
     except Exception as error:
-        return f"failure: {type(error).__name__} in use: {error}", memory
+        return f"failure: {type(error).__name__} in fit: {error}", *costs
+    same = np.array_equal(predicted, expected)
+    if any("ignored" in str(warning.message) for warning in caught):
+        return "ignored" if same else "failure: an ignored state changed the training", *costs
+    return "same training" if same else "other training", *costs
 
 
 def _use(model, original, X, expected):
@@ -262,55 +339,4 @@ def _use(model, original, X, expected):
 
 def _content(model):
     """The bytes that the model would be saved as: parameters and all fitted attributes, to the last bit."""
-    return to_bytes(model._document())
-
-
-def attack(n_files, seed, *, seconds=math.inf):
-    """Load so many changed files, half of them damaged and half forged.
-
-    Parameters
-    ----------
-    n_files, seed : int
-    seconds : float
-        A file that takes longer to load is a failure. Tests set no limit: how long it takes depends on the machine.
-
-    Returns
-    -------
-    dict
-        How many files of each kind came to what; what failed; the largest memory, by byte of a file.
-    """
-    rng = np.random.default_rng(seed)
-    models = originals()
-    counts, failures, largest = Counter(), [], 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
-        contents = []
-        for model, X in models:
-            model.save(path)
-            contents.append(path.read_bytes())
-            assert outcome(path, model, X)[0] == "same model"
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for number in range(n_files):
-            which = int(rng.integers(len(models)))
-            maker, origin = (damaged, "damaged") if number % 2 else (forged, "forged")
-            kind, content = maker(contents[which], rng)
-            path.write_bytes(content)
-            result, memory = outcome(path, *models[which], seconds=seconds)
-            largest = max(largest, memory / len(content))
-            if memory > max(MEMORY_PER_BYTE * len(content), MEMORY_AT_LEAST):
-                result = f"failure: {memory} bytes of memory for a file of {len(content)}"
-            if origin == "damaged" and result == "other valid model":
-                result = "failure: another model out of a damaged file"
-            if result.startswith("failure"):
-                failures.append(f"{origin}, {kind}: {result}")
-                result = "failure"
-            counts[origin, kind, result] += 1
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return {
-        "n_files": n_files,
-        "seed": seed,
-        "counts": [[*key, count] for key, count in sorted(counts.items())],
-        "failures": failures,
-        "memory_per_byte": round(largest, 1),
-        "process_grown_mb": round(grown, 1),
-    }
+    return to_bytes(document_of(model))

@@ -1,0 +1,441 @@
+"""Fitted estimators as files, ONNX graphs and pickles. A file holds no code, and its classes are a closed list."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from sklstm._validation import FLAG, Device, caller_level, check_parameters
+from sklstm.generalization import GeneralizationReport, OccamBound
+from sklstm.networks._networks import GatedNetwork
+from sklstm.persistence._atomic import write_atomically
+from sklstm.persistence._class_forms import GENERALIZATION, Parameters, conforms
+from sklstm.persistence._codec import Codec
+from sklstm.persistence._container import ModelFileError, from_bytes, read_document, to_bytes
+from sklstm.persistence._onnx import onnx_model
+from sklstm.training import SequenceNet
+from sklstm.training._batches import resolve_device
+from sklstm.training._snapshot import check_snapshot, check_weights, restore, take_snapshot
+
+from ._compression import Compression
+
+__all__ = ["KEPT", "LOADABLE", "load", "load_as", "pickle_state", "save", "to_onnx", "unpickle_state"]
+
+#: Of everything that estimators hold.
+CODEC = Codec(GENERALIZATION | {"Compression": Parameters(Compression, Compression._rules)})
+
+#: Classes that `load` knows, by name; a file can name no other. Filled in ``estimators/__init__.py``.
+LOADABLE: dict[str, type] = {}
+
+_DOCUMENT = {"class", "parameters", "state", "network"}
+# What values from a file may raise where they are looked at; never an interrupt.
+_MISFITS = (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+
+
+def save(estimator: Any, path: str | PathLike[str]) -> None:
+    """Write a fitted estimator to a file, see `SequenceEstimator.save`."""
+    check_is_fitted(estimator)
+    check_parameters(estimator, estimator._rules)
+    content = to_bytes(document_of(estimator))
+    # No file is written that could not be read: a rule that save and load see differently would cost the model.
+    try:
+        from_document(type(estimator), from_bytes(content), estimator.device)
+    except ValueError as error:
+        raise ValueError(
+            f"{type(estimator).__name__} cannot be saved: a file would be refused, since {error}."
+        ) from error
+    write_atomically(path, content)
+
+
+def load_as(cls: type, path: str | PathLike[str], device: str | torch.device | None) -> Any:
+    """Read an estimator of one class from a file, see `SequenceEstimator.load`."""
+    if device is not None:
+        Device().check("device", device)
+    document = read_document(path)
+    try:
+        return from_document(cls, document, device)
+    except ValueError as error:
+        raise ModelFileError(path, error) from error
+
+
+# Any: whoever loads a file knows of which class its model is, and a type checker does not.
+def load(path: str | PathLike[str], *, device: str | torch.device | None = None) -> Any:
+    """Read a model that ``model.save(path)`` has written, of any estimator of this package.
+
+    Nothing in the file is executed, whatever it holds.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Of the file.
+    device : str or torch.device, optional
+        Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
+        with a warning, where this machine has no such device; where ``device`` is ``"auto"``, the best that it has.
+
+    Returns
+    -------
+    estimator
+        Of the class that was saved. Its predictions are those of the saved one, bit for bit on a machine with the same
+        kernels.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is no model, is damaged, was saved by a newer version, or holds a class of someone else's: use that
+        class's own ``load``.
+    ValueError
+        If torch cannot use ``device`` here.
+    OSError
+        If the file cannot be read, for instance ``FileNotFoundError``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import sklstm
+    >>> X = np.random.default_rng(0).standard_normal((50, 5, 2))
+    >>> model = sklstm.NoisyRNNClassifier(hidden_size=4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0] > 0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(Path(folder) / "model.safetensors")
+    ...     loaded = sklstm.load(Path(folder) / "model.safetensors")
+    >>> bool((loaded.predict(X) == model.predict(X)).all())
+    True
+    """
+    if device is not None:
+        Device().check("device", device)
+    document = read_document(path)
+    name = document.get("class")
+    cls = LOADABLE.get(name) if isinstance(name, str) else None
+    try:
+        if cls is None:
+            raise ValueError(f"it holds {_described(document)}, not one of {', '.join(sorted(LOADABLE))}")
+        return from_document(cls, document, device)
+    except ValueError as error:
+        raise ModelFileError(path, error) from error
+
+
+def document_of(estimator: Any) -> dict[str, Any]:
+    """What a file holds of a fitted estimator."""
+    parameters = estimator.get_params(deep=False)
+    if parameters.get("callbacks") is not None:
+        warnings.warn(
+            f"The callbacks of {type(estimator).__name__} are Python objects, which the file does not hold: "
+            "callbacks=None is saved.",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
+        parameters["callbacks"] = None
+    network = take_snapshot(estimator.net_, estimator._optimizers, resumable=False)
+    return {
+        "class": type(estimator).__name__,
+        "parameters": _encoded(parameters),
+        "state": _encoded(_fitted_state(estimator)),
+        "network": _encoded(network),
+    }
+
+
+def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any:
+    """The estimator in a document.
+
+    Parameters
+    ----------
+    cls : type
+        The class that it must be of.
+    document : dict
+        As `read_document` returns it.
+    device : str or torch.device, optional
+        As of `load`.
+
+    Raises
+    ------
+    ValueError
+        If the document is not of this class, or anything in it is missing, unknown or out of range.
+    """
+    try:
+        estimator, state, network = _checked(cls, document)
+        place = _place(estimator, network["device"], device)
+        check_parameters(estimator, cls._rules)
+    except ValueError:
+        raise
+    except _MISFITS as error:
+        raise ValueError(f"it holds something of a wrong type: {error}") from error
+    estimator.net_ = restore(network, cls._network, cls._loss, cls._optimizers, place)
+    # Another order of batches and other noise than in the epochs behind it, the same in every process.
+    past = (state.get("_bound_seed", 0), state["n_iter_"])
+    seed = int(np.random.SeedSequence(past).generate_state(1)[0])
+    estimator.net_.generator = torch.Generator().manual_seed(seed)
+    estimator.__dict__.update(state)
+    return estimator
+
+
+def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """An estimator that is not fitted, its fitted attributes and the values of its network."""
+    if set(document) != _DOCUMENT:
+        raise ValueError(f"it needs the entries {sorted(_DOCUMENT)} and no others")
+    if document["class"] != cls.__name__:
+        raise ValueError(f"it holds {_described(document)}, not {cls.__name__}")
+    parameters, state, network = (_decoded(document[part], part) for part in ("parameters", "state", "network"))
+    if unknown := set(parameters) - set(inspect.signature(cls).parameters):
+        raise ValueError(f"{cls.__name__} has no parameters {sorted(map(str, unknown))}"[:300])
+    if parameters.get("callbacks") is not None:
+        raise ValueError("it claims to hold callbacks, which no file does")
+    check_snapshot(network, cls._network, cls._optimizers)
+    for name in ("lr", "weight_decay", "max_epochs", "batch_size"):
+        cls._rules[name].check(f"{name} of the network", network[name])
+    estimator = cls(**parameters)
+    _check_state(state, estimator, network["module"])
+    if state["n_iter_"] != sum(len(part["train_loss"]) for part in network["history"]):
+        raise ValueError("n_iter_ is not the number of epochs in the history of the network")
+    return estimator, state, network
+
+
+def _place(estimator: Any, saved: str, device: Any) -> Any:
+    """Device of the network of a loaded estimator, whose parameter `device` is set to go with it."""
+    if device is None and estimator.device == "auto":
+        device = "auto"
+    place = resolve_device(device) if device is not None else _usable(saved, type(estimator).__name__)
+    if device is not None or str(place) != saved or not _is_usable(estimator.device):
+        estimator.device = place if device is None else device
+    return place
+
+
+def _encoded(values: dict[str, Any]) -> dict[str, Any]:
+    """The values as the codec encodes a dict; its messages then name the entry alone."""
+    return {"kind": "dict", "items": [[name, CODEC.encode(value, name)] for name, value in values.items()]}
+
+
+def _decoded(plain: Any, name: str) -> dict[str, Any]:
+    values = CODEC.decode(plain, name)
+    if type(values) is not dict:
+        raise ValueError(f"{name} is no dict")
+    return values
+
+
+def _described(document: dict[str, Any]) -> str:
+    if "class" not in document:
+        return f"a {str(document.get('kind', 'document'))[:80]}"
+    return f"a model of class {str(document['class'])[:80]!r}"
+
+
+def _is_usable(device: Any) -> bool:
+    try:
+        Device().check("device", device)
+    except ValueError:
+        return False
+    return True
+
+
+def _usable(device: str, who: str) -> str:
+    """The device if this machine has it; otherwise the CPU, with a warning."""
+    if torch.device(device).type == "cpu":  # "cpu:0" too, which torch takes and cannot load again
+        return "cpu"
+    if _is_usable(device):
+        return device
+    warnings.warn(
+        f"{who} was on the device {device!r}, which torch cannot use here. It is loaded onto the CPU; its parameter "
+        "device is now 'cpu'.",
+        UserWarning,
+        stacklevel=caller_level(),
+    )
+    return "cpu"
+
+
+def to_onnx(estimator: Any, path: str | PathLike[str] | None, with_lengths: bool) -> Any:
+    """The network of a fitted estimator as an ONNX model, see `SequenceEstimator.to_onnx`."""
+    check_is_fitted(estimator)
+    FLAG.check("with_lengths", with_lengths)
+    model = onnx_model(
+        estimator.net_.module_,
+        classes=estimator.classes_ if is_classifier(estimator) else None,
+        one_output=is_regressor(estimator) and estimator._target_shape == (),
+        with_lengths=bool(with_lengths),
+        metadata={
+            "estimator": type(estimator).__name__,
+            "n_features": str(estimator.net_.module__n_features),
+            "n_features_in": str(estimator.n_features_in_),
+        },
+    )
+    if path is not None:
+        write_atomically(path, model.SerializeToString())
+    return model
+
+
+def pickle_state(estimator: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a pickle holds of an estimator, whose attributes are the state: numpy arrays and plain values."""
+    state = dict(state)
+    if isinstance(state.get("net_"), SequenceNet):
+        # Not the net itself: callbacks and functions that it holds may not pickle, its tensors may be on a GPU.
+        snapshot = take_snapshot(state["net_"], estimator._optimizers, resumable=True)
+        state["net_"] = CODEC.encode(snapshot, "net_")
+    report = state.get("generalization_report_")
+    if isinstance(report, GeneralizationReport):
+        try:
+            state["generalization_report_"] = CODEC.encode(report, "generalization_report_")
+        except TypeError:  # with a bound of the user's own: that pickles as it can
+            state["generalization_report_"] = report
+    return {name: value.detach().cpu() if isinstance(value, Tensor) else value for name, value in state.items()}
+
+
+def unpickle_state(cls: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Inverse of `pickle_state`; the network goes to the device where it was, if this machine has it."""
+    state = dict(state)
+    if isinstance(state.get("net_"), dict):
+        snapshot = CODEC.decode(state["net_"], "net_")
+        if state.get("device") == "auto":
+            device = resolve_device("auto")
+        else:
+            device = _usable(snapshot["device"], cls.__name__)
+            if str(device) != snapshot["device"]:
+                state["device"] = device
+        state["net_"] = restore(snapshot, cls._network, cls._loss, cls._optimizers, device)
+    if isinstance(state.get("generalization_report_"), dict):
+        state["generalization_report_"] = CODEC.decode(state["generalization_report_"], "generalization_report_")
+    return state
+
+
+_Values = Mapping[str, Any]
+
+
+def _labels(value: np.ndarray, state: _Values, arguments: _Values) -> bool:
+    # As `np.unique` makes them; NaN would not be greater than anything.
+    labels = value.tolist()
+    if value.shape != (arguments["n_outputs"],) or not all(
+        isinstance(entry, str | int | float | np.generic) for entry in labels
+    ):
+        return False
+    try:
+        return all(low < high for low, high in pairwise(labels))
+    except TypeError:
+        return False
+
+
+def _names(value: np.ndarray, state: _Values, arguments: _Values) -> bool:
+    return value.shape == (state["n_features_in_"],) and all(isinstance(name, str) for name in value.tolist())
+
+
+def _columns(value: int, state: _Values, arguments: _Values) -> bool:
+    channels = arguments["n_features"]
+    return (0 < value < 1 << 40 and value % channels == 0) if state["_fitted_flat"] else value == channels
+
+
+def _gain(value: Any, state: _Values, arguments: _Values) -> bool:
+    layers = arguments.get("num_layers", 1)
+    return np.shape(value) == (() if layers == 1 else (layers,)) and bool(np.all(np.asarray(value) >= 0))
+
+
+class Kept(NamedTuple):
+    """A fitted attribute that files keep: its type, who has it, and when it fits the network and the others."""
+
+    hint: Any
+    # Whether a fitted estimator of this kind has it; None where fits of one kind may have it or not.
+    has: Callable[[Any], bool] | None
+    # Of its value, the fitted attributes, and the arguments of the network.
+    fits: Callable[[Any, _Values, _Values], bool] = lambda value, state, arguments: True
+
+
+def _always(estimator: Any) -> bool:
+    return True
+
+
+def _has_gains(estimator: Any) -> bool:
+    return issubclass(estimator._network, GatedNetwork)
+
+
+_Gain = float | NDArray[np.float64]
+
+#: Fitted attributes that a file keeps; `net_` is kept apart. A new one is a new row.
+KEPT: dict[str, Kept] = {
+    "n_iter_": Kept(int, _always, lambda value, state, _: value == len(state["loss_curve_"])),
+    "loss_curve_": Kept(list[float], _always),
+    "n_features_in_": Kept(int, _always, _columns),
+    "feature_names_in_": Kept(NDArray[Any], None, _names),
+    "classes_": Kept(NDArray[Any], is_classifier, _labels),
+    "rho_x_": Kept(_Gain, _has_gains, _gain),
+    "rho_h_": Kept(_Gain, _has_gains, _gain),
+    "perturbation_gain_": Kept(float, _has_gains, lambda value, *_: value >= 0),
+    "generalization_bound_": Kept(
+        float,
+        None,
+        lambda value, state, _: "generalization_report_" in state and value == state["generalization_report_"].value,
+    ),
+    "generalization_report_": Kept(
+        GeneralizationReport, None, lambda value, state, _: "generalization_bound_" in state
+    ),
+    "_fitted_flat": Kept(bool, _always),
+    "_n_channels": Kept(int, _always, lambda value, _, arguments: value == arguments["n_features"]),
+    "_target_shape": Kept(
+        tuple[int, ...],
+        is_regressor,
+        lambda value, _, arguments: value == (arguments["n_outputs"],) or (value == () and arguments["n_outputs"] == 1),
+    ),
+    "_bound_seed": Kept(int, None, lambda value, *_: 0 <= value < 2**31),
+    "_quantized_cap": Kept(float, None, lambda value, *_: value > 0),
+}
+
+
+def _fitted_state(estimator: Any) -> dict[str, Any]:
+    """The fitted attributes of an estimator that a file keeps; ``TypeError`` if there is one that it cannot keep."""
+    state = {}
+    for name, value in vars(estimator).items():
+        if name in KEPT:
+            if not conforms(value, KEPT[name].hint):
+                raise TypeError(f"{name} is of type {type(value).__name__}, which save cannot keep as {name}.")
+            state[name] = value
+        elif name.endswith("_") and not name.startswith("_") and name != "net_":
+            raise TypeError(
+                f"{name}, of type {type(value).__name__}, is no fitted attribute that save knows. Delete it, or use "
+                "joblib for a model that you alone will load."
+            )
+    return state
+
+
+def _check_state(state: _Values, estimator: Any, arguments: _Values) -> None:
+    """Check fitted attributes from a file.
+
+    Parameters
+    ----------
+    state : mapping of str to object
+    estimator : object
+        With the parameters of the file.
+    arguments : mapping
+        Of its network, checked before.
+
+    Raises
+    ------
+    ValueError
+        If an attribute is missing, unknown, of another type, or does not fit the network or the others.
+    """
+    if unknown := set(state) - set(KEPT):
+        raise ValueError(f"it has the unknown fitted attributes {sorted(map(str, unknown))}"[:300])
+    for name, kept in KEPT.items():
+        if kept.has is not None and kept.has(estimator) != (name in state):
+            raise ValueError(f"it {'lacks' if kept.has(estimator) else 'cannot have'} the fitted attribute {name}")
+    for name, value in state.items():
+        if not conforms(value, KEPT[name].hint):
+            raise ValueError(f"{name} is not of its type")
+    for name, value in state.items():
+        if not KEPT[name].fits(value, state, arguments):
+            raise ValueError(f"{name} does not fit the network or the other attributes")
+    if "generalization_report_" in state:
+        _check_report(state["generalization_report_"], estimator._network, dict(arguments))
+
+
+def _check_report(report: GeneralizationReport, module: type[nn.Module], arguments: dict[str, Any]) -> None:
+    str(report)  # every term and every word of it: what cannot be shown raises
+    for bound in report.bounds:
+        if isinstance(bound, OccamBound):
+            weights: dict[str, Tensor] = bound.weights
+            recurrent = next((tensor for name, tensor in weights.items() if "weight_hh" in name), None)
+            if recurrent is None or recurrent.ndim != 2:
+                raise ValueError("the weights of the Occam bound have no recurrent matrix")
+            check_weights(weights, module, arguments | {"hidden_size": recurrent.shape[1]})

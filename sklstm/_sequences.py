@@ -24,8 +24,6 @@ from sklstm._tables import (
     sequences_in,
 )
 
-__all__ = ["Sequences", "as_sequences", "as_tensor", "beyond", "is_mapped", "row_blocks", "shape_as_given"]
-
 _ABSENT: Any = object()
 _DTYPES = [np.float64, np.float32]
 _LARGEST = float(np.finfo(np.float32).max)  # the networks compute in float32

@@ -8,20 +8,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-__all__ = [
-    "as_plain",
-    "check_channels",
-    "folded_shape",
-    "is_wide",
-    "n_axes",
-    "names_of_columns",
-    "one_set_of_names",
-    "read_entries",
-    "read_wide",
-    "sequences_in",
-    "swapped",
-]
-
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
 _TIME = ("time", "t", "step", "date", "datetime", "timestamp", "lag", "hour", "day", "month")
 _CHANNEL = ("channel", "variable", "feature", "sensor", "signal")

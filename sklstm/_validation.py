@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
 
-__all__ = ["Choice", "Number", "caller_level", "check_parameters", "fresh_random_state", "is_integer"]
-
 _INSIDE = ("sklstm.", "skorch.", "sklearn.callback.", "contextlib")
 
 

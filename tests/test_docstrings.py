@@ -42,20 +42,21 @@ HOUSE_STYLE = {
     "RT03": "a type with its shape may say it all",
     "RT04": "a dtype keeps its case",
     "SA01": "most functions stand alone",
-    "YD01": "context managers that yield None",
 }
 OF_MEMBERS = {"EX01": "methods have examples of their own or in their class, see below; properties need none"}
 WITHOUT_SENTENCE = {"PR07": "in mathematics and machinery, a name with its shape may say it all"}
 
 # Methods that no example calls.
 UNCALLED = {
-    "sklstm.training.DivergenceGuard.load_state_dict": "called by Checkpoint",
-    "sklstm.training.DivergenceGuard.state_dict": "called by Checkpoint",
-    "sklstm.training.DivergenceGuard.on_train_over": "an event, of which the net tells its callbacks",
-    "sklstm.training.Progress.on_train_over": "an event, of which the net tells its callbacks",
+    "sklstm.training.Penalty.forget": "called by the net",
+    "sklstm.training.Penalty.load_state_dict": "called by the net",
+    "sklstm.training.Penalty.stack": "called by train_together",
+    "sklstm.training.Penalty.state_dict": "called by the net",
+    "sklstm.training.SequenceDataset.loaded": "a step of train",
     "sklstm.training.SequenceNet.on_train_over": "an event, of which the net tells its callbacks",
     "sklstm.training.SequenceNet.epochs_until": "a step of train, for train_together",
     "sklstm.training.SequenceNet.leave": "a step of train, for train_together",
+    "sklstm.training.SequenceNet.settle": "a step of train",
     "sklstm.training.SequenceNet.record_training": "a step of train, for train_together",
 }
 

@@ -10,7 +10,7 @@ import torch
 from sklstm import NoisyRNNClassifier
 from sklstm.generalization import smallest_eigenvalue
 from sklstm.noise import NOISES, noise_of_kind
-from sklstm.training import SequenceDataset
+from sklstm.training import InputNoise, SequenceDataset
 from sklstm.training._batches import BatchLoader
 
 KINDS = sorted(NOISES)
@@ -126,7 +126,7 @@ def test_dropout_of_nothing_is_nothing():
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_carry_noise_of_the_kind(kind):
     data = SequenceDataset(torch.ones(400, 25, 10), torch.zeros(400))
-    loader = BatchLoader(data, 64, generator=torch.Generator().manual_seed(0), sigma=0.5, noise=kind)
+    loader = BatchLoader(data, 64, generator=torch.Generator().manual_seed(0), rule=InputNoise(0.5, kind))
     noise = torch.cat([X for X, _ in loader]) - 1
     assert abs(noise.std() - 0.5) < 0.01
     levels = len(noise.unique())
@@ -135,9 +135,9 @@ def test_batches_carry_noise_of_the_kind(kind):
 
 def test_gaussian_is_the_default_and_draws_what_it_always_drew():
     data = SequenceDataset(torch.ones(10, 3, 2), torch.zeros(10))
-    (X, _), *_ = BatchLoader(data, 10, generator=torch.Generator().manual_seed(4), sigma=0.5)
+    (X, _), *_ = BatchLoader(data, 10, generator=torch.Generator().manual_seed(4), rule=InputNoise(0.5))
     expected = torch.randn(10, 3, 2, generator=torch.Generator().manual_seed(4))
-    assert torch.equal(X, data.X + 0.5 * expected)
+    assert torch.equal(X, data.X.values + 0.5 * expected)
     drawn = NOISES["gaussian"].draw_array(np.ones((4, 3, 2)), 0.5, np.random.default_rng(2))
     assert np.array_equal(drawn, 0.5 * np.random.default_rng(2).standard_normal((4, 3, 2)))
 

@@ -19,8 +19,6 @@ from torch import Tensor
 
 from ._interval_arithmetic import ACTIVATION, Ends, dot_slack
 
-__all__ = ["AffineForm", "Line", "affine_map", "combine", "intersect", "linear_relaxation", "middle"]
-
 
 @dataclass(frozen=True)
 class AffineForm:

@@ -25,8 +25,6 @@ from ._interval_arithmetic import (
     widen,
 )
 
-__all__ = ["ENCLOSURES", "EnclosedGRU", "EnclosedLSTM", "EnclosedReLU"]
-
 
 class _LSTMSlot(Slot):
     """Ends (2, ...) of tanh(s) after the step, s before it, and the gates g, o, f, i, six rows of (H, n).

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from ._affine import AffineForm, affine_map, intersect
 from ._interval_arithmetic import Ends, Scratch, add_ball, dot_slack
 
-__all__ = ["EnclosedLayer", "LayerWeights", "Slot", "count_symbols", "forward_affine"]
-
 
 class LayerWeights(NamedTuple):
     """Weights of one recurrent layer with G gates, as torch stores them; biases are None in a layer without biases.

@@ -23,22 +23,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = [
-    "ACTIVATION",
-    "Ends",
-    "Scratch",
-    "add_ball",
-    "ball_sup",
-    "dot_slack",
-    "hull_nonnegative",
-    "logistic_slope",
-    "multiply_ball",
-    "sup",
-    "tanh_slope",
-    "to_ball",
-    "widen",
-]
-
 ACTIVATION = 4  # error in units u of an activation, in the network and in this computation
 
 

@@ -5,8 +5,6 @@ from torch import Tensor
 
 from sklstm.linalg import as_float64, max_row_sum
 
-__all__ = ["lstm_gain", "rnn_lipschitz"]
-
 _UNIT = torch.finfo(torch.float64).eps
 
 

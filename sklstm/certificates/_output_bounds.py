@@ -21,8 +21,6 @@ from ._enclosed_layer import EnclosedLayer, LayerWeights, count_symbols, forward
 from ._interval_arithmetic import dot_slack
 from ._recurrent_network import RecurrentNetwork
 
-__all__ = ["METHODS", "Interval", "box", "lstm_interval_bounds", "output_bounds", "rnn_interval_bounds"]
-
 METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
 

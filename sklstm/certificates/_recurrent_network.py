@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from ._enclosed_cells import ENCLOSURES
 from ._enclosed_layer import EnclosedLayer, LayerWeights
 
-__all__ = ["RecurrentNetwork"]
-
 
 @dataclass(frozen=True)
 class RecurrentNetwork:

@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-__all__ = ["load_imdb", "prepare_imdb"]
-
 Subset = Literal["train", "test", "all"]
 _MEMBERS = ("tokens", "length", "labels", "is_train", "embedding")
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[.,!?;:()\"]")

@@ -31,17 +31,6 @@ from . import _files
 from ._fit_tasks import CallbackSupportMixin, FitTask
 from ._parameters import RULES
 
-__all__ = [
-    "FitData",
-    "Occasion",
-    "SequenceEstimator",
-    "adopt",
-    "checked",
-    "made_like",
-    "training_data",
-    "training_spec",
-]
-
 _LARGEST_WEIGHT = 1e30  # its products with losses must stay float32 numbers
 
 

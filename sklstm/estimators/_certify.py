@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import nn
@@ -18,13 +18,10 @@ from sklstm._tables import as_plain
 from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._output_bounds import METHODS
-from sklstm.training._inference import BLOCK, outputs_of
+from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
 from sklstm.training._process import gives_back, products_in, thread_limit, threads_for_network, undisturbed
 
 from ._composition import Composition, Ends
-from ._reports import module_for_float64
-
-__all__ = ["certified_accuracy", "certified_radius", "certify"]
 
 _METHOD = Choice(METHODS)
 _BATCH_SIZE = Number(Integral, 1, None, optional=True)
@@ -123,7 +120,7 @@ def certify(
     lower, upper = (np.empty((len(sequences), module.readout.out_features)) for _ in range(2))
     for rows, part, low, high in blocks:
         lower[rows], upper[rows] = _output_bounds(module, part, low, high, method, batch_size)
-    if not is_classifier(composition.estimator):
+    if not isinstance(composition.estimator, ClassifierMixin):
         shape = (-1, *composition.estimator._target_shape)
         lower, upper = lower.reshape(shape), upper.reshape(shape)
     return composition.outputs(lower, upper)
@@ -249,7 +246,7 @@ def certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
 
 
 def _classifier_of(composition: Composition, function: str) -> Any:
-    if not is_classifier(composition.estimator):
+    if not isinstance(composition.estimator, ClassifierMixin):
         raise TypeError(
             f"{function} is about the labels of a classifier, and {type(composition.estimator).__name__} is a "
             "regressor: use certify."

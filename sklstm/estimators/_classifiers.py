@@ -29,8 +29,6 @@ from ._fit_tasks import with_callbacks
 from ._parameters import OptimizerName, PrecisionName, ScheduleName
 from ._reports import classifier_report, holdout_bound_of
 
-__all__ = ["NoisyRNNClassifier", "SequenceClassifier"]
-
 _MIXED = "mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
 
 

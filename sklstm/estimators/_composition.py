@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import TunedThresholdClassifierCV
@@ -19,8 +19,6 @@ from sklstm._tables import as_plain, is_wide, read_entries, read_wide, sequences
 from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
-
-__all__ = ["Block", "Composition", "Ends", "inner_of", "is_search"]
 
 # Indices (m,), sequences (m, L, d) and the ends, two tensors (m, L, d) in float64, of boxes around them.
 Block = tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]
@@ -76,8 +74,8 @@ def inner_of(estimator: Any) -> Any:
     name = type(estimator).__name__
     if not estimator.refit:
         raise NotFittedError(
-            f"This {name} has refit=False and holds no fitted model. Use refit=True, or fit its estimator with "
-            "best_params_ and certify that."
+            f"This {name} was fitted with refit=False and holds no model. Use refit=True, or fit its estimator with "
+            "best_params_ and use that."
         )
     if not hasattr(estimator, "best_estimator_"):
         raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
@@ -127,7 +125,7 @@ class Composition:
                 targets.insert(0, estimator)
             estimator = inside
         check_is_fitted(estimator)
-        if targets and is_classifier(estimator):
+        if targets and isinstance(estimator, ClassifierMixin):
             raise TypeError(
                 f"A TransformedTargetRegressor around {type(estimator).__name__}, a classifier, has no certificate."
             )

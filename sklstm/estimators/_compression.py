@@ -41,8 +41,6 @@ from sklstm.training._train import fresh_network
 
 _SEARCH_BLOCK = 2048
 
-__all__ = ["Compression", "Problem", "occam_of"]
-
 
 class Compression(BaseEstimator):
     r"""How `fit` makes a network of few bits for the Occam bound, after it has trained the estimator's own.

@@ -28,8 +28,6 @@ from sklstm.training._snapshot import check_snapshot, check_weights, restore, ta
 
 from ._compression import Compression
 
-__all__ = ["KEPT", "LOADABLE", "load", "load_as", "pickle_state", "save", "to_onnx", "unpickle_state"]
-
 #: Of everything that estimators hold.
 CODEC = Codec(GENERALIZATION | {"Compression": Parameters(Compression, Compression._rules)})
 

@@ -10,7 +10,8 @@ from sklstm.training import SequenceNet, StopTraining
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 try:
-    from sklearn.callback import CallbackSupportMixin, ProgressBar, ScoringMonitor, with_callbacks
+    from sklearn import callback
+    from sklearn.callback import CallbackSupportMixin, ProgressBar, ScoringMonitor
 
     _ONLY_WATCH: tuple[type, ...] = (ProgressBar, ScoringMonitor)
 except ImportError:  # scikit-learn 1.7 and 1.8
@@ -18,13 +19,12 @@ except ImportError:  # scikit-learn 1.7 and 1.8
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing to support."""
 
-    def with_callbacks(method: Fit) -> Fit:
-        return method
-
     _ONLY_WATCH = ()
 
 
-__all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
+def with_callbacks(method: Fit) -> Fit:
+    """Let scikit-learn set up and take down its callbacks around a fit, where it has any."""
+    return callback.with_callbacks(method) if _ONLY_WATCH else method
 
 
 class FitTask:

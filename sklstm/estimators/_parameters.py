@@ -32,8 +32,6 @@ from sklstm.training._train import OPTIMIZERS
 
 from ._compression import Compression
 
-__all__ = ["PATH_PARAMETERS", "RULES", "OptimizerName", "PrecisionName", "ScheduleName", "path_values"]
-
 # The keys of OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"]

@@ -27,8 +27,6 @@ from ._parameters import OptimizerName, PrecisionName, ScheduleName
 from ._reports import holdout_bound_of, regressor_report
 from ._tikhonov import is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
 
-__all__ = ["SequenceRegressor", "TikhonovGRURegressor", "TikhonovLSTMRegressor"]
-
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 
 

@@ -1,12 +1,11 @@
 """Bounds of a fitted estimator: from its training data, with its report, and from data that it has never seen."""
 
-import copy
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
@@ -29,18 +28,9 @@ from sklstm.generalization._eigenvalue import moment_summary
 from sklstm.networks import ReLUNetwork
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.training._batches import place_for
-from sklstm.training._inference import outputs_of
+from sklstm.training._inference import module_for_float64, outputs_of
 
 from ._compression import Problem, occam_of
-
-__all__ = ["classifier_report", "holdout_bound_of", "module_for_float64", "regressor_report"]
-
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def module_for_float64(module: Module) -> Module:
-    """A module for work that takes float64: itself, or a copy on the CPU if its device has no float64, as MPS."""
-    return copy.deepcopy(module).cpu() if next(module.parameters()).device.type == "mps" else module
 
 
 def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> GeneralizationReport:
@@ -196,7 +186,7 @@ def holdout_bound_of(
     subject: dict[str, Any] = {"delta": float(delta)}
     if "_quantized_cap" in vars(estimator):
         subject |= {"name": "holdout_quantized", "about": "the quantised predictor"}
-    if is_classifier(estimator):
+    if isinstance(estimator, ClassifierMixin):
         y = column_or_1d(as_plain(y, "y"))
         predicted = estimator.predict(X)
         check_consistent_length(predicted, y)

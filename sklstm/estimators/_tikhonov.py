@@ -16,8 +16,6 @@ from sklstm.tikhonov import TikhonovGains, TikhonovPenalty, feasible_scale, pert
 from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
 from sklstm.training import Penalty
 
-__all__ = ["NetworkPenalty", "measured_gains", "start_feasible", "tikhonov_parts", "warn_if_infeasible"]
-
 
 class NetworkPenalty(Penalty):
     """`TikhonovPenalty`, which knows weights only, as a net calls it: with the network."""

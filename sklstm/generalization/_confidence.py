@@ -18,16 +18,6 @@ from scipy.stats import beta as beta_distribution
 
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta, check_finite, exponential
 
-__all__ = [
-    "Charged",
-    "binomial_tail_inverse",
-    "candidate_margins",
-    "choose_cap",
-    "grid_price",
-    "kl_inverse",
-    "round_up",
-]
-
 # Smaller norms, zero included, are rounded up to e^(−20).
 _FLOOR = -20
 # How many powers of two below the largest margin of the sample are tried.

@@ -27,15 +27,6 @@ from sklstm.generalization._second_moment import (
 )
 from sklstm.generalization._theorem_inputs import Array, Float, as_array
 
-__all__ = [
-    "correlation_lower_bound",
-    "gershgorin_lower_bound",
-    "identity_lower_bound",
-    "moment_summary",
-    "smallest_eigenvalue",
-    "smallest_of_spectrum",
-]
-
 Method: TypeAlias = Literal["auto", "cholesky", "eigh"]
 METHODS = ("auto", "cholesky", "eigh")
 

@@ -11,8 +11,6 @@ from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
 from sklstm.generalization._report import Term
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta
 
-__all__ = ["HoldoutBound", "holdout_bound"]
-
 _METHODS = ("bernstein", "best")
 
 

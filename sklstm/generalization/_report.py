@@ -11,8 +11,6 @@ import numpy as np
 
 from sklstm.generalization._theorem_inputs import check_delta
 
-__all__ = ["INDEPENDENCE", "Bound", "GeneralizationReport", "Term", "at_most"]
-
 #: The first assumption of every bound.
 INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
 

@@ -10,8 +10,6 @@ from tqdm import tqdm
 
 from sklstm.generalization._theorem_inputs import Array, Float, as_array, check_finite, chunks
 
-__all__ = ["SecondMoment", "accumulate", "check_array", "is_stream", "mirror", "panels", "restore", "second_moment"]
-
 
 class SecondMoment:
     r"""Second moment :math:`\Xi = E[x x^\top]` of the flattened input, as a running sum over batches.

@@ -10,20 +10,6 @@ from numpy.typing import NDArray
 
 from sklstm.noise import RepeatedNoise
 
-__all__ = [
-    "as_array",
-    "as_sequences",
-    "as_weights",
-    "check_delta",
-    "check_finite",
-    "check_labels",
-    "check_non_negative",
-    "chunks",
-    "exponential",
-    "noisy_chunks",
-    "product",
-]
-
 Array: TypeAlias = NDArray[Any]
 Float: TypeAlias = NDArray[np.float64]
 

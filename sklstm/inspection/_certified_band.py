@@ -15,8 +15,6 @@ from sklstm.estimators import certify
 from ._display import PALETTE, Display, draw_line, labelled, make_headroom
 from ._unwrapping import network_estimator
 
-__all__ = ["CertifiedBandDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CertifiedBandDisplay(Display):

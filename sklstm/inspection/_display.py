@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PALETTE", "STYLES", "Display", "Style", "curve_values", "draw_line", "labelled", "make_headroom", "scale_x"]
-
 # The colours of Okabe and Ito. People with the common kinds of colour blindness can tell them apart.
 PALETTE: Mapping[str, str] = {
     "black": "#000000",

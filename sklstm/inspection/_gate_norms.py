@@ -15,8 +15,6 @@ from sklstm.tikhonov._gains import layer_kappa
 from ._display import PALETTE, STYLES, Display, draw_line
 from ._unwrapping import network_estimator
 
-__all__ = ["GateNormsDisplay"]
-
 _LABELS = {
     "lstm": (
         r"output gate, $\beta\,\Vert W_{oh}\Vert$ (no unit)",

@@ -13,8 +13,6 @@ from sklstm.generalization._report import at_most
 from ._display import PALETTE, Display
 from ._unwrapping import network_estimator
 
-__all__ = ["GeneralizationReportDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GeneralizationReportDisplay(Display):

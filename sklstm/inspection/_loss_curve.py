@@ -10,8 +10,6 @@ from sklearn.base import is_classifier
 from ._display import PALETTE, Display, draw_line, labelled, make_headroom
 from ._unwrapping import network_estimator
 
-__all__ = ["LossCurveDisplay"]
-
 _LOOKS = {
     "data loss": {"color": PALETTE["blue"], "linestyle": "-"},
     "penalty": {"color": PALETTE["vermilion"], "linestyle": "--"},

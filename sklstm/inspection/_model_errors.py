@@ -15,18 +15,6 @@ from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators import certified_accuracy, certify
 from sklstm.noise import NOISES
 
-__all__ = [
-    "certified_error",
-    "check_draws",
-    "check_sigmas",
-    "default_error",
-    "noise_seeds",
-    "noisy_errors",
-    "perturbed",
-    "targets",
-    "training_noise",
-]
-
 Error = Callable[[Any, Any], float]
 _COUNT = Number(Integral, 1, None)
 

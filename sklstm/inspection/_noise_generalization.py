@@ -18,8 +18,6 @@ from ._display import Display, curve_values, scale_x
 from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, targets
 from ._unwrapping import network_prefix, with_noise
 
-__all__ = ["NoiseGeneralizationDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NoiseGeneralizationDisplay(Display):

@@ -11,8 +11,6 @@ from ._display import Display, curve_values, scale_x
 from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, noisy_errors, targets
 from ._unwrapping import check_predictor, innermost
 
-__all__ = ["NoiseRobustnessDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NoiseRobustnessDisplay(Display):

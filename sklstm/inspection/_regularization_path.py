@@ -17,8 +17,6 @@ from ._display import Display, curve_values, labelled, make_headroom, scale_x
 from ._model_errors import certified_error, check_draws, default_error, noise_seeds, noisy_errors, targets
 from ._unwrapping import check_predictor, parameter_of
 
-__all__ = ["RegularizationPathDisplay"]
-
 _CHOSEN = "sklstm.chosen"  # identifier of the lines at chosen values
 _SIGMA = Number(Real, 0, 1e38, optional=True)
 

@@ -22,15 +22,6 @@ from sklstm.estimators._composition import inner_of
 
 from ._model_errors import training_noise
 
-__all__ = [
-    "check_predictor",
-    "innermost",
-    "network_estimator",
-    "network_prefix",
-    "parameter_of",
-    "with_noise",
-]
-
 
 def innermost(estimator: Any) -> Any:
     """The estimator inside a fitted composition; of any other estimator, itself.

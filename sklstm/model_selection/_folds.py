@@ -17,8 +17,6 @@ from sklstm.training import SequenceDataset, SequenceNet, TrainingSpec
 from sklstm.training._process import thread_limit
 from sklstm.training._train import Resume, Trained, held_out, train_all
 
-__all__ = ["Cancellation", "Outcome", "PathSettings", "Split", "run_models"]
-
 # Limits of one stack: enough models that the cost of calls does not matter, few enough that their states stay in cache.
 _LARGEST_STACK = 25
 _STACK_BYTES = 64e6

@@ -30,8 +30,6 @@ from sklstm.training._process import gives_back
 
 from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
 
-__all__ = ["RegularizationPathCV"]
-
 _OPTIONAL_INT = Number(Integral, optional=True)
 _SHARE = Number(Real, 0, 1, "left")
 _STRATEGY = Choice(("auto", "stacked", "separate"))

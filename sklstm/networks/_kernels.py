@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["last_lstm_state", "last_relu_state"]
-
 # The LSTM. States lie as (M, H, B): the gates of a network are then rows that follow each other, and every elementwise
 # operation runs over unbroken memory. The inputs and the ones of the biases lie under the states, so that one product a
 # step does it all.

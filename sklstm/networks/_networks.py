@@ -9,17 +9,6 @@ from torch import Tensor, nn
 
 from ._kernels import last_lstm_state, last_relu_state
 
-__all__ = [
-    "READOUTS",
-    "GRUNetwork",
-    "GatedNetwork",
-    "LSTMNetwork",
-    "ReLUNetwork",
-    "aligned",
-    "is_stackable",
-    "stacked_forward",
-]
-
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 
 

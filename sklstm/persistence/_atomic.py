@@ -8,8 +8,6 @@ import stat
 import time
 from typing import Any
 
-__all__ = ["as_path", "remove_leftovers", "write_atomically"]
-
 _LEFTOVER = re.compile(r"\.sklstm-[0-9a-f]{16}\.tmp")
 _LEFTOVER_AGE = 600.0  # seconds; to write a file takes a small part of them
 

@@ -23,8 +23,6 @@ from sklstm.generalization import (
 
 from ._codec import Form
 
-__all__ = ["GENERALIZATION", "Parameters", "conforms"]
-
 # A fit makes six at most; to show one a report looks at the others.
 _MOST_BOUNDS = 100
 

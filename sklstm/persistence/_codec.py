@@ -15,8 +15,6 @@ from torch import Tensor
 
 from ._container import DTYPES
 
-__all__ = ["Codec", "Form", "Place"]
-
 ARRAY_DTYPES = frozenset(DTYPES.values())
 _TENSOR_DTYPES = ARRAY_DTYPES - {"uint16", "uint32", "uint64"}
 # From here on a list of numbers is an array: a loss curve in text would take twice the room and much more memory.

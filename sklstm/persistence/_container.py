@@ -19,8 +19,6 @@ import numpy as np
 
 from ._atomic import as_path
 
-__all__ = ["DTYPES", "FORMAT_VERSION", "ModelFileError", "digest", "from_bytes", "read_document", "to_bytes"]
-
 #: Of the files that are written, and the newest that can be read.
 FORMAT_VERSION = (1, 0)
 

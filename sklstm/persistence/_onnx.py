@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-__all__ = ["onnx_model"]
-
 # Old enough for runtimes of several years ago; nothing newer is needed.
 _OPSET, _IR_VERSION = 17, 8
 

@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["CELLS", "VARIANTS", "Cell", "Scalar", "Variant", "euclidean", "exp", "get_cell", "get_variant"]
-
 Scalar = Any  # Tensor or float: every function returns the type that it was given
 
 ALPHA = 0.25  # largest slope of the logistic function, above (4)

@@ -14,15 +14,6 @@ from sklstm.linalg import spectral_norm
 
 from ._cells import get_cell, get_variant
 
-__all__ = [
-    "TikhonovGains",
-    "gains_from_norms",
-    "gate_norms",
-    "perturbation_gain",
-    "preactivation_bound",
-    "tikhonov_gains",
-]
-
 
 class TikhonovGains(NamedTuple):
     r"""Estimated gains of a layer, each of shape (...).

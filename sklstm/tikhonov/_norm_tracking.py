@@ -21,8 +21,6 @@ from torch import Tensor
 
 from sklstm.linalg import leading_pair
 
-__all__ = ["Array", "NormTracker", "as_array"]
-
 Array = Any  # ndarray or Tensor
 
 FIRST_CADENCE = 64

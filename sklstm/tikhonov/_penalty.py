@@ -18,8 +18,6 @@ from sklstm.linalg import as_float64, spectral_norm
 from ._cells import Scalar, get_variant
 from ._gains import gains_from_norms, gate_norms, layer_kappa, tikhonov_gains
 
-__all__ = ["feasible_scale", "relaxed_barrier", "tikhonov_penalty"]
-
 # The tangent replaces the barrier beyond 1 − ε. Its slope is 1/ε², and near that point it dominates the data loss in
 # Adam's running moments. On a problem whose solution lies close to the barrier (make_regression as ten steps,
 # λ_S = 1e-3, 150 epochs) 0.05 ended with a data loss 2 to 5 % below that of 0.01 from each of four seeds, all feasible;

@@ -12,8 +12,6 @@ from ._gains import split_gates
 from ._norm_tracking import Array, NormTracker, as_array
 from ._penalty import BARRIER_EPSILON, Layer, Objective, Weights, as_layers
 
-__all__ = ["TikhonovPenalty"]
-
 TOLERANCE = 0.05
 _COUNTERS = ("interval", "calls_left", "largest_error")
 

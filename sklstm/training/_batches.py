@@ -11,18 +11,6 @@ from torch.utils.data import Dataset
 from sklstm._sequences import Sequences
 from sklstm.noise import noise_of_kind
 
-__all__ = [
-    "BatchLoader",
-    "InputNoise",
-    "InputRule",
-    "SequenceDataset",
-    "fits",
-    "normalised",
-    "place_for",
-    "resolve_device",
-    "to_device",
-]
-
 # Batches from which sequences are sorted by length at a time: enough for batches of nearly equal lengths, few enough
 # for other companions in every epoch.
 _BUCKET = 16

@@ -18,17 +18,6 @@ from ._batches import to_device
 from ._inference import BLOCK
 from ._net import StopTraining
 
-__all__ = [
-    "SCHEDULES",
-    "DivergenceGuard",
-    "EarlyStopping",
-    "LearningRate",
-    "Progress",
-    "check_monitors",
-    "check_one_schedule",
-    "prints",
-]
-
 _GUARDED = ("weights_", "n_good_", "proven_", "n_proven_")
 
 

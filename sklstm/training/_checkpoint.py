@@ -26,8 +26,6 @@ from ._callbacks import DivergenceGuard, EarlyStopping, LearningRate
 from ._fingerprint import changes_training, fingerprint_of_training
 from ._snapshot import append_epochs, check_history, columns_of, compare_weights
 
-__all__ = ["Checkpoint"]
-
 _SUFFIX = ".safetensors"
 _KIND = "training state"
 _MOST_KEYS = 1 << 14  # as of the codec: their hashes are not random

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from sklstm._sequences import Sequences
 
-__all__ = ["changes_training", "fingerprint_of_training"]
-
 # Where and how loudly a net trains; what it starts from and its callbacks are described by themselves.
 _LEFT_OUT = {"callbacks", "device", "verbose", "_params_to_validate"}
 # Sequences of a file that are read at once.

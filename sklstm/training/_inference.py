@@ -1,8 +1,10 @@
 """Predictions that do not depend on what else is in the batch."""
 
+import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from sklstm.networks import aligned
 from ._batches import place_for, to_device
 from ._process import products_in, thread_limit, threads_for_network, undisturbed
 
-__all__ = ["BLOCK", "block_size", "outputs_of", "predict_blocks"]
+Module = TypeVar("Module", bound=nn.Module)
 
 # Matrix-product kernels choose their order of summation by the shape of the operands and by where rows begin in memory,
 # so the same row can differ in its last bits between batches of different sizes and places in a batch. Rows of whole
@@ -36,6 +38,11 @@ def block_size(n_steps: int) -> int:
 
 # Blocks from which on several are computed at a time: a thread takes about as long to start as a small block.
 _SHARED_BLOCKS = 4
+
+
+def module_for_float64(module: Module) -> Module:
+    """A module for work that takes float64: itself, or a copy on the CPU if its device has no float64, as MPS."""
+    return copy.deepcopy(module).cpu() if next(module.parameters()).device.type == "mps" else module
 
 
 def outputs_of(module: nn.Module, X: Sequences) -> np.ndarray:

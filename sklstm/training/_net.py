@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from ._batches import BatchLoader, InputRule, SequenceDataset
 from ._inference import BLOCK
 
-__all__ = ["Bfloat16Twin", "Penalty", "SequenceNet", "StopTraining"]
-
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end")
 _READERS_OF_BATCHES = (PassthroughScoring, Checkpoint, TrainEndCheckpoint)  # at the end of an epoch or of training
 
@@ -106,6 +104,23 @@ class Penalty:
         ``norm_error``.
     stacks : bool
         Whether `stack` is there, so that networks with such penalties can be trained as one program.
+
+    Examples
+    --------
+    The squared norm of the readout, with its gradient by autograd:
+
+    >>> import torch
+    >>> from sklstm.networks import LSTMNetwork
+    >>> from sklstm.training import Penalty
+    >>> class ReadoutNorm(Penalty):
+    ...     def __call__(self, module):
+    ...         value = 0.01 * module.readout.weight.square().sum()
+    ...         value.backward()
+    ...         return value.item()
+    >>> module = LSTMNetwork(n_features=1, hidden_size=4, n_outputs=1)
+    >>> value = ReadoutNorm()(module)
+    >>> torch.allclose(module.readout.weight.grad, 0.02 * module.readout.weight)
+    True
     """
 
     largest_error: float | None = None
@@ -116,17 +131,40 @@ class Penalty:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any] | None:
-        """What later calls depend on besides the weights; None if there is nothing."""
+        """What later calls depend on besides the weights.
+
+        Returns
+        -------
+        dict or None
+            None if there is nothing.
+        """
         return None
 
     def load_state_dict(self, state: dict[str, Any], module: nn.Module) -> None:
-        """Go on from a state taken with a module of the same shapes."""
+        """Go on from a state taken with a module of the same shapes.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`.
+        module : nn.Module
+        """
 
     def forget(self) -> None:
         """Let go of the module, once training is over."""
 
     def stack(self, penalties: Sequence[Any]) -> Any:
-        """The penalty of several networks at once, with ``watch`` and ``accumulate``, from the penalties of each."""
+        """The penalty of several networks at once, from the penalties of each.
+
+        Parameters
+        ----------
+        penalties : sequence of Penalty
+
+        Returns
+        -------
+        object
+            With ``watch`` and ``accumulate``, as of the penalties of `sklstm.tikhonov`.
+        """
         raise NotImplementedError
 
 

@@ -18,26 +18,25 @@ from torch import nn
 
 from sklstm._validation import caller_level
 
-__all__ = [
-    "PRECISIONS",
-    "check_cuda_process",
-    "gives_back",
-    "products_in",
-    "seeded_construction",
-    "single_threaded_numpy",
-    "thread_limit",
-    "threads_for",
-    "undisturbed",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
 #: What a fit may train in, see ``docs/guide/devices.md``.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
+# All locks of this file, so that `_Settings` can see which ones a call has left held.
+_LOCKS: list[Any] = []
+
+
+def _new_lock() -> Any:
+    # A thread that an interrupt has left holding it can go on, and gives it back.
+    lock = threading.RLock()
+    _LOCKS.append(lock)
+    return lock
+
+
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
-_CONSTRUCTION = threading.Lock()
+_CONSTRUCTION = _new_lock()
 
 # Multiply-adds of one time step of a batch below which one thread is taken. Two threads over one, forward and backward
 # on two idle cores: on one machine 0.9 to 1.3 up to 1.2e6, 0.7 to 1.0 at 4.4e6, 0.5 to 0.7 from 1.7e7 on; on another
@@ -45,7 +44,7 @@ _CONSTRUCTION = threading.Lock()
 # costs orders of magnitude: what is between one and the other goes to one thread.
 _SERIAL_WORK = 1_000_000
 
-_TORCH_THREADS = threading.Lock()
+_TORCH_THREADS = _new_lock()
 _AUTOCAST = ("cpu", "cuda", "mps")
 
 
@@ -62,6 +61,7 @@ class _Settings:
     n_modes: int
     errors: Any  # as of `numpy.geterr`
     n_shared: int
+    locks: tuple[bool, ...]
 
     @classmethod
     def now(cls) -> "_Settings":
@@ -72,10 +72,14 @@ class _Settings:
             n_modes=torch._C._len_torch_function_stack(),
             errors=np.geterr(),
             n_shared=len(_held()),
+            locks=tuple(lock._is_owned() for lock in _LOCKS),
         )
 
     def restore(self) -> None:
         # Every line does nothing if it has been done before: the second run makes good what an interrupt cut off.
+        for lock, owned in zip(_LOCKS, self.locks, strict=True):
+            while lock._is_owned() and not owned:
+                lock.release()
         if torch.get_num_threads() != self.n_threads:
             torch.set_num_threads(self.n_threads)
         if torch.is_grad_enabled() != self.grad:
@@ -300,7 +304,7 @@ class _Shared:
         agree: Callable[[list[str], int], list[Any]],
     ):
         self.read, self.write, self.agree = read, write, agree
-        self.lock = threading.RLock()  # an interrupt in the middle of `hold` is followed by `release`
+        self.lock = _new_lock()
         self.wishes: dict[object, str] = {}
         self.before: list[Any] | None = None
 
@@ -339,11 +343,23 @@ def _held() -> list[tuple[_Shared, object]]:
 
 @contextmanager
 def _holding(shared: _Shared, wish: str) -> Iterator[None]:
-    with _given_back():
-        holder = object()
-        _held().append((shared, holder))  # first: what is in the list is released at the end
-        shared.hold(holder, wish)
-        yield
+    entry = shared, object()
+    try:
+        try:
+            _held().append(entry)  # first: what is in the list is released at the end of the call
+            shared.hold(entry[1], wish)
+            yield
+        finally:
+            _let_go(entry)
+    finally:
+        _let_go(entry)
+
+
+def _let_go(entry: tuple[_Shared, object]) -> None:
+    shared, holder = entry
+    shared.release(holder)
+    if entry in _held():
+        _held().remove(entry)
 
 
 # Device -> the flags of torch that say how its products of float32 matrices are rounded. On CUDA torch's default for

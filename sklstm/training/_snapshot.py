@@ -14,18 +14,6 @@ from sklstm.persistence._class_forms import conforms
 from ._net import SequenceNet
 from ._process import seeded_construction, undisturbed
 
-__all__ = [
-    "OptimizerTable",
-    "append_epochs",
-    "check_history",
-    "check_snapshot",
-    "check_weights",
-    "columns_of",
-    "compare_weights",
-    "restore",
-    "take_snapshot",
-]
-
 #: Name of an optimiser, its class, and the skorch arguments that go with it.
 OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
 

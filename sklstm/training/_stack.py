@@ -16,8 +16,6 @@ from sklstm.networks import is_stackable, stacked_forward
 from ._batches import BatchLoader, SequenceDataset
 from ._net import SequenceNet, StopTraining
 
-__all__ = ["Stack", "can_be_stacked", "train_together"]
-
 _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices that the penalty is about
 
 

@@ -39,22 +39,6 @@ from ._process import (
 )
 from ._stack import can_be_stacked, train_together
 
-__all__ = [
-    "OPTIMIZERS",
-    "HoldOut",
-    "NetworkSpec",
-    "OptimizerTable",
-    "Resume",
-    "Seeds",
-    "Trained",
-    "TrainingSpec",
-    "dataset",
-    "fresh_network",
-    "held_out",
-    "train",
-    "train_all",
-]
-
 #: Name of an optimiser, its class, and the skorch arguments that go with it.
 OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
 
@@ -80,6 +64,14 @@ class NetworkSpec:
         A class of `sklstm.networks`, or one like it: with ``n_gates``, ``recurrent`` and ``readout``.
     arguments : dict of str to object
         Of its constructor; ``n_features`` and ``hidden_size`` among them.
+
+    Examples
+    --------
+    >>> from sklstm.networks import GRUNetwork
+    >>> from sklstm.training import NetworkSpec
+    >>> network = NetworkSpec(GRUNetwork, {"n_features": 2, "hidden_size": 8, "n_outputs": 1})
+    >>> network.kind(**network.arguments).n_layers
+    1
     """
 
     kind: type[Any]
@@ -294,7 +286,14 @@ def train(spec: TrainingSpec, data: SequenceDataset) -> SequenceNet:
 
     Examples
     --------
-    See `TrainingSpec`.
+    >>> import torch
+    >>> from sklstm.networks import GRUNetwork
+    >>> from sklstm.training import NetworkSpec, SequenceDataset, TrainingSpec, train
+    >>> X = torch.randn(60, 5, 1, generator=torch.Generator().manual_seed(0))
+    >>> network = NetworkSpec(GRUNetwork, {"n_features": 1, "hidden_size": 4, "n_outputs": 1})
+    >>> net = train(TrainingSpec(network, torch.nn.MSELoss, max_epochs=3), SequenceDataset(X, X[:, -1]))
+    >>> len(net.history), net.module_(X).shape
+    (3, torch.Size([60, 1]))
     """
     (trained,) = train_all([spec], [data])
     if trained.error is not None:

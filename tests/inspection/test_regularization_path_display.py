@@ -1,4 +1,3 @@
-from copy import copy
 
 import numpy as np
 import pytest
@@ -41,19 +40,6 @@ def test_a_search_of_this_package(made):
     assert set(display.best_line_.get_xdata()) == {made.search.best_params_["lambda_s"]}
     assert display.ax_.get_xscale() == "log"
     assert display.ax_.get_ylabel() == "R² (mean ± s.e.)"
-
-
-def test_a_path_search_is_read_by_its_fitted_attributes(made):
-    """By name of parameter, range and scores, and without its ``cv_results_``."""
-    search = copy(made.search)
-    search.param_name, search.param_range_ = "step__lambda_s", search.lambdas_
-    del search.cv_results_
-    display = RegularizationPathDisplay.from_estimator(search)
-    assert display.param_name == "step__lambda_s"
-    np.testing.assert_array_equal(display.param_values, made.search.lambdas_)
-    np.testing.assert_array_equal(display.curves["validation"], made.search.score_path_)
-    assert display.best_value == made.search.lambda_s_
-    assert display.ylabel == "R²"
 
 
 def test_the_band_is_one_standard_error(made):

@@ -86,7 +86,7 @@ def test_svd_gradient(make):
 
     torch 2.13 has mended ``matrix_norm``; what people write by hand still breaks, and so does NaN in a matrix.
     """
-    cell = make()._module.cell
+    cell = make()._network.cell
     for matrix in (ZERO, TIE, GENERIC):
         assert is_subgradient(spectral_norm, matrix)
     assert is_subgradient(by_singular_vectors, GENERIC)

@@ -35,8 +35,6 @@ from numpy.typing import NDArray
 
 from sklstm.generalization._theorem_inputs import as_array
 
-__all__ = ["Decoder", "Encoder", "decode_integers", "encode_integers", "integer_bits", "level_costs"]
-
 _PRECISION = 62  # binary digits of R
 _SPARE = 1 << 10  # digits of L above which its leading part is stored apart
 _LARGEST_FIELD = 1 << 32  # of a larger field, the first _PIECE_BITS bits are sent by themselves

@@ -18,8 +18,6 @@ from torch import Tensor
 
 from sklstm.generalization._theorem_inputs import Float
 
-__all__ = ["Quantised", "code_length", "quantise"]
-
 # Lloyd's iteration in one dimension needs a few dozen steps; after that the levels move by less than a float16.
 _LLOYD_STEPS = 100
 _FLOAT16_MAX = 65504.0

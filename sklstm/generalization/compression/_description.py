@@ -18,8 +18,6 @@ from torch import Tensor
 
 from ._arithmetic_code import Decoder, Encoder, decode_integers, encode_integers, integer_bits
 
-__all__ = ["N_STEPS", "SUBSPACE", "Description", "Structure", "columns", "step_number", "step_size"]
-
 Tensors = dict[str, Tensor]
 
 # Random directions are kept as one dense matrix of at most this many entries (400 MB).

@@ -18,8 +18,6 @@ from ._fine_tuning import (
 )
 from ._occam import OccamBound, certificate_assumptions, check_certificate_parameters, occam_bound
 
-__all__ = ["fine_tuned_certificate"]
-
 # Bits for each value in the computation of the price of a bit. The price depends on their square root only.
 _TYPICAL_BITS = 3
 

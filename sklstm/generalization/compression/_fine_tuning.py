@@ -30,19 +30,6 @@ from ._arithmetic_code import level_costs
 from ._description import Description, Structure, columns, step_number
 from ._occam import occam_bound
 
-__all__ = [
-    "LearningProblem",
-    "Schedule",
-    "coordinate_descent",
-    "curvature",
-    "grids",
-    "n_epochs",
-    "nearest_levels",
-    "price_of_a_bit",
-    "quantise_in_stages",
-    "train_values",
-]
-
 Values = dict[str, Tensor]
 _FISHER_BATCH = 8
 _RADIUS = 64  # largest magnitude of an integer

@@ -15,8 +15,6 @@ from sklstm.generalization._theorem_inputs import check_delta
 from ._codebook import code_length, quantise
 from ._description import Description
 
-__all__ = ["OccamBound", "certificate_assumptions", "check_certificate_parameters", "occam_bound", "occam_certificate"]
-
 # Below this the tail probability is near the end of float64, where the inverse of the binomial tail is not reliable.
 _LOG_SMALLEST_TAIL = math.log(1e-290)
 

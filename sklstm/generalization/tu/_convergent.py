@@ -31,8 +31,6 @@ from ._margin_bound import (
 )
 from ._theorem_1 import log_geometric_sum
 
-__all__ = ["RademacherBound", "rademacher_bound", "rademacher_row_norms"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class RademacherBound(MarginBound):

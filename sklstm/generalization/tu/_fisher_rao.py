@@ -22,18 +22,6 @@ from sklstm.generalization._theorem_inputs import (
 from ._margin_bound import last_output
 from ._theorem_1 import capacity, geometric_sum
 
-__all__ = [
-    "eta_c",
-    "fisher_rao_norm",
-    "fisher_rao_norm_lemma_2",
-    "fisher_rao_norm_loss",
-    "fisher_rao_upper",
-    "fisher_rao_upper_closed_form",
-    "norm_of_tau_c",
-    "tau_c",
-    "tau_c_of_arrays",
-]
-
 # Outputs (b, k) and class indices (b,) to losses (b,), differentiable in the outputs.
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -13,19 +13,6 @@ from sklstm.generalization._confidence import Charged, round_up
 from sklstm.generalization._theorem_inputs import Array, Float, check_delta, noisy_chunks
 from sklstm.linalg import max_row_sum
 
-__all__ = [
-    "MODEL",
-    "MarginBound",
-    "MaxNorms",
-    "check_margin",
-    "confidence_term",
-    "last_output",
-    "margin_loss",
-    "margins",
-    "ramp_loss",
-    "row_sums",
-]
-
 #: The assumption that the margin bounds make on the network.
 MODEL = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
 

@@ -8,16 +8,6 @@ import numpy as np
 
 from sklstm.generalization._theorem_inputs import Array, check_non_negative, noisy_chunks, product
 
-__all__ = [
-    "capacity",
-    "capacity_closed_form",
-    "geometric_sum",
-    "input_norms",
-    "log_geometric_sum",
-    "rademacher_tu",
-    "weighted_geometric_sum",
-]
-
 
 class RademacherTu(NamedTuple):
     """The two summands of Theorem 1.

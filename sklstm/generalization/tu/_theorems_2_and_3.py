@@ -38,8 +38,6 @@ from ._margin_bound import (
 )
 from ._theorem_1 import capacity, input_norms, rademacher_tu, weighted_geometric_sum
 
-__all__ = ["TuBound", "tu_bound", "zhang_order"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TuBound(MarginBound):

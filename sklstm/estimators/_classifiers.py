@@ -466,9 +466,9 @@ class NoisyRNNClassifier(SequenceClassifier):
     optimizer : {"adam", "adamw", "sgd"}, default="adam"
         ``"sgd"`` has Nesterov momentum 0.9.
     weight_decay : float, default=0.0
-        The optimiser's weight decay (section 3.4.2).
+        The optimiser's weight decay.
     clip_norm : float or None, default=1.0
-        Largest Euclidean norm of the gradient; larger gradients are scaled down to it (section 3.4.2).
+        Largest Euclidean norm of the gradient; larger gradients are scaled down to it.
     max_norm_u, max_norm_w, max_norm_v : float or None, default=None
         Limits on the absolute row sums :math:`\|U^\top\|_1, \|W^\top\|_1, \|V^\top\|_1`, kept by projecting every row
         onto the ℓ1 ball after each step. With all three, the norms in the bound are fixed before the data is seen.
@@ -499,7 +499,7 @@ class NoisyRNNClassifier(SequenceClassifier):
     margin : float, default=1.0
         Margin α of the bound.
     delta : float, default=0.05
-        The bound holds with probability at least ``1 - delta``.
+        The generalisation bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"
         A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
         CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.utils._testing import assert_docstring_consistency
 
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
@@ -108,3 +109,47 @@ def test_pages_of_estimators_have_all_sections(cls):
         assert f"\n{section}\n{'-' * len(section)}\n" in text
     assert text == inspect.cleandoc(text)
     assert max(map(len, text.splitlines())) <= 120
+
+
+# What differs from one estimator to the other, and why; everything else has one text.
+DIFFERENT = {
+    "lambda_2": "a GRU has no output gate",
+    "hidden_size": "layers of H units, or the one layer of m units of the papers",
+    "sigma": "the classifier has kinds of noise, and its bound is about them",
+    "early_stopping": "a stratified part; no penalty",
+    "compute_bound": "what the bounds cost",
+    "compression": "which bound it is",
+}
+
+
+def test_parameters_that_classes_share_have_one_text():
+    regressors = [TikhonovLSTMRegressor, TikhonovGRURegressor]
+    assert_docstring_consistency(regressors, include_params=True, exclude_params=["lambda_2"], include_attrs=True)
+    shared = set(inspect.signature(NoisyRNNClassifier).parameters) & set(
+        inspect.signature(TikhonovLSTMRegressor).parameters
+    )
+    # Defaults may differ: these are part of the type.
+    assert_docstring_consistency(
+        ESTIMATORS, include_params=sorted(shared - set(DIFFERENT)), ignore_types=("lr", "clip_norm")
+    )
+
+
+@pytest.mark.parametrize("method", ["partial_fit", "certify", "holdout_bound", "fit"])
+def test_methods_that_classes_share_describe_the_same_arguments(method):
+    functions = [getattr(cls, method) for cls in ESTIMATORS]
+    texts = [{entry.name: entry for entry in NumpyDocString(inspect.getdoc(f))["Parameters"]} for f in functions]
+    for name in ("X", "eps", "method", "batch_size"):
+        of_name = [entries[name] for entries in texts if name in entries]
+        if method == "holdout_bound" and name in ("X", "method"):
+            continue  # a regressor needs two sequences, and has methods
+        assert len({(entry.type, tuple(entry.desc)) for entry in of_name}) <= 1, name
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_docstrings_stand_in_the_source_and_errors_name_the_class(cls):
+    tree = ast.parse(inspect.getsource(inspect.getmodule(cls)))
+    (definition,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
+    assert ast.get_docstring(definition) == inspect.getdoc(cls)
+    with pytest.raises(TypeError, match=rf"^{cls.__name__}\.__init__\(\) got an unexpected keyword argument 'lambd'"):
+        cls(lambd=1)
+    assert len([base for base in cls.__mro__ if base.__module__.startswith("sklstm")]) <= 4

@@ -53,7 +53,7 @@ class FitData:
 
 
 @dataclass(frozen=True, eq=False)
-class Occasion:
+class FitContext:
     """What a training is part of, beside its data.
 
     Attributes
@@ -84,7 +84,7 @@ class _Unread:
 class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     """Shared machinery; constructor, ``fit`` and what is measured after it are the subclasses' own."""
 
-    _rules: ClassVar[dict[str, Rule]]
+    _rules: ClassVar[dict[str, Rule]] = {}
     _network: ClassVar[type[Any]]
     _loss: ClassVar[type[nn.Module]]
     _optimizers = OPTIMIZERS
@@ -105,7 +105,8 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             own.__kwdefaults__, own.__annotations__ = shared.__kwdefaults__, shared.__annotations__
             own.__qualname__, own.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
             cls.__init__ = own  # type: ignore[method-assign]
-        cls._rules = {name: RULES[name] for name in inspect.signature(cls.__init__).parameters if name in RULES}
+        own_rules = {name: RULES[name] for name in inspect.signature(cls.__init__).parameters if name in RULES}
+        cls._rules = cls._rules | own_rules  # a subclass may have fewer parameters, and has all attributes
 
     # What a subclass adds to a training.
 
@@ -113,7 +114,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """Check the arguments of ``fit``, and remember what they tell of all later input."""
         raise NotImplementedError
 
-    def _training_spec(self, data: FitData, occasion: Occasion) -> TrainingSpec:
+    def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
         """What is to be trained on this data."""
         raise NotImplementedError
 
@@ -121,17 +122,17 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """Targets as the loss takes them."""
         raise NotImplementedError
 
-    def _adopt(self, net: SequenceNet) -> None:
-        """Take over a trained net and what it tells."""
+    def _set_fitted(self, net: SequenceNet) -> None:
+        """Set the fitted attributes that a trained net gives."""
         self.net_ = net
         self.loss_curve_ = [epoch["train_loss"] for epoch in net.history]
         self.n_iter_ = len(self.loss_curve_)
 
     def _shared_spec(
-        self, network: NetworkSpec, occasion: Occasion, *, stratify: np.ndarray | None = None, noise: str = "gaussian"
+        self, network: NetworkSpec, context: FitContext, *, stratify: np.ndarray | None = None, noise: str = "gaussian"
     ) -> TrainingSpec:
         """What the parameters that all estimators have say of a training."""
-        resume = occasion.resume
+        resume = context.resume
         seeds = Seeds()
         if resume is None or not resume.everything:
             random_state = fresh_random_state(self.random_state)
@@ -147,13 +148,13 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             resume=resume,
             optimizer=str(self.optimizer),
             lr=float(self.lr),
-            lr_schedule="constant" if occasion.one_epoch else str(self.lr_schedule),
+            lr_schedule="constant" if context.one_epoch else str(self.lr_schedule),
             weight_decay=float(self.weight_decay),
             clip_norm=None if self.clip_norm is None else float(self.clip_norm),
-            max_epochs=1 if occasion.one_epoch else int(self.max_epochs),  # torch takes no numpy integers
+            max_epochs=1 if context.one_epoch else int(self.max_epochs),  # torch takes no numpy integers
             batch_size=int(self.batch_size),
             hold_out=hold_out,
-            callbacks=(*(self.callbacks or ()), *occasion.callbacks),
+            callbacks=(*(self.callbacks or ()), *context.callbacks),
             device=self.device,
             precision=str(self.precision),
             seeds=seeds,
@@ -164,7 +165,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     # All or nothing.
 
     @contextmanager
-    def _fitting(self, X: Any, y: Any, sample_weight: Any) -> Iterator[Occasion]:
+    def _fitting(self, X: Any, y: Any, sample_weight: Any) -> Iterator[FitContext]:
         """Of ``fit``: start from the constructor's parameters alone; if it fails, be what was there before."""
         check_parameters(self, self._rules)
         task = FitTask(self, X, y, sample_weight, self._attributes_at)
@@ -176,11 +177,11 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
                     delattr(self, name)
             start = before.get("net_") if self.warm_start else None
             resume = None if start is None else Resume(start)
-            yield Occasion(resume, callbacks=task.epochs(), classes=before.get("classes_"))
+            yield FitContext(resume, callbacks=task.epochs(), classes=before.get("classes_"))
             task.end()
 
     @contextmanager
-    def _one_more_epoch(self) -> Iterator[Occasion]:
+    def _one_more_epoch(self) -> Iterator[FitContext]:
         """Of ``partial_fit``: go on from what is fitted, if anything is; forget what the new weights make untrue."""
         check_parameters(self, self._rules)
         if self.early_stopping:
@@ -188,7 +189,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         before = dict(self.__dict__)
         fitted = before.get("net_")
         with self._all_or_nothing(before, keep=fitted is not None):
-            yield Occasion(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
+            yield FitContext(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
             for name in ("generalization_report_", "generalization_bound_", "_quantized_cap"):
                 self.__dict__.pop(name, None)
 
@@ -200,7 +201,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         except BaseException as error:
             # A fit that diverges keeps its last good weights, if there are any; to `partial_fit` those of before are.
             if isinstance(error, DivergenceError) and error.net is not None and not keep:
-                self._adopt(error.net)
+                self._set_fitted(error.net)
                 error.net = None
             else:
                 self.__dict__.clear()
@@ -211,7 +212,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """What makes a fitted estimator of a net in the middle of its training; later epochs do not change it."""
         twin = copy.copy(self)
         module = copy.deepcopy(net.module_).to(net.device)  # on CUDA this puts the copy's weights into one piece
-        twin._adopt(net.twin(module))
+        twin._set_fitted(net.twin(module))
         return {name: value for name, value in vars(twin).items() if self.__dict__.get(name) is not value}
 
     # Weights of sequences.
@@ -292,7 +293,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             module.load_state_dict(bound.weights)
             net = self.net_.twin(module)
             net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
-            twin._adopt(net)
+            twin._set_fitted(net)
         twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
         for name in ("generalization_report_", "generalization_bound_"):
             delattr(twin, name)
@@ -469,7 +470,7 @@ def checked(estimator: SequenceEstimator, X: Any, y: Any, sample_weight: Any) ->
 
 def training_spec(estimator: SequenceEstimator, data: FitData) -> TrainingSpec:
     """What ``fit`` would train on checked data."""
-    return estimator._training_spec(data, Occasion())
+    return estimator._training_spec(data, FitContext())
 
 
 def training_data(estimator: SequenceEstimator, data: FitData, *, relative: bool = True) -> SequenceDataset:
@@ -478,7 +479,7 @@ def training_data(estimator: SequenceEstimator, data: FitData, *, relative: bool
     return dataset(data.X, targets, data.weight, device=estimator.device, relative=relative)
 
 
-def made_like(estimator: SequenceEstimator, **changed: Any) -> Any:
+def cloned_with(estimator: SequenceEstimator, **changed: Any) -> Any:
     """An estimator with other values of some parameters that remembers what `checked` has told this one."""
     twin: Any = clone(estimator).set_params(**changed)
     own = set(vars(twin))
@@ -486,7 +487,7 @@ def made_like(estimator: SequenceEstimator, **changed: Any) -> Any:
     return twin
 
 
-def adopt(estimator: SequenceEstimator, net: SequenceNet) -> Any:
+def set_fitted(estimator: SequenceEstimator, net: SequenceNet) -> Any:
     """Make an estimator of checked data a fitted one, without a bound."""
-    estimator._adopt(net)
+    estimator._set_fitted(net)
     return estimator

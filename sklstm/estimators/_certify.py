@@ -19,7 +19,7 @@ from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
-from sklstm.training._process import gives_back, products_in, thread_limit, threads_for_network, undisturbed
+from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network, undisturbed
 
 from ._composition import Composition, Ends
 
@@ -29,7 +29,7 @@ _RTOL = Number(Real, 1e-9, 1)
 _LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see `sklstm.certificates`
 
 
-@gives_back
+@restores_settings
 def certify(
     estimator: Any,
     X: Any,
@@ -126,7 +126,7 @@ def certify(
     return composition.outputs(lower, upper)
 
 
-@gives_back
+@restores_settings
 def certified_radius(estimator: Any, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
     """Radii within which no perturbation of the input changes the label, in the units of X.
 
@@ -182,7 +182,7 @@ def certified_radius(estimator: Any, X: Any, *, rtol: float = 0.01) -> NDArray[n
     return found
 
 
-@gives_back
+@restores_settings
 def certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
     """Fraction of samples that are classified rightly whatever perturbation of size ``eps``, in the units of X.
 

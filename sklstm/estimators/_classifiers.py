@@ -20,9 +20,9 @@ from sklstm.generalization import HoldoutBound
 from sklstm.linalg import project_rows_l1
 from sklstm.networks import ReLUNetwork
 from sklstm.training import NetworkSpec, TrainingSpec, train
-from sklstm.training._process import gives_back
+from sklstm.training._process import restores_settings
 
-from ._base import FitData, Occasion, SequenceEstimator, training_data
+from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certified_accuracy, certified_radius, certify
 from ._compression import Compression
 from ._fit_tasks import with_callbacks
@@ -41,7 +41,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     class_weight: Any
 
     @with_callbacks
-    @gives_back
+    @restores_settings
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on sequences X and labels y.
 
@@ -66,21 +66,21 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ValueError, TypeError
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
         """
-        with self._fitting(X, y, sample_weight) as occasion:
+        with self._fitting(X, y, sample_weight) as context:
             data = self._check_fit(X, y, sample_weight)
-            if occasion.resume is not None and not np.array_equal(self.classes_, np.asarray(occasion.classes)):
+            if context.resume is not None and not np.array_equal(self.classes_, np.asarray(context.classes)):
                 raise ValueError(
-                    f"warm_start=True goes on with the classes of the last fit, {occasion.classes}; y has "
+                    f"warm_start=True goes on with the classes of the last fit, {context.classes}; y has "
                     f"{self.classes_}. Use warm_start=False."
                 )
-            spec = self._training_spec(data, occasion)
-            self._adopt(train(spec, training_data(self, data)))
+            spec = self._training_spec(data, context)
+            self._set_fitted(train(spec, training_data(self, data)))
             if self.compute_bound:
                 self.generalization_report_ = classifier_report(self, data.X, data.y)
                 self.generalization_bound_ = self.generalization_report_.value
         return self
 
-    @gives_back
+    @restores_settings
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch on sequences X and labels y, from where training stands.
 
@@ -122,13 +122,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         >>> model.n_iter_
         3
         """
-        with self._one_more_epoch() as occasion:
+        with self._one_more_epoch() as context:
             if isinstance(self.class_weight, str):
                 raise ValueError(
                     "partial_fit does not support class_weight='balanced', which takes the frequencies of all labels: "
                     "pass a dict, from sklearn.utils.compute_class_weight."
                 )
-            first = occasion.resume is None
+            first = context.resume is None
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             X, y = as_sequences(self, X, y, reset=first)
@@ -142,10 +142,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             codes = np.searchsorted(known, y)
             weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
             data = FitData(X, codes, self._absolute(weight))
-            self._adopt(train(self._training_spec(data, occasion), training_data(self, data, relative=False)))
+            self._set_fitted(train(self._training_spec(data, context), training_data(self, data, relative=False)))
         return self
 
-    @gives_back
+    @restores_settings
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Network outputs y_L.
 
@@ -172,7 +172,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         logits = self._outputs(X).astype(np.float64)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    @gives_back
+    @restores_settings
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Class probabilities, the softmax of the outputs.
 
@@ -188,7 +188,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         """
         return softmax(self._outputs(X).astype(np.float64), axis=1)
 
-    @gives_back
+    @restores_settings
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable labels.
 
@@ -625,7 +625,7 @@ class NoisyRNNClassifier(SequenceClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _training_spec(self, data: FitData, occasion: Occasion) -> TrainingSpec:
+    def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
         network = NetworkSpec(
             self._network,
             {
@@ -638,5 +638,5 @@ class NoisyRNNClassifier(SequenceClassifier):
         )
         limits = (self.max_norm_u, self.max_norm_w, self.max_norm_v)
         projection = RowNorms(*(None if limit is None else float(limit) for limit in limits))
-        spec = self._shared_spec(network, occasion, stratify=data.y, noise=str(self.noise))
+        spec = self._shared_spec(network, context, stratify=data.y, noise=str(self.noise))
         return replace(spec, projection=None if projection == RowNorms() else projection)

@@ -17,9 +17,9 @@ from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import HoldoutBound
 from sklstm.networks import GRUNetwork, LSTMNetwork
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
-from sklstm.training._process import gives_back
+from sklstm.training._process import restores_settings
 
-from ._base import FitData, Occasion, SequenceEstimator, training_data
+from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certify
 from ._compression import Compression
 from ._fit_tasks import with_callbacks
@@ -104,7 +104,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.verbose = verbose
 
     @with_callbacks
-    @gives_back
+    @restores_settings
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on sequences X and targets y.
 
@@ -128,17 +128,17 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         ValueError, TypeError
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
         """
-        with self._fitting(X, y, sample_weight) as occasion:
+        with self._fitting(X, y, sample_weight) as context:
             data = self._check_fit(X, y, sample_weight)
-            spec = self._training_spec(data, occasion)
-            self._adopt(train(spec, training_data(self, data)))
+            spec = self._training_spec(data, context)
+            self._set_fitted(train(spec, training_data(self, data)))
             warn_if_infeasible(self)
             if self.compute_bound:
                 self.generalization_report_ = regressor_report(self, data.X, data.y.reshape(len(data.y), -1))
                 self.generalization_bound_ = self.generalization_report_.value
         return self
 
-    @gives_back
+    @restores_settings
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on sequences X and targets y, from where training stands.
 
@@ -176,14 +176,14 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         >>> model.n_iter_
         3
         """
-        with self._one_more_epoch() as occasion:
-            X, y = self._check_data(X, y, reset=occasion.resume is None)
+        with self._one_more_epoch() as context:
+            X, y = self._check_data(X, y, reset=context.resume is None)
             weight = self._absolute(self._weights(sample_weight, len(y)))
             data = FitData(X, y, weight)
-            self._adopt(train(self._training_spec(data, occasion), training_data(self, data, relative=False)))
+            self._set_fitted(train(self._training_spec(data, context), training_data(self, data, relative=False)))
         return self
 
-    @gives_back
+    @restores_settings
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict targets.
 
@@ -353,7 +353,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     def _targets(self, y: np.ndarray) -> Tensor:
         return as_tensor(y.reshape(len(y), -1))
 
-    def _training_spec(self, data: FitData, occasion: Occasion) -> TrainingSpec:
+    def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
         network = NetworkSpec(
             self._network,
             {
@@ -365,10 +365,10 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             },
         )
         penalty, start = tikhonov_parts(self, self._network.cell)
-        return replace(self._shared_spec(network, occasion), penalty=penalty, start=start)
+        return replace(self._shared_spec(network, context), penalty=penalty, start=start)
 
-    def _adopt(self, net: SequenceNet) -> None:
-        super()._adopt(net)
+    def _set_fitted(self, net: SequenceNet) -> None:
+        super()._set_fitted(net)
         self.__dict__.update(measured_gains(net.module_, self.variant))
 
     def __sklearn_tags__(self) -> Tags:

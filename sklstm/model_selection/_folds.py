@@ -12,7 +12,7 @@ import torch
 from sklearn.utils import _safe_indexing
 from skorch.callbacks import Callback
 
-from sklstm.estimators._base import FitData, adopt, checked, made_like, training_data, training_spec
+from sklstm.estimators._base import FitData, checked, cloned_with, set_fitted, training_data, training_spec
 from sklstm.training import SequenceDataset, SequenceNet, TrainingSpec
 from sklstm.training._process import thread_limit
 from sklstm.training._train import Resume, Trained, held_out, train_all
@@ -109,20 +109,20 @@ class _Fold:
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: np.ndarray | None, split: Split):
-        self.leader = made_like(estimator)
+        self.leader = cloned_with(estimator)
         weight = None if sample_weight is None else _safe_indexing(sample_weight, split.train)
         self.checked: FitData = checked(
             self.leader, _safe_indexing(X, split.train), _safe_indexing(y, split.train), weight
         )
         self.data: SequenceDataset = training_data(self.leader, self.checked).loaded()
-        spec = training_spec(made_like(self.leader), self.checked)
+        spec = training_spec(cloned_with(self.leader), self.checked)
         if spec.hold_out is not None:
             held_out(self.data, spec.hold_out, spec.seeds.split)  # an error here concerns this fold only
         self.trunk: tuple[TrainingSpec, Trained] | None = None
 
     def model(self, settings: PathSettings, index: int) -> tuple[Any, TrainingSpec]:
         """An unfitted estimator with one of the values, and its training."""
-        estimator = made_like(self.leader, **{settings.parameter: settings.values[index]})
+        estimator = cloned_with(self.leader, **{settings.parameter: settings.values[index]})
         spec = training_spec(estimator, self.checked)
         if self.trunk is None:
             return estimator, spec
@@ -240,7 +240,7 @@ def _score(
     if result.error is not None:
         outcome.error = str(result.error)
         return
-    adopt(estimator, result.net)
+    set_fitted(estimator, result.net)
     fitted = vars(estimator)
     outcome.attributes = {
         name: float(np.max(fitted[name]))  # several layers have several values: the largest

@@ -26,7 +26,7 @@ from sklstm._validation import FLAG, Choice, Number, caller_level
 from sklstm.estimators import certified_accuracy, certified_radius, certify
 from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
-from sklstm.training._process import gives_back
+from sklstm.training._process import restores_settings
 
 from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
 
@@ -188,7 +188,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         self.shared_fraction = shared_fraction
         self.strategy = strategy
 
-    @gives_back
+    @restores_settings
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Train the models of the path on every fold, choose a value, and train with it on all data.
 

@@ -98,7 +98,7 @@ class _Settings:
             held.pop()
 
 
-def gives_back(function: Callable[P, T]) -> Callable[P, T]:
+def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function leave the process's settings as they were, whatever ends it, Ctrl-C at any moment included.
 
     Thread counts, grad mode, autocast, default device, numpy's error handling and the precision of matrix products are
@@ -121,8 +121,8 @@ def gives_back(function: Callable[P, T]) -> Callable[P, T]:
 
 
 @contextmanager
-def _given_back() -> Iterator[None]:
-    """`gives_back` for a block."""
+def _settings_restored() -> Iterator[None]:
+    """`restores_settings` for a block."""
     before = _Settings.now()
     try:
         try:
@@ -156,7 +156,7 @@ def undisturbed() -> Iterator[None]:
     if not autocast and not elsewhere:
         yield
         return
-    with _given_back(), ExitStack() as stack:
+    with _settings_restored(), ExitStack() as stack:
         for kind in autocast:
             torch.set_autocast_enabled(kind, False)
         if elsewhere:
@@ -231,7 +231,7 @@ def thread_limit(n_threads: int) -> Iterator[None]:
     if n_threads == before:
         yield
         return
-    with _given_back():
+    with _settings_restored():
         with _TORCH_THREADS:
             torch.set_num_threads(n_threads)
             if threading.active_count() > 1:
@@ -350,12 +350,12 @@ def _holding(shared: _Shared, wish: str) -> Iterator[None]:
             shared.hold(entry[1], wish)
             yield
         finally:
-            _let_go(entry)
+            _release_entry(entry)
     finally:
-        _let_go(entry)
+        _release_entry(entry)
 
 
-def _let_go(entry: tuple[_Shared, object]) -> None:
+def _release_entry(entry: tuple[_Shared, object]) -> None:
     shared, holder = entry
     shared.release(holder)
     if entry in _held():

@@ -29,8 +29,8 @@ from ._callbacks import (
 from ._net import Penalty, SequenceNet
 from ._process import (
     check_cuda_process,
-    gives_back,
     products_in,
+    restores_settings,
     seeded_construction,
     single_threaded_numpy,
     thread_limit,
@@ -302,7 +302,7 @@ def train(spec: TrainingSpec, data: SequenceDataset) -> SequenceNet:
     return trained.net
 
 
-@gives_back
+@restores_settings
 def train_all(
     specs: Sequence[TrainingSpec],
     datasets: Sequence[SequenceDataset],
@@ -329,7 +329,7 @@ def train_all(
         In the order of the specs.
     """
     found: dict[int, Trained] = {}
-    with _lent(specs[0], min(specs[0].batch_size, len(datasets[0]))):
+    with _training_settings(specs[0], min(specs[0].batch_size, len(datasets[0]))):
         runs = [_begin(spec, data) for spec, data in zip(specs, datasets, strict=True)]
         # Those with a penalty, and those without one, are different programs.
         for penalised in (True, False):
@@ -367,7 +367,7 @@ def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
 
 
 @contextmanager
-def _lent(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
+def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
     """What training needs of the process: gradients, plain arithmetic, and no more threads than help."""
     device = resolve_device(spec.device)
     sizes = spec.network.arguments

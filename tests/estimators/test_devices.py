@@ -137,7 +137,7 @@ def test_gains_of_weights_on_a_device_without_float64(there):
         assert all(type(weight) is Elsewhere for weight in twin.net_.module_.parameters())
         expected = model.rho_x_, model.rho_h_, model.perturbation_gain_
         twin.rho_x_ = twin.rho_h_ = twin.perturbation_gain_ = None
-        twin._adopt(twin.net_)
+        twin._set_fitted(twin.net_)
         assert (twin.rho_x_, twin.rho_h_, twin.perturbation_gain_) == expected
 
 

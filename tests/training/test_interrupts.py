@@ -11,7 +11,7 @@ import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.training import _process
-from sklstm.training._process import gives_back
+from sklstm.training._process import restores_settings
 from tests.support.interrupts import harmful_lines, interrupted_at, lines_of, settings
 
 QUICK = {"hidden_size": 3, "max_epochs": 1, "random_state": 0}
@@ -75,7 +75,7 @@ def test_nor_does_one_while_settings_are_being_restored(calls, number):
 
 
 def test_everything_that_a_call_may_set_is_given_back():
-    @gives_back
+    @restores_settings
     def careless():
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)

@@ -43,7 +43,7 @@ def _half_as_wide(*arguments, **options):
 
 def _warns(self, *arguments, **options):
     warnings.warn("numbers were harmed", RuntimeWarning, stacklevel=2)
-    return _adopt(self, *arguments, **options)
+    return _set_fitted(self, *arguments, **options)
 
 
 def _breaks_on_lists(estimator, X, *arguments, **options):
@@ -53,13 +53,13 @@ def _breaks_on_lists(estimator, X, *arguments, **options):
 
 
 def _remembers_too_much(self, *arguments, **options):
-    _adopt(self, *arguments, **options)
+    _set_fitted(self, *arguments, **options)
     self.net_.module_.readout.weight.data += 1e-3 * getattr(self, "_fits", 0)
     self._fits = getattr(self, "_fits", 0) + 1
 
 
 _predict_blocks, _boxes = _inference.predict_blocks, _composition.boxes
-_adopt, _outputs, _as_sequences = SequenceEstimator._adopt, SequenceEstimator._outputs, _base.as_sequences
+_set_fitted, _outputs, _as_sequences = SequenceEstimator._set_fitted, SequenceEstimator._outputs, _base.as_sequences
 
 # What it is: a context in which it is so.
 DEFECTS = {
@@ -74,9 +74,11 @@ DEFECTS = {
         SequenceEstimator, "_outputs", _writes_into_lists
     ),
     "certificates are half as wide": lambda: mock.patch.object(_composition, "boxes", _half_as_wide),
-    "fit warns": lambda: mock.patch.object(SequenceEstimator, "_adopt", _warns),
+    "fit warns": lambda: mock.patch.object(SequenceEstimator, "_set_fitted", _warns),
     "predict of a tuple raises an IndexError": lambda: mock.patch.object(_base, "as_sequences", _breaks_on_lists),
-    "a fit knows how many came before": lambda: mock.patch.object(SequenceEstimator, "_adopt", _remembers_too_much),
+    "a fit knows how many came before": lambda: mock.patch.object(
+        SequenceEstimator, "_set_fitted", _remembers_too_much
+    ),
     "probabilities sum to a little more than 1": lambda: mock.patch.object(
         _classifiers, "softmax", lambda *arguments, **options: (1 + 1e-9) * softmax(*arguments, **options)
     ),

@@ -2,16 +2,11 @@
 
 from importlib.metadata import version
 
-from .estimators import (
-    Compression,
-    NoisyRNNClassifier,
-    TikhonovGRURegressor,
-    TikhonovLSTMRegressor,
-    certified_accuracy,
-    certified_radius,
-    certify,
-    load,
-)
+from .estimators._certify import certified_accuracy, certified_radius, certify
+from .estimators._classifiers import NoisyRNNClassifier
+from .estimators._compression import Compression
+from .estimators._files import load
+from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from .persistence import ModelFileError
 
 __all__ = [

@@ -95,6 +95,9 @@ class RecurrentNetwork:
             For another layer, or one that is bidirectional or has projections.
         """
         cells = {enclosure.torch_mode: cell for cell, enclosure in ENCLOSURES.items()}
+        # The very classes: what a subclass computes may be something else.
+        if type(recurrent) not in {enclosure.torch_layer for enclosure in ENCLOSURES.values()}:
+            raise ValueError(f"only torch's own recurrent layers can be certified, got {type(recurrent).__name__}.")
         if recurrent.mode not in cells or recurrent.bidirectional or recurrent.proj_size:
             raise ValueError(
                 f"only torch layers with mode {', '.join(cells)} can be certified, in one direction and without "

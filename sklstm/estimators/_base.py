@@ -106,6 +106,8 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             own.__qualname__, own.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
             cls.__init__ = own  # type: ignore[method-assign]
         own_rules = {name: RULES[name] for name in inspect.signature(cls.__init__).parameters if name in RULES}
+        if cls.__module__.startswith("sklstm.") and "_network" in vars(cls):
+            _files.LOADABLE[cls.__name__] = cls  # a closed list: a file names its class, and cannot name any other
         cls._rules = cls._rules | own_rules  # a subclass may have fewer parameters, and has all attributes
 
     # What a subclass adds to a training.

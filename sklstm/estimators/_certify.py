@@ -18,6 +18,7 @@ from sklstm._tables import as_plain
 from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._output_bounds import METHODS
+from sklstm.networks._networks import is_plain
 from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
 from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network, undisturbed
 
@@ -308,6 +309,11 @@ def _bounds(
 
     They hold for inputs between two ends (n, L, d) in float64.
     """
+    if not is_plain(module):
+        raise TypeError(
+            f"Nothing is proved about the network {type(module).__name__}: certificates are about torch's LSTM, GRU "
+            "and ReLU layers with a linear readout of the last state."
+        )
     module = module_for_float64(module)
     network = RecurrentNetwork.from_torch(module.recurrent, module.readout)
     device = network.weight_out.device

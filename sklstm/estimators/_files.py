@@ -31,7 +31,7 @@ from ._compression import Compression
 #: Of everything that estimators hold.
 CODEC = Codec(GENERALIZATION | {"Compression": Parameters(Compression, Compression._rules)})
 
-#: Classes that `load` knows, by name; a file can name no other. Filled in ``estimators/__init__.py``.
+#: Classes that `load` knows, by name; a file can name no other. Every estimator of the package enters itself.
 LOADABLE: dict[str, type] = {}
 
 _DOCUMENT = {"class", "parameters", "state", "network"}

@@ -10,7 +10,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 
 from sklstm._tables import as_plain
-from sklstm.estimators import certify
+from sklstm.estimators._certify import certify
 
 from ._display import PALETTE, Display, draw_line, labelled, make_headroom
 from ._unwrapping import network_estimator

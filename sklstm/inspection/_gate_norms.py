@@ -129,6 +129,8 @@ class GateNormsDisplay(Display):
                 f"TransformedTargetRegressor or a search; got {type(final).__name__}."
             )
         module = final.net_.module_
+        if module.cell not in _LABELS:
+            raise TypeError(f"{cls.__name__} has no axes for the gates of a {module.cell!r} network.")
         beta, update = get_variant(final.variant).beta, get_variant(final.variant).update
         points = []
         for _, weight_hh, _, bias_hh in module.layers:

@@ -12,7 +12,7 @@ from sklearn.utils import check_consistent_length
 
 from sklstm._tables import as_plain, n_axes, sequences_in
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
-from sklstm.estimators import certified_accuracy, certify
+from sklstm.estimators._certify import certified_accuracy, certify
 from sklstm.noise import NOISES
 
 Error = Callable[[Any, Any], float]

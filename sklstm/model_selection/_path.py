@@ -23,8 +23,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._tables import as_plain, sequences_in
 from sklstm._validation import FLAG, Choice, Number, caller_level
-from sklstm.estimators import certified_accuracy, certified_radius, certify
 from sklstm.estimators._base import SequenceEstimator, checked
+from sklstm.estimators._certify import certified_accuracy, certified_radius, certify
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
 from sklstm.training._process import restores_settings
 

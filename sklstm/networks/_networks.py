@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import Any, ClassVar, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class GatedNetwork(nn.Module):
 
     cell: ClassVar[str]  # the attribute that holds the layers, hence the prefix of their names in ``state_dict``
     n_gates: ClassVar[int]
-    _kind: ClassVar[Callable[..., nn.RNNBase]]
+    _kind: ClassVar[Callable[..., Any]]  # the recurrent layer, torch's or one with the same constructor and outputs
 
     def __init__(
         self,
@@ -267,6 +267,33 @@ class ReLUNetwork(nn.Module):
         return self.readout(_last_state(self.rnn, X, lengths))
 
 
+def is_plain(module: Any) -> TypeGuard[GatedNetwork | ReLUNetwork]:
+    """Whether a network is torch's own layers, read out linearly at the last step, and nothing else.
+
+    What is proved about such networks, or written down as a graph, says nothing about a subclass with a ``forward`` or
+    a layer of its own.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from sklstm.networks._networks import LSTMNetwork, is_plain
+    >>> class MeanOfStates(LSTMNetwork):
+    ...     def forward(self, X, lengths=None):
+    ...         return self.readout(self.recurrent(X)[0].mean(dim=1))
+    >>> is_plain(LSTMNetwork(1, 4, 1)), is_plain(MeanOfStates(1, 4, 1))
+    (True, False)
+    """
+    known = type(module).forward in (GatedNetwork.forward, ReLUNetwork.forward)
+    return known and type(module.recurrent) in (nn.LSTM, nn.GRU, nn.RNN) and type(module.readout) is nn.Linear
+
+
 # Units to which `aligned` fills up: 64 bytes of float32, the widest registers there are.
 _ALIGNMENT = 16
 
@@ -300,11 +327,10 @@ def aligned(module: nn.Module) -> nn.Module:
     >>> torch.allclose(wide(X), module(X), atol=1e-6)
     True
     """
-    if not isinstance(module, GatedNetwork | ReLUNetwork) or module.readout.weight.device.type != "cpu":
+    # Of another kind of layer, units of zero weights may not stay zero.
+    if not is_plain(module) or module.readout.weight.device.type != "cpu":
         return module
     old = module.recurrent
-    if type(old) not in (nn.LSTM, nn.GRU, nn.RNN):  # of another kind of layer, units of zero weights may not stay zero
-        return module
     missing = -old.hidden_size % _ALIGNMENT
     if not missing:
         return module

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from sklstm.networks._networks import is_plain
+
 # Old enough for runtimes of several years ago; nothing newer is needed.
 _OPSET, _IR_VERSION = 17, 8
 
@@ -58,7 +60,7 @@ def onnx_model(
     ImportError
         Without the package onnx.
     TypeError
-        If ONNX has no type for the labels.
+        If ONNX has no type for the labels, or the network is not one of those of `sklstm.networks`.
 
     Examples
     --------
@@ -72,6 +74,11 @@ def onnx_model(
         import onnx
     except ImportError as error:
         raise ImportError('ONNX export needs the package onnx: pip install "sklstm[onnx]"') from error
+    if not is_plain(module) or module.cell not in _CELLS:
+        raise TypeError(
+            f"ONNX graphs are made of torch's LSTM, GRU and ReLU layers with a linear readout of the last state; "
+            f"{type(module).__name__} is something else."
+        )
     graph = _Graph(onnx)
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
     inputs = [graph.tensor_info("X", np.float32, ["n", "steps", recurrent.input_size])]

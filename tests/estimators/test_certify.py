@@ -11,10 +11,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify
-from sklstm.certificates import rnn_lipschitz
+from sklstm.certificates import RecurrentNetwork, rnn_lipschitz
 from sklstm.estimators._certify import _bounds, _certified
 from sklstm.estimators._composition import boxes
+from sklstm.networks import LSTMNetwork
 from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "compute_bound": False, "random_state": 0}
@@ -298,3 +300,44 @@ def test_labels_of_a_wide_table():
     order = [3, 0, 5, 1, 4, 2]
     np.testing.assert_array_equal(model.certify(X, sizes.iloc[order]), expected)
     np.testing.assert_array_equal(model.certify(X, sizes.to_numpy().reshape(1, 3, 2)), expected)
+
+
+class MeanOfStates(LSTMNetwork):
+    """The weights of an LSTM, and another function of them."""
+
+    def forward(self, X, lengths=None):
+        return self.readout(self.recurrent(X)[0].mean(dim=1))
+
+
+class Doubled(torch.nn.LSTM):
+    """A layer that passes for torch's, and computes something else."""
+
+    def forward(self, X):
+        states, last = super().forward(2 * X)
+        return states, last
+
+
+class OfDoubled(LSTMNetwork):
+    _kind = Doubled
+
+
+@pytest.mark.parametrize("network", [MeanOfStates, OfDoubled])
+def test_a_network_with_equations_of_its_own_is_refused_and_not_taken_for_the_one_that_it_is_made_of(network):
+    class Own(TikhonovLSTMRegressor):
+        _network = network
+
+    X, y = late_mean(40)
+    model = Own(4, max_epochs=2, random_state=0).fit(X, y)
+    assert model.predict(X).shape == (40,)
+    for call in (lambda: model.certify(X, 0.01), lambda: sklstm.certify(model, X, 0.01)):
+        with pytest.raises(TypeError, match=rf"Nothing is proved about the network {network.__name__}"):
+            call()
+    with pytest.raises(TypeError, match=rf"{network.__name__} is something else"):
+        model.to_onnx()
+
+
+def test_a_layer_that_only_passes_for_torchs_is_refused():
+    with torch.random.fork_rng():
+        layer, readout = Doubled(2, 4, batch_first=True), torch.nn.Linear(4, 1)
+    with pytest.raises(ValueError, match="only torch's own recurrent layers can be certified, got Doubled"):
+        RecurrentNetwork.from_torch(layer, readout)

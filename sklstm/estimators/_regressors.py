@@ -207,42 +207,27 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         method: Literal["best", "linear", "mean-value", "intervals"] = "best",
         batch_size: int | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bounds on the outputs for every input within ``eps`` of X, entry by entry.
+        """Bounds on the outputs for every input within ``eps`` of X; see `sklstm.certify`, which this calls.
 
-        Sound, not estimated: for every X' with ``|X' - X| <= eps`` in each entry, ``lower <= predict(X') <= upper``.
-        This holds for the network in exact arithmetic and for its outputs as computed on a CPU in float32, rounding
-        included. Nothing is assumed about the noise but its size.
+        For every X' with ``|X' - X| <= eps`` in each entry, ``lower <= predict(X') <= upper``, rounding included.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
             As in `fit`; 3-D sequences may have another length, and lists hold sequences of unequal length.
         eps : float or array-like
-            Largest absolute perturbation, not negative, in the units of X: one number; one per channel (d,); one per
-            column (L * d,) of 2-D X, or per step and channel (L', d) of 3-D X; an array of the shape of X, in which
-            axes may be 1; for sequences of unequal length, a list of such arrays. A Series or DataFrame beside a
-            DataFrame X must have its columns as labels, in any order; everything else counts by position.
+            Largest absolute perturbation, not negative, in the units of X: a number, one per channel, or an array.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
-            ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``.
-            ``"mean-value"`` bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes
-            both and takes the smaller, entry by entry. ``"linear"`` carries affine forms of all states along: never
-            wider than ``"best"``, often many times narrower, at the cost of several thousand predictions.
+            From ``"linear"``, the narrowest and most costly, to ``"intervals"``, the cheapest.
         batch_size : int, optional
-            Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
+            Sequences handled at once, which bounds the memory.
 
         Returns
         -------
         lower : ndarray, float64
             Limits from below.
         upper : ndarray, float64
-            Limits from above. Both in the shape of the predictions; with ``eps=0`` both are the predictions.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For a negative or non-finite ``eps``, one of a wrong shape, or bad X, before any work.
-        NotFittedError
-            Before `fit`.
+            Limits from above, both in the shape of the predictions; with ``eps=0`` both are the predictions.
 
         Examples
         --------

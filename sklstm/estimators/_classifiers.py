@@ -20,6 +20,7 @@ from sklstm.generalization import HoldoutBound
 from sklstm.linalg import project_rows_l1
 from sklstm.networks import ReLUNetwork
 from sklstm.training import NetworkSpec, TrainingSpec, train
+from sklstm.training._net import Projection
 from sklstm.training._process import restores_settings
 
 from ._base import FitContext, FitData, SequenceEstimator, training_data
@@ -232,7 +233,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         lower : ndarray, float64
             Limits from below.
         upper : ndarray, float64
-            Limits from above, both (n, k), one column of network outputs per class; with ``eps=0`` both are the outputs.
+            Limits from above, both (n, k), a column of network outputs per class; with ``eps=0`` both are the outputs.
 
         Examples
         --------
@@ -402,8 +403,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
 
 @dataclass(frozen=True)
-class RowNorms:
+class RowNorms(Projection):
     """Projection of the rows of U, W and V onto ℓ1 balls of these radii; None is no limit."""
+
+    stacks = True
 
     U: float | None = None
     W: float | None = None

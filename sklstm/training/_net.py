@@ -168,6 +168,27 @@ class Penalty:
         raise NotImplementedError
 
 
+class Projection:
+    """A constraint on the weights, restored after every optimiser step; a subclass has ``__call__``.
+
+    It runs once before the first step, also where training goes on from another net, and must take weights that are
+    not finite: a training that diverges is noticed at the end of the epoch. A frozen dataclass can be compared: only
+    nets with equal projections are trained as one program.
+
+    Attributes
+    ----------
+    stacks : bool
+        Whether it takes matrices with a leading axis, one network after the other. It is then called with an object
+        that has ``layers``, as `sklstm.networks` have them, and ``U``, ``W``, ``V``.
+    """
+
+    stacks: ClassVar[bool] = False
+
+    def __call__(self, module: Any) -> None:
+        """Change the weights in place."""
+        raise NotImplementedError
+
+
 class SequenceNet(NeuralNet):
     """A skorch net with a weight penalty, a projection after each step, and batches sliced from tensors.
 
@@ -180,7 +201,7 @@ class SequenceNet(NeuralNet):
         the mean of weight times loss, averaged over outputs.
     penalty : Penalty, optional
     projection : callable, optional
-        ``module -> None``, applied to the weights after every optimiser step.
+        ``module -> None``, applied to the weights after every optimiser step; see `Projection`.
     clip_norm : float, optional
         Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
     inputs : InputRule, optional
@@ -219,7 +240,7 @@ class SequenceNet(NeuralNet):
         module: type[nn.Module],
         *args: Any,
         penalty: Penalty | None = None,
-        projection: Callable[[nn.Module], None] | None = None,
+        projection: Callable[[Any], None] | None = None,
         clip_norm: float | None = None,
         inputs: InputRule | None = None,
         generator: torch.Generator | None = None,

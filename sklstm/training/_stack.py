@@ -14,7 +14,7 @@ from sklstm.exceptions import DivergenceError
 from sklstm.networks import is_stackable, stacked_forward
 
 from ._batches import BatchLoader, SequenceDataset
-from ._net import SequenceNet, StopTraining
+from ._net import Projection, SequenceNet, StopTraining
 
 _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices that the penalty is about
 
@@ -58,6 +58,7 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
     return (
         is_stackable(first.module_)
         and (first.penalty is None or first.penalty.stacks)
+        and (first.projection is None or (isinstance(first.projection, Projection) and first.projection.stacks))
         and all(
             type(net.module_) is type(first.module_)
             and _shapes(net) == _shapes(first)
@@ -235,9 +236,10 @@ class Stack:
         return loss.detach().double(), values
 
     def _named(self, busy: int) -> Any:
-        """The first matrices under the names that projections know."""
+        """The first matrices under the names that `Projection` promises."""
         U, W, V = (self.weights[name][:busy] for name in self._penalised())
-        return SimpleNamespace(U=U, W=W, V=V)
+        biases = [weight[:busy] for name, weight in self.weights.items() if name.split(".")[-1].startswith("bias_")]
+        return SimpleNamespace(U=U, W=W, V=V, layers=((U, W, *biases),))
 
 
 def _generator_of(net: SequenceNet) -> torch.Generator:

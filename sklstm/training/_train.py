@@ -140,7 +140,7 @@ class TrainingSpec:
     inputs : InputRule, optional
         What the inputs of every training batch meet, `InputNoise` for instance.
     projection : callable, optional
-        ``module -> None``, applied to the weights at the start and after every optimiser step.
+        ``module -> None``, applied to the weights at the start and after every optimiser step; see ``Projection``.
     start : callable, optional
         ``module -> None``, applied once to fresh weights.
     resume : Resume, optional

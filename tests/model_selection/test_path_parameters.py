@@ -1,5 +1,9 @@
 """The parameters that a path can choose: values, and trainings as the estimator makes them."""
 
+import inspect
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
@@ -65,7 +69,7 @@ def test_every_parameter_of_every_estimator_is_grid_search(signals, kind, name):
     assert path.best_params_ == {name: best} == {name: getattr(path.best_estimator_, name)}
     assert hasattr(path, "rho_h_path_") == (kind is not NoisyRNNClassifier)
     if name not in ("lambda_1", "lambda_2"):  # of no effect, as long as the constraints hold
-        assert len(np.unique(path.data_loss_path_[:, 0])) == 3
+        assert len(np.unique(path.data_loss_path_[:, 0])) == 3, "values of VALUES must change the training"
 
 
 @pytest.mark.parametrize(
@@ -203,3 +207,10 @@ def test_stacks_are_not_too_large(signals, monkeypatch):
         path = RegularizationPathCV(model, "sigma", [0.1, 0.5, 2], cv=3).fit(X, y)
         np.testing.assert_allclose(path.score_path_, expected.score_path_, atol=1e-5)
         np.testing.assert_allclose(path.data_loss_path_, expected.data_loss_path_, rtol=1e-5)
+
+
+def test_the_pages_name_every_parameter_of_the_table():
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "paths.md").read_text(encoding="utf-8")
+    for text in (inspect.getdoc(RegularizationPathCV), guide):
+        named = set(re.findall(r"[\w]+", text))
+        assert [name for name in PATH_PARAMETERS if name not in named] == []

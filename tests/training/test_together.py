@@ -1,6 +1,7 @@
 """Nets trained as one program against the same nets trained one by one."""
 
 import copy
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklstm.estimators._tikhonov import NetworkPenalty, start_feasible
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import Checkpoint, InputNoise, SequenceDataset, SequenceNet
 from sklstm.training._callbacks import DivergenceGuard, EarlyStopping, LearningRate
+from sklstm.training._net import Projection
 from sklstm.training._process import seeded_construction
 from sklstm.training._stack import can_be_stacked, train_together
 from sklstm.training._train import go_on_from
@@ -110,10 +112,14 @@ def test_lstms_with_penalties(optimizer, clip_norm, weighted):
 
 @pytest.mark.parametrize("noise", ["gaussian", "uniform", "dropout"])
 def test_classifiers_with_noise_and_projection(noise):
-    @torch.no_grad()
-    def halve(module):
-        module.W.mul_(0.5)
+    class Halve(Projection):
+        stacks = True
 
+        @torch.no_grad()
+        def __call__(self, module):
+            module.W.mul_(0.5)
+
+    halve = Halve()
     dataset = data(40, labels=True)
 
     def make():
@@ -243,3 +249,27 @@ def test_what_differs_is_not_stacked(other):
     assert not can_be_stacked([make_net(), make_net(**other)], [dataset] * 2)
     longer = SequenceDataset(torch.zeros(20, L + 1, D), dataset.y)
     assert not can_be_stacked([make_net(), make_net()], [dataset, longer])
+
+
+@dataclass(frozen=True)
+class Damped(Projection):
+    """Of the recurrent matrix of every layer, by the names that a gated network has."""
+
+    stacks = True
+    factor: float
+
+    @torch.no_grad()
+    def __call__(self, module):
+        for _, recurrent, *_ in module.layers:
+            recurrent.mul_(self.factor)
+
+
+def test_a_projection_of_an_lstm_in_a_stack():
+    dataset = data(40)
+
+    def make(projections=(Damped(0.9),) * 3):
+        return [make_net(seed=i, projection=projection) for i, projection in enumerate(projections)]
+
+    assert_equal(*both_ways(make, [dataset] * 3))
+    assert not can_be_stacked(make((Damped(0.9), Damped(0.9), Damped(0.8))), [dataset] * 3)
+    assert not can_be_stacked(make((lambda module: None,) * 3), [dataset] * 3)  # it has not said that it can

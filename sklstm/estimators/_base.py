@@ -1,4 +1,4 @@
-"""What all estimators share: all or nothing in a fit, weights of sequences, outputs of the network, what travels."""
+"""The shared base: a fit that is undone if it fails, sample weights, outputs, saving and pickling."""
 
 import copy
 import inspect
@@ -24,7 +24,7 @@ from sklstm._validation import Number, Rule, check_parameters, fresh_random_stat
 from sklstm.exceptions import DivergenceError
 from sklstm.training import InputNoise, NetworkSpec, SequenceDataset, SequenceNet, TrainingSpec, dataset
 from sklstm.training._inference import outputs_of
-from sklstm.training._process import undisturbed
+from sklstm.training._process import restores_settings, undisturbed
 from sklstm.training._train import OPTIMIZERS, HoldOut, Resume, Seeds, fresh_network
 
 from . import _files
@@ -101,7 +101,10 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         shared: Any = cls.__init__
         if "__init__" not in vars(cls) and isinstance(shared, types.FunctionType):
             # A constructor of its own, so that an error about arguments names the class that was called.
-            own = types.FunctionType(shared.__code__, shared.__globals__, "__init__", shared.__defaults__)
+            own = types.FunctionType(
+                shared.__code__, shared.__globals__, "__init__", shared.__defaults__, shared.__closure__
+            )
+            own.__dict__.update(shared.__dict__)
             own.__kwdefaults__, own.__annotations__ = shared.__kwdefaults__, shared.__annotations__
             own.__qualname__, own.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
             cls.__init__ = own  # type: ignore[method-assign]
@@ -168,7 +171,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     @contextmanager
     def _fitting(self, X: Any, y: Any, sample_weight: Any) -> Iterator[FitContext]:
-        """Of ``fit``: start from the constructor's parameters alone; if it fails, be what was there before."""
+        """Of ``fit``: reset the fitted attributes; restore them if the fit fails."""
         check_parameters(self, self._rules)
         task = FitTask(self, X, y, sample_weight, self._attributes_at)
         task.begin()
@@ -184,7 +187,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     @contextmanager
     def _one_more_epoch(self) -> Iterator[FitContext]:
-        """Of ``partial_fit``: go on from what is fitted, if anything is; forget what the new weights make untrue."""
+        """Of ``partial_fit``: continue from the fitted net, if there is one; delete results of the old weights."""
         check_parameters(self, self._rules)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees a part of the data at a time.")
@@ -201,7 +204,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             with torch.inference_mode(False), undisturbed():
                 yield
         except BaseException as error:
-            # A fit that diverges keeps its last good weights, if there are any; to `partial_fit` those of before are.
+            # A fit that diverges keeps its last good weights, if there are any; `partial_fit` those from before.
             if isinstance(error, DivergenceError) and error.net is not None and not keep:
                 self._set_fitted(error.net)
                 error.net = None
@@ -211,7 +214,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             raise
 
     def _attributes_at(self, net: SequenceNet) -> dict[str, Any]:
-        """What makes a fitted estimator of a net in the middle of its training; later epochs do not change it."""
+        """Fitted attributes for a net that is still training, as a copy."""
         twin = copy.copy(self)
         module = copy.deepcopy(net.module_).to(net.device)  # on CUDA this puts the copy's weights into one piece
         twin._set_fitted(net.twin(module))
@@ -274,6 +277,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return outputs_of(self.net_.module_, sequences)
 
     @property
+    @restores_settings
     def quantized_(self) -> Self:
         """Fitted estimator with the weights that the Occam bound is about; it has no report of its own.
 
@@ -283,9 +287,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             Before `fit`, or if ``compute_bound=False``.
         """
         if "generalization_report_" not in self.__dict__ or "_is_on_display" in self.__dict__:
-            raise AttributeError(
-                "quantized_ is there after fit with compute_bound=True, until partial_fit changes the weights"
-            )
+            raise AttributeError("quantized_ is there after fit with compute_bound=True; partial_fit removes it")
         bound: Any = self.__dict__["generalization_report_"]["occam"]
         recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
         twin = copy.copy(self)
@@ -313,6 +315,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     # What travels.
 
+    @restores_settings
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
@@ -355,6 +358,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         _files.save(self, path)
 
     @classmethod
+    @restores_settings
     def load(cls, path: str | PathLike[str], *, device: str | torch.device | None = None) -> Self:
         """Read a model that `save` has written. Nothing in the file is executed, whatever it holds.
 
@@ -402,6 +406,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """
         return _files.load_as(cls, path, device)
 
+    @restores_settings
     def to_onnx(self, path: str | PathLike[str] | None = None, *, with_lengths: bool = False) -> Any:
         """The fitted network as an ONNX model, for runtimes without Python.
 
@@ -443,9 +448,11 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """
         return _files.to_onnx(self, path, with_lengths)
 
+    @restores_settings
     def __getstate__(self) -> dict[str, Any]:
         return _files.pickle_state(self, super().__getstate__())
 
+    @restores_settings
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(_files.unpickle_state(type(self), state))
 

@@ -98,7 +98,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             All labels that will ever occur. Required in the first call; later the same, or left out.
         sample_weight : array-like of shape (n,), optional
             Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``.
-            They count as they are: only `fit` scales them to a mean of 1, which a part of the data does not tell.
+            They are used
+            unscaled, because the mean over all data is not known here.
 
         Returns
         -------
@@ -315,6 +316,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         """
         return certified_accuracy(self, X, y, eps)
 
+    @restores_settings
     def holdout_bound(self, X: Any, y: Any, *, delta: float | None = None) -> HoldoutBound:
         """Upper limit on the error probability of `predict` from held-out data, exact.
 

@@ -33,8 +33,8 @@ _SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 _KNOWN = (*_SCALERS, SequenceScaler)
 _FLOATS: list[Any] = [np.float64, np.float32, np.float16]  # what scalers keep, the widest first
 
-# What holds the model that a search has fitted to all data as ``best_estimator_``, by the names of the classes: none of
-# their packages has to be there. Another class with an attribute of this name may predict with something else.
+# Searches that keep the model refitted to all data as ``best_estimator_``. They are compared by name, so that their
+# packages need not be installed. Another class with an attribute of this name may predict with something else.
 _SEARCHES = {
     "sklearn.model_selection._search.BaseSearchCV",
     "sklstm.model_selection._path.RegularizationPathCV",
@@ -45,6 +45,21 @@ _SEARCHES = {
 def is_search(estimator: Any) -> bool:
     """Whether it is a known search, which keeps the model that it has fitted to all data as ``best_estimator_``."""
     return bool({f"{kind.__module__}.{kind.__qualname__}" for kind in type(estimator).__mro__} & _SEARCHES)
+
+
+def method_owner(estimator: Any, method: str) -> str:
+    """The package whose class defines a method of an estimator; "" if there is none."""
+    owner = next((kind for kind in type(estimator).__mro__ if method in vars(kind)), None)
+    return "" if owner is None else owner.__module__.partition(".")[0]
+
+
+def _check_predict(estimator: Any) -> None:
+    """``TypeError`` if predictions are made in a way of somebody's own, about which nothing is known."""
+    if method_owner(estimator, "predict") not in ("sklstm", "sklearn", "optuna_integration"):
+        raise TypeError(
+            f"{type(estimator).__name__} has a predict of its own: a certificate would not be about its predictions. "
+            "Certify the estimator inside, or the class that it is made from."
+        )
 
 
 def inner_of(estimator: Any) -> Any:
@@ -118,12 +133,14 @@ class Composition:
                     "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or "
                     f"a search such as GridSearchCV around one; got {estimator!r:.80}."
                 )
+            _check_predict(estimator)
             if isinstance(estimator, Pipeline):
                 transformers += _transformers(estimator)
             elif isinstance(estimator, TransformedTargetRegressor):
                 _check_target(estimator)
                 targets.insert(0, estimator)
             estimator = inside
+        _check_predict(estimator)
         check_is_fitted(estimator)
         if targets and isinstance(estimator, ClassifierMixin):
             raise TypeError(
@@ -243,7 +260,7 @@ class Given:
     listed : bool
         Whether there is a table for each sequence.
     axes : array-like
-        What the caller thinks of as X when giving sizes for it.
+        X in the shape to which ``eps`` refers.
     """
 
     numbers: list[np.ndarray]

@@ -24,6 +24,7 @@ from sklstm.persistence._container import ModelFileError, from_bytes, read_docum
 from sklstm.persistence._onnx import onnx_model
 from sklstm.training import SequenceNet
 from sklstm.training._batches import resolve_device
+from sklstm.training._process import restores_settings
 from sklstm.training._snapshot import check_snapshot, check_weights, restore, take_snapshot
 
 from ._compression import Compression
@@ -35,7 +36,7 @@ CODEC = Codec(GENERALIZATION | {"Compression": Parameters(Compression, Compressi
 LOADABLE: dict[str, type] = {}
 
 _DOCUMENT = {"class", "parameters", "state", "network"}
-# What values from a file may raise where they are looked at; never an interrupt.
+# Exceptions that bad values in a file can cause; never an interrupt.
 _MISFITS = (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
 
@@ -66,6 +67,7 @@ def load_as(cls: type, path: str | PathLike[str], device: str | torch.device | N
 
 
 # Any: whoever loads a file knows of which class its model is, and a type checker does not.
+@restores_settings
 def load(path: str | PathLike[str], *, device: str | torch.device | None = None) -> Any:
     """Read a model that ``model.save(path)`` has written, of any estimator of this package.
 

@@ -152,8 +152,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         y : array-like of shape (n,) or (n, k)
             Targets, in the shape of those of the first call.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the squared error, not negative. They count as they are: only `fit`
-            scales them to a mean of 1, which a part of the data does not tell.
+            Weights of the sequences in the squared error, not negative. They are used
+            unscaled, because the mean over all data is not known here.
 
         Returns
         -------
@@ -246,6 +246,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         """
         return certify(self, X, eps, method=method, batch_size=batch_size)
 
+    @restores_settings
     def holdout_bound(
         self,
         X: Any,

@@ -50,7 +50,7 @@ def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -
         The paper's theorem is its first given bound.
     """
     module, delta, sigma = estimator.net_.module_, estimator.delta, estimator.sigma
-    # To zeros before its start the network is blind, so the theorems' fixed length is that of the longest sequence.
+    # Leading zeros do not change this network's output, so the theorems' fixed length is that of the longest sequence.
     # Theorem 3 is about noise on every step, those included; Theorem 2 holds however the weights came about.
     X = sequences.padded_left()
     ragged = sequences.lengths is not None
@@ -213,6 +213,6 @@ def _cap_of(estimator: Any) -> float:
     if estimator.loss_cap is not None:
         return float(estimator.loss_cap)
     raise ValueError(
-        "compute_bound=False has left no cap of the loss: pass cap=, a number chosen without looking at the "
-        "held-out data, for instance four times the variance of the training targets."
+        "No cap of the loss is known, because of compute_bound=False: pass cap=, a number chosen without looking at "
+        "the held-out data, for instance four times the variance of the training targets."
     )

@@ -72,7 +72,7 @@ class NetworkPenalty(Penalty):
 
 def start_feasible(module: GatedNetwork, variant: str) -> None:
     """Scale the recurrent matrices of every layer by its own factor."""
-    # On the CPU, where bisection on small matrices is at home, and the same start comes out for every device.
+    # On the CPU, where bisection on small matrices is fastest, and the start is the same for every device.
     layers = [[part.detach().cpu() for part in layer] for layer in module.layers]
     weights_ih, weights_hh, _, biases_hh = zip(*layers, strict=True)
     scales = feasible_scale(weights_ih, weights_hh, variant=variant, cell=module.cell, bias_hh=biases_hh)

@@ -25,8 +25,9 @@ from sklstm._tables import as_plain, sequences_in
 from sklstm._validation import FLAG, Choice, Number, caller_level
 from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._certify import certified_accuracy, certified_radius, certify
+from sklstm.estimators._composition import method_owner
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
-from sklstm.training._process import restores_settings
+from sklstm.training._process import restores_settings, undisturbed
 
 from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
 
@@ -227,7 +228,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         try:
             for name in [name for name in before if name.endswith("_") and not name.startswith("_")]:
                 delattr(self, name)
-            return self._fit(X, y, sample_weight, groups)
+            with undisturbed():
+                return self._fit(X, y, sample_weight, groups)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -239,6 +241,10 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
                 f"estimator must be one of sklstm's estimators, got {self.estimator!r:.80}. If it is a pipeline, put "
                 "its other steps around the path: make_pipeline(SequenceScaler(), RegularizationPathCV(...)). For "
                 "other estimators use GridSearchCV."
+            )
+        if method_owner(self.estimator, "fit") != "sklstm":
+            raise TypeError(
+                f"{type(self.estimator).__name__} has a fit of its own, which a path would not call. Use GridSearchCV."
             )
         possible = [name for name in self.estimator.get_params(deep=False) if name in PATH_PARAMETERS]
         if self.param_name not in possible:
@@ -278,11 +284,13 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         values = self._values(data.X)
         splitter = check_cv(self.cv, np.asarray(y), classifier=is_classifier(base))
-        splits = [Split(number, *rows) for number, rows in enumerate(splitter.split(X, y, groups))]
+        splits = [Split(number, *map(np.asarray, rows)) for number, rows in enumerate(splitter.split(X, y, groups))]
         if not splits:
             raise ValueError(f"cv gives no splits: {self.cv!r}.")
         self.scorer_ = check_scoring(base, self.scoring)
-        template = base.set_params(random_state=seed, compute_bound=False, verbose=0, warm_start=False)
+        settings = {"random_state": seed, "compute_bound": False, "verbose": 0, "warm_start": False}
+        known = base.get_params(deep=False)  # a subclass may have fewer
+        template = base.set_params(**{name: value for name, value in settings.items() if name in known})
         outcomes = self._run(template, values, X, y, sample_weight, splits, data.X.shape)
         self._record(values, len(splits), outcomes)
         if self.refit:

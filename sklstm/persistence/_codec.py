@@ -5,7 +5,7 @@ stands for; a plain dict therefore never stands for itself.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -25,9 +25,19 @@ _ARRAYS = (np.ndarray, np.memmap)  # joblib makes the one into the other; masked
 _LARGEST_WASTE, _ROOM_FOR_A_CHARACTER = 1 << 20, 64
 # Their hashes are not random: a file could choose keys of which each is compared with all that came before.
 _MOST_NUMBERS_AS_KEYS = 1 << 14
+_MOST_OF_ONE_HASH = 100
 _DEEPEST = 100  # containers inside one another; what a file may hold is less
 _LONGEST_STEP = 40
 _NUMBERS = {bool: "bool", int: "int64", float: "float64"}
+
+
+def check_keys(keys: Sequence[Any], name: object) -> None:
+    """``ValueError`` if keys could make a dict or set slow: too many numbers, or many with one hash."""
+    n_numbers = sum(not isinstance(key, str) for key in keys)
+    if n_numbers > _MOST_NUMBERS_AS_KEYS:
+        raise ValueError(f"{name} has more than {_MOST_NUMBERS_AS_KEYS} numbers as keys")
+    if n_numbers > _MOST_OF_ONE_HASH and len(set(map(hash, keys))) < len(keys) - _MOST_OF_ONE_HASH:
+        raise ValueError(f"{name} has keys that were chosen to be slow")
 
 
 class Place:
@@ -276,18 +286,16 @@ class Codec:
         return tuple(self.decode(list_of(items, name), name))
 
     def _dict(self, items: Any, name: _Name) -> dict[Any, Any]:
-        values: dict[Any, Any] = {}
-        n_numbers = 0
-        for pair in list_of(items, name):
-            if type(pair) is not list or len(pair) != 2:
-                raise ValueError(f"{name} is no list of pairs")
-            key = self.decode(pair[0], Place(name, "", _KEY))
-            n_numbers += not isinstance(key, str)
-            if n_numbers > _MOST_NUMBERS_AS_KEYS:
-                raise ValueError(f"{name} has more than {_MOST_NUMBERS_AS_KEYS} numbers as keys")
-            if not isinstance(key, _SCALARS) or key in values:
-                raise ValueError(f"{name} has a key twice, or one that is neither a number nor a string")
-            values[key] = self.decode(pair[1], Place(name, key))
+        pairs = list_of(items, name)
+        if any(type(pair) is not list or len(pair) != 2 for pair in pairs):
+            raise ValueError(f"{name} is no list of pairs")
+        keys = [self.decode(key, Place(name, "", _KEY)) for key, _ in pairs]
+        if not all(isinstance(key, _SCALARS) for key in keys):
+            raise ValueError(f"{name} has a key twice, or one that is neither a number nor a string")
+        check_keys(keys, name)
+        values = {key: self.decode(value, Place(name, key)) for key, (_, value) in zip(keys, pairs, strict=True)}
+        if len(values) != len(keys):
+            raise ValueError(f"{name} has a key twice, or one that is neither a number nor a string")
         return values
 
     def _float(self, value: Any, name: _Name) -> float:

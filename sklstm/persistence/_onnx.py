@@ -179,7 +179,7 @@ def _readout(graph: _Graph, module: Any, state: str) -> str:
     if module.readout.bias is not None:
         inputs.append(graph.constant("readout_bias", _array(module.readout.bias)))
     outputs = graph.add("Gemm", inputs, "outputs", transB=1)
-    if isinstance(getattr(module, "link", None), nn.Sigmoid):
+    if module.is_logistic:
         outputs = graph.add("Sigmoid", [outputs], "linked")
     return outputs
 

@@ -24,7 +24,7 @@ _GUARDED = ("weights_", "n_good_", "proven_", "n_proven_")
 class EarlyStopping(Callback):
     """Ends training once the validation loss has not improved for a number of epochs; the best weights come back.
 
-    Of several equally good epochs the first counts, and a validation loss that is not a number never does. The best
+    Of several equally good epochs the first counts, and a validation loss of NaN is never the best. The best
     epoch is the last one whose ``valid_loss_best`` in the history is True.
 
     Parameters
@@ -358,7 +358,7 @@ def _without_names(callbacks: Sequence[Any] | None) -> list[Callback]:
 
 
 def prints(callbacks: Sequence[Any] | None) -> bool:
-    """Whether one of the callbacks is there to print, which skorch leaves undone unless the net is verbose."""
+    """Whether one of the callbacks prints, which skorch's do only if the net is verbose."""
     return any(isinstance(callback, PrintLog) for callback in _without_names(callbacks))
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from sklstm._validation import caller_level
 from sklstm.persistence._atomic import remove_leftovers, write_atomically
 from sklstm.persistence._class_forms import conforms
-from sklstm.persistence._codec import Codec
+from sklstm.persistence._codec import Codec, check_keys
 from sklstm.persistence._container import ModelFileError, read_document, to_bytes
 
 from ._callbacks import DivergenceGuard, EarlyStopping, LearningRate
@@ -28,7 +28,6 @@ from ._snapshot import append_epochs, check_history, columns_of, compare_weights
 
 _SUFFIX = ".safetensors"
 _KIND = "training state"
-_MOST_KEYS = 1 << 14  # as of the codec: their hashes are not random
 # What a state from a file may raise where it does not fit; never an interrupt.
 _MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
@@ -179,7 +178,7 @@ def _capture(net: Any) -> dict[str, Any]:
         "weights": dict(net.module_.state_dict()),
         "optimizer": net.optimizer_.state_dict(),
         "generator": None if net.generator is None else net.generator.get_state(),
-        "penalty": net.penalty.state_dict() if hasattr(net.penalty, "state_dict") else None,
+        "penalty": None if net.penalty is None else net.penalty.state_dict(),
         "history": columns_of(net.history, (object,)),
         "callbacks": {name: _state_of(callback) for name, callback in _participants(net)},
     }
@@ -202,7 +201,7 @@ def _restore(net: Any, state: dict[str, Any]) -> None:
     net.optimizer_.load_state_dict(state["optimizer"])
     if net.generator is not None:
         net.generator.set_state(state["generator"])
-    if hasattr(net.penalty, "load_state_dict"):
+    if net.penalty is not None and state["penalty"] is not None:
         net.penalty.load_state_dict(state["penalty"], net.module_)
     del net.history[:]
     append_epochs(net.history, state["history"])
@@ -256,6 +255,8 @@ def _go_on_from(net: Any, stored: Any, start: dict[str, Any]) -> bool:
     # Parameters that were frozen all the time have no state.
     known = {number: example["state"][number] for number in state["optimizer"]["state"]}
     _check_alike(state["optimizer"], example | {"state": known}, "optimizer")
+    if any(not 0 < group["lr"] <= 1e38 for group in state["optimizer"]["param_groups"]):
+        raise ValueError("its learning rate is none")
     _check_alike(state["penalty"], _capture(net)["penalty"], "penalty")
     if type(state["callbacks"]) is not dict or set(state["callbacks"]) != set(start["callbacks"]):
         raise ValueError("it has other callbacks")
@@ -375,8 +376,7 @@ class _FormOf:
 
 def _dict_of(parts: Any) -> dict[Any, Any]:
     keys, values = parts
-    if sum(not isinstance(key, str) for key in keys) > _MOST_KEYS:
-        raise ValueError(f"it has more than {_MOST_KEYS} numbers as keys")
+    check_keys(keys, "it")
     return dict(zip(keys, values, strict=True))
 
 

@@ -140,7 +140,7 @@ def _outputs(
                             joined.append(outputs.new_empty(n, *outputs.shape[1:]))
                     joined[0][begin : begin + len(outputs)] = outputs
         finally:
-            over.set()  # after Ctrl-C, or an error in one, the others have nobody to work for
+            over.set()  # after Ctrl-C, or an error in one, the other workers stop
 
     n_helpers = min(n_workers, n_blocks) - 1
     if n_helpers == 0 or n_blocks < _SHARED_BLOCKS:

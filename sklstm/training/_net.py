@@ -81,8 +81,8 @@ def asks_to_stop(callback: Callback, error: BaseException) -> bool:
     """Whether a callback raised ``error`` to end training in good order.
 
     skorch's own early stopping raises ``KeyboardInterrupt``, which Ctrl-C raises too, wherever the program happens to
-    be. It is early stopping that spoke if its patience is at an end and the exception comes out of its very method,
-    not of something that this one called.
+    be. It is early stopping if its patience is used up and the exception was raised in its own method, not in something
+    that this one called.
     """
     if isinstance(error, StopTraining):
         return True

@@ -1,4 +1,4 @@
-"""What the process lends to a call and gets back unchanged: threads, random state, precision, device, errors."""
+"""Settings of the process, set for a call and restored: threads, random state, precision, device, errors."""
 
 import functools
 import multiprocessing
@@ -58,7 +58,7 @@ class _Settings:
     n_threads: int
     grad: bool
     autocast: tuple[bool, ...]
-    n_modes: int
+    modes: list[Any]
     errors: Any  # as of `numpy.geterr`
     n_shared: int
     locks: tuple[bool, ...]
@@ -69,7 +69,7 @@ class _Settings:
             n_threads=_own_threads(),
             grad=torch.is_grad_enabled(),
             autocast=tuple(map(torch.is_autocast_enabled, _AUTOCAST)),
-            n_modes=torch._C._len_torch_function_stack(),
+            modes=_modes(),
             errors=np.geterr(),
             n_shared=len(_held()),
             locks=tuple(lock._is_owned() for lock in _LOCKS),
@@ -87,8 +87,11 @@ class _Settings:
         for kind, enabled in zip(_AUTOCAST, self.autocast, strict=True):
             if torch.is_autocast_enabled(kind) != enabled:
                 torch.set_autocast_enabled(kind, enabled)
-        while torch._C._len_torch_function_stack() > self.n_modes:  # a default device is such a mode
-            torch._C._pop_torch_function_stack()
+        if _modes() != self.modes:  # a default device is such a mode
+            while torch._C._len_torch_function_stack():
+                torch._C._pop_torch_function_stack()
+            for mode in self.modes:
+                torch._C._push_on_torch_function_stack(mode)
         if np.geterr() != self.errors:
             np.seterr(**self.errors)
         held = _held()
@@ -96,6 +99,11 @@ class _Settings:
             shared, holder = held[-1]
             shared.release(holder)
             held.pop()
+
+
+def _modes() -> list[Any]:
+    """torch's function modes of this thread, the outermost first."""
+    return [torch._C._get_function_stack_at(i) for i in range(torch._C._len_torch_function_stack())]
 
 
 def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
@@ -281,7 +289,7 @@ def _put_back(generator: torch.Generator) -> Iterator[None]:
         generator.set_state(before)
 
 
-# What belongs to the whole process: while several threads have wishes, one setting serves all of them.
+# Settings of the whole process: one value must suit all threads that want one.
 
 
 class _Shared:

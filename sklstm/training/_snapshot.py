@@ -1,4 +1,4 @@
-"""A trained net as a few values, and back: what travels with a model when its data and its callbacks stay at home."""
+"""A trained net as plain values, and back, without data and callbacks."""
 
 import copy
 import typing
@@ -17,7 +17,7 @@ from ._process import seeded_construction, undisturbed
 #: Name of an optimiser, its class, and the skorch arguments that go with it.
 OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
 
-# Beyond this no one size of a network can lie: a matrix of two of them still has a number of entries in 64 bits.
+# The largest size of a network: a matrix of two of them still has a number of entries in 64 bits.
 _LARGEST_SIZE = 1 << 24
 # torch compares the name of each weight of a stack with those of all before it.
 _MOST_LAYERS = 1024

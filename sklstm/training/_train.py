@@ -1,4 +1,4 @@
-"""What is to be trained, said in one value, and the one function that trains it."""
+"""`TrainingSpec`, which says everything that a training is, and `train`, which does it."""
 
 import copy
 import time
@@ -320,8 +320,8 @@ def train_all(
     n_epochs : int, optional
         Stop after so many of the ``max_epochs``, for others to go on from.
     together : callable
-        From initialised nets, all with a penalty or all without, to whether they shall be one program; they are if
-        `can_be_stacked` says that they can.
+        Takes initialised nets, all with a penalty or all without, and returns whether they should be trained as one
+        program. They are if `can_be_stacked` says that they can.
 
     Returns
     -------
@@ -368,7 +368,7 @@ def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
 
 @contextmanager
 def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
-    """What training needs of the process: gradients, plain arithmetic, and no more threads than help."""
+    """Settings of the process for a training: gradients, exact products, and as many threads as pay."""
     device = resolve_device(spec.device)
     sizes = spec.network.arguments
     n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], spec.network.kind.n_gates)

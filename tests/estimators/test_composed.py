@@ -463,3 +463,23 @@ def test_bad_x_and_nothing_changed(readings):
     for wrong, message in ((missing, "NaN"), (X[:, :6], "features"), (X[0], "2D"), (X.reshape(60, 4, 2), "dim")):
         with pytest.raises(ValueError, match=message):
             certify(model, wrong, SIZES)
+
+
+def shifted(cls):
+    """A subclass whose predictions are its own."""
+
+    class Shifted(cls):
+        def predict(self, X):
+            return super().predict(X) + 100
+
+    return Shifted
+
+
+def test_predictions_in_a_way_of_somebodys_own_have_no_certificate(readings):
+    X, y = readings
+    search = shifted(GridSearchCV)(lstm(), {"lambda_s": [0.01]}, cv=2).fit(X, y)
+    pipeline = shifted(Pipeline)([("scale", StandardScaler()), ("lstm", lstm())]).fit(X, y)
+    estimator = shifted(TikhonovLSTMRegressor)(n_channels=2, **QUICK).fit(X, y)
+    for model in (search, pipeline, estimator, make_pipeline(StandardScaler(), estimator).fit(X, y)):
+        with pytest.raises(TypeError, match="has a predict of its own"):
+            certify(model, X, 0.01)

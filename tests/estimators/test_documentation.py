@@ -153,3 +153,22 @@ def test_docstrings_stand_in_the_source_and_errors_name_the_class(cls):
     with pytest.raises(TypeError, match=rf"^{cls.__name__}\.__init__\(\) got an unexpected keyword argument 'lambd'"):
         cls(lambd=1)
     assert len([base for base in cls.__mro__ if base.__module__.startswith("sklstm")]) <= 4
+
+
+def test_subclasses_have_constructors_of_their_own():
+    class First(TikhonovLSTMRegressor):
+        def __init__(self, hidden_size=4, *, max_epochs=2):
+            super().__init__(hidden_size, max_epochs=max_epochs)
+
+    class Second(First):
+        pass
+
+    assert Second(3).hidden_size == 3
+    assert Second().get_params() == {"hidden_size": 4, "max_epochs": 2}
+    with pytest.raises(TypeError, match=r"Second\.__init__\(\) got an unexpected keyword argument"):
+        Second(lr=1)
+    X = np.random.default_rng(0).standard_normal((20, 4, 2))
+    model = Second()
+    model.lr = -1
+    with pytest.raises(ValueError, match="lr"):  # all attributes are checked, those of no parameter too
+        model.fit(X, X[:, -1, 0])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -12,6 +13,7 @@ from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.estimators._tikhonov import NetworkPenalty
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler
+from tests.support.problems import late_mean
 
 LAMBDAS = [0.001, 0.01, 0.1]
 SMALL = {"max_epochs": 6, "random_state": 0, "compute_bound": False, "batch_size": 16}
@@ -259,3 +261,31 @@ def test_a_value_without_a_score_in_one_fold_is_not_chosen(signals):
         pytest.raises(ValueError, match="No value of the path has a score in every fold"),
     ):
         path.fit(X, y)
+
+
+def test_a_default_device_of_the_caller_does_not_matter():
+    X, y = late_mean(40)
+    lstm = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0, compute_bound=False)
+    expected = RegularizationPathCV(lstm, "lambda_s", [0.01, 0.1], cv=2).fit(X, y)
+    with torch.device("meta"):
+        found = RegularizationPathCV(lstm, "lambda_s", [0.01, 0.1], cv=2).fit(X, y)
+    np.testing.assert_array_equal(found.score_path_, expected.score_path_)
+
+
+def test_splits_of_ranges_and_an_estimator_without_a_random_state():
+    class Bare(TikhonovLSTMRegressor):
+        def __init__(self, hidden_size=3, *, lambda_s=0.01):
+            super().__init__(hidden_size, lambda_s=lambda_s, max_epochs=2, compute_bound=False)
+
+    X, y = late_mean(40)
+    path = RegularizationPathCV(Bare(), "lambda_s", [0.01, 0.1], cv=[(range(20), range(20, 40))]).fit(X, y)
+    assert path.score_path_.shape == (2, 1)
+
+
+def test_a_fit_of_somebodys_own_is_refused():
+    class Doubling(TikhonovLSTMRegressor):
+        def fit(self, X, y, sample_weight=None):
+            return super().fit(X, 2 * y, sample_weight)
+
+    with pytest.raises(TypeError, match="Doubling has a fit of its own, which a path would not call"):
+        RegularizationPathCV(Doubling(), "lambda_s", [0.01, 0.1]).fit(*late_mean(40))

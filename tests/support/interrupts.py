@@ -22,7 +22,7 @@ def settings():
         "grad": torch.is_grad_enabled(),
         "inference": torch.is_inference_mode_enabled(),
         "default device": str(torch.get_default_device()),
-        "modes": torch._C._len_torch_function_stack(),
+        "modes": [id(torch._C._get_function_stack_at(i)) for i in range(torch._C._len_torch_function_stack())],
         "autocast": torch.is_autocast_enabled("cpu"),
         "errors": np.geterr(),
         "products": [torch.backends.mkldnn.matmul.fp32_precision, torch.backends.mkldnn.rnn.fp32_precision],
@@ -62,9 +62,44 @@ def interrupted_at(call: Callable[[], object], place: tuple[str, int], number: i
     return False
 
 
+def entries_of(call: Callable[[], object], folder: str) -> list[tuple[str, int]]:
+    """Every function of a folder's files that a call enters, once, in the order of their first call."""
+    seen: dict[tuple[str, int], None] = {}
+
+    def entered(frame, event, arg):
+        if frame.f_code.co_filename.startswith(folder):
+            seen.setdefault((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+
+    _with_trace(call, entered)
+    return list(seen)
+
+
+def interrupted_at_entry(call: Callable[[], object], place: tuple[str, int], number: int = 1) -> bool:
+    """Run a call and raise KeyboardInterrupt as a function is entered for the ``number``-th time."""
+    left = number
+
+    def entered(frame, event, arg):
+        nonlocal left
+        if (frame.f_code.co_filename, frame.f_code.co_firstlineno) == place:
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+
+    try:
+        _with_trace(call, entered)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
 def _traced(call: Callable[[], object], local, folder: str) -> None:
+    _with_trace(call, lambda frame, event, arg: local if frame.f_code.co_filename.startswith(folder) else None)
+
+
+def _with_trace(call: Callable[[], object], trace) -> None:
     before = sys.gettrace()
-    sys.settrace(lambda frame, event, arg: local if frame.f_code.co_filename.startswith(folder) else None)
+    sys.settrace(trace)
     try:
         call()
     finally:

@@ -1,5 +1,8 @@
 """Ctrl-C at any line of any call: it comes out, and the process has the settings it had."""
 
+import contextlib
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,14 @@ from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.training import _process
 from sklstm.training._process import restores_settings
-from tests.support.interrupts import harmful_lines, interrupted_at, lines_of, settings
+from tests.support.interrupts import (
+    entries_of,
+    harmful_lines,
+    interrupted_at,
+    interrupted_at_entry,
+    lines_of,
+    settings,
+)
 
 QUICK = {"hidden_size": 3, "max_epochs": 1, "random_state": 0}
 # Every line of the files that set and restore; of the others, through which an interrupt only passes, every so many.
@@ -38,6 +48,7 @@ def calls(tmp_path_factory):
     relu = NoisyRNNClassifier(**QUICK).fit(X, labels)
     folder = tmp_path_factory.mktemp("models")
     lstm.save(folder / "there.safetensors")
+    pickled = pickle.dumps(lstm)
     plain = TikhonovLSTMRegressor(**QUICK | {"max_epochs": 2, "compute_bound": False})
     return {
         "fit": lambda: TikhonovLSTMRegressor(early_stopping=True, **QUICK).fit(X, y),
@@ -48,6 +59,8 @@ def calls(tmp_path_factory):
         "radius": lambda: relu.certified_radius(X[:2], rtol=0.5),
         "save": lambda: lstm.save(folder / "new.safetensors"),
         "load": lambda: sklstm.load(folder / "there.safetensors"),
+        "unpickle": lambda: pickle.loads(pickled),
+        "quantized_": lambda: relu.quantized_,
         "path": lambda: RegularizationPathCV(plain, "lambda_s", [0.01, 0.1], cv=2, refit=False).fit(X, y),
     }
 
@@ -72,6 +85,25 @@ def test_nor_does_one_while_settings_are_being_restored(calls, number):
         if Path(place[0]).name == "_process.py":
             interrupted_at(call, place, number)
             assert settings() == before, place
+
+
+@pytest.mark.parametrize("name", ["predict", "certify", "save", "load", "unpickle", "quantized_"])
+@pytest.mark.parametrize("library", [torch.__file__, contextlib.__file__, np.__file__])
+def test_nor_does_one_inside_of_a_library(calls, name, library):
+    """At the entries of torch's functions, such as `no_grad.__exit__`, with a default device there to be lost."""
+    folder = str(Path(library).parent) + os.sep if library.endswith("__init__.py") else library
+    call, before_it = calls[name], settings()
+    torch.set_default_device("cpu")
+    try:
+        before = settings()
+        places = entries_of(call, folder)
+        for place in places[:: max(1, len(places) // 60)]:
+            for number in (1, 2):
+                interrupted_at_entry(call, place, number)
+                assert settings() == before, place
+    finally:
+        torch.set_default_device(None)
+    assert settings() == before_it
 
 
 def test_everything_that_a_call_may_set_is_given_back():

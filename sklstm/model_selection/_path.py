@@ -296,7 +296,9 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         if self.refit:
             started = time.perf_counter()
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            best = clone(self.estimator).set_params(**self.best_params_, warm_start=False)
+            best = clone(self.estimator).set_params(**self.best_params_)
+            if "warm_start" in known:
+                best.set_params(warm_start=False)
             self.best_estimator_ = best.fit(X, y, **weights)
             self.refit_time_ = time.perf_counter() - started
         return self

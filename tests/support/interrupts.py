@@ -62,25 +62,13 @@ def interrupted_at(call: Callable[[], object], place: tuple[str, int], number: i
     return False
 
 
-def entries_of(call: Callable[[], object], folder: str) -> list[tuple[str, int]]:
-    """Every function of a folder's files that a call enters, once, in the order of their first call."""
-    seen: dict[tuple[str, int], None] = {}
-
-    def entered(frame, event, arg):
-        if frame.f_code.co_filename.startswith(folder):
-            seen.setdefault((frame.f_code.co_filename, frame.f_code.co_firstlineno))
-
-    _with_trace(call, entered)
-    return list(seen)
-
-
-def interrupted_at_entry(call: Callable[[], object], place: tuple[str, int], number: int = 1) -> bool:
-    """Run a call and raise KeyboardInterrupt as a function is entered for the ``number``-th time."""
+def interrupted_at_entry(call: Callable[[], object], function: Callable[..., object], number: int = 1) -> bool:
+    """Run a call and raise KeyboardInterrupt as a function of any library is entered for the ``number``-th time."""
     left = number
 
     def entered(frame, event, arg):
         nonlocal left
-        if (frame.f_code.co_filename, frame.f_code.co_firstlineno) == place:
+        if frame.f_code is function.__code__:
             left -= 1
             if left == 0:
                 sys.settrace(None)

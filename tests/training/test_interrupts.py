@@ -1,7 +1,5 @@
 """Ctrl-C at any line of any call: it comes out, and the process has the settings it had."""
 
-import contextlib
-import os
 import pickle
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from sklstm.model_selection import RegularizationPathCV
 from sklstm.training import _process
 from sklstm.training._process import restores_settings
 from tests.support.interrupts import (
-    entries_of,
     harmful_lines,
     interrupted_at,
     interrupted_at_entry,
@@ -88,27 +85,19 @@ def test_nor_does_one_while_settings_are_being_restored(calls, number):
 
 
 @pytest.mark.parametrize("name", ["predict", "certify", "save", "load", "unpickle", "quantized_"])
-@pytest.mark.parametrize("library", [torch.__file__, contextlib.__file__, np.__file__])
-def test_nor_does_one_inside_of_a_library(calls, name, library):
-    """At the entries of torch's functions, such as `no_grad.__exit__`, with a default device there to be lost."""
-    folder = str(Path(library).parent) + os.sep if library.endswith("__init__.py") else library
-    call, before_it = calls[name], settings()
-    torch.set_default_device("cpu")
-    try:
-        before = settings()
-        places = entries_of(call, folder)
-        for place in places[:: max(1, len(places) // 60)]:
-            for number in (1, 2):
-                interrupted_at_entry(call, place, number)
-                assert settings() == before, place
-    finally:
-        torch.set_default_device(None)
-    assert settings() == before_it
+@pytest.mark.parametrize("function", [torch.no_grad.__enter__, torch.no_grad.__exit__, torch.set_grad_enabled.__init__])
+def test_nor_does_one_where_torch_sets_and_restores(calls, name, function):
+    call, before = calls[name], settings()
+    for number in range(1, 12):
+        interrupted_at_entry(call, function, number)
+        assert settings() == before, number
 
 
-def test_everything_that_a_call_may_set_is_given_back():
+@pytest.mark.parametrize("device", [None, "cpu"])  # with none of its own, and with one that the call drops
+def test_everything_that_a_call_may_set_is_given_back(device):
     @restores_settings
     def careless():
+        torch._C._len_torch_function_stack() and torch._C._pop_torch_function_stack()
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)
         torch.set_autocast_enabled("cpu", True)
@@ -117,10 +106,14 @@ def test_everything_that_a_call_may_set_is_given_back():
         _process._holding(_process._NUMPY_THREADS, "one").__enter__()
         raise KeyboardInterrupt
 
-    before = settings()
-    with pytest.raises(KeyboardInterrupt):
-        careless()
-    assert settings() == before
+    torch.set_default_device(device)
+    try:
+        before = settings()
+        with pytest.raises(KeyboardInterrupt):
+            careless()
+        assert settings() == before
+    finally:
+        torch.set_default_device(None)
 
 
 def test_settings_of_the_process_have_several_holders():

@@ -72,14 +72,12 @@ class _Settings:
             modes=_modes(),
             errors=np.geterr(),
             n_shared=len(_held()),
-            locks=tuple(lock._is_owned() for lock in _LOCKS),
+            locks=_owned(),
         )
 
     def restore(self) -> None:
         # Every line does nothing if it has been done before: the second run makes good what an interrupt cut off.
-        for lock, owned in zip(_LOCKS, self.locks, strict=True):
-            while lock._is_owned() and not owned:
-                lock.release()
+        _release(self.locks)
         if torch.get_num_threads() != self.n_threads:
             torch.set_num_threads(self.n_threads)
         if torch.is_grad_enabled() != self.grad:
@@ -101,6 +99,17 @@ class _Settings:
             held.pop()
 
 
+def _owned() -> tuple[bool, ...]:
+    """Which of this file's locks this thread holds."""
+    return tuple(lock._is_owned() for lock in _LOCKS)
+
+
+def _release(before: tuple[bool, ...]) -> None:
+    for lock, owned in zip(_LOCKS, before, strict=True):
+        while lock._is_owned() and not owned:
+            lock.release()
+
+
 def _modes() -> list[Any]:
     """torch's function modes of this thread, the outermost first."""
     return [torch._C._get_function_stack_at(i) for i in range(torch._C._len_torch_function_stack())]
@@ -116,14 +125,18 @@ def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        before = _Settings.now()
+        owned = _owned()
         try:
+            before = _Settings.now()  # takes a lock, which an interrupt may leave held
             try:
-                return function(*args, **kwargs)
+                try:
+                    return function(*args, **kwargs)
+                finally:
+                    before.restore()
             finally:
                 before.restore()
         finally:
-            before.restore()
+            _release(owned)
 
     return call
 

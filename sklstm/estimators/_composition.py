@@ -126,9 +126,8 @@ class Composition:
         estimator = outermost
         while not isinstance(estimator, SequenceEstimator):
             inside = inner_of(estimator)
-            if inside is None or isinstance(
-                estimator, TunedThresholdClassifierCV
-            ):  # whose labels have a rule of their own
+            # The labels of a tuned threshold have a rule of their own.
+            if inside is None or isinstance(estimator, TunedThresholdClassifierCV):
                 raise TypeError(
                     "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or "
                     f"a search such as GridSearchCV around one; got {estimator!r:.80}."

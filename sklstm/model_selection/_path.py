@@ -288,17 +288,13 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         if not splits:
             raise ValueError(f"cv gives no splits: {self.cv!r}.")
         self.scorer_ = check_scoring(base, self.scoring)
-        settings = {"random_state": seed, "compute_bound": False, "verbose": 0, "warm_start": False}
-        known = base.get_params(deep=False)  # a subclass may have fewer
-        template = base.set_params(**{name: value for name, value in settings.items() if name in known})
+        template = _with(base, random_state=seed, compute_bound=False, verbose=0, warm_start=False)
         outcomes = self._run(template, values, X, y, sample_weight, splits, data.X.shape)
         self._record(values, len(splits), outcomes)
         if self.refit:
             started = time.perf_counter()
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            best = clone(self.estimator).set_params(**self.best_params_)
-            if "warm_start" in known:
-                best.set_params(warm_start=False)
+            best = _with(clone(self.estimator), **self.best_params_, warm_start=False)
             self.best_estimator_ = best.fit(X, y, **weights)
             self.refit_time_ = time.perf_counter() - started
         return self
@@ -558,6 +554,12 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         tags.estimator_type, tags.classifier_tags = own.estimator_type, own.classifier_tags
         tags.regressor_tags, tags.target_tags, tags.input_tags = own.regressor_tags, own.target_tags, own.input_tags
         return tags
+
+
+def _with(estimator: Any, **parameters: Any) -> Any:
+    """Set those of the parameters that the estimator has: a subclass may have fewer."""
+    known = estimator.get_params(deep=False)
+    return estimator.set_params(**{name: value for name, value in parameters.items() if name in known})
 
 
 def _takes_weights(scorer: Any) -> bool:

@@ -291,11 +291,11 @@ class Codec:
             raise ValueError(f"{name} is no list of pairs")
         keys = [self.decode(key, Place(name, "", _KEY)) for key, _ in pairs]
         if not all(isinstance(key, _SCALARS) for key in keys):
-            raise ValueError(f"{name} has a key twice, or one that is neither a number nor a string")
+            raise ValueError(f"{name} has a key that is neither a number nor a string")
         check_keys(keys, name)
         values = {key: self.decode(value, Place(name, key)) for key, (_, value) in zip(keys, pairs, strict=True)}
         if len(values) != len(keys):
-            raise ValueError(f"{name} has a key twice, or one that is neither a number nor a string")
+            raise ValueError(f"{name} has a key twice")
         return values
 
     def _float(self, value: Any, name: _Name) -> float:

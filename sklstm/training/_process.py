@@ -120,7 +120,9 @@ def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
 
     Thread counts, grad mode, autocast, default device, numpy's error handling and the precision of matrix products are
     compared with those before the call and restored. There is no moment between a setting and the ``try`` that takes it
-    back, and an interrupt while settings are being restored leaves the second ``finally`` to do it.
+    back, and an interrupt while settings are being restored leaves the second ``finally`` to do it. One thing is beyond
+    it: where an interrupt cuts off a ``with`` block of torch's that had put the caller's default device aside, torch
+    puts the device back once the traceback is gone, and has it twice.
     """
 
     @functools.wraps(function)

@@ -1,17 +1,13 @@
 """From an estimator and its training data to the Occam bound of a network in few bits."""
 
-import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from sklstm._sequences import Sequences
 from sklstm._validation import (
     NON_NEGATIVE_INT,
     OPTIONAL_POSITIVE_INT,
@@ -21,16 +17,9 @@ from sklstm._validation import (
     Rule,
     check_parameters,
 )
-from sklstm.generalization import (
-    OccamBound,
-    Schedule,
-    Structure,
-    fine_tuned_certificate,
-    occam_certificate,
-)
+from sklstm.generalization import OccamBound, Structure, occam_certificate
 from sklstm.training import SequenceNet
-from sklstm.training._batches import to_device
-from sklstm.training._inference import predict_blocks
+from sklstm.training._fine_tuning import Schedule, SequenceProblem, fine_tuned_certificate
 from sklstm.training._process import (
     products_in,
     single_threaded_numpy,
@@ -38,8 +27,6 @@ from sklstm.training._process import (
     threads_for_network,
 )
 from sklstm.training._train import fresh_network
-
-_SEARCH_BLOCK = 2048
 
 
 class Compression(BaseEstimator):
@@ -70,7 +57,7 @@ class Compression(BaseEstimator):
     n_trials : int, default=200
         Moves of single integers tried at the end, for each coarseness.
     coarseness : sequence of float, default=(16.0, 32.0)
-        Grids to try, between 1e-6 and 1e6, see `sklstm.generalization.fine_tuned_certificate`.
+        Grids to try, between 1e-6 and 1e6, relative to those that are best without further training.
     batch_size : int, default=128
         Sequences per step.
     lr : float, default=0.01
@@ -193,83 +180,9 @@ class Compression(BaseEstimator):
         )
 
 
-class Problem:
-    """A network, a training sample, and two losses: what the Occam bound and its fine-tuning ask for.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Only its forward pass is used; its weights stay as they are.
-    X : Sequences, or Tensor of shape (n, L, d)
-        On the device of the module, or on the CPU.
-    y : Tensor of shape (n,) or (n, k)
-        On the device of the module.
-    likelihood : callable
-        (outputs, targets) -> mean negative log-likelihood.
-    smooth : callable
-        (outputs, targets) -> mean of a smooth loss in [0, 1].
-    losses : callable
-        (outputs, targets) -> (n,) losses in [0, 1], those of the bound.
-    zero_one : bool
-        Whether they are zeros and ones.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        X: Sequences | Tensor,
-        y: Tensor,
-        *,
-        likelihood: Callable[[Tensor, Tensor], Tensor],
-        smooth: Callable[[Tensor, Tensor], Tensor],
-        losses: Callable[[Tensor, Tensor], Tensor],
-        zero_one: bool,
-    ):
-        self.module, self.X, self.y = module, Sequences.of(X), y
-        self.likelihood, self.smooth, self.losses, self.zero_one = likelihood, smooth, losses, zero_one
-        self.n_samples, self.device = len(X), next(module.parameters()).device
-        self.scratch = None if self.device.type == "cpu" else self._copy().train()
-
-    def _copy(self) -> nn.Module:
-        return copy.deepcopy(self.module).to(self.device)  # which on CUDA puts the weights into one piece of memory
-
-    def _outputs(self, weights: dict[str, Tensor], inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Outputs, and the weights by which to differentiate them."""
-        if self.scratch is not None:
-            # cuDNN differentiates in training mode only, and wants its weights in one piece.
-            self.scratch.load_state_dict(weights)
-            return self.scratch(**inputs), dict(self.scratch.named_parameters())
-        leaves = {name: tensor.detach().requires_grad_(True) for name, tensor in weights.items()}
-        return functional_call(self.module, leaves, (), inputs), leaves
-
-    def gradient(self, weights: dict[str, Tensor], rows: Tensor, *, bounded: bool) -> tuple[float, dict[str, Tensor]]:
-        rows = rows.to(self.X.device)
-        inputs = to_device(self.X.batch(rows), self.device)
-        with torch.enable_grad():
-            outputs, leaves = self._outputs(weights, inputs)
-            loss = (self.smooth if bounded else self.likelihood)(outputs, self.y[rows])
-            gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
-        return loss.item(), {name: part.cpu() for name, part in zip(leaves, gradient, strict=True)}
-
-    @torch.no_grad()
-    def bounded_loss(self, weights: dict[str, Tensor], *, final: bool = False) -> float:
-        module = self._copy()
-        module.load_state_dict(weights)
-        # At the end in the blocks of `predict`, so that the bound is about the very numbers that the predictor puts
-        # out; before, in larger ones: rounding may differ in the last bit.
-        if final:
-            outputs = predict_blocks(module, self.X)
-        else:
-            every = torch.arange(self.n_samples, device=self.X.device)
-            batches = (to_device(self.X.batch(rows), self.device) for rows in every.split(_SEARCH_BLOCK))
-            outputs = torch.cat([module(**batch) for batch in batches])
-        losses = self.losses(outputs, self.y).double()
-        return float(torch.nan_to_num(losses, nan=1.0).mean())
-
-
 def occam_of(
     estimator: Any,
-    problem: Callable[[nn.Module], Problem],
+    problem: Callable[[nn.Module], SequenceProblem],
     base: Callable[[nn.Module], dict[str, Tensor]],
     *,
     scale: float = 1.0,
@@ -282,7 +195,7 @@ def occam_of(
     estimator : fitted SequenceEstimator
         With ``compression``, ``delta`` and ``net_``.
     problem : callable
-        module -> Problem on the training data.
+        module -> SequenceProblem on the training data.
     base : callable
         module -> weights that are known without the data, for `Structure`.
     scale, delta_weight : float

@@ -28,9 +28,10 @@ from sklstm.generalization._eigenvalue import moment_summary
 from sklstm.networks import ReLUNetwork
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.training._batches import place_for
+from sklstm.training._fine_tuning import SequenceProblem
 from sklstm.training._inference import module_for_float64, outputs_of
 
-from ._compression import Problem, occam_of
+from ._compression import occam_of
 
 
 def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> GeneralizationReport:
@@ -89,8 +90,8 @@ def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -
     device = next(module.parameters()).device
     inputs, labels = sequences.loaded(place_for(sequences, device)), torch.as_tensor(codes, device=device)
 
-    def problem(network: nn.Module) -> Problem:
-        return Problem(
+    def problem(network: nn.Module) -> SequenceProblem:
+        return SequenceProblem(
             network,
             inputs,
             labels,
@@ -143,8 +144,8 @@ def regressor_report(estimator: Any, sequences: Sequences, y: np.ndarray) -> Gen
     def squared(outputs: Tensor, goals: Tensor) -> Tensor:
         return (goals - outputs.double()).square().mean(dim=1)
 
-    def problem(network: nn.Module) -> Problem:
-        return Problem(
+    def problem(network: nn.Module) -> SequenceProblem:
+        return SequenceProblem(
             module_for_float64(network),
             inputs,
             targets,

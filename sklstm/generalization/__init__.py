@@ -11,8 +11,6 @@ from ._holdout import HoldoutBound, holdout_bound
 from ._report import Bound, GeneralizationReport
 from ._second_moment import SecondMoment, second_moment
 from .compression._description import Description, Structure
-from .compression._fine_tuned_certificate import fine_tuned_certificate
-from .compression._fine_tuning import LearningProblem, Schedule
 from .compression._occam import OccamBound, occam_bound, occam_certificate
 from .tu._convergent import RademacherBound, rademacher_bound, rademacher_row_norms
 from .tu._fisher_rao import fisher_rao_norm, fisher_rao_norm_loss, fisher_rao_upper
@@ -24,10 +22,8 @@ __all__ = [
     "Description",
     "GeneralizationReport",
     "HoldoutBound",
-    "LearningProblem",
     "OccamBound",
     "RademacherBound",
-    "Schedule",
     "SecondMoment",
     "Structure",
     "TuBound",
@@ -35,7 +31,6 @@ __all__ = [
     "capacity",
     "choose_cap",
     "correlation_lower_bound",
-    "fine_tuned_certificate",
     "fisher_rao_norm",
     "fisher_rao_norm_loss",
     "fisher_rao_upper",

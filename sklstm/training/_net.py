@@ -535,7 +535,7 @@ class Bfloat16Twin:
         rounded = {
             name: value.to(torch.bfloat16) if value.is_floating_point() else value for name, value in inputs.items()
         }
-        with _no_word_of_compact_weights(inputs["X"].device):
+        with without_word_of_compact_weights(inputs["X"].device):
             return self.twin(**rounded).float()
 
     def hand_over_gradients(self) -> None:
@@ -549,7 +549,7 @@ class Bfloat16Twin:
 
 
 @contextmanager
-def _no_word_of_compact_weights(device: torch.device) -> Iterator[None]:
+def without_word_of_compact_weights(device: torch.device) -> Iterator[None]:
     """On CUDA, without torch's warning that weights are not in one piece of memory: it makes none of bfloat16."""
     if device.type != "cuda":
         yield

@@ -133,8 +133,8 @@ class TrainingSpec:
     Parameters
     ----------
     network : NetworkSpec
-    loss : type of nn.Module
-        A criterion of torch with ``reduction``.
+    loss : callable
+        ``reduction -> nn.Module``: a class of torch's criteria, or one like it.
     penalty : callable, optional
         ``() -> Penalty``, a fresh one for every training.
     inputs : InputRule, optional
@@ -159,6 +159,8 @@ class TrainingSpec:
     device : str or torch.device
     precision : str
         One of ``PRECISIONS``.
+    n_threads : int, optional
+        Threads of torch. By default as many as pay for the network's size.
     seeds : Seeds
     label : str
         Of the progress bar.
@@ -181,7 +183,7 @@ class TrainingSpec:
     """
 
     network: NetworkSpec
-    loss: type[nn.Module]
+    loss: Callable[..., nn.Module]
     penalty: Callable[[], Penalty] | None = None
     inputs: InputRule | None = None
     projection: Callable[[Any], None] | None = None
@@ -198,6 +200,7 @@ class TrainingSpec:
     callbacks: tuple[Any, ...] = ()
     device: str | torch.device = "cpu"
     precision: str = "float32"
+    n_threads: int | None = None
     seeds: Seeds = field(default_factory=Seeds)
     label: str = ""
     verbose: int = 0
@@ -370,8 +373,10 @@ def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
 def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
     """Settings of the process for a training: gradients, exact products, and as many threads as pay."""
     device = resolve_device(spec.device)
-    sizes = spec.network.arguments
-    n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], spec.network.kind.n_gates)
+    n_threads = spec.n_threads
+    if n_threads is None:
+        sizes = spec.network.arguments
+        n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], spec.network.kind.n_gates)
     with (
         torch.inference_mode(False),  # in inference mode nothing could be trained
         undisturbed(),

@@ -1,9 +1,4 @@
-r"""Quantisation-aware fine-tuning: from trained weights to a short description, for the Occam bound.
-
-**Stages.** The output of a recurrent network depends on powers of a matrix, so that rounding all weights at once makes
-it useless. Parts are therefore rounded in stages: the sensitive parts first, and in a part first the weights whose
-rounding changes the loss least. After every stage the other weights are trained further, which corrects the loss
-(incremental quantisation, Zhou et al. 2017).
+r"""From weights to integers on a grid: which grid, which integers, and changes of these that lower the Occam bound.
 
 **Grids.** One more bit raises the bound by about :math:`\kappa`, the price of a bit. Rounding to a step s raises the
 loss by :math:`h s^2/24` per weight, with h the curvature of the loss, and halving s needs one more bit. The sum is
@@ -15,8 +10,7 @@ weight is rounded to the level with the smallest sum of both costs (entropy-cons
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -112,124 +106,6 @@ class LearningProblem(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Epochs, stages, batch size and learning rates of fine-tuning.
-
-    Attributes
-    ----------
-    epochs : int
-        Passes over the data before the first rounding.
-    stage_epochs : int
-        Passes after each stage of rounding.
-    n_stages : int
-        Number of stages in which a part of more than 32 values is rounded; a smaller part needs two.
-    batch_size : int
-    lr, stage_lr : float
-        Learning rates of Adam before and after the first rounding.
-
-    Raises
-    ------
-    ValueError
-        If a number of epochs is negative, `n_stages` or `batch_size` is below 1, or a learning rate is not positive and
-        finite.
-
-    Examples
-    --------
-    >>> from sklstm.generalization import Schedule
-    >>> Schedule(epochs=5)
-    Schedule(epochs=5, stage_epochs=2, n_stages=8, batch_size=250, lr=0.01, stage_lr=0.003)
-    >>> Schedule(epochs=-1)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    ValueError: need epochs, stage_epochs >= 0 and n_stages, batch_size >= 1, got Schedule(epochs=-1, ...)
-    """
-
-    epochs: int = 20
-    stage_epochs: int = 2
-    n_stages: int = 8
-    batch_size: int = 250
-    lr: float = 0.01
-    stage_lr: float = 0.003
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.stage_epochs) < 0 or min(self.n_stages, self.batch_size) < 1:
-            raise ValueError(f"need epochs, stage_epochs >= 0 and n_stages, batch_size >= 1, got {self}")
-        if not (0 < self.lr < math.inf and 0 < self.stage_lr < math.inf):
-            raise ValueError(f"learning rates must be positive and finite, got {self.lr!r} and {self.stage_lr!r}")
-
-
-def train_values(
-    structure: Structure,
-    values: Values,
-    problem: LearningProblem,
-    schedule: Schedule,
-    rng: np.random.Generator,
-    *,
-    epochs: int,
-    lr: float,
-    bounded: bool = False,
-    fixed: dict[str, Tensor] | None = None,
-    tick: Callable[[], None] = lambda: None,
-) -> Values:
-    """Train the values of the parts with Adam. Where `fixed` is true they do not change, bit for bit.
-
-    Gradients are clipped to a Euclidean norm of 1. A batch whose gradient is not finite is skipped.
-
-    Parameters
-    ----------
-    structure : Structure
-    values : dict of str to Tensor
-        Float64, in the shapes of `structure`; not changed.
-    problem : LearningProblem
-    schedule : Schedule
-        Its `batch_size` is used.
-    rng : numpy Generator
-        Source of the order of the samples.
-    epochs : int
-        With 0, a copy of the values is returned.
-    lr : float
-        Falls to almost a hundredth along a half cosine.
-    bounded : bool
-        Which of the two losses of `problem` is minimised.
-    fixed : dict of str to boolean Tensor, optional
-        In the shapes of the values. By default no value is fixed.
-    tick : callable
-        Called after every epoch.
-
-    Returns
-    -------
-    dict of str to Tensor
-
-    Raises
-    ------
-    ValueError
-        If the values or `fixed` do not have the parts and shapes of the structure.
-    """
-    for given in (values, values if fixed is None else fixed):
-        if {part: tuple(tensor.shape) for part, tensor in given.items()} != structure.shapes:
-            raise ValueError(f"values and fixed must have the parts and shapes {structure.shapes}")
-    if fixed is None:
-        fixed = {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
-    leaves = {part: value.detach().clone().requires_grad_(True) for part, value in values.items()}
-    optimiser = torch.optim.Adam(leaves.values(), lr=lr)
-    for epoch in range(epochs):
-        for group in optimiser.param_groups:
-            group["lr"] = lr * (0.505 + 0.495 * math.cos(math.pi * epoch / epochs))
-        for rows in _batches(problem.n_samples, schedule.batch_size, rng):
-            backward(structure, leaves, problem, rows, bounded=bounded)
-            # The gradient is 0 from the first step on, so that Adam has no momentum and adds 0.
-            for part, leaf in leaves.items():
-                leaf.grad.masked_fill_(fixed[part], 0)  # type: ignore[union-attr]
-            norm = torch.nn.utils.clip_grad_norm_(leaves.values(), 1.0)
-            if not torch.isfinite(norm):
-                optimiser.zero_grad()
-                continue
-            optimiser.step()
-        tick()
-    return {part: leaf.detach() for part, leaf in leaves.items()}
-
-
 def backward(structure: Structure, leaves: Values, problem: LearningProblem, rows: Tensor, *, bounded: bool) -> float:
     """Loss over `rows` of the weights in the dtypes of the network; its gradient replaces ``grad`` of the leaves.
 
@@ -263,90 +139,6 @@ def curvature(
         for part, leaf in leaves.items():
             total[part] += torch.nan_to_num(leaf.grad).square() * len(piece)  # type: ignore[arg-type]
     return {part: value / len(pieces) for part, value in total.items()}
-
-
-def quantise_in_stages(
-    structure: Structure,
-    values: Values,
-    problem: LearningProblem,
-    schedule: Schedule,
-    rng: np.random.Generator,
-    *,
-    price: float,
-    coarseness: float = 32.0,
-    tick: Callable[[], None] = lambda: None,
-) -> Description:
-    r"""Round trained values part by part and stage by stage, and train the others after each stage.
-
-    Parameters
-    ----------
-    structure, values, problem, schedule, rng
-        See :func:`train_values`.
-    price : float
-        :math:`\kappa`, see :func:`price_of_a_bit`.
-    coarseness : float, default=32.0
-        Factor of the grids' steps, compared with rounding all values at once: training after each stage corrects most
-        of the rounding error. The price of a bit is multiplied by its square.
-    tick : callable
-        Called after every epoch, :func:`n_epochs` times in all.
-
-    Returns
-    -------
-    Description
-
-    Raises
-    ------
-    ValueError
-        If `price` or `coarseness` is not positive and finite, or the values are not finite or do not have the parts and
-        shapes of the structure.
-    """
-    if not (0 < price < math.inf and 0 < coarseness < math.inf):
-        raise ValueError(f"price and coarseness must be positive and finite, got {price!r} and {coarseness!r}")
-    if not all(torch.isfinite(value).all() for value in values.values()):
-        raise ValueError("values must be finite")
-    price = price * coarseness**2
-    fisher = curvature(structure, values, problem, rng)
-    description = grids(structure, values, fisher, price)
-    fixed = {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
-    stages = list(_stages(structure, fisher, schedule.n_stages))
-    for number, (part, share) in enumerate(stages, 1):
-        # Computed again, since training has changed the weights; fewer samples are enough.
-        fisher = curvature(structure, values, problem, rng, n_rows=2000)
-        grid = description.grid(part).expand(structure.shapes[part]).numpy()
-        z, h = values[part].numpy() / grid, fisher[part].numpy() * grid**2
-        held = fixed[part].numpy()
-        integers = nearest_levels(z, h, held, description.integers[part], price)
-        description = description.replaced({**description.integers, part: integers})
-        increase = np.where(held, -np.inf, h * (z - integers) ** 2).ravel()
-        fixed[part] = torch.zeros(held.size, dtype=torch.bool)
-        fixed[part][np.argsort(increase, kind="stable")[: round(share * held.size)]] = True
-        fixed[part] = fixed[part].reshape(held.shape)
-        values = {**values, part: torch.where(fixed[part], description.values()[part], values[part])}
-        if number < len(stages):
-            values = train_values(
-                structure, values, problem, schedule, rng,
-                epochs=schedule.stage_epochs, lr=schedule.stage_lr, bounded=True, fixed=fixed, tick=tick,
-            )  # fmt: skip
-    return description
-
-
-def n_epochs(structure: Structure, schedule: Schedule) -> int:
-    """Number of epochs of :func:`quantise_in_stages`."""
-    ones = {part: torch.ones(shape) for part, shape in structure.shapes.items()}
-    return schedule.stage_epochs * (len(list(_stages(structure, ones, schedule.n_stages))) - 1)
-
-
-def _stages(structure: Structure, fisher: Values, n_stages: int) -> Iterator[tuple[str, float]]:
-    """(part, share of it that is rounded after the stage): sensitive parts first; later stages round fewer values."""
-    sensitive = sorted(structure.shapes, key=lambda part: float(-fisher[part].mean()))
-    for part in sorted(sensitive, key=lambda part: fisher[part].numel() > 32):
-        count = n_stages if fisher[part].numel() > 32 else min(2, fisher[part].numel())
-        for stage in range(1, count + 1):
-            yield part, 1 - (1 - stage / count) ** 1.5
-
-
-def _batches(n: int, size: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
-    return torch.from_numpy(rng.permutation(n)).split(size)
 
 
 def grids(structure: Structure, values: Values, fisher: Values, price: float) -> Description:

@@ -57,13 +57,7 @@ def save(estimator: Any, path: str | PathLike[str]) -> None:
 
 def load_as(cls: type, path: str | PathLike[str], device: str | torch.device | None) -> Any:
     """Read an estimator of one class from a file, see `SequenceEstimator.load`."""
-    if device is not None:
-        Device().check("device", device)
-    document = read_document(path)
-    try:
-        return from_document(cls, document, device)
-    except ValueError as error:
-        raise ModelFileError(path, error) from error
+    return _loaded(path, device, lambda document: cls)
 
 
 # Any: whoever loads a file knows of which class its model is, and a type checker does not.
@@ -111,15 +105,22 @@ def load(path: str | PathLike[str], *, device: str | torch.device | None = None)
     >>> bool((loaded.predict(X) == model.predict(X)).all())
     True
     """
+    return _loaded(path, device, _class_in)
+
+
+def _class_in(document: dict[str, Any]) -> Any:
+    name = document.get("class")
+    if not isinstance(name, str) or name not in LOADABLE:
+        raise ValueError(f"it holds {_described(document)}, not one of {', '.join(sorted(LOADABLE))}")
+    return LOADABLE[name]
+
+
+def _loaded(path: str | PathLike[str], device: Any, class_of: Callable[[dict[str, Any]], Any]) -> Any:
     if device is not None:
         Device().check("device", device)
     document = read_document(path)
-    name = document.get("class")
-    cls = LOADABLE.get(name) if isinstance(name, str) else None
     try:
-        if cls is None:
-            raise ValueError(f"it holds {_described(document)}, not one of {', '.join(sorted(LOADABLE))}")
-        return from_document(cls, document, device)
+        return from_document(class_of(document), document, device)
     except ValueError as error:
         raise ModelFileError(path, error) from error
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sklstm.generalization._theorem_inputs import check_delta
 
-#: The first assumption of every bound.
+#: The first assumption of every bound from training data; a hold-out bound has its own.
 INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
 
 _OFFERS = ("name", "value", "delta", "vacuous", "ceiling", "quantity", "about", "assumptions", "terms", "at_delta")

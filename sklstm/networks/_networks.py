@@ -25,7 +25,9 @@ def _last_state(recurrent: nn.RNNBase, X: Tensor, lengths: Tensor | None) -> Ten
 class GatedNetwork(nn.Module):
     """A stack of recurrent layers, the last state of the last layer, a linear readout and a link."""
 
-    cell: ClassVar[str]  # the attribute that holds the layers, hence the prefix of their names in ``state_dict``
+    # A key of `sklstm.tikhonov`'s cells; also the attribute that holds the layers, the prefix of their names in
+    # ``state_dict``, and a word in messages.
+    cell: ClassVar[str]
     n_gates: ClassVar[int]
     _kind: ClassVar[Callable[..., Any]]  # the recurrent layer, torch's or one with the same constructor and outputs
 
@@ -327,12 +329,12 @@ def aligned(module: nn.Module) -> nn.Module:
     >>> torch.allclose(wide(X), module(X), atol=1e-6)
     True
     """
-    # Of another kind of layer, units of zero weights may not stay zero.
     if not is_plain(module) or module.readout.weight.device.type != "cpu":
         return module
     old = module.recurrent
     missing = -old.hidden_size % _ALIGNMENT
-    if not missing:
+    # Of another kind of layer than torch's, units of zero weights may not stay zero.
+    if not missing or not isinstance(old, nn.RNNBase):
         return module
     size = old.hidden_size + missing
     twin = copy.copy(module)

@@ -193,7 +193,7 @@ def _checked(fields: dict[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]
     return dict(fields)
 
 
-#: Of `GeneralizationReport` and the bounds that `fit` and `holdout_bound` put into one.
+#: Of `GeneralizationReport` and of the bounds that may be in one.
 GENERALIZATION: dict[str, Form] = {
     "GeneralizationReport": _Report(),
     "OccamBound": _Occam(),

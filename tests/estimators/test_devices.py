@@ -10,17 +10,17 @@ from torch import nn
 from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 import sklstm
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm._sequences import Sequences
 from sklstm.estimators._classifiers import RowNorms
 from sklstm.estimators._reports import regressor_report
 from sklstm.training import _batches, _snapshot, _train
 from sklstm.training._train import OPTIMIZERS
+from tests.support.estimators import CERTIFIED
 from tests.support.no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
 from tests.support.problems import late_mean, signed_sum
 
-ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
-ALL = pytest.mark.parametrize("estimator", ESTIMATORS)
+ALL = pytest.mark.parametrize("estimator", CERTIFIED)
 QUICK = {"hidden_size": 4, "max_epochs": 2, "random_state": 0, "compute_bound": False}
 
 
@@ -124,7 +124,7 @@ def test_data_that_do_not_fit_give_the_same_model(estimator, monkeypatch):
 @pytest.fixture
 def there():
     """A regressor and a classifier, fitted, whose weights are on a device without float64."""
-    models = [make(**QUICK).fit(*problem(make)) for make in ESTIMATORS]
+    models = [make(**QUICK).fit(*problem(make)) for make in CERTIFIED]
     twins = pickle.loads(pickle.dumps(models))
     for twin in twins:
         replace_weights(twin.net_.module_, elsewhere)

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from sklearn.utils._testing import assert_docstring_consistency
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import Checkpoint
+from tests.support.estimators import ESTIMATORS, REGRESSORS
 
 NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
 
-ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
 PREPROCESSORS = [SequenceScaler, SequencesFromTable]
 OTHERS = [Compression, Checkpoint]
 REQUIRED = {"SequencesFromTable": ["id"], "Checkpoint": ["folder"]}
@@ -123,8 +123,7 @@ DIFFERENT = {
 
 
 def test_parameters_that_classes_share_have_one_text():
-    regressors = [TikhonovLSTMRegressor, TikhonovGRURegressor]
-    assert_docstring_consistency(regressors, include_params=True, exclude_params=["lambda_2"], include_attrs=True)
+    assert_docstring_consistency(REGRESSORS, include_params=True, exclude_params=["lambda_2"], include_attrs=True)
     shared = set(inspect.signature(NoisyRNNClassifier).parameters) & set(
         inspect.signature(TikhonovLSTMRegressor).parameters
     )

@@ -13,6 +13,7 @@ from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, Tikhon
 from sklstm.training import Checkpoint, _batches
 from sklstm.training._batches import fits, resolve_device, to_device
 from sklstm.training._process import products_in
+from tests.support.estimators import CERTIFIED
 from tests.support.problems import late_mean, signed_sum
 
 pytestmark = [
@@ -20,8 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 QUICK = {"hidden_size": 8, "max_epochs": 3, "random_state": 0}
-ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
-ALL = pytest.mark.parametrize("estimator", ESTIMATORS)
+ALL = pytest.mark.parametrize("estimator", CERTIFIED)
 
 
 def problem(estimator, n=200):

@@ -17,8 +17,9 @@ from sklstm.estimators import _base
 from sklstm.networks import LSTMNetwork
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import SequenceNet
+from tests.support.estimators import ESTIMATORS
 
-ESTIMATORS = pytest.mark.parametrize("estimator", [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier])
+EACH = pytest.mark.parametrize("estimator", ESTIMATORS)
 QUICK = {"max_epochs": 100, "random_state": 0}
 BARE = {"max_epochs": 1, "random_state": 0, "compute_bound": False}
 
@@ -53,7 +54,7 @@ def fitted_attributes(estimator):
     return {re.sub(r"<.*?>", "", name).strip(): value.strip() for name, _, value in cells}
 
 
-@ESTIMATORS
+@EACH
 def test_diagram_before_a_fit(estimator):
     model = estimator(4, compression=Compression(hidden_size=2))
     shown = diagram(model)
@@ -65,7 +66,7 @@ def test_diagram_before_a_fit(estimator):
 
 
 @with_table
-@ESTIMATORS
+@EACH
 def test_diagram_after_a_fit(estimator, X, monkeypatch):
     model = estimator(4, **QUICK).fit(X, X[:, -1, 0] > 0)
     monkeypatch.setattr(_base, "fresh_network", None)  # the diagram makes no second network
@@ -103,7 +104,7 @@ def test_diagram_shows_what_is_there(X, path):
     assert fitted_attributes(TikhonovLSTMRegressor(4, num_layers=2, **BARE).fit(X, y))["rho_h_"].startswith("[")
 
 
-@ESTIMATORS
+@EACH
 def test_diagram_of_what_holds_an_estimator(estimator, X):
     y = X[:, -1, 0] > 0
     pipeline = make_pipeline(SequenceScaler(), estimator(4, **BARE))
@@ -116,7 +117,7 @@ def test_diagram_of_what_holds_an_estimator(estimator, X):
         assert len(shown) - len(before) < 60_000
 
 
-@ESTIMATORS
+@EACH
 def test_net_in_a_line(estimator, X):
     net = estimator(4, **BARE).fit(X, X[:, -1, 0] > 0).net_
     line = repr(net)

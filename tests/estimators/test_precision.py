@@ -9,15 +9,15 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.estimators import _certify, _compression
 from sklstm.training import Checkpoint, _inference, _train
 from sklstm.training._net import Bfloat16Twin
 from sklstm.training._process import products_in
+from tests.support.estimators import CERTIFIED
 from tests.support.problems import late_mean, signed_sum
 
-ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
-ALL = pytest.mark.parametrize("estimator", ESTIMATORS)
+ALL = pytest.mark.parametrize("estimator", CERTIFIED)
 QUICK = {"hidden_size": 6, "max_epochs": 2, "batch_size": 32, "random_state": 0, "compute_bound": False}
 
 

@@ -12,13 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.exceptions import DivergenceError
+from tests.support.estimators import ESTIMATORS
 from tests.support.problems import late_mean, signed_sum
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
-
-KINDS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
 
 
 def problem(kind, n=60):
@@ -77,7 +76,7 @@ class Fitted(Recorder):
         self.kept.append((estimator, X, y, metadata, fitted_estimator))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 def test_every_epoch_is_a_subtask_of_fit(kind):
     X, y = problem(kind)
     recorder = Recorder()
@@ -95,7 +94,7 @@ def test_every_epoch_is_a_subtask_of_fit(kind):
     assert recorder.events == 2 * whole
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 def test_the_fitted_estimator_of_a_task_is_what_a_fit_ended_there_would_be(kind):
     X, y = problem(kind)
     keeper = Fitted()
@@ -120,7 +119,7 @@ def test_the_fitted_estimator_of_a_task_is_what_a_fit_ended_there_would_be(kind)
     assert torch.equal(of_network(first), of_network(keeper.kept[0][-1]))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 def test_scores_are_monitored(kind):
     X, y = problem(kind)
     scoring = "accuracy" if kind is NoisyRNNClassifier else "r2"
@@ -132,7 +131,7 @@ def test_scores_are_monitored(kind):
     assert [scores[(0, number)] for number in range(4)] == expected
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 def test_a_callback_stops_training_by_returning_true(kind):
     X, y = problem(kind)
     recorder = Recorder(stop_at=("epoch", 1))

@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 import sklearn
+from sklearn.base import is_classifier
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from tests.support.estimators import CLASSIFIERS, REGRESSORS
 
 pytestmark = [
     # One of the checks shuffles with np.random itself.
@@ -18,12 +19,10 @@ pytestmark = [
 ]
 
 # Defaults but for smaller networks; the regressors with their penalty and, at full size, without.
-ESTIMATORS = {
-    "tikhonov": TikhonovLSTMRegressor(hidden_size=8),
-    "plain": TikhonovLSTMRegressor(lambda_s=0, lambda_1=0, lambda_2=0),
-    "gru": TikhonovGRURegressor(hidden_size=8),
-    "plain gru": TikhonovGRURegressor(lambda_s=0, lambda_1=0, lambda_2=0),
-    "noisy": NoisyRNNClassifier(hidden_size=16),
+CHECKED = {
+    **{kind.__name__: kind(hidden_size=8) for kind in REGRESSORS},
+    **{f"{kind.__name__} without penalty": kind(lambda_s=0, lambda_1=0, lambda_2=0) for kind in REGRESSORS},
+    **{kind.__name__: kind(hidden_size=16) for kind in CLASSIFIERS},
 }
 
 
@@ -33,7 +32,7 @@ ESTIMATORS = {
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "float32, and noise on the inputs"}
 
 
-@parametrize_with_checks(list(ESTIMATORS.values()), expected_failed_checks=lambda estimator: EXPECTED)
+@parametrize_with_checks(list(CHECKED.values()), expected_failed_checks=lambda estimator: EXPECTED)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 
@@ -43,15 +42,13 @@ def n_checks(estimator):
 
 
 @pytest.mark.skipif(sklearn.__version__ < "1.9", reason="the number of checks is that of scikit-learn 1.9")
-@pytest.mark.parametrize(
-    ("name", "expected"), [("tikhonov", 60), ("plain", 60), ("gru", 60), ("plain gru", 60), ("noisy", 63)]
-)
-def test_no_check_is_silently_left_out(name, expected):
+@pytest.mark.parametrize("name", CHECKED)
+def test_no_check_is_silently_left_out(name):
     # scikit-learn generates no checks at all for an estimator whose 2-D tag is off, and the run is green.
-    assert n_checks(ESTIMATORS[name]) == expected
+    assert n_checks(CHECKED[name]) == (63 if is_classifier(CHECKED[name]) else 60)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+@pytest.mark.parametrize("estimator", CHECKED.values(), ids=CHECKED)
 def test_tags(estimator):
     tags = get_tags(estimator)
     assert tags.input_tags.two_d_array

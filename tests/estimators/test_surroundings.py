@@ -11,9 +11,10 @@ import torch
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
+from tests.support.estimators import CERTIFIED
 
 QUICK = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
-ESTIMATORS = pytest.mark.parametrize("estimator", [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier])
+EACH = pytest.mark.parametrize("estimator", CERTIFIED)
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def undisturbed(tmp_path_factory):
     return of
 
 
-@ESTIMATORS
+@EACH
 @ALL
 def test_everything_is_as_without(estimator, surroundings, undisturbed, tmp_path):
     expected = undisturbed(estimator)

@@ -18,10 +18,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from tests.support.estimators import ESTIMATORS
 from tests.support.problems import late_mean, signed_sum
-
-KINDS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
 
 
 def problem(kind, n=60):
@@ -72,7 +71,7 @@ def interrupt(net):
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 def test_callbacks_are_used_as_given_and_not_kept_by_the_net(kind):
     X, y = problem(kind)
     given = [Recorder(), ("EarlyStopping", Recorder("data_loss")), Recorder("lr")]
@@ -189,7 +188,7 @@ def test_skorchs_early_stopping_ends_a_fit_in_good_order():
     assert torch.equal(of_network(model), of_network(small(max_epochs=3, early_stopping=True).fit(X, y)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize(("action", "error"), [(fail, OSError), (interrupt, KeyboardInterrupt)])
 def test_a_failing_callback_leaves_the_estimator_as_it_was(kind, fitted, action, error):

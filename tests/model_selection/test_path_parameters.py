@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm._sequences import Sequences
 from sklstm.estimators._parameters import PATH_PARAMETERS, RULES, path_values
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.model_selection import _folds as folds
+from tests.support.estimators import ESTIMATORS
 
-ESTIMATORS = (TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier)
 SMALL = {"max_epochs": 6, "random_state": 0, "compute_bound": False, "batch_size": 16}
 # With these the limits of clip_norm and of the norms change what is trained.
 VALUES = {
@@ -45,16 +45,10 @@ def path_and_grid(signals, model, name, values, **options):
     return path, expected
 
 
-def test_parameters_are_those_of_the_estimators():
-    assert parameters_of(TikhonovLSTMRegressor) == parameters_of(TikhonovGRURegressor)
-    assert parameters_of(TikhonovLSTMRegressor) == [
-        "lambda_s", "lambda_1", "lambda_2", "sigma", "weight_decay", "clip_norm",
-    ]  # fmt: skip
-    assert parameters_of(NoisyRNNClassifier) == [
-        "sigma", "weight_decay", "clip_norm", "max_norm_u", "max_norm_w", "max_norm_v",
-    ]  # fmt: skip
+def test_values_of_a_path_are_values_of_the_constructor():
+    assert set(parameters_of(TikhonovLSTMRegressor)) >= {"lambda_s", "lambda_1", "lambda_2", "sigma", "weight_decay"}
+    assert set(parameters_of(NoisyRNNClassifier)) >= {"sigma", "weight_decay", "max_norm_u"}
     for name, parameter in PATH_PARAMETERS.items():
-        # Every value of the path is a value of the constructor.
         for value in (parameter.low, parameter.high, *([0.0] if parameter.with_zero else [])):
             parameter.rule.check(name, value)
             RULES[name].check(name, value)
@@ -209,8 +203,21 @@ def test_stacks_are_not_too_large(signals, monkeypatch):
         np.testing.assert_allclose(path.data_loss_path_, expected.data_loss_path_, rtol=1e-5)
 
 
-def test_the_pages_name_every_parameter_of_the_table():
+NUMBER = r"(\d[\d.e-]*\d|\d)"
+
+
+@pytest.mark.parametrize("name", PATH_PARAMETERS)
+def test_the_pages_tell_every_parameter_and_its_range(name):
+    parameter = PATH_PARAMETERS[name]
     guide = (Path(__file__).parents[2] / "docs" / "guide" / "paths.md").read_text(encoding="utf-8")
-    for text in (inspect.getdoc(RegularizationPathCV), guide):
-        named = set(re.findall(r"[\w]+", text))
-        assert [name for name in PATH_PARAMETERS if name not in named] == []
+    (row,) = (line for line in guide.splitlines() if line.startswith("|") and f"`{name}`" in line)
+    *_, values = row.strip("| ").split("|")
+    assert values.startswith(" 0, and ") == parameter.with_zero
+    docstring = " ".join(inspect.getdoc(RegularizationPathCV).split())
+    assert f'``"{name}"``' in docstring
+    # There a range follows the names that have it.
+    sentences = docstring[docstring.index("param_range : ") : docstring.index(" cv : ")].split(" For ")
+    assert (f"``{name}``" in sentences[1]) == parameter.with_zero
+    for text in (values, sentences[0].partition(f"``{name}``")[2]):
+        low, high = re.search(NUMBER + " to " + NUMBER, text).groups()
+        assert (float(low), float(high)) == (parameter.low, parameter.high)

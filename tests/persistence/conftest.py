@@ -1,5 +1,6 @@
 import pytest
-from small_models import NAMES, fit_all
+
+from tests.persistence.small_models import NAMES, fit_all
 
 
 @pytest.fixture(params=NAMES)

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from make_fixtures import FOLDER, says
 
 import sklstm
+from tests.persistence.make_fixtures import FOLDER, says
+from tests.support.estimators import ESTIMATORS
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
 def test_there_is_one_of_each_estimator():
-    classes = {type(sklstm.load(FOLDER / f"{name}.safetensors")).__name__ for name in NAMES}
-    assert classes == {"NoisyRNNClassifier", "TikhonovGRURegressor", "TikhonovLSTMRegressor"}
+    assert {type(sklstm.load(FOLDER / f"{name}.safetensors")) for name in NAMES} == set(ESTIMATORS)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,9 +7,9 @@ import onnx
 import onnxruntime
 import pytest
 from sklearn.exceptions import NotFittedError
-from small_models import FEW, sequences
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from tests.persistence.small_models import FEW, sequences
 
 SHAPES = [(n, n_steps) for n in (1, 7) for n_steps in (1, 5, 40)]
 

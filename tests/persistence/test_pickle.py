@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import skops.io
 import torch
-from small_models import FEW, SMALL, assert_same, outputs_of, sequences
 from torch import nn
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import SequenceDataset
+from tests.persistence.small_models import FEW, SMALL, assert_same, outputs_of, sequences
 
 PROTOCOLS = [2, pickle.HIGHEST_PROTOCOL]
 

@@ -15,13 +15,13 @@ import safetensors
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from small_models import FEW, assert_same, sequences
 
 import sklstm
 from sklstm import ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators._files import KEPT, document_of, from_document
 from sklstm.generalization import holdout_bound
 from sklstm.training import _snapshot
+from tests.persistence.small_models import FEW, assert_same, sequences
 
 
 @pytest.fixture

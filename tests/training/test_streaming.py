@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, _sequences
+from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor, _sequences
 from sklstm._sequences import Sequences, beyond, is_mapped, row_blocks
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.preprocessing import SequenceScaler
 from sklstm.training import Checkpoint, SequenceDataset
 from sklstm.training._batches import BatchLoader
 from sklstm.training._fingerprint import _Hasher
+from tests.support.estimators import CERTIFIED
 
 N, L, D = 130, 6, 3
-ESTIMATORS = [TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier]
 
 
 def numbers(shape=(N, L, D), seed=0):
@@ -61,7 +61,7 @@ def learned(model):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize("kind", CERTIFIED)
 def test_fit_bounds_and_predictions_are_those_in_memory_and_the_file_stays_as_it_is(kind, dtype, mapped, monkeypatch):
     monkeypatch.setattr(_sequences, "WINDOW", 4 * 48 * L * D)  # three batches at a time: eight, of the last one half
     X = mapped(numbers(), dtype)
@@ -98,7 +98,7 @@ def test_flat_rows_with_a_split_and_weights_in_every_mode(kind, mode, mapped):
     assert digest_of(X) == before
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize("kind", CERTIFIED)
 def test_partial_fit_goes_through_a_file_part_by_part(kind, mapped):
     X = mapped(numbers(), "float64")
     y = targets(kind, X)

@@ -69,10 +69,15 @@ _CLASSIFIER = {
 }
 
 
+def values_of(kind):
+    """Valid values of the parameters of an estimator."""
+    return _COMMON | (_CLASSIFIER if kind is NoisyRNNClassifier else _REGRESSOR)
+
+
 @st.composite
 def parameters(draw, kind):
     """A few parameters away from their defaults, the others as small as they get."""
-    known = _COMMON | (_CLASSIFIER if kind is NoisyRNNClassifier else _REGRESSOR)
+    known = values_of(kind)
     names = draw(st.lists(st.sampled_from(sorted(known)), unique=True, max_size=6))
     few = {"hidden_size": 2, "max_epochs": 1, "random_state": 0}
     chosen = few | {name: draw(known[name]) for name in names}

@@ -5,6 +5,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # scikit-learn skips one of its checks unless scipy was imported with this.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
+import pickle
 import signal
 from pathlib import Path
 
@@ -34,9 +35,9 @@ def generator():
 def process_state_is_left_alone(request):
     """Every test doubles as a check that threads, grad mode, default dtype and global random states are restored."""
     before = (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype())
-    random_state, numpy_state = torch.random.get_rng_state(), repr(np.random.get_state())
+    random_state, numpy_state = torch.random.get_rng_state(), pickle.dumps(np.random.get_state())
     yield
     assert (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()) == before
     assert torch.equal(torch.random.get_rng_state(), random_state), "torch's global random state was used"
     if not request.node.get_closest_marker("draws_from_numpy"):
-        assert repr(np.random.get_state()) == numpy_state, "numpy's global random state was used"
+        assert pickle.dumps(np.random.get_state()) == numpy_state, "numpy's global random state was used"

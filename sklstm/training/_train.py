@@ -61,9 +61,9 @@ class NetworkSpec:
     Parameters
     ----------
     kind : type of nn.Module
-        A class of `sklstm.networks`, or one like it: with ``n_gates``, ``recurrent`` and ``readout``.
+        A class of `sklstm.networks`, or another one.
     arguments : dict of str to object
-        Of its constructor; ``n_features`` and ``hidden_size`` among them.
+        Of its constructor.
 
     Examples
     --------
@@ -160,7 +160,8 @@ class TrainingSpec:
     precision : str
         One of ``PRECISIONS``.
     n_threads : int, optional
-        Threads of torch. By default as many as pay for the network's size.
+        Threads of torch. By default as many as pay, which the ``n_gates`` of the network's class and its arguments
+        ``n_features`` and ``hidden_size`` tell.
     seeds : Seeds
     label : str
         Of the progress bar.

@@ -15,19 +15,13 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from tests.support.estimators import ESTIMATORS, REGRESSORS
 from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 4, "random_state": 0}
-ALL = pytest.mark.parametrize(
-    ("estimator", "data"),
-    [
-        (TikhonovLSTMRegressor(**QUICK), late_mean),
-        (NoisyRNNClassifier(**QUICK), signed_sum),
-        (TikhonovGRURegressor(**QUICK), late_mean),
-    ],
-    ids=["regressor", "classifier", "gru"],
-)
+CASES = [(kind(**QUICK), late_mean if kind in REGRESSORS else signed_sum) for kind in ESTIMATORS]
+ALL = pytest.mark.parametrize(("estimator", "data"), CASES, ids=[kind.__name__ for kind in ESTIMATORS])
 
 
 def flat(X):
@@ -108,24 +102,30 @@ def test_grid_search_over_the_noise_gives_the_same_with_two_workers():
     np.testing.assert_array_equal(serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"])
 
 
-@ALL
-def test_joblib_round_trip_to_another_process(estimator, data, tmp_path):
-    X, y = data(60)
-    model = clone(estimator).fit(X, y)
-    predictions = model.predict(X)
-    joblib.dump(model, tmp_path / "model.joblib")
-    np.testing.assert_array_equal(model.predict(X), predictions)  # saving leaves the live model where it was
-    np.save(tmp_path / "X.npy", X)
+def test_joblib_round_trip_to_another_process(tmp_path):
+    models, inputs, predictions = [], [], []
+    for estimator, data in CASES:
+        X, y = data(60)
+        models.append(clone(estimator).fit(X, y))
+        inputs.append(X)
+        predictions.append(models[-1].predict(X))
+        joblib.dump(models[-1], tmp_path / "one.joblib")
+        assert (tmp_path / "one.joblib").stat().st_size < 100_000
+    joblib.dump(models, tmp_path / "models.joblib")
+    joblib.dump(inputs, tmp_path / "inputs.joblib")
     script = (
-        "import sys, joblib, numpy as np\n"
+        "import sys, joblib\n"
         "folder = sys.argv[1]\n"
-        "model = joblib.load(folder + '/model.joblib')\n"
-        "np.save(folder + '/there.npy', model.predict(np.load(folder + '/X.npy')))\n"
-        "str(model.generalization_report_)\n"
+        "models, inputs = joblib.load(folder + '/models.joblib'), joblib.load(folder + '/inputs.joblib')\n"
+        "there = [model.predict(X) for model, X in zip(models, inputs, strict=True)]\n"
+        "joblib.dump(there, folder + '/there.joblib')\n"
+        "[str(model.generalization_report_) for model in models]\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", script, str(tmp_path)], check=True, timeout=120)
-    np.testing.assert_array_equal(np.load(tmp_path / "there.npy"), predictions)
-    assert (tmp_path / "model.joblib").stat().st_size < 100_000
+    there = joblib.load(tmp_path / "there.joblib")
+    for model, X, expected, found in zip(models, inputs, predictions, there, strict=True):
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(model.predict(X), expected)  # saving leaves the live model where it was
 
 
 @ALL

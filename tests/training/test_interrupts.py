@@ -24,7 +24,7 @@ from tests.support.interrupts import (
 QUICK = {"hidden_size": 3, "max_epochs": 1, "random_state": 0}
 # Every line of the files that set and restore; of the others, through which an interrupt only passes, every so many.
 CLOSELY = {"_process.py", "_base.py", "_train.py", "_inference.py"}
-STRIDE = 10
+STRIDE = 20
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import anybadge
 import sklearn
+from sklearn.base import is_classifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+import sklstm
 
 DOCS = Path(__file__).parent
 FOLDER = DOCS / "_static" / "badges"
@@ -22,8 +23,9 @@ def badges():
     """The text of every badge by the name of its file."""
     with open(DOCS.parent / "pyproject.toml", "rb") as file:
         project = tomllib.load(file)["project"]
-    estimators = TikhonovLSTMRegressor(), TikhonovGRURegressor(), NoisyRNNClassifier()
-    checks = " + ".join(str(len(list(estimator_checks_generator(each, mark=None)))) for each in estimators)
+    every = [getattr(sklstm, name) for name in sklstm.__all__]
+    kinds = sorted((kind for kind in every if hasattr(kind, "fit")), key=lambda kind: is_classifier(kind()))
+    checks = " + ".join(str(len(list(estimator_checks_generator(kind(), mark=None)))) for kind in kinds)
     release = ".".join(sklearn.__version__.split(".")[:2])
     return {
         "version": ("version", f"{project['version']}, alpha"),

@@ -260,7 +260,7 @@ def train_values(
         "structure": structure,
         "network": copy.deepcopy(problem.trainable).to(device),
         "values": start,
-        "fixed": fixed or {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in start.items()},
+        "fixed": fixed or {part: torch.zeros_like(value, dtype=torch.bool) for part, value in start.items()},
     }
     spec = TrainingSpec(
         network=NetworkSpec(CodedNetwork, parts),
@@ -326,7 +326,7 @@ def quantise_in_stages(
     price = price * coarseness**2
     fisher = curvature(structure, values, problem, rng)
     description = grids(structure, values, fisher, price)
-    fixed = {part: torch.zeros(value.shape, dtype=torch.bool) for part, value in values.items()}
+    fixed = {part: torch.zeros_like(value, dtype=torch.bool) for part, value in values.items()}
     stages = list(_stages(structure, fisher, schedule.n_stages))
     for number, (part, share) in enumerate(stages, 1):
         # Computed again, since training has changed the weights; fewer samples are enough.

@@ -6,15 +6,16 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import nn
+from torch.utils._device import DeviceContext
 
 from sklstm._validation import caller_level
 
@@ -24,19 +25,33 @@ T = TypeVar("T")
 #: What a fit may train in, see ``docs/guide/devices.md``.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
-# All locks of this file, so that `_Settings` can see which ones a call has left held.
-_LOCKS: list[Any] = []
 
+class _Lock:
+    """A lock that `restores_settings` gives back if an interrupt has left it held; ``all`` has every one of them.
 
-def _new_lock() -> Any:
-    # A thread that an interrupt has left holding it can go on, and gives it back.
-    lock = threading.RLock()
-    _LOCKS.append(lock)
-    return lock
+    The thread that holds it can go on. A ``with`` block that ends after it was given back has nothing to release.
+    """
+
+    all: ClassVar[list["_Lock"]] = []
+
+    def __init__(self) -> None:
+        self._lock: Any = threading.RLock()
+        self.all.append(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        if self.is_owned():
+            self._lock.release()
+
+    def is_owned(self) -> bool:
+        """Whether this thread holds it."""
+        return bool(self._lock._is_owned())
 
 
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
-_CONSTRUCTION = _new_lock()
+_CONSTRUCTION = _Lock()
 
 # Multiply-adds of one time step of a batch below which one thread is taken. Two threads over one, forward and backward
 # on two idle cores: on one machine 0.9 to 1.3 up to 1.2e6, 0.7 to 1.0 at 4.4e6, 0.5 to 0.7 from 1.7e7 on; on another
@@ -44,7 +59,7 @@ _CONSTRUCTION = _new_lock()
 # costs orders of magnitude: what is between one and the other goes to one thread.
 _SERIAL_WORK = 1_000_000
 
-_TORCH_THREADS = _new_lock()
+_TORCH_THREADS = _Lock()
 _AUTOCAST = ("cpu", "cuda", "mps")
 
 
@@ -86,10 +101,7 @@ class _Settings:
             if torch.is_autocast_enabled(kind) != enabled:
                 torch.set_autocast_enabled(kind, enabled)
         if _modes() != self.modes:  # a default device is such a mode
-            while torch._C._len_torch_function_stack():
-                torch._C._pop_torch_function_stack()
-            for mode in self.modes:
-                torch._C._push_on_torch_function_stack(mode)
+            _set_modes(self.modes)
         if np.geterr() != self.errors:
             np.seterr(**self.errors)
         held = _held()
@@ -101,13 +113,13 @@ class _Settings:
 
 def _owned() -> tuple[bool, ...]:
     """Which of this file's locks this thread holds."""
-    return tuple(lock._is_owned() for lock in _LOCKS)
+    return tuple(lock.is_owned() for lock in _Lock.all)
 
 
 def _release(before: tuple[bool, ...]) -> None:
-    for lock, owned in zip(_LOCKS, before, strict=True):
-        while lock._is_owned() and not owned:
-            lock.release()
+    for lock, owned in zip(_Lock.all, before, strict=True):
+        while lock.is_owned() and not owned:
+            lock.__exit__()
 
 
 def _modes() -> list[Any]:
@@ -115,14 +127,19 @@ def _modes() -> list[Any]:
     return [torch._C._get_function_stack_at(i) for i in range(torch._C._len_torch_function_stack())]
 
 
+def _set_modes(modes: list[Any]) -> None:
+    while torch._C._len_torch_function_stack():
+        torch._C._pop_torch_function_stack()
+    for mode in modes:
+        torch._C._push_on_torch_function_stack(mode)
+
+
 def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function leave the process's settings as they were, whatever ends it, Ctrl-C at any moment included.
 
     Thread counts, grad mode, autocast, default device, numpy's error handling and the precision of matrix products are
     compared with those before the call and restored. There is no moment between a setting and the ``try`` that takes it
-    back, and an interrupt while settings are being restored leaves the second ``finally`` to do it. One thing is beyond
-    it: where an interrupt cuts off a ``with`` block of torch's that had put the caller's default device aside, torch
-    puts the device back once the traceback is gone, and has it twice.
+    back, and an interrupt while settings are being restored leaves the second ``finally`` to do it.
     """
 
     @functools.wraps(function)
@@ -179,11 +196,14 @@ def undisturbed() -> Iterator[None]:
     if not autocast and not elsewhere:
         yield
         return
-    with _settings_restored(), ExitStack() as stack:
+    with _settings_restored():
         for kind in autocast:
             torch.set_autocast_enabled(kind, False)
         if elsewhere:
-            stack.enter_context(torch.device("cpu"))
+            # Not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt, and its end
+            # would come on top of what is restored here. The device is the outermost mode.
+            others = [mode for mode in _modes() if not isinstance(mode, DeviceContext)]
+            _set_modes([DeviceContext("cpu"), *others])
         yield
 
 
@@ -327,7 +347,7 @@ class _Shared:
         agree: Callable[[list[str], int], list[Any]],
     ):
         self.read, self.write, self.agree = read, write, agree
-        self.lock = _new_lock()
+        self.lock = _Lock()
         self.wishes: dict[object, str] = {}
         self.before: list[Any] | None = None
 

@@ -26,7 +26,7 @@ def settings():
         "modes": [id(torch._C._get_function_stack_at(i)) for i in range(torch._C._len_torch_function_stack())],
         "autocast": torch.is_autocast_enabled("cpu"),
         "errors": np.geterr(),
-        "locks": [lock._is_owned() for lock in _process._LOCKS],  # one left held stops all other threads
+        "locks": [lock.is_owned() for lock in _process._Lock.all],  # one left held stops all other threads
         "products": [torch.backends.mkldnn.matmul.fp32_precision, torch.backends.mkldnn.rnn.fp32_precision],
     }
 

@@ -1,5 +1,6 @@
 """Ctrl-C at any line of any call: it comes out, and the process has the settings it had."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
+from torch.utils._device import DeviceContext
 
 import sklstm
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.training import _process
 from sklstm.training._process import restores_settings
@@ -23,8 +25,9 @@ from tests.support.interrupts import (
 
 QUICK = {"hidden_size": 3, "max_epochs": 1, "random_state": 0}
 # Every line of the files that set and restore; of the others, through which an interrupt only passes, every so many.
+# SKLSTM_INTERRUPT_STRIDE=1 takes every line of all, in about a quarter of an hour.
 CLOSELY = {"_process.py", "_base.py", "_train.py", "_inference.py"}
-STRIDE = 20
+STRIDE = int(os.environ.get("SKLSTM_INTERRUPT_STRIDE", "20"))
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +50,9 @@ def calls(tmp_path_factory):
     lstm.save(folder / "there.safetensors")
     pickled = pickle.dumps(lstm)
     plain = TikhonovLSTMRegressor(**QUICK | {"max_epochs": 2, "compute_bound": False})
+    small = Compression(2, epochs=1, stage_epochs=1, n_stages=1, n_trials=1, coarseness=(16.0,))
     return {
+        "fit with compression": lambda: NoisyRNNClassifier(compression=small, **QUICK).fit(X[:8], labels[:8]),
         "fit": lambda: TikhonovLSTMRegressor(early_stopping=True, **QUICK).fit(X, y),
         "fit a classifier": lambda: NoisyRNNClassifier(**QUICK).fit(X, labels),
         "partial_fit": lambda: TikhonovLSTMRegressor(**QUICK).partial_fit(X, y),
@@ -62,17 +67,38 @@ def calls(tmp_path_factory):
     }
 
 
-NAMES = ["fit", "fit a classifier", "partial_fit", "predict", "certify", "radius", "save", "load", "path"]
+NAMES = [
+    "fit", "fit with compression", "fit a classifier", "partial_fit", "predict", "certify", "radius", "save", "load",
+    "unpickle", "quantized_", "path",
+]  # fmt: skip
+
+
+def chosen_lines(call, closely):
+    places = lines_of(call)
+    assert len(places) > 90
+    return [place for i, place in enumerate(places) if Path(place[0]).name in closely or i % STRIDE == 0]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_interrupt_leaves_the_process_as_it_was(calls, name):
     call = calls[name]
-    places = lines_of(call)
-    assert len(places) > 100
-    chosen = [place for i, place in enumerate(places) if Path(place[0]).name in CLOSELY or i % STRIDE == 0]
-    assert list(harmful_lines(call, chosen)) == []
+    # Compression passes through what the other fits do, and takes longest.
+    assert list(harmful_lines(call, chosen_lines(call, CLOSELY if name != "fit with compression" else set()))) == []
     call()  # nothing is locked, nothing half done
+
+
+@pytest.mark.parametrize("name", ["partial_fit", "predict", "certify", "save", "load"])
+def test_nor_with_a_default_device_of_the_users_own(calls, name):
+    call = calls[name]
+    torch.set_default_device("meta")  # in place of a CUDA device: nothing can be computed on it
+    try:
+        assert list(harmful_lines(call, chosen_lines(call, {"_process.py", "_inference.py"}))) == []
+        # torch's own block would leave its stack of modes half rebuilt.
+        assert not interrupted_at_entry(call, DeviceContext.__enter__)
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(None)  # raises where torch does not find its device
+    assert torch.zeros(1).device.type == "cpu"
 
 
 @pytest.mark.parametrize("number", [2, 3])

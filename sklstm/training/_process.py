@@ -63,6 +63,17 @@ _TORCH_THREADS = _Lock()
 _AUTOCAST = ("cpu", "cuda", "mps")
 
 
+class _Local(threading.local):
+    """Of each thread."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[_Shared, object]] = []  # settings of the process that it holds at the moment
+        self.calls: list[object] = []  # of functions that restore settings, the innermost last
+
+
+_LOCAL = _Local()
+
+
 # What belongs to this thread, and is given back at the end of every call.
 
 
@@ -134,6 +145,19 @@ def _set_modes(modes: list[Any]) -> None:
         torch._C._push_on_torch_function_stack(mode)
 
 
+def _put_default_device_aside() -> None:
+    """Make tensors on the CPU that name no device, until settings are restored.
+
+    Not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt. Nor a mode for the CPU
+    in place of the caller's: torch takes a mode off and puts it back for many of its functions, and an interrupt in
+    between puts it back when the call is over.
+    """
+    modes = _modes()
+    others = [mode for mode in modes if not isinstance(mode, DeviceContext)]
+    if others != modes:
+        _set_modes(others)
+
+
 def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function leave the process's settings as they were, whatever ends it, Ctrl-C at any moment included.
 
@@ -144,17 +168,21 @@ def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        owned = _owned()
+        owned, calls = _owned(), _LOCAL.calls
+        depth = len(calls)
         try:
             before = _Settings.now()  # takes a lock, which an interrupt may leave held
             try:
                 try:
+                    calls.append(object())
+                    _put_default_device_aside()
                     return function(*args, **kwargs)
                 finally:
                     before.restore()
             finally:
                 before.restore()
         finally:
+            del calls[depth:]
             _release(owned)
 
     return call
@@ -162,15 +190,22 @@ def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def _settings_restored() -> Iterator[None]:
-    """`restores_settings` for a block."""
-    before = _Settings.now()
+    """`restores_settings` for a block.
+
+    An interrupt as the block begins can leave this generator suspended, until the traceback is gone. By then the call
+    that the block is in has ended and has restored what there was before it; there is nothing left to do.
+    """
+    before, calls = _Settings.now(), _LOCAL.calls
+    call = calls[-1] if calls else None
     try:
         try:
             yield
         finally:
-            before.restore()
+            if call is None or call in calls:
+                before.restore()
     finally:
-        before.restore()
+        if call is None or call in calls:
+            before.restore()
 
 
 @contextmanager
@@ -192,18 +227,13 @@ def undisturbed() -> Iterator[None]:
     (torch.float32, torch.bfloat16)
     """
     autocast = [kind for kind in _AUTOCAST if torch.is_autocast_enabled(kind)]
-    elsewhere = torch.get_default_device().type != "cpu"
-    if not autocast and not elsewhere:
+    if not autocast and not any(isinstance(mode, DeviceContext) for mode in _modes()):
         yield
         return
     with _settings_restored():
         for kind in autocast:
             torch.set_autocast_enabled(kind, False)
-        if elsewhere:
-            # Not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt, and its end
-            # would come on top of what is restored here. The device is the outermost mode.
-            others = [mode for mode in _modes() if not isinstance(mode, DeviceContext)]
-            _set_modes([DeviceContext("cpu"), *others])
+        _put_default_device_aside()
         yield
 
 
@@ -369,14 +399,6 @@ class _Shared:
             else:
                 self.write(self.before)
                 self.before = None
-
-
-class _Local(threading.local):
-    def __init__(self) -> None:
-        self.held: list[tuple[_Shared, object]] = []
-
-
-_LOCAL = _Local()
 
 
 def _held() -> list[tuple[_Shared, object]]:

@@ -1,5 +1,6 @@
 """Ctrl-C at any line of any call: it comes out, and the process has the settings it had."""
 
+import inspect
 import os
 import pickle
 from pathlib import Path
@@ -93,8 +94,9 @@ def test_nor_with_a_default_device_of_the_users_own(calls, name):
     torch.set_default_device("meta")  # in place of a CUDA device: nothing can be computed on it
     try:
         assert list(harmful_lines(call, chosen_lines(call, {"_process.py", "_inference.py"}))) == []
-        # torch's own block would leave its stack of modes half rebuilt.
+        # Blocks of torch's that take modes off their stack and put them back would do so half, or too late.
         assert not interrupted_at_entry(call, DeviceContext.__enter__)
+        assert not interrupted_at_entry(call, inspect.unwrap(torch.overrides._pop_mode_temporarily))
         assert torch.get_default_device().type == "meta"
     finally:
         torch.set_default_device(None)  # raises where torch does not find its device

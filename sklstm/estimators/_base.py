@@ -286,22 +286,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         AttributeError
             Before `fit`, or if ``compute_bound=False``.
         """
-        if "generalization_report_" not in self.__dict__ or "_is_on_display" in self.__dict__:
-            raise AttributeError("quantized_ is there after fit with compute_bound=True; partial_fit removes it")
-        bound: Any = self.__dict__["generalization_report_"]["occam"]
-        recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
-        twin = copy.copy(self)
-        twin.__dict__["hidden_size"] = recurrent.shape[1]
-        with undisturbed():
-            module = fresh_network(self.net_, recurrent.shape[1], 0).to(next(self.net_.module_.parameters()).device)
-            module.load_state_dict(bound.weights)
-            net = self.net_.twin(module)
-            net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
-            twin._set_fitted(net)
-        twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
-        for name in ("generalization_report_", "generalization_bound_"):
-            delattr(twin, name)
-        return twin
+        return quantized(self)
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
         # scikit-learn's, for its diagram, reads every attribute; to build a network is too much for a glance.
@@ -468,7 +453,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-# The steps of a fit, for those that train many estimators at once.
+# Functions of an estimator: the steps of a fit, for those that train many at once; its quantised predictor.
 
 
 def checked(estimator: SequenceEstimator, X: Any, y: Any, sample_weight: Any) -> FitData:
@@ -500,3 +485,25 @@ def set_fitted(estimator: SequenceEstimator, net: SequenceNet) -> Any:
     """Make an estimator of checked data a fitted one, without a bound."""
     estimator._set_fitted(net)
     return estimator
+
+
+def quantized(estimator: SequenceEstimator) -> Any:
+    """A fitted estimator with the weights that the Occam bound of another is about, see its ``quantized_``."""
+    known = vars(estimator)
+    if "generalization_report_" not in known or "_is_on_display" in known:
+        raise AttributeError("quantized_ is there after fit with compute_bound=True; partial_fit removes it")
+    bound: Any = known["generalization_report_"]["occam"]
+    recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
+    twin = copy.copy(estimator)
+    twin.__dict__["hidden_size"] = recurrent.shape[1]
+    with undisturbed():
+        device = next(estimator.net_.module_.parameters()).device
+        module = fresh_network(estimator.net_, recurrent.shape[1], 0).to(device)
+        module.load_state_dict(bound.weights)
+        net = estimator.net_.twin(module)
+        net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
+        twin._set_fitted(net)
+    twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
+    for name in ("generalization_report_", "generalization_bound_"):
+        delattr(twin, name)
+    return twin

@@ -392,7 +392,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         if len(distinct) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in {name}; the data contains one class: "
-                f"{distinct[0]!r}."
+                f"{distinct.tolist()[0]!r}."
             )
         return distinct
 

@@ -111,7 +111,8 @@ def load(path: str | PathLike[str], *, device: str | torch.device | None = None)
 def _class_in(document: dict[str, Any]) -> Any:
     name = document.get("class")
     if not isinstance(name, str) or name not in LOADABLE:
-        raise ValueError(f"it holds {_described(document)}, not one of {', '.join(sorted(LOADABLE))}")
+        known = ", ".join(sorted(LOADABLE))
+        raise ValueError(f"it holds {_described(document)}, not one of {known}; a class of your own has its own load")
     return LOADABLE[name]
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from skorch.callbacks import Callback
 
 from sklstm.training import SequenceNet, StopTraining
+from sklstm.training._net import OwnCallback
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -60,7 +61,7 @@ class FitTask:
         return (("_tasks", _EpochTasks(self)),) if self.callbacks else ()
 
 
-class _EpochTasks(Callback):
+class _EpochTasks(OwnCallback):
     """Tells scikit-learn's callbacks of every epoch; one that asks for an end gets it."""
 
     def __init__(self, fit: FitTask):

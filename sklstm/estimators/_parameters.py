@@ -141,7 +141,10 @@ def path_values(name: str, number: int, X: Sequences) -> NDArray[np.float64]:
     """
     parameter = PATH_PARAMETERS[name]
     unit = (X.spread() or 1.0) if parameter.relative_to_data else 1.0  # X may be constant
-    exact = np.geomspace(parameter.low, parameter.high, number - parameter.with_zero) * unit
+    positive = number - parameter.with_zero
+    exact = np.geomspace(parameter.low, parameter.high, positive) * unit
+    if positive == 1:  # beside 0
+        exact = np.array([np.sqrt(parameter.low * parameter.high) * unit])
     for digits in range(2, 18):
         rounded = np.unique([float(f"{value:.{digits}g}") for value in exact])
         if len(rounded) == len(exact):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
-from skorch.callbacks import Callback
 
 from sklstm.estimators._base import FitData, checked, cloned_with, set_fitted, training_data, training_spec
 from sklstm.training import SequenceDataset, SequenceNet, TrainingSpec
+from sklstm.training._net import OwnCallback
 from sklstm.training._process import thread_limit
 from sklstm.training._train import Resume, Trained, held_out, train_all
 
@@ -276,7 +276,7 @@ class Cancelled(Exception):
     """The search has ended, and this training with it."""
 
 
-class Cancellation(Callback):
+class Cancellation(OwnCallback):
     """Ends training at the next epoch after a call of `cancel`. Copies are the same object.
 
     Ctrl-C, or an error in one worker, ends the search in the main thread only. Without this callback the other threads

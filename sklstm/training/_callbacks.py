@@ -16,12 +16,12 @@ from sklstm.exceptions import DivergenceError
 
 from ._batches import to_device
 from ._inference import BLOCK
-from ._net import StopTraining
+from ._net import OwnCallback, StopTraining
 
 _GUARDED = ("weights_", "n_good_", "proven_", "n_proven_")
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(OwnCallback):
     """Ends training once the validation loss has not improved for a number of epochs; the best weights come back.
 
     Of several equally good epochs the first counts, and a validation loss of NaN is never the best. The best
@@ -78,7 +78,7 @@ class EarlyStopping(Callback):
         net.module_.load_state_dict(self.best_weights_)
 
 
-class DivergenceGuard(Callback):
+class DivergenceGuard(OwnCallback):
     """Raises `DivergenceError` when loss or weights are no longer finite, and restores what was before.
 
     The net is left with the weights and the history of the last good epoch: one with a finite loss, at whose end the
@@ -213,7 +213,7 @@ SCHEDULES: dict[str, Callable[[int, int], float] | None] = {
 }
 
 
-class LearningRate(Callback):
+class LearningRate(OwnCallback):
     """Sets the learning rate at the beginning of every epoch, and records it in the history as ``lr``.
 
     Parameters
@@ -271,7 +271,7 @@ class _Bar(tqdm):
     monitor_interval = 0
 
 
-class Progress(Callback):
+class Progress(OwnCallback):
     """Shows data loss, penalty, validation loss and learning rate, as far as there are any, after every epoch.
 
     Parameters

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklstm._validation import caller_level
@@ -24,6 +23,7 @@ from sklstm.persistence._container import ModelFileError, read_document, to_byte
 
 from ._callbacks import DivergenceGuard, EarlyStopping, LearningRate
 from ._fingerprint import changes_training, fingerprint_of_training
+from ._net import OwnCallback
 from ._snapshot import append_epochs, check_history, columns_of, compare_weights
 
 _SUFFIX = ".safetensors"
@@ -32,7 +32,7 @@ _KIND = "training state"
 _MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
-class Checkpoint(Callback):
+class Checkpoint(OwnCallback):
     """Stores the state of training in a folder, and lets the same fit go on from there after an interruption.
 
     A fit is recognised by a hash of everything that determines it: data, starting weights, hyperparameters, callbacks,

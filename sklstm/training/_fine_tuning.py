@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.func import functional_call
 from tqdm.auto import tqdm
@@ -35,7 +34,7 @@ from sklstm.generalization.compression._rounding import (
 
 from ._batches import SequenceDataset, to_device
 from ._inference import predict_blocks
-from ._net import without_word_of_compact_weights
+from ._net import OwnCallback, without_word_of_compact_weights
 from ._train import NetworkSpec, Seeds, TrainingSpec, train
 
 Values = dict[str, Tensor]
@@ -192,7 +191,7 @@ class _MeanLoss(nn.Module):
         return self.of(outputs, targets)
 
 
-class _Tick(Callback):
+class _Tick(OwnCallback):
     """Calls a function after every epoch."""
 
     def __init__(self, tick: Callable[[], None]):

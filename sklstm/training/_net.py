@@ -54,6 +54,15 @@ class StopTraining(Exception):
     """
 
 
+class OwnCallback(Callback):
+    """A callback of this package, which says of itself what a training has to know."""
+
+    #: Whether it looks at epochs only, and at nothing of a net but its history, its weights and its learning rate.
+    fits_stacks: bool = False
+    #: Whether it sees what the other callbacks made of an epoch.
+    runs_last: bool = False
+
+
 def listeners(callbacks: Iterable[Callback]) -> dict[str, list[Callback]]:
     """The callbacks that do something at an event, for each of `EVENTS`.
 
@@ -277,7 +286,7 @@ class SequenceNet(NeuralNet):
 
     def initialize_callbacks(self) -> Self:
         super().initialize_callbacks()
-        self.callbacks_.sort(key=lambda named: getattr(named[1], "runs_last", False))
+        self.callbacks_.sort(key=lambda named: isinstance(named[1], OwnCallback) and named[1].runs_last)
         callbacks = [callback for _, callback in self.callbacks_]
         self.listeners_, self.records_batches_ = listeners(callbacks), reads_batches(callbacks)
         return self

@@ -148,8 +148,8 @@ def _set_modes(modes: list[Any]) -> None:
 def _put_default_device_aside() -> None:
     """Make tensors on the CPU that name no device, until settings are restored.
 
-    Not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt. Nor a mode for the CPU
-    in place of the caller's: torch takes a mode off and puts it back for many of its functions, and an interrupt in
+    Not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt. Nor a mode for the
+    CPU in place of the caller's: torch takes a mode off and puts it back for many of its functions, and an interrupt in
     between puts it back when the call is over.
     """
     modes = _modes()

@@ -14,7 +14,7 @@ from sklstm.exceptions import DivergenceError
 from sklstm.networks import is_stackable, stacked_forward
 
 from ._batches import BatchLoader, SequenceDataset
-from ._net import Projection, SequenceNet, StopTraining
+from ._net import OwnCallback, Projection, SequenceNet, StopTraining
 
 _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices that the penalty is about
 
@@ -22,8 +22,8 @@ _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices t
 def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]) -> bool:
     """Whether nets can be trained as one: one shape, batch size, optimiser; sequences of one length.
 
-    Callbacks must say so by an attribute ``fits_stacks``: that they look at epochs only, and at nothing of a net but
-    its weights, its history and the learning rate, which they set for all alike.
+    Callbacks must be of this package and say so by ``fits_stacks``: that they look at epochs only, and at nothing of a
+    net but its weights, its history and the learning rate, which they set for all alike.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
             and type(net.penalty) is type(first.penalty)
             and (net.batch_size, net.clip_norm, net.projection) == (first.batch_size, first.clip_norm, first.projection)
             and type(net.optimizer_) is type(first.optimizer_)
-            and all(getattr(callback, "fits_stacks", False) for _, callback in net.callbacks_)
+            and all(isinstance(callback, OwnCallback) and callback.fits_stacks for _, callback in net.callbacks_)
             and net.precision != "bfloat16"
             for net in nets
         )

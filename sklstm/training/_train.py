@@ -1,6 +1,7 @@
 """`TrainingSpec`, which says everything that a training is, and `train`, which does it."""
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +16,12 @@ from torch import Tensor, nn
 
 from sklstm._sequences import Sequences, as_tensor
 from sklstm.exceptions import DivergenceError
+from sklstm.networks import ReLUNetwork
+from sklstm.networks._networks import GatedNetwork
 
 from ._batches import InputRule, SequenceDataset, normalised, place_for, resolve_device
 from ._callbacks import (
+    SCHEDULES,
     DivergenceGuard,
     EarlyStopping,
     LearningRate,
@@ -28,6 +32,7 @@ from ._callbacks import (
 )
 from ._net import Penalty, SequenceNet
 from ._process import (
+    PRECISIONS,
     check_cuda_process,
     products_in,
     restores_settings,
@@ -72,10 +77,27 @@ class NetworkSpec:
     >>> network = NetworkSpec(GRUNetwork, {"n_features": 2, "hidden_size": 8, "n_outputs": 1})
     >>> network.kind(**network.arguments).n_layers
     1
+    >>> network.n_threads(batch_size=4)  # too little work to share
+    1
     """
 
     kind: type[Any]
     arguments: dict[str, Any]
+
+    def n_threads(self, batch_size: int) -> int:
+        """Threads of torch that pay for batches of a size; all, if it is not a network of `sklstm.networks`.
+
+        Parameters
+        ----------
+        batch_size : int
+
+        Returns
+        -------
+        int
+        """
+        if not issubclass(self.kind, GatedNetwork | ReLUNetwork):
+            return torch.get_num_threads()
+        return threads_for(batch_size, self.arguments["hidden_size"], self.arguments["n_features"], self.kind.n_gates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,13 +182,17 @@ class TrainingSpec:
     precision : str
         One of ``PRECISIONS``.
     n_threads : int, optional
-        Threads of torch. By default as many as pay, which the ``n_gates`` of the network's class and its arguments
-        ``n_features`` and ``hidden_size`` tell.
+        Threads of torch. By default as many as pay for a network of `sklstm.networks`; for another one, all.
     seeds : Seeds
     label : str
         Of the progress bar.
     verbose : int
         1 for a progress bar, 2 for a line an epoch.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or a number out of range.
 
     Examples
     --------
@@ -206,6 +232,17 @@ class TrainingSpec:
     label: str = ""
     verbose: int = 0
 
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", OPTIMIZERS), ("lr_schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {sorted(known)}, got {getattr(self, name)!r}")
+        if min(self.max_epochs, self.batch_size) < 1:
+            raise ValueError(f"need max_epochs and batch_size >= 1, got {self.max_epochs!r} and {self.batch_size!r}")
+        if not 0 < self.lr < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"need a finite lr > 0 and weight_decay >= 0, got {self.lr!r} and {self.weight_decay!r}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm must be positive or None, got {self.clip_norm!r}")
+
 
 @dataclass
 class Trained:
@@ -227,7 +264,7 @@ class Trained:
 
 def dataset(
     X: np.ndarray | Sequences,
-    y: Tensor,
+    y: Tensor | np.ndarray,
     weight: np.ndarray | None = None,
     *,
     device: str | torch.device = "cpu",
@@ -238,7 +275,7 @@ def dataset(
     Parameters
     ----------
     X : ndarray of shape (n, L, d), or Sequences
-    y : Tensor of shape (n, ...)
+    y : Tensor or ndarray of shape (n, ...)
     weight : ndarray of shape (n,), optional
         Weights of the sequences in the loss.
     device : str or torch.device
@@ -250,6 +287,11 @@ def dataset(
     -------
     SequenceDataset
 
+    Raises
+    ------
+    ValueError
+        If there are not as many targets or weights as sequences, or a weight is negative or not finite, or all are 0.
+
     Examples
     --------
     >>> import numpy as np
@@ -259,10 +301,19 @@ def dataset(
     tensor([0.5000, 1.0000, 1.5000])
     """
     X = Sequences.of(X)
+    for name, part in (("y", y), ("weight", weight)):
+        if part is not None and len(part) != len(X):
+            raise ValueError(f"X has {len(X)} sequences and {name} has {len(part)} entries.")
+    if weight is not None and not (np.isfinite(weight).all() and np.min(weight) >= 0):
+        raise ValueError("weights must be finite and not negative.")
+    if weight is not None and relative and not np.any(weight):
+        raise ValueError("All weights are zero.")
     device = resolve_device(device)
     check_cuda_process(device)
     place = place_for(X, device)
-    data = SequenceDataset(X.on(place), y.to(place), None if weight is None else as_tensor(weight, place))
+    data = SequenceDataset(
+        X.on(place), torch.as_tensor(y).to(place), None if weight is None else as_tensor(weight, place)
+    )
     return normalised(data) if relative else data
 
 
@@ -376,8 +427,7 @@ def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
     device = resolve_device(spec.device)
     n_threads = spec.n_threads
     if n_threads is None:
-        sizes = spec.network.arguments
-        n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], spec.network.kind.n_gates)
+        n_threads = spec.network.n_threads(batch_size)
     with (
         torch.inference_mode(False),  # in inference mode nothing could be trained
         undisturbed(),

@@ -145,11 +145,12 @@ def test_a_number_of_values(name, number):
     assert (np.diff(values) > 0).all()
     positive = values[1:] if parameter.with_zero else values
     assert (values[0] == 0) == parameter.with_zero
-    exact = np.geomspace(parameter.low, parameter.high, len(positive))
-    np.testing.assert_allclose(positive, exact, rtol=0.05)
-    assert positive[0] == parameter.low
-    if len(positive) > 1:
-        assert positive[-1] == parameter.high
+    if len(positive) == 1:  # beside 0: the middle of the range
+        np.testing.assert_allclose(positive, np.sqrt(parameter.low * parameter.high), rtol=0.05)
+    else:
+        exact = np.geomspace(parameter.low, parameter.high, len(positive))
+        np.testing.assert_allclose(positive, exact, rtol=0.05)
+        assert (positive[0], positive[-1]) == (parameter.low, parameter.high)
     # Two digits keep so many apart: 1.0e-4 and 1.1e-4 are 10 % apart.
     assert all(float(f"{value:.1e}") == value for value in values)
 

@@ -338,7 +338,9 @@ def beyond(values: np.ndarray, largest: float) -> bool:
     return any(max(float(block.max(initial=0)), -float(block.min(initial=0))) > largest for block in blocks)
 
 
-def as_sequences(estimator: Any, X: Any, y: Any = _ABSENT, *, reset: bool, **check_params: Any) -> Any:
+def as_sequences(
+    estimator: Any, X: Any, y: Any = _ABSENT, *, reset: bool, numeric_y: bool = False, min_samples: int = 1
+) -> Any:
     """Validate X, and y in fit, and fold X to `Sequences`.
 
     ``n_features_in_`` is the number of columns, L·d, after 2-D input, as scikit-learn's checks expect, and the number
@@ -353,8 +355,10 @@ def as_sequences(estimator: Any, X: Any, y: Any = _ABSENT, *, reset: bool, **che
         Required with ``reset``; None is refused.
     reset : bool
         True in fit: what is seen is remembered. False afterwards: what is seen is compared.
-    **check_params
-        Passed to scikit-learn's ``validate_data``.
+    numeric_y : bool, default=False
+        Whether y must be numbers, one or several for each sequence.
+    min_samples : int, default=1
+        Sequences that there must be; asked together with y.
 
     Returns
     -------
@@ -364,7 +368,7 @@ def as_sequences(estimator: Any, X: Any, y: Any = _ABSENT, *, reset: bool, **che
     if not reset and y is _ABSENT and _is_in_order(estimator, X):
         return Sequences(X)
     try:
-        return _as_sequences(estimator, X, y, reset, check_params)
+        return _as_sequences(estimator, X, y, reset, numeric_y, min_samples)
     except OverflowError as error:
         raise ValueError(f"X or y holds a number that is beyond float64: {error}.") from error
 
@@ -387,7 +391,7 @@ def _is_in_order(estimator: Any, X: Any) -> bool:
         )
 
 
-def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dict[str, Any]) -> Any:
+def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, min_samples: int) -> Any:
     if not reset:
         check_is_fitted(estimator)
     with_y = y is not _ABSENT  # None is a target that somebody has forgotten
@@ -404,9 +408,17 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, check_params: dic
         # What is left to check of X, its channels, comes last: scikit-learn's checks look for the names in X itself.
         if with_y:
             n = len(X) if lengths is None else len(lengths)
-            _, y = check_X_y(np.zeros((n, 1)), y, estimator=estimator, **check_params)
+            _, y = check_X_y(
+                np.zeros((n, 1)),
+                y,
+                estimator=estimator,
+                multi_output=numeric_y,
+                y_numeric=numeric_y,
+                ensure_min_samples=min_samples,
+            )
     else:
-        checked = _check_array(estimator, X, {"y": y} if with_y else {}, reset, check_params)
+        of_y = {"y": y, "multi_output": numeric_y, "y_numeric": numeric_y, "ensure_min_samples": min_samples}
+        checked = _check_array(estimator, X, of_y if with_y else {}, reset)
         X, y = checked if with_y else (checked, None)
     folded = _fold(estimator, X, lengths, reset=reset)
     if channels is not None and (reset or not estimator._fitted_flat):
@@ -431,7 +443,8 @@ def shape_as_given(X: Any, folded: Sequences) -> tuple[int, ...]:
     return folded.shape if stacked else np.shape(X)
 
 
-def _check_array(estimator: Any, X: Any, y: dict[str, Any], reset: bool, check_params: dict[str, Any]) -> Any:
+def _check_array(estimator: Any, X: Any, of_y: dict[str, Any], reset: bool) -> Any:
+    """X, or the pair with y, checked by scikit-learn; ``of_y`` has those of its arguments that are about y."""
     ndim = n_axes(X)
     if ndim > 3:
         raise ValueError(
@@ -449,12 +462,11 @@ def _check_array(estimator: Any, X: Any, y: dict[str, Any], reset: bool, check_p
     return validate_data(
         estimator,
         X=X,
-        **y,
+        **of_y,
         reset=reset,
         allow_nd=not flat,
         ensure_2d=flat,
         dtype=None if mapped else _DTYPES,
-        **check_params,
     )
 
 

@@ -306,13 +306,13 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return holdout_bound_of(self, X, y, delta=delta, cap=cap, method=method)
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> FitData:
-        X, y = self._check_data(X, y, reset=True, ensure_min_samples=2)
+        X, y = self._check_data(X, y, reset=True, min_samples=2)
         weight = self._weights(sample_weight, len(y))
         self._check_compression(X)
         return FitData(X, y, self._relative(weight))
 
-    def _check_data(self, X: Any, y: Any, *, reset: bool, **checks: Any) -> tuple[Sequences, np.ndarray]:
-        X, y = as_sequences(self, X, y, reset=reset, multi_output=True, y_numeric=True, **checks)
+    def _check_data(self, X: Any, y: Any, *, reset: bool, min_samples: int = 1) -> tuple[Sequences, np.ndarray]:
+        X, y = as_sequences(self, X, y, reset=reset, numeric_y=True, min_samples=min_samples)
         if y.dtype.kind not in "biufO":
             raise ValueError(f"y must hold numbers, got dtype {y.dtype}. Convert it, or use a classifier for labels.")
         y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y", estimator=self)

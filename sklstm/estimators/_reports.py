@@ -184,15 +184,15 @@ def holdout_bound_of(
     delta = estimator.delta if delta is None else delta
     PROBABILITY.check("delta", delta)
     # Name in a report, and predictor that the bound is about: ``quantized_`` is not the trained network.
-    subject: dict[str, Any] = {"delta": float(delta)}
+    name, about = "holdout", "the trained predictor"
     if "_quantized_cap" in vars(estimator):
-        subject |= {"name": "holdout_quantized", "about": "the quantised predictor"}
+        name, about = "holdout_quantized", "the quantised predictor"
     if isinstance(estimator, ClassifierMixin):
         y = column_or_1d(as_plain(y, "y"))
         predicted = estimator.predict(X)
         check_consistent_length(predicted, y)
         accuracy_score(y, predicted)  # refuses labels of another kind, which would all count as errors
-        return holdout_bound(y, predicted=predicted, **subject)
+        return holdout_bound(y, predicted=predicted, delta=float(delta), name=name, about=about)
     OPTIONAL_POSITIVE.check("cap", cap)
     if cap is None:
         cap = _cap_of(estimator)
@@ -202,7 +202,7 @@ def holdout_bound_of(
         raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")
     with np.errstate(over="ignore"):  # an infinite loss is cut at the cap like any other
         losses = np.mean((y - predicted).reshape(len(y), -1) ** 2, axis=1)
-    return holdout_bound(losses, cap=cap, method=method, **subject)
+    return holdout_bound(losses, cap=cap, method=method, delta=float(delta), name=name, about=about)
 
 
 def _cap_of(estimator: Any) -> float:

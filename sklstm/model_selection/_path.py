@@ -218,8 +218,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         -----
         FitFailedWarning
             If some models could not be trained or scored. The warning names the folds, and the first such model. The
-            scores of these models are NaN. A fold without any score does not count. A value that has a NaN in one of
-            the other folds is not chosen.
+            scores of these models are NaN, and so are means over folds with a NaN, as in GridSearchCV. A value with
+            such a mean is not chosen. If a fold has no score at all, the other folds choose.
         """
         self._check_parameters()
         if y is None:
@@ -374,20 +374,20 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         self.data_loss_path_ = path(lambda outcome: outcome.data_loss)
         for name in dict.fromkeys(name for outcome in outcomes for name in outcome.attributes):
             setattr(self, f"{name}path_", path(lambda outcome, name=name: outcome.attributes.get(name, np.nan)))
-        # A fold without any score does not count.
-        scored = self.score_path_[:, ~np.isnan(self.score_path_).all(axis=0)]
-        means = scored.mean(axis=1)
-        if np.isnan(means).all():
+        means = self.score_path_.mean(axis=1)
+        # A fold without any score makes all of them NaN. The others choose; scikit-learn would take the first value.
+        deciding = self.score_path_[:, ~np.isnan(self.score_path_).all(axis=0)].mean(axis=1)
+        if np.isnan(deciding).all():
             raise ValueError("No value of the path has a score in every fold: see the warnings, or use other values.")
-        self.best_index_ = int(np.nanargmax(means))
-        self.best_score_ = float(means[self.best_index_])
+        self.best_index_ = int(np.nanargmax(deciding))
+        self.best_score_ = float(deciding[self.best_index_])
         self.best_params_ = {self.param_name: float(values[self.best_index_])}
         self.cv_results_ = {
             f"param_{self.param_name}": np.ma.array(values, mask=False),
             "params": [{self.param_name: value} for value in values.tolist()],
             **{f"split{fold}_test_score": self.score_path_[:, fold] for fold in range(n_splits)},
             "mean_test_score": means,
-            "std_test_score": scored.std(axis=1),
+            "std_test_score": self.score_path_.std(axis=1),
             "rank_test_score": rankdata(-np.where(np.isnan(means), -np.inf, means), method="min").astype(np.int32),
             "mean_fit_time": path(lambda outcome: outcome.seconds).mean(axis=1),
         }

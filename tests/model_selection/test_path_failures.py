@@ -192,6 +192,11 @@ def test_a_fold_that_cannot_be_trained(signals, n_jobs, options):
     assert np.isfinite(path.score_path_[:, 1]).all()
     assert path.best_index_ == np.argmax(path.score_path_[:, 1])
     assert path.best_score_ == path.score_path_[:, 1].max()
+    grid = GridSearchCV(relu(**options), {"sigma": [0.1, 0.5]}, cv=HALVES)
+    with pytest.warns((FitFailedWarning, UserWarning), match=r"2 fits failed|non-finite"):
+        grid.fit(X, y)
+    for name in ("mean_test_score", "std_test_score", "rank_test_score"):
+        np.testing.assert_array_equal(path.cv_results_[name], grid.cv_results_[name])
     alone = RegularizationPathCV(relu(**options), "sigma", [0.1, 0.5], cv=HALVES[1:]).fit(X, y)
     np.testing.assert_allclose(path.score_path_[:, 1], alone.score_path_[:, 0])
 

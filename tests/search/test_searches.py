@@ -101,7 +101,6 @@ def test_optuna_searches_in_threads_and_every_trial_is_what_it_is_alone(kind, n_
     # Which rates are drawn depends on the order in which threads end.
     (best,) = (trial for trial in search.trials_ if trial.params == search.best_params_)
     assert best.value == max(trial.value for trial in search.trials_)
-    assert max(trial.value for trial in search.trials_) > min(trial.value for trial in search.trials_)
     best = clone(model).set_params(**search.best_params_).fit(X, y)
     np.testing.assert_array_equal(search.predict(X), best.predict(X))
 

@@ -35,7 +35,9 @@ class _Lock:
     all: ClassVar[list["_Lock"]] = []
 
     def __init__(self) -> None:
-        self._lock: Any = threading.RLock()
+        lock: Any = threading.RLock()
+        self._lock = lock
+        self.is_owned: Callable[[], bool] = lock._is_owned  # by this thread
         self.all.append(self)
 
     def __enter__(self) -> None:
@@ -44,10 +46,6 @@ class _Lock:
     def __exit__(self, *error: object) -> None:
         if self.is_owned():
             self._lock.release()
-
-    def is_owned(self) -> bool:
-        """Whether this thread holds it."""
-        return bool(self._lock._is_owned())
 
 
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.

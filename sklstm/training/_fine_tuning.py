@@ -271,7 +271,6 @@ def train_values(
         batch_size=schedule.batch_size,
         callbacks=(_Tick(tick),),
         device=device,
-        n_threads=torch.get_num_threads(),
         seeds=Seeds(batches=int(rng.integers(2**63))),
     )
     try:
@@ -387,6 +386,7 @@ def fine_tuned_certificate(
         Weights to start from, trained or fresh. Each is trained for half of the epochs. The best is trained further.
     problem : SequenceProblem
         The training sample and its losses.
+    schedule : Schedule
     rng : numpy Generator
         Source of batch orders.
     delta : float, default=0.05
@@ -395,7 +395,6 @@ def fine_tuned_certificate(
         Largest possible loss, see `sklstm.generalization.occam_certificate`.
     delta_weight : float, default=1.0
         The weight from `sklstm.generalization.choose_cap`, if the cap was chosen from the data.
-    schedule : Schedule
     coarseness : sequence of float, default=(16.0, 32.0)
         Factors of the grids' steps. A factor of 1 is best for rounding all values at once. Training corrects most of
         the rounding error, so that larger steps are better. All factors are tried and the best bound is kept, at no

@@ -77,27 +77,10 @@ class NetworkSpec:
     >>> network = NetworkSpec(GRUNetwork, {"n_features": 2, "hidden_size": 8, "n_outputs": 1})
     >>> network.kind(**network.arguments).n_layers
     1
-    >>> network.n_threads(batch_size=4)  # too little work to share
-    1
     """
 
     kind: type[Any]
     arguments: dict[str, Any]
-
-    def n_threads(self, batch_size: int) -> int:
-        """Threads of torch that pay for batches of a size; all, if it is not a network of `sklstm.networks`.
-
-        Parameters
-        ----------
-        batch_size : int
-
-        Returns
-        -------
-        int
-        """
-        if not issubclass(self.kind, GatedNetwork | ReLUNetwork):
-            return torch.get_num_threads()
-        return threads_for(batch_size, self.arguments["hidden_size"], self.arguments["n_features"], self.kind.n_gates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +164,6 @@ class TrainingSpec:
     device : str or torch.device
     precision : str
         One of ``PRECISIONS``.
-    n_threads : int, optional
-        Threads of torch. By default as many as pay for a network of `sklstm.networks`; for another one, all.
     seeds : Seeds
     label : str
         Of the progress bar.
@@ -227,7 +208,6 @@ class TrainingSpec:
     callbacks: tuple[Any, ...] = ()
     device: str | torch.device = "cpu"
     precision: str = "float32"
-    n_threads: int | None = None
     seeds: Seeds = field(default_factory=Seeds)
     label: str = ""
     verbose: int = 0
@@ -425,9 +405,9 @@ def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
 def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
     """Settings of the process for a training: gradients, exact products, and as many threads as pay."""
     device = resolve_device(spec.device)
-    n_threads = spec.n_threads
-    if n_threads is None:
-        n_threads = spec.network.n_threads(batch_size)
+    kind, sizes, n_threads = spec.network.kind, spec.network.arguments, torch.get_num_threads()
+    if issubclass(kind, GatedNetwork | ReLUNetwork):  # of another network nothing is known
+        n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], kind.n_gates)
     with (
         torch.inference_mode(False),  # in inference mode nothing could be trained
         undisturbed(),

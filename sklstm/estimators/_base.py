@@ -24,7 +24,7 @@ from sklstm._validation import Number, Rule, check_parameters, fresh_random_stat
 from sklstm.exceptions import DivergenceError
 from sklstm.training import InputNoise, NetworkSpec, SequenceDataset, SequenceNet, TrainingSpec, dataset
 from sklstm.training._inference import outputs_of
-from sklstm.training._process import restores_settings, undisturbed
+from sklstm.training._process import restores_settings
 from sklstm.training._train import OPTIMIZERS, HoldOut, Resume, Seeds, fresh_network
 
 from . import _files
@@ -201,7 +201,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     @contextmanager
     def _all_or_nothing(self, before: dict[str, Any], *, keep: bool = False) -> Iterator[None]:
         try:
-            with torch.inference_mode(False), undisturbed():
+            with torch.inference_mode(False):
                 yield
         except BaseException as error:
             # A fit that diverges keeps its last good weights, if there are any; `partial_fit` those from before.
@@ -496,13 +496,12 @@ def quantized(estimator: SequenceEstimator) -> Any:
     recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
     twin = copy.copy(estimator)
     twin.__dict__["hidden_size"] = recurrent.shape[1]
-    with undisturbed():
-        device = next(estimator.net_.module_.parameters()).device
-        module = fresh_network(estimator.net_, recurrent.shape[1], 0).to(device)
-        module.load_state_dict(bound.weights)
-        net = estimator.net_.twin(module)
-        net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
-        twin._set_fitted(net)
+    device = next(estimator.net_.module_.parameters()).device
+    module = fresh_network(estimator.net_, recurrent.shape[1], 0).to(device)
+    module.load_state_dict(bound.weights)
+    net = estimator.net_.twin(module)
+    net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
+    twin._set_fitted(net)
     twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
     for name in ("generalization_report_", "generalization_bound_"):
         delattr(twin, name)

@@ -20,7 +20,7 @@ from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.networks._networks import is_plain
 from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
-from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network, undisturbed
+from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network
 
 from ._composition import Composition, Ends
 
@@ -322,7 +322,7 @@ def _bounds(
     device = network.weight_out.device
     lower, upper = low.to(device), high.to(device)
     reference = None if minus is None else torch.as_tensor(minus, device=device)
-    with undisturbed(), thread_limit(threads_for_network(module, BLOCK)), products_in("float32", device):
+    with thread_limit(threads_for_network(module, BLOCK)), products_in("float32", device):
         bounds = output_bounds(network, lower, upper, method=method, minus=reference, batch_size=batch_size)
     return bounds.lower.cpu().numpy(), bounds.upper.cpu().numpy()
 

@@ -27,7 +27,7 @@ from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._certify import certified_accuracy, certified_radius, certify
 from sklstm.estimators._composition import method_owner
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
-from sklstm.training._process import restores_settings, undisturbed
+from sklstm.training._process import restores_settings
 
 from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
 
@@ -228,8 +228,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         try:
             for name in [name for name in before if name.endswith("_") and not name.startswith("_")]:
                 delattr(self, name)
-            with undisturbed():
-                return self._fit(X, y, sample_weight, groups)
+            return self._fit(X, y, sample_weight, groups)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)

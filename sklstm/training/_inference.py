@@ -14,7 +14,7 @@ from sklstm._sequences import Sequences
 from sklstm.networks import aligned
 
 from ._batches import place_for, to_device
-from ._process import products_in, thread_limit, threads_for_network, undisturbed
+from ._process import products_in, thread_limit, threads_for_network
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -63,7 +63,7 @@ def outputs_of(module: nn.Module, X: Sequences) -> np.ndarray:
     n_threads = threads_for_network(module, BLOCK)
     # Where a block is too little work for several threads, they take a block each.
     n_workers = available if device.type == "cpu" and n_threads == 1 else 1
-    with undisturbed(), thread_limit(n_threads), products_in("float32", device):
+    with thread_limit(n_threads), products_in("float32", device):
         return predict_blocks(module, X.on(place_for(X, device)), n_workers).cpu().numpy()
 
 

@@ -99,6 +99,20 @@ class _Settings:
             locks=_owned(),
         )
 
+    def put_aside(self) -> None:
+        """Turn autocast and the default device off: what is computed and made depends on neither, until `restore`.
+
+        For the device not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt.
+        Nor a mode for the CPU in place of the caller's: torch takes a mode off and puts it back for many of its
+        functions, and an interrupt in between puts it back when the call is over.
+        """
+        for kind, enabled in zip(_AUTOCAST, self.autocast, strict=True):
+            if enabled:
+                torch.set_autocast_enabled(kind, False)
+        others = [mode for mode in self.modes if not isinstance(mode, DeviceContext)]
+        if others != self.modes:
+            _set_modes(others)
+
     def restore(self) -> None:
         # Every line does nothing if it has been done before: the second run makes good what an interrupt cut off.
         _release(self.locks)
@@ -143,25 +157,26 @@ def _set_modes(modes: list[Any]) -> None:
         torch._C._push_on_torch_function_stack(mode)
 
 
-def _put_default_device_aside() -> None:
-    """Make tensors on the CPU that name no device, until settings are restored.
-
-    Not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt. Nor a mode for the
-    CPU in place of the caller's: torch takes a mode off and puts it back for many of its functions, and an interrupt in
-    between puts it back when the call is over.
-    """
-    modes = _modes()
-    others = [mode for mode in modes if not isinstance(mode, DeviceContext)]
-    if others != modes:
-        _set_modes(others)
-
-
 def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function leave the process's settings as they were, whatever ends it, Ctrl-C at any moment included.
 
     Thread counts, grad mode, autocast, default device, numpy's error handling and the precision of matrix products are
     compared with those before the call and restored. There is no moment between a setting and the ``try`` that takes it
     back, and an interrupt while settings are being restored leaves the second ``finally`` to do it.
+
+    Inside, the caller's autocast and default device are off: under the one no float32 network would be left to certify,
+    the other would scatter tensors that name no device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training._process import restores_settings
+    >>> @restores_settings
+    ... def product():
+    ...     return (torch.eye(2) @ torch.eye(2)).dtype
+    >>> with torch.autocast("cpu", dtype=torch.bfloat16):
+    ...     product(), (torch.eye(2) @ torch.eye(2)).dtype
+    (torch.float32, torch.bfloat16)
     """
 
     @functools.wraps(function)
@@ -173,7 +188,7 @@ def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
             try:
                 try:
                     calls.append(object())
-                    _put_default_device_aside()
+                    before.put_aside()
                     return function(*args, **kwargs)
                 finally:
                     before.restore()
@@ -204,35 +219,6 @@ def _settings_restored() -> Iterator[None]:
     finally:
         if call is None or call in calls:
             before.restore()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Run the block outside of the caller's autocast and default device, both of which belong to this thread.
-
-    Under autocast no float32 network would be left to certify, and a default device would scatter tensors that are
-    made without naming one. Costs nothing where neither is there.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklstm.training._process import undisturbed
-    >>> with torch.autocast("cpu", dtype=torch.bfloat16):
-    ...     with undisturbed():
-    ...         inside = torch.eye(2) @ torch.eye(2)
-    ...     outside = torch.eye(2) @ torch.eye(2)
-    >>> inside.dtype, outside.dtype
-    (torch.float32, torch.bfloat16)
-    """
-    autocast = [kind for kind in _AUTOCAST if torch.is_autocast_enabled(kind)]
-    if not autocast and not any(isinstance(mode, DeviceContext) for mode in _modes()):
-        yield
-        return
-    with _settings_restored():
-        for kind in autocast:
-            torch.set_autocast_enabled(kind, False)
-        _put_default_device_aside()
-        yield
 
 
 def threads_for(batch_size: int, hidden_size: int, n_features: int, n_gates: int) -> int:

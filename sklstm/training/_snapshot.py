@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sklstm.persistence._class_forms import conforms
 
 from ._net import SequenceNet
-from ._process import seeded_construction, undisturbed
+from ._process import seeded_construction
 
 #: Name of an optimiser, its class, and the skorch arguments that go with it.
 OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
@@ -295,7 +295,7 @@ def restore(
         **options,
         **{f"module__{name}": value for name, value in values["module"].items()},
     )
-    with undisturbed(), seeded_construction(0), torch.enable_grad():
+    with seeded_construction(0), torch.enable_grad():
         net.initialize()
     net.module_.load_state_dict(values["weights"])
     append_epochs(net.history, values["history"])

@@ -40,7 +40,6 @@ from ._process import (
     single_threaded_numpy,
     thread_limit,
     threads_for,
-    undisturbed,
 )
 from ._stack import can_be_stacked, train_together
 
@@ -410,7 +409,6 @@ def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
         n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], kind.n_gates)
     with (
         torch.inference_mode(False),  # in inference mode nothing could be trained
-        undisturbed(),
         torch.enable_grad(),
         thread_limit(n_threads),
         single_threaded_numpy(),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sklstm.training import _process
-from sklstm.training._process import products_in, undisturbed
+from sklstm.training._process import products_in, restores_settings
 
 CUDA, CPU = _process._FLAGS["cuda"], _process._FLAGS["cpu"]
 
@@ -108,12 +108,21 @@ def test_blocks_that_overlap_in_threads():
     thread.join()  # and the fixture sees that the last has put things back
 
 
+@restores_settings
+def product():
+    return (torch.eye(3) @ torch.eye(3)).dtype
+
+
+@restores_settings
+def device_of_a_new_tensor():
+    return torch.zeros(1).device.type
+
+
 def test_a_callers_autocast_is_off_inside():
     matrix = torch.eye(3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert (matrix @ matrix).dtype == torch.bfloat16
-        with undisturbed():
-            assert (matrix @ matrix).dtype == torch.float32
+        assert product() == torch.float32
         assert (matrix @ matrix).dtype == torch.bfloat16
 
 
@@ -122,8 +131,7 @@ def test_autocast_of_other_devices_is_off_inside(kind):
     # As torch.autocast sets it on a machine that has the device.
     torch.set_autocast_enabled(kind, True)
     try:
-        with undisturbed():
-            assert not torch.is_autocast_enabled(kind)
+        assert not restores_settings(torch.is_autocast_enabled)(kind)
         assert torch.is_autocast_enabled(kind)
     finally:
         torch.set_autocast_enabled(kind, False)
@@ -131,13 +139,11 @@ def test_autocast_of_other_devices_is_off_inside(kind):
 
 def test_a_callers_default_device_does_not_count_inside():
     with torch.device("meta"):
-        with undisturbed():
-            assert torch.zeros(1).device.type == "cpu"
+        assert device_of_a_new_tensor() == "cpu"
         assert torch.zeros(1).device.type == "meta"
     torch.set_default_device("meta")
     try:
-        with undisturbed(), undisturbed():
-            assert torch.zeros(1).device.type == "cpu"
+        assert restores_settings(device_of_a_new_tensor)() == "cpu"
         assert torch.zeros(1).device.type == "meta"
     finally:
         torch.set_default_device(None)
@@ -145,5 +151,5 @@ def test_a_callers_default_device_does_not_count_inside():
 
 def test_nothing_is_entered_where_nothing_disturbs(monkeypatch):
     monkeypatch.setattr(torch, "autocast", None)
-    with undisturbed():  # a mode would cost every call of torch some time
-        assert torch._C._len_torch_function_stack() == 0
+    # A mode would cost every call of torch some time.
+    assert restores_settings(torch._C._len_torch_function_stack)() == 0

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -189,6 +189,36 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             Columns in the order of ``classes_``; rows sum to 1.
         """
         return softmax(self._outputs(X).astype(np.float64), axis=1)
+
+    @restores_settings
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Logarithms of the class probabilities, the log-softmax of the outputs.
+
+        They are finite also where the probability is too small for a number: `predict_proba` is 0 there.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float64
+            Columns in the order of ``classes_``; natural logarithms, at most 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+        >>> model = NoisyRNNClassifier(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0] > 0)
+        >>> bool(np.allclose(model.predict_log_proba(X), np.log(model.predict_proba(X))))
+        True
+        >>> far = 1e6 * X[:1]
+        >>> bool(model.predict_proba(far).min() == 0), bool(np.isfinite(model.predict_log_proba(far)).all())
+        (True, True)
+        """
+        return log_softmax(self._outputs(X).astype(np.float64), axis=1)
 
     @restores_settings
     def predict(self, X: Any) -> NDArray[Any]:

@@ -151,6 +151,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     (array([0.   , 0.01 , 0.018]), True)
     >>> path.predict_proba(X).shape, path.decision_function(X).shape, path.certified_radius(X).shape
     ((200, 2), (200,), (200,))
+    >>> bool(np.allclose(np.exp(path.predict_log_proba(X)), path.predict_proba(X)))
+    True
     >>> path.certified_accuracy(X, labels, eps=0.01) <= path.score(X, labels)
     True
     """
@@ -431,6 +433,22 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             Columns in the order of ``classes_``.
         """
         return self._fitted.predict_proba(X)
+
+    @_has("predict_log_proba")
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Logarithms of the class probabilities; for classifiers only.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float64
+            Columns in the order of ``classes_``.
+        """
+        return self._fitted.predict_log_proba(X)
 
     @_has("decision_function")
     def decision_function(self, X: Any) -> NDArray[np.float64]:

@@ -176,7 +176,7 @@ def test_one_certificate_by_three_ways(signals, make):
 
 def test_methods_are_those_of_the_estimator():
     of_regressor, of_classifier = lambda_path(), sigma_path()
-    for name in ("predict_proba", "decision_function", "certified_radius", "certified_accuracy"):
+    for name in ("predict_proba", "predict_log_proba", "decision_function", "certified_radius", "certified_accuracy"):
         assert not hasattr(of_regressor, name)
         assert hasattr(of_classifier, name)
     assert is_regressor(of_regressor)

@@ -70,7 +70,7 @@ def test_fit_bounds_and_predictions_are_those_in_memory_and_the_file_stays_as_it
     in_memory = kind(5, **with_options).fit(np.array(X), y)
     streamed = kind(5, **with_options).fit(X, y)
     assert learned(streamed) == learned(in_memory)
-    for method in ("predict", "predict_proba", "decision_function"):
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         if hasattr(kind, method):
             assert np.array_equal(getattr(streamed, method)(X), getattr(in_memory, method)(np.array(X)))
     assert streamed.score(X, y) == in_memory.score(np.array(X), y)

@@ -97,6 +97,7 @@ def classification(X: Floats, y: NDArray[np.str_]) -> None:
     assert_type(model.partial_fit(X, y, classes=["down", "up"]), NoisyRNNClassifier)
     assert_type(model.predict(X), NDArray[Any])
     assert_type(model.predict_proba(X), Floats)
+    assert_type(model.predict_log_proba(X), Floats)
     assert_type(model.decision_function(X), Floats)
     assert_type(model.certified_radius(X, rtol=0.1), Floats)
     assert_type(model.certified_accuracy(X, y, 0.1), float)

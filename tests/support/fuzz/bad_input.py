@@ -114,7 +114,7 @@ def sequences_to_predict_and_sizes_to_certify(task, name, size, data):
     X, must_refuse = dressed(task, name), SEQUENCES[name][1]
     methods = ["predict", "score", "certify"]
     if task.classifies:
-        methods += ["predict_proba", "decision_function", "certified_radius"]
+        methods += ["predict_proba", "predict_log_proba", "decision_function", "certified_radius"]
     for method in data.draw(st.lists(st.sampled_from(methods), unique=True, min_size=1, max_size=2)):
         arguments = {"score": (task.y,), "certify": (0.1,)}.get(method, ())
         if must_refuse:

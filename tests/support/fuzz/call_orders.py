@@ -167,7 +167,7 @@ class CallOrders(RuleBasedStateMachine):
     def use_before_fit(self, which, data):
         methods = {"predict": (), "certify": (0.1,), "score": (self.pool[which].y,)}
         if self.classifies:
-            methods |= {"predict_proba": (), "decision_function": (), "certified_radius": ()}
+            methods |= {"predict_proba": (), "predict_log_proba": (), "decision_function": (), "certified_radius": ()}
         method = data.draw(st.sampled_from(sorted(methods)))
         outcome = call(self.model, method, self.pool[which].X, *methods[method])
         if not isinstance(outcome.error, NotFittedError):

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from tests.support.attacks import CELLS, EPS, N_CORNERS, attack_random, attacked
+from tests.support.attacks import EPS, KINDS, N_CORNERS, attack_random, attacked
 from tests.support.records import table
 from tests.support.suite import campaign, regenerate
 
@@ -46,24 +46,26 @@ def measure(options, done):
             continue
         started = time.perf_counter()
         counts = attack_random(12, 40, seed=100 + seed)
-        cells = {cell: count.tolist() for cell, count in counts.items()}
-        yield {"part": f"random {seed}", "counts": cells, "seconds": round(time.perf_counter() - started)}
+        kinds = {kind: count.tolist() for kind, count in counts.items()}
+        yield {"part": f"random {seed}", "counts": kinds, "seconds": round(time.perf_counter() - started)}
     if "trained" in done:
         return
-    generator, cells = torch.Generator().manual_seed(7), {cell: np.zeros(3, dtype=int) for cell in CELLS}
-    for cell, model, X in trained_models():
+    generator, kinds = torch.Generator().manual_seed(7), {kind: np.zeros(3, dtype=int) for kind in KINDS}
+    for kind, model, X in trained_models():
         for eps in EPS:
-            cells[cell] += attacked(model.net_.module_, cell, torch.tensor(X, dtype=torch.float64), eps, generator)
-        print(cells, flush=True)
-    yield {"part": "trained", "counts": {cell: count.tolist() for cell, count in cells.items()}}
+            kinds[kind] += attacked(model.net_.module_, torch.tensor(X, dtype=torch.float64), eps, generator)
+        print(kinds, flush=True)
+    yield {"part": "trained", "counts": {kind: count.tolist() for kind, count in kinds.items()}}
 
 
 def page(records):
     rows = []
-    for kind in ("random", "trained"):
-        for cell in CELLS:
-            counts = [np.array(r["counts"][cell]) for r in records if r["part"].startswith(kind)]
-            rows.append([kind, cell, *sum(counts, np.zeros(3, dtype=int))])
+    for way in ("random", "trained"):
+        for kind in KINDS:
+            parts = [r["counts"] for r in records if r["part"].startswith(way)]
+            counts = [np.array(part[kind]) for part in parts if kind in part]
+            if counts:
+                rows.append([way, kind, *sum(counts)])
     total = [sum(row[column] for row in rows) for column in (2, 3, 4)]
     rows.append(["**all**", "", *total])
     return (

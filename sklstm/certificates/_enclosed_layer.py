@@ -307,8 +307,10 @@ def count_symbols(layers: Sequence[EnclosedLayer], n_steps: int) -> int:
     return n_steps * (layers[0].n_inputs + sum(layer.n_states * layer.size for layer in layers))
 
 
-def forward_affine(layers: Sequence[EnclosedLayer], box: Tensor) -> tuple[Tensor, AffineForm]:
+def forward_affine(layers: Sequence[EnclosedLayer], box: Tensor) -> tuple[Tensor, AffineForm, Tensor]:
     """Ball (2, H, n) and affine forms of the last h of the top layer, from the ball of the inputs (2, L, d, n).
+
+    The third result (L, d) has the symbols of the inputs, whose coefficients there are the radii.
 
     All layers take step t before any layer takes step t + 1. The symbols are then numbered in the order of first use,
     and the symbols of an affine form are always a contiguous range. The layers record their steps for `backward`.
@@ -316,10 +318,12 @@ def forward_affine(layers: Sequence[EnclosedLayer], box: Tensor) -> tuple[Tensor
     _, n_steps, d, n = box.shape
     states = [layer.start_affine(n_steps, n) for layer in layers]
     diagonal = torch.eye(d, dtype=box.dtype, device=box.device)[:, :, None]
+    symbols = []
     for t in range(n_steps):
         ball = box[:, t]
         x = AffineForm(ball[0], diagonal * ball[1], torch.zeros_like(ball[0]), first=states[-1][0].stop)
+        symbols.append(torch.arange(x.first, x.stop, device=box.device))
         for k, layer in enumerate(layers):
             ball, states[k] = layer.advance_affine(t, ball, x, states[k])
             x = states[k][0]
-    return ball, x
+    return ball, x, torch.stack(symbols)

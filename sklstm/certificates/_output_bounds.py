@@ -9,6 +9,9 @@ intervals: it encloses :math:`\partial y / \partial x` over the whole box, and
 errors. They narrow the intervals, and therefore the derivatives too.
 
 Rounding errors are perturbations of intermediate values. The same derivatives bound their effect on the outputs.
+
+A linear part of the network is exact in all of them: its weights are added to the derivatives, and its inputs have the
+same symbols as those of the recurrent layers.
 """
 
 from typing import NamedTuple
@@ -74,15 +77,38 @@ def box(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tenso
     return centre, radius
 
 
-def _readout(network: RecurrentNetwork, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Weight (n or 1, k, H), bias (n or 1, k), and the sums of absolute weights that bound the rounding."""
-    weight, bias = network.weight_out.detach(), network.bias_out
+class _Readout(NamedTuple):
+    """From (h, x), the last state and the inputs that a linear part sees, to the outputs, or to their differences.
+
+    ``weight`` (n or 1, k, H + q·d) and ``bias`` (n or 1, k); ``magnitude``, the sums of absolute weights that bound the
+    rounding; ``size``, the H columns of the state.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    magnitude: Tensor
+    size: int
+
+    @property
+    def of_state(self) -> Tensor:
+        return self.weight[..., : self.size]
+
+    @property
+    def of_inputs(self) -> Tensor:
+        return self.weight[..., self.size :]
+
+
+def _readout(network: RecurrentNetwork, rows: Tensor | None, n_steps: int) -> _Readout:
+    weight, bias, linear = network.weight_out.detach(), network.bias_out, network.linear_columns(n_steps)
+    size = weight.shape[1]
+    if linear is not None:
+        weight = torch.cat((weight, linear), 1)
     bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
     if rows is None:
-        return weight[None], bias[None], weight.abs()[None]
+        return _Readout(weight[None], bias[None], weight.abs()[None], size)
     # Differences of outputs: row j minus the row given for the sample.
     reference = weight[rows][:, None]
-    return weight - reference, bias - bias[rows][:, None], weight.abs() + reference.abs()
+    return _Readout(weight - reference, bias - bias[rows][:, None], weight.abs() + reference.abs(), size)
 
 
 def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") -> int:
@@ -272,9 +298,10 @@ def _batch_bounds(
     hidden = inputs
     for layer in layers:
         hidden = layer.forward(hidden, record=method != "intervals")
-    last = hidden[:, -1].transpose(1, 2)  # (2, n, H)
-    readout = _readout(network, minus)
-    bounds = _through_readout(last, *readout)
+    seen = network.seen_by_linear(torch.stack((centre, radius)))  # (2, n, q·d)
+    last = torch.cat((hidden[:, -1].transpose(1, 2), seen), 2)  # (2, n, H + q·d)
+    readout = _readout(network, minus, centre.shape[1])
+    bounds = _through_readout(last, readout)
     if method == "intervals":
         return bounds
     mean_value = _mean_value(network, layers, centre, inputs[1], last, readout)
@@ -283,11 +310,11 @@ def _batch_bounds(
     bounds = _narrower(bounds, mean_value)
     if method == "best":
         return bounds
-    ball, affine_form = forward_affine(layers, inputs)
-    last = ball.transpose(1, 2)
+    ball, affine_form, symbols = forward_affine(layers, inputs)
+    last = torch.cat((ball.transpose(1, 2), seen), 2)
     for other in (
-        _through_readout(last, *readout),
-        _affine_through_readout(affine_form, last, *readout),
+        _through_readout(last, readout),
+        _affine_through_readout(affine_form, symbols, last, readout),
         _mean_value(network, layers, centre, inputs[1], last, readout),
     ):
         bounds = _narrower(bounds, other)
@@ -304,25 +331,35 @@ def _interval(centre: Tensor, radius: Tensor) -> Interval:
     return Interval(lower.masked_fill(lower.isnan(), -torch.inf), upper.masked_fill(upper.isnan(), torch.inf))
 
 
-def _readout_slack(h: Tensor, magnitude: Tensor, bias: Tensor) -> Tensor:
+def _readout_slack(h: Tensor, readout: _Readout) -> Tensor:
+    # One dot product more if there is a linear part, and the sum of the two: at most as many roundings on the way of
+    # each term as in one long product.
     slack = dot_slack(h.shape[-1] + 2, torch.finfo(h.dtype).eps / 2)
-    size = (magnitude @ (h[0].abs() + h[1])[..., None])[..., 0] + bias.abs()
+    size = (readout.magnitude @ (h[0].abs() + h[1])[..., None])[..., 0] + readout.bias.abs()
     return slack * size + torch.finfo(h.dtype).tiny  # the rounding error of tiny products is absolute
 
 
-def _through_readout(h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
-    spread = (weight.abs() @ h[1][..., None])[..., 0] + _readout_slack(h, magnitude, bias)
-    return _interval((weight @ h[0][..., None])[..., 0] + bias, spread)
+def _through_readout(h: Tensor, readout: _Readout) -> Interval:
+    spread = (readout.weight.abs() @ h[1][..., None])[..., 0] + _readout_slack(h, readout)
+    return _interval((readout.weight @ h[0][..., None])[..., 0] + readout.bias, spread)
 
 
-def _affine_through_readout(form: AffineForm, h: Tensor, weight: Tensor, bias: Tensor, magnitude: Tensor) -> Interval:
-    """Bounds (n, k) from the affine form of the last h, and from its ball (2, n, H), which bounds the rounding."""
-    boxes = form.terms.permute(2, 0, 1)  # (n, H, P)
-    terms = torch.matmul(weight, boxes).abs().sum(-1)
-    size = magnitude @ form.sup.T[..., None]
-    slack = dot_slack(len(form.centre) + form.terms.shape[1] + 2, form.unit) * (size[..., 0] + bias.abs())
-    spread = terms + (weight.abs() @ form.radius.T[..., None])[..., 0] + slack + _readout_slack(h, magnitude, bias)
-    return _interval((weight @ form.centre.T[..., None])[..., 0] + bias, spread)
+def _affine_through_readout(form: AffineForm, symbols: Tensor, h: Tensor, readout: _Readout) -> Interval:
+    """Bounds (n, k) from the affine form of the last h, and from the ball of (h, x) (2, n, H + q·d).
+
+    ``symbols`` (L, d) are those of the inputs: the linear part has the same ones as the state. The ball bounds the
+    rounding.
+    """
+    terms = torch.matmul(readout.of_state, form.terms.permute(2, 0, 1))  # (n, k, P)
+    centre, radius = h[:, :, readout.size :]  # of the inputs that a linear part sees
+    seen = symbols.flatten()[symbols.numel() - centre.shape[1] :] - form.first
+    terms.index_add_(2, seen, readout.of_inputs * radius[:, None])
+    both = torch.cat((form.centre.T, centre), 1)
+    size = readout.magnitude @ torch.cat((form.sup.T, centre.abs() + radius), 1)[..., None]
+    slack = dot_slack(both.shape[1] + terms.shape[2] + 2, form.unit) * (size[..., 0] + readout.bias.abs())
+    errors = (readout.of_state.abs() @ form.radius.T[..., None])[..., 0]
+    spread = terms.abs().sum(-1) + errors + slack + _readout_slack(h, readout)
+    return _interval((readout.weight @ both[..., None])[..., 0] + readout.bias, spread)
 
 
 def _mean_value(
@@ -331,21 +368,22 @@ def _mean_value(
     centre: Tensor,
     radius: Tensor,
     h: Tensor,
-    readout: tuple[Tensor, Tensor, Tensor],
+    readout: _Readout,
 ) -> Interval:
-    """Bounds (n, k) from the centre (n, L, d), the radius (L, d, n) and the ball of the last h (2, n, H)."""
-    weight, bias, magnitude = readout
-    n, n_steps = centre.shape[:2]
-    seed = weight.permute(2, 1, 0).expand(-1, -1, n)  # (H, k, n)
+    """Bounds (n, k) from the centre (n, L, d), the radius (L, d, n) and the ball of (h, x) (2, n, H + q·d)."""
+    n, n_steps, d = centre.shape
+    seed = readout.of_state.permute(2, 1, 0).expand(-1, -1, n)  # (H, k, n)
     seeds: list[Tensor | None] = [None] * (n_steps - 1) + [torch.stack((seed, torch.zeros_like(seed)))]
-    spread = _readout_slack(h, magnitude, bias).T  # (k, n)
+    spread = _readout_slack(h, readout).T  # (k, n)
     for layer in reversed(layers):
         inputs, rounding = layer.backward(seeds)
         spread = spread + rounding
         seeds = list(inputs)
+    slopes = readout.of_inputs.unflatten(2, (-1, d)).permute(2, 3, 1, 0)  # (q, d, k, n or 1)
+    inputs[n_steps - len(slopes) :, 0] += slopes  # the derivatives of the linear part are its weights
     spread = spread + ((inputs[:, 0].abs() + inputs[:, 1]) * radius[:, :, None]).sum((0, 1))
     # All terms of the sums above are positive, so their rounding error is relative.
     n_terms = sum(layer.back.shape[2] for layer in layers) + centre[0].numel()
     spread = (1 + dot_slack(n_terms, torch.finfo(h.dtype).eps / 2)) * spread
-    point = (weight @ network.hidden(centre)[..., None])[..., 0] + bias
-    return _interval(point, spread.T)
+    both = torch.cat((network.hidden(centre), network.seen_by_linear(centre)), 1)
+    return _interval((readout.weight @ both[..., None])[..., 0] + readout.bias, spread.T)

@@ -12,7 +12,7 @@ from ._enclosed_layer import EnclosedLayer, LayerWeights
 
 @dataclass(frozen=True)
 class RecurrentNetwork:
-    """A stack of recurrent layers of one cell, with a linear readout at the last step.
+    """A stack of recurrent layers of one cell, with a linear readout at the last step, and perhaps a linear part.
 
     Parameters
     ----------
@@ -23,6 +23,9 @@ class RecurrentNetwork:
         None, gates stacked as torch stacks them.
     weight_out : Tensor of shape (k, H)
     bias_out : Tensor of shape (k,), optional
+    weight_linear : Tensor of shape (k, p * d), optional
+        Of a linear part: its product with the last p steps of the input, all channels of the first of them first, is
+        added to the outputs. In a sequence of fewer steps the others count as zeros.
 
     Raises
     ------
@@ -50,19 +53,29 @@ class RecurrentNetwork:
     >>> X = torch.ones(4, 5, 3)
     >>> torch.allclose(network.outputs(X), readout(gru(X)[0][:, -1]))
     True
+
+    With the sum of the last two steps, of all channels, added to the output:
+
+    >>> network = RecurrentNetwork.from_torch(gru, readout, weight_linear=torch.ones(1, 6))
+    >>> torch.allclose(network.outputs(X), readout(gru(X)[0][:, -1]) + 6)
+    True
+    >>> network.linear_columns(n_steps=1), network.seen_by_linear(X).shape  # those of the last step; the last two steps
+    (tensor([[1., 1., 1.]]), torch.Size([4, 6]))
     """
 
     cell: str
     layers: Sequence[LayerWeights]
     weight_out: Tensor
     bias_out: Tensor | None = None
+    weight_linear: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.cell not in ENCLOSURES:
             raise ValueError(f"cell must be one of {sorted(ENCLOSURES)}, got {self.cell!r}.")
         if not self.layers:
             raise ValueError("layers must hold the weights of at least one layer.")
-        n_inputs, n_gates = self.layers[0].weight_ih.shape[-1], ENCLOSURES[self.cell].n_gates
+        n_inputs = n_channels = self.layers[0].weight_ih.shape[-1]
+        n_gates = ENCLOSURES[self.cell].n_gates
         for layer in self.layers:
             hidden_size = layer.weight_hh.shape[-1]
             rows = n_gates * hidden_size
@@ -73,9 +86,14 @@ class RecurrentNetwork:
             n_inputs = hidden_size
         self._check("weight_out", self.weight_out, (len(self.weight_out), n_inputs))
         self._check("bias_out", self.bias_out, (len(self.weight_out),))
+        if self.weight_linear is not None:
+            n_steps = max(1, self.weight_linear.shape[-1] // n_channels)
+            self._check("weight_linear", self.weight_linear, (len(self.weight_out), n_steps * n_channels))
 
     @classmethod
-    def from_torch(cls, recurrent: nn.RNNBase, readout: nn.Linear) -> "RecurrentNetwork":
+    def from_torch(
+        cls, recurrent: nn.RNNBase, readout: nn.Linear, weight_linear: Tensor | None = None
+    ) -> "RecurrentNetwork":
         """The network of a torch module, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` with ReLU, and its readout.
 
         Parameters
@@ -84,6 +102,8 @@ class RecurrentNetwork:
             The network uses its weights without a copy.
         readout : nn.Linear
             From the last state of the top layer to the outputs.
+        weight_linear : Tensor of shape (k, p * d), optional
+            Of a linear part, see the class.
 
         Returns
         -------
@@ -110,7 +130,7 @@ class RecurrentNetwork:
             )
             for k in range(recurrent.num_layers)
         ]
-        return cls(cells[recurrent.mode], layers, readout.weight, readout.bias)
+        return cls(cells[recurrent.mode], layers, readout.weight, readout.bias, weight_linear)
 
     def _check(self, name: str, weight: Tensor | None, shape: tuple[int, ...]) -> None:
         if weight is None:
@@ -177,7 +197,41 @@ class RecurrentNetwork:
         -------
         Tensor of shape (n, k)
         """
-        return nn.functional.linear(self.hidden(X), self.weight_out, self.bias_out)
+        outputs = nn.functional.linear(self.hidden(X), self.weight_out, self.bias_out)
+        weight = self.linear_columns(X.shape[1])
+        return outputs if weight is None else outputs + nn.functional.linear(self.seen_by_linear(X), weight)
+
+    def linear_columns(self, n_steps: int) -> Tensor | None:
+        """Columns of the linear part that meet sequences of some length.
+
+        Parameters
+        ----------
+        n_steps : int
+
+        Returns
+        -------
+        Tensor of shape (k, q * d) or None
+            For the last q steps, at most ``n_steps``; None without a linear part.
+        """
+        if self.weight_linear is None:
+            return None
+        return self.weight_linear.detach()[:, -n_steps * self.layers[0].weight_ih.shape[-1] :]
+
+    def seen_by_linear(self, X: Tensor) -> Tensor:
+        """What these columns are multiplied with.
+
+        Parameters
+        ----------
+        X : Tensor of shape (..., L, d)
+
+        Returns
+        -------
+        Tensor of shape (..., q * d)
+            With q = 0 without a linear part.
+        """
+        weight = self.linear_columns(X.shape[-2])
+        flat = X.flatten(-2)
+        return flat[..., flat.shape[-1] - (0 if weight is None else weight.shape[1]) :]
 
 
 def _states(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Tensor:

@@ -315,10 +315,11 @@ def _bounds(
     if not is_plain(module):
         raise TypeError(
             f"Nothing is proved about the network {type(module).__name__}: certificates are about torch's LSTM, GRU "
-            "and ReLU layers with a linear readout of the last state."
+            "and ReLU layers with a linear readout of the last state, and of a linear part."
         )
     module = module_for_float64(module)
-    network = RecurrentNetwork.from_torch(module.recurrent, module.readout)
+    linear = module.linear_part
+    network = RecurrentNetwork.from_torch(module.recurrent, module.readout, None if linear is None else linear.weight)
     device = network.weight_out.device
     lower, upper = low.to(device), high.to(device)
     reference = None if minus is None else torch.as_tensor(minus, device=device)

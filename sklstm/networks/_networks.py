@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ._kernels import last_lstm_state, last_relu_state
+from ._linear_part import LinearPart
 
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 
@@ -23,7 +24,10 @@ def _last_state(recurrent: nn.RNNBase, X: Tensor, lengths: Tensor | None) -> Ten
 
 
 class GatedNetwork(nn.Module):
-    """A stack of recurrent layers, the last state of the last layer, a linear readout and a link."""
+    """A stack of recurrent layers, a linear readout of the last layer's last state, perhaps a linear part, and a link.
+
+    The linear part is added before the link: y = link(V h + A vec(last steps of x) + b).
+    """
 
     # A key of `sklstm.tikhonov`'s cells; also the attribute that holds the layers, the prefix of their names in
     # ``state_dict``, and a word in messages.
@@ -40,12 +44,19 @@ class GatedNetwork(nn.Module):
         dtype: torch.dtype = torch.float32,
         num_layers: int = 1,
         device: str | torch.device | None = None,
+        skip_steps: int = 0,
+        skip_channels: tuple[int, ...] = (),
     ):
         super().__init__()
+        if skip_steps and skip_channels:
+            raise ValueError("a network has either skip_steps or skip_channels.")
         self.link: nn.Module = READOUTS[readout]()
         recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, device=device, dtype=dtype)
         self.add_module(self.cell, recurrent)
         self.readout = nn.Linear(hidden_size, n_outputs, device=device, dtype=dtype)
+        self.linear_part: LinearPart | None = None
+        if skip_steps or skip_channels:
+            self.linear_part = LinearPart(n_features, n_outputs, skip_steps or 1, skip_channels, dtype, device)
 
     @property
     def recurrent(self) -> nn.RNNBase:
@@ -90,7 +101,10 @@ class GatedNetwork(nn.Module):
 
     def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(n, L, d) → (n, k); sequence i ends after ``lengths[i]`` steps, by default after L."""
-        return self.link(self.readout(_last_state(self.recurrent, X, lengths)))
+        outputs = self.readout(_last_state(self.recurrent, X, lengths))
+        if self.linear_part is not None:
+            outputs = outputs + self.linear_part(X, lengths)
+        return self.link(outputs)
 
 
 class LSTMNetwork(GatedNetwork):
@@ -112,6 +126,12 @@ class LSTMNetwork(GatedNetwork):
         Layers; each reads the states of the one before.
     device : str or torch.device, optional
         Of the weights, as of torch's own layers.
+    skip_steps : int
+        Last steps p of the input that a linear part reads: A vec(x) is added to the readout, with A (k, p · d) trained
+        from zero. 0 for none. A sequence of fewer steps counts as one that begins with zeros.
+    skip_channels : tuple of int of length k
+        Of every output, the channel whose value at the last step is added to it. Empty for none; excludes
+        ``skip_steps``.
 
     Examples
     --------
@@ -128,6 +148,14 @@ class LSTMNetwork(GatedNetwork):
     ...     _ = [parameter.zero_() for parameter in module.parameters()], module.readout.bias.fill_(0.25)
     >>> module.forward(torch.ones(3, 7, 2)).flatten().tolist()
     [0.25, 0.25, 0.25]
+
+    With the first channel of the last step added:
+
+    >>> module = LSTMNetwork(n_features=2, hidden_size=4, n_outputs=1, skip_channels=(0,))
+    >>> with torch.no_grad():
+    ...     _ = [parameter.zero_() for parameter in module.parameters()]
+    >>> module.forward(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])).item()
+    3.0
     """
 
     cell = "lstm"
@@ -157,6 +185,12 @@ class GRUNetwork(GatedNetwork):
         Layers; each reads the states of the one before.
     device : str or torch.device, optional
         Of the weights, as of torch's own layers.
+    skip_steps : int
+        Last steps p of the input that a linear part reads: A vec(x) is added to the readout, with A (k, p · d) trained
+        from zero. 0 for none. A sequence of fewer steps counts as one that begins with zeros.
+    skip_channels : tuple of int of length k
+        Of every output, the channel whose value at the last step is added to it. Empty for none; excludes
+        ``skip_steps``.
 
     Examples
     --------
@@ -217,6 +251,7 @@ class ReLUNetwork(nn.Module):
     cell: ClassVar[str] = "relu"
     n_gates: ClassVar[int] = 1
     is_logistic: ClassVar[bool] = False
+    linear_part: ClassVar[None] = None
 
     def __init__(
         self,
@@ -270,7 +305,7 @@ class ReLUNetwork(nn.Module):
 
 
 def is_plain(module: Any) -> TypeGuard[GatedNetwork | ReLUNetwork]:
-    """Whether a network is torch's own layers, read out linearly at the last step, and nothing else.
+    """Whether a network is torch's own layers, read out linearly at the last step, perhaps a linear part, no more.
 
     What is proved about such networks, or written down as a graph, says nothing about a subclass with a ``forward`` or
     a layer of its own.
@@ -293,7 +328,12 @@ def is_plain(module: Any) -> TypeGuard[GatedNetwork | ReLUNetwork]:
     (True, False)
     """
     known = type(module).forward in (GatedNetwork.forward, ReLUNetwork.forward)
-    return known and type(module.recurrent) in (nn.LSTM, nn.GRU, nn.RNN) and type(module.readout) is nn.Linear
+    return (
+        known
+        and type(module.recurrent) in (nn.LSTM, nn.GRU, nn.RNN)
+        and type(module.readout) is nn.Linear
+        and type(module.linear_part) in (LinearPart, type(None))
+    )
 
 
 # Units to which `aligned` fills up: 64 bytes of float32, the widest registers there are.
@@ -302,7 +342,7 @@ _ALIGNMENT = 16
 
 @torch.no_grad()
 def aligned(module: nn.Module) -> nn.Module:
-    """The same function by a network whose number of units is a multiple of 16, for predictions.
+    """The same function by a network whose rows of states, and of a linear part, are multiples of 16, for predictions.
 
     Matrix kernels treat rows by where they begin in memory. Where rows of states are whole registers, all are treated
     alike, and an output does not depend on the place of its sequence in a batch. The units added have zero weights:
@@ -331,6 +371,10 @@ def aligned(module: nn.Module) -> nn.Module:
     """
     if not is_plain(module) or module.readout.weight.device.type != "cpu":
         return module
+    linear = module.linear_part
+    if linear is not None and (wide := linear.widened(_ALIGNMENT)) is not linear:
+        module = copy.copy(module)
+        module._modules = {**module._modules, "linear_part": wide}
     old = module.recurrent
     missing = -old.hidden_size % _ALIGNMENT
     # Of another kind of layer than torch's, units of zero weights may not stay zero.
@@ -361,7 +405,7 @@ def aligned(module: nn.Module) -> nn.Module:
 
 
 def is_stackable(module: nn.Module) -> bool:
-    """Whether `stacked_forward` knows the network: an LSTM of one layer, or the ReLU network.
+    """Whether `stacked_forward` knows the network: an LSTM of one layer without a linear part, or the ReLU network.
 
     Parameters
     ----------
@@ -378,7 +422,7 @@ def is_stackable(module: nn.Module) -> bool:
     (True, False)
     """
     if type(module) is LSTMNetwork:
-        return module.n_layers == 1
+        return module.n_layers == 1 and module.linear_part is None
     return type(module) is ReLUNetwork
 
 

@@ -76,8 +76,8 @@ def onnx_model(
         raise ImportError('ONNX export needs the package onnx: pip install "sklstm[onnx]"') from error
     if not is_plain(module) or module.cell not in _CELLS:
         raise TypeError(
-            f"ONNX graphs are made of torch's LSTM, GRU and ReLU layers with a linear readout of the last state; "
-            f"{type(module).__name__} is something else."
+            "ONNX graphs are made of torch's LSTM, GRU and ReLU layers with a linear readout of the last state, and of "
+            f"a linear part; {type(module).__name__} is something else."
         )
     graph = _Graph(onnx)
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
@@ -87,7 +87,7 @@ def onnx_model(
         inputs.append(graph.tensor_info("lengths", np.int64, ["n"]))
         lengths = graph.add("Cast", ["lengths"], "lengths_int32", to=onnx.TensorProto.INT32)
     state = _recurrence(graph, module.cell, recurrent, lengths)
-    outputs = _readout(graph, module, state)
+    outputs = _readout(graph, module, state, with_lengths)
     n_outputs = module.readout.out_features
     if classes is not None:
         results = _classification(graph, outputs, classes)
@@ -174,14 +174,35 @@ def _without_trailing_blanks(names: list[str]) -> list[str]:
     return names
 
 
-def _readout(graph: _Graph, module: Any, state: str) -> str:
+def _readout(graph: _Graph, module: Any, state: str, with_lengths: bool) -> str:
     inputs = [state, graph.constant("readout_weight", _array(module.readout.weight))]
     if module.readout.bias is not None:
         inputs.append(graph.constant("readout_bias", _array(module.readout.bias)))
     outputs = graph.add("Gemm", inputs, "outputs", transB=1)
+    if module.linear_part is not None:
+        weight = graph.constant("linear_weight", _array(module.linear_part.weight))
+        last = _last_steps(graph, module.linear_part.n_steps, with_lengths)
+        outputs = graph.add("Gemm", [last, weight, outputs], "outputs_and_linear", transB=1)
     if module.is_logistic:
         outputs = graph.add("Sigmoid", [outputs], "linked")
     return outputs
+
+
+def _last_steps(graph: _Graph, n_steps: int, with_lengths: bool) -> str:
+    """Name of the last steps (n, n_steps * d) of every sequence, with zeros for those that it does not have."""
+    zeros_before = graph.constant("zeros_before", np.array([0, n_steps, 0, 0, 0, 0]))
+    padded = graph.add("Pad", ["X", zeros_before], "padded")
+    if with_lengths:
+        # In a padded sequence of length l these are the steps l to l + n_steps - 1.
+        rows = graph.add("Unsqueeze", ["lengths", graph.constant("lengths_axis", np.array([1]))], "lengths_rows")
+        places = graph.add("Add", [rows, graph.constant("first_places", np.arange(n_steps))], "places_flat")
+        places = graph.add("Unsqueeze", [places, graph.constant("places_axis", np.array([2]))], "places")
+        last = graph.add("GatherND", [padded, places], "last_steps", batch_dims=1)
+    else:
+        bounds = {"starts": -n_steps, "ends": np.iinfo(np.int64).max, "axes": 1}
+        names = [graph.constant(f"slice_{name}", np.array([value])) for name, value in bounds.items()]
+        last = graph.add("Slice", [padded, *names], "last_steps")
+    return graph.add("Flatten", [last], "last_steps_flat", axis=1)
 
 
 def _classification(graph: _Graph, logits: str, classes: np.ndarray) -> list[Any]:

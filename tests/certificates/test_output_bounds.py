@@ -16,9 +16,9 @@ KINDS = pytest.mark.parametrize(
 )
 
 
-def network(cell, n_layers, scale=0.6, dtype=torch.float64, bias=1.0, seed=0, hidden_size=6):
+def network(cell, n_layers, scale=0.6, dtype=torch.float64, bias=1.0, seed=0, hidden_size=6, skip_steps=0):
     generator = torch.Generator().manual_seed(seed)
-    module = soundness.Network(cell, D, hidden_size, K, n_layers, scale, bias, generator, dtype)
+    module = soundness.Network(cell, D, hidden_size, K, n_layers, scale, bias, generator, dtype, skip_steps)
     return module, soundness.network_of(module)
 
 
@@ -33,9 +33,10 @@ def radii(module, bounds, X):
 
 
 def test_no_attack_leaves_the_bounds():
-    # A small run of the benchmark certificate_soundness: every cell, both dtypes, stacks, forget biases up to 10.
-    counts = soundness.attack_random(18, 6, seed=3, epsilons=(1e-6, 1e-3, 0.05, 0.3))
-    assert all(cases > 60 for cases, _, _ in counts.values())
+    # A small run of the benchmark certificate_soundness: every cell, with and without a linear part, in both dtypes;
+    # stacks, forget biases up to 10.
+    counts = soundness.attack_random(18, 6, seed=21, epsilons=(1e-6, 1e-3, 0.05, 0.3))
+    assert all(cases > 40 for cases, _, _ in counts.values())
     assert sum(violations for _, violations, _ in counts.values()) == 0
     assert all(linear > 20 for _, _, linear in counts.values())
 
@@ -48,9 +49,52 @@ def test_the_attack_is_strong_enough_to_catch_a_bound_that_is_too_narrow(generat
 
     module, _ = network("lstm", 1)
     X = inputs(generator, 20)
-    assert soundness.attacked(module, "lstm", X, 1e-3, generator)[1] == 0
+    assert soundness.attacked(module, X, 1e-3, generator)[1] == 0
     monkeypatch.setattr(soundness, "output_bounds", narrowed)
-    assert soundness.attacked(module, "lstm", X, 1e-3, generator)[1] > 10
+    assert soundness.attacked(module, X, 1e-3, generator)[1] > 10
+
+
+@pytest.mark.parametrize("skip_steps", [1, 4, L, L + 3])
+@pytest.mark.parametrize("method", ["intervals", "mean-value", "linear"])
+def test_a_linear_part_alone_is_certified_exactly(method, skip_steps, generator):
+    # V = 0: the largest change is |A| eps, with A's columns of the steps that there are, and no rounding worth a word.
+    module, _ = network("lstm", 1, skip_steps=skip_steps)
+    with torch.no_grad():
+        module.readout.weight.zero_()
+    weights, X = soundness.network_of(module), inputs(generator)
+    eps = torch.rand(N, L, D, generator=generator, dtype=torch.float64)
+    seen = eps.flatten(1)[:, -skip_steps * D :]
+    exact = seen @ module.linear_part.weight.detach().abs()[:, -seen.shape[1] :].T
+    bounds = output_bounds(weights, X - eps, X + eps, method=method)
+    assert (bounds.upper - bounds.lower).numpy() == pytest.approx(2 * exact.numpy(), rel=1e-12)
+    assert torch.allclose(bounds.upper + bounds.lower, 2 * module(X).detach(), atol=1e-12)
+
+
+@pytest.mark.parametrize(("cell", "n_layers"), [("lstm", 1), ("gru", 2)])
+@pytest.mark.parametrize("method", ["mean-value", "linear"])
+def test_a_linear_part_can_cancel_what_the_state_does(cell, n_layers, method, generator):
+    # The derivatives add up before their size is taken: A = minus the network's own gradient leaves nothing to move.
+    module, plain = network(cell, n_layers)
+    X = inputs(generator, 1)
+    A = -torch.autograd.functional.jacobian(module, X)[0, :, 0].flatten(1)  # (K, L * D)
+    both = soundness.RecurrentNetwork(plain.cell, plain.layers, plain.weight_out, plain.bias_out, A)
+    width = [
+        (bounds.upper - bounds.lower).max().item()
+        for bounds in (output_bounds(weights, X - 1e-6, X + 1e-6, method=method) for weights in (plain, both))
+    ]
+    assert width[1] < 1e-3 * width[0]
+
+
+def test_differences_of_outputs_with_a_linear_part(generator):
+    module, weights = network("lstm", 1, skip_steps=3)
+    X, minus = inputs(generator), torch.tensor([0, 1, 0, 1, 1])
+    for method in ("best", "linear"):
+        bounds = output_bounds(weights, X - 0.05, X + 0.05, method=method, minus=minus)
+        for _ in range(20):
+            y = module(X + 0.05 * (2 * torch.rand(X.shape, generator=generator, dtype=torch.float64) - 1)).detach()
+            differences = y - y.gather(1, minus[:, None])
+            assert (bounds.lower <= differences).all()
+            assert (differences <= bounds.upper).all()
 
 
 @KINDS
@@ -113,7 +157,7 @@ def test_affine_forms_and_narrowed_intervals_enclose_hidden_states(cell, n_layer
     for layer in weights.enclosed():
         wide = layer.forward(wide, record=False)
     layers = weights.enclosed()
-    narrow, form = forward_affine(layers, ball)
+    narrow, form, _ = forward_affine(layers, ball)
     assert form.stop == count_symbols(layers, L)
     assert (narrow[1] <= wide[:, -1][1] + 1e-12).all()
     assert (narrow[1] < 0.9 * wide[:, -1][1]).any()
@@ -251,6 +295,9 @@ def test_bad_networks_and_methods_are_refused(generator):
         RecurrentNetwork("lstm", (layer._replace(weight_hh=layer.weight_hh * torch.nan),), good.weight_out)
     with pytest.raises(ValueError, match="bias_out"):
         RecurrentNetwork("lstm", good.layers, good.weight_out, torch.zeros(K + 1, dtype=torch.float64))
+    for columns in (0, D + 1):
+        with pytest.raises(ValueError, match=r"weight_linear of the lstm network must have shape \(2, 3\)"):
+            RecurrentNetwork("lstm", good.layers, good.weight_out, None, torch.zeros(K, columns, dtype=torch.float64))
     X = inputs(generator)
     with pytest.raises(ValueError, match="method must be one of"):
         output_bounds(good, X, X, method="guess")

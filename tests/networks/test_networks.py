@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.training._inference import predict_blocks
 
 
 def build(module, seed=0, **arguments):
@@ -113,3 +114,62 @@ def test_graphs_recorded_without_gradients_take_any_batch(module, generator):
         for n in (3, 9):
             X = torch.randn(n, 7, 3, generator=generator, dtype=torch.float64)
             torch.testing.assert_close(exported.module()(X), network(X))
+
+
+CHANNELS = (2, 0)
+SKIPS = pytest.mark.parametrize("skip", [{"skip_steps": 3}, {"skip_steps": 9}, {"skip_channels": CHANNELS}])
+
+
+@SKIPS
+@pytest.mark.parametrize("readout", ["linear", "logistic"])
+@pytest.mark.parametrize("kind", [LSTMNetwork, GRUNetwork])
+def test_a_linear_part_adds_the_last_steps_before_the_link(kind, readout, skip, generator):
+    n, L, d, k = 6, 7, 3, 2
+    module = build(kind, n_features=d, hidden_size=4, n_outputs=k, readout=readout, num_layers=2, **skip)
+    plain = build(kind, n_features=d, hidden_size=4, n_outputs=k, num_layers=2)
+    assert all(torch.equal(weight, module.get_parameter(name)) for name, weight in plain.named_parameters())
+    p = skip.get("skip_steps", 1)
+    if "skip_steps" in skip:
+        assert not module.linear_part.weight.any()  # as if there were none
+        torch.nn.init.normal_(module.linear_part.weight, generator=generator)
+    X = torch.randn(n, L, d, generator=generator, dtype=torch.float64)
+    lengths = torch.tensor([7, 1, 2, 3, 5, 7])
+    found, whole = module(X, lengths).detach(), module(X).detach()
+    for i in range(n):
+        for length, output in ((lengths[i].item(), found[i]), (L, whole[i])):
+            x = X[i, :length].numpy()
+            y = plain(X[i : i + 1, :length])[0].detach().numpy()
+            if "skip_channels" in skip:
+                y = y + x[-1, list(CHANNELS)]
+            else:
+                A = module.linear_part.weight.detach().numpy().reshape(k, p, d)
+                y = y + sum(A[:, p - back] @ x[length - back] for back in range(1, min(p, length) + 1))
+            expected = sigmoid(y) if readout == "logistic" else y
+            np.testing.assert_allclose(output, expected, rtol=1e-10)
+
+
+@SKIPS
+def test_predictions_with_a_linear_part_do_not_depend_on_companions_bit_for_bit(skip, generator):
+    with torch.random.fork_rng():
+        module = LSTMNetwork(n_features=3, hidden_size=5, n_outputs=2, **skip)
+    if "skip_steps" in skip:
+        torch.nn.init.normal_(module.linear_part.weight, generator=generator)
+    X = torch.randn(300, 7, 3, generator=generator)
+    together = predict_blocks(module, X)
+    assert torch.allclose(together, module(X), atol=1e-5)
+    for rows in (slice(123, 125), slice(7, 300), slice(299, 300)):
+        assert torch.equal(together[rows], predict_blocks(module, X[rows]))
+
+
+def test_what_a_linear_part_adds_to_the_weights_of_a_network():
+    linear = build(GRUNetwork, n_features=3, hidden_size=4, n_outputs=2, skip_steps=5)
+    assert list(linear.state_dict())[-1] == "linear_part.weight"
+    # A fixed selection is known from the arguments, and no weight.
+    last = build(GRUNetwork, n_features=3, hidden_size=4, n_outputs=2, skip_channels=CHANNELS)
+    assert list(last.state_dict()) == list(linear.state_dict())[:-1]
+    assert not last.linear_part.weight.requires_grad
+    for channels in ((0,), (0, 3), (0, -1)):
+        with pytest.raises(ValueError, match="channels must be one number from 0 to 2 for each of 2 outputs"):
+            build(GRUNetwork, n_features=3, hidden_size=4, n_outputs=2, skip_channels=channels)
+    with pytest.raises(ValueError, match="either skip_steps or skip_channels"):
+        build(GRUNetwork, n_features=3, hidden_size=4, n_outputs=2, skip_steps=1, skip_channels=CHANNELS)

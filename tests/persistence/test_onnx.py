@@ -6,9 +6,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm.networks import GRUNetwork
+from sklstm.persistence._onnx import onnx_model
 from tests.persistence.small_models import FEW, sequences
 
 SHAPES = [(n, n_steps) for n in (1, 7) for n_steps in (1, 5, 40)]
@@ -51,6 +54,31 @@ def test_regressors(cls, num_layers, readout, with_lengths):
             (prediction,) = runtime.run(None, {"X": X, "lengths": lengths})
         assert prediction.shape == expected.shape == (n,)
         np.testing.assert_allclose(prediction, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_lengths", [False, True])
+@pytest.mark.parametrize("skip", [{"skip_steps": 1}, {"skip_steps": 6}, {"skip_channels": (2, 0)}])
+@pytest.mark.parametrize("readout", ["linear", "logistic"])
+def test_linear_parts(readout, skip, with_lengths, generator):
+    with torch.random.fork_rng():
+        module = GRUNetwork(3, 5, 2, readout=readout, num_layers=2, **skip)
+    if "skip_steps" in skip:
+        torch.nn.init.normal_(module.linear_part.weight, generator=generator)
+    graph = onnx_model(module, with_lengths=with_lengths).SerializeToString()
+    runtime = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    for n, n_steps in SHAPES:
+        X = rng.standard_normal((n, n_steps, 3)).astype(np.float32)
+        feed, lengths = {"X": X}, None
+        if with_lengths:
+            lengths = rng.integers(1, n_steps + 1, n)
+            for x, length in zip(X, lengths, strict=True):
+                x[length:] = np.nan  # does not count
+            feed["lengths"] = lengths
+        (prediction,) = runtime.run(None, feed)
+        for i, x in enumerate(X):
+            expected = module(torch.from_numpy(x[None, : n_steps if lengths is None else lengths[i]])).detach()
+            np.testing.assert_allclose(prediction[i], expected[0], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("with_lengths", [False, True])

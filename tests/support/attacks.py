@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from sklstm.certificates import RecurrentNetwork, output_bounds
+from sklstm.networks._linear_part import LinearPart
 
 CELLS = {"lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}
+WITH_LINEAR = " with a linear part"
+KINDS = (*CELLS, *(cell + WITH_LINEAR for cell in CELLS))  # of networks, as cases are counted
 EPS = (1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.3, 1.0)
 N_CORNERS = 6
 
@@ -55,10 +58,11 @@ def strongest(function, X, eps, output=0, n_steps=20):
 
 
 class Network(nn.Module):
-    """A recurrent layer or two, read out at the last step; drawn from a generator of its own."""
+    """A recurrent layer or two, read out at the last step, perhaps a linear part; drawn from a generator of its own."""
 
-    def __init__(self, cell, n_features, hidden_size, n_outputs, n_layers, scale, bias, generator, dtype):
+    def __init__(self, cell, n_features, hidden_size, n_outputs, n_layers, scale, bias, generator, dtype, skip_steps=0):
         super().__init__()
+        self.linear_part = LinearPart(n_features, n_outputs, skip_steps, dtype=dtype) if skip_steps else None
         kind, options = CELLS[cell]
         with torch.random.fork_rng(devices=[]):
             self.recurrent = kind(n_features, hidden_size, n_layers, batch_first=True, dtype=dtype, **options)
@@ -73,14 +77,20 @@ class Network(nn.Module):
                     getattr(self.recurrent, f"bias_ih_l{layer}")[hidden_size : 2 * hidden_size] += bias
         self.cell = cell
 
+    @property
+    def kind(self):
+        return self.cell if self.linear_part is None else self.cell + WITH_LINEAR
+
     def forward(self, X):
-        return self.readout(self.recurrent(X)[0][:, -1])
+        outputs = self.readout(self.recurrent(X)[0][:, -1])
+        return outputs if self.linear_part is None else outputs + self.linear_part(X)
 
 
 def network_of(module):
     """The weights of a module with a recurrent layer and a linear readout, for `output_bounds`."""
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
-    return RecurrentNetwork.from_torch(recurrent, module.readout)
+    linear = module.linear_part
+    return RecurrentNetwork.from_torch(recurrent, module.readout, None if linear is None else linear.weight)
 
 
 def double_of(module):
@@ -88,7 +98,7 @@ def double_of(module):
     return deepcopy(module).double()
 
 
-def attacked(module, cell, X, eps, generator, n_steps=10, n_linear=4):
+def attacked(module, X, eps, generator, n_steps=10, n_linear=4):
     """Numbers of cases, of evaluations outside the bounds, and of cases tried against the costly linear bounds too."""
     network, exact = network_of(module), double_of(module)
     lower, upper = X - eps, X + eps
@@ -122,16 +132,17 @@ def random_networks(n, seed):
             "scale": float(rng.choice([0.1, 0.4, 1.0, 2.5] if cell != "relu" else [0.1, 0.4, 1.0])),
             "bias": float(rng.choice([0.0, 1.0, 5.0, 10.0])),
             "dtype": (torch.float32, torch.float64)[int(rng.integers(2))],
+            "skip_steps": int(rng.choice([0, 0, 1, 6, 30])),  # some of more steps than there are
         }
         yield settings, Network(**settings, generator=generator), int(rng.choice([1, 6, 24]))
 
 
 def attack_random(n_networks, n_samples, seed=0, epsilons=EPS):
-    """Cases and violations over random networks, by cell."""
+    """Cases and violations over random networks, by kind."""
     generator = torch.Generator().manual_seed(seed + 1)
-    counts = {cell: np.zeros(3, dtype=int) for cell in CELLS}
+    counts = {kind: np.zeros(3, dtype=int) for kind in KINDS}
     for settings, module, n_steps in random_networks(n_networks, seed):
         X = torch.randn(n_samples, n_steps, settings["n_features"], generator=generator, dtype=torch.float64)
         for eps in epsilons:
-            counts[settings["cell"]] += attacked(module, settings["cell"], X, eps, generator)
+            counts[module.kind] += attacked(module, X, eps, generator)
     return counts

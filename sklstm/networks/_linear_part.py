@@ -1,0 +1,116 @@
+"""The linear part of a network: a matrix times the last steps of a sequence, added to the readout of its state."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def last_steps(X: Tensor, lengths: Tensor | None, n_steps: int) -> Tensor:
+    """The last steps (n, n_steps * d) of sequences X (n, L, d), all channels of the first of them first.
+
+    Sequence i ends after ``lengths[i]`` steps, by default after L. Zeros stand for the steps that a shorter sequence
+    does not have.
+    """
+    if lengths is None:
+        missing = n_steps - X.shape[1]
+        last = functional.pad(X, (0, 0, missing, 0)) if missing > 0 else X[:, -n_steps:]
+    else:
+        places = lengths[:, None] - n_steps + torch.arange(n_steps, device=X.device)  # (n, n_steps)
+        last = X[torch.arange(len(X), device=X.device)[:, None], places.clamp_min(0)] * (places >= 0)[:, :, None]
+    return last.flatten(1)
+
+
+class LinearPart(nn.Module):
+    r""":math:`A\,\mathrm{vec}(x_{L-p+1}, \dots, x_L)`, with a matrix A that is trained and starts at zero, or is fixed.
+
+    There is no bias: that of the readout serves both.
+
+    Parameters
+    ----------
+    n_features : int
+        Channels d.
+    n_outputs : int
+        Outputs k.
+    n_steps : int
+        Steps p that A reads.
+    channels : tuple of int of length k
+        Of each output, the channel whose value at the last step A selects; A is then fixed, and p is 1. Empty for a
+        matrix that is trained.
+    dtype : torch.dtype
+    device : str or torch.device, optional
+
+    Attributes
+    ----------
+    weight : Tensor of shape (k, p * d)
+        A, with columns in time-major order. Zero columns may follow.
+
+    Raises
+    ------
+    ValueError
+        If there is not one channel for every output, or a channel is not one of the d.
+
+    Examples
+    --------
+    The second channel at the last step of a sequence of three steps:
+
+    >>> import torch
+    >>> from sklstm.networks._linear_part import LinearPart
+    >>> X = torch.arange(6.0).reshape(1, 3, 2)
+    >>> LinearPart(n_features=2, n_outputs=1, n_steps=1, channels=(1,))(X)
+    tensor([[5.]])
+    >>> LinearPart(n_features=2, n_outputs=1, n_steps=2).weight.shape
+    torch.Size([1, 4])
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        n_steps: int,
+        channels: tuple[int, ...] = (),
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
+    ):
+        super().__init__()
+        self.n_steps, self.channels = n_steps, channels
+        # Zeros, so that no random number is drawn: the other weights start as in a network without a linear part.
+        weight = torch.zeros(n_outputs, n_steps * n_features, device=device, dtype=dtype)
+        if not channels:
+            self.weight = nn.Parameter(weight)
+            return
+        if len(channels) != n_outputs or not all(0 <= channel < n_features for channel in channels):
+            raise ValueError(
+                f"channels must be one number from 0 to {n_features - 1} for each of {n_outputs} outputs, got "
+                f"{channels}."
+            )
+        for output, channel in enumerate(channels):
+            weight[output, channel - n_features] = 1  # of the last step
+        # Known without the data: not in `state_dict`, so that neither files nor codes of the weights hold it.
+        self.register_buffer("weight", weight, persistent=False)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the matrix is a parameter."""
+        return not self.channels
+
+    def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(n, L, d) → (n, k)."""
+        last = last_steps(X, lengths, self.n_steps)
+        missing = self.weight.shape[1] - last.shape[1]
+        return functional.linear(functional.pad(last, (0, missing)) if missing else last, self.weight)
+
+    def widened(self, multiple: int) -> "LinearPart":
+        """The same function with a number of columns that is a multiple of some number, for `aligned`."""
+        missing = -self.weight.shape[1] % multiple
+        if not missing:
+            return self
+        n_outputs = len(self.weight)
+        wide = LinearPart(self.weight.shape[1] // self.n_steps, n_outputs, self.n_steps, self.channels, device="meta")
+        weight = functional.pad(self.weight.detach(), (0, missing))
+        if wide.is_trained:
+            wide.weight = nn.Parameter(weight)
+        else:
+            wide.weight = weight
+        return wide

@@ -15,6 +15,7 @@ from sklearn.model_selection import TimeSeriesSplit
 from sklstm import TikhonovLSTMRegressor
 from sklstm.datasets import load_bike_sharing
 from sklstm.inspection import GateNormsDisplay, RegularizationPathDisplay
+from sklstm.metrics import make_noisy_scorer
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
@@ -140,15 +141,6 @@ plt.show()
 # mean score. Here the score is computed once on clean validation data, and once under noise of one standard deviation.
 
 
-def scorer(sigma):
-    def score(model, X, y):
-        rng = np.random.default_rng(0)
-        draws = X + sigma * rng.standard_normal((3, *X.shape))
-        return -np.mean([(model.predict(draw) - y) ** 2 for draw in draws])
-
-    return score
-
-
 figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, layout="constrained")
 for ax, (name, sigma) in zip(
     axes, {"clean": 0.0, "noise of 1 standard deviation": 1.0}.items(), strict=True
@@ -158,7 +150,7 @@ for ax, (name, sigma) in zip(
         "lambda_s",
         lambdas,
         cv=TimeSeriesSplit(3, gap=3),
-        scoring=scorer(sigma),
+        scoring=make_noisy_scorer("neg_mean_squared_error", sigma, n_draws=3),
         refit=False,
     ).fit(X_train, y_train)
     RegularizationPathDisplay.from_estimator(search, ax=ax)

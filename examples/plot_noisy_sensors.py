@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklstm import TikhonovLSTMRegressor, certify
 from sklstm.datasets import load_beijing_pm25
 from sklstm.inspection import CertifiedBandDisplay, NoiseRobustnessDisplay
+from sklstm.metrics import make_noisy_scorer
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
 air = load_beijing_pm25()
@@ -79,27 +80,29 @@ sigmas = [0.0, 0.1, 0.3, 0.5, 0.7, 1.0]
 
 
 def relative_error(model, sigma):
-    rng = np.random.default_rng(0)
-    noise = sigma * deviations * rng.standard_normal((5, *X_test.shape))
-    return (
-        np.mean([(model.predict(X_test + draw) - y_test) ** 2 for draw in noise])
-        / y_train.var()
-    )
+    score = make_noisy_scorer("neg_mean_squared_error", sigma * deviations)
+    return -score(model, X_test, y_test) / y_train.var()
 
 
-figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-print(f"{'noise':<24}" + "".join(f"{sigma:7.1f}" for sigma in sigmas))
-for name, fitted in models.items():
-    errors = np.array(
+errors = {
+    name: np.array(
         [[relative_error(model, sigma) for model in fitted] for sigma in sigmas]
     )  # (noise, seeds)
-    NoiseRobustnessDisplay(sigmas=sigmas, errors=errors).plot(ax, name=name)
-    print(f"{name:<24}" + "".join(f"{error:7.3f}" for error in errors.mean(axis=1)))
-ax.set(
-    xlabel="noise on the inputs (standard deviations of each channel)",
-    ylabel="test error (1: forecast of the mean)",
-)
+    for name, fitted in models.items()
+}
+NoiseRobustnessDisplay(
+    sigmas=sigmas,
+    errors=errors,
+    ylabel="relative test error",
+    sigma_unit="standard deviations of each channel",
+).plot()
 plt.show()
+
+print(f"{'noise':<24}" + "".join(f"{sigma:7.1f}" for sigma in sigmas))
+for name, measured_errors in errors.items():
+    print(
+        f"{name:<24}" + "".join(f"{error:7.3f}" for error in measured_errors.mean(axis=1))
+    )
 print(
     f"{'as it is now, no noise':<24}{np.mean((X_test[:, -1, 0] - y_test) ** 2) / y_train.var():7.3f}"
 )

@@ -20,6 +20,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklstm import TikhonovLSTMRegressor
 from sklstm.datasets import load_beijing_pm25
 from sklstm.inspection import RegularizationPathDisplay
+from sklstm.metrics import make_noisy_scorer
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
@@ -52,12 +53,7 @@ print(f"{len(X)} windows of {X.shape[1]} hours and {X.shape[2]} channels")
 # penalties.
 
 
-def score_in_noise(model, X, y, sigma=0.5, n_draws=5):
-    rng = np.random.default_rng(0)
-    return np.mean(
-        [model.score(X + sigma * rng.standard_normal(X.shape), y) for _ in range(n_draws)]
-    )
-
+score_in_noise = make_noisy_scorer("r2", sigma=0.5)
 
 # %%
 # Three searches over the same values

@@ -30,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from _quickstart_picture import draw
 from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor, certify
 from sklstm.datasets import load_beijing_pm25, load_japanese_vowels
+from sklstm.metrics import make_noisy_scorer
 from sklstm.preprocessing import sliding_windows
 
 WINDOW, HORIZON = 24, 3  # a day of hours in, the concentration three hours later out
@@ -94,10 +95,9 @@ def make_model():
 
 def relative_error(model, X, y, sigma, n_draws=5):
     """Mean squared error over that of predicting the training mean, with noise of ``sigma`` input deviations."""
-    rng = np.random.default_rng(0)
     noise = sigma * model.regressor_["scale"].scale_
-    draws = [X + noise * rng.standard_normal(X.shape) for _ in range(n_draws if sigma else 1)]
-    return np.mean([(model.predict(draw) - y) ** 2 for draw in draws]) / model.transformer_.var_[0]
+    error = make_noisy_scorer("neg_mean_squared_error", noise, n_draws=n_draws)
+    return -error(model, X, y) / model.transformer_.var_[0]
 
 
 def score_under_noise(model, X, y):
@@ -254,8 +254,8 @@ def classification():
     frames = np.concatenate([row[-n:] for row, n in zip(train.data, train.lengths, strict=True)])
     X, X_test = train.data / frames.std(axis=0), test.data / frames.std(axis=0)
     model = NoisyRNNClassifier(hidden_size=32, sigma=0.3, max_epochs=60, random_state=0).fit(X, train.target)
-    noisy = X_test + 0.3 * np.random.default_rng(0).standard_normal(X_test.shape)
-    clean, shaken = model.score(X_test, test.target), model.score(noisy, test.target)
+    clean = model.score(X_test, test.target)
+    shaken = make_noisy_scorer("accuracy", 0.3, n_draws=1)(model, X_test, test.target)
     print(f"  test accuracy {clean:.3f}, at input noise 0.3 {shaken:.3f}")
     step("What is guaranteed about it: generalization_report_, with a bound from the test data beside it")
     report = model.generalization_report_.with_bound(model.holdout_bound(X_test, test.target))

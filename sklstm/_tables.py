@@ -176,6 +176,15 @@ def names_of_columns(table: Any) -> list | None:
     return None if columns is None else list(columns)
 
 
+def filled_like(table: Any, values: NDArray) -> Any:
+    """Values with the names of a table's columns, if it has any, and of its rows, if there are as many."""
+    if not hasattr(table, "columns"):
+        return values
+    if hasattr(table, "iloc"):  # pandas, and what is like it
+        return type(table)(values, columns=table.columns, index=table.index if len(table) == len(values) else None)
+    return type(table)(dict(zip(table.columns, values.T, strict=True)))
+
+
 def one_set_of_names(sequences: Sequence[Any]) -> bool:
     """Whether all entries are data frames with the same columns in the same order, or none is a data frame.
 

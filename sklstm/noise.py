@@ -75,15 +75,15 @@ class Noise(Protocol):
             Has the dtype and the device of x.
         """
 
-    def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
+    def draw_array(self, x: _Array, sigma: float | _Array, rng: np.random.Generator) -> _Array:
         """Draw noise for the inputs from which a bound is computed.
 
         Parameters
         ----------
         x : ndarray of shape (n, L, d)
             The inputs.
-        sigma : float
-            Standard deviation.
+        sigma : float or ndarray
+            Standard deviation, or standard deviations that broadcast to x.
         rng : numpy Generator
             Source of the noise.
 
@@ -137,7 +137,7 @@ class _Additive:
         # Drawn on the CPU: the noise must not depend on the device of the data.
         return sigma * self.tensor(tuple(x.shape), x.dtype, generator).to(x.device)
 
-    def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
+    def draw_array(self, x: _Array, sigma: float | _Array, rng: np.random.Generator) -> _Array:
         return sigma * self.array(x.shape, rng)
 
     def expected_largest(self, x: _Array, sigma: float) -> NDArray[np.float64]:
@@ -184,7 +184,7 @@ class _Dropout:
         kept, dropped = torch.tensor((sigma**2, -1.0), dtype=x.dtype)
         return x * torch.where(keep, kept, dropped).to(x.device)
 
-    def draw_array(self, x: _Array, sigma: float, rng: np.random.Generator) -> _Array:
+    def draw_array(self, x: _Array, sigma: float | _Array, rng: np.random.Generator) -> _Array:
         keep = rng.random(x.shape) >= sigma**2 / (1 + sigma**2)
         return np.asarray(x, dtype=np.float64) * np.where(keep, sigma**2, -1.0)
 

@@ -22,6 +22,7 @@ ROOMS = [
     "sklstm.exceptions",
     "sklstm.generalization",
     "sklstm.inspection",
+    "sklstm.metrics",
     "sklstm.linalg",
     "sklstm.model_selection",
     "sklstm.noise",
@@ -33,7 +34,14 @@ ROOMS = [
 # The networks are tested beside their formulas; their examples, here.
 NETWORKS = "sklstm.networks"
 # Where people come from scikit-learn, every parameter gets a sentence.
-FOR_USERS = {"sklstm", "sklstm.datasets", "sklstm.inspection", "sklstm.model_selection", "sklstm.preprocessing"}
+FOR_USERS = {
+    "sklstm",
+    "sklstm.datasets",
+    "sklstm.inspection",
+    "sklstm.metrics",
+    "sklstm.model_selection",
+    "sklstm.preprocessing",
+}
 
 HOUSE_STYLE = {
     "SS05": "takes every first word that ends in s, Bounds and Targets, for a verb in the third person",

@@ -7,7 +7,7 @@ import sklstm
 def test_public_names_exist():
     for name in sklstm.__all__:
         assert hasattr(sklstm, name)
-    for room in ("tikhonov", "certificates", "generalization", "preprocessing", "datasets", "inspection"):
+    for room in ("tikhonov", "certificates", "generalization", "preprocessing", "datasets", "inspection", "metrics"):
         module = __import__(f"sklstm.{room}", fromlist=["__all__"])
         assert module.__all__
         for name in module.__all__:
@@ -20,7 +20,7 @@ def test_import_needs_no_optional_package_and_changes_no_process_state():
         "import sys, torch, numpy as np\n"
         "before = torch.get_num_threads(), torch.random.get_rng_state(), str(np.random.get_state())\n"
         "import sklstm, sklstm.tikhonov, sklstm.generalization, sklstm.preprocessing, sklstm.datasets\n"
-        "import sklstm.inspection\n"
+        "import sklstm.inspection, sklstm.metrics\n"
         "after = torch.get_num_threads(), torch.random.get_rng_state(), str(np.random.get_state())\n"
         "assert before[0] == after[0] and torch.equal(before[1], after[1]) and before[2] == after[2]\n"
         "assert 'matplotlib' not in sys.modules, 'an optional package was imported'\n"

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.common.series import SERIES, forecasting_task
 from sklstm import TikhonovLSTMRegressor
+from sklstm.metrics import make_noisy_scorer
 from tests.support.records import table
 from tests.support.suite import campaign, regenerate
 
@@ -43,11 +44,10 @@ def run(series, method, seed):
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(X, y)
     seconds = time.perf_counter() - started
-    rng = np.random.default_rng(10_000 + seed)
     errors = {}
     for sigma in NOISE:
-        draws = [X_test + sigma * rng.standard_normal(X_test.shape) for _ in range(3 if sigma else 1)]
-        errors[str(sigma)] = float(np.mean([(model.predict(X_noisy) - y_test) ** 2 for X_noisy in draws]))
+        error = make_noisy_scorer("neg_mean_squared_error", sigma, n_draws=3, random_state=10_000 + seed)
+        errors[str(sigma)] = -error(model, X_test, y_test)
     return {
         "series": series,
         "method": method,

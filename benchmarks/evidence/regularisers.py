@@ -20,6 +20,7 @@ from torch import nn
 
 from benchmarks.common.series import SERIES, forecasting_task
 from sklstm import TikhonovLSTMRegressor
+from sklstm.metrics import make_noisy_scorer
 from sklstm.networks import LSTMNetwork
 from tests.support.records import table
 from tests.support.suite import campaign, regenerate
@@ -62,12 +63,8 @@ def estimator(method, value, seed):
 
 def errors(model, X, y, seed):
     """Mean squared error by standard deviation of the noise on the inputs, three draws each."""
-    rng = np.random.default_rng(10_000 + seed)
-    found = {}
-    for sigma in NOISE:
-        draws = [X + sigma * rng.standard_normal(X.shape) for _ in range(3 if sigma else 1)]
-        found[str(sigma)] = float(np.mean([(model.predict(noisy) - y) ** 2 for noisy in draws]))
-    return found
+    how = {"n_draws": 3, "random_state": 10_000 + seed}
+    return {str(sigma): -make_noisy_scorer("neg_mean_squared_error", sigma, **how)(model, X, y) for sigma in NOISE}
 
 
 def validate(series, method, value):

@@ -15,6 +15,7 @@ from sphinx.util.typing import stringify_annotation
 ROOMS = {
     "sklstm": "Estimators",
     "sklstm.model_selection": "Choosing hyperparameters",
+    "sklstm.metrics": "Scorers",
     "sklstm.inspection": "Displays",
     "sklstm.preprocessing": "Sequences from series and tables",
     "sklstm.datasets": "Data",

@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScale
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from sklstm._sequences import Sequences, as_sequences, row_blocks, shape_as_given
-from sklstm._tables import as_plain, is_wide, read_entries, read_wide, sequences_in
+from sklstm._tables import as_plain, filled_like, is_wide, read_entries, read_wide, sequences_in
 from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
@@ -298,22 +298,13 @@ class Given:
         )
 
     def _filled(self, tables: list[Any], numbers: list[np.ndarray]) -> Any:
-        filled = [_like(table, values) for table, values in zip(tables, numbers, strict=True)]
+        filled = [filled_like(table, values) for table, values in zip(tables, numbers, strict=True)]
         return filled if self.listed else filled[0]
 
 
 def _numbers(values: Any) -> np.ndarray:
     """Values in a dtype of floats; those missing and infinite are for the composition to refuse."""
     return check_array(values, dtype=_FLOATS, allow_nd=True, ensure_all_finite=False, input_name="X")
-
-
-def _like(table: Any, values: np.ndarray) -> Any:
-    """Values with the names of a table's columns, if it has any."""
-    if not hasattr(table, "columns"):
-        return values
-    if hasattr(table, "iloc"):  # pandas, and what is like it
-        return type(table)(values, columns=table.columns)
-    return type(table)(dict(zip(table.columns, values.T, strict=True)))
 
 
 def _steps(steps: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -10,10 +10,10 @@ from sklearn.base import is_classifier
 from sklearn.metrics import mean_squared_error, zero_one_loss
 from sklearn.utils import check_consistent_length
 
-from sklstm._tables import as_plain, n_axes, sequences_in
+from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._certify import certified_accuracy, certify
-from sklstm.noise import NOISES
+from sklstm.metrics._noisy_inputs import noisy_inputs
 
 Error = Callable[[Any, Any], float]
 _COUNT = Number(Integral, 1, None)
@@ -75,8 +75,8 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any
         It is not changed.
     sigma : float
         With 0, the result is X itself.
-    scale : float or array-like
-        Broadcast to X. For a list of sequences, it is broadcast to each of them.
+    scale : float, array-like or Series
+        One number, or one for each channel, or an array that broadcasts to X; for a list of sequences, to each of them.
     rng : numpy Generator
         Source of the noise.
 
@@ -85,47 +85,18 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any
     TypeError
         If X contains anything but numbers.
     ValueError
-        If `scale` does not broadcast to X.
+        If `scale` does not fit X.
     """
     if sigma == 0:
         return X
-    sequences = None if hasattr(X, "columns") else sequences_in(X)
-    # A nested list of numbers is read as one array.
-    if sequences is not None and not (n_axes(sequences[0]) > 1 and isinstance(sequences[0], list | tuple)):
-        return [perturbed(entry, sigma, scale, rng) for entry in sequences]
-    values = np.asarray(as_plain(X))
-    if values.dtype.kind == "O" and hasattr(X, "columns"):  # pandas' nullable numbers
-        values = _as_numbers(X)
-    if values.dtype.kind not in "biuf":
-        raise TypeError(f"noise can be added to numbers only; X holds {values.dtype}.")
-    try:
-        deviations = np.broadcast_to(sigma * np.asarray(scale, dtype=np.float64), values.shape)
-    except ValueError as error:
-        raise ValueError(f"scale has shape {np.shape(scale)}, which does not broadcast to {values.shape}.") from error
-    return _in_the_form_of(X, values + deviations * rng.standard_normal(values.shape))
+    factors = scale if hasattr(scale, "to_numpy") else np.asarray(as_plain(scale, "scale"), dtype=np.float64)
+    return noisy_inputs(X, sigma * factors, rng, name="scale")
 
 
 def training_noise(X: Any, *, estimator: Any, rng: np.random.Generator) -> Any:
     """X plus the noise that `estimator` adds in training: its kind and its ``sigma``."""
-    sequences = None if hasattr(X, "columns") else sequences_in(X)
-    if sequences is not None:
-        return [training_noise(entry, estimator=estimator, rng=rng) for entry in sequences]
     parameters = estimator.get_params(deep=False)
-    noise = NOISES[parameters.get("noise", "gaussian")]
-    values = np.asarray(X, dtype=np.float64)
-    return _in_the_form_of(X, values + noise.draw_array(values, parameters["sigma"], rng))
-
-
-def _as_numbers(frame: Any) -> NDArray[Any]:
-    try:
-        return np.asarray(frame, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError("noise can be added to numbers only; a column of X holds something else.") from error
-
-
-def _in_the_form_of(X: Any, values: NDArray[Any]) -> Any:
-    """The values as a frame with the same labels if X is a pandas DataFrame."""
-    return type(X)(values, index=X.index, columns=X.columns) if hasattr(X, "iloc") else values
+    return noisy_inputs(X, parameters["sigma"], rng, parameters.get("noise", "gaussian"))
 
 
 def noise_seeds(random_state: Any, n_draws: int) -> NDArray[Any]:

@@ -1,30 +1,30 @@
-"""Error of a fitted estimator under noise on its inputs."""
+"""Errors of fitted estimators under noise on their inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import is_classifier
 
-from ._display import Display, curve_values, scale_x
+from ._display import Display, curve_values, labelled, scale_x
 from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, noisy_errors, targets
 from ._unwrapping import check_predictor, innermost
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NoiseRobustnessDisplay(Display):
-    """Error of a fitted estimator by the standard deviation of Gaussian noise on its inputs.
+    """Errors of fitted estimators by the standard deviation of Gaussian noise on their inputs.
 
-    Use `from_estimator` to create one. The parameters are stored as attributes. To compare
-    estimators, draw them on the same axes.
+    Use `from_estimator` to create one. The parameters are stored as attributes.
 
     Parameters
     ----------
     sigmas : array-like of shape (m,)
         Standard deviations of the noise.
-    errors : array-like of shape (m, n_draws)
-        Error for each standard deviation and each draw of the noise.
+    errors : array-like of shape (m, n_draws), or dict of str to array-like of this shape
+        Error for each standard deviation and each draw of the noise; of several estimators, by their names.
     estimator_name : str, optional
         Name of the estimator, for the legend.
     ylabel : str, default="error"
@@ -34,10 +34,10 @@ class NoiseRobustnessDisplay(Display):
 
     Attributes
     ----------
-    line_ : matplotlib Line2D
-        Mean over the draws.
-    band_ : matplotlib PolyCollection or None
-        The mean ± its standard error. None if there is only one draw.
+    line_ : matplotlib Line2D, or dict of str to Line2D
+        Mean over the draws. A dict if ``errors`` is one.
+    band_ : matplotlib PolyCollection or None, or dict of str to these
+        The mean ± its standard error. None if there is only one draw. A dict if ``errors`` is one.
     ax_ : matplotlib Axes
         Axes with the line.
     figure_ : matplotlib Figure
@@ -47,6 +47,7 @@ class NoiseRobustnessDisplay(Display):
     --------
     CertifiedBandDisplay : Limits that hold for all noise up to a given size.
     NoiseGeneralizationDisplay : Noise in training instead of after it.
+    sklstm.metrics.make_noisy_scorer : The error at one size of the noise, as a score for searches.
 
     Examples
     --------
@@ -61,6 +62,14 @@ class NoiseRobustnessDisplay(Display):
     >>> display.errors.shape
     (3, 10)
 
+    Several estimators, by name:
+
+    >>> plain = TikhonovLSTMRegressor(8, lambda_s=0, max_epochs=20, random_state=0).fit(X, y)
+    >>> both = {"penalty": model, "no penalty": plain}
+    >>> several = NoiseRobustnessDisplay.from_estimator(both, X, y, sigmas=[0.0, 0.5, 1.0], random_state=0)
+    >>> bool((several.errors["penalty"] == display.errors).all())  # all see the same noise
+    True
+
     The data can be drawn again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
@@ -68,7 +77,7 @@ class NoiseRobustnessDisplay(Display):
     """
 
     sigmas: ArrayLike
-    errors: ArrayLike
+    errors: ArrayLike | Mapping[str, ArrayLike]
     estimator_name: str | None = None
     ylabel: str = "error"
     sigma_unit: str = "units of X"
@@ -88,12 +97,13 @@ class NoiseRobustnessDisplay(Display):
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
-        """Measure the errors of a fitted estimator under noise, and draw them.
+        """Measure the errors of a fitted estimator, or of several, under noise, and draw them.
 
         Parameters
         ----------
-        estimator : estimator
-            Any fitted classifier or regressor. For a pipeline, the noise is added before its first step.
+        estimator : estimator, or dict of str to estimator
+            Any fitted classifier or regressor, or several with their names for the legend: all classifiers or all
+            regressors. For a pipeline, the noise is added before its first step.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
             Clean inputs, preferably of a test set.
         y : array-like of shape (n,) or (n, k)
@@ -104,8 +114,7 @@ class NoiseRobustnessDisplay(Display):
             Factor of the noise, broadcast to X. Give the standard deviations of the channels to have ``sigmas`` in
             units of them.
         n_draws : int, default=10
-            Number of draws of the noise. All ``sigmas`` use the same draws, multiplied by sigma. Estimators that are
-            given the same ``random_state`` see the same noise.
+            Number of draws of the noise. All estimators and all ``sigmas`` use the same draws, multiplied by sigma.
         metric : callable, optional
             Function of true and predicted targets; smaller is better. By default, the mean squared error of a
             regressor or the error rate of a classifier.
@@ -114,56 +123,63 @@ class NoiseRobustnessDisplay(Display):
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Name of the estimator, for the legend. By default its class.
+            Name of the estimator, for the legend. By default its class. In front of the names of several.
 
         Returns
         -------
         NoiseRobustnessDisplay
-            With errors of shape (m, n_draws).
+            With errors of shape (m, n_draws), or a dict of them.
 
         Raises
         ------
         TypeError
-            If the estimator is neither classifier nor regressor, or X contains anything but numbers.
+            If an estimator is neither classifier nor regressor, some are classifiers and some regressors, or X contains
+            anything but numbers.
         ValueError
             For a bad value in ``sigmas``, no y, or arrays of different lengths.
         NotFittedError
             Before `fit`.
         """
         caller = cls._check_matplotlib("from_estimator")
-        check_predictor(estimator, cls.__name__)
+        several = isinstance(estimator, Mapping)
+        models = dict(estimator) if several else {type(innermost(estimator)).__name__: estimator}
+        if not models:
+            raise ValueError("estimator is an empty dict: give at least one fitted estimator.")
+        for model in models.values():
+            check_predictor(model, cls.__name__)
+        if len({is_classifier(model) for model in models.values()}) > 1:
+            raise TypeError("the estimators must be all classifiers or all regressors.")
         sigmas = check_sigmas(sigmas)
         check_draws(random_state, n_draws=n_draws)
         if not (metric is None or callable(metric)):
             raise TypeError(f"metric must be a function of true and predicted targets, got {metric!r}.")
         y = targets(X, y, caller)
-        ylabel, error = default_error(estimator)
+        ylabel, error = default_error(next(iter(models.values())))
         if metric is not None:
             ylabel, error = getattr(metric, "__name__", "error").replace("_", " "), metric
         unit = "units of X" if np.ndim(scale) == 0 and scale == 1 else "multiples of scale"
-        errors = noisy_errors(
-            estimator, X, y, sigmas=sigmas, scale=scale, seeds=noise_seeds(random_state, n_draws), error=error
-        )
-        display = cls(
-            sigmas=sigmas,
-            errors=errors,
-            estimator_name=type(innermost(estimator)).__name__ if name is None else name,
-            ylabel=ylabel,
-            sigma_unit=unit,
-        )
-        return display.plot(ax)
+        seeds = noise_seeds(random_state, n_draws)
+        errors = {
+            key: noisy_errors(model, X, y, sigmas=sigmas, scale=scale, seeds=seeds, error=error)
+            for key, model in models.items()
+        }
+        shared: dict[str, Any] = {"sigmas": sigmas, "ylabel": ylabel, "sigma_unit": unit}
+        if several:
+            return cls(errors=errors, estimator_name=name, **shared).plot(ax)
+        ((class_name, values),) = errors.items()
+        return cls(errors=values, estimator_name=class_name if name is None else name, **shared).plot(ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
-        """Draw the mean error and its standard error.
+        """Draw the mean errors and their standard errors.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Name of the estimator, for the legend. By default ``estimator_name``.
+            Name of the estimator, for the legend. By default ``estimator_name``. In front of the names of several.
         **kwargs : dict
-            Passed to matplotlib's ``plot``.
+            Passed to matplotlib's ``plot`` for every line.
 
         Returns
         -------
@@ -173,12 +189,23 @@ class NoiseRobustnessDisplay(Display):
         Raises
         ------
         ValueError
-            If there is not one row of errors for each of ``sigmas``.
+            If there is not one row of errors for each of ``sigmas``, or no errors.
         """
         sigmas = check_sigmas(self.sigmas)
-        errors = curve_values("errors", self.errors, len(sigmas))
+        several = isinstance(self.errors, Mapping)
+        given: Mapping[Any, Any] = self.errors if isinstance(self.errors, Mapping) else {None: self.errors}
+        if not given:
+            raise ValueError("errors must hold the errors of at least one estimator.")
+        curves = {key: curve_values("errors", errors, len(sigmas)) for key, errors in given.items()}
         ax, name = self._open(ax, name)
-        self.line_, self.band_ = self._draw_mean(ax, sigmas, errors, name, kwargs)
+        lines: dict[Any, Any] = {}
+        bands: dict[Any, Any] = {}
+        for key, errors in curves.items():
+            label = name if key is None else labelled(name, str(key))
+            lines[key], bands[key] = self._draw_mean(ax, sigmas, errors, label, kwargs)
+        self.line_: Any = lines if several else lines[None]
+        self.band_: Any = bands if several else bands[None]
         scale_x(ax, sigmas)
         xlabel = f"σ of the noise added to X ({self.sigma_unit})"
-        return self._finish(ax, xlabel, self.ylabel, band=self.band_, legend=name is not None)
+        band = next((band for band in bands.values() if band is not None), None)
+        return self._finish(ax, xlabel, self.ylabel, band=band, legend=several or name is not None)

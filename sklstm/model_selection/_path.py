@@ -1,6 +1,5 @@
 """Choice of one regularisation parameter of an estimator by cross-validation."""
 
-import inspect
 import time
 import warnings
 from collections.abc import Collection, Sequence
@@ -27,6 +26,7 @@ from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._certify import certified_accuracy, certified_radius, certify
 from sklstm.estimators._composition import method_owner
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
+from sklstm.metrics._noisy_scorer import takes_sample_weight
 from sklstm.training._process import restores_settings
 
 from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
@@ -327,7 +327,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             shared_epochs=0 if whole or len(values) == 1 else int(self.shared_fraction * template.max_epochs),
             strategy=self.strategy,
             scorer=self.scorer_,
-            weighted_score=_takes_weights(self.scorer_),
+            weighted_score=takes_sample_weight(self.scorer_),
             n_steps=shape[1],
             n_features=shape[2],
             n_threads=max(1, min(torch.get_num_threads(), cpu_count() // n_workers)),
@@ -577,12 +577,6 @@ def _with(estimator: Any, **parameters: Any) -> Any:
     """Set those of the parameters that the estimator has: a subclass may have fewer."""
     known = estimator.get_params(deep=False)
     return estimator.set_params(**{name: value for name, value in parameters.items() if name in known})
-
-
-def _takes_weights(scorer: Any) -> bool:
-    """Whether a scorer takes ``sample_weight``."""
-    asks = getattr(scorer, "_accept_sample_weight", None)  # of scikit-learn's own
-    return bool(asks()) if asks is not None else "sample_weight" in inspect.signature(scorer).parameters
 
 
 def _rows_of(X: Any, y: Any, sample_weight: Any, groups: Any) -> Sequence[Any]:

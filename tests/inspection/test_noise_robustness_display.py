@@ -98,6 +98,24 @@ def test_noise_falls_on_every_form_of_input():
     np.testing.assert_array_equal(X, np.arange(12.0).reshape(2, 3, 2))
 
 
+def test_several_estimators_in_one_call(made):
+    how = {"sigmas": [0.0, 0.5, 1.0], "n_draws": 3, "random_state": 0}
+    models = {"with the penalty": made.lstm, "gru": made.gru, "plain": made.plain}
+    display = NoiseRobustnessDisplay.from_estimator(models, made.X, made.y, **how)
+    assert list(display.errors) == list(display.line_) == list(display.band_) == list(models)
+    for name, model in models.items():
+        alone = NoiseRobustnessDisplay.from_estimator(model, made.X, made.y, **how)
+        np.testing.assert_array_equal(display.errors[name], alone.errors)
+        np.testing.assert_array_equal(display.line_[name].get_ydata(), alone.line_.get_ydata())
+        assert display.line_[name].get_label() == name
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == list(models)
+    assert len({line.get_linestyle() for line in display.line_.values()}) == 3
+    assert display.ax_.get_ylabel() == "mean squared error (mean ± s.e.)"
+    # The same data again, with a name in front.
+    again = NoiseRobustnessDisplay(sigmas=how["sigmas"], errors=display.errors).plot(name="Beijing")
+    assert again.line_["gru"].get_label() == "Beijing, gru"
+
+
 def test_several_estimators_on_one_axes(made):
     _, ax = plt.subplots()
     for name in ("lstm", "gru"):
@@ -139,4 +157,14 @@ def test_wrong_arguments(made):
         perturbed(pd.DataFrame({"a": ["x"]}), 0.1, 1.0, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"errors must have shape \(2,\) or \(2, n_repeats\)"):
         NoiseRobustnessDisplay(sigmas=[0.0, 1.0], errors=np.ones((3, 2))).plot()
+    with pytest.raises(ValueError, match=r"errors must have shape \(2,\) or \(2, n_repeats\)"):
+        NoiseRobustnessDisplay(sigmas=[0.0, 1.0], errors={"a": np.ones(2), "b": np.ones(3)}).plot()
+    with pytest.raises(ValueError, match="at least one estimator"):
+        NoiseRobustnessDisplay(sigmas=[0.0, 1.0], errors={}).plot()
+    with pytest.raises(ValueError, match="estimator is an empty dict"):
+        draw({}, made.X, made.y, sigmas=[0.1])
+    with pytest.raises(TypeError, match="all classifiers or all regressors"):
+        draw({"a": made.lstm, "b": made.classifier}, made.X, made.y, sigmas=[0.1])
+    with pytest.raises(TypeError, match="expected a fitted estimator, got 'lstm'"):
+        draw({"a": made.lstm, "b": "lstm"}, made.X, made.y, sigmas=[0.1])
     assert plt.get_fignums() == []

@@ -16,6 +16,7 @@ from sklstm.certificates import Interval, RecurrentNetwork, output_bounds
 from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
 from sklstm.inspection import CertifiedBandDisplay, LossCurveDisplay, NoiseRobustnessDisplay
 from sklstm.linalg import spectral_norm
+from sklstm.metrics import make_noisy_scorer
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable, pad_sequences, sliding_windows, unpad_sequences
 from sklstm.tikhonov import TikhonovGains, tikhonov_gains
 from sklstm.training import Checkpoint, SequenceNet
@@ -145,6 +146,8 @@ def pictures(model: TikhonovLSTMRegressor, X: Floats, y: Floats) -> None:
     band = CertifiedBandDisplay.from_estimator(model, X, eps=[0.1, 0.2], y=y, method="linear")
     assert_type(band, CertifiedBandDisplay)
     noisy = NoiseRobustnessDisplay.from_estimator(model, X, y, sigmas=[0.0, 0.1], scale=X.std(axis=(0, 1)), metric=max)
+    make_noisy_scorer("r2", [0.1, 0.2], noise="laplace", random_state=None)
+    make_noisy_scorer("r2", 0.1, noise="cauchy")  # type: ignore[arg-type]
     assert_type(noisy, NoiseRobustnessDisplay)
 
     LossCurveDisplay([1, 2], [0.1, 0.1])  # type: ignore[call-arg]

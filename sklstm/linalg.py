@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["as_float64", "leading_pair", "max_row_sum", "project_rows_l1", "spectral_norm"]
+__all__ = ["as_float64", "leading_pair", "max_row_sum", "project_rows_l1", "spectral_norm", "times_power_of_two"]
 
 
 def as_float64(tensor: Tensor) -> Tensor:
@@ -65,13 +65,17 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns
     -------
     sigma : Tensor of shape (...)
-        NaN if the matrix, or its Gram matrix, is not finite.
+        NaN if the matrix is not finite.
     u : Tensor of shape (..., m, 1)
     v : Tensor of shape (..., n, 1)
         Unit vectors. If the matrix is zero, the vector on its longer side is zero.
 
     Notes
     -----
+    The computation is in float64. The matrix is first scaled to a largest entry of about 1, because the squares of
+    small or large entries would under- or overflow. The factor is a power of two and rounds nothing:
+    :math:`\|2^k A\| = 2^k \|A\|` holds to the last bit.
+
     The vector on the shorter side is an eigenvector of the Gram matrix of that side, which costs less than an SVD.
     Squaring the matrix loses digits of small singular values, but not of the largest: its vector has a relative error
     of rounding size, and ‖A v‖ an error of the square of that.
@@ -90,17 +94,57 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if matrix.device.type == "mps":  # which cannot compute eigenvectors
         sigma, u, v = leading_pair(matrix.cpu())
         return sigma.to(matrix.device), u.to(matrix.device), v.to(matrix.device)
-    is_tall = matrix.shape[-2] >= matrix.shape[-1]
-    tall = matrix if is_tall else matrix.mT
-    gram = tall.mT @ tall
     # LAPACK raises an error on NaN. A norm of NaN makes the loss NaN, and training explains that error better.
-    broken = ~torch.isfinite(gram).all(-1, keepdim=True).all(-2, keepdim=True)
-    short = torch.linalg.eigh(torch.where(broken, 0, gram)).eigenvectors[..., -1:]  # (..., min(m, n), 1)
+    broken = ~torch.isfinite(matrix).all(-1, keepdim=True).all(-2, keepdim=True)
+    unit, exponent = _scaled(as_float64(torch.where(broken, 0, matrix)))
+    is_tall = matrix.shape[-2] >= matrix.shape[-1]
+    tall = unit if is_tall else unit.mT
+    short = torch.linalg.eigh(tall.mT @ tall).eigenvectors[..., -1:]  # (..., min(m, n), 1)
     long = tall @ short
     sigma = torch.linalg.vector_norm(long, dim=-2, keepdim=True)
     long = torch.where(sigma > 0, long / sigma, 0)
-    sigma = torch.where(broken, torch.nan, sigma)[..., 0, 0]
+    sigma = torch.where(broken, torch.nan, times_power_of_two(sigma, exponent))[..., 0, 0]
+    sigma, long, short = (part.to(matrix.dtype) for part in (sigma, long, short))
     return (sigma, long, short) if is_tall else (sigma, short, long)
+
+
+def times_power_of_two(x: Tensor, exponent: Tensor) -> Tensor:
+    """``x * 2**exponent``, differentiably, and rounded only where the result itself overflows or is subnormal.
+
+    Parameters
+    ----------
+    x : Tensor
+    exponent : Tensor of int
+        Broadcasts with x.
+
+    Returns
+    -------
+    Tensor
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.linalg import times_power_of_two
+    >>> smallest = torch.tensor(5e-324, dtype=torch.float64)
+    >>> times_power_of_two(smallest, torch.tensor(1074)).item()
+    1.0
+    """
+    # In two steps: 2**1074 is not a number, while its root is. torch's ldexp of x would have a gradient of 0 where the
+    # exponent is negative.
+    half, ones = torch.div(exponent, 2, rounding_mode="floor"), torch.ones_like(exponent, dtype=x.dtype)
+    return x * torch.ldexp(ones, half) * torch.ldexp(ones, exponent - half)
+
+
+def _scaled(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Finite float64 matrices divided by powers of two, so that the largest entry is in [1/2, 1); and the exponents."""
+    exponent = torch.frexp(matrix.abs().amax((-2, -1), keepdim=True)).exponent
+    unit = times_power_of_two(matrix, -exponent)
+    # LAPACK's iteration for eigenvectors may not converge where products of entries are subnormal. What is so small
+    # beside the largest entry changes no digit.
+    return torch.where(unit.abs() < _NEGLIGIBLE, 0, unit), exponent
+
+
+_NEGLIGIBLE = 2.0**-400
 
 
 class _SpectralNorm(torch.autograd.Function):
@@ -134,7 +178,7 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (...)
-        NaN if the matrix, or its Gram matrix, is not finite. Differentiable once. If the largest singular value is
+        NaN if the matrix is not finite. Differentiable once. If the largest singular value is
         simple, the gradient is :math:`u v^\top`.
 
     Examples
@@ -191,13 +235,18 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
     if matrix.device.type == "mps":  # which has no float64
         return project_rows_l1(matrix.cpu(), radius).to(matrix.device)
     magnitude = matrix.abs().double()
-    ordered = magnitude.sort(-1, descending=True).values
-    excess = ordered.cumsum(-1) - radius
     n = matrix.shape[-1]
+    ordered = magnitude.sort(-1, descending=True).values
+    # Everything is measured from the largest entry. The threshold itself is of the size of the entries, and a small
+    # radius would vanish in its rounding.
+    largest = ordered[..., :1]
+    gaps = (largest - ordered).cumsum(-1)
     count = torch.arange(1, n + 1, dtype=torch.float64, device=matrix.device)
-    support = (ordered * count > excess).sum(-1, keepdim=True).clamp_min(1)
-    threshold = excess.gather(-1, support - 1) / support
-    # No sum may exceed the radius: leave room for n roundings of a sum in float64 and one of each entry to its dtype.
-    slack = 1 - n * torch.finfo(torch.float64).eps - torch.finfo(matrix.dtype).eps
-    projected = matrix.sign() * ((magnitude - threshold).clamp_min(0) * slack).to(matrix.dtype)
-    return torch.where(magnitude.sum(-1, keepdim=True) > radius, projected, matrix)
+    support = (count * (largest - ordered) - gaps < radius).sum(-1, keepdim=True).clamp_min(1)
+    above = (radius + gaps.gather(-1, support - 1)) / support  # by how much the largest entry is above the threshold
+    # No sum may exceed the radius: leave room for the roundings of sums in float64, and round each entry towards 0.
+    slack = 1 - 2 * (n + 2) * torch.finfo(torch.float64).eps
+    shrunk = (above - (largest - magnitude)).clamp_min(0) * slack
+    entries = shrunk.to(matrix.dtype)
+    entries = torch.where(entries > shrunk, torch.nextafter(entries, torch.zeros_like(entries)), entries)
+    return torch.where(magnitude.sum(-1, keepdim=True) > radius, matrix.sign() * entries, matrix)

@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from sklstm.linalg import max_row_sum, project_rows_l1, spectral_norm
+from sklstm.linalg import leading_pair, max_row_sum, project_rows_l1, spectral_norm, times_power_of_two
+
+DTYPES = [torch.float32, torch.float64]
+# Exponents of two from the smallest subnormal number to the largest one.
+RANGE = {torch.float32: (-149, 127), torch.float64: (-1074, 1023)}
 
 
 def test_max_row_sum_is_the_one_norm_of_the_transpose(generator):
@@ -43,7 +49,76 @@ def test_spectral_norm_of_a_broken_matrix_is_nan_and_the_others_are_not_touched(
     assert spectral_norm(stack)[1] == 1
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def normal(shape, seed, dtype):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+shapes = st.tuples(st.integers(1, 5), st.integers(1, 5))
+dtypes = st.sampled_from(DTYPES)
+
+
+@given(st.data(), dtypes, shapes, st.integers(0, 50))
+def test_norms_scale_with_powers_of_two_to_the_last_bit(data, dtype, shape, seed):
+    matrix = normal(shape, seed, dtype)
+    info = torch.finfo(dtype)
+    # No entry and no norm over- or underflows.
+    exponent = data.draw(st.integers(RANGE[dtype][0] + info.bits, RANGE[dtype][1] - 6), "exponent")
+    scaled = times_power_of_two(matrix, torch.tensor(exponent))
+    sigma, u, v = leading_pair(matrix)
+    sigma_scaled, *vectors = leading_pair(scaled)
+    assert sigma_scaled == times_power_of_two(sigma, torch.tensor(exponent)) > 0
+    assert torch.equal(vectors[0], u)
+    assert torch.equal(vectors[1], v)
+
+
+@given(st.data(), dtypes, st.integers(1, 5))
+def test_norms_of_diagonal_matrices_of_any_size_are_their_largest_entry(data, dtype, size):
+    exponents = data.draw(st.lists(st.integers(*RANGE[dtype]), min_size=size, max_size=size), "exponents")
+    entries = times_power_of_two(torch.ones(size, dtype=dtype), torch.tensor(exponents))
+    assert spectral_norm(torch.diag(entries)) == entries.max()
+
+
+@given(st.data(), dtypes, shapes, st.integers(0, 50))
+def test_norms_of_matrices_of_rank_one_are_products_of_lengths(data, dtype, shape, seed):
+    first, second = (normal((size,), seed + k, dtype) for k, size in enumerate(shape))
+    exponent = torch.tensor(data.draw(st.integers(RANGE[dtype][0], RANGE[dtype][1] - 10), "exponent"))
+    matrix = times_power_of_two(torch.outer(first, second), exponent)
+    expected = (first.double().norm() * second.double().norm()).item()
+    found = np.ldexp(spectral_norm(matrix).item(), -exponent.item())
+    # A subnormal matrix has fewer digits: half a unit of the smallest number for each entry.
+    rounding = 2.0 ** (RANGE[dtype][0] - exponent.item() - 1) * np.sqrt(matrix.numel())
+    assert abs(found - expected) <= 20 * torch.finfo(dtype).eps * expected + rounding
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_gradient_of_a_norm_does_not_depend_on_scale(dtype, generator):
+    matrix = torch.randn(4, 3, generator=generator, dtype=dtype)
+    low, high = RANGE[dtype]
+    gradients = []
+    for exponent in (0, low + 30, high - 6):
+        scaled = times_power_of_two(matrix, torch.tensor(exponent)).requires_grad_()
+        spectral_norm(scaled).backward()
+        gradients.append(scaled.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(gradients[2], gradients[0], atol=1e-5, rtol=0)
+
+
+@given(dtypes, st.integers(1, 12), st.integers(0, 50), st.integers(-40, 40), st.integers(-45, 30))
+def test_projected_rows_keep_to_any_radius_whatever_the_size_of_the_row(dtype, n, seed, decimals, radius):
+    matrix = normal((3, n), seed, dtype) * torch.tensor(10.0**decimals, dtype=torch.float64).to(dtype)
+    limit = 10.0**radius
+    projected = project_rows_l1(matrix, limit)
+    sums, before = projected.double().abs().sum(-1), matrix.double().abs().sum(-1)
+    assert (sums <= limit).all()
+    # What is longer ends at the radius, up to rounding and to what the dtype cannot hold.
+    smallest = 2.0 ** RANGE[dtype][0]
+    assert (
+        sums >= torch.clamp(before, max=limit * (1 - 4 * (n + 2) * torch.finfo(dtype).eps)) - 2 * n * smallest
+    ).all()
+    assert ((projected == 0) | (projected.sign() == matrix.sign())).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_projection_lands_in_the_ball_and_leaves_the_inside_alone(dtype, generator):
     matrix = torch.randn(200, 17, generator=generator, dtype=dtype) * torch.logspace(-3, 3, 200, dtype=dtype)[:, None]
     before = matrix.clone()

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sklstm.linalg import times_power_of_two
+
 Scalar = Any  # Tensor or float: every function returns the type that it was given
 
 ALPHA = 0.25  # largest slope of the logistic function, above (4)
@@ -32,11 +34,23 @@ def exp(x: Scalar) -> Scalar:
         return math.inf
 
 
+def times(x: Scalar, y: Scalar) -> Scalar:
+    """x y, and 0 where one is 0 and the other inf: what multiplies zero weights does not count, however large."""
+    if not isinstance(x, Tensor):
+        return x * y if x and y else 0.0
+    lost = ((x == 0) & torch.isinf(y)) | ((y == 0) & torch.isinf(x))
+    return torch.where(lost, 0, x) * torch.where(lost, 0, y)
+
+
 def euclidean(first: Scalar, second: Scalar) -> Scalar:
     """√(a² + b²), with derivative 0 at (0, 0)."""
     if isinstance(first, Tensor):
-        # vector_norm rather than sqrt(a² + b²) or hypot: its gradient at (0, 0) is 0, theirs is NaN.
-        return torch.linalg.vector_norm(torch.stack((first, second)), dim=0)
+        # vector_norm rather than sqrt(a² + b²) or hypot: its gradient at (0, 0) is 0, theirs is NaN. Its squares must
+        # not under- or overflow.
+        pair = torch.stack((first, second))
+        size = pair.detach().abs().amax(0)
+        exponent = torch.where(torch.isfinite(size), torch.frexp(size).exponent, 0)
+        return times_power_of_two(torch.linalg.vector_norm(times_power_of_two(pair, -exponent), dim=0), exponent)
     return math.hypot(first, second)
 
 
@@ -79,7 +93,7 @@ VARIANTS = {
         slopes_x=lambda gamma, a: (sqrt(2), 2.0),
         slopes_h=lambda gamma, a: (sqrt(2), sqrt(2)),
         criticality=_square,
-        squared_gain=lambda rho_x, barrier: _square(rho_x) * barrier,
+        squared_gain=lambda rho_x, barrier: times(_square(rho_x), barrier),
         gain_slopes=lambda rho_x, rho_h, barrier, slope: (2 * rho_x * barrier, 2 * rho_x * rho_x * rho_h * slope),
     ),
     # The exact supremum of the gradient is 1, and Minkowski's inequality replaces (a + b)² ≤ 2a² + 2b².
@@ -91,7 +105,7 @@ VARIANTS = {
         slopes_x=_euclidean_slopes,
         slopes_h=_euclidean_slopes,
         criticality=lambda rho_h: rho_h,
-        squared_gain=lambda rho_x, barrier: _square(rho_x * barrier),
+        squared_gain=lambda rho_x, barrier: _square(times(rho_x, barrier)),
         gain_slopes=lambda rho_x, rho_h, barrier, slope: (
             2 * rho_x * barrier * barrier,
             2 * rho_x * rho_x * barrier * slope,
@@ -132,8 +146,8 @@ def _lstm_terms(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], variant: V
     gate = variant.beta * o_h
     # exp(gate − 1) is 1/E of (33). As a factor it overflows to inf; E in a denominator would give 0/0.
     inverse_e = exp(gate - 1)
-    a_x = (gamma_x * gate + o_x) * inverse_e
-    a_h = gamma_h * gate * inverse_e
+    a_x = times(times(gamma_x, gate) + o_x, inverse_e)
+    a_h = times(times(gamma_h, gate), inverse_e)
     return _LSTMTerms(gamma_x, gamma_h, gate, inverse_e, a_x, a_h)
 
 
@@ -161,7 +175,7 @@ def _lstm_slopes(norms_x: Norms, norms_h: Norms, _: float, variant: Variant, by:
 def _gru_gamma(norms: Sequence[Scalar], kappa: Scalar, variant: Variant) -> Scalar:
     r, z, n = norms
     # ‖δ_r‖ ≤ α(…) moves the candidate's net input by κ‖δ_r‖. β bounds the slope in that net input in both variants.
-    return variant.update * z + variant.beta * (n + ALPHA * kappa * r)
+    return variant.update * z + variant.beta * (n + times(ALPHA * kappa, r))
 
 
 def _gru_gains(norms_x: Sequence[Scalar], norms_h: Sequence[Scalar], kappa: Scalar, variant: Variant) -> Gains:

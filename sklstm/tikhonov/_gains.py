@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sklstm.linalg import spectral_norm
 
-from ._cells import get_cell, get_variant
+from ._cells import get_cell, get_variant, times
 
 
 class TikhonovGains(NamedTuple):
@@ -267,9 +267,11 @@ def perturbation_gain(
     """
     constants = get_variant(variant)
     layers = [gains] if isinstance(gains, TikhonovGains) else list(gains)
-    gain = spectral_norm(weight_out) ** 2
+    gain = spectral_norm(weight_out)
     feasible = torch.ones_like(gain, dtype=torch.bool)
     for layer in layers:
-        gain = gain * constants.squared_gain(layer.rho_x, 1 / (1 - constants.criticality(layer.rho_h)))
+        # The square is taken at the end: that of small or large norms alone would under- or overflow.
+        barrier = 1 / (1 - constants.criticality(layer.rho_h))
+        gain = times(gain, times(layer.rho_x, constants.squared_gain(torch.ones_like(barrier), barrier).sqrt()))
         feasible = feasible & layer.feasible
-    return torch.where(feasible, gain, torch.inf)
+    return torch.where(feasible, gain**2, torch.inf)

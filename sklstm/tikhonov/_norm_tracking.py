@@ -7,6 +7,9 @@ as a Chebyshev polynomial of it where it is large. The estimate :math:`\hat\sigm
 never exceeds :math:`\sigma`. Every few calls it is compared with the exact norm, and exact vectors replace the
 estimated ones.
 
+Squares of small or large norms under- or overflow. Matrices whose norms are far from 1 are therefore multiplied by
+powers of two first, which rounds nothing; of matrices that are zero the gradient is the subgradient zero.
+
 At these sizes the cost is the number of function calls; after a training step the caches also hold the network's data.
 On a CPU the arrays are therefore numpy arrays, whose calls take a third of the time of torch's. All memory is allocated
 once, and stacks with a common side share their calls. The code is the same for tensors on other devices.
@@ -28,6 +31,12 @@ LARGEST_SQUARED = 64
 SQUARINGS, PRODUCTS = 4, 4  # power 4 · 2⁴ = 64
 CHEBYSHEV_DEGREE = 12
 SHARED_SIDE = 32  # up to this side one larger product costs less than two smaller ones
+ORDINARY = 20  # norms from 2⁻²⁰ to 2²⁰ need no factor
+WATCHED = 24  # an estimate outside of 2⁻²⁴ to 2²⁴, times its factor, is not used
+# Of the sum of the eigenvalues' 32nd powers, after division by the last σ². Beyond, powers lose digits to underflow, or
+# overflow: the norm has changed by more than three times since the last call.
+EXCESS = 2.0**-100, 2.0**100
+SMALL_EXCESS = 1e-6
 
 
 def as_array(tensor: Tensor) -> Array:
@@ -45,12 +54,14 @@ class _Group:
         self.members = members
         self.by_rows = [_by_rows(matrices[i]) for i in members]
         turned = [matrices[i].swapaxes(1, 2) for i in members]
-        self.short = [matrices[i] if rows else t for i, rows, t in zip(members, self.by_rows, turned, strict=True)]
+        self.views = [matrices[i] if rows else t for i, rows, t in zip(members, self.by_rows, turned, strict=True)]
+        self.short = self.views
         self.long = [short.swapaxes(1, 2) for short in self.short]
         stops = np.cumsum([len(short) for short in self.short]).tolist()
         self.slices = [slice(stop - len(short), stop) for stop, short in zip(stops, self.short, strict=True)]
         count, side = stops[-1], first.shape[1 if self.by_rows[0] else 2]
         self.side = side
+        self.dtype: torch.dtype = torch.as_tensor(first).dtype
         self.vectors, self.spare, self.lengths, self.squares = (
             self._empty(first, count, *rest) for rest in ((side, 1), (side, 1), (1, 1), (1, 1))
         )
@@ -66,17 +77,49 @@ class _Group:
         self.vector_parts = [self.vectors[part] for part in self.slices]
         self.square_parts = [self.squares[part] for part in self.slices]
         self.spare_parts = [self.spare[part] for part in self.slices]
+        self.factors, self.is_zero = [1.0] * count, [False] * count
+
+    def scale(self, factors: list[float], is_zero: list[bool]) -> None:
+        """Use the matrices times powers of two from now on; some of them are zero."""
+        self.factors, self.is_zero = factors, is_zero
+        self.short = self.views
+        if any(factor != 1 for factor in factors):
+            self.short = [self._empty(view, *view.shape) for view in self.views]
+            like = self.vectors
+            every = like.new_tensor(factors) if isinstance(like, Tensor) else np.array(factors, like.dtype)
+            self.factor_parts = [every[part, None, None] for part in self.slices]
+        self.long = [short.swapaxes(1, 2) for short in self.short]
 
     def _empty(self, like: Array, *shape: int) -> Array:
         return like.new_empty(shape) if isinstance(like, Tensor) else np.empty(shape, like.dtype)
 
     def improve(self) -> None:
         """Move the vectors towards the leading singular vectors; then measure the norms."""
+        if self.short is not self.views:
+            for view, factor, scaled in zip(self.views, self.factor_parts, self.short, strict=True):
+                self.xp.multiply(view, factor, out=scaled)
         if 1 < self.side <= LARGEST_SQUARED:
             self._square()
         elif self.side > 1:
             self._chebyshev()
         self.measure()
+
+    def is_trusted(self) -> bool:
+        """Whether nothing under- or overflowed in the last `improve`, and what was zero still is."""
+        if 1 < self.side <= LARGEST_SQUARED and not all(
+            zero or EXCESS[0] < excess < EXCESS[1] for excess, zero in zip(self.excess, self.is_zero, strict=True)
+        ):
+            return False
+        low, high = 4.0**-WATCHED, 4.0**WATCHED
+        squares = self.squares.reshape(-1).tolist()
+        if not all(zero or low < square < high for square, zero in zip(squares, self.is_zero, strict=True)):
+            return False
+        return not any(self.is_zero) or not any(
+            bool(view[index].any())
+            for view, part in zip(self.views, self.slices, strict=True)
+            for index, zero in enumerate(self.is_zero[part])
+            if zero
+        )
 
     def largest_error(self) -> float:
         """Bound on the relative error of the norms after the last `improve`; 0.0 if no bound is known."""
@@ -103,17 +146,21 @@ class _Group:
         for short, long, part in zip(self.short, self.long, self.gram_parts, strict=True):
             xp.matmul(short, long, out=part)
         # Divided by the last σ² the largest eigenvalue is about 1, and its powers do not overflow.
-        xp.divide(gram, self.squares, out=gram)
+        xp.divide(gram, self._divisors(), out=gram)
         for _ in range(SQUARINGS):
             xp.matmul(gram, gram, out=other)
             gram, other = other, gram
         # The largest eigenvalue is at most a root of the sum of all their powers.
-        self.excess = self.xp.einsum("gij,gij->g", gram, gram).tolist()
+        excess = self.xp.einsum("gij,gij->g", gram, gram)
+        self.excess = excess.tolist()
+        is_far = not all(SMALL_EXCESS < value < 1 / SMALL_EXCESS for value in self.excess)
         # The vector may have become orthogonal to the vector that leads now; adding a fixed vector corrects that.
         self.vectors += self.fixed
         for _ in range(PRODUCTS // 2):
             xp.matmul(gram, self.vectors, out=self.spare)
             xp.matmul(gram, self.spare, out=self.vectors)
+            if is_far:  # the square of the vectors' length must not under- or overflow
+                self.vectors /= (excess + (excess == 0))[:, None, None]
         self._normalise()
 
     def _chebyshev(self) -> None:
@@ -122,7 +169,7 @@ class _Group:
         self._normalise()
         self.measure()
         # The Rayleigh quotient of a unit vector, σ̂², is at most the largest eigenvalue.
-        over_b = 2 / (0.95 * self.squares)
+        over_b = 2 / (0.95 * self._divisors())
         before, now = self.before, self.vectors
         before[:] = now
         now[:] = over_b * self._gram() - before
@@ -145,21 +192,30 @@ class _Group:
             self.xp.matmul(short, image, out=part)
         return self.spare
 
+    def _divisors(self) -> Array:
+        """The squares of the norms, with 1 in place of 0."""
+        return self.squares + (self.squares == 0) if any(self.is_zero) else self.squares
+
     def _normalise(self) -> None:
         xp = self.xp
         xp.matmul(self.vectors_t, self.vectors, out=self.lengths)
         xp.sqrt(self.lengths, out=self.lengths)
+        if any(self.is_zero):
+            self.lengths[self.lengths == 0] = 1
         self.vectors /= self.lengths
 
     def set_exact(self, matrices: list[Array]) -> None:
         """Vectors and images from the exact decomposition."""
-        for position, index in enumerate(self.members):
-            sigma, u, v = leading_pair(torch.as_tensor(matrices[index]))
+        pairs = [leading_pair(torch.as_tensor(matrices[index])) for index in self.members]
+        norms = [norm for sigma, _, _ in pairs for norm in sigma.tolist()]
+        self.scale([_factor(norm, self.dtype) for norm in norms], [norm == 0 for norm in norms])
+        for position, (sigma, u, v) in enumerate(pairs):
+            scaled = (sigma * sigma.new_tensor(self.factors[self.slices[position]]))[:, None, None]
             own, image = (u, v) if self.by_rows[position] else (v, u)
             for target, source in (
                 (self.vector_parts[position], own),
-                (self.images[position], image * sigma[:, None, None]),
-                (self.square_parts[position], (sigma * sigma)[:, None, None]),
+                (self.images[position], image * scaled),
+                (self.square_parts[position], scaled * scaled),
             ):
                 target[:] = source if isinstance(target, Tensor) else source.numpy()
 
@@ -211,41 +267,56 @@ class NormTracker:
         self.groups = [_Group(members, matrices) for members in by_side.values()]
         for group, old in zip(self.groups, before, strict=False):
             group.vectors[:], group.squares[:] = old.vectors, old.squares
+            group.scale(old.factors, old.is_zero)
+
+    def rescale(self) -> None:
+        """Find the factors again, from squares and norms that were loaded."""
+        for group in self.groups:
+            norms = [norm for index in group.members for norm in self.norms[index]]
+            squares = group.squares.reshape(-1).tolist()
+            group.scale(
+                [
+                    2.0 ** round(math.log2(math.sqrt(square) / norm)) if 0 < norm < math.inf else 1.0
+                    for square, norm in zip(squares, norms, strict=True)
+                ],
+                [norm == 0 for norm in norms],
+            )
 
     def __call__(self) -> list[list[float]]:
         """Norms of the stacks at present, (G,) for each."""
         is_exact = self.calls_left == 0
         estimate = None
-        if _usable(self.norms) and not (is_exact and self.cadence == 1):
+        if _finite(self.norms) and not (is_exact and self.cadence == 1):
             with np.errstate(all="ignore"):
                 for group in self.groups:
                     group.improve()
-                estimate = self._read()
-        if not is_exact and estimate is not None and _usable(estimate):
+                if all(group.is_trusted() for group in self.groups):
+                    estimate = self._read()
+        if not is_exact and estimate is not None:
             norms = estimate
             self.largest_error = max(self.largest_error, *(group.largest_error() for group in self.groups))
         else:
             for group in self.groups:
                 group.set_exact(self.matrices)
             norms = self._read()
-            if is_exact and estimate is not None and _usable(estimate) and _usable(norms):
+            if is_exact and estimate is not None and _finite(norms):
                 self._steer(norms, estimate)
             self.calls_left = self.interval
         self.calls_left -= 1
         self.norms = norms
-        if not _usable(norms):
-            self.calls_left = 0  # NaN in the weights, or a zero matrix: there are no vectors to start from
+        if not _finite(norms):
+            self.calls_left = 0  # NaN in the weights: there are no vectors to start from
         return norms
 
     def gradients(self, slopes: list[list[float]]) -> list[Array]:
         """Σ slope · ∂σ/∂W for every stack, (G, m, n), where ∂σ/∂W = u vᵀ. The next call overwrites them."""
         found: list[Array] = [None] * len(self.matrices)
         for group in self.groups:
-            # The product of vector and image has norm σ.
+            # The product of vector and image has norm σ times the matrix's factor.
+            pairs = [pair for index in group.members for pair in zip(slopes[index], self.norms[index], strict=True)]
             factors = [
-                slope / norm if norm else 0.0
-                for index in group.members
-                for slope, norm in zip(slopes[index], self.norms[index], strict=True)
+                slope / (norm * factor) if norm else 0.0
+                for (slope, norm), factor in zip(pairs, group.factors, strict=True)
             ]
             like = group.vectors
             array = like.new_tensor(factors) if isinstance(like, Tensor) else np.array(factors, like.dtype)
@@ -258,12 +329,15 @@ class NormTracker:
         for group in self.groups:
             values = group.squares.reshape(-1).tolist()
             for index, part in zip(group.members, group.slices, strict=True):
-                norms[index] = [math.sqrt(value) if value >= 0 else math.nan for value in values[part]]
+                norms[index] = [
+                    math.sqrt(value) / factor if value >= 0 else math.nan
+                    for value, factor in zip(values[part], group.factors[part], strict=True)
+                ]
         return norms
 
     def _steer(self, exact: list[list[float]], estimates: list[list[float]]) -> None:
         error = max(
-            (norm - estimate) / norm
+            (norm - estimate) / norm if norm else 0.0
             for norms, estimated in zip(exact, estimates, strict=True)
             for norm, estimate in zip(norms, estimated, strict=True)
         )
@@ -280,9 +354,17 @@ def _by_rows(matrix: Array) -> bool:
     return bool(m <= max(n, SHARED_SIDE))
 
 
-def _usable(norms: list[list[float]]) -> bool:
-    """Whether all norms are positive and finite: an estimate may over- or underflow if a norm has changed a lot."""
-    return bool(norms) and all(0 < norm < math.inf for part in norms for norm in part)
+def _finite(norms: list[list[float]]) -> bool:
+    """Whether there are norms, and all are finite."""
+    return bool(norms) and all(norm < math.inf for part in norms for norm in part)
+
+
+def _factor(norm: float, dtype: torch.dtype) -> float:
+    """The power of two that brings a norm close to 1, or 1 if it is ordinary, zero or not finite."""
+    if not 0 < norm < math.inf or 2.0**-ORDINARY <= norm <= 2.0**ORDINARY:
+        return 1.0
+    largest = math.frexp(torch.finfo(dtype).max)[1] - 2  # of the exponents whose power has an inverse
+    return float(2.0 ** max(-largest, min(largest, -math.frexp(norm)[1])))
 
 
 def _fixed_vector(size: int, like: Array) -> Array:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sklstm.linalg import as_float64, spectral_norm
 
-from ._cells import Scalar, get_variant
+from ._cells import Scalar, get_variant, times
 from ._gains import gains_from_norms, gate_norms, layer_kappa, tikhonov_gains
 
 # The tangent replaces the barrier beyond 1 − ε. Its slope is 1/ε², and near that point it dominates the data loss in
@@ -132,7 +132,7 @@ class Objective:
         """(57) from the readout's norm and the terms of every layer."""
         product, constraints = self.lambda_s * (norm_out * norm_out), 0.0
         for squared_gain, cost in layers:
-            product, constraints = product * squared_gain, constraints + cost
+            product, constraints = times(product, squared_gain), constraints + cost
         return product + constraints
 
     def value_and_slopes(

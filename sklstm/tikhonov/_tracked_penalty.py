@@ -186,6 +186,8 @@ class TikhonovPenalty:
             torch.as_tensor(group.vectors).copy_(vectors)
             torch.as_tensor(group.squares).copy_(squares)
         tracker.norms = [list(norms) for norms in state["norms"]]
+        if tracker.norms:
+            tracker.rescale()
         for name in _COUNTERS:
             setattr(tracker, name, state[name])
 

@@ -123,6 +123,15 @@ def test_theorem_3_on_a_fitted_model():
     assert again.generalization_bound_ == model.generalization_bound_, "the noise sample follows random_state"
 
 
+@pytest.mark.parametrize("limit", [1e-8, 1e-13, 1e-20, 1e-40])
+def test_max_norms_hold_however_small_they_are(limit):
+    X, y = signed_sum(60)
+    limits = {"max_norm_u": limit, "max_norm_w": limit, "max_norm_v": limit}
+    model = NoisyRNNClassifier(**QUICK, **limits).fit(X, y)
+    assert max(map(row_sum, weights(model))) <= limit
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
 def test_max_norms_hold_after_training_and_enter_the_bound():
     X, y = signed_sum(200)
     limits = {"max_norm_u": 0.4, "max_norm_w": 0.9, "max_norm_v": 0.7}

@@ -1,10 +1,11 @@
+import itertools
 from math import exp, sqrt
 
 import numpy as np
 import pytest
 import torch
 
-from sklstm.tikhonov import gate_norms, tikhonov_gains
+from sklstm.tikhonov import gate_norms, perturbation_gain, tikhonov_gains, tikhonov_penalty
 from tests.support.gains_by_hand import BY_HAND, NORMS_H, NORMS_X
 from tests.support.problems import accumulating_lstm, lstm_weights_with_norms, random_lstm_weights, zero_lstm
 
@@ -97,3 +98,44 @@ def test_unknown_variant_and_wrong_rows_are_refused():
         tikhonov_gains(weight, weight, variant="turkish")
     with pytest.raises(ValueError, match=r"stacked as \(\.\.\., 4 \* hidden_size, m\), got shape \(7, 2\)"):
         tikhonov_gains(torch.zeros(7, 2), weight)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("variant", ["turkin", "tight"])
+@pytest.mark.parametrize("scale", [0.0, 5e-324, 1e-300, 1e-200, 1e-150, 1e150, 1e300])
+def test_gains_of_matrices_of_any_size_are_numbers(cell, variant, scale, generator):
+    rows = {"lstm": 16, "gru": 12}[cell]
+    weight_ih, weight_hh, weight_out = (
+        torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((rows, 3), (rows, 4), (2, 4))
+    )
+    ordinary = tikhonov_gains(weight_ih, 0.01 * weight_hh, variant=variant, cell=cell)
+    for small in itertools.product((True, False), repeat=3):
+        weights = [
+            w * scale if is_small else w
+            for w, is_small in zip((weight_ih, 0.01 * weight_hh, weight_out), small, strict=True)
+        ]
+        gains = tikhonov_gains(*weights[:2], variant=variant, cell=cell)
+        gain = perturbation_gain([gains], weights[2], variant=variant)
+        penalty = tikhonov_penalty(*weights, lambda_s=1.0, lambda_1=1.0, lambda_2=1.0, variant=variant, cell=cell)
+        assert not any(value.isnan() for value in (*gains, gain, penalty)), small
+        assert bool(gains.feasible) or gain == torch.inf
+        if scale < 1 and not small[1]:
+            # ρ_x is homogeneous in the input weights.
+            factor = scale if small[0] else 1.0
+            torch.testing.assert_close(gains.rho_x, factor * ordinary.rho_x, rtol=1e-12, atol=1e-323)
+            # λ_S = 1, feasible: the penalty is the gain.
+            torch.testing.assert_close(penalty, gain, rtol=1e-10, atol=1e-290)
+
+
+@pytest.mark.parametrize("variant", ["turkin", "tight"])
+def test_the_gain_is_a_product_however_small_and_large_its_factors(variant, generator):
+    weight_ih, weight_hh, weight_out = (
+        torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((16, 3), (16, 4), (2, 4))
+    )
+    weight_hh *= 0.01
+    expected = perturbation_gain([tikhonov_gains(weight_ih, weight_hh, variant=variant)], weight_out, variant=variant)
+    scaled = tikhonov_gains(1e200 * weight_ih, weight_hh, variant=variant)
+    found = perturbation_gain([scaled], 1e-200 * weight_out, variant=variant)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    # What a zero readout makes of infinite gains is nothing.
+    assert perturbation_gain([scaled._replace(rho_x=torch.tensor(torch.inf).double())], 0 * weight_out) == 0

@@ -114,3 +114,70 @@ def test_errors_steer_the_cadence(generator):
     for _ in range(200):
         tracker()
     assert tracker.interval == 64
+
+
+# Sides below and above 64; the shorter side is that of the rows, that of the columns, and 1.
+SHAPES = [(4, 12, 3), (4, 12, 12), (1, 1, 12), (2, 70, 66)]
+
+
+def wandering(stacks, generator):
+    for stack in stacks:
+        stack *= 1 + 0.1 * torch.randn(stack.shape, generator=generator, dtype=stack.dtype)
+
+
+@pytest.mark.parametrize("exponent", [-120, -70, -30, 30, 90])
+def test_norms_and_gradients_of_small_and_large_matrices_are_those_of_ordinary_ones(exponent, generator):
+    ordinary = [torch.randn(shape, generator=generator) for shape in SHAPES]
+    factor = torch.tensor(2.0**exponent)
+    scaled = [stack * factor for stack in ordinary]
+    trackers = [NormTracker(cadence=8, tolerance=0.05) for _ in range(2)]
+    for tracker, stacks in zip(trackers, (ordinary, scaled), strict=True):
+        tracker.watch([as_array(stack) for stack in stacks])
+    for _ in range(20):
+        expected, found = (tracker() for tracker in trackers)
+        slopes = [[1.0 + index for index in range(len(norms))] for norms in expected]
+        gradients = [tracker.gradients(slopes) for tracker in trackers]
+        for index, norms in enumerate(expected):
+            np.testing.assert_allclose(found[index], np.ldexp(norms, exponent), rtol=1e-5)
+            np.testing.assert_allclose(gradients[1][index], gradients[0][index], atol=1e-4 * max(slopes[index]))
+        wandering(ordinary, generator)
+        for stack, source in zip(scaled, ordinary, strict=True):
+            torch.mul(source, factor, out=stack)
+
+
+@pytest.mark.parametrize("of_numpy", [True, False])
+def test_a_zero_matrix_has_norm_and_gradient_zero_until_it_wakes(of_numpy, generator):
+    stacks = [torch.randn(shape, generator=generator) for shape in SHAPES]
+    alone = [stack[1:].clone() for stack in stacks[:2]]
+    for stack in stacks:
+        stack[0] = 0
+    trackers = [NormTracker(cadence=64, tolerance=0.05) for _ in range(2)]
+    for tracker, watched in zip(trackers, (stacks, alone), strict=True):
+        tracker.watch([as_array(stack) if of_numpy else stack for stack in watched])
+    for _ in range(5):
+        found, without = trackers[0](), trackers[1]()
+        gradients = trackers[0].gradients([[1.0] * len(norms) for norms in found])
+        assert all(norms[0] == 0 for norms in found)
+        assert not any(torch.as_tensor(gradient[0]).any() for gradient in gradients)
+        assert all(torch.as_tensor(gradient).isfinite().all() for gradient in gradients)
+        for ours, others in zip(found, without, strict=False):
+            np.testing.assert_allclose(ours[1:], others, rtol=1e-6)
+        wandering(alone, generator)
+        for stack, source in zip(stacks, alone, strict=False):
+            stack[1:] = source
+    for stack in stacks:
+        stack[0, 0, 0] = 1e-30
+    assert all(abs(norms[0] / 1e-30 - 1) < 1e-6 for norms in trackers[0]())
+
+
+@pytest.mark.parametrize("jump", [1e-30, 1e-10, 1e-3, 1e3, 1e10])
+def test_norms_that_have_jumped_are_computed_anew(jump, generator):
+    stacks = [torch.randn(shape, generator=generator) for shape in SHAPES[:3]]
+    tracker = NormTracker(cadence=64, tolerance=0.05)
+    tracker.watch([as_array(stack) for stack in stacks])
+    for _ in range(3):
+        tracker()
+    for stack in stacks:
+        stack *= jump
+    for norms, stack in zip(tracker(), stacks, strict=True):
+        np.testing.assert_allclose(norms, torch.linalg.matrix_norm(stack.double(), 2), rtol=1e-5)

@@ -60,6 +60,7 @@ UNCALLED = {
     "sklstm.training.Penalty.load_state_dict": "called by the net",
     "sklstm.training.Penalty.stack": "called by train_together",
     "sklstm.training.Penalty.state_dict": "called by the net",
+    "sklstm.training.PinballLoss.forward": "called by torch",
     "sklstm.training.SequenceDataset.loaded": "a step of train",
     "sklstm.training.SequenceNet.on_train_over": "an event, of which the net tells its callbacks",
     "sklstm.training.SequenceNet.epochs_until": "a step of train, for train_together",

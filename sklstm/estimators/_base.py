@@ -86,7 +86,6 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     _rules: ClassVar[dict[str, Rule]] = {}
     _network: ClassVar[type[Any]]
-    _loss: ClassVar[type[nn.Module]]
     _optimizers = OPTIMIZERS
 
     net_: SequenceNet
@@ -121,6 +120,11 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
         """What is to be trained on this data."""
+        raise NotImplementedError
+
+    @property
+    def _loss(self) -> Callable[..., nn.Module]:
+        """What is minimised beside the penalty: reduction -> criterion."""
         raise NotImplementedError
 
     def _targets(self, y: np.ndarray) -> Tensor:
@@ -439,7 +443,8 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     @restores_settings
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(_files.unpickle_state(type(self), state))
+        super().__setstate__(state)
+        self.__dict__.update(_files.unpickled(self))
 
     def __copy__(self) -> Self:
         twin = type(self).__new__(type(self))  # copy.copy would go through the two methods above: another network

@@ -171,7 +171,7 @@ def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any
         raise
     except _MISFITS as error:
         raise ValueError(f"it holds something of a wrong type: {error}") from error
-    estimator.net_ = restore(network, cls._network, cls._loss, cls._optimizers, place)
+    estimator.net_ = restore(network, cls._network, estimator._loss, cls._optimizers, place)
     # Another order of batches and other noise than in the epochs behind it, the same in every process.
     past = (state.get("_bound_seed", 0), state["n_iter_"])
     seed = int(np.random.SeedSequence(past).generate_state(1)[0])
@@ -288,20 +288,31 @@ def pickle_state(estimator: Any, state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.detach().cpu() if isinstance(value, Tensor) else value for name, value in state.items()}
 
 
-def unpickle_state(cls: Any, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Inverse of `pickle_state`; the network goes to the device where it was, if this machine has it."""
-    state = dict(state)
-    if isinstance(state.get("net_"), dict):
-        snapshot = CODEC.decode(state["net_"], "net_")
-        if state.get("device") == "auto":
+def unpickled(estimator: Any) -> dict[str, Any]:
+    """What `pickle_state` made of attributes, as it was; the network goes to the device where it was, if there is one.
+
+    Parameters
+    ----------
+    estimator : object
+        With the attributes of the pickle.
+
+    Returns
+    -------
+    dict
+        The attributes that change.
+    """
+    state, known = {}, vars(estimator)
+    if isinstance(known.get("net_"), dict):
+        snapshot = CODEC.decode(known["net_"], "net_")
+        if known.get("device") == "auto":
             device = resolve_device("auto")
         else:
-            device = _usable(snapshot["device"], cls.__name__)
+            device = _usable(snapshot["device"], type(estimator).__name__)
             if str(device) != snapshot["device"]:
                 state["device"] = device
-        state["net_"] = restore(snapshot, cls._network, cls._loss, cls._optimizers, device)
-    if isinstance(state.get("generalization_report_"), dict):
-        state["generalization_report_"] = CODEC.decode(state["generalization_report_"], "generalization_report_")
+        state["net_"] = restore(snapshot, estimator._network, estimator._loss, estimator._optimizers, device)
+    if isinstance(known.get("generalization_report_"), dict):
+        state["generalization_report_"] = CODEC.decode(known["generalization_report_"], "generalization_report_")
     return state
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
+from sklstm._losses import LOSS
 from sklstm._sequences import Sequences
 from sklstm._validation import (
     FLAG,
@@ -32,7 +33,8 @@ from sklstm.training._train import OPTIMIZERS
 
 from ._compression import Compression
 
-# The keys of OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
+# The keys of LOSSES, OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
+LossName = Literal["squared_error", "absolute_error", "huber", "quantile"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"]
 PrecisionName = Literal["float32", "tf32", "bfloat16"]
@@ -67,6 +69,8 @@ RULES: dict[str, Rule] = {
     "num_layers": POSITIVE_INT,
     "sigma": NON_NEGATIVE,
     "noise": Choice(tuple(NOISES)),
+    "loss": LOSS,
+    "quantile": PROBABILITY,
     "n_channels": POSITIVE_INT,
     "max_epochs": POSITIVE_INT,
     "lr": POSITIVE,

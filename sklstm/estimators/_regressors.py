@@ -11,8 +11,9 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 from skorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
+from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import HoldoutBound
 from sklstm.networks import GRUNetwork, LSTMNetwork
@@ -23,7 +24,7 @@ from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certify
 from ._compression import Compression
 from ._fit_tasks import with_callbacks
-from ._parameters import OptimizerName, PrecisionName, ScheduleName
+from ._parameters import LossName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import holdout_bound_of, regressor_report
 from ._tikhonov import is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
 
@@ -32,8 +33,6 @@ LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below floa
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):
     """Constructor, fit and predict; a subclass names its network."""
-
-    _loss = nn.MSELoss
 
     rho_x_: float | NDArray[np.float64]
     rho_h_: float | NDArray[np.float64]
@@ -51,6 +50,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         readout: Literal["linear", "logistic"] = "linear",
         num_layers: int = 1,
         sigma: float = 0.0,
+        loss: LossName = "squared_error",
+        quantile: float = 0.5,
         n_channels: int = 1,
         max_epochs: int = 100,
         lr: float = 0.003,
@@ -81,6 +82,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.readout = readout
         self.num_layers = num_layers
         self.sigma = sigma
+        self.loss = loss
+        self.quantile = quantile
         self.n_channels = n_channels
         self.max_epochs = max_epochs
         self.lr = lr
@@ -116,7 +119,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         y : array-like of shape (n,) or (n, k)
             Targets; predictions come back in the same shape.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the squared error, not negative. In batches that hold all the data, an integer
+            Weights of the sequences in the loss, not negative. In batches that hold all the data, an integer
             weight is as good as repeating the sequence. ``generalization_bound_`` is about unweighted loss.
 
         Returns
@@ -152,7 +155,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         y : array-like of shape (n,) or (n, k)
             Targets, in the shape of those of the first call.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the squared error, not negative. They are used
+            Weights of the sequences in the loss, not negative. They are used
             unscaled, because the mean over all data is not known here.
 
         Returns
@@ -256,11 +259,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         cap: float | None = None,
         method: Literal["bernstein", "best"] = "bernstein",
     ) -> HoldoutBound:
-        """Upper limit on the expected capped squared loss of `predict` from held-out data.
+        """Upper limit on the expected capped loss of `predict` from held-out data.
 
-        The empirical Bernstein bound of Maurer and Pontil on the mean of min((y − f(x))², cap), the squared error
-        being averaged over outputs; see `sklstm.generalization.holdout_bound`. To see it beside the bound from the
-        training data: ``model.generalization_report_.with_bound(model.holdout_bound(X, y))``.
+        The empirical Bernstein bound of Maurer and Pontil on the mean of min(loss, cap): the estimator's ``loss``, by
+        default the squared error, averaged over outputs; see `sklstm.generalization.holdout_bound`. To see it beside
+        the bound from the training data: ``model.generalization_report_.with_bound(model.holdout_bound(X, y))``.
 
         Parameters
         ----------
@@ -272,7 +275,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         delta : float, optional
             The bound may fail with this probability; by default the estimator's ``delta``.
         cap : float, optional
-            Largest loss, in squared units of y, chosen without looking at these X and y. By default that of
+            Largest loss, in its units, chosen without looking at these X and y. By default that of
             ``generalization_report_``, or the estimator's ``loss_cap``.
         method : {"bernstein", "best"}, default="bernstein"
             ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of ``delta``: for samples of
@@ -339,6 +342,10 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     def _targets(self, y: np.ndarray) -> Tensor:
         return as_tensor(y.reshape(len(y), -1))
 
+    @property
+    def _loss(self) -> RegressionLoss:
+        return RegressionLoss.of(self.loss, self.quantile)
+
     def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
         network = NetworkSpec(
             self._network,
@@ -370,7 +377,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 class TikhonovLSTMRegressor(SequenceRegressor):
     r"""LSTM regressor trained with an analytic penalty on how input noise moves its output.
 
-    The objective is (57) of Turkin 2017 [1]_: mean squared error plus
+    The objective is (57) of Turkin 2017 [1]_: mean squared error, or another ``loss``, plus
 
     .. math::
 
@@ -403,6 +410,13 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         but the mean.
     sigma : float, default=0.0
         Standard deviation of Gaussian noise added to the inputs of every training batch.
+    loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
+        What training minimises, averaged over outputs, beside the penalty. Predictions estimate the mean of y given X,
+        its median with ``"absolute_error"``, its quantile with ``"quantile"``. ``"huber"`` is half of the squared error
+        up to an error of 1 and grows like the absolute error beyond: for standardised y. The last three are moved less
+        by outliers in y. Bounds and displays are about this loss; ``score`` is R² whatever it is.
+    quantile : float, default=0.5
+        Of ``loss="quantile"`` only, in (0, 1): 0.9 for a value that y exceeds in a tenth of all cases.
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
@@ -444,8 +458,8 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     loss_cap : float or None, default=None
-        Cap M of the squared loss in the generalisation bound, in squared units of y. None chooses a power of two
-        after seeing y and pays for the choice.
+        Cap M of the loss in the generalisation bound, in units of the loss: squared units of y for the squared error.
+        None chooses a power of two after seeing y and pays for the choice.
     device : str, default="cpu"
         A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
         CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
@@ -475,7 +489,7 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
-        Occam bound on the expected capped squared loss of the quantised network, in squared units of y. Only with
+        Occam bound on the expected capped loss of the quantised network, in units of the loss. Only with
         ``compute_bound``.
     generalization_report_ : GeneralizationReport
         How that number comes about. Only with ``compute_bound``.
@@ -516,7 +530,7 @@ class TikhonovGRURegressor(SequenceRegressor):
     r"""GRU regressor trained with an analytic penalty on how input noise moves its output.
 
     The objective is that of `TikhonovLSTMRegressor`, (57) of Turkin 2017 [1]_, with the gains of a gated recurrent
-    unit, derived in the paper's steps: mean squared error plus
+    unit, derived in the paper's steps: mean squared error, or another ``loss``, plus
 
     .. math::
 
@@ -551,6 +565,13 @@ class TikhonovGRURegressor(SequenceRegressor):
         but the mean.
     sigma : float, default=0.0
         Standard deviation of Gaussian noise added to the inputs of every training batch.
+    loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
+        What training minimises, averaged over outputs, beside the penalty. Predictions estimate the mean of y given X,
+        its median with ``"absolute_error"``, its quantile with ``"quantile"``. ``"huber"`` is half of the squared error
+        up to an error of 1 and grows like the absolute error beyond: for standardised y. The last three are moved less
+        by outliers in y. Bounds and displays are about this loss; ``score`` is R² whatever it is.
+    quantile : float, default=0.5
+        Of ``loss="quantile"`` only, in (0, 1): 0.9 for a value that y exceeds in a tenth of all cases.
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
@@ -592,8 +613,8 @@ class TikhonovGRURegressor(SequenceRegressor):
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     loss_cap : float or None, default=None
-        Cap M of the squared loss in the generalisation bound, in squared units of y. None chooses a power of two
-        after seeing y and pays for the choice.
+        Cap M of the loss in the generalisation bound, in units of the loss: squared units of y for the squared error.
+        None chooses a power of two after seeing y and pays for the choice.
     device : str, default="cpu"
         A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
         CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
@@ -623,7 +644,7 @@ class TikhonovGRURegressor(SequenceRegressor):
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
-        Occam bound on the expected capped squared loss of the quantised network, in squared units of y. Only with
+        Occam bound on the expected capped loss of the quantised network, in units of the loss. Only with
         ``compute_bound``.
     generalization_report_ : GeneralizationReport
         How that number comes about. Only with ``compute_bound``.

@@ -120,7 +120,7 @@ def _errors(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def regressor_report(estimator: Any, sequences: Sequences, y: np.ndarray) -> GeneralizationReport:
-    """Occam bound on the capped squared error.
+    """Occam bound on the capped loss.
 
     Parameters
     ----------
@@ -132,31 +132,34 @@ def regressor_report(estimator: Any, sequences: Sequences, y: np.ndarray) -> Gen
     -------
     GeneralizationReport
     """
-    cap, price = (float(estimator.loss_cap), 1.0) if estimator.loss_cap is not None else choose_cap(y)
+    loss = estimator._loss
+    if estimator.loss_cap is None:
+        cap, price = choose_cap(y, estimator.loss, quantile=estimator.quantile)
+    else:
+        cap, price = float(estimator.loss_cap), 1.0
     trained = module_for_float64(estimator.net_.module_)
-    device = next(trained.parameters()).device  # of the squared errors, which are float64
-    # Of a Gaussian likelihood, from the fit; no less than a thousandth of the targets' own.
-    residuals = float(np.mean((y - outputs_of(trained, sequences)) ** 2))
-    variance = max(residuals, 1e-3 * float(np.var(y, axis=0).mean()), 1e-30)
+    device = next(trained.parameters()).device  # of the losses, which are float64
     inputs = sequences.loaded(place_for(sequences, device))
     targets = torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
-
-    def squared(outputs: Tensor, goals: Tensor) -> Tensor:
-        return (goals - outputs.double()).square().mean(dim=1)
+    # The likelihood is that of errors with density exp(-loss / scale) up to a factor: Gaussian for the squared error,
+    # Laplace for the absolute error, asymmetric Laplace for a quantile. For a loss of degree p the most likely scale is
+    # p times the mean loss: that of the fit, or a thousandth of the best constant's if the fit is better than that.
+    fitted = float(loss.each(outputs_of(trained, sequences), y).mean())
+    scale = loss.degree * max(fitted, 1e-3 * loss.of_best_constant(y), 1e-30)
 
     def problem(network: nn.Module) -> SequenceProblem:
         return SequenceProblem(
             module_for_float64(network),
             inputs,
             targets,
-            likelihood=lambda outputs, goals: squared(outputs, goals).mean() * goals.shape[1] / (2 * variance),
-            smooth=lambda outputs, goals: squared(outputs, goals).clamp(max=cap).mean() / cap,
-            losses=lambda outputs, goals: squared(outputs, goals).clamp(max=cap) / cap,
+            likelihood=lambda outputs, goals: loss.each(outputs, goals).mean() * goals.shape[1] / scale,
+            smooth=lambda outputs, goals: loss.each(outputs, goals).clamp(max=cap).mean() / cap,
+            losses=lambda outputs, goals: loss.each(outputs, goals).clamp(max=cap) / cap,
             zero_one=False,
         )
 
     bound = occam_of(estimator, problem, lambda network: {}, scale=cap, delta_weight=price)
-    return GeneralizationReport((bound,))
+    return GeneralizationReport((replace(bound, loss=loss.words),))
 
 
 def holdout_bound_of(
@@ -168,7 +171,7 @@ def holdout_bound_of(
     cap: float | None = None,
     method: Literal["bernstein", "best"] = "bernstein",
 ) -> HoldoutBound:
-    """``holdout_bound`` of a fitted estimator: exact for a classifier, of the capped squared error for a regressor.
+    """``holdout_bound`` of a fitted estimator: exact for a classifier, of the capped loss for a regressor.
 
     Parameters
     ----------
@@ -200,9 +203,10 @@ def holdout_bound_of(
     predicted = estimator.predict(X)
     if y.shape != predicted.shape:
         raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")
-    with np.errstate(over="ignore"):  # an infinite loss is cut at the cap like any other
-        losses = np.mean((y - predicted).reshape(len(y), -1) ** 2, axis=1)
-    return holdout_bound(losses, cap=cap, method=method, delta=float(delta), name=name, about=about)
+    predicted, y = (values.reshape(len(y), -1) for values in (predicted, y))
+    losses = estimator._loss.each(predicted, y).numpy()  # an infinite loss is cut at the cap like any other
+    bound = holdout_bound(losses, cap=cap, method=method, delta=float(delta), name=name, about=about)
+    return replace(bound, loss=estimator._loss.words)
 
 
 def _cap_of(estimator: Any) -> float:
@@ -215,5 +219,5 @@ def _cap_of(estimator: Any) -> float:
         return float(estimator.loss_cap)
     raise ValueError(
         "No cap of the loss is known, because of compute_bound=False: pass cap=, a number chosen without looking at "
-        "the held-out data, for instance four times the variance of the training targets."
+        "the held-out data, for instance four times the loss of the best constant prediction, on the training data."
     )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta as beta_distribution
 
+from sklstm._losses import RegressionLoss
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta, check_finite, exponential
 
 # Smaller norms, zero included, are rounded up to e^(−20).
@@ -198,44 +199,53 @@ def candidate_margins(margins: Float, margin: float | None) -> list[Charged]:
     return [Charged(math.ldexp(1.0, j), grid_price(j)) for j in sorted(indices, key=abs)]
 
 
-def choose_cap(y: Any) -> tuple[float, float]:
-    r"""Cap M of the regression loss :math:`\min((y-f)^2, M)/M`, and the price of choosing it from the data.
+def choose_cap(y: Any, loss: str = "squared_error", *, quantile: float = 0.5) -> tuple[float, float]:
+    r"""Cap M of a regression loss :math:`\min(\ell(y, f), M)/M`, and the price of choosing it from the data.
 
-    M is the smallest power of two that is at least four times the variance of the targets. The grid :math:`2^j` over
-    all integers j has the weights :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1. If δ is multiplied by the weight of
-    the chosen cap, the bound holds for all caps at once.
+    M is the smallest power of two that is at least four times the mean loss of the best constant prediction: for the
+    squared error, four times the variance of the targets. The grid :math:`2^j` over all integers j has the weights
+    :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1. If δ is multiplied by the weight of the chosen cap, the bound holds
+    for all caps at once.
 
     Parameters
     ----------
     y : array-like or Tensor of shape (n,) or (n, k)
         Training targets.
+    loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
+        As of the regressors.
+    quantile : float, default=0.5
+        Of ``loss="quantile"`` only.
 
     Returns
     -------
     cap : float
-        M > 0; 1.0 for constant targets.
+        M > 0, in units of the loss; 1.0 for constant targets.
     delta_weight : float
         Weight of the cap, in (0, 1].
 
     Raises
     ------
     ValueError
-        If `y` is empty or contains NaN or infinity.
+        If `y` is empty or contains NaN or infinity; if `loss` or `quantile` is not as above.
 
     Examples
     --------
     >>> from sklstm.generalization import choose_cap
     >>> choose_cap([-1.0, 1.0])
     (4.0, 0.05555555555555555)
+    >>> choose_cap([-1.0, 1.0], "quantile", quantile=0.5)[0]  # half of the absolute error
+    2.0
     """
+    kind = RegressionLoss.of(loss, quantile)
     targets = as_array(y)
     if targets.ndim == 0 or targets.size == 0:
         raise ValueError("y is empty")
     check_finite(targets, "y")
+    columns = targets.astype(np.float64).reshape(len(targets), -1)
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = 4 * float(np.mean(np.var(targets.astype(np.float64), axis=0)))
+        spread = 4 * kind.of_best_constant(columns)
     if math.isnan(spread) or math.isinf(spread):
-        raise ValueError("the variance of y is too large for float64; scale the targets")
+        raise ValueError("the spread of y is too large for float64; scale the targets")
     if spread == 0:
         j = 0
     else:

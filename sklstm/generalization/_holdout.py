@@ -48,6 +48,8 @@ class HoldoutBound:
         Which predictor the bound is about.
     assumptions : tuple of str
         What has to be true for the statement to hold.
+    loss : str
+        The loss in words, if it is known: "absolute error".
 
     Examples
     --------
@@ -76,6 +78,7 @@ class HoldoutBound:
     name: str
     about: str
     assumptions: tuple[str, ...]
+    loss: str = ""
 
     @property
     def ceiling(self) -> float:
@@ -85,7 +88,7 @@ class HoldoutBound:
     @property
     def quantity(self) -> str:
         """What is bounded."""
-        return "an error probability" if self.zero_one else f"a mean loss capped at {self.cap:g}"
+        return "an error probability" if self.zero_one else f"a mean {self.loss or 'loss'} capped at {self.cap:g}"
 
     @property
     def n_errors(self) -> int:

@@ -126,7 +126,7 @@ class LossCurveDisplay(Display):
             penalty=penalty if penalty.any() else None,
             valid_loss=valid_loss,
             best_epoch=kept[-1] if stopped else None,
-            loss_name="cross-entropy (nats)" if is_classifier(final) else f"squared error (squared units of {target})",
+            loss_name="cross-entropy (nats)" if is_classifier(final) else final._loss.label(target),
             estimator_name=name,
         )
         return display.plot(ax)

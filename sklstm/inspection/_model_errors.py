@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
-from sklearn.metrics import mean_squared_error, zero_one_loss
-from sklearn.utils import check_consistent_length
+from sklearn.metrics import zero_one_loss
+from sklearn.utils import check_array, check_consistent_length
 
+from sklstm._losses import RegressionLoss
 from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._certify import certified_accuracy, certify
+from sklstm.estimators._regressors import SequenceRegressor
 from sklstm.metrics._noisy_inputs import noisy_inputs
 
 Error = Callable[[Any, Any], float]
@@ -59,11 +61,30 @@ def targets(X: Any, y: Any, caller: str) -> Any:
     return y
 
 
-def default_error(estimator: Any) -> tuple[str, Error]:
-    """Name and function (y_true, y_pred) of the error: the error rate for classifiers."""
-    if is_classifier(estimator):
+def default_error(*networks: Any) -> tuple[str, Error]:
+    """Name and function (y_true, y_pred) of an error for estimators, which are all classifiers or all regressors.
+
+    The error rate for classifiers. For regressors the loss that all were trained for, if it is one; else, and for those
+    of other packages, the mean squared error. A composition is none of this package: ask for its innermost estimator.
+    """
+    if is_classifier(networks[0]):
         return "error rate", lambda y, predicted: float(zero_one_loss(y, predicted))
-    return "mean squared error", lambda y, predicted: float(mean_squared_error(y, predicted))
+    loss = common_loss(*networks)
+
+    def error(y: Any, predicted: Any) -> float:
+        y, predicted = (
+            check_array(values, ensure_2d=False, dtype=np.float64, input_name=name).reshape(len(values), -1)
+            for name, values in (("y", y), ("predictions", predicted))
+        )
+        return float(loss.each(predicted, y).mean())
+
+    return f"mean {loss.words}", error
+
+
+def common_loss(*networks: Any) -> RegressionLoss:
+    """The loss of all of the regressors, or the squared error."""
+    losses = {network._loss if isinstance(network, SequenceRegressor) else RegressionLoss() for network in networks}
+    return losses.pop() if len(losses) == 1 else RegressionLoss()
 
 
 def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any:
@@ -123,11 +144,12 @@ def noisy_errors(
     )
 
 
-def certified_error(estimator: Any, X: Any, y: Any, eps: Any) -> float:
+def certified_error(estimator: Any, X: Any, y: Any, eps: Any, loss: RegressionLoss) -> float:
     """Upper limit, from a certificate, on the error of inputs within `eps` of X.
 
-    The error rate counts every sequence whose true label is not certified. The squared error takes the end of the
-    certified interval that is farther from y. `eps` is in the units of X, before any step of a pipeline.
+    The error rate counts every sequence whose true label is not certified. The losses of regressors are convex in the
+    prediction, hence largest at an end of the certified interval. `eps` is in the units of X, before any step of a
+    pipeline.
     """
     if is_classifier(estimator):
         return 1 - certified_accuracy(estimator, X, y, eps)
@@ -135,5 +157,5 @@ def certified_error(estimator: Any, X: Any, y: Any, eps: Any) -> float:
     y = np.asarray(y, dtype=np.float64)
     if y.size != lower.size:
         raise ValueError(f"y must have the shape of the predictions, {lower.shape}; got {y.shape}.")
-    y = y.reshape(lower.shape)
-    return float(np.mean(np.maximum((upper - y) ** 2, (lower - y) ** 2)))
+    low, high = (loss.entries(end, y.reshape(lower.shape)) for end in (lower, upper))
+    return float(low.maximum(high).mean())

@@ -16,7 +16,7 @@ from sklstm._tables import as_plain, sequences_in
 
 from ._display import Display, curve_values, scale_x
 from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, targets
-from ._unwrapping import network_prefix, with_noise
+from ._unwrapping import innermost, network_inside, with_noise
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -124,8 +124,8 @@ class NoiseGeneralizationDisplay(Display):
         n_draws : int, default=3
             Number of draws of the training noise over which a training error is averaged.
         scoring : str, callable or None, default=None
-            One score, as in GridSearchCV. The error is minus the score. None means the mean squared error of a
-            regressor or the error rate of a classifier.
+            One score, as in GridSearchCV. The error is minus the score. None means the ``loss`` of a regressor or the
+            error rate of a classifier.
         n_jobs : int or None, default=None
             Number of worker processes. None means 1, -1 means one for every core.
         random_state : int, RandomState instance or None, default=None
@@ -148,13 +148,13 @@ class NoiseGeneralizationDisplay(Display):
             For bad parameters, no y, or arrays of different lengths.
         """
         caller = cls._check_matplotlib("from_estimator")
-        prefix = network_prefix(estimator, cls.__name__)
+        prefix, network = network_inside(estimator, cls.__name__)
         sigmas = check_sigmas(sigmas)
         check_draws(random_state, n_repeats=n_repeats, n_draws=n_draws)
         y = targets(X, y, caller)
         sequences = None if hasattr(X, "columns") else sequences_in(X)
         X, y = indexable(as_plain(X) if sequences is None else sequences, y)
-        error_name = default_error(estimator)[0]
+        error_name = default_error(network)[0]
         if scoring is not None and not isinstance(scoring, str) and not callable(scoring):
             raise TypeError(f"scoring must be one name or callable, got {scoring!r:.80}.")
         scorer = None if scoring is None else check_scoring(estimator, scoring)
@@ -238,7 +238,7 @@ def _train_and_measure(
     """Train, then measure: the error on the training rows with noise, averaged over the draws, and on the test rows."""
     (X_train, y_train), (X_test, y_test) = ((_safe_indexing(X, rows), _safe_indexing(y, rows)) for rows in split)
     estimator.fit(X_train, y_train)
-    measure = default_error(estimator)[1]
+    measure = default_error(innermost(estimator))[1]
 
     def error(model: Any, inputs: Any, targets: Any) -> float:
         return measure(targets, model.predict(inputs)) if scorer is None else -float(scorer(model, inputs, targets))

@@ -116,8 +116,8 @@ class NoiseRobustnessDisplay(Display):
         n_draws : int, default=10
             Number of draws of the noise. All estimators and all ``sigmas`` use the same draws, multiplied by sigma.
         metric : callable, optional
-            Function of true and predicted targets; smaller is better. By default, the mean squared error of a
-            regressor or the error rate of a classifier.
+            Function of true and predicted targets; smaller is better. By default, the error rate of classifiers; the
+            ``loss`` of regressors of this package if it is the same for all, or else the mean squared error.
         random_state : int, RandomState instance or None, default=None
             Seed of the noise.
         ax : matplotlib Axes, optional
@@ -154,7 +154,7 @@ class NoiseRobustnessDisplay(Display):
         if not (metric is None or callable(metric)):
             raise TypeError(f"metric must be a function of true and predicted targets, got {metric!r}.")
         y = targets(X, y, caller)
-        ylabel, error = default_error(next(iter(models.values())))
+        ylabel, error = default_error(*(innermost(model) for model in models.values()))
         if metric is not None:
             ylabel, error = getattr(metric, "__name__", "error").replace("_", " "), metric
         unit = "units of X" if np.ndim(scale) == 0 and scale == 1 else "multiples of scale"

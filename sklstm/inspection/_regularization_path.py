@@ -14,8 +14,8 @@ from sklstm._validation import Number
 from sklstm.estimators._composition import is_search
 
 from ._display import Display, curve_values, labelled, make_headroom, scale_x
-from ._model_errors import certified_error, check_draws, default_error, noise_seeds, noisy_errors, targets
-from ._unwrapping import check_predictor, parameter_of
+from ._model_errors import certified_error, check_draws, common_loss, default_error, noise_seeds, noisy_errors, targets
+from ._unwrapping import check_predictor, innermost, parameter_of
 
 _CHOSEN = "sklstm.chosen"  # identifier of the lines at chosen values
 _SIGMA = Number(Real, 0, 1e38, optional=True)
@@ -148,8 +148,8 @@ class RegularizationPathDisplay(Display):
     ) -> Self:
         """Measure the errors of fitted models that differ in one parameter, and draw them.
 
-        The error on clean inputs is always drawn. The error is the mean squared error for regressors and the error
-        rate for classifiers.
+        The error on clean inputs is always drawn. The error is the error rate of classifiers, and the ``loss`` of
+        regressors if all were trained for the same one, or else the mean squared error.
 
         Parameters
         ----------
@@ -202,9 +202,10 @@ class RegularizationPathDisplay(Display):
         _SIGMA.check("sigma", sigma)
         check_draws(random_state, n_draws=n_draws)
         y = targets(X, y, caller)
-        ylabel, error = default_error(models[0])
+        networks = [innermost(model) for model in models]
+        (ylabel, error), loss = default_error(*networks), common_loss(*networks)
         # This comes first, so that a bad eps is found before any other work.
-        certified = None if eps is None else np.array([certified_error(model, X, y, eps) for model in models])
+        certified = None if eps is None else np.array([certified_error(model, X, y, eps, loss) for model in models])
         curves = {"clean": np.array([error(y, model.predict(X)) for model in models])}
         if sigma is not None:
             seeds = noise_seeds(random_state, n_draws)

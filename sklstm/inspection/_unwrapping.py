@@ -95,8 +95,8 @@ def parameter_of(estimator: Any, name: str) -> float:
     return float(parameters[name])
 
 
-def network_prefix(estimator: Any, caller: str) -> str:
-    """Prefix of the parameters of the estimator inside, such as ``"tikhonovlstmregressor__"`` in a pipeline.
+def network_inside(estimator: Any, caller: str) -> tuple[str, Any]:
+    """The estimator inside, and the prefix of its parameters, such as ``"tikhonovlstmregressor__"`` in a pipeline.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def network_prefix(estimator: Any, caller: str) -> str:
                 f"TransformedTargetRegressor; got {inside!r:.80}."
             )
         prefix += f"{name}__"
-    return prefix
+    return prefix, inside
 
 
 def with_noise(estimator: Any, rng: np.random.Generator) -> Any:

@@ -25,6 +25,8 @@ from sklstm.generalization import (
 
 from ._codec import Form
 
+# Fields that bounds have got since the first files were written, and what these mean by their absence.
+_LATER = {"loss": ""}
 # A fit makes six at most; to show one a report looks at the others.
 _MOST_BOUNDS = 100
 
@@ -41,7 +43,8 @@ class _Record:
         return {name: getattr(value, name) for name in self.hints}
 
     def build(self, fields: dict[str, Any]) -> Any:
-        return self.kind(**_checked(fields, self.hints))
+        later = {name: value for name, value in _LATER.items() if name in self.hints}
+        return self.kind(**_checked(later | fields, self.hints))
 
 
 class _Occam(_Record):

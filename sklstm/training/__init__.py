@@ -1,5 +1,7 @@
 """From tensors to trained weights: what is to be trained, the skorch net, batches, callbacks, care for the process."""
 
+from sklstm._losses import PinballLoss
+
 from ._batches import InputNoise, SequenceDataset
 from ._checkpoint import Checkpoint
 from ._net import Penalty, SequenceNet, StopTraining
@@ -10,6 +12,7 @@ __all__ = [
     "InputNoise",
     "NetworkSpec",
     "Penalty",
+    "PinballLoss",
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",

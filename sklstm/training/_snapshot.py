@@ -2,6 +2,7 @@
 
 import copy
 import typing
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -242,7 +243,7 @@ def check_history(columns: Any) -> int:
 def restore(
     values: dict[str, Any],
     module: type[nn.Module],
-    criterion: type[nn.Module],
+    criterion: Callable[..., nn.Module],
     optimizers: OptimizerTable,
     device: str | torch.device,
 ) -> SequenceNet:
@@ -252,7 +253,9 @@ def restore(
     ----------
     values : dict
         As of `take_snapshot`.
-    module, criterion : types of nn.Module
+    module : type of nn.Module
+    criterion : callable
+        ``reduction -> nn.Module``, as of `TrainingSpec`.
     optimizers : mapping
     device : str or torch.device
 

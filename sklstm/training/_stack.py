@@ -20,7 +20,7 @@ _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices t
 
 
 def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]) -> bool:
-    """Whether nets can be trained as one: one shape, batch size, optimiser; sequences of one length.
+    """Whether nets can be trained as one: one shape, loss, batch size, optimiser; sequences of one length.
 
     Callbacks must be of this package and say so by ``fits_stacks``: that they look at epochs only, and at nothing of a
     net but its weights, its history and the learning rate, which they set for all alike.
@@ -63,13 +63,17 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
             type(net.module_) is type(first.module_)
             and _shapes(net) == _shapes(first)
             and type(net.penalty) is type(first.penalty)
-            and (net.batch_size, net.clip_norm, net.projection) == (first.batch_size, first.clip_norm, first.projection)
+            and _alike(net) == _alike(first)
             and type(net.optimizer_) is type(first.optimizer_)
             and all(isinstance(callback, OwnCallback) and callback.fits_stacks for _, callback in net.callbacks_)
             and net.precision != "bfloat16"
             for net in nets
         )
     )
+
+
+def _alike(net: SequenceNet) -> tuple[Any, ...]:
+    return net.criterion, net.batch_size, net.clip_norm, net.projection
 
 
 def _shapes(net: SequenceNet) -> list[tuple[int, ...]]:
@@ -137,7 +141,7 @@ class Stack:
         if first is not None:
             self.penalty = first.stack([net.penalty for net in self.nets])
             self.penalty.watch(*(self.weights[name] for name in self._penalised()))
-        self.criterion = type(self.nets[0].criterion_)(reduction="none")
+        self.criterion = self.nets[0].criterion(reduction="none")
 
     def _penalised(self) -> list[str]:
         return [next(name for name in self.weights if name.endswith(part)) for part in _ORDER]

@@ -77,7 +77,7 @@ def test_where_the_cap_comes_from(regressor):
     X, y = late_mean(60, seed=5)
     bound = regressor.holdout_bound(X, y, cap=0.25)
     assert bound.cap == 0.25
-    assert bound.quantity == "a mean loss capped at 0.25"
+    assert bound.quantity == "a mean squared error capped at 0.25"
     assert regressor.holdout_bound(X, y, cap=0.25, method="best").value < bound.value, "60 sequences are few"
     fixed = TikhonovLSTMRegressor(loss_cap=0.5, **QUICK).fit(X, y)
     assert fixed.holdout_bound(X, y).cap == 0.5

@@ -156,12 +156,16 @@ def test_numbers_beyond_float64(X):
 def test_numbers_of_every_kind_are_parameters(X, estimator):
     half = Fraction(1, 2)
     reals = {"lr": Fraction(1, 100), "weight_decay": half, "sigma": half, "clip_norm": half, "delta": half}
-    own = {"loss_cap": half, "lambda_s": half} if estimator is TikhonovLSTMRegressor else {"max_norm_u": half}
+    own = (
+        {"loss_cap": half, "lambda_s": half, "loss": "quantile", "quantile": half}
+        if estimator is TikhonovLSTMRegressor
+        else {"max_norm_u": half}
+    )
     y = X[:, 0, 0] if estimator is TikhonovLSTMRegressor else X[:, 0, 0] > 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         exact = estimator(4, max_epochs=2, random_state=0, **reals, **own).fit(X, y)
-        plain = {name: float(value) for name, value in (reals | own).items()}
+        plain = {name: float(value) if value is half else value for name, value in (reals | own).items()}
         floats = estimator(4, max_epochs=2, random_state=0, **plain).fit(X, y)
     np.testing.assert_array_equal(exact.predict(X), floats.predict(X))
     assert estimator(4, batch_size=10**30, **FAST).fit(X, y).n_iter_ == 2

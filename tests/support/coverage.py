@@ -111,7 +111,7 @@ def loss_cap(bound):
     """None for an error probability, else the cap of the loss that is bounded."""
     if bound.quantity == "an error probability":
         return None
-    if bound.quantity.startswith("a mean loss"):
+    if bound.quantity.startswith("a mean "):
         return bound.ceiling
     raise ValueError(f"{bound.name} bounds {bound.quantity!r}, which is not a loss known here")
 

@@ -147,6 +147,9 @@ def test_other_fits_have_other_states(tmp_path):
         {"early_stopping": True},
         {"early_stopping": True, "n_iter_no_change": 3},
         {"optimizer": "adamw"},
+        {"loss": "absolute_error"},
+        {"loss": "quantile"},
+        {"loss": "quantile", "quantile": 0.9},
     ):
         before = len(list(tmp_path.iterdir()))
         fit("lstm", Checkpoint(tmp_path), **changed)
@@ -158,6 +161,7 @@ def test_other_fits_have_other_states(tmp_path):
     check(before + 1)
     # What has no say in the training: not another fit.
     fit("lstm", Checkpoint(tmp_path, every=3), Stop(), delta=0.01, compute_bound=True, early_stopping=False)
+    fit("lstm", Checkpoint(tmp_path), quantile=0.9)
     check(before + 1)
 
 

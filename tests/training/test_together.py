@@ -10,6 +10,7 @@ from skorch.callbacks import Callback, Freezer, GradientNormClipping
 from skorch.helper import predefined_split
 from torch import nn
 
+from sklstm._losses import LOSSES, RegressionLoss
 from sklstm._sequences import Sequences
 from sklstm.estimators._tikhonov import NetworkPenalty, start_feasible
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
@@ -44,7 +45,7 @@ def make_net(module=LSTMNetwork, *, lambda_s=None, seed=0, callbacks=(), optimiz
         penalty = NetworkPenalty("lstm", lambda_s=lambda_s, lambda_1=10.0, lambda_2=10.0, cadence=1)
     net = SequenceNet(
         module,
-        nn.CrossEntropyLoss if module is ReLUNetwork else nn.MSELoss,
+        options.pop("criterion", nn.CrossEntropyLoss if module is ReLUNetwork else nn.MSELoss),
         criterion__reduction="none" if weighted else "mean",
         module__n_features=D,
         module__hidden_size=options.pop("hidden_size", 4),
@@ -108,6 +109,21 @@ def test_lstms_with_penalties(optimizer, clip_norm, weighted):
         return [make_net(lambda_s=value, **options) for _ in range(2) for value in values]
 
     assert_equal(*both_ways(make, [second, second, first, first]))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_loss(name, weighted):
+    dataset = data(40, weighted=weighted)
+
+    def make():
+        # A loss of its own for every net, as every estimator has: equal, and not the same object.
+        return [
+            make_net(criterion=RegressionLoss.of(name, 0.8), weighted=weighted, lambda_s=value)
+            for value in (0.001, 0.1)
+        ]
+
+    assert_equal(*both_ways(make, [dataset] * 2))
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "uniform", "dropout"])
@@ -247,6 +263,8 @@ def test_what_differs_is_not_stacked(other):
     dataset = data(20)
     assert can_be_stacked([make_net(), make_net()], [dataset] * 2)
     assert not can_be_stacked([make_net(), make_net(**other)], [dataset] * 2)
+    quantiles = [make_net(criterion=RegressionLoss.of("quantile", quantile)) for quantile in (0.1, 0.9)]
+    assert not can_be_stacked(quantiles, [dataset] * 2)
     longer = SequenceDataset(torch.zeros(20, L + 1, D), dataset.y)
     assert not can_be_stacked([make_net(), make_net()], [dataset, longer])
 

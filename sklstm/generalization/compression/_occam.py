@@ -111,7 +111,7 @@ class OccamBound:
     delta : float
         The bound may fail with this probability.
     scale : float
-        Largest loss: 1 for an error probability, the cap M for a capped squared error.
+        Largest loss: 1 for an error probability, the cap M for a capped loss.
     delta_weight : float
         Factor of `delta` for choosing the cap from the data; 1 if it was fixed in advance.
     zero_one : bool
@@ -126,6 +126,8 @@ class OccamBound:
         How many numbers the message describes: fewer than `n_weights` with factors or in a subspace.
     description : Description or None
         After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
+    loss : str
+        The loss in words, if it is known: "absolute error".
 
     Examples
     --------
@@ -158,6 +160,7 @@ class OccamBound:
     assumptions: tuple[str, ...]
     n_values: int
     description: Description | None = field(default=None, repr=False, compare=False)
+    loss: str = ""
 
     @property
     def name(self) -> str:
@@ -179,7 +182,8 @@ class OccamBound:
         """What is bounded."""
         if self.zero_one:
             return "an error probability"
-        return "a mean loss" if self.scale == 1 else f"a mean loss capped at {self.scale:g}"
+        known = f"a mean {self.loss or 'loss'}"
+        return known if self.scale == 1 and not self.loss else f"{known} capped at {self.scale:g}"
 
     @property
     def budget(self) -> float:
@@ -271,7 +275,7 @@ def occam_certificate(
     zero_one : bool, default=False
         Whether the loss takes the values 0 and 1 only; see :func:`occam_bound`.
     scale : float, default=1.0
-        Largest possible loss, the cap M of ``min((y - f)**2, M)``. It is a factor of `value` and `train_loss`.
+        Largest possible loss, the cap M of ``min(loss, M)``. It is a factor of `value` and `train_loss`.
     delta_weight : float, default=1.0
         The weight from :func:`choose_cap`, if the cap was chosen from the data.
     candidates : sequence of int

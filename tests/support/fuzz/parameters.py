@@ -56,6 +56,8 @@ _REGRESSOR = {
     "variant": _words("turkin", "tight"),
     "readout": _words("linear", "logistic"),
     "num_layers": _whole(1, 2),
+    "loss": _words("squared_error", "absolute_error", "huber", "quantile"),
+    "quantile": _reals(0.5, 0.125, 0.9),
     "loss_cap": st.none() | _reals(1.0, 1e-6, 1e6),
 }
 _CLASSIFIER = {

@@ -1,0 +1,299 @@
+"""Losses of regressors: how a network is trained for each, what it is called, and the best constant guess."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from torch import Tensor, nn
+
+from ._validation import PROBABILITY, Choice
+
+_Array = NDArray[np.float64]
+
+#: Where Huber's loss turns from a parabola into a line, in units of y: one standard deviation of standardised targets,
+#: as they should be. It is torch's default too. The errors of a useful model are mostly smaller. scikit-learn's
+#: HuberRegressor has 1.35, in units of a scale that it estimates from the data; a bound needs a loss that is fixed
+#: before the data are seen.
+HUBER_DELTA = 1.0
+
+
+class PinballLoss(nn.Module):
+    r"""Pinball loss: its expectation is smallest where the prediction is a quantile of the target.
+
+    .. math:: \ell_q(y, f) = q\,(y - f)_+ + (1 - q)\,(f - y)_+
+
+    Parameters
+    ----------
+    quantile : float, default=0.5
+        q, in (0, 1). At 0.5 the loss is half of the absolute error.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        Mean or sum over all entries, or every entry by itself, as of torch's criteria.
+
+    Raises
+    ------
+    ValueError
+        If `quantile` or `reduction` is out of range; in a call, if outputs and targets differ in shape.
+
+    Notes
+    -----
+    At y = f the derivative is 0, one of the subgradients there, as of torch's ``L1Loss``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import PinballLoss
+    >>> predicted, y = torch.tensor([[1.0], [1.0]]), torch.tensor([[3.0], [0.0]])
+    >>> PinballLoss(0.9, reduction="none")(predicted, y)  # too low by 2, too high by 1
+    tensor([[1.8000],
+            [0.1000]])
+    """
+
+    def __init__(self, quantile: float = 0.5, reduction: str = "mean"):
+        super().__init__()
+        if not 0 < quantile < 1:
+            raise ValueError(f"quantile must lie in (0, 1), got {quantile!r}")
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+        self.quantile = float(quantile)
+        self.reduction = reduction
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of outputs and targets.
+
+        Parameters
+        ----------
+        outputs, targets : Tensors of one shape
+
+        Returns
+        -------
+        Tensor
+            Of no dimension, or with ``reduction="none"`` of that shape.
+        """
+        if outputs.shape != targets.shape:  # they would broadcast
+            raise ValueError(f"outputs have shape {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
+        above = targets - outputs
+        each = self.quantile * above.relu() + (1 - self.quantile) * (-above).relu()
+        if self.reduction == "none":
+            return each
+        return each.mean() if self.reduction == "mean" else each.sum()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is known of a loss; q is the quantile, which one of them has."""
+
+    #: Class of a criterion, or a function (quantile, reduction) -> criterion.
+    criterion: Callable[..., nn.Module]
+    words: str
+    #: With its unit, for an axis; {y} is the name of the targets.
+    label: str
+    #: (targets (n, k), quantile) -> the constant (k,) with the smallest mean loss.
+    best_constant: Callable[[_Array, Any], _Array]
+    #: p of a loss that is multiplied by s^p if errors are multiplied by s.
+    degree: float
+
+
+def _huber_constant(y: _Array, quantile: None) -> _Array:
+    def best(column: _Array) -> float:
+        low, high = float(column.min()), float(column.max())
+        if low == high:
+            return low
+        # The derivative of the mean loss: continuous, monotone, of both signs between the ends.
+        return float(brentq(lambda c: np.clip(column - c, -HUBER_DELTA, HUBER_DELTA).mean(), low, high))
+
+    return np.array([best(column) for column in y.T])
+
+
+#: The losses by the names that scikit-learn has for them.
+LOSSES: dict[str, _Kind] = {
+    "squared_error": _Kind(
+        nn.MSELoss,
+        "squared error",
+        "squared error (squared units of {y})",
+        lambda y, quantile: y.mean(axis=0),
+        2,
+    ),
+    "absolute_error": _Kind(
+        nn.L1Loss,
+        "absolute error",
+        "absolute error (units of {y})",
+        lambda y, quantile: np.median(y, axis=0),
+        1,
+    ),
+    "huber": _Kind(
+        partial(nn.HuberLoss, delta=HUBER_DELTA),
+        f"Huber loss (δ = {HUBER_DELTA:g})",
+        f"Huber loss (δ = {HUBER_DELTA:g} unit of {{y}})",
+        _huber_constant,
+        2,  # for small errors
+    ),
+    "quantile": _Kind(
+        PinballLoss,
+        "pinball loss (q = {q})",
+        "pinball loss (q = {q}, units of {y})",
+        lambda y, quantile: np.quantile(y, quantile, axis=0),
+        1,
+    ),
+}
+
+
+LOSS = Choice(tuple(LOSSES))
+
+
+@dataclass(frozen=True)
+class RegressionLoss:
+    """The loss of a regressor: a criterion for training, and what bounds and displays need to know of it.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``LOSSES``.
+    quantile : float, optional
+        Of the loss "quantile" and no other: two losses are equal if they are the same function.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm._losses import RegressionLoss
+    >>> loss = RegressionLoss("absolute_error")
+    >>> loss(reduction="mean")
+    L1Loss()
+    >>> y = np.array([[0.0], [1.0], [5.0]])
+    >>> loss.best_constant(y), round(loss.of_best_constant(y), 3)  # the median
+    (array([1.]), 1.667)
+    >>> loss.each(np.zeros((3, 1)), y).tolist()
+    [0.0, 1.0, 5.0]
+    >>> loss.label("y"), RegressionLoss("quantile", 0.9).words
+    ('absolute error (units of y)', 'pinball loss (q = 0.9)')
+    """
+
+    name: str = "squared_error"
+    quantile: float | None = None
+
+    @classmethod
+    def of(cls, name: str, quantile: float) -> "RegressionLoss":
+        """The loss that two parameters of a regressor name; ``quantile`` counts only where there is one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no such loss or quantile.
+        """
+        LOSS.check("loss", name)
+        PROBABILITY.check("quantile", quantile)
+        return cls(str(name), float(quantile) if name == "quantile" else None)
+
+    @property
+    def _kind(self) -> _Kind:
+        return LOSSES[self.name]
+
+    def __call__(self, reduction: str = "mean") -> nn.Module:
+        """The criterion, as training makes it.
+
+        Parameters
+        ----------
+        reduction : str
+            As of torch's criteria.
+
+        Returns
+        -------
+        nn.Module
+        """
+        own = {} if self.quantile is None else {"quantile": self.quantile}
+        return self._kind.criterion(**own, reduction=reduction)
+
+    def entries(self, outputs: Tensor | _Array, targets: Tensor | _Array) -> Tensor:
+        """Losses of all outputs in float64.
+
+        Parameters
+        ----------
+        outputs, targets : Tensors or ndarrays of shape (n, k)
+
+        Returns
+        -------
+        Tensor of shape (n, k)
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ.
+        """
+        if outputs.shape != targets.shape:  # torch's criteria would broadcast
+            raise ValueError(f"predictions have shape {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
+        outputs, targets = (torch.as_tensor(values).double() for values in (outputs, targets))
+        return self("none")(outputs, targets)
+
+    def each(self, outputs: Tensor | _Array, targets: Tensor | _Array) -> Tensor:
+        """Losses of sequences in float64, averaged over the outputs.
+
+        Parameters
+        ----------
+        outputs, targets : Tensors or ndarrays of shape (n, k)
+
+        Returns
+        -------
+        Tensor of shape (n,)
+        """
+        return self.entries(outputs, targets).mean(dim=1)
+
+    def best_constant(self, y: _Array) -> _Array:
+        """The constant prediction with the smallest mean loss.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, k)
+
+        Returns
+        -------
+        ndarray of shape (k,)
+            Mean, median or quantile; for Huber's loss found numerically.
+        """
+        return self._kind.best_constant(y, self.quantile)
+
+    def of_best_constant(self, y: _Array) -> float:
+        """Mean loss of the best constant prediction.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, k), float64
+
+        Returns
+        -------
+        float
+            The variance of y for the squared error.
+        """
+        guess = np.broadcast_to(self.best_constant(y), y.shape).copy()
+        return float(self.entries(guess, y).numpy().mean(axis=0).mean())  # sums in the order of numpy's variance
+
+    @property
+    def words(self) -> str:
+        """The loss in words."""
+        return self._kind.words.format(q=self._q)
+
+    def label(self, y: str) -> str:
+        """The loss with its unit, for an axis.
+
+        Parameters
+        ----------
+        y : str
+            Name of the targets.
+
+        Returns
+        -------
+        str
+        """
+        return self._kind.label.format(q=self._q, y=y)
+
+    @property
+    def _q(self) -> str:
+        return "" if self.quantile is None else f"{self.quantile:g}"
+
+    @property
+    def degree(self) -> float:
+        """p, if the loss of errors that are s times as large is s^p times as large; of Huber's, for small errors."""
+        return self._kind.degree

@@ -1,6 +1,10 @@
-"""Plots of fitted estimators, as displays in scikit-learn's style. They need matplotlib (the extra ``plot``)."""
+"""Plots of fitted estimators, as displays in scikit-learn's style, and the importance of channels.
+
+The displays need matplotlib (the extra ``plot``).
+"""
 
 from ._certified_band import CertifiedBandDisplay
+from ._channel_importance import ChannelImportanceDisplay, channel_importance
 from ._gate_norms import GateNormsDisplay
 from ._generalization_report import GeneralizationReportDisplay
 from ._loss_curve import LossCurveDisplay
@@ -10,10 +14,12 @@ from ._regularization_path import RegularizationPathDisplay
 
 __all__ = [
     "CertifiedBandDisplay",
+    "ChannelImportanceDisplay",
     "GateNormsDisplay",
     "GeneralizationReportDisplay",
     "LossCurveDisplay",
     "NoiseGeneralizationDisplay",
     "NoiseRobustnessDisplay",
     "RegularizationPathDisplay",
+    "channel_importance",
 ]

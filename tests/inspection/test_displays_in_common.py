@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, inspection, load
 from sklstm.inspection import (
     CertifiedBandDisplay,
+    ChannelImportanceDisplay,
     GateNormsDisplay,
     GeneralizationReportDisplay,
     LossCurveDisplay,
@@ -42,6 +43,9 @@ DRAW = {
     NoiseRobustnessDisplay: lambda made, **kw: NoiseRobustnessDisplay.from_estimator(
         made.lstm, made.X, made.y, sigmas=[0.0, 0.2], n_draws=2, random_state=0, **kw
     ),
+    ChannelImportanceDisplay: lambda made, **kw: ChannelImportanceDisplay.from_estimator(
+        made.lstm, made.X, made.y, n_repeats=3, random_state=0, **kw
+    ),
     CertifiedBandDisplay: lambda made, **kw: CertifiedBandDisplay.from_estimator(
         made.lstm, made.X[:8], eps=0.1, y=made.y[:8], **kw
     ),
@@ -57,6 +61,9 @@ OF_PREDICTORS = {
     "robustness": lambda estimator: NoiseRobustnessDisplay.from_estimator(
         estimator, np.zeros((2, 5, 2)), np.zeros(2), sigmas=[0.1]
     ),
+    "importance": lambda estimator: ChannelImportanceDisplay.from_estimator(
+        estimator, np.zeros((2, 5, 2)), np.zeros(2)
+    ),
     "path": lambda estimator: RegularizationPathDisplay.from_estimators([estimator], np.zeros((2, 5, 2)), np.zeros(2)),
 }
 
@@ -64,7 +71,7 @@ every_display = pytest.mark.parametrize("display", DRAW, ids=lambda display: dis
 
 
 def test_every_display_is_here():
-    assert {display.__name__ for display in DRAW} == set(inspection.__all__)
+    assert {display.__name__ for display in DRAW} == {name for name in inspection.__all__ if name.endswith("Display")}
 
 
 @every_display

@@ -458,6 +458,9 @@ class NoisyRNNClassifier(SequenceClassifier):
     cross-entropy. Every training batch is perturbed by fresh noise of standard deviation ``sigma``;
     predictions are made without noise.
 
+    Without biases, outputs grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)` for :math:`a > 0`. Labels
+    that depend on the size of the input need a channel that is always 1; see ``docs/guide/choosing.md``.
+
     Parameters
     ----------
     hidden_size : int, default=64

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length
@@ -275,6 +276,12 @@ def _channels_of(X: Any, estimator: Any, n_channels: int | None) -> _Channels:
     return channels
 
 
+def _name_of(scoring: Any, estimator: Any) -> str:
+    if scoring is None:
+        return "accuracy" if is_classifier(estimator) else "R²"
+    return scoring.replace("_", " ") if isinstance(scoring, str) else "score"
+
+
 def _channels_of_rows(estimator: Any, n_columns: int) -> int:
     inside = innermost(estimator)
     if isinstance(inside, SequenceEstimator):
@@ -422,7 +429,7 @@ class ChannelImportanceDisplay(Display):
             importances=found.importances,
             channel_names=found.channel_names,
             estimator_name=type(innermost(estimator)).__name__ if name is None else name,
-            score_name=scoring.replace("_", " ") if isinstance(scoring, str) else "score",
+            score_name=_name_of(scoring, estimator),
         ).plot(ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:

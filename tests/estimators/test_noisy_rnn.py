@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier
 from sklstm.generalization import fisher_rao_norm, smallest_eigenvalue
+from sklstm.preprocessing import SequenceScaler
 from tests.support.problems import signed_sum
 
 QUICK = {"hidden_size": 8, "max_epochs": 3, "random_state": 0}
@@ -203,3 +206,31 @@ def test_early_stopping_is_stratified_and_stops():
     assert model.n_iter_ < 200
     losses = model.net_.history[:, "valid_loss"]
     assert int(np.argmin(losses)) + 1 + 3 == len(losses)
+
+
+def with_constant(X):
+    return [np.column_stack([x, np.ones(len(x))]) for x in X]
+
+
+def test_labels_do_not_depend_on_the_size_unless_there_is_a_constant_channel():
+    """f(aX) = a f(X): a level alarm at one standard deviation is right for 84 % at most, as N(0, 1) is below 1."""
+    level = np.random.default_rng(0).standard_normal(1600)
+    X = np.repeat(level[:, None, None], 6, axis=1)
+    alarm = level > 1
+    model = NoisyRNNClassifier(8, lr=0.01, max_epochs=60, compute_bound=False, random_state=0)
+    model.fit(X[:600], alarm[:600])
+    for factor in (0.25, 4.0, 2.0**20):  # exact in binary numbers
+        np.testing.assert_array_equal(model.decision_function(factor * X), factor * model.decision_function(X))
+        np.testing.assert_array_equal(model.predict(factor * X), model.predict(X))
+    positive = level > 0
+    assert len(set(model.predict(X[positive]))) == 1
+    never = 1 - alarm[600:].mean()
+    assert abs(never - 0.8413) < 0.03  # Φ(1), and its standard error is 0.012
+    assert model.score(X[600:], alarm[600:]) <= never
+    seeing = make_pipeline(SequenceScaler(), FunctionTransformer(with_constant), model)
+    seeing.fit(X[:600], alarm[:600])
+    assert seeing.score(X[600:], alarm[600:]) > 0.98
+    ragged = [x[: 1 + i % 6] for i, x in enumerate(X)]
+    assert seeing.fit(ragged[:600], alarm[:600]).score(ragged[600:], alarm[600:]) > 0.95
+    lower, upper = seeing[-1].certify(seeing[:-1].transform(X[:3]), [0.01, 0.0])
+    assert (lower < upper).all()

@@ -217,6 +217,8 @@ def test_the_display(data):
     np.testing.assert_array_equal(display.points_.get_xdata(), found.importances[order].ravel())
     assert display.ax_.get_title() == "Ridge"
     assert display.ax_.get_xlabel() == "decrease of the neg mean squared error when permuted"
+    default = ChannelImportanceDisplay.from_estimator(model, X[:, 0], y, **how)
+    assert default.ax_.get_xlabel() == "decrease of the R² when permuted"
     assert display.plot(color="red", name="mine").ax_.get_title() == "mine"
     assert display.bars_[0].get_facecolor() == (1, 0, 0, 1)
 

@@ -2,8 +2,9 @@
 
 import copy
 import inspect
+import math
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
@@ -15,17 +16,28 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
 from sklstm._sequences import Sequences, as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import Number, Rule, check_parameters, fresh_random_state
 from sklstm.exceptions import DivergenceError
-from sklstm.training import InputNoise, NetworkSpec, SequenceDataset, SequenceNet, TrainingSpec, dataset
+from sklstm.training import (
+    InputNoise,
+    LastPart,
+    NetworkSpec,
+    RandomPart,
+    SequenceDataset,
+    SequenceNet,
+    TrainingSpec,
+    Validation,
+    dataset,
+)
+from sklstm.training._held_out import Split
 from sklstm.training._inference import outputs_of
 from sklstm.training._process import restores_settings
-from sklstm.training._train import OPTIMIZERS, HoldOut, Resume, Seeds, fresh_network
+from sklstm.training._train import OPTIMIZERS, Resume, Seeds, fresh_network
 
 from . import _files
 from ._fit_tasks import CallbackSupportMixin, FitTask
@@ -45,11 +57,14 @@ class FitData:
         Targets (n,) or (n, k) of a regressor, numbers (n,) of the classes of a classifier.
     weight : ndarray of shape (n,) or None
         Weights of the sequences in the loss.
+    validation : FitData or None
+        ``X_val``, ``y_val`` and ``sample_weight_val``.
     """
 
     X: Sequences
     y: np.ndarray
     weight: np.ndarray | None
+    validation: "FitData | None" = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +129,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     # What a subclass adds to a training.
 
-    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> FitData:
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
         """Check the arguments of ``fit``, and remember what they tell of all later input."""
         raise NotImplementedError
 
@@ -138,7 +153,13 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = len(self.loss_curve_)
 
     def _shared_spec(
-        self, network: NetworkSpec, context: FitContext, *, stratify: np.ndarray | None = None, noise: str = "gaussian"
+        self,
+        network: NetworkSpec,
+        data: FitData,
+        context: FitContext,
+        *,
+        labels: np.ndarray | None = None,
+        noise: str = "gaussian",
     ) -> TrainingSpec:
         """What the parameters that all estimators have say of a training."""
         resume = context.resume
@@ -147,9 +168,6 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             random_state = fresh_random_state(self.random_state)
             *drawn, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
             seeds = Seeds(*drawn)
-        hold_out = None
-        if self.early_stopping:
-            hold_out = HoldOut(self.validation_fraction, self.n_iter_no_change, stratify)
         return TrainingSpec(
             network,
             self._loss,
@@ -162,7 +180,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             clip_norm=None if self.clip_norm is None else float(self.clip_norm),
             max_epochs=1 if context.one_epoch else int(self.max_epochs),  # torch takes no numpy integers
             batch_size=int(self.batch_size),
-            hold_out=hold_out,
+            validation=self._validation(data, labels) if self.early_stopping else None,
             callbacks=(*(self.callbacks or ()), *context.callbacks),
             device=self.device,
             precision=str(self.precision),
@@ -170,6 +188,45 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             label=type(self).__name__,
             verbose=int(self.verbose),
         )
+
+    def _validation(self, data: FitData, labels: np.ndarray | None) -> Validation:
+        """What early stopping judges on."""
+        source: Split | SequenceDataset
+        if data.validation is not None:
+            source = training_data(self, data.validation)
+        elif self.validation_split == "last":
+            source = LastPart(float(self.validation_fraction), int(self.validation_gap), labels)
+        else:
+            source = RandomPart(float(self.validation_fraction), labels)
+        return Validation(source, int(self.n_iter_no_change))
+
+    def _check_validation(self, given: Mapping[str, Any], check: Callable[[Any, Any, Any], FitData]) -> FitData | None:
+        """Check the validation data given to ``fit``, once the training data are; None if there are none."""
+        X_val, y_val, weight = given["X_val"], given["y_val"], given["sample_weight_val"]
+        if X_val is None and y_val is None:
+            if weight is not None:
+                raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
+            if self.early_stopping and self.validation_split == "random" and self.validation_gap:
+                raise ValueError(
+                    f"validation_gap={self.validation_gap} has no effect on validation_split='random'. Use "
+                    "validation_split='last', or validation_gap=0."
+                )
+            return None
+        if y_val is None:
+            raise ValueError("X_val is provided, but y_val was not provided.")
+        if X_val is None:
+            raise ValueError("y_val is provided, but X_val was not provided.")
+        if not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val are passed to fit, but early_stopping=False. Set early_stopping=True: training then "
+                "ends once their loss no longer falls."
+            )
+        try:
+            return check(X_val, y_val, weight)
+        except (ValueError, TypeError) as error:
+            # The checks are those of X and y, and speak of X, y and sample_weight.
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"In the validation data X_val, y_val, sample_weight_val: {error}") from error
 
     # All or nothing.
 
@@ -226,24 +283,24 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     # Weights of sequences.
 
-    def _weights(
-        self, sample_weight: Any, n: int, by_class: Callable[[np.ndarray | None], np.ndarray | None] | None = None
-    ) -> np.ndarray | None:
-        """Weights (n,) as given, times those of the classes, which may depend on them; None if all are one."""
-        if sample_weight is not None:
-            if isinstance(sample_weight, Real):
-                Number(Real, 0).check("sample_weight", sample_weight)
-            try:
-                sample_weight = _check_sample_weight(
-                    as_plain(sample_weight, "sample_weight"),
-                    np.zeros((n, 1)),
-                    dtype=np.float64,
-                    ensure_non_negative=True,
-                )
-            except OverflowError as error:
-                raise ValueError(f"sample_weight holds a number that is beyond float64: {error}.") from error
-        class_weight = None if by_class is None else by_class(sample_weight)
-        factors = [factor for factor in (sample_weight, class_weight) if factor is not None]
+    @staticmethod
+    def _given_weights(sample_weight: Any, n: int) -> np.ndarray | None:
+        """Weights (n,) as given, checked."""
+        if sample_weight is None:
+            return None
+        if isinstance(sample_weight, Real):
+            Number(Real, 0).check("sample_weight", sample_weight)
+        try:
+            return _check_sample_weight(
+                as_plain(sample_weight, "sample_weight"), np.zeros((n, 1)), dtype=np.float64, ensure_non_negative=True
+            )
+        except OverflowError as error:
+            raise ValueError(f"sample_weight holds a number that is beyond float64: {error}.") from error
+
+    @staticmethod
+    def _weights(*given: np.ndarray | None) -> np.ndarray | None:
+        """Weights (n,): the product of those of the sequences and those of their classes; None if all are one."""
+        factors = [factor for factor in given if factor is not None]
         if not factors:
             return None
         with np.errstate(over="ignore"):
@@ -280,6 +337,30 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         sequences = as_sequences(self, X, reset=False)
         return outputs_of(self.net_.module_, sequences)
 
+    # What a training has left.
+
+    @property
+    def validation_loss_curve_(self) -> list[float] | None:
+        """Validation loss per epoch; None if no epoch had one.
+
+        NaN for epochs without one, of ``partial_fit`` for instance.
+        """
+        check_is_fitted(self, "net_")
+        losses = [float(epoch.get("valid_loss", math.nan)) for epoch in self.net_.history]
+        return losses if any("valid_loss" in epoch for epoch in self.net_.history) else None
+
+    @property
+    def best_loss_(self) -> float:
+        """The lowest validation loss of all epochs; without validation, the lowest training loss."""
+        losses = self.validation_loss_curve_ or self.loss_curve_
+        return min((loss for loss in losses if not math.isnan(loss)), default=math.inf)
+
+    @property
+    def history_(self) -> list[dict[str, Any]]:
+        """A dict per epoch: losses, learning rate, seconds, and what callbacks have recorded; a copy."""
+        check_is_fitted(self, "net_")
+        return [{name: value for name, value in epoch.items() if name != "batches"} for epoch in self.net_.history]
+
     @property
     @restores_settings
     def quantized_(self) -> Self:
@@ -297,6 +378,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         shown = copy.copy(self)
         shown.__dict__["_is_on_display"] = True
         table = super(SequenceEstimator, shown)._get_fitted_attr_html(doc_link)
+        table.data.pop("history_", None)  # columns of numbers
         if "generalization_report_" in self.__dict__:
             table["quantized_"] = {"type_name": type(self).__name__, "value": _Unread()}
             table.data = dict(sorted(table.data.items()))
@@ -461,10 +543,10 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 # Functions of an estimator: the steps of a fit, for those that train many at once; its quantised predictor.
 
 
-def checked(estimator: SequenceEstimator, X: Any, y: Any, sample_weight: Any) -> FitData:
+def checked(estimator: SequenceEstimator, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
     """The arguments of ``fit``, and the parameters, checked; the estimator remembers what all later input must be."""
     check_parameters(estimator, estimator._rules)
-    return estimator._check_fit(X, y, sample_weight)
+    return estimator._check_fit(X, y, sample_weight, validation)
 
 
 def training_spec(estimator: SequenceEstimator, data: FitData) -> TrainingSpec:

@@ -43,7 +43,16 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     @with_callbacks
     @restores_settings
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train on sequences X and labels y.
 
         Parameters
@@ -57,6 +66,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``. In
             batches that hold all the data and without noise, an integer weight is as good as repeating the sequence.
             The bounds are about unweighted errors.
+        X_val : array-like of shape (m, L', d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
+            Validation data, only with ``early_stopping=True``, which then judges on them and trains on all of X. In a
+            pipeline they pass the scalers with ``Pipeline(..., transform_input=["X_val"])``.
+        y_val : array-like of shape (m,)
+            Labels of X_val, all of them among those of y.
+        sample_weight_val : array-like of shape (m,), optional
+            Weights of the validation sequences in the validation loss; multiplied by those of ``class_weight``.
 
         Returns
         -------
@@ -67,8 +83,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ValueError, TypeError
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
         """
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with self._fitting(X, y, sample_weight) as context:
-            data = self._check_fit(X, y, sample_weight)
+            data = self._check_fit(X, y, sample_weight, validation)
             if context.resume is not None and not np.array_equal(self.classes_, np.asarray(context.classes)):
                 raise ValueError(
                     f"warm_start=True goes on with the classes of the last fit, {context.classes}; y has "
@@ -134,15 +151,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             X, y = as_sequences(self, X, y, reset=first)
-            self._check_labels(y)
             known = self.classes_ if classes is None else self._distinct(classes, "classes")
             if not first and not np.array_equal(known, self.classes_):
                 raise ValueError(f"classes={known} is not the same as on the first call, {self.classes_}.")
-            if len(strangers := np.setdiff1d(y, known)):
-                raise ValueError(f"y holds labels that are not among classes: {strangers}; classes are {known}.")
+            codes = self._codes(y, known, "classes")
             self.classes_ = known
-            codes = np.searchsorted(known, y)
-            weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
+            given = self._given_weights(sample_weight, len(y))
+            weight = self._weights(given, self._weights_of_classes(codes, given)[codes])
             data = FitData(X, codes, self._absolute(weight))
             self._set_fitted(train(self._training_spec(data, context), training_data(self, data, relative=False)))
         return self
@@ -389,14 +404,34 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         """
         return holdout_bound_of(self, X, y, delta=delta)
 
-    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> FitData:
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
         X, y = as_sequences(self, X, y, reset=True)
         self._check_labels(y)
         self.classes_ = self._distinct(y, "y")
         codes = np.searchsorted(self.classes_, y)
-        weight = self._weights(sample_weight, len(y), partial(self._weights_of_classes, codes))
+        given = self._given_weights(sample_weight, len(y))
+        by_class = self._weights_of_classes(codes, given)
         self._check_compression(X)
+        return FitData(
+            X,
+            codes,
+            self._relative(self._weights(given, by_class[codes])),
+            self._check_validation(validation, partial(self._check_more, by_class)),
+        )
+
+    def _check_more(self, by_class: np.ndarray, X: Any, y: Any, sample_weight: Any) -> FitData:
+        """Data like those seen before, whose classes have the weights (k,) that they had there."""
+        X, y = as_sequences(self, X, y, reset=False)
+        codes = self._codes(y, self.classes_, "those of the training data")
+        weight = self._weights(self._given_weights(sample_weight, len(y)), by_class[codes])
         return FitData(X, codes, self._relative(weight))
+
+    def _codes(self, y: np.ndarray, known: np.ndarray, which: str) -> np.ndarray:
+        """Places of labels among the known ones; ``ValueError`` if one is not there."""
+        self._check_labels(y)
+        if len(strangers := np.setdiff1d(y, known)):
+            raise ValueError(f"y holds labels that are not among {which}: {strangers}; classes are {known}.")
+        return np.searchsorted(known, y)
 
     def _targets(self, y: np.ndarray) -> Tensor:
         return torch.tensor(y)
@@ -426,12 +461,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             )
         return distinct
 
-    def _weights_of_classes(self, codes: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+    def _weights_of_classes(self, codes: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+        """Weight of every class (k,), where frequencies count those of these labels."""
         if self.class_weight is None:
-            return None
+            return np.ones(len(self.classes_))
         frequencies = {} if sample_weight is None else {"sample_weight": sample_weight}
         labels = self.classes_[codes]
-        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels, **frequencies)[codes]
+        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels, **frequencies)
 
 
 @dataclass(frozen=True)
@@ -497,10 +533,17 @@ class NoisyRNNClassifier(SequenceClassifier):
     recurrent_scale : float, default=1.0
         The recurrent matrix starts at this multiple of the identity.
     early_stopping : bool, default=False
-        Hold out a stratified ``validation_fraction`` of the training data, stop when its loss has not improved for
-        ``n_iter_no_change`` epochs, and restore the best weights.
+        Hold out ``validation_fraction`` of the training data, stratified if at random, or judge on the ``X_val`` and
+        ``y_val`` of `fit`; stop when their loss has not improved for ``n_iter_no_change`` epochs, and restore the best
+        weights.
     validation_fraction : float, default=0.1
-        Used with ``early_stopping`` only.
+        Used with ``early_stopping`` only, and not with ``X_val``.
+    validation_split : {"random", "last"}, default="random"
+        What early stopping holds out: a random part, or the last sequences of X. A random part of windows that overlap
+        is known from the windows that are trained on; hold out the last ones, with a gap.
+    validation_gap : int, default=0
+        With ``validation_split="last"``: sequences before the part held out that are not trained on either. Windows of
+        ``sliding_windows(series, window, horizon)`` have no step in common with ``window + horizon - 1``.
     n_iter_no_change : int, default=10
         Used with ``early_stopping`` only.
     class_weight : dict, "balanced" or None, default=None
@@ -530,8 +573,8 @@ class NoisyRNNClassifier(SequenceClassifier):
         changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
         optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
     random_state : int, RandomState instance or None, default=None
-        Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
-        are neither used nor changed.
+        Fixes initial weights, batch order, noise and a random validation split. The global random states of numpy and
+        torch are neither used nor changed.
     verbose : int, default=0
         1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
         except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
@@ -546,6 +589,13 @@ class NoisyRNNClassifier(SequenceClassifier):
         Epochs run.
     loss_curve_ : list of float
         Training loss per epoch.
+    validation_loss_curve_ : list of float or None
+        Validation loss per epoch, without penalty; None without early stopping. NaN for epochs that had none, those of
+        `partial_fit` after a `fit` with early stopping.
+    best_loss_ : float
+        The lowest validation loss of an epoch; without early stopping, the lowest of ``loss_curve_``.
+    history_ : list of dict
+        What has been recorded of every epoch, as numbers: losses, learning rate, seconds; a copy.
     generalization_bound_ : float
         Bound of Theorem 2 (``sigma=0``) or Theorem 3 on the probability of error, as the paper defines it. Ordinary
         training leaves it far above 1; the report says so. Only with ``compute_bound``.
@@ -604,6 +654,8 @@ class NoisyRNNClassifier(SequenceClassifier):
         recurrent_scale: float = 1.0,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        validation_split: Literal["random", "last"] = "random",
+        validation_gap: int = 0,
         n_iter_no_change: int = 10,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
@@ -634,6 +686,8 @@ class NoisyRNNClassifier(SequenceClassifier):
         self.recurrent_scale = recurrent_scale
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
+        self.validation_gap = validation_gap
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
         self.warm_start = warm_start
@@ -660,5 +714,5 @@ class NoisyRNNClassifier(SequenceClassifier):
         )
         limits = (self.max_norm_u, self.max_norm_w, self.max_norm_v)
         projection = RowNorms(*(None if limit is None else float(limit) for limit in limits))
-        spec = self._shared_spec(network, context, stratify=data.y, noise=str(self.noise))
+        spec = self._shared_spec(network, data, context, labels=data.y, noise=str(self.noise))
         return replace(spec, projection=None if projection == RowNorms() else projection)

@@ -1,6 +1,6 @@
 """Regressors: one base with constructor, ``fit`` and predictions, and a class for each recurrent cell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -62,6 +62,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         clip_norm: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        validation_split: Literal["random", "last"] = "random",
+        validation_gap: int = 0,
         n_iter_no_change: int = 10,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
@@ -94,6 +96,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.clip_norm = clip_norm
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
+        self.validation_gap = validation_gap
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.callbacks = callbacks
@@ -108,7 +112,16 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     @with_callbacks
     @restores_settings
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train on sequences X and targets y.
 
         Parameters
@@ -121,6 +134,13 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         sample_weight : array-like of shape (n,), optional
             Weights of the sequences in the loss, not negative. In batches that hold all the data, an integer
             weight is as good as repeating the sequence. ``generalization_bound_`` is about unweighted loss.
+        X_val : array-like of shape (m, L', d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
+            Validation data, only with ``early_stopping=True``, which then judges on them and trains on all of X. In a
+            pipeline they pass the scalers with ``Pipeline(..., transform_input=["X_val"])``.
+        y_val : array-like of shape (m,) or (m, k)
+            Targets of X_val, in the shape of y.
+        sample_weight_val : array-like of shape (m,), optional
+            Weights of the validation sequences in the validation loss.
 
         Returns
         -------
@@ -131,8 +151,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         ValueError, TypeError
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
         """
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with self._fitting(X, y, sample_weight) as context:
-            data = self._check_fit(X, y, sample_weight)
+            data = self._check_fit(X, y, sample_weight, validation)
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             warn_if_infeasible(self)
@@ -181,7 +202,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         """
         with self._one_more_epoch() as context:
             X, y = self._check_data(X, y, reset=context.resume is None)
-            weight = self._absolute(self._weights(sample_weight, len(y)))
+            weight = self._absolute(self._weights(self._given_weights(sample_weight, len(y))))
             data = FitData(X, y, weight)
             self._set_fitted(train(self._training_spec(data, context), training_data(self, data, relative=False)))
         return self
@@ -308,11 +329,16 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         """
         return holdout_bound_of(self, X, y, delta=delta, cap=cap, method=method)
 
-    def _check_fit(self, X: Any, y: Any, sample_weight: Any) -> FitData:
+    def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
         X, y = self._check_data(X, y, reset=True, min_samples=2)
-        weight = self._weights(sample_weight, len(y))
+        weight = self._weights(self._given_weights(sample_weight, len(y)))
         self._check_compression(X)
-        return FitData(X, y, self._relative(weight))
+        return FitData(X, y, self._relative(weight), self._check_validation(validation, self._check_more))
+
+    def _check_more(self, X: Any, y: Any, sample_weight: Any) -> FitData:
+        """Data like those seen before."""
+        X, y = self._check_data(X, y, reset=False)
+        return FitData(X, y, self._relative(self._weights(self._given_weights(sample_weight, len(y)))))
 
     def _check_data(self, X: Any, y: Any, *, reset: bool, min_samples: int = 1) -> tuple[Sequences, np.ndarray]:
         X, y = as_sequences(self, X, y, reset=reset, numeric_y=True, min_samples=min_samples)
@@ -333,7 +359,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             )
         if not reset and y.shape[1:] != self._target_shape:
             raise ValueError(
-                f"y must have the shape of the first call, (n_samples, {', '.join(map(str, self._target_shape))}); "
+                f"y must have the shape of the y seen first, (n_samples, {', '.join(map(str, self._target_shape))}); "
                 f"got {y.shape}."
             )
         self._target_shape = y.shape[1:]
@@ -358,7 +384,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             },
         )
         penalty, start = tikhonov_parts(self, self._network.cell)
-        return replace(self._shared_spec(network, context), penalty=penalty, start=start)
+        return replace(self._shared_spec(network, data, context), penalty=penalty, start=start)
 
     def _set_fitted(self, net: SequenceNet) -> None:
         super()._set_fitted(net)
@@ -438,10 +464,17 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     clip_norm : float or None, default=None
         Largest Euclidean norm of the gradient; larger gradients are scaled down to it.
     early_stopping : bool, default=False
-        Hold out ``validation_fraction`` of the training data, stop when its loss has not improved for
-        ``n_iter_no_change`` epochs, and restore the best weights. The validation loss does not contain the penalty.
+        Hold out ``validation_fraction`` of the training data, or judge on the ``X_val`` and ``y_val`` of `fit`; stop
+        when their loss has not improved for ``n_iter_no_change`` epochs, and restore the best weights. The validation
+        loss does not contain the penalty.
     validation_fraction : float, default=0.1
-        Used with ``early_stopping`` only.
+        Used with ``early_stopping`` only, and not with ``X_val``.
+    validation_split : {"random", "last"}, default="random"
+        What early stopping holds out: a random part, or the last sequences of X. A random part of windows that overlap
+        is known from the windows that are trained on; hold out the last ones, with a gap.
+    validation_gap : int, default=0
+        With ``validation_split="last"``: sequences before the part held out that are not trained on either. Windows of
+        ``sliding_windows(series, window, horizon)`` have no step in common with ``window + horizon - 1``.
     n_iter_no_change : int, default=10
         Used with ``early_stopping`` only.
     warm_start : bool, default=False
@@ -468,8 +501,8 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
         optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
     random_state : int, RandomState instance or None, default=None
-        Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
-        are neither used nor changed.
+        Fixes initial weights, batch order, noise and a random validation split. The global random states of numpy and
+        torch are neither used nor changed.
     verbose : int, default=0
         1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
         except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
@@ -483,6 +516,13 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     loss_curve_ : list of float
         Training objective, penalty included, per epoch; ``net_.history`` has ``data_loss`` and ``penalty`` apart, and
         the relative error of the norms that training used as ``norm_error``: a bound for up to 64 units, else measured.
+    validation_loss_curve_ : list of float or None
+        Validation loss per epoch, without penalty; None without early stopping. NaN for epochs that had none, those of
+        `partial_fit` after a `fit` with early stopping.
+    best_loss_ : float
+        The lowest validation loss of an epoch; without early stopping, the lowest of ``loss_curve_``.
+    history_ : list of dict
+        What has been recorded of every epoch, as numbers: losses, learning rate, seconds; a copy.
     rho_x_, rho_h_ : float, or ndarray of shape (num_layers,) for more than one layer
         Gains of the fitted weights, exact, in float64; see `sklstm.tikhonov.tikhonov_gains`.
     perturbation_gain_ : float
@@ -593,10 +633,17 @@ class TikhonovGRURegressor(SequenceRegressor):
     clip_norm : float or None, default=None
         Largest Euclidean norm of the gradient; larger gradients are scaled down to it.
     early_stopping : bool, default=False
-        Hold out ``validation_fraction`` of the training data, stop when its loss has not improved for
-        ``n_iter_no_change`` epochs, and restore the best weights. The validation loss does not contain the penalty.
+        Hold out ``validation_fraction`` of the training data, or judge on the ``X_val`` and ``y_val`` of `fit`; stop
+        when their loss has not improved for ``n_iter_no_change`` epochs, and restore the best weights. The validation
+        loss does not contain the penalty.
     validation_fraction : float, default=0.1
-        Used with ``early_stopping`` only.
+        Used with ``early_stopping`` only, and not with ``X_val``.
+    validation_split : {"random", "last"}, default="random"
+        What early stopping holds out: a random part, or the last sequences of X. A random part of windows that overlap
+        is known from the windows that are trained on; hold out the last ones, with a gap.
+    validation_gap : int, default=0
+        With ``validation_split="last"``: sequences before the part held out that are not trained on either. Windows of
+        ``sliding_windows(series, window, horizon)`` have no step in common with ``window + horizon - 1``.
     n_iter_no_change : int, default=10
         Used with ``early_stopping`` only.
     warm_start : bool, default=False
@@ -623,8 +670,8 @@ class TikhonovGRURegressor(SequenceRegressor):
         changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
         optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
     random_state : int, RandomState instance or None, default=None
-        Fixes initial weights, batch order, noise and the validation split. The global random states of numpy and torch
-        are neither used nor changed.
+        Fixes initial weights, batch order, noise and a random validation split. The global random states of numpy and
+        torch are neither used nor changed.
     verbose : int, default=0
         1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
         except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
@@ -638,6 +685,13 @@ class TikhonovGRURegressor(SequenceRegressor):
     loss_curve_ : list of float
         Training objective, penalty included, per epoch; ``net_.history`` has ``data_loss`` and ``penalty`` apart, and
         the relative error of the norms that training used as ``norm_error``: a bound for up to 64 units, else measured.
+    validation_loss_curve_ : list of float or None
+        Validation loss per epoch, without penalty; None without early stopping. NaN for epochs that had none, those of
+        `partial_fit` after a `fit` with early stopping.
+    best_loss_ : float
+        The lowest validation loss of an epoch; without early stopping, the lowest of ``loss_curve_``.
+    history_ : list of dict
+        What has been recorded of every epoch, as numbers: losses, learning rate, seconds; a copy.
     rho_x_, rho_h_ : float, or ndarray of shape (num_layers,) for more than one layer
         Gains of the fitted weights, exact, in float64; see `sklstm.tikhonov.tikhonov_gains`.
     perturbation_gain_ : float

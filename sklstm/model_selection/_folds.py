@@ -15,7 +15,7 @@ from sklstm.estimators._base import FitData, checked, cloned_with, set_fitted, t
 from sklstm.training import SequenceDataset, SequenceNet, TrainingSpec
 from sklstm.training._net import OwnCallback
 from sklstm.training._process import thread_limit
-from sklstm.training._train import Resume, Trained, held_out, train_all
+from sklstm.training._train import Resume, Trained, train_all
 
 # Limits of one stack: enough models that the cost of calls does not matter, few enough that their states stay in cache.
 _LARGEST_STACK = 25
@@ -52,6 +52,8 @@ class PathSettings:
         ``(estimator, X, y) -> float``.
     weighted_score : bool
         Whether the scorer takes ``sample_weight``.
+    validation : dict of str to object
+        ``X_val``, ``y_val`` and ``sample_weight_val`` of ``fit``, the same for all folds.
     n_steps, n_features : int
         Length of the longest sequence, and number of channels.
     n_threads : int
@@ -64,6 +66,7 @@ class PathSettings:
     strategy: str
     scorer: Any
     weighted_score: bool
+    validation: dict[str, Any]
     n_steps: int
     n_features: int
     n_threads: int
@@ -100,6 +103,8 @@ class _Fold:
         Unfitted. All models have its parameters, except for the one of the path.
     X, y, sample_weight
         Arguments of ``fit``: the data of all folds.
+    validation : dict of str to object
+        Of `PathSettings`.
     split : Split
 
     Raises
@@ -108,16 +113,24 @@ class _Fold:
         Whatever the checks of the data raise, if no model can be trained on this fold.
     """
 
-    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: np.ndarray | None, split: Split):
+    def __init__(
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        sample_weight: np.ndarray | None,
+        validation: dict[str, Any],
+        split: Split,
+    ):
         self.leader = cloned_with(estimator)
         weight = None if sample_weight is None else _safe_indexing(sample_weight, split.train)
         self.checked: FitData = checked(
-            self.leader, _safe_indexing(X, split.train), _safe_indexing(y, split.train), weight
+            self.leader, _safe_indexing(X, split.train), _safe_indexing(y, split.train), weight, validation
         )
         self.data: SequenceDataset = training_data(self.leader, self.checked).loaded()
         spec = training_spec(cloned_with(self.leader), self.checked)
-        if spec.hold_out is not None:
-            held_out(self.data, spec.hold_out, spec.seeds.split)  # an error here concerns this fold only
+        if spec.validation is not None:
+            spec.validation.parts(self.data, spec.seeds.split)  # an error here concerns this fold only
         self.trunk: tuple[TrainingSpec, Trained] | None = None
 
     def model(self, settings: PathSettings, index: int) -> tuple[Any, TrainingSpec]:
@@ -167,7 +180,8 @@ def run_models(
             splits = {split.number: split for split, _ in pack}
             known = {number: fold for number, fold in folds.items() if number in splits}
             new = {
-                number: _prepared(estimator, X, y, sample_weight, splits[number]) for number in splits.keys() - known
+                number: _prepared(estimator, X, y, sample_weight, settings.validation, splits[number])
+                for number in splits.keys() - known
             }
             folds = {number: known[number] if number in known else new[number] for number in splits}
             _train_trunks(settings, [new[number] for number in splits if number in new])
@@ -175,10 +189,12 @@ def run_models(
     return outcomes
 
 
-def _prepared(estimator: Any, X: Any, y: Any, sample_weight: np.ndarray | None, split: Split) -> _Fold | str:
+def _prepared(
+    estimator: Any, X: Any, y: Any, sample_weight: np.ndarray | None, validation: dict[str, Any], split: Split
+) -> _Fold | str:
     """The fold, or the reason why no model can be trained on it."""
     try:
-        return _Fold(estimator, X, y, sample_weight, split)
+        return _Fold(estimator, X, y, sample_weight, validation, split)
     except Exception as error:  # any: X may be of a user's own class. As in GridSearchCV, other folds go on
         return f"{type(error).__name__}: {error}"
 

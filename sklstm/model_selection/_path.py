@@ -192,7 +192,17 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         self.strategy = strategy
 
     @restores_settings
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Train the models of the path on every fold, choose a value, and train with it on all data.
 
         Parameters
@@ -205,6 +215,9 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             Weights of the sequences in training, and in the scores if ``scoring`` takes weights.
         groups : array-like of shape (n,), optional
             For splitters that need groups, such as ``GroupKFold``.
+        X_val, y_val, sample_weight_val : array-like, optional
+            Validation data for early stopping, as in ``fit`` of the estimator: the same for all folds. They must not
+            be part of X, or the scores of the folds are of data that training has seen.
 
         Returns
         -------
@@ -230,7 +243,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         try:
             for name in [name for name in before if name.endswith("_") and not name.startswith("_")]:
                 delattr(self, name)
-            return self._fit(X, y, sample_weight, groups)
+            validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+            return self._fit(X, y, sample_weight, groups, validation)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -270,9 +284,10 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
             raise ValueError(f"scoring must be one score, a string or a callable; got {self.scoring!r}.")
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, validation: dict[str, Any]) -> Self:
         base = clone(self.estimator)
-        data = checked(base, X, y, sample_weight)  # of the parameters too, with the estimator's own messages
+        # Of the parameters too, with the estimator's own messages.
+        data = checked(base, X, y, sample_weight, validation)
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
             if name in vars(base):
                 setattr(self, name, vars(base)[name])
@@ -290,13 +305,13 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"cv gives no splits: {self.cv!r}.")
         self.scorer_ = check_scoring(base, self.scoring)
         template = _with(base, random_state=seed, compute_bound=False, verbose=0, warm_start=False)
-        outcomes = self._run(template, values, X, y, sample_weight, splits, data.X.shape)
+        outcomes = self._run(template, values, X, y, sample_weight, splits, validation, data.X.shape)
         self._record(values, len(splits), outcomes)
         if self.refit:
             started = time.perf_counter()
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             best = _with(clone(self.estimator), **self.best_params_, warm_start=False)
-            self.best_estimator_ = best.fit(X, y, **weights)
+            self.best_estimator_ = best.fit(X, y, **weights, **validation)
             self.refit_time_ = time.perf_counter() - started
         return self
 
@@ -314,6 +329,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         y: Any,
         sample_weight: Any,
         splits: list[Split],
+        validation: dict[str, Any],
         shape: tuple[int, ...],
     ) -> list[Outcome]:
         """Train and score every value on every fold, in one worker or several."""
@@ -328,6 +344,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             strategy=self.strategy,
             scorer=self.scorer_,
             weighted_score=takes_sample_weight(self.scorer_),
+            validation=validation,
             n_steps=shape[1],
             n_features=shape[2],
             n_threads=max(1, min(torch.get_num_threads(), cpu_count() // n_workers)),

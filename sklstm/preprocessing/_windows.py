@@ -95,7 +95,10 @@ def sliding_windows(
     targets. Such windows of a correlated series are still dependent, but less so.
 
     At stride 1, a test window shares no step with a training window if ``window + horizon - 1`` windows between them
-    are left out: ``TimeSeriesSplit(gap=window + horizon - 1)``, for the largest horizon.
+    are left out: ``TimeSeriesSplit(gap=window + horizon - 1)``, for the largest horizon. The same holds for the windows
+    that early stopping judges on: ``validation_split="last", validation_gap=window + horizon - 1``. A random part of
+    overlapping windows shares its steps with those trained on, and its loss is far too low; see
+    ``docs/guide/training.md``.
 
     Examples
     --------

@@ -206,8 +206,8 @@ class SequenceNet(NeuralNet):
     module : type of nn.Module
         The network.
     *args
-        The criterion, as of skorch's ``NeuralNet``. For batches with weights it must not reduce: the loss of a batch is
-        the mean of weight times loss, averaged over outputs.
+        The criterion, as of skorch's ``NeuralNet``. For training batches with weights it must not reduce: the loss of a
+        batch is the mean of weight times loss, averaged over outputs.
     penalty : Penalty, optional
     projection : callable, optional
         ``module -> None``, applied to the weights after every optimiser step; see `Projection`.
@@ -337,10 +337,15 @@ class SequenceNet(NeuralNet):
         return step
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Any:
+        # Of training and validation data one may have weights and the other none: the criterion is made for the former.
         if not isinstance(y_true, tuple):
-            return super().get_loss(y_pred, y_true, X=X, training=training)
+            loss = super().get_loss(y_pred, y_true, X=X, training=training)
+            return loss if loss.ndim == 0 else loss.mean()
         targets, weight = y_true
         losses = self.criterion_(y_pred, targets)  # (n,) or (n, k)
+        if losses.ndim == 0:
+            each = self.criterion(**(self.get_params_for("criterion") | {"reduction": "none"}))
+            losses = each(y_pred, targets)
         return (weight * losses.reshape(len(weight), -1).mean(dim=1)).mean()
 
     def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
@@ -30,6 +29,7 @@ from ._callbacks import (
     check_one_schedule,
     prints,
 )
+from ._held_out import Validation
 from ._net import Penalty, SequenceNet
 from ._process import (
     PRECISIONS,
@@ -80,25 +80,6 @@ class NetworkSpec:
 
     kind: type[Any]
     arguments: dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class HoldOut:
-    """Early stopping on a random part of the data.
-
-    Parameters
-    ----------
-    fraction : float
-        Of the sequences, held out.
-    n_iter_no_change : int
-        Epochs without a better validation loss after which training ends; the best weights come back.
-    stratify : ndarray of shape (n,), optional
-        Labels whose frequencies both parts shall have.
-    """
-
-    fraction: float
-    n_iter_no_change: int
-    stratify: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +138,8 @@ class TrainingSpec:
     clip_norm : float, optional
         Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
     max_epochs, batch_size : int
-    hold_out : HoldOut, optional
+    validation : Validation, optional
+        Early stopping.
     callbacks : tuple
         Of skorch, alone or as pairs (name, callback).
     device : str or torch.device
@@ -203,7 +185,7 @@ class TrainingSpec:
     clip_norm: float | None = None
     max_epochs: int = 100
     batch_size: int = 64
-    hold_out: HoldOut | None = None
+    validation: Validation | None = None
     callbacks: tuple[Any, ...] = ()
     device: str | torch.device = "cpu"
     precision: str = "float32"
@@ -420,8 +402,8 @@ def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
 def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, SequenceDataset]:
     """An initialised net, ready to be trained, and the part of the data to train it on."""
     training, validation = data, None
-    if spec.hold_out is not None:
-        training, validation = held_out(data, spec.hold_out, spec.seeds.split)
+    if spec.validation is not None:
+        training, validation = spec.validation.parts(data, spec.seeds.split)
         validation = validation.loaded()
     optimizer, options = OPTIMIZERS[spec.optimizer]
     net = SequenceNet(
@@ -457,32 +439,17 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
     return net, training.loaded()
 
 
-def held_out(data: SequenceDataset, hold_out: HoldOut, seed: int) -> tuple[SequenceDataset, SequenceDataset]:
-    """Data to train on, and data for early stopping; ``ValueError`` if they cannot be divided like this."""
-    try:
-        parts = train_test_split(
-            np.arange(len(data)), test_size=hold_out.fraction, random_state=seed, stratify=hold_out.stratify
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"early_stopping=True cannot hold out validation_fraction={hold_out.fraction} of {len(data)} "
-            f"sequences: {error} Use more data, another fraction, or early_stopping=False."
-        ) from error
-    training, validation = (normalised(data.part(torch.as_tensor(part))) for part in parts)
-    return training, validation
-
-
 def _callbacks(spec: TrainingSpec) -> list[Any]:
     check_one_schedule(spec.callbacks, spec.lr_schedule)
-    check_monitors(spec.callbacks, spec.hold_out is not None)
+    check_monitors(spec.callbacks, spec.validation is not None)
     # Ours have names that no user gives: skorch wants names to be unique.
     callbacks: list[Any] = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(spec.lr_schedule))]
     if spec.verbose:
         bar = Progress(spec.label, spec.verbose, show_lr=spec.lr_schedule != "constant")
         callbacks.append(("_progress", bar))
     callbacks.extend(spec.callbacks)
-    if spec.hold_out is not None:
-        callbacks.append(("_early_stopping", EarlyStopping(spec.hold_out.n_iter_no_change)))
+    if spec.validation is not None:
+        callbacks.append(("_early_stopping", EarlyStopping(spec.validation.n_iter_no_change)))
     return callbacks
 
 

@@ -204,7 +204,7 @@ def test_target_shape_of_partial_fit():
     X, y = problem(ESTIMATORS["lstm"])
     model = clone(ESTIMATORS["lstm"]).partial_fit(X, y[:, None])
     assert model.predict(X).shape == (50, 1)
-    with pytest.raises(ValueError, match="y must have the shape of the first call"):
+    with pytest.raises(ValueError, match="y must have the shape of the y seen first"):
         model.partial_fit(X, y)
 
 

@@ -21,6 +21,7 @@ PREPROCESSORS = [SequenceScaler, SequencesFromTable]
 OTHERS = [Compression, Checkpoint]
 REQUIRED = {"SequencesFromTable": ["id"], "Checkpoint": ["folder"]}
 WITH_BOUND = {"generalization_bound_", "generalization_report_", "quantized_"}
+OF_THE_HISTORY = {"validation_loss_curve_", "best_loss_", "history_"}
 
 
 def page(cls):
@@ -81,17 +82,17 @@ def test_constructors_are_annotated(cls):
 def test_attributes_of_estimators_are_documented_and_there(cls, X):
     frames = [pd.DataFrame(sequence, columns=["load", "heat"]) for sequence in X]
     y = X[:, -1, 0] > 0
-    model = cls(3, max_epochs=1, random_state=0).fit(frames, y)
+    model = cls(3, max_epochs=1, early_stopping=True, random_state=0).fit(frames, y, X_val=frames, y_val=y)
     documented = documented_attributes(cls)
     assert len(documented) == len(set(documented))
-    assert public(model) | {"quantized_"} == set(documented)
+    assert public(model) | OF_THE_HISTORY | {"quantized_"} == set(documented)
     for name in documented:
         assert getattr(model, name) is not None
     described = {entry.name: " ".join(entry.desc) for entry in page(cls)["Attributes"]}
     assert {name for name, text in described.items() if "Only with ``compute_bound``" in text} == WITH_BOUND
 
     bare = cls(3, max_epochs=1, random_state=0, compute_bound=False).fit(X, y)
-    assert public(bare) == set(documented) - WITH_BOUND - {"feature_names_in_"}
+    assert public(bare) == set(documented) - WITH_BOUND - OF_THE_HISTORY - {"feature_names_in_"}
     assert not any(hasattr(bare, name) for name in WITH_BOUND)
     assert public(cls(3)) == set()
 

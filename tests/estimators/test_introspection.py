@@ -71,9 +71,9 @@ def test_diagram_after_a_fit(estimator, X, monkeypatch):
     model = estimator(4, **QUICK).fit(X, X[:, -1, 0] > 0)
     monkeypatch.setattr(_base, "fresh_network", None)  # the diagram makes no second network
     shown = fitted_attributes(model)
-    # Everything that a fit leaves, and the property.
+    # Everything that a fit leaves, and the properties, but for the table of epochs.
     left = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
-    assert set(shown) == left | {"quantized_"}
+    assert set(shown) == left | {"quantized_", "validation_loss_curve_", "best_loss_"}
     assert list(shown) == sorted(shown)
     assert max(map(len, shown.values())) < 120
     assert shown["n_iter_"] == "100"

@@ -23,7 +23,14 @@ def test_property(name):
 
 
 # Drawn with the data, or a part of other properties.
-DRAWN_ELSEWHERE = {"callbacks", "compute_bound", "early_stopping", "n_channels"}
+DRAWN_ELSEWHERE = {
+    "callbacks",
+    "compute_bound",
+    "early_stopping",
+    "n_channels",
+    "validation_gap",
+    "validation_split",
+}
 
 
 def test_every_parameter_is_drawn():

@@ -15,6 +15,8 @@ from tests.support.fuzz.watch import call, canonical, finding, must, refused, sa
 # Parameters that only some way of training reads, and how to make it read them.
 READ_WITH = {
     "validation_fraction": {"early_stopping": True},
+    "validation_split": {"early_stopping": True, "validation_fraction": 0.5, "validation_gap": 0},
+    "validation_gap": {"early_stopping": True, "validation_fraction": 0.5, "validation_split": "last"},
     "n_iter_no_change": {"early_stopping": True, "validation_fraction": 0.5},
     "delta": {"compute_bound": True},
     "margin": {"compute_bound": True},

@@ -108,7 +108,7 @@ _ENORMOUS = st.sampled_from([10**30, 2**31, 2**63, 10**400])
 NUMBERS = {
     "hidden_size", "sigma", "max_epochs", "lr", "batch_size", "weight_decay", "validation_fraction", "n_iter_no_change",
     "delta", "lambda_s", "lambda_1", "lambda_2", "num_layers", "margin", "recurrent_scale", "n_channels", "clip_norm",
-    "loss_cap", "max_norm_u", "max_norm_w", "max_norm_v",
+    "loss_cap", "max_norm_u", "max_norm_w", "max_norm_v", "validation_gap",
 }
 # fmt: on
 _COSTLY = {"hidden_size", "max_epochs", "num_layers"}

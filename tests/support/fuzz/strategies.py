@@ -232,5 +232,7 @@ def tasks(draw, kinds=KINDS):
         plain, y = draw(targets(n, unit=str(chosen.get("readout", "linear")) == "logistic"))
     if n >= 8 and draw(st.booleans()):  # fewer cannot be split and stratified whatever they are
         chosen |= {"early_stopping": draw(flags(True)), "validation_fraction": 0.5}
+        if kind is not NoisyRNNClassifier and draw(st.booleans()):  # the first half may lack a class
+            chosen |= {"validation_split": "last", "validation_gap": draw(st.integers(0, 2))}
     weight = draw(weights(n))
     return Task(kind, chosen, plain_X, form, dress(plain_X, form, dtype), plain, y, weight)

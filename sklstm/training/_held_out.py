@@ -1,0 +1,183 @@
+"""What early stopping judges on: a part of the training data, at random or the last one, or data of its own."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from ._batches import SequenceDataset, normalised
+
+#: Places of the sequences to train on, and of those to judge on.
+Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction must be above 0 and below 1, got {fraction!r}")
+
+
+class Split(Protocol):
+    """A rule that divides n sequences in two."""
+
+    def __call__(self, n: int, seed: int) -> Rows:
+        """Places of the sequences to train on, and of those to judge on; ``ValueError`` if there are too few."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RandomPart:
+    """Hold out sequences at random. Not for windows that overlap, nor for others that resemble their neighbours.
+
+    Parameters
+    ----------
+    fraction : float
+        Of the sequences, held out.
+    stratify : ndarray of shape (n,), optional
+        Labels whose frequencies both parts shall have.
+
+    Examples
+    --------
+    >>> from sklstm.training import RandomPart
+    >>> train, judge = RandomPart(0.2)(10, seed=0)
+    >>> train, judge
+    (array([4, 9, 1, 6, 7, 3, 0, 5]), array([2, 8]))
+    """
+
+    fraction: float
+    stratify: NDArray | None = None
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
+
+    def __call__(self, n: int, seed: int) -> Rows:
+        try:
+            train, judge = train_test_split(
+                np.arange(n), test_size=self.fraction, random_state=seed, stratify=self.stratify
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot hold out validation_fraction={self.fraction} of {n} "
+                f"sequences: {error} Use more data, another fraction, or early_stopping=False."
+            ) from error
+        return train, judge
+
+
+@dataclass(frozen=True, eq=False)
+class LastPart:
+    """Hold out the last sequences, and use none of the ``gap`` before them.
+
+    Parameters
+    ----------
+    fraction : float
+        Of the sequences, held out; as many as `RandomPart` holds out.
+    gap : int
+        Sequences between the two parts that belong to neither. With ``sliding_windows(series, window, horizon)`` the
+        parts have no step in common if it is at least ``window + horizon - 1``.
+    labels : ndarray of shape (n,), optional
+        Each of them must occur among the sequences to train on.
+
+    Examples
+    --------
+    >>> from sklstm.training import LastPart
+    >>> LastPart(0.2, gap=3)(10, seed=0)
+    (array([0, 1, 2, 3, 4]), array([8, 9]))
+    """
+
+    fraction: float
+    gap: int = 0
+    labels: NDArray | None = None
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
+        if self.gap < 0:
+            raise ValueError(f"gap must not be negative, got {self.gap!r}")
+
+    def __call__(self, n: int, seed: int) -> Rows:
+        n_held = math.ceil(self.fraction * n)
+        n_train = n - n_held - self.gap
+        if n_train < 1:
+            raise ValueError(
+                f"early_stopping=True cannot hold out validation_fraction={self.fraction}, the last {n_held} of {n} "
+                f"sequences, with validation_gap={self.gap} before them: nothing is left to train on. Use more data, "
+                "another fraction, or a smaller gap."
+            )
+        if self.labels is not None and len(lost := np.setdiff1d(self.labels, self.labels[:n_train])):
+            raise ValueError(
+                f"validation_split='last' cannot hold out the last {n_held} of {n} sequences: "
+                f"{len(lost)} of {len(np.unique(self.labels))} classes occur in none of the {n_train} to train on. Are "
+                "the sequences sorted by class? Order them by time, pass X_val and y_val, or use "
+                "validation_split='random'."
+            )
+        return np.arange(n_train), np.arange(n - n_held, n)
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Early stopping, and the data that it judges on.
+
+    Parameters
+    ----------
+    data : RandomPart, LastPart or SequenceDataset
+        A part of the training data to hold out; or other data, and the training data are all trained on.
+    n_iter_no_change : int
+        Epochs without a better validation loss after which training ends; the best weights come back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm.networks import LSTMNetwork
+    >>> from sklstm.training import LastPart, NetworkSpec, TrainingSpec, Validation, dataset, train
+    >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+    >>> network = NetworkSpec(LSTMNetwork, {"n_features": 1, "hidden_size": 4, "n_outputs": 1})
+    >>> spec = TrainingSpec(
+    ...     network, torch.nn.MSELoss, lr=0.1, validation=Validation(LastPart(0.2, gap=4), n_iter_no_change=3)
+    ... )
+    >>> net = train(spec, dataset(X, torch.tensor(X[:, -1], dtype=torch.float32)))
+    >>> losses = net.history[:, "valid_loss"]
+    >>> bool(len(losses) - np.argmin(losses) - 1 == 3)  # epochs after the best one
+    True
+
+    What it does with data:
+
+    >>> data = dataset(X, torch.tensor(X[:, -1]))
+    >>> training, judged = spec.validation.parts(data, seed=0)
+    >>> len(training), len(judged)
+    (44, 12)
+    """
+
+    data: Split | SequenceDataset
+    n_iter_no_change: int = 10
+
+    def __post_init__(self) -> None:
+        if self.n_iter_no_change < 1:
+            raise ValueError(f"n_iter_no_change must be at least 1, got {self.n_iter_no_change!r}")
+
+    def parts(self, data: SequenceDataset, seed: int) -> tuple[SequenceDataset, SequenceDataset]:
+        """Data to train on, and data to judge on.
+
+        Parameters
+        ----------
+        data : SequenceDataset
+            Given to the training.
+        seed : int
+            Of a random split.
+
+        Returns
+        -------
+        tuple of SequenceDataset
+            Weights have a mean of 1 in each.
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be divided like this.
+        """
+        if isinstance(self.data, SequenceDataset):
+            return data, normalised(self.data)
+        train, judge = (normalised(data.part(torch.as_tensor(rows))) for rows in self.data(len(data), seed))
+        return train, judge

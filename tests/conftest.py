@@ -15,6 +15,8 @@ import torch
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from sklstm._subnormals import are_flushed
+
 # Nothing is written to disk, and one run is like another: in whichever process, beside whichever tests.
 set_hypothesis_home_dir(Path(os.devnull) / "hypothesis")
 settings.register_profile("suite", database=None, deadline=None, derandomize=True)
@@ -33,11 +35,15 @@ def generator():
 
 @pytest.fixture(autouse=True)
 def process_state_is_left_alone(request):
-    """Every test doubles as a check that threads, grad mode, default dtype and global random states are restored."""
-    before = (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype())
+    """Every test doubles as a check that threads, grad mode, flushing and global random states are restored."""
+
+    def settings():
+        return torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype(), are_flushed()
+
+    before = settings()
     random_state, numpy_state = torch.random.get_rng_state(), pickle.dumps(np.random.get_state())
     yield
-    assert (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()) == before
+    assert settings() == before
     assert torch.equal(torch.random.get_rng_state(), random_state), "torch's global random state was used"
     if not request.node.get_closest_marker("draws_from_numpy"):
         assert pickle.dumps(np.random.get_state()) == numpy_state, "numpy's global random state was used"

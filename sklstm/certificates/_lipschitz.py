@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from sklstm._subnormals import keeps_subnormals
 from sklstm.linalg import as_float64, max_row_sum
 
 _UNIT = torch.finfo(torch.float64).eps
 
 
+@keeps_subnormals
 @torch.no_grad()
 def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
     r"""Per-step Lipschitz constants of the ReLU network, Lemma 8 of Tu et al. 2020 with p = ∞.
@@ -50,6 +52,7 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
     return beta_v * beta_u * powers * slack ** (n_steps + 2)
 
 
+@keeps_subnormals
 @torch.no_grad()
 def lstm_gain(
     weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, n_steps: int, input_bound: float = float("inf")

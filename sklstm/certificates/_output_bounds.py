@@ -19,6 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklstm._subnormals import keeps_subnormals
+
 from ._affine import AffineForm
 from ._enclosed_layer import EnclosedLayer, LayerWeights, count_symbols, forward_affine
 from ._interval_arithmetic import dot_slack
@@ -121,6 +123,7 @@ def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") 
     return max(16, min(1024, _TAPE // (per_step * n_steps)))
 
 
+@keeps_subnormals
 @torch.no_grad()
 def output_bounds(
     network: RecurrentNetwork,

@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 from torch import nn
 from torch.utils._device import DeviceContext
 
+from sklstm._subnormals import are_flushed, set_flushed
 from sklstm._validation import caller_level
 
 P = ParamSpec("P")
@@ -80,6 +81,7 @@ class _Settings:
     """What a thread has set, as far as calls of this package change it; `restore` may be called more than once."""
 
     n_threads: int
+    flushed: bool  # subnormal numbers
     grad: bool
     autocast: tuple[bool, ...]
     modes: list[Any]
@@ -91,6 +93,7 @@ class _Settings:
     def now(cls) -> "_Settings":
         return cls(
             n_threads=_own_threads(),
+            flushed=are_flushed(),
             grad=torch.is_grad_enabled(),
             autocast=tuple(map(torch.is_autocast_enabled, _AUTOCAST)),
             modes=_modes(),
@@ -100,12 +103,14 @@ class _Settings:
         )
 
     def put_aside(self) -> None:
-        """Turn autocast and the default device off: what is computed and made depends on neither, until `restore`.
+        """Turn autocast, default device and flushing off: what is computed and made depends on none, until `restore`.
 
         For the device not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt.
         Nor a mode for the CPU in place of the caller's: torch takes a mode off and puts it back for many of its
         functions, and an interrupt in between puts it back when the call is over.
         """
+        if self.flushed:
+            set_flushed(False)
         for kind, enabled in zip(_AUTOCAST, self.autocast, strict=True):
             if enabled:
                 torch.set_autocast_enabled(kind, False)
@@ -116,6 +121,8 @@ class _Settings:
     def restore(self) -> None:
         # Every line does nothing if it has been done before: the second run makes good what an interrupt cut off.
         _release(self.locks)
+        if are_flushed() != self.flushed:
+            set_flushed(self.flushed)
         if torch.get_num_threads() != self.n_threads:
             torch.set_num_threads(self.n_threads)
         if torch.is_grad_enabled() != self.grad:
@@ -160,12 +167,13 @@ def _set_modes(modes: list[Any]) -> None:
 def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function leave the process's settings as they were, whatever ends it, Ctrl-C at any moment included.
 
-    Thread counts, grad mode, autocast, default device, numpy's error handling and the precision of matrix products are
-    compared with those before the call and restored. There is no moment between a setting and the ``try`` that takes it
-    back, and an interrupt while settings are being restored leaves the second ``finally`` to do it.
+    Thread counts, grad mode, autocast, default device, flushing of subnormal numbers, numpy's error handling and the
+    precision of matrix products are compared with those before the call and restored. There is no moment between a
+    setting and the ``try`` that takes it back, and an interrupt while settings are being restored leaves the second
+    ``finally`` to do it.
 
-    Inside, the caller's autocast and default device are off: under the one no float32 network would be left to certify,
-    the other would scatter tensors that name no device.
+    Inside, the caller's autocast, default device and flushing are off: under the first no float32 network would be left
+    to certify, the second would scatter tensors that name no device, the third would break rounding outwards.
 
     Examples
     --------
@@ -219,6 +227,35 @@ def _settings_restored() -> Iterator[None]:
     finally:
         if call is None or call in calls:
             before.restore()
+
+
+@contextmanager
+def flushed_subnormals(device: str | torch.device) -> Iterator[None]:
+    """Run the block with subnormal numbers taken for zero, and restore the mode afterwards.
+
+    Weights that shrink towards zero would make training on a CPU several times slower. Where no number is subnormal, as
+    in an ordinary training, nothing changes.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Only a CPU is slow with them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training._process import flushed_subnormals
+    >>> with flushed_subnormals("cpu"):
+    ...     product = torch.tensor(1e-38) * 0.1
+    >>> product, bool(torch.tensor(1e-38) * 0.1 == 0)
+    (tensor(0.), False)
+    """
+    if torch.device(device).type != "cpu":
+        yield
+        return
+    with _settings_restored():
+        set_flushed(True)
+        yield
 
 
 def threads_for(batch_size: int, hidden_size: int, n_features: int, n_gates: int) -> int:

@@ -34,6 +34,7 @@ from ._net import Penalty, SequenceNet
 from ._process import (
     PRECISIONS,
     check_cuda_process,
+    flushed_subnormals,
     products_in,
     restores_settings,
     seeded_construction,
@@ -384,7 +385,7 @@ def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
 
 @contextmanager
 def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
-    """Settings of the process for a training: gradients, exact products, and as many threads as pay."""
+    """Settings of the process for a training: gradients, exact products, no subnormals, as many threads as pay."""
     device = resolve_device(spec.device)
     kind, sizes, n_threads = spec.network.kind, spec.network.arguments, torch.get_num_threads()
     if issubclass(kind, GatedNetwork | ReLUNetwork):  # of another network nothing is known
@@ -393,6 +394,7 @@ def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
         torch.inference_mode(False),  # in inference mode nothing could be trained
         torch.enable_grad(),
         thread_limit(n_threads),
+        flushed_subnormals(device),
         single_threaded_numpy(),
         products_in(spec.precision, device),
     ):

@@ -10,6 +10,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 import sklstm
+from sklstm._subnormals import are_flushed
 from sklstm.training import _process
 
 PACKAGE = str(Path(sklstm.__file__).parent) + os.sep
@@ -20,6 +21,7 @@ def settings():
     return {
         "torch threads": torch.get_num_threads(),
         "BLAS threads": [each["num_threads"] for each in threadpool_info() if each["internal_api"] == "openblas"],
+        "flushed": are_flushed(),
         "grad": torch.is_grad_enabled(),
         "inference": torch.is_inference_mode_enabled(),
         "default device": str(torch.get_default_device()),

@@ -126,6 +126,7 @@ def test_everything_that_a_call_may_set_is_given_back(device):
     @restores_settings
     def careless():
         torch._C._len_torch_function_stack() and torch._C._pop_torch_function_stack()
+        torch.set_flush_denormal(True)
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)
         torch.set_autocast_enabled("cpu", True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["DivergenceError"]
+__all__ = ["DivergenceError", "NonFiniteOutputError"]
 
 
 class DivergenceError(ValueError):
@@ -43,3 +43,41 @@ class DivergenceError(ValueError):
         super().__init__(message)
         self.kept = kept
         self.net: Any = None
+
+
+class NonFiniteOutputError(ValueError):
+    """The outputs of a network are infinite or NaN for some sequences: there is no prediction, label or certificate.
+
+    Parameters
+    ----------
+    message : str
+    first : int
+        Position in X of the first such sequence.
+    count : int
+        How many there are.
+
+    Attributes
+    ----------
+    first, count : int
+
+    Examples
+    --------
+    A ReLU network that has learned from 6 steps is asked about 1000:
+
+    >>> import numpy as np
+    >>> from sklstm import NoisyRNNClassifier
+    >>> from sklstm.exceptions import NonFiniteOutputError
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((60, 6, 2))
+    >>> model = NoisyRNNClassifier(8, random_state=0, compute_bound=False).fit(X, X[:, :, 0].sum(axis=1) > 0)
+    >>> try:
+    ...     model.predict(rng.standard_normal((5, 1000, 2)))
+    ... except NonFiniteOutputError as error:
+    ...     print(error.first, error.count)
+    0 5
+    """
+
+    def __init__(self, message: str, first: int = 0, count: int = 1):
+        super().__init__(message)
+        self.first = first
+        self.count = count

@@ -73,7 +73,7 @@ def certify(
         Limits from below.
     upper : ndarray, float64
         Limits from above. For a regressor in the shape of its predictions, for a classifier (n, k). With ``eps=0`` both
-        are the outputs themselves.
+        are the outputs themselves. Infinite where no limit is known; never NaN.
 
     Raises
     ------
@@ -83,6 +83,8 @@ def certify(
         Before ``fit``, or if a search was told not to refit.
     ValueError
         For a negative or non-finite ``eps``, one of a wrong shape, or bad X, before any work.
+    NonFiniteOutputError
+        If ``eps=0`` and the outputs of the network are infinite or NaN.
 
     See Also
     --------
@@ -123,7 +125,7 @@ def certify(
     module = composition.estimator.net_.module_
     lower, upper = (np.empty((len(sequences), module.readout.out_features)) for _ in range(2))
     for rows, part, low, high in blocks:
-        lower[rows], upper[rows] = _output_bounds(module, part, low, high, method, batch_size)
+        lower[rows], upper[rows] = _output_bounds(module, rows, part, low, high, method, batch_size)
     if not isinstance(composition.estimator, ClassifierMixin):
         shape = (-1, *composition.estimator._target_shape)
         lower, upper = lower.reshape(shape), upper.reshape(shape)
@@ -157,6 +159,8 @@ def certified_radius(estimator: Any, X: Any, *, rtol: float = 0.01) -> NDArray[n
         Before ``fit``, or if a search was told not to refit.
     ValueError
         For bad X, before any work.
+    NonFiniteOutputError
+        If outputs of the network are infinite or NaN: there is no label.
 
     See Also
     --------
@@ -182,7 +186,7 @@ def certified_radius(estimator: Any, X: Any, *, rtol: float = 0.01) -> NDArray[n
     n, balls = composition.balls(X)
     found = np.empty(n)
     for rows, part, sizes, ends in balls:
-        found[rows] = _radii(module, part, sizes, ends, rtol)
+        found[rows] = _radii(module, rows, part, sizes, ends, rtol)
     return found
 
 
@@ -214,6 +218,8 @@ def certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
         Before ``fit``, or if a search was told not to refit.
     ValueError
         As `certify`; also if X and y differ in length.
+    NonFiniteOutputError
+        If outputs of the network are infinite or NaN: there is no label.
 
     See Also
     --------
@@ -258,9 +264,11 @@ def _classifier_of(composition: Composition, function: str) -> Any:
     return composition.estimator
 
 
-def _radii(module: nn.Module, X: np.ndarray, sizes: np.ndarray, ends: Ends, rtol: float) -> np.ndarray:
-    """Certified radii (m,) of sequences X (m, L, d) within boxes of any radius."""
-    labels = _labels(module, Sequences(X))
+def _radii(
+    module: nn.Module, places: np.ndarray, X: np.ndarray, sizes: np.ndarray, ends: Ends, rtol: float
+) -> np.ndarray:
+    """Certified radii (m,) of sequences X (m, L, d), at these places in the user's X, within boxes of any radius."""
+    labels = _labels(module, Sequences(X), places)
 
     def holds(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
         low, high = ends(rows, np.broadcast_to(at[:, None, None], (len(at), *X.shape[1:])))
@@ -269,9 +277,9 @@ def _radii(module: nn.Module, X: np.ndarray, sizes: np.ndarray, ends: Ends, rtol
     return _largest_radii(holds, sizes, rtol)
 
 
-def _labels(module: nn.Module, sequences: Sequences) -> np.ndarray:
+def _labels(module: nn.Module, sequences: Sequences, places: np.ndarray | None = None) -> np.ndarray:
     """Indices (n,) of the predicted classes."""
-    return outputs_of(module, sequences).argmax(axis=1)
+    return outputs_of(module, sequences, places).argmax(axis=1)
 
 
 def _is_point(low: torch.Tensor, high: torch.Tensor) -> np.ndarray:
@@ -280,16 +288,22 @@ def _is_point(low: torch.Tensor, high: torch.Tensor) -> np.ndarray:
 
 
 def _output_bounds(
-    module: Any, X: np.ndarray, low: torch.Tensor, high: torch.Tensor, method: str, batch_size: int | None
+    module: Any,
+    places: np.ndarray,
+    X: np.ndarray,
+    low: torch.Tensor,
+    high: torch.Tensor,
+    method: str,
+    batch_size: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (m, k) on the outputs for inputs between two ends (m, L, d); X (m, L, d) is one of them."""
+    """Bounds (m, k) on the outputs for inputs between two ends (m, L, d); X (m, L, d) is one, at these places."""
     lower, upper = _bounds(module, low, high, method, batch_size)
     if module.is_logistic:
         lower = (expit(lower) - _LOGISTIC_ERROR).clip(0, 1)
         upper = (expit(upper) + _LOGISTIC_ERROR).clip(0, 1)
     exact = _is_point(low, high)
     if exact.any():
-        lower[exact] = upper[exact] = outputs_of(module, Sequences(X[exact]))
+        lower[exact] = upper[exact] = outputs_of(module, Sequences(X[exact]), places[exact])
     return lower, upper
 
 

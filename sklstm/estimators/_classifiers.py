@@ -176,6 +176,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ndarray of shape (n, k), or (n,) for two classes, float64
             With two classes the output of ``classes_[1]`` minus that of ``classes_[0]``.
 
+        Raises
+        ------
+        NonFiniteOutputError
+            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
+            those of the training.
+
         Examples
         --------
         >>> import numpy as np
@@ -202,6 +208,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         -------
         ndarray of shape (n, k), float64
             Columns in the order of ``classes_``; rows sum to 1.
+
+        Raises
+        ------
+        NonFiniteOutputError
+            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
+            those of the training.
         """
         return softmax(self._outputs(X).astype(np.float64), axis=1)
 
@@ -220,6 +232,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         -------
         ndarray of shape (n, k), float64
             Columns in the order of ``classes_``; natural logarithms, at most 0.
+
+        Raises
+        ------
+        NonFiniteOutputError
+            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
+            those of the training.
 
         Examples
         --------

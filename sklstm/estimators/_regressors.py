@@ -220,6 +220,12 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         -------
         ndarray of shape (n,) or (n, k), float64
             In the shape that y had; each prediction is independent of the other rows of X, bit for bit.
+
+        Raises
+        ------
+        NonFiniteOutputError
+            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
+            those of the training.
         """
         return self._outputs(X).astype(np.float64).reshape(-1, *self._target_shape)
 

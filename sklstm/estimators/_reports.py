@@ -115,8 +115,10 @@ def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def _errors(outputs: Tensor, labels: Tensor) -> Tensor:
-    # By numpy's argmax, as `predict`: the first of equal outputs, which ReLU networks do put out.
-    return torch.from_numpy(outputs.cpu().numpy().argmax(axis=1) != labels.cpu().numpy())
+    # By numpy's argmax, as `predict`: the first of equal outputs, which ReLU networks do put out. Where outputs are not
+    # finite there is no label.
+    numbers = outputs.cpu().numpy()
+    return torch.from_numpy((numbers.argmax(axis=1) != labels.cpu().numpy()) | ~np.isfinite(numbers).all(axis=1))
 
 
 def regressor_report(estimator: Any, sequences: Sequences, y: np.ndarray) -> GeneralizationReport:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sklstm._sequences import Sequences
+from sklstm.exceptions import NonFiniteOutputError
 from sklstm.networks import aligned
 
 from ._batches import place_for, to_device
@@ -45,7 +46,7 @@ def module_for_float64(module: Module) -> Module:
     return copy.deepcopy(module).cpu() if next(module.parameters()).device.type == "mps" else module
 
 
-def outputs_of(module: nn.Module, X: Sequences) -> np.ndarray:
+def outputs_of(module: nn.Module, X: Sequences, rows: np.ndarray | None = None) -> np.ndarray:
     """Outputs of a network for sequences, in the arithmetic and with the threads that suit it.
 
     Parameters
@@ -53,10 +54,18 @@ def outputs_of(module: nn.Module, X: Sequences) -> np.ndarray:
     module : nn.Module
     X : Sequences
         n ≥ 1 of them, anywhere.
+    rows : ndarray of shape (n,), optional
+        Their places in what the user gave, for the error; by default in X.
 
     Returns
     -------
     ndarray of shape (n, k), float32
+        All finite.
+
+    Raises
+    ------
+    NonFiniteOutputError
+        If an output is infinite or NaN.
     """
     device = next(module.parameters()).device
     available = torch.get_num_threads()
@@ -64,7 +73,21 @@ def outputs_of(module: nn.Module, X: Sequences) -> np.ndarray:
     # Where a block is too little work for several threads, they take a block each.
     n_workers = available if device.type == "cpu" and n_threads == 1 else 1
     with thread_limit(n_threads), products_in("float32", device):
-        return predict_blocks(module, X.on(place_for(X, device)), n_workers).cpu().numpy()
+        outputs = predict_blocks(module, X.on(place_for(X, device)), n_workers).cpu().numpy()
+    broken = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if len(broken):
+        place = broken[0]
+        n_steps = X.shape[1] if X.lengths is None else int(X.lengths[place])
+        first = int(place if rows is None else rows[place])
+        raise NonFiniteOutputError(
+            f"The outputs of the network are not finite for {len(broken)} of {len(outputs)} sequences; the first is "
+            f"X[{first}], of {n_steps} steps. States that have no bound, as those of a ReLU network, overflow on "
+            "sequences that are much longer or larger than those of the training. Shorten or scale these sequences, or "
+            "train on such; max_norm_w=1 keeps states of a ReLU network from growing exponentially.",
+            first,
+            len(broken),
+        )
+    return outputs
 
 
 def predict_blocks(module: nn.Module, X: Sequences | Tensor, n_workers: int = 1) -> Tensor:

@@ -7,13 +7,16 @@ from .estimators._classifiers import NoisyRNNClassifier
 from .estimators._compression import Compression
 from .estimators._files import load
 from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
+from .estimators._tikhonov_classifiers import TikhonovGRUClassifier, TikhonovLSTMClassifier
 from .persistence import ModelFileError
 
 __all__ = [
     "Compression",
     "ModelFileError",
     "NoisyRNNClassifier",
+    "TikhonovGRUClassifier",
     "TikhonovGRURegressor",
+    "TikhonovLSTMClassifier",
     "TikhonovLSTMRegressor",
     "__version__",
     "certified_accuracy",

@@ -225,7 +225,11 @@ class RegressionLoss:
         """
         if outputs.shape != targets.shape:  # torch's criteria would broadcast
             raise ValueError(f"predictions have shape {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
-        outputs, targets = (torch.as_tensor(values).double() for values in (outputs, targets))
+        outputs, targets = (
+            # torch warns of arrays that are read-only, unless they are copied.
+            (values if isinstance(values, Tensor) else torch.tensor(values)).double()
+            for values in (outputs, targets)
+        )
         return self("none")(outputs, targets)
 
     def each(self, outputs: Tensor | _Array, targets: Tensor | _Array) -> Tensor:

@@ -67,6 +67,17 @@ def test_values_are_those_of_scikit_learn(loss, pairs):
         assert loss.each(outputs, targets).mean().item() == pytest.approx(expected, rel=1e-13)
 
 
+def test_arrays_may_be_read_only():
+    # torch would warn, in the first call of a process only.
+    targets = np.array([[0.5, 1.0]])
+    targets.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        assert RegressionLoss("squared_error").each(np.zeros((1, 2)), targets).tolist() == [0.625]
+    finally:
+        torch.set_warn_always(False)
+
+
 @EVERY
 def test_gradients(loss, pairs):
     outputs, targets = (torch.tensor(values) for values in pairs)

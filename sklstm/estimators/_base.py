@@ -159,7 +159,6 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         context: FitContext,
         *,
         labels: np.ndarray | None = None,
-        noise: str = "gaussian",
     ) -> TrainingSpec:
         """What the parameters that all estimators have say of a training."""
         resume = context.resume
@@ -171,7 +170,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return TrainingSpec(
             network,
             self._loss,
-            inputs=InputNoise(float(self.sigma), noise) if self.sigma > 0 else None,
+            inputs=InputNoise(float(self.sigma), str(self.noise)) if self.sigma > 0 else None,
             resume=resume,
             optimizer=str(self.optimizer),
             lr=float(self.lr),

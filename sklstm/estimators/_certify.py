@@ -139,7 +139,7 @@ def certified_radius(estimator: Any, X: Any, *, rtol: float = 0.01) -> NDArray[n
     Parameters
     ----------
     estimator : fitted classifier
-        `NoisyRNNClassifier`, or a pipeline or search around one, as in `certify`.
+        A classifier of this package, or a pipeline or search around one, as in `certify`.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
         In any form that ``estimator.predict`` takes.
     rtol : float, default=0.01
@@ -197,7 +197,7 @@ def certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
     Parameters
     ----------
     estimator : fitted classifier
-        `NoisyRNNClassifier`, or a pipeline or search around one, as in `certify`.
+        A classifier of this package, or a pipeline or search around one, as in `certify`.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
         In any form that ``estimator.predict`` takes.
     y : array-like of shape (n,)

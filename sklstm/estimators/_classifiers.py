@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sklstm._sequences import as_sequences
-from sklstm.generalization import HoldoutBound
+from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.linalg import project_rows_l1
 from sklstm.networks import ReLUNetwork
 from sklstm.training import NetworkSpec, TrainingSpec, train
@@ -27,8 +27,8 @@ from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certified_accuracy, certified_radius, certify
 from ._compression import Compression
 from ._fit_tasks import with_callbacks
-from ._parameters import OptimizerName, PrecisionName, ScheduleName
-from ._reports import classifier_report, holdout_bound_of
+from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
+from ._reports import classifier_report, holdout_bound_of, relu_report
 
 _MIXED = "mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
 
@@ -93,8 +93,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
                 )
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
+            self._warn_after_training()
             if self.compute_bound:
-                self.generalization_report_ = classifier_report(self, data.X, data.y)
+                self.generalization_report_ = self._report(data)
                 self.generalization_bound_ = self.generalization_report_.value
         return self
 
@@ -454,6 +455,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     def _targets(self, y: np.ndarray) -> Tensor:
         return torch.tensor(y)
 
+    def _warn_after_training(self) -> None:
+        """Warn of what is wrong with the trained network."""
+
+    def _report(self, data: FitData) -> GeneralizationReport:
+        """Bounds from the training data."""
+        return classifier_report(self, data.X, data.y)
+
     @staticmethod
     def _check_labels(y: np.ndarray) -> None:
         # Missing ones first: to scikit-learn they are an unknown type of labels.
@@ -509,8 +517,8 @@ class NoisyRNNClassifier(SequenceClassifier):
     r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
-    cross-entropy. Every training batch is perturbed by fresh noise of standard deviation ``sigma``;
-    predictions are made without noise.
+    cross-entropy. Every training batch is perturbed by fresh noise of standard deviation ``sigma``, of one of the kinds
+    that Remark 4 allows.
 
     Without biases, outputs grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)` for :math:`a > 0`. Labels
     that depend on the size of the input need a channel that is always 1; see ``docs/guide/choosing.md``.
@@ -520,11 +528,11 @@ class NoisyRNNClassifier(SequenceClassifier):
     hidden_size : int, default=64
         Units m.
     sigma : float, default=0.1
-        Standard deviation of the input noise, in the units of X. 0 trains a plain ReLU network. Noise falls on every
-        time step of X, zero padding included, unless it is dropout.
+        Standard deviation of the noise on the inputs of every training batch, in the units of X; 0 is no noise. It
+        falls on every time step of X, zero padding included, unless it is dropout. Predictions are made without noise.
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
-        Kind of the noise (Remark 4). The first three are added, with independent entries. ``"dropout"`` sets entries to
-        zero with probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
+        Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
+        probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
@@ -657,7 +665,7 @@ class NoisyRNNClassifier(SequenceClassifier):
         hidden_size: int = 64,
         *,
         sigma: float = 0.1,
-        noise: Literal["gaussian", "uniform", "laplace", "dropout"] = "gaussian",
+        noise: NoiseName = "gaussian",
         n_channels: int = 1,
         max_epochs: int = 100,
         lr: float = 0.001,
@@ -732,5 +740,8 @@ class NoisyRNNClassifier(SequenceClassifier):
         )
         limits = (self.max_norm_u, self.max_norm_w, self.max_norm_v)
         projection = RowNorms(*(None if limit is None else float(limit) for limit in limits))
-        spec = self._shared_spec(network, data, context, labels=data.y, noise=str(self.noise))
+        spec = self._shared_spec(network, data, context, labels=data.y)
         return replace(spec, projection=None if projection == RowNorms() else projection)
+
+    def _report(self, data: FitData) -> GeneralizationReport:
+        return relu_report(self, data.X, data.y)

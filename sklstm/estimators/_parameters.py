@@ -34,7 +34,8 @@ from sklstm.training._train import OPTIMIZERS
 
 from ._compression import Compression
 
-# The keys of LOSSES, OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
+# The keys of NOISES, LOSSES, OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
+NoiseName = Literal["gaussian", "uniform", "laplace", "dropout"]
 LossName = Literal["squared_error", "absolute_error", "huber", "quantile"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"]

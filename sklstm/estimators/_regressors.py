@@ -24,7 +24,7 @@ from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certify
 from ._compression import Compression
 from ._fit_tasks import with_callbacks
-from ._parameters import LossName, OptimizerName, PrecisionName, ScheduleName
+from ._parameters import LossName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import holdout_bound_of, regressor_report
 from ._tikhonov import is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
 
@@ -50,6 +50,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         readout: Literal["linear", "logistic"] = "linear",
         num_layers: int = 1,
         sigma: float = 0.0,
+        noise: NoiseName = "gaussian",
         loss: LossName = "squared_error",
         quantile: float = 0.5,
         n_channels: int = 1,
@@ -84,6 +85,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.readout = readout
         self.num_layers = num_layers
         self.sigma = sigma
+        self.noise = noise
         self.loss = loss
         self.quantile = quantile
         self.n_channels = n_channels
@@ -439,9 +441,13 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply: before training,
         every layer beyond the first makes the perturbation term 10 to 60 times as large. Divide ``lambda_s`` by about
         30 for each of them. At the default, two layers may score far below one, and after few steps have learnt little
-        but the mean.
+        but the mean of y, or the frequencies of the classes.
     sigma : float, default=0.0
-        Standard deviation of Gaussian noise added to the inputs of every training batch.
+        Standard deviation of the noise on the inputs of every training batch, in the units of X; 0 is no noise. It
+        falls on every time step of X, zero padding included, unless it is dropout. Predictions are made without noise.
+    noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
+        Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
+        probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
     loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
         What training minimises, averaged over outputs, beside the penalty. Predictions estimate the mean of y given X,
         its median with ``"absolute_error"``, its quantile with ``"quantile"``. ``"huber"`` is half of the squared error
@@ -599,7 +605,7 @@ class TikhonovGRURegressor(SequenceRegressor):
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
         Weight of the constraint on the output gate. A GRU has none: the term is zero. The parameter is here so
-        that one grid serves both regressors.
+        that one grid serves LSTM and GRU.
     variant : {"turkin", "tight"}, default="turkin"
         The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
     readout : {"linear", "logistic"}, default="linear"
@@ -608,9 +614,13 @@ class TikhonovGRURegressor(SequenceRegressor):
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply: before training,
         every layer beyond the first makes the perturbation term 10 to 60 times as large. Divide ``lambda_s`` by about
         30 for each of them. At the default, two layers may score far below one, and after few steps have learnt little
-        but the mean.
+        but the mean of y, or the frequencies of the classes.
     sigma : float, default=0.0
-        Standard deviation of Gaussian noise added to the inputs of every training batch.
+        Standard deviation of the noise on the inputs of every training batch, in the units of X; 0 is no noise. It
+        falls on every time step of X, zero padding included, unless it is dropout. Predictions are made without noise.
+    noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
+        Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
+        probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
     loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
         What training minimises, averaged over outputs, beside the penalty. Predictions estimate the mean of y given X,
         its median with ``"absolute_error"``, its quantile with ``"quantile"``. ``"huber"`` is half of the squared error

@@ -1,5 +1,6 @@
 """Bounds of a fitted estimator: from its training data, with its report, and from data that it has never seen."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -19,6 +20,7 @@ from sklstm.generalization import (
     Bound,
     GeneralizationReport,
     HoldoutBound,
+    OccamBound,
     choose_cap,
     holdout_bound,
     rademacher_bound,
@@ -35,11 +37,30 @@ from ._compression import occam_of
 
 
 def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> GeneralizationReport:
+    """Occam bound on the probability of error.
+
+    Parameters
+    ----------
+    estimator : fitted SequenceClassifier
+    sequences : Sequences
+        Of the training data.
+    codes : ndarray of int of shape (n,)
+        Their classes, 0 to k − 1.
+
+    Returns
+    -------
+    GeneralizationReport
+    """
+    return GeneralizationReport((_occam_of_labels(estimator, sequences, codes),))
+
+
+def relu_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> GeneralizationReport:
     """Theorem 2 or 3 as printed, the same paid for, the bound that converges, and the Occam bound.
 
     Parameters
     ----------
     estimator : fitted NoisyRNNClassifier
+        All but the last of these bounds are about its network alone: bias-free, with ReLU units.
     sequences : Sequences
         Of the training data.
     codes : ndarray of int of shape (n,)
@@ -87,7 +108,23 @@ def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -
                 "zeros included; so this is Theorem 2, about inputs without noise."
             )
         bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
-    device = next(module.parameters()).device
+
+    def base(network: nn.Module) -> dict[str, Tensor]:
+        # Where training starts: the code describes how far the recurrent matrix moved from there.
+        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(cast(ReLUNetwork, network).W.shape[0])}
+
+    bounds.append(_occam_of_labels(estimator, sequences, codes, base))
+    return GeneralizationReport(bounds)
+
+
+def _occam_of_labels(
+    estimator: Any,
+    sequences: Sequences,
+    codes: np.ndarray,
+    base: Callable[[nn.Module], dict[str, Tensor]] = lambda network: {},
+) -> OccamBound:
+    """Occam bound on the probability of error of any classifier; ``base`` as of `occam_of`."""
+    device = next(estimator.net_.module_.parameters()).device
     inputs, labels = sequences.loaded(place_for(sequences, device)), torch.as_tensor(codes, device=device)
 
     def problem(network: nn.Module) -> SequenceProblem:
@@ -101,12 +138,7 @@ def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -
             zero_one=True,
         )
 
-    def base(network: nn.Module) -> dict[str, Tensor]:
-        # Where training starts: the code describes how far the recurrent matrix moved from there.
-        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(cast(ReLUNetwork, network).W.shape[0])}
-
-    bounds.append(occam_of(estimator, problem, base))
-    return GeneralizationReport(bounds)
+    return occam_of(estimator, problem, base)
 
 
 def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:

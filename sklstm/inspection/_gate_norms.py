@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from sklstm.estimators._regressors import SequenceRegressor
+from sklstm.networks._networks import GatedNetwork
 from sklstm.tikhonov import gains_from_norms, gate_norms
 from sklstm.tikhonov._cells import ALPHA, get_variant
 from sklstm.tikhonov._gains import layer_kappa
@@ -97,13 +97,13 @@ class GateNormsDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, name: str | None = None) -> Self:
-        """Draw the gate norms of a fitted regressor.
+        """Draw the gate norms of a fitted LSTM or GRU.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted TikhonovLSTMRegressor or TikhonovGRURegressor, alone or in a Pipeline, a
-            TransformedTargetRegressor or a search.
+            A fitted regressor or classifier with an LSTM or GRU, such as TikhonovLSTMRegressor, alone or in a Pipeline,
+            a TransformedTargetRegressor or a search.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
@@ -123,10 +123,10 @@ class GateNormsDisplay(Display):
         """
         cls._check_matplotlib("from_estimator")
         final = network_estimator(estimator, cls.__name__)
-        if not isinstance(final, SequenceRegressor):
+        if not issubclass(final._network, GatedNetwork):
             raise TypeError(
-                f"{cls.__name__} needs a TikhonovLSTMRegressor or TikhonovGRURegressor, alone or in a Pipeline, a "
-                f"TransformedTargetRegressor or a search; got {type(final).__name__}."
+                f"{cls.__name__} needs an LSTM or GRU, such as TikhonovLSTMRegressor or TikhonovGRUClassifier, alone "
+                f"or in a Pipeline, a TransformedTargetRegressor or a search; got {type(final).__name__}."
             )
         module = final.net_.module_
         if module.cell not in _LABELS:

@@ -7,12 +7,20 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import logit
+from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sklstm
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, certify
+from sklstm import (
+    NoisyRNNClassifier,
+    TikhonovGRUClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMClassifier,
+    TikhonovLSTMRegressor,
+    certify,
+)
 from sklstm.certificates import RecurrentNetwork, rnn_lipschitz
 from sklstm.estimators._certify import _bounds, _certified
 from sklstm.estimators._composition import boxes
@@ -38,6 +46,8 @@ def fitted():
         "GRU": (TikhonovGRURegressor(**QUICK).fit(X, y), X),
         "GRU, two layers": (TikhonovGRURegressor(**QUICK, num_layers=2).fit(X, y), X),
         "ReLU": (NoisyRNNClassifier(**QUICK).fit(signs, labels), signs),
+        "LSTM, labels": (TikhonovLSTMClassifier(**QUICK).fit(signs, labels), signs),
+        "GRU, two layers, labels": (TikhonovGRUClassifier(**QUICK, num_layers=2).fit(signs, labels), signs),
     }
 
 
@@ -50,12 +60,15 @@ NAMES = (
     "GRU",
     "GRU, two layers",
     "ReLU",
+    "LSTM, labels",
+    "GRU, two layers, labels",
 )
 EVERY = pytest.mark.parametrize("name", NAMES)
+LABELS = pytest.mark.parametrize("name", ["ReLU", "LSTM, labels", "GRU, two layers, labels"])
 
 
 def outputs(model, X):
-    return model._outputs(X).astype(np.float64) if isinstance(model, NoisyRNNClassifier) else model.predict(X)
+    return model._outputs(X).astype(np.float64) if is_classifier(model) else model.predict(X)
 
 
 @EVERY
@@ -188,8 +201,9 @@ def test_other_bad_arguments(fitted):
             method(X)
 
 
-def test_labels_hold_within_the_certified_radius_and_the_certificate_ends_there(fitted):
-    model, X = fitted["ReLU"]
+@LABELS
+def test_labels_hold_within_the_certified_radius_and_the_certificate_ends_there(fitted, name):
+    model, X = fitted[name]
     labels, radius = model.predict(X), model.certified_radius(X)
     assert radius.shape == (len(X),)
     assert (radius > 0).all()
@@ -218,8 +232,9 @@ def test_the_radius_is_beyond_that_of_lemma_8_and_short_of_an_attack(fitted):
     assert (moved != model.predict(X)).mean() > 0.5
 
 
-def test_certified_accuracy_falls_from_the_accuracy(fitted):
-    model, X = fitted["ReLU"]
+@LABELS
+def test_certified_accuracy_falls_from_the_accuracy(fitted, name):
+    model, X = fitted[name]
     _, y = signed_sum(200)
     accuracies = [model.certified_accuracy(X, y, eps) for eps in (0, 1e-4, 1e-2, 0.1, 10)]
     assert accuracies[0] == model.score(X, y)

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRUClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
 FAST = {"max_epochs": 4, "batch_size": 16, "random_state": 0, "compute_bound": False}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(6, sigma=0.1, **FAST),
     "plain": TikhonovLSTMRegressor(6, lambda_s=0, lambda_1=0, lambda_2=0, optimizer="adamw", **FAST),
     "gru": TikhonovGRURegressor(6, num_layers=2, **FAST),
+    "labels": TikhonovGRUClassifier(6, **FAST),
     "relu": NoisyRNNClassifier(6, max_norm_w=1.0, optimizer="sgd", lr=0.01, **FAST),
 }
 ALL = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
@@ -25,11 +26,11 @@ def estimator(request):
 def problem(estimator, n=50):
     X = np.random.default_rng(0).standard_normal((n, 5, 2))
     y = X[:, :, 0].sum(axis=1)
-    return X, np.where(y > 0, "up", "down") if isinstance(estimator, NoisyRNNClassifier) else y
+    return X, np.where(y > 0, "up", "down") if is_classifier(estimator) else y
 
 
 def classes(estimator):
-    return {"classes": ["down", "up"]} if isinstance(estimator, NoisyRNNClassifier) else {}
+    return {"classes": ["down", "up"]} if is_classifier(estimator) else {}
 
 
 def weights_of(model):

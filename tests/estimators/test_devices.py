@@ -10,13 +10,13 @@ from torch import nn
 from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 import sklstm
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import TikhonovLSTMRegressor
 from sklstm._sequences import Sequences
 from sklstm.estimators._classifiers import RowNorms
 from sklstm.estimators._reports import regressor_report
 from sklstm.training import _batches, _snapshot, _train
 from sklstm.training._train import OPTIMIZERS
-from tests.support.estimators import CERTIFIED
+from tests.support.estimators import CERTIFIED, CLASSIFIERS
 from tests.support.no_float64 import Elsewhere, elsewhere, replace_weights, such_a_device
 from tests.support.problems import late_mean, signed_sum
 
@@ -25,7 +25,7 @@ QUICK = {"hidden_size": 4, "max_epochs": 2, "random_state": 0, "compute_bound": 
 
 
 def problem(estimator):
-    return signed_sum(60) if estimator is NoisyRNNClassifier else late_mean(60)
+    return signed_sum(60) if estimator in CLASSIFIERS else late_mean(60)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from sklearn.utils._testing import assert_docstring_consistency
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import Compression, TikhonovLSTMRegressor
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import Checkpoint
-from tests.support.estimators import ESTIMATORS, REGRESSORS
+from tests.support.estimators import CLASSIFIERS, ESTIMATORS, GATED, REGRESSORS
 
 NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
 
@@ -116,22 +116,25 @@ def test_pages_of_estimators_have_all_sections(cls):
 DIFFERENT = {
     "lambda_2": "a GRU has no output gate",
     "hidden_size": "layers of H units, or the one layer of m units of the papers",
-    "sigma": "the classifier has kinds of noise, and its bound is about them",
-    "early_stopping": "a stratified part; no penalty",
+    "early_stopping": "a stratified part, for classifiers; no penalty, for networks that have one",
     "compute_bound": "what the bounds cost",
     "compression": "which bound it is",
 }
 
 
 def test_parameters_that_classes_share_have_one_text():
-    assert_docstring_consistency(REGRESSORS, include_params=True, exclude_params=["lambda_2"], include_attrs=True)
-    shared = set(inspect.signature(NoisyRNNClassifier).parameters) & set(
-        inspect.signature(TikhonovLSTMRegressor).parameters
-    )
-    # Defaults may differ: these are part of the type.
-    assert_docstring_consistency(
-        ESTIMATORS, include_params=sorted(shared - set(DIFFERENT)), ignore_types=("lr", "clip_norm")
-    )
+    for kinds in (REGRESSORS, [kind for kind in GATED if kind in CLASSIFIERS]):
+        assert_docstring_consistency(kinds, include_params=True, exclude_params=["lambda_2"], include_attrs=True)
+    different = set(DIFFERENT)
+    for kinds, but in (
+        (ESTIMATORS, different),
+        (CLASSIFIERS, different),
+        (GATED, different - {"hidden_size", "compute_bound", "compression"}),
+    ):
+        shared = set.intersection(*(set(inspect.signature(kind).parameters) for kind in kinds))
+        # Defaults may differ: these are part of the type.
+        defaults = ("lr", "clip_norm", "sigma", "lambda_s")
+        assert_docstring_consistency(kinds, include_params=sorted(shared - but), ignore_types=defaults)
 
 
 @pytest.mark.parametrize("method", ["partial_fit", "certify", "holdout_bound", "fit"])

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import choose_cap, holdout_bound
+from tests.support.estimators import ESTIMATORS
 from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 4, "max_epochs": 3, "random_state": 0}
@@ -119,7 +120,7 @@ def test_predictions_are_left_alone(classifier):
     assert vars(classifier) == state
 
 
-@pytest.mark.parametrize("model", [NoisyRNNClassifier(), TikhonovLSTMRegressor(), TikhonovGRURegressor()])
+@pytest.mark.parametrize("model", [kind() for kind in ESTIMATORS])
 def test_not_fitted(model):
     with pytest.raises(NotFittedError):
         model.holdout_bound(np.zeros((3, 2, 1)), np.zeros(3))

@@ -9,12 +9,12 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import TikhonovLSTMRegressor
 from sklstm.estimators import _certify, _compression
 from sklstm.training import Checkpoint, _inference, _train
 from sklstm.training._net import Bfloat16Twin
 from sklstm.training._process import products_in
-from tests.support.estimators import CERTIFIED
+from tests.support.estimators import CERTIFIED, CLASSIFIERS
 from tests.support.problems import late_mean, signed_sum
 
 ALL = pytest.mark.parametrize("estimator", CERTIFIED)
@@ -22,7 +22,7 @@ QUICK = {"hidden_size": 6, "max_epochs": 2, "batch_size": 32, "random_state": 0,
 
 
 def problem(estimator, n=150):
-    return signed_sum(n) if estimator is NoisyRNNClassifier else late_mean(n)
+    return signed_sum(n) if estimator in CLASSIFIERS else late_mean(n)
 
 
 def dtypes(model):
@@ -49,7 +49,7 @@ def test_bfloat16_ends_near_float32_and_keeps_everything_in_float32(estimator, o
 def test_predictions_after_bfloat16_are_those_of_float32_weights(estimator):
     X, y = problem(estimator)
     model = estimator(precision="bfloat16", **QUICK).fit(X, y)
-    outputs = model.decision_function if estimator is NoisyRNNClassifier else model.predict
+    outputs = model.decision_function if estimator in CLASSIFIERS else model.predict
     every = outputs(X)
     assert every.dtype == np.float64
     np.testing.assert_array_equal(outputs(X[3:4]), every[3:4])
@@ -57,7 +57,7 @@ def test_predictions_after_bfloat16_are_those_of_float32_weights(estimator):
     module = model.net_.module_
     with torch.no_grad():
         direct = module(torch.from_numpy(X.astype(np.float32))).numpy()
-    direct = direct[:, 1] - direct[:, 0] if estimator is NoisyRNNClassifier else direct[:, 0]
+    direct = direct[:, 1] - direct[:, 0] if estimator in CLASSIFIERS else direct[:, 0]
     np.testing.assert_allclose(every, direct, rtol=1e-4, atol=1e-5)  # bfloat16 would be off by 4e-3
     # The certificate is about these outputs: as narrow as the box, and around them.
     lower, upper = model.certify(X[:5], 1e-6)

@@ -12,16 +12,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import TikhonovLSTMRegressor
 from sklstm.exceptions import DivergenceError
-from tests.support.estimators import ESTIMATORS
+from tests.support.estimators import CLASSIFIERS, ESTIMATORS
 from tests.support.problems import late_mean, signed_sum
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
 
 
 def problem(kind, n=60):
-    return (signed_sum if kind is NoisyRNNClassifier else late_mean)(n)
+    return (signed_sum if kind in CLASSIFIERS else late_mean)(n)
 
 
 def small(kind=TikhonovLSTMRegressor, **parameters):
@@ -122,7 +122,7 @@ def test_the_fitted_estimator_of_a_task_is_what_a_fit_ended_there_would_be(kind)
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_scores_are_monitored(kind):
     X, y = problem(kind)
-    scoring = "accuracy" if kind is NoisyRNNClassifier else "r2"
+    scoring = "accuracy" if kind in CLASSIFIERS else "r2"
     monitor = sklearn_callback.ScoringMonitor(scoring=scoring)
     model = small(kind, compute_bound=True).set_callbacks(monitor).fit(X, y)
     scores = {row["task_id_path"]: row[scoring] for row in monitor.get_logs().data}

@@ -11,7 +11,7 @@ import torch
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
-from tests.support.estimators import CERTIFIED
+from tests.support.estimators import CERTIFIED, CLASSIFIERS
 
 QUICK = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
 EACH = pytest.mark.parametrize("estimator", CERTIFIED)
@@ -59,7 +59,7 @@ ALL = pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUN
 
 def problem(estimator):
     X = np.random.default_rng(0).standard_normal((40, 5, 2))
-    return X, X[:, -1, 0] > 0 if estimator is NoisyRNNClassifier else X[:, -1, 0]
+    return X, X[:, -1, 0] > 0 if estimator in CLASSIFIERS else X[:, -1, 0]
 
 
 def results(estimator, folder):
@@ -80,7 +80,7 @@ def results(estimator, folder):
         "pickle": pickle.loads(pickle.dumps(model)).predict(X),
         "copy": copy.deepcopy(model).predict(X),
     }
-    if estimator is NoisyRNNClassifier:
+    if estimator in CLASSIFIERS:
         found["radius"] = model.certified_radius(X[:3])
         found["probabilities"] = model.predict_proba(X)
     model.save(folder / "model.safetensors")

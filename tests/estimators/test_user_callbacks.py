@@ -19,12 +19,12 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
-from tests.support.estimators import ESTIMATORS
+from tests.support.estimators import CLASSIFIERS, ESTIMATORS
 from tests.support.problems import late_mean, signed_sum
 
 
 def problem(kind, n=60):
-    return (signed_sum if kind is NoisyRNNClassifier else late_mean)(n)
+    return (signed_sum if kind in CLASSIFIERS else late_mean)(n)
 
 
 def small(kind=TikhonovLSTMRegressor, **parameters):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import sklearn
 import torch
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMClassifier, TikhonovLSTMRegressor
 
 # Full batches, no noise: nothing depends on how many times a sequence is listed but its weight in the loss.
 FULL = {"batch_size": 10_000, "max_epochs": 5, "random_state": 0, "compute_bound": False}
@@ -18,6 +18,7 @@ ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(8, **FULL),
     "plain": TikhonovLSTMRegressor(8, lambda_s=0, lambda_1=0, lambda_2=0, **FULL),
     "gru": TikhonovGRURegressor(8, **FULL),
+    "labels": TikhonovLSTMClassifier(8, **FULL),
     "relu": NoisyRNNClassifier(8, sigma=0, **FULL),
 }
 ALL = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
@@ -29,7 +30,7 @@ def problem(estimator, n=40, ragged=False):
     y = X[:, :, 0].sum(axis=1)
     if ragged:
         X = [sequence[: 2 + i % 5] for i, sequence in enumerate(X)]
-    return X, (y > 0).astype(int) if isinstance(estimator, NoisyRNNClassifier) else y, rng.integers(0, 4, n)
+    return X, (y > 0).astype(int) if is_classifier(estimator) else y, rng.integers(0, 4, n)
 
 
 def repeated(X, y, times):

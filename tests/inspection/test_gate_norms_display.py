@@ -88,8 +88,8 @@ def test_networks_share_one_region(made):
     assert tight.region_ is not first.region_
 
 
-def test_a_classifier_has_no_gates(made):
-    with pytest.raises(TypeError, match="needs a TikhonovLSTMRegressor or TikhonovGRURegressor"):
+def test_a_relu_network_has_no_gates(made):
+    with pytest.raises(TypeError, match="needs an LSTM or GRU, such as TikhonovLSTMRegressor"):
         GateNormsDisplay.from_estimator(made.classifier)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
@@ -13,7 +14,7 @@ from sklstm._sequences import Sequences
 from sklstm.estimators._parameters import PATH_PARAMETERS, RULES, path_values
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.model_selection import _folds as folds
-from tests.support.estimators import ESTIMATORS
+from tests.support.estimators import CLASSIFIERS, ESTIMATORS, GATED
 
 SMALL = {"max_epochs": 6, "random_state": 0, "compute_bound": False, "batch_size": 16}
 # With these the limits of clip_norm and of the norms change what is trained.
@@ -37,7 +38,7 @@ def parameters_of(kind):
 
 
 def path_and_grid(signals, model, name, values, **options):
-    X, y = signals[0], signals[2 if isinstance(model, NoisyRNNClassifier) else 1]
+    X, y = signals[0], signals[2 if is_classifier(model) else 1]
     options = {"cv": 3, "shared_fraction": 0} | options
     path = RegularizationPathCV(model, name, values, **options).fit(X, y)
     grid = GridSearchCV(model, {name: list(path.param_range_)}, cv=3).fit(X, y)
@@ -61,7 +62,7 @@ def test_every_parameter_of_every_estimator_is_grid_search(signals, kind, name):
     np.testing.assert_array_equal(path.score_path_, expected)
     best = path.param_range_[np.argmax(expected.mean(axis=1))]
     assert path.best_params_ == {name: best} == {name: getattr(path.best_estimator_, name)}
-    assert hasattr(path, "rho_h_path_") == (kind is not NoisyRNNClassifier)
+    assert hasattr(path, "rho_h_path_") == (kind in GATED)
     if name not in ("lambda_1", "lambda_2"):  # of no effect, as long as the constraints hold
         assert len(np.unique(path.data_loss_path_[:, 0])) == 3, "values of VALUES must change the training"
 
@@ -81,7 +82,7 @@ def test_every_parameter_of_every_estimator_is_grid_search(signals, kind, name):
 @pytest.mark.parametrize("shared_fraction", [0, 0.5])
 def test_stacked_is_separate(signals, kind, name, values, options, shared_fraction):
     model = kind(4, **SMALL | options)
-    X, y = signals[0], signals[2 if kind is NoisyRNNClassifier else 1]
+    X, y = signals[0], signals[2 if kind in CLASSIFIERS else 1]
     stacked, separate = (
         RegularizationPathCV(model, name, values, cv=3, strategy=strategy, shared_fraction=shared_fraction).fit(X, y)
         for strategy in ("stacked", "separate")

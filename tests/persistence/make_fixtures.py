@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import (
+    Compression,
+    NoisyRNNClassifier,
+    TikhonovGRUClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMClassifier,
+    TikhonovLSTMRegressor,
+)
 from tests.support.estimators import CERTIFIED
 
 FOLDER = Path(__file__).parent / "fixtures"
@@ -22,12 +29,15 @@ def models():
     X = rng.standard_normal((80, 6, 2))
     y = X[:, -2:, 0].mean(axis=1)
     labels = np.where(y > 0, "up", "down")
+    three = np.digitize(y, [-0.4, 0.4])
     few = {"max_epochs": 30, "lr": 0.02, "random_state": 0}
     small = Compression(hidden_size=2, epochs=5, stage_epochs=1, n_stages=2, n_trials=10)
     return {
         "noisy_rnn_classifier": (NoisyRNNClassifier(4, compression=small, **few).fit(X, labels), X[:20]),
         "tikhonov_lstm_regressor": (TikhonovLSTMRegressor(4, **few).fit(X, y), X[:20]),
         "tikhonov_gru_regressor": (TikhonovGRURegressor(4, num_layers=2, **few).fit(X, np.c_[y, -y]), X[:20]),
+        "tikhonov_lstm_classifier": (TikhonovLSTMClassifier(4, compression=small, **few).fit(X, labels), X[:20]),
+        "tikhonov_gru_classifier": (TikhonovGRUClassifier(4, num_layers=2, **few).fit(X, three), X[:20]),
     }
 
 

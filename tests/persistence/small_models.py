@@ -4,7 +4,14 @@ from functools import cache
 
 import numpy as np
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import (
+    Compression,
+    NoisyRNNClassifier,
+    TikhonovGRUClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMClassifier,
+    TikhonovLSTMRegressor,
+)
 
 FEW = {"max_epochs": 3, "random_state": 0}
 SMALL = {"hidden_size": 2, "epochs": 2, "stage_epochs": 1, "n_stages": 1, "n_trials": 3}
@@ -21,6 +28,8 @@ NAMES = [
     "stack, stopped",
     "GRU, two outputs",
     "GRU, logistic",
+    "LSTM, labels",
+    "GRU, labels",
 ]
 
 
@@ -48,6 +57,11 @@ def fit_all():
         "stack, stopped": (TikhonovLSTMRegressor(3, num_layers=2, early_stopping=True, **FEW).fit(X, y), X),
         "GRU, two outputs": (TikhonovGRURegressor(4, optimizer="sgd", **FEW).fit(X, np.c_[y, -y]), X),
         "GRU, logistic": (TikhonovGRURegressor(4, readout="logistic", **FEW).fit(X, (y > 0).astype(float)), X),
+        "LSTM, labels": (TikhonovLSTMClassifier(4, class_weight="balanced", **FEW).fit(X, labels), X),
+        "GRU, labels": (
+            TikhonovGRUClassifier(3, num_layers=2, n_channels=2, sigma=0.1, noise="laplace", **FEW).fit(flat, y > 0),
+            flat,
+        ),
     }
 
 

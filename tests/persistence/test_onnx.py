@@ -13,6 +13,7 @@ from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegress
 from sklstm.networks import GRUNetwork
 from sklstm.persistence._onnx import onnx_model
 from tests.persistence.small_models import FEW, sequences
+from tests.support.estimators import CLASSIFIERS
 
 SHAPES = [(n, n_steps) for n in (1, 7) for n_steps in (1, 5, 40)]
 
@@ -93,10 +94,11 @@ def test_linear_parts(readout, skip, with_lengths, generator):
         (lambda codes: codes > 0, bool),
     ],
 )
-def test_classifiers(make, dtype, with_lengths):
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_classifiers(kind, make, dtype, with_lengths):
     X, y = sequences()
     labels = make(np.digitize(y, [-0.3, 0.3]))
-    model = NoisyRNNClassifier(8, max_epochs=20, compute_bound=False, random_state=0).fit(X, labels)
+    model = kind(8, max_epochs=20, compute_bound=False, random_state=0).fit(X, labels)
     runtime = session(model, with_lengths=with_lengths)
     assert [output.name for output in runtime.get_outputs()] == ["label", "probabilities"]
     rng = np.random.default_rng(0)

@@ -5,11 +5,12 @@ from sklearn.base import is_regressor
 
 import sklstm  # noqa: F401  # which defines them
 from sklstm.estimators._files import LOADABLE
-from sklstm.networks._networks import is_plain
+from sklstm.networks._networks import GatedNetwork, is_plain
 
 REGRESSORS = [kind for kind in LOADABLE.values() if is_regressor(kind())]
 CLASSIFIERS = [kind for kind in LOADABLE.values() if kind not in REGRESSORS]
 ESTIMATORS = REGRESSORS + CLASSIFIERS
+GATED = [kind for kind in ESTIMATORS if issubclass(kind._network, GatedNetwork)]  # with Turkin's penalty
 
 
 def _is_certified(kind):

@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 
 import sklstm
-from sklstm import Compression, ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import (
+    Compression,
+    ModelFileError,
+    NoisyRNNClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMClassifier,
+    TikhonovLSTMRegressor,
+)
 from sklstm.estimators._files import document_of
 from sklstm.exceptions import DivergenceError
 from sklstm.persistence._container import arrays_of, digest, to_bytes
@@ -85,6 +92,7 @@ def originals():
         NoisyRNNClassifier(3, noise="dropout", max_norm_w=1.0, **few).fit(X.reshape(60, -1), y > 0),
         TikhonovLSTMRegressor(3, num_layers=2, early_stopping=True, **few).fit(X, y),
         TikhonovLSTMRegressor(3, compression=directions, **few).fit(X, y),
+        TikhonovLSTMClassifier(3, noise="laplace", sigma=0.1, **few).fit(X, labels),
         TikhonovGRURegressor(3, max_epochs=20, random_state=np.random.RandomState(0)).fit(X, np.c_[y, -y]),
     ]
     models.append(models[0].quantized_)
@@ -136,6 +144,7 @@ def altered(content, rng):
             "TikhonovLSTMRegressor",
             "TikhonovGRURegressor",
             "NoisyRNNClassifier",
+            "TikhonovLSTMClassifier",
             "Pipeline",
             "os.system",
             None,

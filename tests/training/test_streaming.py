@@ -16,7 +16,7 @@ from sklstm.preprocessing import SequenceScaler
 from sklstm.training import Checkpoint, SequenceDataset
 from sklstm.training._batches import BatchLoader
 from sklstm.training._fingerprint import _Hasher
-from tests.support.estimators import CERTIFIED
+from tests.support.estimators import CERTIFIED, CLASSIFIERS
 
 N, L, D = 130, 6, 3
 
@@ -49,7 +49,7 @@ def generator_of(seed):
 
 def targets(kind, X):
     y = np.asarray(X, dtype=np.float64).reshape(len(X), -1)[:, :4].sum(axis=1)
-    return np.where(y > np.median(y), "high", "low") if kind is NoisyRNNClassifier else y
+    return np.where(y > np.median(y), "high", "low") if kind in CLASSIFIERS else y
 
 
 def learned(model):
@@ -102,7 +102,7 @@ def test_flat_rows_with_a_split_and_weights_in_every_mode(kind, mode, mapped):
 def test_partial_fit_goes_through_a_file_part_by_part(kind, mapped):
     X = mapped(numbers(), "float64")
     y = targets(kind, X)
-    classes = {"classes": np.unique(y)} if kind is NoisyRNNClassifier else {}
+    classes = {"classes": np.unique(y)} if kind in CLASSIFIERS else {}
     models = [kind(4, random_state=0) for _ in range(2)]
     for part in (slice(0, 60), slice(60, N)):
         models[0].partial_fit(X[part], y[part], **classes)

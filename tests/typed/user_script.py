@@ -11,7 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 import sklstm
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import (
+    Compression,
+    NoisyRNNClassifier,
+    TikhonovGRUClassifier,
+    TikhonovGRURegressor,
+    TikhonovLSTMClassifier,
+    TikhonovLSTMRegressor,
+)
 from sklstm.certificates import Interval, RecurrentNetwork, output_bounds
 from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
 from sklstm.inspection import CertifiedBandDisplay, LossCurveDisplay, NoiseRobustnessDisplay
@@ -107,6 +114,13 @@ def classification(X: Floats, y: NDArray[np.str_]) -> None:
     assert_type(model.generalization_report_, GeneralizationReport)
     assert_type(model.quantized_, NoisyRNNClassifier)
 
+    gated = TikhonovLSTMClassifier(8, lambda_s=0.1, num_layers=2, noise="laplace", class_weight="balanced")
+    assert_type(gated.fit(X, y), TikhonovLSTMClassifier)
+    assert_type(gated.certified_radius(X), Floats)
+    assert_type(gated.rho_h_, float | Floats)
+
+    TikhonovLSTMClassifier(readout="linear")  # type: ignore[call-arg]
+    TikhonovGRUClassifier(margin=1.0)  # type: ignore[call-arg]
     NoisyRNNClassifier(noise="cauchy")  # type: ignore[arg-type]
     NoisyRNNClassifier(class_weight="uniform")  # type: ignore[arg-type]
     NoisyRNNClassifier(class_weight=[1.0, 2.0])  # type: ignore[arg-type]

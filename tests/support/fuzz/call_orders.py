@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sklstm import NoisyRNNClassifier
 from sklstm.exceptions import DivergenceError
+from tests.support.estimators import CLASSIFIERS
 from tests.support.fuzz.hostile import SEQUENCES, TARGETS, WEIGHTS, dressed
 from tests.support.fuzz.parameters import a_parameter, parameters
 from tests.support.fuzz.strategies import KINDS, dress, forms_of, labels, sequences, targets, weights
@@ -47,7 +47,7 @@ class CallOrders(RuleBasedStateMachine):
 
     @initialize(data=st.data(), kind=st.sampled_from(KINDS))
     def begin(self, data, kind):
-        self.classifies = kind is NoisyRNNClassifier
+        self.classifies = kind in CLASSIFIERS
         self.pool = [data.draw(some_data(self.classifies)) for _ in range(3)]
         self.model = kind(**data.draw(parameters(kind)))
         self.parameters = canonical(self.model.get_params())

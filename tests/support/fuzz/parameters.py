@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from hypothesis import strategies as st
 
-from sklstm import Compression, NoisyRNNClassifier
+from sklstm import Compression
 
 
 def _whole(low, high):
@@ -29,7 +29,7 @@ def _words(*values):
 
 
 QUICK = Compression(hidden_size=2, epochs=1, stage_epochs=1, n_stages=1, n_trials=4, coarseness=(16.0,))
-_COMMON = {
+_VALUES = {
     "hidden_size": _whole(1, 4),
     "sigma": st.just(0) | _reals(0.0, 0.5, 2.0),
     "max_epochs": _whole(1, 2),
@@ -48,8 +48,6 @@ _COMMON = {
     "verbose": st.sampled_from([0, False, np.int64(0)]),
     "warm_start": flags(),
     "compression": st.none() | st.just(QUICK),
-}
-_REGRESSOR = {
     "lambda_s": st.just(0) | _reals(0.0, 0.01, 1e-12, 1.0),
     "lambda_1": st.just(0) | _reals(0.0, 10.0),
     "lambda_2": st.just(0) | _reals(0.0, 10.0),
@@ -59,8 +57,6 @@ _REGRESSOR = {
     "loss": _words("squared_error", "absolute_error", "huber", "quantile"),
     "quantile": _reals(0.5, 0.125, 0.9),
     "loss_cap": st.none() | _reals(1.0, 1e-6, 1e6),
-}
-_CLASSIFIER = {
     "noise": _words("gaussian", "uniform", "laplace", "dropout"),
     "max_norm_u": st.none() | _reals(0.1, 2.0, 100.0),
     "max_norm_w": st.none() | _reals(0.1, 2.0, 100.0),
@@ -73,7 +69,7 @@ _CLASSIFIER = {
 
 def values_of(kind):
     """Valid values of the parameters of an estimator."""
-    return _COMMON | (_CLASSIFIER if kind is NoisyRNNClassifier else _REGRESSOR)
+    return {name: _VALUES[name] for name in kind._get_param_names() if name in _VALUES}
 
 
 @st.composite
@@ -108,7 +104,7 @@ _ENORMOUS = st.sampled_from([10**30, 2**31, 2**63, 10**400])
 NUMBERS = {
     "hidden_size", "sigma", "max_epochs", "lr", "batch_size", "weight_decay", "validation_fraction", "n_iter_no_change",
     "delta", "lambda_s", "lambda_1", "lambda_2", "num_layers", "margin", "recurrent_scale", "n_channels", "clip_norm",
-    "loss_cap", "max_norm_u", "max_norm_w", "max_norm_v", "validation_gap",
+    "loss_cap", "quantile", "max_norm_u", "max_norm_w", "max_norm_v", "validation_gap",
 }
 # fmt: on
 _COSTLY = {"hidden_size", "max_epochs", "num_layers"}

@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from hypothesis import strategies as st
 
-from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from tests.support.estimators import CLASSIFIERS, ESTIMATORS
 from tests.support.fuzz.parameters import flags, parameters
 
-KINDS = (TikhonovLSTMRegressor, TikhonovGRURegressor, NoisyRNNClassifier)
+KINDS = tuple(ESTIMATORS)
 
 
 # ---------------------------------------------------------------- sequences
@@ -104,7 +104,7 @@ class Task:
 
     @property
     def classifies(self):
-        return self.kind is NoisyRNNClassifier
+        return self.kind in CLASSIFIERS
 
     def model(self, **changes):
         channels = self.sequences[0].shape[1] if self.flat else 1
@@ -226,13 +226,13 @@ def tasks(draw, kinds=KINDS):
     dtype = draw(st.sampled_from(("f8", *DTYPES)))
     plain_X = draw(sequences(n, dtype))
     form = draw(st.sampled_from(forms_of(plain_X)))
-    if kind is NoisyRNNClassifier:
+    if kind in CLASSIFIERS:
         plain, y = draw(labels(n))
     else:
         plain, y = draw(targets(n, unit=str(chosen.get("readout", "linear")) == "logistic"))
     if n >= 8 and draw(st.booleans()):  # fewer cannot be split and stratified whatever they are
         chosen |= {"early_stopping": draw(flags(True)), "validation_fraction": 0.5}
-        if kind is not NoisyRNNClassifier and draw(st.booleans()):  # the first half may lack a class
+        if kind not in CLASSIFIERS and draw(st.booleans()):  # the first half may lack a class
             chosen |= {"validation_split": "last", "validation_gap": draw(st.integers(0, 2))}
     weight = draw(weights(n))
     return Task(kind, chosen, plain_X, form, dress(plain_X, form, dtype), plain, y, weight)

@@ -9,7 +9,6 @@ from hypothesis import note
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from sklstm import NoisyRNNClassifier
 from tests.support.fuzz.profiles import holds
 from tests.support.fuzz.strategies import Task, dress, forms_of, tasks
 from tests.support.fuzz.watch import finding, learnt, must, same
@@ -182,7 +181,7 @@ def partial_fits_go_on_where_they_stopped(task, interruption, weighted):
     changes = {"early_stopping": False}
     if isinstance(task.parameters.get("class_weight"), str):
         changes["class_weight"] = {label: 1 + index for index, label in enumerate(np.unique(task.plain))}
-    arguments = {"classes": np.unique(task.plain)} if task.kind is NoisyRNNClassifier else {}
+    arguments = {"classes": np.unique(task.plain)} if task.classifies else {}
     if weighted and task.sample_weight is not None:
         arguments["sample_weight"] = task.sample_weight
     straight, interrupted = task.model(**changes), task.model(**changes)

@@ -56,6 +56,21 @@ class Number:
 
 
 @dataclass(frozen=True)
+class NumberOr:
+    """A number, or one word that stands for a choice by the package."""
+
+    number: Number
+    word: str
+
+    def check(self, name: str, value: Any) -> None:
+        if isinstance(value, str):
+            if value != self.word:
+                raise ValueError(f"{name} must be a number or {self.word!r}, got {value!r}.")
+            return
+        self.number.check(name, value)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few values."""
 

@@ -37,7 +37,7 @@ from sklstm.training import (
 from sklstm.training._held_out import Split
 from sklstm.training._inference import outputs_of
 from sklstm.training._process import restores_settings
-from sklstm.training._train import OPTIMIZERS, Resume, Seeds, fresh_network
+from sklstm.training._train import OPTIMIZERS, Resume, Seeds, fresh_network, sizes_for
 
 from . import _files
 from ._fit_tasks import CallbackSupportMixin, FitTask
@@ -167,6 +167,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             random_state = fresh_random_state(self.random_state)
             *drawn, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
             seeds = Seeds(*drawn)
+        batch_size, max_epochs = sizes_for(len(data.X), self.batch_size, self.max_epochs)
         return TrainingSpec(
             network,
             self._loss,
@@ -177,8 +178,8 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             lr_schedule="constant" if context.one_epoch else str(self.lr_schedule),
             weight_decay=float(self.weight_decay),
             clip_norm=None if self.clip_norm is None else float(self.clip_norm),
-            max_epochs=1 if context.one_epoch else int(self.max_epochs),  # torch takes no numpy integers
-            batch_size=int(self.batch_size),
+            max_epochs=1 if context.one_epoch else max_epochs,
+            batch_size=batch_size,
             validation=self._validation(data, labels) if self.early_stopping else None,
             callbacks=(*(self.callbacks or ()), *context.callbacks),
             device=self.device,

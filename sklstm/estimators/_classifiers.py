@@ -536,17 +536,18 @@ class NoisyRNNClassifier(SequenceClassifier):
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
-    max_epochs : int, default=100
-        Passes over the training data.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data. ``"auto"`` is 100, or as many as make 1,500 optimiser steps where data are small.
     lr : float, default=0.001
         Learning rate.
-    lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="constant"
+    lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="cosine"
         Learning rate in epoch e = 0, 1, … of E = ``max_epochs``: ``"step"`` divides it by 10 at E/2 and again at 3E/4,
         ``"exponential"`` is lr · 0.01^(e/E), ``"cosine"`` falls along half a cosine to a hundredth,
         ``"warmup-cosine"`` first rises linearly over a tenth of the epochs, ``"plateau"`` halves it when the loss (the
         validation loss, if there is one) has not fallen for five epochs. ``net_.history[:, "lr"]`` has the rates.
-    batch_size : int, default=64
-        Sequences per optimiser step.
+    batch_size : int or "auto", default="auto"
+        Sequences per optimiser step, at most; the batches of an epoch differ by one in size. ``"auto"`` is the largest
+        of 8, 16, 32 and 64 that makes at least eight batches an epoch, or else 8.
     optimizer : {"adam", "adamw", "sgd"}, default="adam"
         ``"sgd"`` has Nesterov momentum 0.9.
     weight_decay : float, default=0.0
@@ -667,10 +668,10 @@ class NoisyRNNClassifier(SequenceClassifier):
         sigma: float = 0.1,
         noise: NoiseName = "gaussian",
         n_channels: int = 1,
-        max_epochs: int = 100,
+        max_epochs: int | Literal["auto"] = "auto",
         lr: float = 0.001,
-        lr_schedule: ScheduleName = "constant",
-        batch_size: int = 64,
+        lr_schedule: ScheduleName = "cosine",
+        batch_size: int | Literal["auto"] = "auto",
         optimizer: OptimizerName = "adam",
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,

@@ -1,18 +1,28 @@
 """Turkin's penalty for the estimators: made of their parameters, bound to a network, measured when it is trained."""
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sklstm._validation import caller_level
 from sklstm.networks._networks import GatedNetwork
-from sklstm.tikhonov import TikhonovGains, TikhonovPenalty, feasible_scale, perturbation_gain, tikhonov_gains
+from sklstm.tikhonov import (
+    TikhonovGains,
+    TikhonovPenalty,
+    feasible_scale,
+    perturbation_gain,
+    tikhonov_gains,
+    tikhonov_penalty,
+)
+from sklstm.tikhonov._cells import get_cell
 from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
 from sklstm.training import Penalty
 
@@ -84,17 +94,54 @@ def is_regularised(estimator: Any) -> bool:
     return any((estimator.lambda_s, estimator.lambda_1, estimator.lambda_2))
 
 
+@cache
+def layer_gain_at_start(cell: str, variant: str) -> float:
+    r"""Factor by which a further layer multiplies the perturbation term before training.
+
+    torch draws the entries of a layer's H × H matrices uniformly from :math:`\pm 1/\sqrt{H}`; their spectral norm
+    tends to :math:`2/\sqrt{3}` as H grows. A 1 × 1 matrix of that size stands for each gate, scaled to be feasible as
+    training does it.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru"}
+    variant : {"turkin", "tight"}
+
+    Returns
+    -------
+    float
+        59 and 29 for the LSTM, 31 and 13 for the GRU.
+
+    Examples
+    --------
+    >>> from sklstm.estimators._tikhonov import layer_gain_at_start
+    >>> round(layer_gain_at_start("lstm", "turkin")), round(layer_gain_at_start("gru", "tight"))
+    (59, 13)
+    """
+    gates = torch.full((get_cell(cell).n_gates, 1), 2 / math.sqrt(3), dtype=torch.float64)
+    scaled = feasible_scale(gates, gates, variant=variant, cell=cell) * gates
+    readout = torch.ones(1, 1, dtype=torch.float64)
+    return tikhonov_penalty(
+        gates, scaled, readout, lambda_s=1.0, lambda_1=0.0, lambda_2=0.0, variant=variant, cell=cell
+    ).item()
+
+
 def tikhonov_parts(
     estimator: Any, cell: str
 ) -> tuple[Callable[[], NetworkPenalty] | None, Callable[[nn.Module], None] | None]:
-    """Penalty and start of a training, both None without regularisation."""
+    """Penalty and start of a training, both None without regularisation.
+
+    The gains of the layers multiply. λ_S is divided by what a further layer multiplies them by at the start, so that
+    one value regularises a stack of any depth about as strongly.
+    """
     if not is_regularised(estimator):
         return None, None
+    further = layer_gain_at_start(cell, estimator.variant) ** (int(estimator.num_layers) - 1)
     penalty = partial(
         NetworkPenalty,
         cell,
         variant=estimator.variant,
-        lambda_s=float(estimator.lambda_s),
+        lambda_s=float(estimator.lambda_s) / further,
         lambda_1=float(estimator.lambda_1),
         lambda_2=float(estimator.lambda_2),
     )

@@ -15,7 +15,7 @@ from sklstm.estimators._base import FitData, checked, cloned_with, set_fitted, t
 from sklstm.training import SequenceDataset, SequenceNet, TrainingSpec
 from sklstm.training._net import OwnCallback
 from sklstm.training._process import thread_limit
-from sklstm.training._train import Resume, Trained, train_all
+from sklstm.training._train import Resume, Trained, sizes_for, train_all
 
 # Limits of one stack: enough models that the cost of calls does not matter, few enough that their states stay in cache.
 _LARGEST_STACK = 25
@@ -282,7 +282,9 @@ def _packs(
     """Groups of models that are trained at the same time."""
     # Numbers per step and sequence: inputs, states and gates of the forward and the backward pass.
     width = settings.n_features + 9 * int(estimator.hidden_size)
-    size = 4 * settings.n_steps * int(estimator.batch_size) * width
+    n = max(len(split.train) for split, _ in models)
+    batch_size, _ = sizes_for(n, estimator.batch_size, estimator.max_epochs)
+    size = 4 * settings.n_steps * batch_size * width
     remaining = iter(models)
     while pack := list(islice(remaining, max(1, min(_LARGEST_STACK, int(_STACK_BYTES / size))))):
         yield pack

@@ -28,6 +28,7 @@ from sklstm.estimators._composition import method_owner
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
 from sklstm.metrics._noisy_scorer import takes_sample_weight
 from sklstm.training._process import restores_settings
+from sklstm.training._train import sizes_for
 
 from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
 
@@ -335,12 +336,13 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         """Train and score every value on every fold, in one worker or several."""
         # Early stopping, callbacks and a schedule that depends on losses must see a whole training.
         whole = template.early_stopping or template.callbacks or template.lr_schedule == "plateau"
+        _, max_epochs = sizes_for(shape[0], template.batch_size, template.max_epochs)
         models = [(split, index) for split in splits for index in range(len(values))]
         n_workers = max(1, min(effective_n_jobs(self.n_jobs), len(models)))
         settings = PathSettings(
             parameter=self.param_name,
             values=tuple(values.tolist()),
-            shared_epochs=0 if whole or len(values) == 1 else int(self.shared_fraction * template.max_epochs),
+            shared_epochs=0 if whole or len(values) == 1 else int(self.shared_fraction * max_epochs),
             strategy=self.strategy,
             scorer=self.scorer_,
             weighted_score=takes_sample_weight(self.scorer_),

@@ -272,6 +272,7 @@ class InputNoise:
 class BatchLoader:
     r"""Iterates over a `SequenceDataset` in batches; a fresh permutation every epoch.
 
+    An epoch has as few batches as ``batch_size`` allows, and their sizes differ by one at most.
     A batch is a pair of inputs and targets: inputs (b, L, d), or the keyword arguments of the forward pass if lengths
     differ; targets (b, ...), or a pair of targets and weights. Sequences of unequal length go into batches of nearly
     equal length.
@@ -298,7 +299,7 @@ class BatchLoader:
     >>> generator = torch.Generator().manual_seed(0)
     >>> loader = BatchLoader(data, 4, shuffle=True, generator=generator, rule=InputNoise(0.1))
     >>> [tuple(X.shape) for X, y in loader]
-    [(4, 5, 2), (4, 5, 2), (2, 5, 2)]
+    [(4, 5, 2), (3, 5, 2), (3, 5, 2)]
     >>> sorted(torch.cat([y for X, y in loader]).tolist()) == data.y.tolist()  # every sequence once
     True
     """
@@ -334,16 +335,18 @@ class BatchLoader:
         n, X = len(self.dataset), self.dataset.X
         # Permute on the CPU whatever the device: the order must not depend on where the data lives.
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
+        # Of nearly equal size: a step from the three sequences that are left over would be as long as the others.
+        sizes = [len(part) for part in torch.tensor_split(order, len(self))]
         if X.lengths is None:
-            yield from order.to(X.device).split(self.batch_size)
+            yield from order.to(X.device).split(sizes)
             return
-        buckets = order.split(_BUCKET * self.batch_size) if self.shuffle else (order,)
+        bucket = _BUCKET if self.shuffle else len(sizes)
         lengths = torch.from_numpy(X.lengths)
-        parts = [
-            part
-            for bucket in buckets
-            for part in bucket[torch.argsort(lengths[bucket], stable=True)].split(self.batch_size)
-        ]
+        parts: list[Tensor] = []
+        for first in range(0, len(sizes), bucket):
+            mine = sizes[first : first + bucket]
+            rows, order = order.split((sum(mine), len(order) - sum(mine)))
+            parts.extend(rows[torch.argsort(lengths[rows], stable=True)].split(mine))
         turns = torch.randperm(len(parts), generator=self.generator) if self.shuffle else torch.arange(len(parts))
         for turn in turns.tolist():
             yield parts[turn].to(X.device)

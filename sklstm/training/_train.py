@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -204,6 +204,42 @@ class TrainingSpec:
             raise ValueError(f"need a finite lr > 0 and weight_decay >= 0, got {self.lr!r} and {self.weight_decay!r}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm must be positive or None, got {self.clip_norm!r}")
+
+
+# 67 sequences in batches of 64 make 200 steps in 100 epochs, too few for any network to learn.
+_BATCH_SIZES = (8, 16, 32, 64)
+_BATCHES = 8  # an epoch at least, where the smallest size allows it
+_EPOCHS, _STEPS = 100, 1500
+
+
+def sizes_for(n: int, batch_size: int | Literal["auto"], max_epochs: int | Literal["auto"]) -> tuple[int, int]:
+    """Numbers in place of ``"auto"``, so that small data make enough optimiser steps.
+
+    Parameters
+    ----------
+    n : int
+        Sequences in the data.
+    batch_size : int or "auto"
+        ``"auto"`` is the largest of 8, 16, 32 and 64 that makes eight batches an epoch, or else 8.
+    max_epochs : int or "auto"
+        ``"auto"`` is 100, or as many as make 1,500 steps.
+
+    Returns
+    -------
+    batch_size, max_epochs : int
+
+    Examples
+    --------
+    >>> from sklstm.training._train import sizes_for
+    >>> [sizes_for(n, "auto", "auto") for n in (67, 300, 2000)]
+    [(8, 167), (32, 150), (64, 100)]
+    """
+    if isinstance(batch_size, str):
+        batch_size = max((size for size in _BATCH_SIZES if n >= _BATCHES * size), default=_BATCH_SIZES[0])
+    if isinstance(max_epochs, str):
+        n_batches = max(1, -(-n // batch_size))
+        max_epochs = max(_EPOCHS, -(-_STEPS // n_batches))
+    return int(batch_size), int(max_epochs)  # torch takes no numpy integers
 
 
 @dataclass

@@ -160,7 +160,7 @@ def test_sigma_zero_is_a_plain_network_and_noise_is_fresh_in_every_batch():
 
     Recording = partial(NoisyRNNClassifier, callbacks=[Record()])
     flat = X.astype(np.float32).reshape(100, -1)
-    Recording(sigma=0.0, compute_bound=False, **QUICK).fit(X, y)
+    Recording(sigma=0.0, batch_size=50, compute_bound=False, **QUICK).fit(X, y)
     first_epoch = torch.cat(seen[:2]).flatten(1).numpy()
     assert {row.tobytes() for row in first_epoch} == {row.tobytes() for row in flat}, "bit for bit the data"
     seen.clear()

@@ -27,7 +27,7 @@ ESTIMATORS = pytest.mark.parametrize("estimator", [TikhonovLSTMRegressor, Tikhon
 )
 def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, num_layers):
     X, y = late_mean(100)
-    model = estimator(num_layers=num_layers, **PLAIN, **QUICK).fit(X, y)
+    model = estimator(num_layers=num_layers, batch_size=50, lr_schedule="constant", **PLAIN, **QUICK).fit(X, y)
     assert "norm_error" not in model.net_.history[-1]
 
     init_seed, batch_seed, *_ = np.random.RandomState(0).randint(2**31 - 1, size=4)
@@ -39,13 +39,26 @@ def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     for _ in range(3):
-        for part in torch.randperm(100, generator=generator).split(64):
+        for part in torch.randperm(100, generator=generator).split(50):
             optimizer.zero_grad()
             nn.functional.mse_loss(module(inputs[part]), targets[part]).backward()
             optimizer.step()
     torch.set_num_threads(before)
     for ours, theirs in zip(model.net_.module_.parameters(), module.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("variant", ["turkin", "tight"])
+def test_lambda_s_means_the_same_for_stacks(estimator, variant):
+    """Before training the perturbation term of a stack is about that of one layer, with one value of lambda_s."""
+    X, y = late_mean(50)
+    still = {"lr": 1e-12, "max_epochs": 1, "random_state": 0, "compute_bound": False}
+    terms = [
+        estimator(32, variant=variant, num_layers=n, **still).fit(X, y).net_.history[-1, "penalty"] for n in (1, 2, 3)
+    ]
+    assert terms[0] > 0
+    assert max(terms) < 2.5 * min(terms)
 
 
 @ESTIMATORS

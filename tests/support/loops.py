@@ -38,7 +38,7 @@ def train(make, criterion, X, y, *, batch_size, epochs, lr, fused=None, clip=Non
     module = make()
     optimizer = torch.optim.Adam(module.parameters(), lr=lr, fused=fused)
     for _ in range(epochs):
-        for part in torch.randperm(len(X)).split(batch_size):
+        for part in torch.tensor_split(torch.randperm(len(X)), -(-len(X) // batch_size)):
             batch = X[part]
             if sigma:
                 batch = batch + sigma * torch.randn_like(batch)

@@ -18,10 +18,20 @@ def test_every_sample_once_an_epoch_and_pairs_stay_together():
         for X, y in loader:
             assert torch.equal(X[:, 0, 0], y.float())
             seen.append(y)
-        assert [len(y) for y in seen] == [5, 5, 5, 5, 3]
+        assert [len(y) for y in seen] == [5, 5, 5, 4, 4]
         orders.append(torch.cat(seen))
         assert torch.equal(orders[-1].sort().values, torch.arange(23))
     assert not torch.equal(*orders), "a fresh permutation every epoch"
+
+
+def test_no_batch_is_much_smaller_than_the_others():
+    """The 67 sequences of a small set make batches of 34 and 33, not of 64 and 3."""
+    for n, batch_size in ((67, 64), (64, 64), (65, 64), (5, 64), (1000, 33)):
+        sizes = [len(y) for _, y in BatchLoader(numbered(n), batch_size)]
+        assert len(sizes) == -(-n // batch_size)
+        assert sum(sizes) == n
+        assert max(sizes) - min(sizes) <= 1
+        assert max(sizes) <= batch_size
 
 
 def test_without_shuffling_batches_come_in_order():

@@ -9,6 +9,7 @@ from torch import nn
 
 from sklstm.networks import LSTMNetwork
 from sklstm.training import NetworkSpec, TrainingSpec, dataset, train
+from sklstm.training._train import sizes_for
 
 NETWORK = NetworkSpec(LSTMNetwork, {"n_features": 1, "hidden_size": 3, "n_outputs": 1})
 
@@ -65,3 +66,16 @@ def test_a_network_of_the_users_own_is_trained():
     spec = TrainingSpec(NetworkSpec(Mean, {"scale": 0.0}), nn.MSELoss, lr=0.1, max_epochs=400, lr_schedule="cosine")
     net = train(spec, dataset(X, 3 * X.mean(axis=1)))
     assert net.module_.weight.item() == pytest.approx(3, abs=1e-3)
+
+
+def test_small_data_make_enough_steps_and_large_data_no_more_than_before():
+    for n in [*range(1, 600), 10**4, 10**6]:
+        batch_size, max_epochs = sizes_for(n, "auto", "auto")
+        steps = max_epochs * math.ceil(n / batch_size)
+        assert steps >= 1500
+        assert batch_size == 64 or steps < 1500 + 100 * math.ceil(n / batch_size)
+        if n >= 960:  # 15 batches of 64
+            assert (batch_size, max_epochs) == (64, 100)
+    assert sizes_for(67, 64, 100) == (64, 100)  # what is asked for
+    assert sizes_for(67, 64, "auto") == (64, 750)
+    assert sizes_for(67, "auto", 5) == (8, 5)

@@ -35,7 +35,7 @@ _VALUES = {
     "max_epochs": _whole(1, 2),
     "lr": _reals(0.003, 0.01, 1e-12),
     "lr_schedule": _words("constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"),
-    "batch_size": _whole(1, 16) | st.just(10**6),
+    "batch_size": _whole(1, 16) | st.just(10**6) | st.just("auto"),
     "optimizer": _words("adam", "adamw", "sgd"),
     "weight_decay": st.just(0) | _reals(0.0, 0.01, 1.0),
     "clip_norm": st.none() | st.just(1) | _reals(1.0, 1e-9, 1e9),

@@ -234,12 +234,11 @@ def sizes_for(n: int, batch_size: int | Literal["auto"], max_epochs: int | Liter
     >>> [sizes_for(n, "auto", "auto") for n in (67, 300, 2000)]
     [(8, 167), (32, 150), (64, 100)]
     """
-    if isinstance(batch_size, str):
-        batch_size = max((size for size in _BATCH_SIZES if n >= _BATCHES * size), default=_BATCH_SIZES[0])
-    if isinstance(max_epochs, str):
-        n_batches = max(1, -(-n // batch_size))
-        max_epochs = max(_EPOCHS, -(-_STEPS // n_batches))
-    return int(batch_size), int(max_epochs)  # torch takes no numpy integers
+    sizes = (size for size in _BATCH_SIZES if n >= _BATCHES * size)
+    size = max(sizes, default=_BATCH_SIZES[0]) if isinstance(batch_size, str) else int(batch_size)
+    n_batches = max(1, -(-n // size))
+    epochs = max(_EPOCHS, -(-_STEPS // n_batches)) if isinstance(max_epochs, str) else int(max_epochs)
+    return size, epochs  # torch takes no numpy integers
 
 
 @dataclass

@@ -7,7 +7,7 @@ from sklearn.base import clone, is_classifier
 
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRUClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 
-FAST = {"max_epochs": 4, "batch_size": 16, "random_state": 0, "compute_bound": False}
+FAST = {"max_epochs": 4, "batch_size": 16, "lr_schedule": "constant", "random_state": 0, "compute_bound": False}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(6, sigma=0.1, **FAST),
     "plain": TikhonovLSTMRegressor(6, lambda_s=0, lambda_1=0, lambda_2=0, optimizer="adamw", **FAST),

@@ -69,8 +69,9 @@ def test_the_rate_is_the_one_that_steps_use(X):
 
 
 def test_constant_is_no_schedule_bit_for_bit(X):
-    plain, named = fit(X), fit(X, lr_schedule=np.str_("constant"))
+    plain, named = fit(X, lr_schedule="constant"), fit(X, lr_schedule=np.str_("constant"))
     np.testing.assert_array_equal(plain.predict(X), named.predict(X))
+    assert set(plain.net_.history[:, "lr"]) == {plain.lr}
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

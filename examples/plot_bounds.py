@@ -64,8 +64,8 @@ print(
 )
 
 # %%
-# ``compression`` has ``fit`` make a second network of two units in few bits, ``quantized_``: the Occam bound is
-# about that one. Its settings are part of what has to be chosen beforehand.
+# The report's Occam bound is about a second network, of two units in few bits, which ``compression`` has it make.
+# Its settings are part of what has to be chosen beforehand.
 
 small = Compression(2, epochs=60, stage_epochs=3, batch_size=64, coarseness=(16.0,))
 model = NoisyRNNClassifier(
@@ -73,7 +73,9 @@ model = NoisyRNNClassifier(
 ).fit(X_train, y_train)
 now = (X_test[:, -1, 0] > np.log1p(LIMIT) - 4).astype(int)
 print(f"test error: trained network {1 - model.score(X_test, y_test):.3f}", end=", ")
-print(f"quantized_ {1 - model.quantized_.score(X_test, y_test):.3f}", end=", ")
+report = model.generalization_report(X_train, y_train)
+small_network = model.quantized(report["occam"])
+print(f"small network {1 - small_network.score(X_test, y_test):.3f}", end=", ")
 print(f"'as it is now' {np.mean(now != y_test):.3f}", end=", ")
 print(f"always the commoner class {min(y_test.mean(), 1 - y_test.mean()):.3f}")
 
@@ -83,7 +85,7 @@ print(f"always the commoner class {min(y_test.mean(), 1 - y_test.mean()):.3f}")
 # One bar for every bound, relative to the error probability that needs no data at all: right of the line at 1 a
 # bound says nothing.
 
-report = model.generalization_report_.with_bound(model.holdout_bound(X_test, y_test))
+report = report.with_bound(model.holdout_bound(X_test, y_test))
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 GeneralizationReportDisplay.from_report(report, ax=ax)
 plt.show()
@@ -92,7 +94,7 @@ print(str(report).split("\n\nholdout")[0])
 # %%
 # - The *hold-out* bound is the exact binomial limit for the trained network, and needs data that trained
 #   nothing.
-# - The *Occam* bound comes from the training data alone, and is about ``quantized_``, not about the network
+# - The *Occam* bound comes from the training data alone, and is about the small network, not about the network
 #   that ``predict`` uses. Both lie below 1, and well below the error of always giving the commoner class.
 # - *Theorem 3* of Tu, He and Tao is about the trained network and its training data, and its value says
 #   nothing. It also wants the norms of the weights fixed beforehand: *theorem_3_union* pays for having read
@@ -120,7 +122,7 @@ for name, (limit, colour, line) in ways.items():
         fitted = NoisyRNNClassifier(
             16, sigma=0.1, max_epochs=40, random_state=0, **limit
         ).fit(X[:n], y[:n])
-        bounds.append(fitted.generalization_report_["theorem_3"].value)
+        bounds.append(fitted.generalization_bound_)
         errors.append(1 - fitted.score(X[n:], y[n:]))
     ax.plot(lengths, bounds, line, color=colour, label=name)
     print(f"{name}, test errors:", np.round(errors, 3))

@@ -35,9 +35,7 @@ settings = {
     "noise, limited": {"sigma": 1.0, "max_norm_w": 1.0},
 }
 models = {
-    name: NoisyRNNClassifier(
-        32, max_epochs=60, compute_bound=False, random_state=0, **how
-    ).fit(X, y)
+    name: NoisyRNNClassifier(32, max_epochs=60, random_state=0, **how).fit(X, y)
     for name, how in settings.items()
 }
 radii = {name: model.certified_radius(X_test) for name, model in models.items()}

@@ -98,7 +98,6 @@ lstm = TikhonovLSTMRegressor(
     lr=0.01,
     lr_schedule="cosine",
     lambda_s=0.01,
-    compute_bound=False,
     random_state=0,
 )
 model = TransformedTargetRegressor(

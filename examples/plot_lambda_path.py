@@ -53,7 +53,6 @@ common = {
     "hidden_size": 16,
     "max_epochs": 30,
     "lr": 0.01,
-    "compute_bound": False,
     "random_state": 0,
 }
 

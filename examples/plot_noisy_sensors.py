@@ -54,9 +54,7 @@ settings = {
 
 
 def train(seed, **parameters):
-    network = TikhonovLSTMRegressor(
-        16, max_epochs=25, compute_bound=False, random_state=seed, **parameters
-    )
+    network = TikhonovLSTMRegressor(16, max_epochs=25, random_state=seed, **parameters)
     model = TransformedTargetRegressor(
         make_pipeline(SequenceScaler(), network), transformer=StandardScaler()
     )

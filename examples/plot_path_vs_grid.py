@@ -64,9 +64,7 @@ score_in_noise = make_noisy_scorer("r2", sigma=0.5)
 
 lambdas = np.geomspace(1e-4, 1, 8)
 how = {"cv": TimeSeriesSplit(3), "scoring": score_in_noise}
-lstm = TikhonovLSTMRegressor(
-    16, max_epochs=15, lr=0.01, compute_bound=False, random_state=0
-)
+lstm = TikhonovLSTMRegressor(16, max_epochs=15, lr=0.01, random_state=0)
 searches = {
     "grid search": GridSearchCV(lstm, {"lambda_s": lambdas}, **how),
     "path, nothing shared": RegularizationPathCV(

@@ -47,7 +47,6 @@ def quantile_model(quantile):
         lambda_s=0.001,
         max_epochs=25,
         lr_schedule="cosine",
-        compute_bound=False,
         random_state=0,
     )
     model = TransformedTargetRegressor(

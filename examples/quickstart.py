@@ -28,7 +28,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from _quickstart_picture import draw
-from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor, certify
+from sklstm import (
+    Compression,
+    NoisyRNNClassifier,
+    TikhonovLSTMRegressor,
+    certify,
+    generalization_report,
+)
 from sklstm.datasets import load_beijing_pm25, load_japanese_vowels
 from sklstm.metrics import make_noisy_scorer
 from sklstm.preprocessing import sliding_windows
@@ -87,7 +93,7 @@ def forecasting_task(series, measured):
 
 def make_model():
     lstm = TikhonovLSTMRegressor(
-        hidden_size=16, n_channels=len(CHANNELS), max_epochs=EPOCHS, compute_bound=False, random_state=0
+        hidden_size=16, n_channels=len(CHANNELS), max_epochs=EPOCHS, random_state=0
     )
     pipeline = Pipeline([("scale", StandardScaler()), ("lstm", lstm)])
     return TransformedTargetRegressor(pipeline, transformer=StandardScaler())
@@ -118,12 +124,9 @@ def search(model, parameter, X, y):
 
 
 def fit_with_seed(name, model, seed, X, y):
-    bound = name == "tikhonov" and seed == SEEDS[0]  # the bound is wanted of one model only
-    # A network of two units in about a hundred bits, for a bound on the error from the training windows alone.
-    small = Compression(2, epochs=60, stage_epochs=3, batch_size=64, coarseness=(16.0,)) if bound else None
-    model = clone(model).set_params(
-        regressor__lstm__random_state=seed, regressor__lstm__compute_bound=bound, regressor__lstm__compression=small
-    )
+    # For the report: a network of two units in about a hundred bits, for a bound from the training windows alone.
+    small = Compression(2, epochs=60, stage_epochs=3, batch_size=64, coarseness=(16.0,))
+    model = clone(model).set_params(regressor__lstm__random_state=seed, regressor__lstm__compression=small)
     return name, seed, model.fit(X, y)
 
 
@@ -177,7 +180,7 @@ def certified_move(model, X):
     return np.median(upper - lower) / 2 / model.transformer_.scale_[0]
 
 
-def describe(fitted, X):
+def describe(fitted, X, bound):
     columns = f"{'rho_x_':>10}{'rho_h_':>10}{'perturbation_gain_':>20}{'certified move':>16}"
     print(f"\n  {'of seed 0':<28}{columns}")
     for name, models in fitted.items():
@@ -188,14 +191,13 @@ def describe(fitted, X):
     print("  It is inf when a constraint (rho_h_ < 1 is one) fails, as nothing keeps it without the penalty.")
     print(f"  certified move: no errors of up to {CERTIFIED} deviations in all inputs move a forecast farther, in the median")
     print("  of the test windows, in standard deviations of what is forecast. That is a theorem for each window.")
-    bound = fitted["tikhonov"][0].regressor_["lstm"].generalization_report_["occam"]
     print(
-        f"\n  generalization_bound_: at most {bound.value:.2f}, where predicting the mean scores about 1. From the",
+        f"\n  generalization_report: at most {bound.value:.2f}, where predicting the mean scores about 1. From the",
         end=" ",
     )
     print("training windows alone,")
     print(
-        f"  for squared errors capped at {bound.ceiling:.3g} of quantized_, a second LSTM in {bound.n_bits} bits.",
+        f"  for squared errors capped at {bound.ceiling:.3g} of a second LSTM in {bound.n_bits} bits.",
         end=" ",
     )
     print("It assumes independent windows,")
@@ -221,8 +223,9 @@ def regression():
     fitted = fit_all({"plain": plain, "decay": decay, "tikhonov": tikhonov}, X, y)
     errors, unchanged = error_table(fitted, X_test, y_test)
     explain_errors(errors)
-    describe(fitted, X_test)
-    return fitted, errors, unchanged, X_test, (series, times, first_test_hour)
+    bound = generalization_report(fitted["tikhonov"][0], X, y)["occam"]
+    describe(fitted, X_test, bound)
+    return fitted, errors, bound, unchanged, X_test, (series, times, first_test_hour)
 
 
 def noisy_stretch(fitted, series, times, first_test_hour, n_hours=6 * 24, n_draws=30):
@@ -257,8 +260,8 @@ def classification():
     clean = model.score(X_test, test.target)
     shaken = make_noisy_scorer("accuracy", 0.3, n_draws=1)(model, X_test, test.target)
     print(f"  test accuracy {clean:.3f}, at input noise 0.3 {shaken:.3f}")
-    step("What is guaranteed about it: generalization_report_, with a bound from the test data beside it")
-    report = model.generalization_report_.with_bound(model.holdout_bound(X_test, test.target))
+    step("What is guaranteed about it: generalization_report, with a bound from the test data beside it")
+    report = model.generalization_report(X, train.target).with_bound(model.holdout_bound(X_test, test.target))
     table, reading, *_ = str(report).split("\n\n")
     print(textwrap.indent(f"{table}\n\n{reading}", "  "))
     print(
@@ -266,7 +269,7 @@ def classification():
         "  own number for an ordinarily trained network, growing like beta_w ** L, and is reported as it comes out.\n"
         "  270 sequences are too few for the others: the test data say more. print(report) shows every term."
     )
-    return model, X_test
+    return model, X_test, report
 
 
 # ------------------------------------------------------------------------------------------ saving, drawing
@@ -290,9 +293,9 @@ def save_and_reload(folder, models):
 
 
 def run(folder):
-    """All of it; the fitted forecasters, their errors, the classifier and the test sequences for it."""
-    fitted, errors, unchanged, X_test, stretch = regression()
-    classifier, X_vowels = classification()
+    """All of it; the fitted forecasters, errors and bound, the classifier, the test sequences for it, its bound."""
+    fitted, errors, occam, unchanged, X_test, stretch = regression()
+    classifier, X_vowels, report = classification()
     save_and_reload(folder, {"forecaster": (fitted["tikhonov"][0], X_test), "classifier": (classifier, X_vowels)})
     step("Drawing")
     picture = folder / "quickstart.png"
@@ -304,10 +307,10 @@ def run(folder):
         labels=LABELS,
         stretch=noisy_stretch(fitted, *stretch),
         stretch_noise=EXPECTED_NOISE,
-        bound=classifier.generalization_report_["theorem_3"],
+        bound=report["theorem_3"],
     )
     print(f"\nDone in {time.perf_counter() - STARTED:.0f} s. Look at {picture}")
-    return fitted, errors, classifier, X_vowels
+    return fitted, errors, occam, classifier, X_vowels, report["theorem_3"]
 
 
 def main():

@@ -7,6 +7,7 @@ from .estimators._classifiers import NoisyRNNClassifier
 from .estimators._compression import Compression
 from .estimators._files import load
 from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
+from .estimators._reports import generalization_report
 from .estimators._tikhonov_classifiers import TikhonovGRUClassifier, TikhonovLSTMClassifier
 from .persistence import ModelFileError
 
@@ -22,6 +23,7 @@ __all__ = [
     "certified_accuracy",
     "certified_radius",
     "certify",
+    "generalization_report",
     "load",
 ]
 

@@ -157,7 +157,7 @@ def test_the_estimator_trains_with_it_and_its_bound_knows(kind):
     X = rng.standard_normal((60, 4, 2))
     y = (X[:, :, 0].sum(axis=1) > 0).astype(int)
     model = NoisyRNNClassifier(hidden_size=4, sigma=0.4, noise=kind, max_epochs=3, random_state=0).fit(X, y)
-    bound = model.generalization_report_["theorem_3"]
+    bound = model.generalization_report(X, y)["theorem_3"]
     assert bound.noise_kind == kind
     assert NOISES[kind].law in bound.assumptions
     largest = 0.4 * NOISES[kind].expected_largest(X, 0.4)

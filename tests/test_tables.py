@@ -40,7 +40,7 @@ def test_what_pivot_makes_is_read_as_it_is_meant():
     long = pd.DataFrame({"id": np.repeat(np.arange(30), 4), "t": np.tile([1, 2, 3, 4], 30)})
     long[["load", "heat"]] = X.reshape(-1, 2)
     y = X[:, 0, 0]
-    few = {"max_epochs": 2, "random_state": 0, "compute_bound": False}
+    few = {"max_epochs": 2, "random_state": 0}
     expected = TikhonovLSTMRegressor(4, **few).fit(X, y).predict(X)
     for frame in (
         long.pivot(index="id", columns="t", values=["load", "heat"]),

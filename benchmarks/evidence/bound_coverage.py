@@ -1,7 +1,7 @@
 """Is a generalisation bound ever below the truth?
 
 Small estimators are trained on real data (a random half) and on distributions whose truth is known. Every bound of
-`generalization_report_` is compared with the loss, on data that trained nothing, of the predictor that it is about, the
+`generalization_report` is compared with the loss, on data that trained nothing, of the predictor that it is about, the
 trained or the quantised one; and so is every bound of `holdout_bound`, from a third part of the data, on a fourth.
 Every model is appended to results/bound_coverage.jsonl; run again to continue.
 """
@@ -52,7 +52,7 @@ def fine_tuned(rows, report):
 
 
 def train(task, number):
-    """One fitted model with the parts of its task, and the seconds that training and bounds took."""
+    """One fitted model, its report, the parts of its task, and the seconds that training and bounds took."""
     training, *others = (CLASSIFICATION | REGRESSION)[task].parts(number)
     n_steps = N_STEPS["classification" if task in CLASSIFICATION else "regression"]
     epochs = max(1, n_steps * BATCH_SIZE // len(training.X))
@@ -60,14 +60,13 @@ def train(task, number):
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # an infeasible network has bounds like any other
-        model.fit(training.X, training.y)
-    return model, len(training.X), others, time.perf_counter() - started
+        report = model.fit(training.X, training.y).generalization_report(training.X, training.y)
+    return model, report, others, time.perf_counter() - started
 
 
 def run(task, number):
     """The record of one model: a row for each bound."""
-    model, n, (hold, truth, hold_truth), seconds = train(task, number)
-    report = model.generalization_report_
+    model, report, (hold, truth, hold_truth), seconds = train(task, number)
     rows = fine_tuned(compare(model, report.bounds, truth), report)
     shares = compare(model, report.simultaneous().bounds, truth)
     together = {row["bound"]: {name: row[name] for name in ("value", "vacuous", "loss", "lower")} for row in shares}
@@ -80,7 +79,7 @@ def run(task, number):
         "task": task,
         "number": number,
         "estimator": repr(model),
-        "n_train": n,
+        "n_train": report.n_samples,
         "seconds": round(seconds, 2),
         "report_delta": report.delta,
         "rows": rows,
@@ -99,8 +98,8 @@ def calibrate():
     """Hold-out bounds at δ = 0.2 on samples from the losses of one predictor, whose mean is then the exact truth."""
     rng, rows = np.random.default_rng(0), []
     for task in ("digits", "bike sharing"):
-        model, _, (_, truth, _), _ = train(task, 1)
-        cap = model.generalization_report_.ceiling if task in REGRESSION else None
+        model, report, (_, truth, _), _ = train(task, 1)
+        cap = report.ceiling if task in REGRESSION else None
         losses = truth.losses(model.predict(truth.X), cap)
         for n in (100, 1000):
             if cap is None:

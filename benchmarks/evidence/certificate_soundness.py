@@ -25,7 +25,7 @@ def trained_models():
     from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
     from sklstm.datasets import load_japanese_vowels
 
-    common = {"max_epochs": 30, "compute_bound": False, "random_state": 0}
+    common = {"max_epochs": 30, "random_state": 0}
     none = {"lambda_s": 0.0, "lambda_1": 0.0, "lambda_2": 0.0}
     for series in ("bike sharing", "Beijing PM2.5", "sunspots"):
         X, y, X_test, _ = forecasting_task(series)

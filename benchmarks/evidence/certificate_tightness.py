@@ -77,7 +77,7 @@ def reading(records):
 
 def one(series, name):
     X, y, X_test, y_test = forecasting_task(series)
-    model = TikhonovLSTMRegressor(**TRAINED[name], compute_bound=False, random_state=0).fit(X, y)
+    model = TikhonovLSTMRegressor(**TRAINED[name], random_state=0).fit(X, y)
     windows = np.linspace(0, len(X_test) - 1, 500).astype(int)
     X_test = X_test[windows]
     exact = double_of(model.net_.module_)

@@ -45,9 +45,7 @@ def measure(options, done):
     torch.set_num_threads(1)
     X, y = task()
     limits = {f"max_norm_{letter}": limit for letter, limit in LIMITS.items()}
-    model = NoisyRNNClassifier(
-        hidden_size=8, sigma=0.0, max_epochs=60, lr=0.01, compute_bound=False, random_state=0, **limits
-    ).fit(X, y)
+    model = NoisyRNNClassifier(hidden_size=8, sigma=0.0, max_epochs=60, lr=0.01, random_state=0, **limits).fit(X, y)
     weights = [getattr(model.net_.module_, letter).detach().double() for letter in "UWV"]
     for j in range(HALVINGS, -1, -1):
         n = len(X) // 2**j

@@ -75,7 +75,7 @@ class Interrupt(Callback):
 
 def fuzz_checkpoints(n_files, rng, folder, tally):
     X = rng.standard_normal((40, 5, 2))
-    options = {"early_stopping": True, "lr_schedule": "plateau", "compute_bound": False, "random_state": 0}
+    options = {"early_stopping": True, "lr_schedule": "plateau", "random_state": 0}
 
     def fit(*others):
         callbacks = [Checkpoint(folder / "states", every=1), *others]

@@ -41,7 +41,6 @@ def one_run(train, test, options, n_steps, sigma, run):
         max_epochs=options.epochs,
         batch_size=64,
         random_state=run,
-        compute_bound=False,
         verbose=1,
     ).fit(*train)
     train_error, test_error = error(model, *train, sigma, 1000 + run), error(model, *test, 0.0, 0)

@@ -38,7 +38,7 @@ default λ_S = 0.01 was chosen on these series among 0.001 to 0.03 by one or two
 
 def run(series, method, seed):
     X, y, X_test, y_test = forecasting_task(series)
-    model = TikhonovLSTMRegressor(**METHODS[method], compute_bound=False, random_state=seed)
+    model = TikhonovLSTMRegressor(**METHODS[method], random_state=seed)
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)

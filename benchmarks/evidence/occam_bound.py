@@ -52,9 +52,10 @@ def one(task, path, seed):
     own, small = MODELS[task]
     started = time.perf_counter()
     model = NoisyRNNClassifier(**own, compression=Compression(**small), random_state=seed, verbose=1).fit(X, y)
+    report = model.generalization_report(X, y)
     seconds = time.perf_counter() - started
-    report = model.generalization_report_
-    bound, quantized = report["occam"], model.quantized_
+    bound = report["occam"]
+    quantized = model.quantized(bound)
     decoded = Description.decode(*bound.description.message, bound.description.structure).weights()
     holdout = quantized.holdout_bound(X_test, y_test)
     print(report)

@@ -54,8 +54,8 @@ class DropoutLSTM(LSTMNetwork):
 def estimator(method, value, seed):
     parameter, _, common = STRENGTHS[method]
     if parameter != "dropout":
-        return TikhonovLSTMRegressor(**common | {parameter: value}, compute_bound=False, random_state=seed)
-    model = TikhonovLSTMRegressor(**common, compute_bound=False, random_state=seed)
+        return TikhonovLSTMRegressor(**common | {parameter: value}, random_state=seed)
+    model = TikhonovLSTMRegressor(**common, random_state=seed)
     model._module = type("DropoutLSTM", (DropoutLSTM,), {"rate": value})
     torch.manual_seed(seed)  # torch's dropout draws from the global generator
     return model

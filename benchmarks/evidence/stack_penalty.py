@@ -26,7 +26,7 @@ def gain(kind, variant, hidden_size, num_layers, seed):
     """The term at the start: a step of the optimiser of 1e-12 changes nothing."""
     X = np.random.default_rng(0).standard_normal((64, 12, 3)).astype(np.float32)
     settings = {"variant": variant, "num_layers": num_layers, "random_state": seed}
-    model = kind(hidden_size, **settings, lr=1e-12, max_epochs=1, compute_bound=False)
+    model = kind(hidden_size, **settings, lr=1e-12, max_epochs=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nothing has converged, on purpose
         return model.fit(X, X[:, -1, 0]).perturbation_gain_

@@ -32,7 +32,7 @@ def measure(options):
         for name, kind, parameters, n_steps, n_channels in CASES[:1] if options.quick else CASES:
             X = rng.standard_normal((n, n_steps, n_channels))
             y = X[:, -1, 0] > 0 if kind is NoisyRNNClassifier else X[:, -1, 0]
-            model = kind(**parameters, max_epochs=1, compute_bound=False, random_state=0).fit(X, y)
+            model = kind(**parameters, max_epochs=1, random_state=0).fit(X, y)
             contenders = {method: partial(model.certify, X, 0.05, method=method) for method in METHODS}
             sizes = {"network": name, "n": n, "L": n_steps, "d": n_channels, "H": parameters["hidden_size"]}
             for (method, baseline), pair in compare(

@@ -44,7 +44,7 @@ def loops(X, y, hidden_size, epochs):
 
 
 def estimator(X, y, hidden_size, epochs, **parameters):
-    settings = {"max_epochs": epochs, "batch_size": B, "compute_bound": False, "random_state": 0}
+    settings = {"max_epochs": epochs, "batch_size": B, "random_state": 0}
     return TikhonovLSTMRegressor(hidden_size, **settings, **parameters).fit(X, y)
 
 
@@ -92,7 +92,7 @@ def measure_classifier(sigma, epochs, threads, rounds, n=CLASSIFIER["n"]):
     settings = {"batch_size": CLASSIFIER["B"], "epochs": epochs, "lr": 1e-3, "clip": 1.0, "sigma": sigma}
     loop = partial(train, make, nn.functional.cross_entropy, torch.from_numpy(X), torch.from_numpy(y), **settings)
     model = NoisyRNNClassifier(
-        CLASSIFIER["H"], sigma=sigma, max_epochs=epochs, batch_size=CLASSIFIER["B"], compute_bound=False, random_state=0
+        CLASSIFIER["H"], sigma=sigma, max_epochs=epochs, batch_size=CLASSIFIER["B"], random_state=0
     )
     with pinned(threads):
         found = compare(

@@ -36,7 +36,7 @@ def data(n, kind="lstm"):
 
 
 def make(kind, hidden_size, epochs, **how):
-    settings = {"max_epochs": epochs, "batch_size": BATCH, "compute_bound": False, "random_state": 0}
+    settings = {"max_epochs": epochs, "batch_size": BATCH, "random_state": 0}
     return ESTIMATORS[kind](hidden_size, **settings | how)
 
 

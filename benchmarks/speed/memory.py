@@ -66,9 +66,11 @@ def call(network, contender):
     if contender == "loop":
         return partial(loop, network, hidden_size)
     kind = {"regressor": TikhonovLSTMRegressor, "classifier": NoisyRNNClassifier}[network]
-    model = kind(hidden_size, max_epochs=1, compute_bound=contender == "fit with bounds", random_state=0)
-    if contender != "predict":
+    model = kind(hidden_size, max_epochs=1, random_state=0)
+    if contender == "fit":
         return model.fit
+    if contender == "fit with bounds":
+        return lambda X, y: model.fit(X, y).generalization_report(X, y)
     model.fit(*data(network, 100, np.float32))
     return lambda X, y: model.predict(X)
 

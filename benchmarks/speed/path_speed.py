@@ -41,7 +41,7 @@ def tasks(quick):
 
 def compared(task, folds, epochs, rounds, seeds):
     name, kind, (X, y), parameter, values, hidden_size = task
-    model = kind(hidden_size, max_epochs=epochs, compute_bound=False)
+    model = kind(hidden_size, max_epochs=epochs)
     how = {"cv": folds, "n_jobs": N_JOBS}
     fitted = {}
 

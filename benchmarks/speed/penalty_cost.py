@@ -33,7 +33,7 @@ EFFECTS = {
 
 
 def fit(kind, X, y, **parameters):
-    parameters = {"compute_bound": False, "batch_size": B, "random_state": 0} | parameters
+    parameters = {"batch_size": B, "random_state": 0} | parameters
     return ESTIMATORS[kind](**parameters).fit(X, y)
 
 

@@ -67,7 +67,7 @@ def measure_regressors(n, hidden_size, threads, rounds, times=1):
 
 def measure_classifier(n, threads, rounds):
     X = np.random.default_rng(0).standard_normal((n, CLASSIFIER["L"], CLASSIFIER["d"])).astype(np.float32)
-    model = NoisyRNNClassifier(CLASSIFIER["H"], max_epochs=1, compute_bound=False, random_state=0)
+    model = NoisyRNNClassifier(CLASSIFIER["H"], max_epochs=1, random_state=0)
     model.fit(X[:256], X[:256, -1, 0] > 0)
     with pinned(threads):
         found = compared(model.net_.module_, {"classifier": model}, X, rounds, 1)

@@ -42,7 +42,7 @@ def data(n, n_steps=24, n_channels=4):
 
 
 def search(X, y, n_jobs, hidden_size=16, epochs=5):
-    model = TikhonovLSTMRegressor(hidden_size, max_epochs=epochs, compute_bound=False, random_state=0)
+    model = TikhonovLSTMRegressor(hidden_size, max_epochs=epochs, random_state=0)
     return GridSearchCV(model, GRID, cv=FOLDS, n_jobs=n_jobs, refit=False, error_score="raise").fit(X, y)
 
 

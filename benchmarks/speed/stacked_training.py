@@ -21,7 +21,7 @@ def fit(kind, strategy, hidden_size, epochs):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((N, L, D)).astype(np.float32)
     y = X[:, -3:, 0].mean(axis=1)
-    settings = {"max_epochs": epochs, "batch_size": B, "random_state": 0, "compute_bound": False}
+    settings = {"max_epochs": epochs, "batch_size": B, "random_state": 0}
     path = RegularizationPathCV(
         kind(hidden_size, **settings), PARAMETERS[kind], 10, cv=3, strategy=strategy, shared_fraction=0, refit=False
     )

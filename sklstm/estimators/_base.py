@@ -23,6 +23,7 @@ from sklstm._sequences import Sequences, as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import Number, Rule, check_parameters, fresh_random_state
 from sklstm.exceptions import DivergenceError
+from sklstm.generalization import OccamBound
 from sklstm.training import (
     InputNoise,
     LastPart,
@@ -89,13 +90,6 @@ class FitContext:
     classes: np.ndarray | None = None
 
 
-class _Unread:
-    """What the diagram shows in place of a value that is made when it is read."""
-
-    def __repr__(self) -> str:
-        return "made when it is read"
-
-
 class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     """Shared machinery; constructor, ``fit`` and what is measured after it are the subclasses' own."""
 
@@ -131,6 +125,10 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
         """Check the arguments of ``fit``, and remember what they tell of all later input."""
+        raise NotImplementedError
+
+    def _check_again(self, X: Any, y: Any) -> FitData:
+        """Data that are said to be those of ``fit``, checked for their form alone."""
         raise NotImplementedError
 
     def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
@@ -256,7 +254,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         fitted = before.get("net_")
         with self._all_or_nothing(before, keep=fitted is not None):
             yield FitContext(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
-            for name in ("generalization_report_", "generalization_bound_", "_quantized_cap"):
+            for name in ("generalization_bound_", "_data_digest", "_bound_cap", "_quantized_cap"):
                 self.__dict__.pop(name, None)
 
     @contextmanager
@@ -361,27 +359,46 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, "net_")
         return [{name: value for name, value in epoch.items() if name != "batches"} for epoch in self.net_.history]
 
-    @property
     @restores_settings
-    def quantized_(self) -> Self:
-        """Fitted estimator with the weights that the Occam bound is about; it has no report of its own.
+    def quantized(self, bound: OccamBound) -> Self:
+        """The fitted predictor that an Occam bound is about: this one with other weights.
+
+        Parameters
+        ----------
+        bound : OccamBound
+            ``generalization_report(X, y)["occam"]`` of this estimator.
+
+        Returns
+        -------
+        estimator
+            With its own gains. It has no ``generalization_bound_`` and no report of its own; its ``holdout_bound``
+            says that it is about the quantised predictor.
 
         Raises
         ------
-        AttributeError
-            Before `fit`, or if ``compute_bound=False``.
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If `bound` is of another kind.
+        ValueError
+            If its weights do not fit the network.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, y)
+        >>> bound = model.generalization_report(X, y)["occam"]
+        >>> bool(np.mean(model.quantized(bound).predict(X) != y) == bound.train_loss)
+        True
         """
-        return quantized(self)
+        return quantized(self, bound)
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
-        # scikit-learn's, for its diagram, reads every attribute; to build a network is too much for a glance.
-        shown = copy.copy(self)
-        shown.__dict__["_is_on_display"] = True
-        table = super(SequenceEstimator, shown)._get_fitted_attr_html(doc_link)
+        table = super()._get_fitted_attr_html(doc_link)
         table.data.pop("history_", None)  # columns of numbers
-        if "generalization_report_" in self.__dict__:
-            table["quantized_"] = {"type_name": type(self).__name__, "value": _Unread()}
-            table.data = dict(sorted(table.data.items()))
         return table
 
     # What travels.
@@ -574,22 +591,29 @@ def set_fitted(estimator: SequenceEstimator, net: SequenceNet) -> Any:
     return estimator
 
 
-def quantized(estimator: SequenceEstimator) -> Any:
-    """A fitted estimator with the weights that the Occam bound of another is about, see its ``quantized_``."""
-    known = vars(estimator)
-    if "generalization_report_" not in known or "_is_on_display" in known:
-        raise AttributeError("quantized_ is there after fit with compute_bound=True; partial_fit removes it")
-    bound: Any = known["generalization_report_"]["occam"]
-    recurrent = next(tensor for name, tensor in bound.weights.items() if "weight_hh" in name)
-    twin = copy.copy(estimator)
-    twin.__dict__["hidden_size"] = recurrent.shape[1]
+def quantized(estimator: SequenceEstimator, bound: Any) -> Any:
+    """A fitted estimator with the weights that an Occam bound is about, see its method of this name."""
+    check_is_fitted(estimator)
+    if not isinstance(bound, OccamBound):
+        raise TypeError(
+            f"bound must be the Occam bound of this estimator, generalization_report(X, y)['occam']; got {bound!r:.80}."
+        )
+    recurrent = next((tensor for name, tensor in bound.weights.items() if "weight_hh" in name), torch.empty(1, 1))
     device = next(estimator.net_.module_.parameters()).device
     module = fresh_network(estimator.net_, recurrent.shape[1], 0).to(device)
+    shapes, given = ({name: value.shape for name, value in of.items()} for of in (module.state_dict(), bound.weights))
+    if shapes != given:
+        raise ValueError(
+            f"bound is about another network than that of this {type(estimator).__name__}: its weights do not fit. "
+            "Take it from generalization_report(X, y) of this estimator."
+        )
     module.load_state_dict(bound.weights)
+    twin = copy.copy(estimator)
+    twin.__dict__["hidden_size"] = recurrent.shape[1]
     net = estimator.net_.twin(module)
     net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
     twin._set_fitted(net)
     twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
-    for name in ("generalization_report_", "generalization_bound_"):
-        delattr(twin, name)
+    for name in ("generalization_bound_", "_data_digest", "_bound_cap"):
+        twin.__dict__.pop(name, None)
     return twin

@@ -28,7 +28,7 @@ from ._certify import certified_accuracy, certified_radius, certify
 from ._compression import Compression
 from ._fit_tasks import with_callbacks
 from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
-from ._reports import classifier_report, holdout_bound_of, relu_report
+from ._reports import generalization_report, holdout_bound_of, set_bound
 
 _MIXED = "mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
 
@@ -94,9 +94,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             self._warn_after_training()
-            if self.compute_bound:
-                self.generalization_report_ = self._report(data)
-                self.generalization_bound_ = self.generalization_report_.value
+            set_bound(self, data)
         return self
 
     @restores_settings
@@ -385,7 +383,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         """Upper limit on the error probability of `predict` from held-out data, exact.
 
         The binomial limit of Clopper and Pearson; see `sklstm.generalization.holdout_bound`. To see it beside the
-        bounds from the training data: ``model.generalization_report_.with_bound(model.holdout_bound(X, y))``.
+        bounds from the training data:
+        ``model.generalization_report(X_train, y_train).with_bound(model.holdout_bound(X, y))``.
 
         Parameters
         ----------
@@ -418,10 +417,53 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         >>> bound = model.holdout_bound(X[100:], y[100:])
         >>> bool(np.isclose(bound.mean_loss, 1 - model.score(X[100:], y[100:]))), bool(bound.value > bound.mean_loss)
         (True, True)
-        >>> "holdout" in model.generalization_report_.with_bound(bound)
+        >>> "holdout" in model.generalization_report(X[:100], y[:100]).with_bound(bound)
         True
         """
         return holdout_bound_of(self, X, y, delta=delta)
+
+    @restores_settings
+    def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
+        """Every bound on the error probability for new data, from the training data.
+
+        See `sklstm.generalization_report`, which this calls.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Those of `fit`, all of them in the same order. Other data are refused.
+        y : array-like of shape (n,)
+            Labels of `fit`.
+
+        Returns
+        -------
+        GeneralizationReport
+            Tightest first, at the ``delta`` of the moment. Of every network the Occam bound (``"occam"``). Of the ReLU
+            network also the paper's theorem as it is printed (``"theorem_2"`` or ``"theorem_3"``), the same with norms
+            and margin paid for (``"theorem_2_union"``, ``"theorem_3_union"``), and the bound that converges
+            (``"rademacher"``).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X and y are not the training data; after `partial_fit`, whose data nobody remembers.
+        NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, y)
+        >>> report = model.generalization_report(X, y)
+        >>> sorted(report)
+        ['occam', 'rademacher', 'theorem_3', 'theorem_3_union']
+        >>> report["theorem_3"].value == model.generalization_bound_
+        True
+        """
+        return generalization_report(self, X, y)
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
         X, y = as_sequences(self, X, y, reset=True)
@@ -452,15 +494,15 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             raise ValueError(f"y holds labels that are not among {which}: {strangers}; classes are {known}.")
         return np.searchsorted(known, y)
 
+    def _check_again(self, X: Any, y: Any) -> FitData:
+        X, y = as_sequences(self, X, y, reset=False)
+        return FitData(X, self._codes(y, self.classes_, "those of the training data"), None)
+
     def _targets(self, y: np.ndarray) -> Tensor:
         return torch.tensor(y)
 
     def _warn_after_training(self) -> None:
         """Warn of what is wrong with the trained network."""
-
-    def _report(self, data: FitData) -> GeneralizationReport:
-        """Bounds from the training data."""
-        return classifier_report(self, data.X, data.y)
 
     @staticmethod
     def _check_labels(y: np.ndarray) -> None:
@@ -581,13 +623,10 @@ class NoisyRNNClassifier(SequenceClassifier):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compute_bound : bool, default=True
-        Compute ``generalization_bound_`` after training. The costly part is the smallest eigenvalue of the (L·d)²
-        second-moment matrix.
     compression : Compression or None, default=None
-        How to make the predictor of the Occam bound, ``quantized_``: None rounds the trained weights to one codebook,
-        which is quick and seldom below chance for more than a few units; a `Compression` trains and rounds a network
-        for the purpose. Fixed before seeing the data.
+        How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
+        codebook, which is quick and seldom below chance for more than a few units; a `Compression` trains and rounds a
+        network for the purpose. Fixed before seeing the data.
     margin : float, default=1.0
         Margin α of the bound.
     delta : float, default=0.05
@@ -625,13 +664,7 @@ class NoisyRNNClassifier(SequenceClassifier):
         What has been recorded of every epoch, as numbers: losses, learning rate, seconds; a copy.
     generalization_bound_ : float
         Bound of Theorem 2 (``sigma=0``) or Theorem 3 on the probability of error, as the paper defines it. Ordinary
-        training leaves it far above 1; the report says so. Only with ``compute_bound``.
-    generalization_report_ : GeneralizationReport
-        Every bound, tightest first: the paper's theorem as it is printed; the same with norms and margin paid for
-        (``"theorem_2_union"``, ``"theorem_3_union"``); the bound that converges (``"rademacher"``); the Occam bound of
-        ``quantized_`` (``"occam"``). Only with ``compute_bound``.
-    quantized_ : NoisyRNNClassifier
-        The fitted predictor that the Occam bound is about. Only with ``compute_bound``.
+        training leaves it far above 1. ``generalization_report`` has this and every other bound.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str
@@ -687,7 +720,6 @@ class NoisyRNNClassifier(SequenceClassifier):
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        compute_bound: bool = True,
         compression: Compression | None = None,
         margin: float = 1.0,
         delta: float = 0.05,
@@ -719,7 +751,6 @@ class NoisyRNNClassifier(SequenceClassifier):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.callbacks = callbacks
-        self.compute_bound = compute_bound
         self.compression = compression
         self.margin = margin
         self.delta = delta
@@ -743,6 +774,3 @@ class NoisyRNNClassifier(SequenceClassifier):
         projection = RowNorms(*(None if limit is None else float(limit) for limit in limits))
         spec = self._shared_spec(network, data, context, labels=data.y)
         return replace(spec, projection=None if projection == RowNorms() else projection)
-
-    def _report(self, data: FitData) -> GeneralizationReport:
-        return relu_report(self, data.X, data.y)

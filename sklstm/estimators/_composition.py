@@ -206,6 +206,19 @@ class Composition:
             X = transformer.transform(X)
         return as_sequences(self.estimator, X, reset=False)
 
+    def training_data(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """X and y of a fit of the composition as its estimator was given them."""
+        if self.transformers:
+            X = Given.read(X, self.transformers[0]).whole()
+            for transformer in self.transformers:
+                X = transformer.transform(X)
+        for target in reversed(self.targets):
+            y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="y")
+            # As TransformedTargetRegressor does it.
+            transformed = target.transformer_.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
+            y = transformed.squeeze(axis=1) if transformed.ndim == 2 and transformed.shape[1] == 1 else transformed
+        return X, y
+
     def ends(self, given: "Given", rows: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Ends, two tensors (m, L, d) in float64, of the images of boxes around some sequences of one length.
 

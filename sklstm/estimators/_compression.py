@@ -1,6 +1,7 @@
 """From an estimator and its training data to the Occam bound of a network in few bits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,8 +19,10 @@ from sklstm._validation import (
     check_parameters,
 )
 from sklstm.generalization import OccamBound, Structure, occam_certificate
+from sklstm.generalization.compression._occam import best_codebook
 from sklstm.training import SequenceNet
 from sklstm.training._fine_tuning import Schedule, SequenceProblem, fine_tuned_certificate
+from sklstm.training._inference import BLOCK
 from sklstm.training._process import (
     products_in,
     single_threaded_numpy,
@@ -28,13 +31,17 @@ from sklstm.training._process import (
 )
 from sklstm.training._train import fresh_network
 
+# The codebook for the trained weights is chosen on a share of the sequences, a block of them at least.
+_SHARE, _FEWEST = 16, BLOCK
+
 
 class Compression(BaseEstimator):
-    r"""How `fit` makes a network of few bits for the Occam bound, after it has trained the estimator's own.
+    r"""How ``generalization_report`` makes a network of few bits for the Occam bound.
 
     The bound on new data is the loss on the training data plus a price for the bits of the network's description. A
     small network, trained and rounded for the purpose, has a far better one than the trained network rounded
-    afterwards. The bound is then about that small network, ``quantized_``, and not about the estimator's own.
+    afterwards. The bound is then about that small network, ``model.quantized(bound)``, and not about the estimator's
+    own. `fit` does not make it: ``generalization_bound_`` is without it, and every report makes it anew, the same.
 
     Parameters
     ----------
@@ -81,10 +88,10 @@ class Compression(BaseEstimator):
     >>> y = X[:, :, 0].sum(axis=1) > 0
     >>> small = Compression(hidden_size=2, epochs=20)
     >>> model = NoisyRNNClassifier(16, max_epochs=5, compression=small, random_state=0).fit(X, y)
-    >>> bound = model.generalization_report_["occam"]
+    >>> bound = model.generalization_report(X, y)["occam"]
     >>> bool(bound.train_loss < bound.value < 0.5)
     True
-    >>> bool(np.mean(model.quantized_.predict(X) != y) == bound.train_loss)
+    >>> bool(np.mean(model.quantized(bound).predict(X) != y) == bound.train_loss)
     True
     """
 
@@ -180,20 +187,52 @@ class Compression(BaseEstimator):
         )
 
 
+@contextmanager
+def _rounding(net: SequenceNet, task: SequenceProblem) -> Iterator[dict[str, Any]]:
+    """What `occam_certificate` is told of a sample, in the arithmetic and with the threads that suit the network."""
+    n = task.n_samples
+    part = max(_FEWEST, n // _SHARE)
+    with thread_limit(threads_for_network(net.module_, BLOCK)), products_in("float32", task.device):
+        yield {
+            "loss": partial(task.bounded_loss, final=True),
+            "estimate": partial(task.part(part).bounded_loss, final=True) if part < n else None,
+            "n_samples": n,
+            "zero_one": task.zero_one,
+        }
+
+
+def occam_value(net: SequenceNet, task: SequenceProblem, *, delta: float) -> float:
+    """Value of the Occam bound that `occam_of` computes without a compression, divided by the largest loss.
+
+    Parameters
+    ----------
+    net : SequenceNet
+    task : SequenceProblem
+        On the training data.
+    delta : float
+        What is left of it after choosing the cap.
+    """
+    trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
+    with _rounding(net, task) as sample:
+        return best_codebook(trained, **sample, delta=delta).value
+
+
 def occam_of(
     estimator: Any,
+    compression: Compression | None,
     problem: Callable[[nn.Module], SequenceProblem],
     base: Callable[[nn.Module], dict[str, Tensor]],
     *,
     scale: float = 1.0,
     delta_weight: float = 1.0,
 ) -> OccamBound:
-    """Occam bound of a fitted estimator: of its rounded weights, or of what its ``compression`` makes.
+    """Occam bound of a fitted estimator: of its rounded weights, or of what a compression makes.
 
     Parameters
     ----------
     estimator : fitted SequenceEstimator
-        With ``compression``, ``delta`` and ``net_``.
+        With ``delta`` and ``net_``.
+    compression : Compression or None
     problem : callable
         module -> SequenceProblem on the training data.
     base : callable
@@ -201,20 +240,11 @@ def occam_of(
     scale, delta_weight : float
         As of `sklstm.generalization.occam_certificate`.
     """
-    net, compression, delta = estimator.net_, estimator.compression, estimator.delta
+    net, delta = estimator.net_, estimator.delta
     trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
     if compression is None:
-        task = problem(net.module_)
-        with products_in("float32", task.device):
-            return occam_certificate(
-                trained,
-                partial(task.bounded_loss, final=True),
-                task.n_samples,
-                zero_one=task.zero_one,
-                delta=delta,
-                scale=scale,
-                delta_weight=delta_weight,
-            )
+        with _rounding(net, problem(net.module_)) as sample:
+            return occam_certificate(trained, **sample, delta=delta, scale=scale, delta_weight=delta_weight)
     seed = vars(estimator)["_bound_seed"]
     structure, starts, module = _starts(net, compression, base, trained, seed)
     # Threads as for the network's own training: on small work a second one brings nothing, or stalls beside others.

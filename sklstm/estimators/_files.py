@@ -1,6 +1,8 @@
 """Fitted estimators as files, ONNX graphs and pickles. A file holds no code, and its classes are a closed list."""
 
 import inspect
+import math
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -12,30 +14,30 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from sklstm._validation import FLAG, Device, caller_level, check_parameters
-from sklstm.generalization import GeneralizationReport, OccamBound
 from sklstm.networks._networks import GatedNetwork
 from sklstm.persistence._atomic import write_atomically
-from sklstm.persistence._class_forms import GENERALIZATION, Parameters, conforms
+from sklstm.persistence._class_forms import Parameters, conforms
 from sklstm.persistence._codec import Codec
 from sklstm.persistence._container import ModelFileError, from_bytes, read_document, to_bytes
 from sklstm.persistence._onnx import onnx_model
 from sklstm.training import SequenceNet
 from sklstm.training._batches import resolve_device
 from sklstm.training._process import restores_settings
-from sklstm.training._snapshot import check_snapshot, check_weights, restore, take_snapshot
+from sklstm.training._snapshot import check_snapshot, restore, take_snapshot
 
 from ._compression import Compression
 
 #: Of everything that estimators hold.
-CODEC = Codec(GENERALIZATION | {"Compression": Parameters(Compression, Compression._rules)})
+CODEC = Codec({"Compression": Parameters(Compression, Compression._rules)})
 
 #: Classes that `load` knows, by name; a file can name no other. Every estimator of the package enters itself.
 LOADABLE: dict[str, type] = {}
 
 _DOCUMENT = {"class", "parameters", "state", "network"}
+_DIGEST = re.compile("[0-9a-f]{64}")
 # Exceptions that bad values in a file can cause; never an interrupt.
 _MISFITS = (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
@@ -186,7 +188,12 @@ def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], d
         raise ValueError(f"it needs the entries {sorted(_DOCUMENT)} and no others")
     if document["class"] != cls.__name__:
         raise ValueError(f"it holds {_described(document)}, not {cls.__name__}")
-    parameters, state, network = (_decoded(document[part], part) for part in ("parameters", "state", "network"))
+    kept, cap = _apart(document["state"])
+    parameters, state, network = (
+        _decoded(plain, part)
+        for part, plain in (("parameters", document["parameters"]), ("state", kept), ("network", document["network"]))
+    )
+    parameters.pop("compute_bound", None)
     if unknown := set(parameters) - set(inspect.signature(cls).parameters):
         raise ValueError(f"{cls.__name__} has no parameters {sorted(map(str, unknown))}"[:300])
     if parameters.get("callbacks") is not None:
@@ -195,10 +202,32 @@ def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], d
     for name in ("lr", "weight_decay", "max_epochs", "batch_size"):
         cls._rules[name].check(f"{name} of the network", network[name])
     estimator = cls(**parameters)
+    if cap is not None and is_regressor(estimator):
+        state["_bound_cap"] = cap
     _check_state(state, estimator, network["module"])
     if state["n_iter_"] != sum(len(part["train_loss"]) for part in network["history"]):
         raise ValueError("n_iter_ is not the number of epochs in the history of the network")
     return estimator, state, network
+
+
+def _apart(plain: Any) -> tuple[Any, float | None]:
+    """Encoded fitted attributes without the report that files once held, and the cap of its Occam bound.
+
+    A file of before has the bound and no digest of the data, so that no report is made of them.
+    """
+    if not isinstance(plain, dict) or not isinstance(items := plain.get("items"), list):
+        return plain, None
+    reports = [item for item in items if isinstance(item, list) and item[:1] == ["generalization_report_"]]
+    if not reports:
+        return plain, None
+    try:
+        bounds = reports[0][1]["fields"]["bounds"]
+        scale = next(bound["fields"]["scale"] for bound in bounds if bound["class"] == "OccamBound")
+    except (*_MISFITS, StopIteration) as error:
+        raise ValueError("its report has no Occam bound") from error
+    if not conforms(scale, float):
+        raise ValueError("the scale of its Occam bound is no number")
+    return plain | {"items": [item for item in items if item not in reports]}, float(scale)
 
 
 def _place(estimator: Any, saved: str, device: Any) -> Any:
@@ -279,12 +308,6 @@ def pickle_state(estimator: Any, state: Mapping[str, Any]) -> dict[str, Any]:
         # Not the net itself: callbacks and functions that it holds may not pickle, its tensors may be on a GPU.
         snapshot = take_snapshot(state["net_"], estimator._optimizers, resumable=True)
         state["net_"] = CODEC.encode(snapshot, "net_")
-    report = state.get("generalization_report_")
-    if isinstance(report, GeneralizationReport):
-        try:
-            state["generalization_report_"] = CODEC.encode(report, "generalization_report_")
-        except TypeError:  # with a bound of the user's own: that pickles as it can
-            state["generalization_report_"] = report
     return {name: value.detach().cpu() if isinstance(value, Tensor) else value for name, value in state.items()}
 
 
@@ -311,8 +334,6 @@ def unpickled(estimator: Any) -> dict[str, Any]:
             if str(device) != snapshot["device"]:
                 state["device"] = device
         state["net_"] = restore(snapshot, estimator._network, estimator._loss, estimator._optimizers, device)
-    if isinstance(known.get("generalization_report_"), dict):
-        state["generalization_report_"] = CODEC.decode(known["generalization_report_"], "generalization_report_")
     return state
 
 
@@ -376,14 +397,11 @@ KEPT: dict[str, Kept] = {
     "rho_x_": Kept(_Gain, _has_gains, _gain),
     "rho_h_": Kept(_Gain, _has_gains, _gain),
     "perturbation_gain_": Kept(float, _has_gains, lambda value, *_: value >= 0),
-    "generalization_bound_": Kept(
-        float,
-        None,
-        lambda value, state, _: "generalization_report_" in state and value == state["generalization_report_"].value,
+    "generalization_bound_": Kept(float, None, lambda value, *_: value > 0),
+    "_data_digest": Kept(
+        str, None, lambda value, state, _: "generalization_bound_" in state and bool(_DIGEST.fullmatch(value))
     ),
-    "generalization_report_": Kept(
-        GeneralizationReport, None, lambda value, state, _: "generalization_bound_" in state
-    ),
+    "_bound_cap": Kept(float, None, lambda value, *_: 0 < value < math.inf),
     "_fitted_flat": Kept(bool, _always),
     "_n_channels": Kept(int, _always, lambda value, _, arguments: value == arguments["n_features"]),
     "_target_shape": Kept(
@@ -439,16 +457,3 @@ def _check_state(state: _Values, estimator: Any, arguments: _Values) -> None:
     for name, value in state.items():
         if not KEPT[name].fits(value, state, arguments):
             raise ValueError(f"{name} does not fit the network or the other attributes")
-    if "generalization_report_" in state:
-        _check_report(state["generalization_report_"], estimator._network, dict(arguments))
-
-
-def _check_report(report: GeneralizationReport, module: type[nn.Module], arguments: dict[str, Any]) -> None:
-    str(report)  # every term and every word of it: what cannot be shown raises
-    for bound in report.bounds:
-        if isinstance(bound, OccamBound):
-            weights: dict[str, Tensor] = bound.weights
-            recurrent = next((tensor for name, tensor in weights.items() if "weight_hh" in name), None)
-            if recurrent is None or recurrent.ndim != 2:
-                raise ValueError("the weights of the Occam bound have no recurrent matrix")
-            check_weights(weights, module, arguments | {"hidden_size": recurrent.shape[1]})

@@ -94,7 +94,6 @@ RULES: dict[str, Rule] = {
     "class_weight": ClassWeight(),
     "warm_start": FLAG,
     "callbacks": Callbacks(),
-    "compute_bound": FLAG,
     "compression": Instance(Compression),
     "margin": POSITIVE,
     "delta": SMALL_PROBABILITY,

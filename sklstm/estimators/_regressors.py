@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
-from sklstm.generalization import HoldoutBound
+from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.networks import GRUNetwork, LSTMNetwork
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
 from sklstm.training._process import restores_settings
@@ -25,7 +25,7 @@ from ._certify import certify
 from ._compression import Compression
 from ._fit_tasks import with_callbacks
 from ._parameters import LossName, NoiseName, OptimizerName, PrecisionName, ScheduleName
-from ._reports import holdout_bound_of, regressor_report
+from ._reports import generalization_report, holdout_bound_of, set_bound
 from ._tikhonov import is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
@@ -68,7 +68,6 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         n_iter_no_change: int = 10,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        compute_bound: bool = True,
         compression: Compression | None = None,
         delta: float = 0.05,
         loss_cap: float | None = None,
@@ -103,7 +102,6 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.callbacks = callbacks
-        self.compute_bound = compute_bound
         self.compression = compression
         self.delta = delta
         self.loss_cap = loss_cap
@@ -159,9 +157,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             warn_if_infeasible(self)
-            if self.compute_bound:
-                self.generalization_report_ = regressor_report(self, data.X, data.y.reshape(len(data.y), -1))
-                self.generalization_bound_ = self.generalization_report_.value
+            set_bound(self, data)
         return self
 
     @restores_settings
@@ -292,7 +288,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
         The empirical Bernstein bound of Maurer and Pontil on the mean of min(loss, cap): the estimator's ``loss``, by
         default the squared error, averaged over outputs; see `sklstm.generalization.holdout_bound`. To see it beside
-        the bound from the training data: ``model.generalization_report_.with_bound(model.holdout_bound(X, y))``.
+        the bound from the training data:
+        ``model.generalization_report(X_train, y_train).with_bound(model.holdout_bound(X, y))``.
 
         Parameters
         ----------
@@ -305,7 +302,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             The bound may fail with this probability; by default the estimator's ``delta``.
         cap : float, optional
             Largest loss, in its units, chosen without looking at these X and y. By default that of
-            ``generalization_report_``, or the estimator's ``loss_cap``.
+            ``generalization_bound_``: the estimator's ``loss_cap``, or what `fit` has chosen.
         method : {"bernstein", "best"}, default="bernstein"
             ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of ``delta``: for samples of
             a few hundred sequences.
@@ -317,8 +314,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad X, y, ``delta``, ``cap`` or ``method``; if no cap is given and `fit` has chosen none, because of
-            ``compute_bound=False``.
+            For bad X, y, ``delta``, ``cap`` or ``method``; if no cap is given and none is known, after `partial_fit`.
         NotFittedError
             Before `fit`.
 
@@ -337,6 +333,42 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         """
         return holdout_bound_of(self, X, y, delta=delta, cap=cap, method=method)
 
+    @restores_settings
+    def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
+        """Every bound on the loss of new data, from the training data; see `sklstm.generalization_report`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Those of `fit`, all of them in the same order. Other data are refused.
+        y : array-like of shape (n,) or (n, k)
+            Targets of `fit`.
+
+        Returns
+        -------
+        GeneralizationReport
+            The Occam bound (``"occam"``) on the capped loss, at the ``delta`` of the moment. Without a
+            ``compression`` its value is ``generalization_bound_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X and y are not the training data; after `partial_fit`, whose data nobody remembers.
+        NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0]
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0).fit(X, y)
+        >>> model.generalization_report(X, y)["occam"].value == model.generalization_bound_
+        True
+        """
+        return generalization_report(self, X, y)
+
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
         X, y = self._check_data(X, y, reset=True, min_samples=2)
         weight = self._weights(self._given_weights(sample_weight, len(y)))
@@ -347,6 +379,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         """Data like those seen before."""
         X, y = self._check_data(X, y, reset=False)
         return FitData(X, y, self._relative(self._weights(self._given_weights(sample_weight, len(y)))))
+
+    def _check_again(self, X: Any, y: Any) -> FitData:
+        return FitData(*self._check_data(X, y, reset=False), None)
 
     def _check_data(self, X: Any, y: Any, *, reset: bool, min_samples: int = 1) -> tuple[Sequences, np.ndarray]:
         X, y = as_sequences(self, X, y, reset=reset, numeric_y=True, min_samples=min_samples)
@@ -495,11 +530,9 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compute_bound : bool, default=True
-        Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
     compression : Compression or None, default=None
-        How to make the predictor of the bound, ``quantized_``: None rounds the trained weights to one codebook; a
-        `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
+        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     loss_cap : float or None, default=None
@@ -541,12 +574,8 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
-        Occam bound on the expected capped loss of the quantised network, in units of the loss. Only with
-        ``compute_bound``.
-    generalization_report_ : GeneralizationReport
-        How that number comes about. Only with ``compute_bound``.
-    quantized_ : estimator
-        The fitted predictor that the bound is about. Only with ``compute_bound``.
+        Occam bound on the expected capped loss of the network with rounded weights, in units of the loss.
+        ``generalization_report`` says how it comes about.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str
@@ -668,11 +697,9 @@ class TikhonovGRURegressor(SequenceRegressor):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compute_bound : bool, default=True
-        Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
     compression : Compression or None, default=None
-        How to make the predictor of the bound, ``quantized_``: None rounds the trained weights to one codebook; a
-        `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
+        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     loss_cap : float or None, default=None
@@ -714,12 +741,8 @@ class TikhonovGRURegressor(SequenceRegressor):
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
-        Occam bound on the expected capped loss of the quantised network, in units of the loss. Only with
-        ``compute_bound``.
-    generalization_report_ : GeneralizationReport
-        How that number comes about. Only with ``compute_bound``.
-    quantized_ : estimator
-        The fitted predictor that the bound is about. Only with ``compute_bound``.
+        Occam bound on the expected capped loss of the network with rounded weights, in units of the loss.
+        ``generalization_report`` says how it comes about.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str

@@ -1,8 +1,9 @@
-"""Bounds of a fitted estimator: from its training data, with its report, and from data that it has never seen."""
+"""Bounds of a fitted estimator: from its training data, in fit and as a report, and from data it has never seen."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklstm._sequences import Sequences
 from sklstm._tables import as_plain
 from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
 from sklstm.generalization import (
@@ -26,81 +26,172 @@ from sklstm.generalization import (
     rademacher_bound,
     tu_bound,
 )
+from sklstm.generalization._bounded_losses import BoundedLoss, CappedLoss, ErrorLoss
 from sklstm.generalization._eigenvalue import moment_summary
+from sklstm.generalization.tu._theorems_2_and_3 import tu_value
 from sklstm.networks import ReLUNetwork
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.training._batches import place_for
 from sklstm.training._fine_tuning import SequenceProblem
+from sklstm.training._fingerprint import fingerprint_of_data
 from sklstm.training._inference import module_for_float64, outputs_of
+from sklstm.training._process import restores_settings
 
-from ._compression import occam_of
+from ._base import FitData, SequenceEstimator
+from ._composition import Composition
+from ._compression import Compression, occam_of, occam_value
 
 
-def classifier_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> GeneralizationReport:
-    """Occam bound on the probability of error.
+def set_bound(estimator: Any, data: FitData) -> None:
+    """Of ``fit``: set ``generalization_bound_``, and what a report and a hold-out bound need to know of this fit.
 
     Parameters
     ----------
-    estimator : fitted SequenceClassifier
-    sequences : Sequences
-        Of the training data.
-    codes : ndarray of int of shape (n,)
-        Their classes, 0 to k − 1.
+    estimator : SequenceEstimator
+        With its trained net.
+    data : FitData
+    """
+    loss, price = _loss_and_price(estimator, data)
+    if isinstance(loss, CappedLoss):
+        estimator._bound_cap = loss.cap
+    if isinstance(estimator.net_.module_, ReLUNetwork):
+        estimator.generalization_bound_ = tu_value(*_weights(estimator), **_theorem(estimator, data))
+    else:
+        share = occam_value(estimator.net_, _problem(data, loss)(estimator.net_.module_), delta=estimator.delta * price)
+        estimator.generalization_bound_ = loss.cap * share
+    estimator._data_digest = fingerprint_of_data(data.X, data.y)
+
+
+@restores_settings
+def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationReport:
+    """Every bound that the training data give on the loss of new data: of an estimator, a pipeline or a search.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        One of this package, or a composition around one, as of `sklstm.certify`. The bounds are about the network, in
+        the units of its own inputs and targets: what steps before it have learnt from the data, they do not cover.
+    X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+        What the estimator was fitted on, all of it in the same order. It is recognised by a digest that `fit` has
+        taken; other data are refused.
+    y : array-like of shape (n,) or (n, k)
+        Targets or labels of that fit.
 
     Returns
     -------
     GeneralizationReport
+        Computed at the values of the moment of ``delta``, ``margin``, ``loss_cap`` and ``compression``, which must have
+        been fixed before seeing the data.
+
+    Raises
+    ------
+    ValueError
+        If X and y are not the training data, or none are known: after `partial_fit`, of a quantised predictor, of a
+        model that an older version has saved. For data that trained nothing there is ``holdout_bound``.
+    TypeError
+        If a part of a composition is unknown.
+    NotFittedError
+        Before `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sklstm
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklstm.preprocessing import SequenceScaler
+    >>> X = np.random.default_rng(0).normal(20, 5, (200, 8, 1))
+    >>> y = X[:, -3:, 0].mean(axis=1) > 20
+    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(4, max_epochs=3, random_state=0)).fit(X, y)
+    >>> report = sklstm.generalization_report(model, X, y)
+    >>> report["theorem_3"].value == model[-1].generalization_bound_
+    True
     """
-    return GeneralizationReport((_occam_of_labels(estimator, sequences, codes),))
+    if not isinstance(estimator, SequenceEstimator):
+        composition = Composition.around(estimator)
+        X, y = composition.training_data(X, y)
+        estimator = composition.estimator
+    check_is_fitted(estimator)
+    name, known = type(estimator).__name__, vars(estimator)
+    if "_data_digest" not in known:
+        why = "partial_fit sees its data once, and an older version of this package saved no digest of them"
+        if "_quantized_cap" in known:
+            why = "this is the quantised predictor: its bound is in the report of the model that it was made from"
+        raise ValueError(
+            f"This {name} does not know its training data, so that there is no report: {why}. Use holdout_bound(X, y) "
+            "with data that trained nothing."
+        )
+    data = estimator._check_again(X, y)
+    if fingerprint_of_data(data.X, data.y) != known["_data_digest"]:
+        raise ValueError(
+            f"X and y are not the training data of this {name}: generalization_report needs all of those that fit was "
+            "given, in the same order and scaled as they were. For data that trained nothing use holdout_bound(X, y)."
+        )
+    bounds = _theorems(estimator, data) if isinstance(estimator.net_.module_, ReLUNetwork) else []
+    return GeneralizationReport(
+        [*bounds, _occam(estimator, data, estimator.compression, *_loss_and_price(estimator, data))]
+    )
 
 
-def relu_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> GeneralizationReport:
-    """Theorem 2 or 3 as printed, the same paid for, the bound that converges, and the Occam bound.
+def _loss_and_price(estimator: Any, data: FitData) -> tuple[BoundedLoss, float]:
+    """The loss of an estimator's Occam bound, and the factor of δ for choosing it from the data."""
+    if isinstance(estimator, ClassifierMixin):
+        return ErrorLoss(), 1.0
+    if estimator.loss_cap is not None:
+        return CappedLoss(estimator._loss, float(estimator.loss_cap)), 1.0
+    cap, price = choose_cap(data.y, estimator.loss, quantile=estimator.quantile)
+    return CappedLoss(estimator._loss, cap), price
+
+
+def _weights(estimator: Any) -> tuple[Tensor, Tensor, Tensor]:
+    module = estimator.net_.module_
+    U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
+    return U, W, V
+
+
+def _theorem(estimator: Any, data: FitData) -> dict[str, Any]:
+    """What Theorem 2 or 3 is told of a fit, beside the weights: arguments of `tu_bound`."""
+    # Leading zeros do not change this network's output, so the theorems' fixed length is that of the longest sequence.
+    # Theorem 3 is about noise on every step, those included; Theorem 2 holds however the weights came about.
+    X = data.X.padded_left()
+    sigma = estimator.sigma if data.X.lengths is None else 0.0
+    noise = RepeatedNoise(NOISES[estimator.noise], X, sigma, estimator._bound_seed) if sigma > 0 else None
+    return {
+        "X": X,
+        "y": data.y,
+        "margin": estimator.margin,
+        "delta": estimator.delta,
+        "sigma": sigma,
+        "noise": noise,
+        "noise_kind": str(estimator.noise),
+        "max_norms": {"u": estimator.max_norm_u, "w": estimator.max_norm_w, "v": estimator.max_norm_v},
+    }
+
+
+def _theorems(estimator: Any, data: FitData) -> list[Bound]:
+    """Theorem 2 or 3 as printed, the same paid for, and the bound that converges, of the ReLU network.
 
     Parameters
     ----------
     estimator : fitted NoisyRNNClassifier
-        All but the last of these bounds are about its network alone: bias-free, with ReLU units.
-    sequences : Sequences
-        Of the training data.
-    codes : ndarray of int of shape (n,)
-        Their classes, 0 to k − 1.
+    data : FitData
 
     Returns
     -------
-    GeneralizationReport
-        The paper's theorem is its first given bound.
+    list of Bound
     """
-    module, delta, sigma = estimator.net_.module_, estimator.delta, estimator.sigma
-    # Leading zeros do not change this network's output, so the theorems' fixed length is that of the longest sequence.
-    # Theorem 3 is about noise on every step, those included; Theorem 2 holds however the weights came about.
-    X = sequences.padded_left()
-    ragged = sequences.lengths is not None
-    if ragged:
-        sigma = 0.0
-    U, W, V = (weight.detach().cpu().double() for weight in (module.U, module.W, module.V))
-    noise = None
-    if sigma > 0:
-        noise = RepeatedNoise(NOISES[estimator.noise], X, sigma, estimator._bound_seed)
-    limits = {"u": estimator.max_norm_u, "w": estimator.max_norm_w, "v": estimator.max_norm_v}
-    lambda_min, gershgorin = moment_summary(X)
-    theorem = {
-        "delta": delta,
-        "sigma": sigma,
-        "noise": noise,
-        "noise_kind": str(estimator.noise),
-        "max_norms": limits,
-        "lambda_min": lambda_min,
-        "lambda_min_estimated": True,
-        "gershgorin": gershgorin,
-    }
-    bounds: list[Bound] = [tu_bound(U, W, V, X, codes, margin=estimator.margin, **theorem)]
-    bounds.append(tu_bound(U, W, V, X, codes, margin=None, norms="union", **theorem))
-    bounds.append(rademacher_bound(U, W, V, X, codes, margin=None, delta=delta, max_norms=limits))
-    if ragged:
+    weights, theorem = _weights(estimator), _theorem(estimator, data)
+    lambda_min, gershgorin = moment_summary(theorem["X"])
+    theorem |= {"lambda_min": lambda_min, "lambda_min_estimated": True, "gershgorin": gershgorin}
+    sample = {name: theorem[name] for name in ("X", "y", "delta", "max_norms")}
+    bounds: list[Bound] = [
+        tu_bound(*weights, **theorem),
+        tu_bound(*weights, **theorem | {"margin": None, "norms": "union"}),
+        rademacher_bound(*weights, margin=None, **sample),
+    ]
+    if data.X.lengths is not None:
         longest = (
-            f"No sequence is longer than L = {X.shape[1]} steps, as the longest of the training data; shorter ones "
-            "count as sequences that begin with zeros, which the network does not see."
+            f"No sequence is longer than L = {data.X.shape[1]} steps, as the longest of the training data; shorter "
+            "ones count as sequences that begin with zeros, which the network does not see."
         )
         if estimator.sigma > 0:
             longest += (
@@ -108,37 +199,59 @@ def relu_report(estimator: Any, sequences: Sequences, codes: np.ndarray) -> Gene
                 "zeros included; so this is Theorem 2, about inputs without noise."
             )
         bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
-
-    def base(network: nn.Module) -> dict[str, Tensor]:
-        # Where training starts: the code describes how far the recurrent matrix moved from there.
-        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(cast(ReLUNetwork, network).W.shape[0])}
-
-    bounds.append(_occam_of_labels(estimator, sequences, codes, base))
-    return GeneralizationReport(bounds)
+    return bounds
 
 
-def _occam_of_labels(
-    estimator: Any,
-    sequences: Sequences,
-    codes: np.ndarray,
-    base: Callable[[nn.Module], dict[str, Tensor]] = lambda network: {},
-) -> OccamBound:
-    """Occam bound on the probability of error of any classifier; ``base`` as of `occam_of`."""
-    device = next(estimator.net_.module_.parameters()).device
-    inputs, labels = sequences.loaded(place_for(sequences, device)), torch.as_tensor(codes, device=device)
+def _problem(data: FitData, loss: BoundedLoss, scale: float = 1.0) -> Callable[[nn.Module], SequenceProblem]:
+    """A function of a network: its loss on the training data; a scale, for its likelihood."""
 
     def problem(network: nn.Module) -> SequenceProblem:
+        y, likelihood, smooth = data.y, functional.cross_entropy, _expected_error
+        if isinstance(loss, CappedLoss):
+            network = module_for_float64(network)
+            y = np.array(y.reshape(len(y), -1), dtype=np.float64)
+            likelihood, smooth = partial(_likelihood, loss, scale), partial(_expected_share, loss)
+        device = next(network.parameters()).device
         return SequenceProblem(
             network,
-            inputs,
-            labels,
-            likelihood=functional.cross_entropy,
-            smooth=_expected_error,
-            losses=_errors,
-            zero_one=True,
+            data.X.loaded(place_for(data.X, device)),
+            torch.as_tensor(y, device=device),
+            likelihood=likelihood,
+            smooth=smooth,
+            losses=lambda outputs, targets: loss.each(outputs, targets) / loss.cap,
+            zero_one=loss.zero_one,
         )
 
-    return occam_of(estimator, problem, base)
+    return problem
+
+
+def _occam(
+    estimator: Any, data: FitData, compression: Compression | None, loss: BoundedLoss, price: float
+) -> OccamBound:
+    """Occam bound on a loss: of the rounded weights, or of what a compression makes.
+
+    Parameters
+    ----------
+    estimator : fitted SequenceEstimator
+    data : FitData
+    compression : Compression or None
+    loss : BoundedLoss
+    price : float
+        Factor of δ, see `choose_cap`.
+    """
+    scale = 1.0
+    if compression is not None and isinstance(loss, CappedLoss):
+        scale = _scale(loss, module_for_float64(estimator.net_.module_), data)
+
+    def base(network: nn.Module) -> dict[str, Tensor]:
+        if not isinstance(network, ReLUNetwork):
+            return {}
+        # Where training starts: the code describes how far the recurrent matrix moved from there.
+        return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(network.W.shape[0])}
+
+    problem = _problem(data, loss, scale)
+    bound = occam_of(estimator, compression, problem, base, scale=loss.cap, delta_weight=price)
+    return replace(bound, loss="" if loss.zero_one else loss.words)
 
 
 def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -146,54 +259,26 @@ def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:
     return (1 - outputs.softmax(dim=1).gather(1, labels[:, None])).mean()
 
 
-def _errors(outputs: Tensor, labels: Tensor) -> Tensor:
-    # By numpy's argmax, as `predict`: the first of equal outputs, which ReLU networks do put out. Where outputs are not
-    # finite there is no label.
-    numbers = outputs.cpu().numpy()
-    return torch.from_numpy((numbers.argmax(axis=1) != labels.cpu().numpy()) | ~np.isfinite(numbers).all(axis=1))
+def _expected_share(loss: BoundedLoss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean of a capped loss, divided by the cap."""
+    return loss.each(outputs, targets).mean() / loss.cap
 
 
-def regressor_report(estimator: Any, sequences: Sequences, y: np.ndarray) -> GeneralizationReport:
-    """Occam bound on the capped loss.
+def _likelihood(loss: CappedLoss, scale: float, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean negative log-likelihood, up to a constant, of errors with density exp(-loss / scale) up to a factor."""
+    return loss.loss.each(outputs, targets).mean() * targets.shape[1] / scale
 
-    Parameters
-    ----------
-    estimator : fitted TikhonovRegressor
-    sequences : Sequences
-    y : ndarray of shape (n, k)
 
-    Returns
-    -------
-    GeneralizationReport
+def _scale(loss: CappedLoss, trained: nn.Module, data: FitData) -> float:
+    """The most likely scale of errors with density exp(-loss / scale) up to a factor.
+
+    They are Gaussian for the squared error, Laplace for the absolute error, asymmetric Laplace for a quantile. For a
+    loss of degree p it is p times the mean loss: that of the fit, or a thousandth of the best constant's if the fit is
+    better than that.
     """
-    loss = estimator._loss
-    if estimator.loss_cap is None:
-        cap, price = choose_cap(y, estimator.loss, quantile=estimator.quantile)
-    else:
-        cap, price = float(estimator.loss_cap), 1.0
-    trained = module_for_float64(estimator.net_.module_)
-    device = next(trained.parameters()).device  # of the losses, which are float64
-    inputs = sequences.loaded(place_for(sequences, device))
-    targets = torch.from_numpy(np.array(y, dtype=np.float64)).to(device)
-    # The likelihood is that of errors with density exp(-loss / scale) up to a factor: Gaussian for the squared error,
-    # Laplace for the absolute error, asymmetric Laplace for a quantile. For a loss of degree p the most likely scale is
-    # p times the mean loss: that of the fit, or a thousandth of the best constant's if the fit is better than that.
-    fitted = float(loss.each(outputs_of(trained, sequences), y).mean())
-    scale = loss.degree * max(fitted, 1e-3 * loss.of_best_constant(y), 1e-30)
-
-    def problem(network: nn.Module) -> SequenceProblem:
-        return SequenceProblem(
-            module_for_float64(network),
-            inputs,
-            targets,
-            likelihood=lambda outputs, goals: loss.each(outputs, goals).mean() * goals.shape[1] / scale,
-            smooth=lambda outputs, goals: loss.each(outputs, goals).clamp(max=cap).mean() / cap,
-            losses=lambda outputs, goals: loss.each(outputs, goals).clamp(max=cap) / cap,
-            zero_one=False,
-        )
-
-    bound = occam_of(estimator, problem, lambda network: {}, scale=cap, delta_weight=price)
-    return GeneralizationReport((replace(bound, loss=loss.words),))
+    y = data.y.reshape(len(data.y), -1)
+    fitted = float(loss.loss.each(outputs_of(trained, data.X), y).mean())
+    return loss.loss.degree * max(fitted, 1e-3 * loss.loss.of_best_constant(y), 1e-30)
 
 
 def holdout_bound_of(
@@ -220,7 +305,7 @@ def holdout_bound_of(
     check_is_fitted(estimator)
     delta = estimator.delta if delta is None else delta
     PROBABILITY.check("delta", delta)
-    # Name in a report, and predictor that the bound is about: ``quantized_`` is not the trained network.
+    # Name in a report, and predictor that the bound is about: the quantised one is not the trained network.
     name, about = "holdout", "the trained predictor"
     if "_quantized_cap" in vars(estimator):
         name, about = "holdout_quantized", "the quantised predictor"
@@ -245,13 +330,12 @@ def holdout_bound_of(
 
 def _cap_of(estimator: Any) -> float:
     known = vars(estimator)
-    if "generalization_report_" in known:
-        return float(known["generalization_report_"].ceiling)
-    if "_quantized_cap" in known:
-        return float(known["_quantized_cap"])
+    for name in ("_bound_cap", "_quantized_cap"):
+        if name in known:
+            return float(known[name])
     if estimator.loss_cap is not None:
         return float(estimator.loss_cap)
     raise ValueError(
-        "No cap of the loss is known, because of compute_bound=False: pass cap=, a number chosen without looking at "
-        "the held-out data, for instance four times the loss of the best constant prediction, on the training data."
+        "No cap of the loss is known, because partial_fit has chosen none: pass cap=, a number chosen without looking "
+        "at the held-out data, for instance four times the loss of the best constant prediction, on the training data."
     )

@@ -53,7 +53,6 @@ class TikhonovClassifier(SequenceClassifier):
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        compute_bound: bool = True,
         compression: Compression | None = None,
         delta: float = 0.05,
         device: str | torch.device = "cpu",
@@ -85,7 +84,6 @@ class TikhonovClassifier(SequenceClassifier):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.callbacks = callbacks
-        self.compute_bound = compute_bound
         self.compression = compression
         self.delta = delta
         self.device = device
@@ -195,11 +193,9 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compute_bound : bool, default=True
-        Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
     compression : Compression or None, default=None
-        How to make the predictor of the bound, ``quantized_``: None rounds the trained weights to one codebook; a
-        `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
+        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"
@@ -240,11 +236,8 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
-        Occam bound on the probability of error of the quantised network, ``quantized_``. Only with ``compute_bound``.
-    generalization_report_ : GeneralizationReport
-        How that number comes about. Only with ``compute_bound``.
-    quantized_ : estimator
-        The fitted predictor that the bound is about. Only with ``compute_bound``.
+        Occam bound on the probability of error of the network with rounded weights. ``generalization_report`` says how
+        it comes about.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str
@@ -358,11 +351,9 @@ class TikhonovGRUClassifier(TikhonovClassifier):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compute_bound : bool, default=True
-        Compute ``generalization_bound_`` after training; costs about a dozen passes over the training data.
     compression : Compression or None, default=None
-        How to make the predictor of the bound, ``quantized_``: None rounds the trained weights to one codebook; a
-        `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
+        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"
@@ -403,11 +394,8 @@ class TikhonovGRUClassifier(TikhonovClassifier):
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
-        Occam bound on the probability of error of the quantised network, ``quantized_``. Only with ``compute_bound``.
-    generalization_report_ : GeneralizationReport
-        How that number comes about. Only with ``compute_bound``.
-    quantized_ : estimator
-        The fitted predictor that the bound is about. Only with ``compute_bound``.
+        Occam bound on the probability of error of the network with rounded weights. ``generalization_report`` says how
+        it comes about.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str

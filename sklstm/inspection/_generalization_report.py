@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklstm.estimators._reports import generalization_report
 from sklstm.generalization import GeneralizationReport
 from sklstm.generalization._report import at_most
 
@@ -60,7 +61,7 @@ class GeneralizationReportDisplay(Display):
     >>> X = rng.standard_normal((200, 12, 2))
     >>> y = X[:, :, 0].sum(axis=1) > 0
     >>> model = NoisyRNNClassifier(8, max_epochs=5, random_state=0).fit(X[:150], y[:150])
-    >>> report = model.generalization_report_.with_bound(model.holdout_bound(X[150:], y[150:]))
+    >>> report = model.generalization_report(X[:150], y[:150]).with_bound(model.holdout_bound(X[150:], y[150:]))
     >>> display = GeneralizationReportDisplay.from_report(report)
     >>> display.names == list(report)
     True
@@ -72,7 +73,7 @@ class GeneralizationReportDisplay(Display):
 
     The bounds of a fitted estimator, without the bound from a hold-out set:
 
-    >>> "holdout" in GeneralizationReportDisplay.from_estimator(model).names
+    >>> "holdout" in GeneralizationReportDisplay.from_estimator(model, X[:150], y[:150]).names
     False
     """
 
@@ -83,15 +84,16 @@ class GeneralizationReportDisplay(Display):
     delta: float | None = None
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
-        """Draw the report of a fitted estimator.
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> Self:
+        """Draw the report of a fitted estimator from its training data.
 
         Parameters
         ----------
         estimator : estimator
-            An estimator of this package, fitted with ``compute_bound=True``, alone or in a Pipeline, a
-            TransformedTargetRegressor or a search. Its bounds are about its own inputs and targets. They do not cover
-            what the steps before it learnt from the data.
+            An estimator of this package, alone or in a Pipeline, a TransformedTargetRegressor or a search. Its bounds
+            are about its own inputs and targets. They do not cover what the steps before it learnt from the data.
+        X, y : array-like
+            What it was fitted on; see `sklstm.generalization_report`.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
 
@@ -105,18 +107,13 @@ class GeneralizationReportDisplay(Display):
         TypeError
             For any other estimator.
         ValueError
-            If it was fitted with ``compute_bound=False``.
+            If X and y are not what it was fitted on.
         NotFittedError
             Before `fit`.
         """
         cls._check_matplotlib("from_estimator")
-        final = network_estimator(estimator, cls.__name__)
-        if not hasattr(final, "generalization_report_"):
-            raise ValueError(
-                f"This {type(final).__name__} has no generalization_report_: fit it with compute_bound=True "
-                "(partial_fit computes no bounds)."
-            )
-        return cls.from_report(final.generalization_report_, ax=ax)
+        network_estimator(estimator, cls.__name__)
+        return cls.from_report(generalization_report(estimator, X, y), ax=ax)
 
     @classmethod
     def from_report(cls, report: GeneralizationReport, *, ax: Any = None) -> Self:
@@ -125,7 +122,7 @@ class GeneralizationReportDisplay(Display):
         Parameters
         ----------
         report : GeneralizationReport
-            The ``generalization_report_`` of an estimator, or a report made from bounds.
+            What ``generalization_report`` of an estimator returns, or a report made from bounds.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
 

@@ -167,13 +167,7 @@ class NoiseGeneralizationDisplay(Display):
         trainings = [(split, seeds[i * n_repeats + j]) for i, split in enumerate(splits) for j in range(n_repeats)]
         measured = Parallel(n_jobs=n_jobs)(
             delayed(_train_and_measure)(
-                clone(estimator).set_params(
-                    **{
-                        f"{prefix}sigma": float(sigma),
-                        f"{prefix}random_state": int(seed),
-                        f"{prefix}compute_bound": False,  # bounds are not needed here
-                    }
-                ),
+                clone(estimator).set_params(**{f"{prefix}sigma": float(sigma), f"{prefix}random_state": int(seed)}),
                 X,
                 y,
                 split,

@@ -26,6 +26,8 @@ from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._certify import certified_accuracy, certified_radius, certify
 from sklstm.estimators._composition import method_owner
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
+from sklstm.estimators._reports import generalization_report
+from sklstm.generalization import GeneralizationReport
 from sklstm.metrics._noisy_scorer import takes_sample_weight
 from sklstm.training._process import restores_settings
 from sklstm.training._train import sizes_for
@@ -305,7 +307,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         if not splits:
             raise ValueError(f"cv gives no splits: {self.cv!r}.")
         self.scorer_ = check_scoring(base, self.scoring)
-        template = _with(base, random_state=seed, compute_bound=False, verbose=0, warm_start=False)
+        template = _with(base, random_state=seed, verbose=0, warm_start=False)
         outcomes = self._run(template, values, X, y, sample_weight, splits, validation, data.X.shape)
         self._record(values, len(splits), outcomes)
         if self.refit:
@@ -579,10 +581,35 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         """Generalisation bound of the model that was trained on all data."""
         return self._fitted.generalization_bound_
 
-    @property
-    def generalization_report_(self) -> Any:
-        """Generalisation report of the model that was trained on all data."""
-        return self._fitted.generalization_report_
+    def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
+        """Every bound of the model that was trained on all data; see `sklstm.generalization_report`.
+
+        The bounds do not cover the choice of the parameter.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            Those of `fit`.
+        y : array-like of shape (n,) or (n, k)
+            Those of `fit`.
+
+        Returns
+        -------
+        GeneralizationReport
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> from sklstm.model_selection import RegularizationPathCV
+        >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+        >>> y = X[:, -1, 0]
+        >>> lstm = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0)
+        >>> path = RegularizationPathCV(lstm, "lambda_s", [0.01, 0.1], cv=2).fit(X, y)
+        >>> path.generalization_report(X, y)["occam"].value == path.generalization_bound_
+        True
+        """
+        return generalization_report(self._fitted, X, y)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -1,8 +1,5 @@
 """The package's own classes in encoded values, and whether a value from a file is of the annotated type."""
 
-import dataclasses
-import functools
-import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -10,118 +7,8 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from sklstm._validation import Rule, check_parameters
-from sklstm.generalization import (
-    Description,
-    GeneralizationReport,
-    HoldoutBound,
-    OccamBound,
-    RademacherBound,
-    Structure,
-    TuBound,
-)
-
-from ._codec import Form
-
-# Fields that bounds have got since the first files were written, and what these mean by their absence.
-_LATER = {"loss": ""}
-# A fit makes six at most; to show one a report looks at the others.
-_MOST_BOUNDS = 100
-
-
-class _Record:
-    """A dataclass whose annotations say all there is to check."""
-
-    def __init__(self, kind: type):
-        self.kind = kind
-        hints = typing.get_type_hints(kind)
-        self.hints = {entry.name: hints[entry.name] for entry in dataclasses.fields(kind) if entry.init}
-
-    def fields(self, value: Any) -> dict[str, Any]:
-        return {name: getattr(value, name) for name in self.hints}
-
-    def build(self, fields: dict[str, Any]) -> Any:
-        later = {name: value for name, value in _LATER.items() if name in self.hints}
-        return self.kind(**_checked(later | fields, self.hints))
-
-
-class _Occam(_Record):
-    """An Occam bound; the structure of its description takes names, shapes and dtypes from the weights."""
-
-    def __init__(self) -> None:
-        super().__init__(OccamBound)
-
-    def fields(self, value: OccamBound) -> dict[str, Any]:
-        parts = super().fields(value)
-        if value.description is not None:
-            parts["description"] = self._described(value.description)
-        return parts
-
-    def build(self, fields: dict[str, Any]) -> OccamBound:
-        described = fields.get("description")
-        bound: OccamBound = super().build(fields | {"description": None})
-        if not bound.weights:
-            raise ValueError("it has no weights")
-        if described is None:
-            return bound
-        if type(described) is not dict:
-            raise ValueError("its description is none")
-        parts = _checked(described, _DESCRIPTION)
-        structure = Structure(
-            bound.weights,
-            base=parts.pop("base"),
-            ranks=parts.pop("ranks"),
-            subspace=parts.pop("subspace"),
-            seed=parts.pop("seed"),
-        )
-        return dataclasses.replace(bound, description=Description(structure, **parts))
-
-    @staticmethod
-    def _described(description: Description) -> dict[str, Any]:
-        structure = description.structure
-        return {
-            # A base of zeros is what the structure takes for none.
-            "base": {name: tensor for name, tensor in structure.base.items() if tensor.any()},
-            "ranks": structure.ranks,
-            "subspace": structure.subspace,
-            "seed": structure.seed,
-            "steps": description.steps,
-            "finer": description.finer,
-            "integers": description.integers,
-        }
-
-
-_INTEGERS = dict[str, np.ndarray[tuple[Any, ...], np.dtype[np.int64]]]
-_DESCRIPTION: dict[str, Any] = {
-    "base": dict[str, Tensor],
-    "ranks": dict[str, int],
-    "subspace": int | None,
-    "seed": int,
-    "steps": dict[str, int],
-    "finer": _INTEGERS,
-    "integers": _INTEGERS,
-}
-
-
-_RECORDS = (TuBound, RademacherBound, HoldoutBound)  # whose annotations say all there is to check
-_Bounds: Any = functools.reduce(operator.or_, _RECORDS, OccamBound)
-
-
-class _Report:
-    """A report: the bounds as they were given, and the δ that was passed to it."""
-
-    kind = GeneralizationReport
-
-    def fields(self, value: GeneralizationReport) -> dict[str, Any]:
-        return {"bounds": list(value._given), "delta": value._given_delta}
-
-    def build(self, fields: dict[str, Any]) -> GeneralizationReport:
-        parts = _checked(fields, {"bounds": list[_Bounds], "delta": float | None})
-        if len(parts["bounds"]) > _MOST_BOUNDS:
-            raise ValueError(f"it has more than {_MOST_BOUNDS} bounds")
-        return GeneralizationReport(parts["bounds"], delta=parts["delta"])
 
 
 class Parameters:
@@ -184,24 +71,6 @@ class Parameters:
         built = self.kind(**fields)
         check_parameters(built, self.rules)
         return built
-
-
-def _checked(fields: dict[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields; ``ValueError`` if one is missing, unknown or not what its annotation says."""
-    if set(fields) != set(hints):
-        raise ValueError(f"it needs the fields {sorted(hints)}, not {sorted(fields)}"[:500])
-    for name, hint in hints.items():
-        if not conforms(fields[name], hint):
-            raise ValueError(f"{name} is not of its type")
-    return dict(fields)
-
-
-#: Of `GeneralizationReport` and of the bounds that may be in one.
-GENERALIZATION: dict[str, Form] = {
-    "GeneralizationReport": _Report(),
-    "OccamBound": _Occam(),
-    **{kind.__name__: _Record(kind) for kind in _RECORDS},
-}
 
 
 def conforms(value: Any, hint: Any) -> bool:

@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -101,12 +101,30 @@ class SequenceProblem:
         zero_one: bool,
     ):
         self.module, self.X, self.y = module, Sequences.of(X), y
-        self.trainable = copy.deepcopy(module).train()  # cuDNN differentiates in this mode only
         self.likelihood, self.smooth, self.losses, self.zero_one = likelihood, smooth, losses, zero_one
         self.n_samples, self.device = len(X), next(module.parameters()).device
 
-    def _copy(self) -> nn.Module:
+    @cached_property
+    def trainable(self) -> nn.Module:
+        return copy.deepcopy(self.module).train()  # cuDNN differentiates in this mode only
+
+    @cached_property
+    def _scratch(self) -> nn.Module:
+        """A copy for weights that are tried."""
         return copy.deepcopy(self.module).to(self.device)  # which on CUDA puts the weights into one piece of memory
+
+    def part(self, n: int) -> "SequenceProblem":
+        """The same on n sequences of the sample, evenly spaced."""
+        rows = torch.arange(n) * self.n_samples // n
+        return SequenceProblem(
+            self.module,
+            self.X[rows.to(self.X.device)],
+            self.y[rows.to(self.y.device)],
+            likelihood=self.likelihood,
+            smooth=self.smooth,
+            losses=self.losses,
+            zero_one=self.zero_one,
+        )
 
     def gradient(self, weights: Values, rows: Tensor, *, bounded: bool) -> tuple[float, Values]:
         rows = rows.to(self.X.device)
@@ -119,7 +137,7 @@ class SequenceProblem:
 
     @torch.no_grad()
     def bounded_loss(self, weights: Values, *, final: bool = False) -> float:
-        module = self._copy()
+        module = self._scratch
         module.load_state_dict(weights)
         # At the end in the blocks of `predict`, so that the bound is about the very numbers that the predictor puts
         # out; before, in larger ones: rounding may differ in the last bit.

@@ -1,4 +1,4 @@
-"""A hash of everything that determines a training run: equal hashes, equal trained weights."""
+"""Hashes: of everything that determines a training run, and of data alone."""
 
 import functools
 import hashlib
@@ -61,6 +61,39 @@ def fingerprint_of_training(net: Any, training_data: Any) -> str:
         training_data,
     ):
         hasher.feed(part)
+    return hasher.hexdigest()
+
+
+def fingerprint_of_data(X: Sequences, y: np.ndarray) -> str:
+    """SHA-256 of training data, in hexadecimal digits; sequences of a file are read once, some at a time.
+
+    Parameters
+    ----------
+    X : Sequences
+        By the float32 numbers that a network sees.
+    y : ndarray of shape (n,) or (n, k)
+        Targets or numbers of classes.
+
+    Returns
+    -------
+    str of 64 characters
+        The same in every process, wherever the data lie. Another order of the sequences gives another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm._sequences import Sequences
+    >>> from sklstm.training._fingerprint import fingerprint_of_data
+    >>> X, y = np.arange(6.0).reshape(3, 2, 1), np.arange(3)
+    >>> known = fingerprint_of_data(Sequences(X), y)
+    >>> known == fingerprint_of_data(Sequences(X.astype(np.int16)), y)
+    True
+    >>> known == fingerprint_of_data(Sequences(X[::-1]), y[::-1])
+    False
+    """
+    hasher = _Hasher()
+    hasher.feed(X)
+    hasher.feed(np.ascontiguousarray(y))
     return hasher.hexdigest()
 
 

@@ -136,7 +136,6 @@ BAD_PARAMETERS = {
         ("validation_gap", -1, ValueError),
         ("validation_gap", 1.5, TypeError),
         ("n_iter_no_change", 0, ValueError),
-        ("compute_bound", None, ValueError),
         ("delta", 0.0, ValueError),
         ("delta", 1.0, ValueError),
         ("random_state", "zero", ValueError),
@@ -175,7 +174,7 @@ BAD_PARAMETERS = {
 
 # Parameters whose bad values have tests of their own, and flags, of which anything but a bool is refused alike.
 ELSEWHERE = {
-    "compression", "noise", "lr_schedule", "callbacks", "class_weight", "compute_bound", "warm_start",
+    "compression", "noise", "lr_schedule", "callbacks", "class_weight", "warm_start",
 }  # fmt: skip
 
 
@@ -375,10 +374,10 @@ def test_a_failed_refit_leaves_the_estimator_as_it_was(estimator, data):
 
 
 @ALL
-def test_a_refit_without_the_bound_forgets_the_old_one(estimator, data):
+def test_a_refit_forgets_the_data_of_the_old_one(estimator, data):
     X, y = data(40)
     model = clone(estimator).fit(X, y)
-    assert hasattr(model, "generalization_bound_")
-    model.set_params(compute_bound=False).fit(X, y)
-    assert not hasattr(model, "generalization_bound_")
-    assert not hasattr(model, "generalization_report_")
+    model.fit(X[:30], y[:30])
+    assert model.generalization_report(X[:30], y[:30]).n_samples == 30
+    with pytest.raises(ValueError, match="are not the training data"):
+        model.generalization_report(X, y)

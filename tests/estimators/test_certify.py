@@ -27,7 +27,7 @@ from sklstm.estimators._composition import boxes
 from sklstm.networks import LSTMNetwork
 from tests.support.problems import late_mean, signed_sum
 
-QUICK = {"hidden_size": 6, "max_epochs": 15, "compute_bound": False, "random_state": 0}
+QUICK = {"hidden_size": 6, "max_epochs": 15, "random_state": 0}
 NONE = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
 EPSILONS = (1e-7, 1e-5, 1e-3, 0.03, 0.3)
 

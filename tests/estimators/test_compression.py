@@ -1,4 +1,4 @@
-"""The Occam bound of the estimators: about `quantized_`, decodable, far below chance where a short network exists."""
+"""The Occam bound of the estimators: of a decodable predictor, far below chance where a short network exists."""
 
 import pickle
 from dataclasses import replace
@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
 from sklstm.tikhonov import tikhonov_gains
+from tests.support.coverage import quantised
 from tests.support.problems import late_mean, signed_sum
 
 FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}
@@ -34,45 +35,47 @@ def fitted():
 
 def test_the_bound_is_about_quantized_and_far_below_chance(fitted):
     model, X, y = fitted
-    bound = model.generalization_report_["occam"]
-    assert np.mean(model.quantized_.predict(X) != y) == bound.train_loss
+    bound = model.generalization_report(X, y)["occam"]
+    small = model.quantized(bound)
+    assert np.mean(small.predict(X) != y) == bound.train_loss
     assert bound.train_loss < bound.value < 0.3
     expected = occam_bound(bound.train_loss, bound.n_bits, len(X), delta=model.delta, zero_one=True)
     assert bound.value == pytest.approx(expected, rel=1e-12)
     X_new, y_new = classes(3000, seed=1)
-    assert np.mean(model.quantized_.predict(X_new) != y_new) < bound.value
+    assert np.mean(small.predict(X_new) != y_new) < bound.value
 
 
 def test_the_message_decodes_to_the_same_predictor(fitted):
-    model, X, _ = fitted
-    bound = model.generalization_report_["occam"]
+    model, X, y = fitted
+    bound = model.generalization_report(X, y)["occam"]
     code, n_bits = bound.description.message
     assert n_bits == bound.n_bits
     assert 0 <= code < 2**n_bits
     decoded = Description.decode(code, n_bits, bound.description.structure).weights()
-    twin = model.quantized_
+    twin = model.quantized(bound)
     twin.net_.module_.load_state_dict(decoded)
-    np.testing.assert_array_equal(twin.decision_function(X), model.quantized_.decision_function(X))
+    np.testing.assert_array_equal(twin.decision_function(X), model.quantized(bound).decision_function(X))
 
 
 def test_quantized_is_a_fitted_estimator_apart_from_the_model(fitted):
     model, X, y = fitted
     before = model.predict(X)
-    small = model.quantized_
+    bound = model.generalization_report(X, y)["occam"]
+    small = model.quantized(bound)
     assert small.net_.module_.W.shape == (2, 2)
     assert model.net_.module_.W.shape == (8, 8)
     assert small.predict_proba(X[:3]).shape == (3, 2)
     assert small.certified_radius(X[:3]).shape == (3,)
     assert small.holdout_bound(X, y).value > 0
-    assert not hasattr(small, "generalization_report_")
+    assert not hasattr(small, "generalization_bound_")
     np.testing.assert_array_equal(model.predict(X), before)
     again = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(again.quantized_.predict(X), small.predict(X))
+    np.testing.assert_array_equal(quantised(again, X, y).predict(X), small.predict(X))
 
 
 def test_the_report_has_every_bound_and_the_paper_is_the_headline(fitted):
-    model, X, _ = fitted
-    report = model.generalization_report_
+    model, X, y = fitted
+    report = model.generalization_report(X, y)
     assert set(report) == {"theorem_3", "theorem_3_union", "rademacher", "occam"}
     assert next(iter(report)) == "occam", "tightest first"
     assert model.generalization_bound_ == report["theorem_3"].value == report.value
@@ -86,11 +89,12 @@ def test_the_report_has_every_bound_and_the_paper_is_the_headline(fitted):
 def test_without_compression_the_trained_weights_are_rounded():
     X, y = classes(300)
     model = NoisyRNNClassifier(4, sigma=0.0, max_epochs=5, random_state=0).fit(X, y)
-    bound = model.generalization_report_["occam"]
-    assert set(model.generalization_report_) == {"theorem_2", "theorem_2_union", "rademacher", "occam"}
+    report = model.generalization_report(X, y)
+    bound = report["occam"]
+    assert set(report) == {"theorem_2", "theorem_2_union", "rademacher", "occam"}
     assert bound.description is None
-    assert np.mean(model.quantized_.predict(X) != y) == bound.train_loss
-    assert model.quantized_.net_.module_.W.shape == (4, 4)
+    assert np.mean(model.quantized(bound).predict(X) != y) == bound.train_loss
+    assert model.quantized(bound).net_.module_.W.shape == (4, 4)
 
 
 @pytest.mark.parametrize(
@@ -105,16 +109,17 @@ def test_without_compression_the_trained_weights_are_rounded():
 def test_ways_of_description(options, n_values):
     X, y = classes(400)
     model = classifier(**options).fit(X, y)
-    bound = model.generalization_report_["occam"]
+    bound = model.generalization_report(X, y)["occam"]
     assert bound.n_values == n_values
-    assert np.mean(model.quantized_.predict(X) != y) == bound.train_loss
+    small = model.quantized(bound)
+    assert np.mean(small.predict(X) != y) == bound.train_loss
     if options == {"hidden_size": 3, "rank": 1}:
-        assert torch.linalg.matrix_rank(model.quantized_.net_.module_.U.detach()) <= 1
+        assert torch.linalg.matrix_rank(small.net_.module_.U.detach()) <= 1
 
 
 def test_everything_follows_random_state():
     X, y = classes(400)
-    first, second = (classifier(hidden_size=2).fit(X, y).generalization_report_["occam"] for _ in range(2))
+    first, second = (classifier(hidden_size=2).fit(X, y).generalization_report(X, y)["occam"] for _ in range(2))
     assert first == second
     assert first.description.message == second.description.message
 
@@ -125,15 +130,16 @@ def test_regressors(estimator):
     y = y / y.std()
     small = Compression(**FAST | {"hidden_size": 2, "epochs": 25, "n_trials": 40, "coarseness": (8.0, 16.0)})
     model = estimator(8, max_epochs=5, compression=small, loss_cap=4.0, random_state=0).fit(X, y)
-    bound = model.generalization_report_["occam"]
-    assert model.generalization_bound_ == bound.value
-    loss = np.minimum((model.quantized_.predict(X) - y) ** 2, 4.0).mean()
+    bound = model.generalization_report(X, y)["occam"]
+    assert model.generalization_bound_ > bound.value, "without compression"
+    small = model.quantized(bound)
+    loss = np.minimum((small.predict(X) - y) ** 2, 4.0).mean()
     assert bound.train_loss == pytest.approx(loss, rel=1e-9)
     mean_predictor = np.minimum((y - y.mean()) ** 2, 4.0).mean()
     assert bound.value < 0.9 * mean_predictor, "better than the mean is certified"
     X_new, y_new = late_mean(3000, n_steps=5, seed=1)
     y_new = y_new / y.std()
-    assert np.minimum((model.quantized_.predict(X_new) - y_new) ** 2, 4.0).mean() < bound.value
+    assert np.minimum((small.predict(X_new) - y_new) ** 2, 4.0).mean() < bound.value
 
 
 def test_two_layers_and_two_outputs():
@@ -147,17 +153,18 @@ def test_two_layers_and_two_outputs():
         compression=Compression(**FAST | {"hidden_size": 2}),
         random_state=0,
     ).fit(X, Y)
-    assert model.quantized_.predict(X).shape == (200, 2)
-    assert model.generalization_report_["occam"].n_weights == 8 * 2 + 8 * 2 + 16 + 2 * (8 * 2) + 16 + 2 * 2 + 2
+    bound = model.generalization_report(X, Y)["occam"]
+    assert model.quantized(bound).predict(X).shape == (200, 2)
+    assert bound.n_weights == 8 * 2 + 8 * 2 + 16 + 2 * (8 * 2) + 16 + 2 * 2 + 2
 
 
 def test_it_is_a_parameter_like_others():
     X, y = classes(200)
     model = classifier(hidden_size=2)
     assert clone(model).get_params()["compression__hidden_size"] == 2
-    search = GridSearchCV(model, {"compression__rank": [None, 1], "compute_bound": [False]}, cv=2).fit(X, y)
-    assert not hasattr(search.best_estimator_, "quantized_")
-    assert not hasattr(model, "quantized_"), "the caller's object stays unfitted"
+    search = GridSearchCV(model, {"compression__rank": [None, 1]}, cv=2).fit(X, y)
+    assert search.best_estimator_.generalization_bound_ > 0
+    assert not hasattr(model, "generalization_bound_"), "the caller's object stays unfitted"
 
 
 def test_errors_come_before_training(monkeypatch):
@@ -189,12 +196,28 @@ def test_errors_come_before_training(monkeypatch):
 def test_not_fitted():
     with pytest.raises(NotFittedError):
         classifier().predict(classes(20)[0])
-    with pytest.raises(AttributeError, match="after fit with compute_bound=True"):
-        classifier().quantized_  # noqa: B018
+    X, y = classes(20)
+    with pytest.raises(NotFittedError):
+        classifier().generalization_report(X, y)
+    with pytest.raises(NotFittedError):
+        classifier().quantized(None)
+
+
+def test_only_an_occam_bound_of_this_network_makes_a_predictor(fitted):
+    model, X, y = fitted
+    report = model.generalization_report(X, y)
+    with pytest.raises(TypeError, match=r"bound must be the Occam bound .* got TuBound"):
+        model.quantized(report["theorem_3"])
+    other = TikhonovLSTMRegressor(4, max_epochs=1, random_state=0).fit(X, X[:, -1, 0])
+    with pytest.raises(ValueError, match="bound is about another network"):
+        other.quantized(report["occam"])
+    with pytest.raises(ValueError, match="bound is about another network"):
+        model.quantized(other.generalization_report(X, X[:, -1, 0])["occam"])
 
 
 def test_a_subset_of_delta_gives_a_larger_bound(fitted):
-    bound = fitted[0].generalization_report_["occam"]
+    model, X, y = fitted
+    bound = model.generalization_report(X, y)["occam"]
     assert bound.at_delta(bound.delta / 4).value > bound.value
     assert bound.at_delta(bound.delta) == replace(bound)
 
@@ -202,7 +225,7 @@ def test_a_subset_of_delta_gives_a_larger_bound(fitted):
 @pytest.mark.parametrize("compression", [None, Compression(**FAST | {"hidden_size": 2})])
 def test_gains_of_quantized_are_its_own(compression):
     model = TikhonovLSTMRegressor(4, max_epochs=2, compression=compression, random_state=0).fit(*late_mean(100))
-    small = model.quantized_
+    small = quantised(model, *late_mean(100))
     weight_ih, weight_hh, _, bias_hh = (part.detach().double() for part in small.net_.module_.layers[0])
     assert small.rho_h_ == tikhonov_gains(weight_ih, weight_hh, bias_hh).rho_h.item() != model.rho_h_
     assert small.perturbation_gain_ != model.perturbation_gain_
@@ -215,7 +238,7 @@ def test_coins_cannot_be_foretold(options):
     for seed in range(3):
         rng = np.random.default_rng(seed)
         X, y = rng.standard_normal((60, 4, 2)), rng.integers(0, 2, 60)
-        bound = classifier(**options, epochs=60).fit(X, y).generalization_report_["occam"]
+        bound = classifier(**options, epochs=60).fit(X, y).generalization_report(X, y)["occam"]
         assert bound.at_delta(1e-6).value > 0.5
         trained.append(bound.trained_loss)
     assert min(trained) < 0.5, "noise was fitted: the training loss is no guide"

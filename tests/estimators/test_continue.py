@@ -6,8 +6,9 @@ import torch
 from sklearn.base import clone, is_classifier
 
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRUClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from tests.support.coverage import quantised
 
-FAST = {"max_epochs": 4, "batch_size": 16, "lr_schedule": "constant", "random_state": 0, "compute_bound": False}
+FAST = {"max_epochs": 4, "batch_size": 16, "lr_schedule": "constant", "random_state": 0}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(6, sigma=0.1, **FAST),
     "plain": TikhonovLSTMRegressor(6, lambda_s=0, lambda_1=0, lambda_2=0, optimizer="adamw", **FAST),
@@ -146,11 +147,12 @@ def test_a_failed_partial_fit_changes_nothing(estimator, monkeypatch):
 @ALL
 def test_bounds_of_old_weights_do_not_outlive_them(estimator):
     X, y = problem(estimator)
-    model = clone(estimator).set_params(compute_bound=True).fit(X, y)
+    model = clone(estimator).fit(X, y)
     assert model.generalization_bound_ > 0
     model.partial_fit(X, y)
-    for name in ("generalization_bound_", "generalization_report_", "quantized_"):
-        assert not hasattr(model, name)
+    assert not hasattr(model, "generalization_bound_")
+    with pytest.raises(ValueError, match=r"partial_fit sees its data once, .* Use holdout_bound"):
+        model.generalization_report(X, y)
     assert np.isfinite(model.predict(X[:3]).astype(float) if y.dtype.kind == "f" else 0.0).all()
 
 
@@ -244,8 +246,8 @@ def test_forgotten_targets_are_refused_in_every_call(estimator, ragged):
 def test_the_quantised_predictor_can_go_on_too():
     X, y = problem(ESTIMATORS["lstm"])
     small = Compression(hidden_size=2, epochs=2, n_trials=5)
-    model = clone(ESTIMATORS["lstm"]).set_params(compute_bound=True, compression=small).fit(X, y)
-    quantized = model.quantized_
+    model = clone(ESTIMATORS["lstm"]).set_params(compression=small).fit(X, y)
+    quantized = quantised(model, X, y)
     before = model.predict(X)
     assert quantized.partial_fit(X, y).n_iter_ == model.n_iter_ + 1
     np.testing.assert_array_equal(model.predict(X), before)

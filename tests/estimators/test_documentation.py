@@ -20,7 +20,6 @@ NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
 PREPROCESSORS = [SequenceScaler, SequencesFromTable]
 OTHERS = [Compression, Checkpoint]
 REQUIRED = {"SequencesFromTable": ["id"], "Checkpoint": ["folder"]}
-WITH_BOUND = {"generalization_bound_", "generalization_report_", "quantized_"}
 OF_THE_HISTORY = {"validation_loss_curve_", "best_loss_", "history_"}
 
 
@@ -85,15 +84,11 @@ def test_attributes_of_estimators_are_documented_and_there(cls, X):
     model = cls(3, max_epochs=1, early_stopping=True, random_state=0).fit(frames, y, X_val=frames, y_val=y)
     documented = documented_attributes(cls)
     assert len(documented) == len(set(documented))
-    assert public(model) | OF_THE_HISTORY | {"quantized_"} == set(documented)
+    assert public(model) | OF_THE_HISTORY == set(documented)
     for name in documented:
         assert getattr(model, name) is not None
-    described = {entry.name: " ".join(entry.desc) for entry in page(cls)["Attributes"]}
-    assert {name for name, text in described.items() if "Only with ``compute_bound``" in text} == WITH_BOUND
-
-    bare = cls(3, max_epochs=1, random_state=0, compute_bound=False).fit(X, y)
-    assert public(bare) == set(documented) - WITH_BOUND - OF_THE_HISTORY - {"feature_names_in_"}
-    assert not any(hasattr(bare, name) for name in WITH_BOUND)
+    bare = cls(3, max_epochs=1, random_state=0).fit(X, y)
+    assert public(bare) == set(documented) - OF_THE_HISTORY - {"feature_names_in_"}
     assert public(cls(3)) == set()
 
 
@@ -117,7 +112,6 @@ DIFFERENT = {
     "lambda_2": "a GRU has no output gate",
     "hidden_size": "layers of H units, or the one layer of m units of the papers",
     "early_stopping": "a stratified part, for classifiers; no penalty, for networks that have one",
-    "compute_bound": "what the bounds cost",
     "compression": "which bound it is",
 }
 
@@ -129,7 +123,7 @@ def test_parameters_that_classes_share_have_one_text():
     for kinds, but in (
         (ESTIMATORS, different),
         (CLASSIFIERS, different),
-        (GATED, different - {"hidden_size", "compute_bound", "compression"}),
+        (GATED, different - {"hidden_size", "compression"}),
     ):
         shared = set.intersection(*(set(inspect.signature(kind).parameters) for kind in kinds))
         # Defaults may differ: these are part of the type.

@@ -34,7 +34,6 @@ def small(kind=TikhonovLSTMRegressor, **parameters):
         "hidden_size": 4,
         "max_epochs": 6,
         "lr": 0.02,
-        "compute_bound": False,
         "random_state": 0,
         "early_stopping": True,
     }

@@ -16,7 +16,7 @@ from sklstm.training import Checkpoint
 pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has no callbacks")
 from sklearn.callback import ProgressBar, ScoringMonitor
 
-FAST = {"max_epochs": 3, "random_state": 0, "compute_bound": False}
+FAST = {"max_epochs": 3, "random_state": 0}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(4, n_channels=2, **FAST),
     "relu": NoisyRNNClassifier(4, n_channels=2, **FAST),

@@ -100,8 +100,8 @@ def test_the_bound_is_about_the_predictions_of_the_device(estimator):
     X, y = problem(estimator)
     small = Compression(hidden_size=2, epochs=2, n_stages=2, stage_epochs=1, n_trials=5)
     model = estimator(device="cuda", compression=small, **QUICK).fit(X, y)
-    bound = model.generalization_report_["occam"]
-    predicted = model.quantized_.predict(X)
+    bound = model.generalization_report(X, y)["occam"]
+    predicted = model.quantized(bound).predict(X)
     if estimator in CLASSIFIERS:
         assert np.mean(predicted != y) == bound.train_loss
     else:

@@ -55,7 +55,7 @@ def test_unseen_labels_are_errors(classifier):
 
 def test_delta_of_the_estimator():
     X, y = signed_sum(60)
-    model = NoisyRNNClassifier(delta=0.2, compute_bound=False, **QUICK).fit(X, y)
+    model = NoisyRNNClassifier(delta=0.2, **QUICK).fit(X, y)
     assert model.holdout_bound(X, y).delta == 0.2
 
 
@@ -68,7 +68,7 @@ def test_regressors(estimator, outputs):
     model = estimator(**QUICK).fit(X, y)
     bound = model.holdout_bound(X_new, y_new)
     cap = choose_cap(y)[0]
-    assert bound.cap == cap == model.generalization_report_["occam"].scale
+    assert bound.cap == cap == model.generalization_report(X, y)["occam"].scale
     losses = [np.mean((a - b) ** 2) for a, b in zip(model.predict(X_new), y_new, strict=True)]
     assert bound.mean_loss == pytest.approx(np.minimum(losses, cap).mean(), rel=1e-12)
     assert bound.value == pytest.approx(holdout_bound(losses, cap=cap).value, rel=1e-12)
@@ -82,8 +82,8 @@ def test_where_the_cap_comes_from(regressor):
     assert regressor.holdout_bound(X, y, cap=0.25, method="best").value < bound.value, "60 sequences are few"
     fixed = TikhonovLSTMRegressor(loss_cap=0.5, **QUICK).fit(X, y)
     assert fixed.holdout_bound(X, y).cap == 0.5
-    bare = TikhonovLSTMRegressor(compute_bound=False, **QUICK).fit(X, y)
-    with pytest.raises(ValueError, match="No cap of the loss is known, because of compute_bound=False: pass cap="):
+    bare = TikhonovLSTMRegressor(**QUICK).partial_fit(X, y)
+    with pytest.raises(ValueError, match="No cap of the loss is known, because partial_fit has chosen none: pass cap="):
         bare.holdout_bound(X, y)
     assert bare.holdout_bound(X, y, cap=0.5).cap == 0.5
     bare.set_params(loss_cap=0.75)
@@ -99,8 +99,11 @@ def test_huge_targets_are_cut_without_a_warning(regressor):
 
 
 def test_one_report(classifier, regressor):
-    for model, (X, y) in ((classifier, held_out_labels()), (regressor, late_mean(400, seed=5))):
-        before = model.generalization_report_
+    for model, training, (X, y) in (
+        (classifier, signed_sum(120), held_out_labels()),
+        (regressor, late_mean(120), late_mean(400, seed=5)),
+    ):
+        before = model.generalization_report(*training)
         report = before.with_bound(model.holdout_bound(X, y))
         assert next(iter(report)) == "holdout", "the hold-out bound is the tighter one"
         assert len(report) == len(before) + 1
@@ -172,11 +175,18 @@ def test_one_sequence_has_no_variance(regressor):
 
 
 def test_the_bound_of_the_quantised_predictor_says_so(classifier, regressor):
-    for model, data in ((classifier, held_out_labels()), (regressor, late_mean(120, seed=1))):
-        bound = model.quantized_.holdout_bound(*data)
+    for model, training, data in (
+        (classifier, signed_sum(120), held_out_labels()),
+        (regressor, late_mean(120), late_mean(120, seed=1)),
+    ):
+        report = model.generalization_report(*training)
+        twin = model.quantized(report["occam"])
+        with pytest.raises(ValueError, match="its bound is in the report of the model that it was made from"):
+            twin.generalization_report(*training)
+        bound = twin.holdout_bound(*data)
         assert (bound.name, bound.about) == ("holdout_quantized", "the quantised predictor")
-        report = model.generalization_report_.with_bound(model.holdout_bound(*data), bound)
+        report = report.with_bound(model.holdout_bound(*data), bound)
         assert {report["holdout"].about, report["occam"].about} == {"the trained predictor", bound.about}
         assert bound.ceiling == report["occam"].ceiling, "with the cap of the estimator"
-        again = model.quantized_.fit(*data)
+        again = twin.fit(*data)
         assert again.holdout_bound(*data).about == "the trained predictor", "refitted, it is an estimator like others"

@@ -17,11 +17,12 @@ from sklstm.estimators import _base
 from sklstm.networks import LSTMNetwork
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import SequenceNet
+from tests.support.coverage import quantised
 from tests.support.estimators import ESTIMATORS
 
 EACH = pytest.mark.parametrize("estimator", ESTIMATORS)
 QUICK = {"max_epochs": 100, "random_state": 0}
-BARE = {"max_epochs": 1, "random_state": 0, "compute_bound": False}
+BARE = {"max_epochs": 1, "random_state": 0}
 
 with_table = pytest.mark.skipif(
     not hasattr(BaseEstimator, "_get_fitted_attr_html"), reason="no table of fitted attributes before scikit-learn 1.9"
@@ -73,16 +74,13 @@ def test_diagram_after_a_fit(estimator, X, monkeypatch):
     shown = fitted_attributes(model)
     # Everything that a fit leaves, and the properties, but for the table of epochs.
     left = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
-    assert set(shown) == left | {"quantized_", "validation_loss_curve_", "best_loss_"}
+    assert set(shown) == left | {"validation_loss_curve_", "best_loss_"}
     assert list(shown) == sorted(shown)
     assert max(map(len, shown.values())) < 120
     assert shown["n_iter_"] == "100"
     assert shown["generalization_bound_"] == f"{model.generalization_bound_:.4g}"
-    assert shown["quantized_"] == "made when it is read"
     assert re.fullmatch(r"SequenceNet\(.*100 epochs\)", shown["net_"])
     assert len(model._repr_html_()) - len(clone(model)._repr_html_()) < 10_000
-    with pytest.raises(TypeError):
-        _ = model.quantized_  # which would have been seen above
 
 
 @with_table
@@ -92,11 +90,9 @@ def test_diagram_shows_what_is_there(X, path):
     shown = fitted_attributes(model)
     model.save(path)
     assert fitted_attributes(sklstm.load(path)) == shown
-    assert "_is_on_display" not in vars(model)
-    np.testing.assert_array_equal(model.quantized_.predict(X), sklstm.load(path).quantized_.predict(X))
 
-    twin = fitted_attributes(model.quantized_)  # which has no report, and no twin of its own
-    assert set(shown) - set(twin) == {"quantized_", "generalization_report_", "generalization_bound_"}
+    twin = fitted_attributes(quantised(model, X, y))
+    assert set(shown) - set(twin) == {"generalization_bound_"}
     without = fitted_attributes(model.partial_fit(X, y))
     assert set(without) == set(twin)
     assert without["n_iter_"] == "101"

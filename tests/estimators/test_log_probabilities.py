@@ -23,7 +23,7 @@ def task():
 
 @pytest.fixture(scope="module", params=CLASSIFIERS, ids=lambda kind: kind.__name__)
 def model(request, task):
-    return request.param(4, max_epochs=2, compute_bound=False, random_state=0).fit(*task)
+    return request.param(4, max_epochs=2, random_state=0).fit(*task)
 
 
 def with_readout(model, factor):
@@ -48,7 +48,7 @@ def test_it_is_the_logarithm_of_the_probabilities(model, task):
 def test_two_classes(task):
     X, _ = task
     for kind in CLASSIFIERS:
-        model = kind(4, max_epochs=2, compute_bound=False, random_state=0).fit(X, X[:, -1, 0] > 0)
+        model = kind(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0] > 0)
         logs = model.predict_log_proba(X)
         np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1, rtol=1e-12)
         np.testing.assert_allclose(logs[:, 1] - logs[:, 0], model.decision_function(X), rtol=1e-9, atol=1e-12)
@@ -71,7 +71,7 @@ def test_probabilities_too_small_for_a_number_have_logarithms(model, task):
 
 def test_compositions_hand_it_on(task):
     X, y = task
-    relu = NoisyRNNClassifier(4, max_epochs=2, compute_bound=False, random_state=0)
+    relu = NoisyRNNClassifier(4, max_epochs=2, random_state=0)
     pipeline = make_pipeline(SequenceScaler(), relu).fit(X, y)
     inside = pipeline[-1].predict_log_proba(pipeline[:-1].transform(X))
     np.testing.assert_array_equal(pipeline.predict_log_proba(X), inside)

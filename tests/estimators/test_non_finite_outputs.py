@@ -13,6 +13,7 @@ from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegress
 from sklstm.exceptions import NonFiniteOutputError
 from sklstm.inspection import LossCurveDisplay, NoiseRobustnessDisplay
 from sklstm.preprocessing import SequenceScaler
+from tests.support.coverage import quantised
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 6, 2))
@@ -49,7 +50,7 @@ CALLS = {
 def test_a_classifier_names_the_sequences(classifier, name, which):
     model = classifier
     if which == "quantised":
-        model = classifier.quantized_
+        model = quantised(classifier, X, y)
         with torch.no_grad():
             for weight in model.net_.module_.parameters():
                 weight.fill_(1)
@@ -71,7 +72,7 @@ def test_limits_where_nothing_is_known_are_infinite(classifier, method):
 
 
 def test_compositions_name_the_row_of_their_own_input(classifier):
-    model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(**QUICK, compute_bound=False)).fit(X, y)
+    model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(**QUICK)).fit(X, y)
     check_refused(lambda: model.predict(MIXED))
     with pytest.raises(NonFiniteOutputError, match=r"X\[3\], of 1000 steps"):
         sklstm.certified_radius(model, MIXED)
@@ -79,7 +80,7 @@ def test_compositions_name_the_row_of_their_own_input(classifier):
 
 @pytest.mark.parametrize("kind", [TikhonovLSTMRegressor, TikhonovGRURegressor])
 def test_a_regressor_names_the_sequences(kind):
-    model = kind(**QUICK | {"max_epochs": 1}, compute_bound=False).fit(X, X[:, -1, 0])
+    model = kind(**QUICK | {"max_epochs": 1}).fit(X, X[:, -1, 0])
     with torch.no_grad():
         model.net_.module_.readout.weight.fill_(torch.finfo(torch.float32).max)
         model.net_.module_.readout.bias.fill_(torch.finfo(torch.float32).max)
@@ -99,7 +100,7 @@ def test_a_search_counts_such_a_score_as_failed():
     def on_long_sequences(estimator, X, y):
         return estimator.score(np.tile(X, (1, 300, 1)), y)
 
-    model = NoisyRNNClassifier(**QUICK, compute_bound=False, max_norm_w=0.5)
+    model = NoisyRNNClassifier(**QUICK, max_norm_w=0.5)
     search = GridSearchCV(model, {"max_norm_w": [0.5, None]}, cv=2, scoring=on_long_sequences)
     with pytest.warns(UserWarning, match="NonFiniteOutputError"), pytest.warns(UserWarning, match="are non-finite"):
         search.fit(X, y)

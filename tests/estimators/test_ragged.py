@@ -13,7 +13,7 @@ from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, Tikhon
 from sklstm.datasets import load_japanese_vowels
 from sklstm.generalization import tu_bound
 
-FAST = {"max_epochs": 3, "random_state": 0, "compute_bound": False}
+FAST = {"max_epochs": 3, "random_state": 0}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(8, **FAST),
     "stack": TikhonovLSTMRegressor(5, num_layers=2, readout="logistic", **FAST),
@@ -90,7 +90,6 @@ def test_a_step_of_full_batch_training_is_the_mean_of_the_gradients_of_single_se
     # Plain SGD: the first step with Nesterov momentum 0.9 is 1.9 times the gradient.
     model = TikhonovLSTMRegressor(
         6, lambda_s=0, lambda_1=0, lambda_2=0, optimizer="sgd", lr=0.1, batch_size=30, max_epochs=1, random_state=0,
-        compute_bound=False,
     )  # fmt: skip
     after = model.fit(X, y).net_.module_
     fresh = TikhonovLSTMRegressor(**model.get_params() | {"lr": 1e-30}).fit(X, y).net_.module_  # the same start
@@ -233,7 +232,7 @@ def test_the_real_thing_learns():
     test, labels = load_japanese_vowels(subset="test", padded=False, return_X_y=True)
     scale = np.concatenate(X).std(axis=0)
     X, test = ([sequence / scale for sequence in part] for part in (X, test))
-    model = NoisyRNNClassifier(32, max_epochs=40, random_state=0, compute_bound=False).fit(X, y)
+    model = NoisyRNNClassifier(32, max_epochs=40, random_state=0).fit(X, y)
     assert model.score(test, labels) > 0.9  # chance 1/9; 0.946 when written
     padded = [np.concatenate((np.zeros((4, 12)), sequence)) for sequence in test]
     # A network without biases does not see zeros before the start: what the reports' padding rests on.
@@ -244,7 +243,8 @@ def test_theorem_of_ragged_sequences_is_theorem_2_of_the_padded_ones():
     X = ragged(40)
     y = targets(X, ESTIMATORS["relu"])
     model = NoisyRNNClassifier(4, sigma=0.2, max_epochs=2, random_state=0).fit(X, y)
-    bound = model.generalization_report_["theorem_2"]
+    report = model.generalization_report(X, y)
+    bound = report["theorem_2"]
     longest = max(map(len, X))
     padded = np.stack([np.concatenate((np.zeros((longest - len(x), 3)), x)) for x in X])
     module = model.net_.module_
@@ -253,8 +253,8 @@ def test_theorem_of_ragged_sequences_is_theorem_2_of_the_padded_ones():
     assert bound.value == pytest.approx(expected.value, rel=1e-9)
     assert model.generalization_bound_ == bound.value
     for name in ("theorem_2", "theorem_2_union", "rademacher"):
-        assert any("begin with zeros" in line for line in model.generalization_report_[name].assumptions)
-    assert not any("begin with zeros" in line for line in model.generalization_report_["occam"].assumptions)
+        assert any("begin with zeros" in line for line in report[name].assumptions)
+    assert not any("begin with zeros" in line for line in report["occam"].assumptions)
     assert "Training had noise of sigma = 0.2." in bound.assumptions[-1]  # and yet Theorem 2 is what is reported
 
 
@@ -263,9 +263,9 @@ def test_theorem_of_ragged_sequences_is_theorem_2_of_the_padded_ones():
 def test_the_occam_bound_is_about_the_predictions_on_ragged_sequences(name, compression):
     X = ragged(50)
     y = targets(X, ESTIMATORS[name])
-    model = clone(ESTIMATORS[name]).set_params(compute_bound=True, compression=compression).fit(X, y)
-    bound = model.generalization_report_["occam"]
-    predicted = model.quantized_.predict(X)
+    model = clone(ESTIMATORS[name]).set_params(compression=compression).fit(X, y)
+    bound = model.generalization_report(X, y)["occam"]
+    predicted = model.quantized(bound).predict(X)
     if name == "relu":
         assert bound.train_loss == np.mean(predicted != y)
     else:
@@ -278,7 +278,6 @@ def test_early_stopping_on_ragged_sequences():
     y = targets(X, ESTIMATORS["relu"])
     model = NoisyRNNClassifier(
         4, early_stopping=True, validation_fraction=0.2, n_iter_no_change=2, max_epochs=30, random_state=0,
-        compute_bound=False,
     ).fit(X, y)  # fmt: skip
     losses = model.net_.history[:, "valid_loss"]
     assert len(losses) == model.n_iter_

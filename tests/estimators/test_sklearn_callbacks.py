@@ -26,9 +26,7 @@ def problem(kind, n=60):
 
 def small(kind=TikhonovLSTMRegressor, **parameters):
     # At a constant rate the first epochs of a long training are a short one.
-    return kind(
-        4, **({"max_epochs": 4, "lr_schedule": "constant", "compute_bound": False, "random_state": 0} | parameters)
-    )
+    return kind(4, **({"max_epochs": 4, "lr_schedule": "constant", "random_state": 0} | parameters))
 
 
 def of_network(model):
@@ -127,7 +125,7 @@ def test_scores_are_monitored(kind):
     X, y = problem(kind)
     scoring = "accuracy" if kind in CLASSIFIERS else "r2"
     monitor = sklearn_callback.ScoringMonitor(scoring=scoring)
-    model = small(kind, compute_bound=True).set_callbacks(monitor).fit(X, y)
+    model = small(kind).set_callbacks(monitor).fit(X, y)
     scores = {row["task_id_path"]: row[scoring] for row in monitor.get_logs().data}
     assert scores[(0,)] == model.score(X, y)
     expected = [small(kind, max_epochs=epochs).fit(X, y).score(X, y) for epochs in (1, 2, 3, 4)]

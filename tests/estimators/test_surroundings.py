@@ -11,6 +11,7 @@ import torch
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.training import Checkpoint
+from tests.support.coverage import quantised
 from tests.support.estimators import CERTIFIED, CLASSIFIERS
 
 QUICK = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
@@ -75,7 +76,8 @@ def results(estimator, folder):
         "best": model.certify(X[:3], 0.01),
         "linear": model.certify(X[:3], 0.01, method="linear"),
         "exact": model.certify(X[:3], 0.0),
-        "quantized": model.quantized_.predict(X),
+        "report": [bound.value for bound in model.generalization_report(X, y).bounds],
+        "quantized": quantised(model, X, y).predict(X),
         "holdout": model.holdout_bound(X, y).value,
         "pickle": pickle.loads(pickle.dumps(model)).predict(X),
         "copy": copy.deepcopy(model).predict(X),
@@ -126,7 +128,7 @@ SOME = pytest.mark.parametrize("name", ["autocast", "device context", "bfloat16"
 def test_every_noise(noise, name):
     X, y = problem(NoisyRNNClassifier)
     limits = {"max_norm_u": 1.0, "max_norm_w": 1.0, "max_norm_v": 1.0}
-    make = NoisyRNNClassifier(5, noise=noise, optimizer="sgd", compute_bound=False, **limits, **QUICK)
+    make = NoisyRNNClassifier(5, noise=noise, optimizer="sgd", **limits, **QUICK)
     expected = make.fit(X, y).loss_curve_
     with SURROUNDINGS[name]():
         assert make.fit(X, y).loss_curve_ == expected
@@ -146,8 +148,8 @@ def test_compression(how, name):
 @ALL
 def test_a_training_that_goes_on(surroundings, tmp_path):
     X, y = problem(TikhonovLSTMRegressor)
-    plain = TikhonovLSTMRegressor(5, compute_bound=False, **QUICK).fit(X, y).loss_curve_
-    model = TikhonovLSTMRegressor(5, compute_bound=False, callbacks=[Checkpoint(tmp_path, every=1)], **QUICK)
+    plain = TikhonovLSTMRegressor(5, **QUICK).fit(X, y).loss_curve_
+    model = TikhonovLSTMRegressor(5, callbacks=[Checkpoint(tmp_path, every=1)], **QUICK)
     with surroundings():
         assert model.fit(X, y).loss_curve_ == plain
         assert model.fit(X, y).loss_curve_ == plain  # read from the folder
@@ -157,5 +159,5 @@ def test_a_training_that_goes_on(surroundings, tmp_path):
 def test_a_device_that_is_torchs_default_is_not_this_estimators(undisturbed):
     with default_device("meta"):
         X, y = problem(TikhonovLSTMRegressor)
-        model = TikhonovLSTMRegressor(5, compute_bound=False, **QUICK).fit(X, y)
+        model = TikhonovLSTMRegressor(5, **QUICK).fit(X, y)
     assert {weight.device.type for weight in model.net_.module_.parameters()} == {"cpu"}

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 
-FAST = {"max_epochs": 2, "random_state": 0, "compute_bound": False}
+FAST = {"max_epochs": 2, "random_state": 0}
 
 
 @pytest.fixture

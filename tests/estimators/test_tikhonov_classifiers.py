@@ -57,7 +57,7 @@ def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, 
 @pytest.mark.parametrize("variant", ["turkin", "tight"])
 def test_learns_and_ends_feasible_with_the_gains_of_its_weights(estimator, variant):
     X, y = three_classes(500)
-    model = estimator(8, variant=variant, max_epochs=60, lr=0.01, random_state=0, compute_bound=False)
+    model = estimator(8, variant=variant, max_epochs=60, lr=0.01, random_state=0)
     model.fit(X[:400], y[:400])
     assert model.score(X[400:], y[400:]) > 0.65  # the largest class is 0.4 of them
     assert model.rho_h_ < 1
@@ -100,7 +100,7 @@ def test_training_starts_at_the_feasible_start(estimator):
 def test_lambda_s_trades_fit_for_calm():
     X, y = three_classes()
     models = [
-        TikhonovLSTMClassifier(8, lambda_s=lambda_s, max_epochs=40, lr=0.01, random_state=0, compute_bound=False)
+        TikhonovLSTMClassifier(8, lambda_s=lambda_s, max_epochs=40, lr=0.01, random_state=0)
         for lambda_s in (1e-4, 1e-2, 1.0)
     ]
     gains = [model.fit(X, y).perturbation_gain_ for model in models]
@@ -111,9 +111,7 @@ def test_lambda_s_trades_fit_for_calm():
 
 def test_an_infeasible_fit_warns_in_words_to_act_on():
     X, y = signed_sum(200)
-    model = TikhonovGRUClassifier(
-        8, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=30, random_state=0, compute_bound=False
-    )
+    model = TikhonovGRUClassifier(8, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=30, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"GRU is infeasible.*raise lambda_s \(1e-09\)") as record:
         model.fit(X, y)
     assert record[0].filename == __file__
@@ -137,25 +135,27 @@ def test_outputs_are_logits_and_probabilities_their_softmax(estimator):
 def test_the_report_is_the_occam_bound_of_the_quantised_network(estimator):
     X, y = three_classes(600)
     model = estimator(2, max_epochs=30, lr=0.02, random_state=0).fit(X, y)
-    (bound,) = model.generalization_report_.bounds
+    report = model.generalization_report(X, y)
+    (bound,) = report.bounds
     assert bound.name == "occam"
     assert bound.quantity == "an error probability"
     assert model.generalization_bound_ == bound.value
-    wrong = np.mean(model.quantized_.predict(X) != y)
+    small = model.quantized(bound)
+    wrong = np.mean(small.predict(X) != y)
     assert bound.train_loss == wrong
     assert bound.value == pytest.approx(occam_bound(wrong, bound.n_bits, 600, delta=0.05, zero_one=True), rel=1e-12)
     assert wrong < bound.value < 1
     X_new, y_new = three_classes(5000, seed=1)
-    assert np.mean(model.quantized_.predict(X_new) != y_new) < bound.value
+    assert np.mean(small.predict(X_new) != y_new) < bound.value
     held_out = model.holdout_bound(X_new, y_new)
     assert held_out.mean_loss == pytest.approx(1 - model.score(X_new, y_new))
-    assert model.generalization_report_.with_bound(held_out)["holdout"].value < bound.value
+    assert report.with_bound(held_out)["holdout"].value < bound.value
 
 
 @pytest.mark.parametrize("name", ["lambda_s", "sigma"])
 def test_stacked_paths_are_separate_ones(name):
     X, y = three_classes(90)
-    model = TikhonovLSTMClassifier(4, max_epochs=4, batch_size=16, random_state=0, compute_bound=False)
+    model = TikhonovLSTMClassifier(4, max_epochs=4, batch_size=16, random_state=0)
     stacked, separate = (
         RegularizationPathCV(model, name, [0.001, 0.03, 1.0], cv=3, strategy=strategy).fit(X, y)
         for strategy in ("stacked", "separate")
@@ -170,7 +170,7 @@ def test_stacked_paths_are_separate_ones(name):
 
 def test_the_penalty_makes_radii_larger():
     X, y = signed_sum(200)
-    training = {"hidden_size": 8, "lr": 0.01, "max_epochs": 40, "random_state": 0, "compute_bound": False}
+    training = {"hidden_size": 8, "lr": 0.01, "max_epochs": 40, "random_state": 0}
     calm, plain = (
         np.median(TikhonovLSTMClassifier(**training, **options).fit(X, y).certified_radius(X[:50]))
         for options in ({}, PLAIN)

@@ -53,7 +53,7 @@ def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, 
 def test_lambda_s_means_the_same_for_stacks(estimator, variant):
     """Before training the perturbation term of a stack is about that of one layer, with one value of lambda_s."""
     X, y = late_mean(50)
-    still = {"lr": 1e-12, "max_epochs": 1, "random_state": 0, "compute_bound": False}
+    still = {"lr": 1e-12, "max_epochs": 1, "random_state": 0}
     terms = [
         estimator(32, variant=variant, num_layers=n, **still).fit(X, y).net_.history[-1, "penalty"] for n in (1, 2, 3)
     ]
@@ -66,9 +66,9 @@ def test_lambda_s_means_the_same_for_stacks(estimator, variant):
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_learns_and_ends_feasible_with_the_gains_of_its_weights(estimator, variant, num_layers):
     X, y = late_mean(500)
-    model = estimator(
-        8, variant=variant, num_layers=num_layers, lambda_s=1e-3, max_epochs=100, random_state=0, compute_bound=False
-    ).fit(X[:400], y[:400])
+    model = estimator(8, variant=variant, num_layers=num_layers, lambda_s=1e-3, max_epochs=100, random_state=0).fit(
+        X[:400], y[:400]
+    )
     assert model.score(X[400:], y[400:]) > 0.6
     assert np.all(model.rho_h_ < 1)
     assert np.isfinite(model.perturbation_gain_)
@@ -110,9 +110,7 @@ def test_feasible_start_has_a_factor_a_layer(estimator):
 
 def test_the_warning_names_cell_and_layer():
     X, y = late_mean(200)
-    model = TikhonovGRURegressor(
-        8, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=40, random_state=0, compute_bound=False
-    )
+    model = TikhonovGRURegressor(8, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=40, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"fitted GRU is infeasible: rho_h = [\d.]+ is not below 1") as record:
         model.fit(X, 100 * y)
     assert record[0].filename == __file__

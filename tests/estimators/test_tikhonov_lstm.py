@@ -98,9 +98,7 @@ def test_any_weight_gives_the_feasible_start_and_none_leaves_the_initialisation_
 def test_infeasible_fit_warns_in_words_to_act_on():
     # Loud targets, fast steps and next to no penalty.
     X, y = late_mean(200)
-    model = TikhonovLSTMRegressor(
-        16, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=40, random_state=0, compute_bound=False
-    )
+    model = TikhonovLSTMRegressor(16, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=40, random_state=0)
     with pytest.warns(
         ConvergenceWarning, match=r"rho_h = [\d.]+ is not below 1.*raise lambda_s \(1e-09\) or lambda_1 \(0\)"
     ):
@@ -112,7 +110,7 @@ def test_lambda_s_trades_fit_for_robustness():
     X, y = late_mean(600)
     gains, losses = [], []
     for lambda_s in (1e-4, 1e-2, 1.0):
-        model = TikhonovLSTMRegressor(8, lambda_s=lambda_s, max_epochs=60, random_state=0, compute_bound=False)
+        model = TikhonovLSTMRegressor(8, lambda_s=lambda_s, max_epochs=60, random_state=0)
         model.fit(X, y)
         gains.append(model.perturbation_gain_)
         losses.append(model.net_.history[-1, "data_loss"])
@@ -153,8 +151,7 @@ def test_one_dimensional_targets_do_not_broadcast():
     # (n,) against (n, 1) broadcasts to (n, n) in a bare torch loss and ends at the mean: R² near 0.
     X, y = late_mean(300)
     flat, column = (
-        TikhonovLSTMRegressor(8, max_epochs=40, random_state=0, compute_bound=False, **PLAIN).fit(X, target)
-        for target in (y, y[:, None])
+        TikhonovLSTMRegressor(8, max_epochs=40, random_state=0, **PLAIN).fit(X, target) for target in (y, y[:, None])
     )
     assert flat.score(X, y) > 0.8
     np.testing.assert_array_equal(flat.predict(X), column.predict(X).ravel())
@@ -175,10 +172,10 @@ def test_logistic_readout_stays_in_its_range_and_refuses_other_targets():
     assert (predictions < 1).all()
 
 
-def test_bound_holds_its_parts_and_can_be_turned_off():
+def test_bound_holds_its_parts():
     X, y = late_mean(400)
     model = TikhonovLSTMRegressor(8, max_epochs=40, random_state=0, loss_cap=1.0).fit(X, y)
-    report = model.generalization_report_["occam"]
+    report = model.generalization_report(X, y)["occam"]
     assert model.generalization_bound_ == report.value
     assert report.n_samples == 400
     assert report.scale == 1.0
@@ -199,10 +196,6 @@ def test_bound_holds_its_parts_and_can_be_turned_off():
         new = module(torch.tensor(X_new, dtype=torch.float32)).numpy()[:, 0]
     assert np.mean(np.minimum((new - y_new) ** 2, 1.0)) < report.value
 
-    off = TikhonovLSTMRegressor(compute_bound=False, **QUICK).fit(X, y)
-    assert not hasattr(off, "generalization_bound_")
-    np.testing.assert_array_equal(off.predict(X), TikhonovLSTMRegressor(**QUICK).fit(X, y).predict(X))
-
 
 def test_every_codebook_is_made_from_the_trained_weights():
     # The second route shares no tensor with the estimator: a fresh network for every loss, cloned weights.
@@ -221,7 +214,7 @@ def test_every_codebook_is_made_from_the_trained_weights():
         return float(tried[-1])
 
     expected = occam_certificate(trained, loss, len(X), delta=0.05)
-    report = model.generalization_report_["occam"]
+    report = model.generalization_report(X, y)["occam"]
     assert report.n_levels == expected.n_levels
     assert report.value == pytest.approx(expected.value, rel=1e-5)
     assert report.trained_loss == pytest.approx(np.mean(np.minimum((model.predict(X) - y) ** 2, 1.0)), rel=1e-5)
@@ -232,7 +225,7 @@ def test_every_codebook_is_made_from_the_trained_weights():
 
 def test_a_cap_chosen_from_the_data_is_paid_for():
     X, y = late_mean(200)
-    report = TikhonovLSTMRegressor(**QUICK).fit(X, y).generalization_report_["occam"]
+    report = TikhonovLSTMRegressor(**QUICK).fit(X, y).generalization_report(X, y)["occam"]
     assert report.scale >= 4 * y.var()
     assert np.log2(report.scale) % 1 == 0
     j = abs(np.log2(report.scale))

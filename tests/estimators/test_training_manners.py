@@ -17,7 +17,7 @@ from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegress
 from sklstm.exceptions import DivergenceError
 from sklstm.training import StopTraining
 
-FAST = {"max_epochs": 6, "batch_size": 16, "random_state": 0, "compute_bound": False}
+FAST = {"max_epochs": 6, "batch_size": 16, "random_state": 0}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(6, **FAST),
     "gru": TikhonovGRURegressor(6, **FAST),
@@ -223,7 +223,7 @@ def test_best_epoch_is_in_the_history(estimator):
 def test_the_last_good_weights_survive_a_divergence(estimator):
     X, y = problem(estimator)
     honest = clone(estimator).set_params(callbacks=[StopAfter(3)]).fit(X, y)
-    model = clone(estimator).set_params(callbacks=[Spoil(4)], compute_bound=True)
+    model = clone(estimator).set_params(callbacks=[Spoil(4)])
     with pytest.raises(
         DivergenceError, match=r"the loss is nan in epoch 4 with lr=0.00\d.*those after epoch 3, are kept"
     ):
@@ -236,7 +236,7 @@ def test_the_last_good_weights_survive_a_divergence(estimator):
     if hasattr(model, "rho_h_"):
         assert model.rho_h_ == honest.rho_h_
     # It can go on from there.
-    model.set_params(callbacks=None, compute_bound=False)
+    model.set_params(callbacks=None)
     again = model.set_params(warm_start=True).fit(X, y)
     assert np.isfinite(weights_of(again)).all()
     assert np.isfinite(weights_of(model.partial_fit(X, y))).all()

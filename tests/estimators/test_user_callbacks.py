@@ -28,7 +28,7 @@ def problem(kind, n=60):
 
 
 def small(kind=TikhonovLSTMRegressor, **parameters):
-    return kind(4, **({"max_epochs": 5, "compute_bound": False, "random_state": 0} | parameters))
+    return kind(4, **({"max_epochs": 5, "random_state": 0} | parameters))
 
 
 def of_network(model):
@@ -210,7 +210,7 @@ from sklearn.model_selection import GridSearchCV
 from sklstm import TikhonovLSTMRegressor
 
 for verbose in (1, 2):
-    model = TikhonovLSTMRegressor(4, max_epochs=2, compute_bound=False, random_state=0, verbose=verbose)
+    model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0, verbose=verbose)
     GridSearchCV(model, {"lr": [0.001, 0.002]}, cv=2, n_jobs=2).fit(*late_mean(30))
     print("----", file=sys.stderr, flush=True)
 """

@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMClassifier, TikhonovLSTMRegressor
 
 # Full batches, no noise: nothing depends on how many times a sequence is listed but its weight in the loss.
-FULL = {"batch_size": 10_000, "max_epochs": 5, "random_state": 0, "compute_bound": False}
+FULL = {"batch_size": 10_000, "max_epochs": 5, "random_state": 0}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor(8, **FULL),
     "plain": TikhonovLSTMRegressor(8, lambda_s=0, lambda_1=0, lambda_2=0, **FULL),
@@ -84,7 +84,7 @@ def test_loss_curve_is_the_weighted_mean():
 def test_validation_loss_is_weighted_too():
     # Only the first class counts: a network that learns to say "first" has a validation loss near zero.
     estimator = NoisyRNNClassifier(4, sigma=0, early_stopping=True, validation_fraction=0.3, max_epochs=80, lr=0.05,
-                                   n_iter_no_change=80, random_state=0, compute_bound=False)  # fmt: skip
+                                   n_iter_no_change=80, random_state=0)  # fmt: skip
     X, y, _ = problem(estimator, 80)
     model = estimator.fit(X, y, sample_weight=np.where(y == 0, 1.0, 1e-6))
     assert (model.predict(X) == 0).mean() > 0.95
@@ -120,8 +120,7 @@ def test_balanced_classes_are_found_again():
     y = np.arange(400) % 10 == 0
     X[y] += 0.4
     plain, balanced = (
-        NoisyRNNClassifier(8, class_weight=how, max_epochs=30, random_state=0, compute_bound=False).fit(X, y)
-        for how in (None, "balanced")
+        NoisyRNNClassifier(8, class_weight=how, max_epochs=30, random_state=0).fit(X, y) for how in (None, "balanced")
     )
     recall = [model.predict(X)[y].mean() for model in (plain, balanced)]
     assert recall[1] > recall[0] + 0.2
@@ -191,8 +190,8 @@ def test_weights_are_routed_through_pipelines_and_searches(estimator):
 
 def test_bounds_are_about_unweighted_errors():
     X, y, times = problem(ESTIMATORS["relu"])
-    model = clone(ESTIMATORS["relu"]).set_params(compute_bound=True).fit(X, y, sample_weight=times)
-    bound = model.generalization_report_["occam"]
+    model = clone(ESTIMATORS["relu"]).fit(X, y, sample_weight=times)
+    bound = model.generalization_report(X, y)["occam"]
     assert bound.trained_loss == np.mean(model.predict(X) != y)
 
 

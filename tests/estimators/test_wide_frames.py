@@ -6,7 +6,7 @@ import pytest
 
 from sklstm import TikhonovLSTMRegressor
 
-FAST = {"max_epochs": 2, "random_state": 0, "compute_bound": False}
+FAST = {"max_epochs": 2, "random_state": 0}
 
 
 @pytest.fixture

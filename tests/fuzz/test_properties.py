@@ -25,7 +25,6 @@ def test_property(name):
 # Drawn with the data, or a part of other properties.
 DRAWN_ELSEWHERE = {
     "callbacks",
-    "compute_bound",
     "early_stopping",
     "n_channels",
     "validation_gap",

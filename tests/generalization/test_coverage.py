@@ -23,7 +23,6 @@ from tests.support.coverage import (
     lower_limit,
     zero_one_calibration,
 )
-from tests.support.coverage import quantised as quantised_of
 from tests.support.coverage_tasks import CLASSIFICATION, LIMITS, N_EACH, NOISES, REGRESSION, estimator
 
 # Samples on which some training losses are below the truth: a bound that forgot its other terms would be caught.
@@ -80,8 +79,8 @@ def fitted():
 
 @pytest.mark.parametrize("label", MODELS)
 def test_no_bound_is_below_the_truth(fitted, label):
-    model, _, hold, truth = fitted[label]
-    report = model.generalization_report_
+    model, training, hold, truth = fitted[label]
+    report = model.generalization_report(training.X, training.y)
     rows = compare(model, [bound.at_delta(DELTA) for bound in report.bounds], truth)
     rows += compare(model, [model.holdout_bound(hold.X, hold.y, delta=DELTA)], truth)
     assert truth.exact
@@ -93,8 +92,8 @@ def test_no_bound_is_below_the_truth(fitted, label):
 @pytest.mark.parametrize(("name", "loss"), [("theorem_2", "margin_loss"), ("occam", "train_loss")])
 def test_a_training_loss_in_place_of_a_bound_would_be_caught(fitted, name, loss):
     caught = []
-    for model, *_, truth in fitted.values():
-        for bound in model.generalization_report_.bounds:
+    for model, training, _, truth in fitted.values():
+        for bound in model.generalization_report(training.X, training.y).bounds:
             if bound.name == name:
                 (row,) = compare(model, [replace(bound, value=getattr(bound, loss))], truth)
                 caught.append(below(row))
@@ -119,17 +118,17 @@ def test_a_claim_below_the_truth_is_caught(fitted):
 
 def test_a_claim_is_held_against_the_predictor_that_it_is_about(fitted):
     model, training, _, truth = fitted["signs, gru"]
-    cap = model.generalization_report_.ceiling
+    bound = model.generalization_report(training.X, training.y)["occam"]
+    cap = bound.ceiling
     parts = {"quantity": f"a mean loss capped at {cap:g}", "ceiling": cap, "value": cap}
-    bound = model.generalization_report_["occam"]
     about_quantised = replace(bound, value=cap)
     trained, quantised = compare(model, [Claim(**parts), about_quantised], truth)
     assert trained["loss"] == pytest.approx(truth.losses(model.predict(truth.X), cap).mean())
     assert trained["loss"] != quantised["loss"]
-    predicted = quantised_of(model, bound).predict(training.X)
+    predicted = model.quantized(bound).predict(training.X)
     assert training.losses(predicted, cap).mean() == pytest.approx(bound.train_loss, rel=1e-5)
     before = [parameter.clone() for parameter in model.net_.module_.parameters()]
-    quantised_of(model, bound)
+    model.quantized(bound)
     assert all((a == b).all() for a, b in zip(before, model.net_.module_.parameters(), strict=True))
 
 

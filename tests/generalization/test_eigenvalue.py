@@ -17,7 +17,7 @@ from sklstm.generalization import (
     smallest_eigenvalue,
 )
 from sklstm.generalization._eigenvalue import smallest_of_spectrum
-from sklstm.generalization.tu._theorem_1 import input_norms
+from sklstm.generalization.tu._theorems_2_and_3 import _Sample
 
 
 @pytest.mark.parametrize("shape", [(40, 12), (40, 4, 3), (300, 5, 2, 3), (25, 25), (6, 1)])
@@ -74,12 +74,19 @@ def test_extreme_scales_are_powers_away():
     assert smallest_eigenvalue(1e170 * X) == np.finfo(float).max
 
 
+def norms_of(X, noise):
+    """Both norms of the data matrix, as the theorems take them, for a network that does not matter."""
+    m, d = 2, X.shape[2]
+    sample = _Sample.of((np.ones((m, d)), np.eye(m), np.eye(2, m)), X, noise, np.zeros(len(X), dtype=int))
+    return sample.frobenius, sample.one
+
+
 def test_chunks_make_no_difference(monkeypatch):
     X = np.random.default_rng(4).standard_normal((101, 3, 2))
-    whole, norms = smallest_eigenvalue(X), input_norms(X, 2 * X)
+    whole, norms = smallest_eigenvalue(X), norms_of(X, 2 * X)
     monkeypatch.setattr("sklstm.generalization._theorem_inputs._CHUNK_NUMBERS", 60)
     assert smallest_eigenvalue(X) == pytest.approx(whole, rel=1e-12)
-    np.testing.assert_allclose(input_norms(X, 2 * X), norms, rtol=1e-12)
+    np.testing.assert_allclose(norms_of(X, 2 * X), norms, rtol=1e-12)
 
 
 def test_read_only_and_memmap_arrays_stay_as_they_are(tmp_path):
@@ -96,7 +103,7 @@ def test_read_only_and_memmap_arrays_stay_as_they_are(tmp_path):
 def test_norms_of_the_data_matrix():
     X = np.random.default_rng(6).standard_normal((7, 3, 2))
     noise = np.ones_like(X)
-    frobenius, one = input_norms(X, noise)
+    frobenius, one = norms_of(X, noise)
     columns = [sum(abs(X[i, t, c] + 1) for i in range(7)) for t in range(3) for c in range(2)]
     assert one == pytest.approx(max(columns), rel=1e-12)
     assert frobenius == pytest.approx(math.sqrt(sum(v**2 for v in (X + 1).ravel())), rel=1e-12)

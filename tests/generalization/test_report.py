@@ -1,17 +1,20 @@
 """The report: what its columns claim is true, and it survives copies, pickles and JSON."""
 
 import copy
+import importlib
 import json
 import math
 import pickle
+import pkgutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
 
+from sklstm import generalization
 from sklstm.generalization import GeneralizationReport, holdout_bound, kl_inverse, occam_certificate
 from tests.support.toy_bounds import TRAIN_LOSS, N, Toy, holdout_at, occam_at, theorem_3_at
 
@@ -281,3 +284,14 @@ def test_bounds_from_elsewhere():
 
     with pytest.raises(TypeError, match="Rigid cannot be in a report: it has no at_delta"):
         GeneralizationReport([Rigid("rigid", 0.1)])
+
+
+def test_every_bound_is_public():
+    found = set()
+    for module in pkgutil.walk_packages(generalization.__path__, "sklstm.generalization."):
+        for name, kind in vars(importlib.import_module(module.name)).items():
+            last = isinstance(kind, type) and not kind.__subclasses__()  # not what bounds have in common
+            if last and is_dataclass(kind) and hasattr(kind, "at_delta"):
+                found.add(name)
+    assert found >= {"HoldoutBound", "OccamBound", "TuBound"}
+    assert found - set(generalization.__all__) == set(), "wants its name in generalization/__init__.py"

@@ -49,9 +49,9 @@ class Made:
             "stopped": TikhonovLSTMRegressor(
                 early_stopping=True, validation_fraction=0.3, **small | {"max_epochs": 40}, lr=0.05, n_iter_no_change=5
             ),
-            "two_layers": TikhonovLSTMRegressor(num_layers=2, lambda_s=0.001, compute_bound=False, **small),
+            "two_layers": TikhonovLSTMRegressor(num_layers=2, lambda_s=0.001, **small),
             "gru": TikhonovGRURegressor(**small),
-            "gru_tight": TikhonovGRURegressor(variant="tight", num_layers=2, compute_bound=False, **small),
+            "gru_tight": TikhonovGRURegressor(variant="tight", num_layers=2, **small),
             "classifier": NoisyRNNClassifier(**small),
             "search": RegularizationPathCV(TikhonovLSTMRegressor(**small), "lambda_s", [0.01, 1.0], cv=3),
             "classifier_search": RegularizationPathCV(

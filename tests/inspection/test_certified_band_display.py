@@ -48,7 +48,7 @@ def test_methods_are_passed_on(made):
 
 def test_one_of_several_outputs(made):
     targets = np.column_stack([made.y, -made.y])
-    model = TikhonovLSTMRegressor(4, max_epochs=3, compute_bound=False, random_state=0).fit(made.X, targets)
+    model = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0).fit(made.X, targets)
     display = CertifiedBandDisplay.from_estimator(model, made.X, eps=0.1, y=targets, output=1)
     lower, upper = model.certify(made.X, 0.1)
     np.testing.assert_array_equal(display.lower, lower[:, 1])
@@ -79,7 +79,7 @@ def test_a_search_shows_its_best_model(made):
 
 def test_units_of_a_composition(made):
     """A band in the units of y, for errors in the units of X, through scalers and a search."""
-    lstm = TikhonovLSTMRegressor(4, max_epochs=5, compute_bound=False, random_state=0)
+    lstm = TikhonovLSTMRegressor(4, max_epochs=5, random_state=0)
     pipeline = make_pipeline(SequenceScaler(), GridSearchCV(lstm, {"lambda_s": [0.01]}, cv=2))
     model = TransformedTargetRegressor(pipeline, transformer=StandardScaler()).fit(20 * made.X + 5, 100 * made.y)
     X, y = 20 * made.X + 5, 100 * made.y

@@ -114,7 +114,7 @@ def test_series_are_stretched_in_time():
 
 @pytest.fixture(scope="module")
 def lstm(data):
-    return TikhonovLSTMRegressor(4, n_channels=D, max_epochs=5, compute_bound=False, random_state=0).fit(*data)
+    return TikhonovLSTMRegressor(4, n_channels=D, max_epochs=5, random_state=0).fit(*data)
 
 
 def test_a_channel_that_the_network_ignores_has_no_importance(data, lstm):
@@ -154,7 +154,7 @@ def test_every_form_of_x_and_every_composition(data, lstm):
     same(channel_importance(of_rows, rows, y, **how), channel_importance(of_rows, pd.DataFrame(rows), y, **how))
     assert channel_importance(of_rows, rows, y, **how).importances.shape == (D, 2)
     np.testing.assert_array_equal(X, before)
-    piped = make_pipeline(SequenceScaler(), TikhonovLSTMRegressor(4, max_epochs=2, compute_bound=False, random_state=0))
+    piped = make_pipeline(SequenceScaler(), TikhonovLSTMRegressor(4, max_epochs=2, random_state=0))
     piped.fit(X, y)
     # Scaling takes every channel by itself: it commutes with the permutation.
     inside = channel_importance(piped[-1], piped[0].transform(X), y, **how)

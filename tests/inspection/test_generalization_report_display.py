@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
-from sklstm import TikhonovLSTMRegressor
 from sklstm.generalization import GeneralizationReport, holdout_bound
 from sklstm.inspection import GeneralizationReportDisplay
 
@@ -16,7 +16,9 @@ def texts(display):
 
 @pytest.fixture(scope="module")
 def report(made):
-    return made.classifier.generalization_report_.with_bound(made.classifier.holdout_bound(made.X, made.labels))
+    return made.classifier.generalization_report(made.X, made.labels).with_bound(
+        made.classifier.holdout_bound(made.X, made.labels)
+    )
 
 
 def test_bars_are_bounds_over_ceilings_and_the_line_says_which_are_vacuous(report):
@@ -61,7 +63,7 @@ def test_numbers_are_those_of_the_printed_report(report):
 
 
 def test_one_bound_alone(made):
-    display = GeneralizationReportDisplay.from_estimator(made.lstm)
+    display = GeneralizationReportDisplay.from_estimator(made.lstm, made.X, made.y)
     assert display.names == ["occam"]
     assert display.together is None
     assert display.together_ is None
@@ -70,7 +72,7 @@ def test_one_bound_alone(made):
 
 
 def test_a_search_shows_its_best_model(made):
-    display = GeneralizationReportDisplay.from_estimator(made.search)
+    display = GeneralizationReportDisplay.from_estimator(made.search, made.X, made.y)
     assert display.values == [made.search.generalization_bound_]
 
 
@@ -106,9 +108,10 @@ def test_a_title_and_options(report):
 
 
 def test_what_has_no_report_is_refused(made):
-    without = TikhonovLSTMRegressor(4, max_epochs=2, compute_bound=False, random_state=0).fit(made.X, made.y)
-    with pytest.raises(ValueError, match="fit it with compute_bound=True"):
-        GeneralizationReportDisplay.from_estimator(without)
+    with pytest.raises(ValueError, match="are not the training data"):
+        GeneralizationReportDisplay.from_estimator(made.lstm, made.X, -made.y)
+    with pytest.raises(TypeError, match="needs an estimator of sklstm"):
+        GeneralizationReportDisplay.from_estimator(Ridge().fit(made.X[:, :, 0], made.y), made.X, made.y)
     with pytest.raises(TypeError, match="report must be a GeneralizationReport, got dict"):
         GeneralizationReportDisplay.from_report({})
 

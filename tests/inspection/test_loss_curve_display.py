@@ -48,7 +48,7 @@ def test_units_and_names(made):
 
 
 def test_inside_a_composition(made):
-    lstm = TikhonovLSTMRegressor(4, max_epochs=3, compute_bound=False, random_state=0)
+    lstm = TikhonovLSTMRegressor(4, max_epochs=3, random_state=0)
     model = TransformedTargetRegressor(make_pipeline(made.doubling(), lstm), transformer=StandardScaler())
     model.fit(made.X, made.y)
     display = LossCurveDisplay.from_estimator(model)

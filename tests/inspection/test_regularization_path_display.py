@@ -18,7 +18,7 @@ from sklstm.preprocessing import SequenceScaler
 def path(made):
     """Models in no order."""
     return [
-        TikhonovLSTMRegressor(4, lambda_s=lam, max_epochs=8, compute_bound=False, random_state=0).fit(made.X, made.y)
+        TikhonovLSTMRegressor(4, lambda_s=lam, max_epochs=8, random_state=0).fit(made.X, made.y)
         for lam in (0.1, 0.001, 1.0)
     ]
 
@@ -131,9 +131,7 @@ def test_errors_of_a_path(made, path):
 
 def test_errors_of_classifiers(made):
     models = [
-        NoisyRNNClassifier(4, sigma=sigma, max_epochs=30, lr=0.02, compute_bound=False, random_state=0).fit(
-            made.X, made.labels
-        )
+        NoisyRNNClassifier(4, sigma=sigma, max_epochs=30, lr=0.02, random_state=0).fit(made.X, made.labels)
         for sigma in (0.0, 0.3)
     ]
     display = RegularizationPathDisplay.from_estimators(

@@ -32,7 +32,7 @@ def data():
 @pytest.fixture(scope="module")
 def relu():
     X = np.random.default_rng(1).standard_normal((N, L, D))
-    return NoisyRNNClassifier(4, max_epochs=2, compute_bound=False, random_state=0).fit(X, X[:, -1, 0] > 0)
+    return NoisyRNNClassifier(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0] > 0)
 
 
 def seen_by(scorer, X, y=None):
@@ -172,7 +172,7 @@ def test_a_path_takes_it_and_weights(data):
     y = X[:, -1, 0] > 0
     weight = np.random.default_rng(0).random(N)
     noisy = make_noisy_scorer("accuracy", 0.5, n_draws=2)
-    relu = NoisyRNNClassifier(4, max_epochs=2, compute_bound=False, random_state=0)
+    relu = NoisyRNNClassifier(4, max_epochs=2, random_state=0)
     how = {"cv": 2, "scoring": noisy}
     path = RegularizationPathCV(relu, "sigma", [0.0, 0.5], shared_fraction=0, strategy="separate", **how)
     path.fit(X, y, sample_weight=weight)
@@ -187,9 +187,7 @@ def test_a_path_takes_it_and_weights(data):
 def test_noise_is_added_before_a_pipeline_s_first_step(data):
     X, _ = data
     y = X[:, -1, 0] > 0
-    model = make_pipeline(
-        SequenceScaler(), NoisyRNNClassifier(4, max_epochs=2, compute_bound=False, random_state=0)
-    ).fit(100 * X, y)
+    model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(4, max_epochs=2, random_state=0)).fit(100 * X, y)
     noise = 30 * np.random.default_rng(0).standard_normal(X.shape)
     by_hand = accuracy_score(y, model.predict(100 * X + noise))
     assert make_noisy_scorer("accuracy", 30, n_draws=1)(model, 100 * X, y) == by_hand

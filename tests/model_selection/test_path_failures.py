@@ -16,7 +16,7 @@ from sklstm.preprocessing import SequenceScaler
 from tests.support.problems import late_mean
 
 LAMBDAS = [0.001, 0.01, 0.1]
-SMALL = {"max_epochs": 6, "random_state": 0, "compute_bound": False, "batch_size": 16}
+SMALL = {"max_epochs": 6, "random_state": 0, "batch_size": 16}
 HALVES = [(np.arange(0, 50), np.arange(50, 103)), (np.arange(50, 103), np.arange(0, 50))]
 
 
@@ -270,7 +270,7 @@ def test_a_value_without_a_score_in_one_fold_is_not_chosen(signals):
 
 def test_a_default_device_of_the_caller_does_not_matter():
     X, y = late_mean(40)
-    lstm = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0, compute_bound=False)
+    lstm = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0)
     expected = RegularizationPathCV(lstm, "lambda_s", [0.01, 0.1], cv=2).fit(X, y)
     with torch.device("meta"):
         found = RegularizationPathCV(lstm, "lambda_s", [0.01, 0.1], cv=2).fit(X, y)
@@ -280,7 +280,7 @@ def test_a_default_device_of_the_caller_does_not_matter():
 def test_splits_of_ranges_and_an_estimator_without_a_random_state():
     class Bare(TikhonovLSTMRegressor):
         def __init__(self, hidden_size=3, *, lambda_s=0.01):
-            super().__init__(hidden_size, lambda_s=lambda_s, max_epochs=2, compute_bound=False)
+            super().__init__(hidden_size, lambda_s=lambda_s, max_epochs=2)
 
     X, y = late_mean(40)
     path = RegularizationPathCV(Bare(), "lambda_s", [0.01, 0.1], cv=[(range(20), range(20, 40))]).fit(X, y)

@@ -16,7 +16,7 @@ from sklstm.model_selection import RegularizationPathCV
 from sklstm.model_selection import _folds as folds
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS, GATED
 
-SMALL = {"max_epochs": 6, "random_state": 0, "compute_bound": False, "batch_size": 16}
+SMALL = {"max_epochs": 6, "random_state": 0, "batch_size": 16}
 # With these the limits of clip_norm and of the norms change what is trained.
 VALUES = {
     "clip_norm": [1e-3, 0.1, 1.0],

@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-QUICK = {"hidden_size": 8, "max_epochs": 4, "random_state": 0, "compute_bound": False}
+QUICK = {"hidden_size": 8, "max_epochs": 4, "random_state": 0}
 
 
 @pytest.mark.parametrize("strategy", ["stacked", "separate"])

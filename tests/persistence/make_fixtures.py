@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent / "fixtures"
 
 
 def models():
-    """Name to a small fitted model and sequences to predict."""
+    """Name to a small fitted model and its training data."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((80, 6, 2))
     y = X[:, -2:, 0].mean(axis=1)
@@ -33,11 +33,11 @@ def models():
     few = {"max_epochs": 30, "lr": 0.02, "random_state": 0}
     small = Compression(hidden_size=2, epochs=5, stage_epochs=1, n_stages=2, n_trials=10)
     return {
-        "noisy_rnn_classifier": (NoisyRNNClassifier(4, compression=small, **few).fit(X, labels), X[:20]),
-        "tikhonov_lstm_regressor": (TikhonovLSTMRegressor(4, **few).fit(X, y), X[:20]),
-        "tikhonov_gru_regressor": (TikhonovGRURegressor(4, num_layers=2, **few).fit(X, np.c_[y, -y]), X[:20]),
-        "tikhonov_lstm_classifier": (TikhonovLSTMClassifier(4, compression=small, **few).fit(X, labels), X[:20]),
-        "tikhonov_gru_classifier": (TikhonovGRUClassifier(4, num_layers=2, **few).fit(X, three), X[:20]),
+        "noisy_rnn_classifier": (NoisyRNNClassifier(4, compression=small, **few).fit(X, labels), X, labels),
+        "tikhonov_lstm_regressor": (TikhonovLSTMRegressor(4, **few).fit(X, y), X, y),
+        "tikhonov_gru_regressor": (TikhonovGRURegressor(4, num_layers=2, **few).fit(X, np.c_[y, -y]), X, np.c_[y, -y]),
+        "tikhonov_lstm_classifier": (TikhonovLSTMClassifier(4, compression=small, **few).fit(X, labels), X, labels),
+        "tikhonov_gru_classifier": (TikhonovGRUClassifier(4, num_layers=2, **few).fit(X, three), X, three),
     }
 
 
@@ -46,18 +46,26 @@ def says(model, X):
     outputs = {"prediction": model.predict(X)}
     if type(model) in CERTIFIED:
         outputs["lower"], outputs["upper"] = model.certify(X[:5], 0.05)
-    outputs["quantized"] = model.quantized_.predict(X)
-    outputs["bounds"] = np.array([bound.value for bound in model.generalization_report_.bounds])
     if hasattr(model, "predict_proba"):
         outputs["probabilities"] = model.predict_proba(X)
     return outputs
 
 
+def reports(model, X, y):
+    """What a model says about its training data: its bounds, and predictions of the network of the Occam bound."""
+    report = model.generalization_report(X, y)
+    return {
+        "bounds": np.array([bound.value for bound in report.bounds]),
+        "quantized": model.quantized(report["occam"]).predict(X[:20]),
+    }
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name, (model, X) in models().items():
+    for name, (model, X, y) in models().items():
         if (FOLDER / f"{name}.safetensors").exists():
             continue
         model.save(FOLDER / f"{name}.safetensors")
-        np.savez_compressed(FOLDER / f"{name}.npz", X=X, **says(model, X))
+        said = says(model, X[:20]) | reports(model, X, y)
+        np.savez_compressed(FOLDER / f"{name}.npz", X=X[:20], X_train=X, y_train=y, **said)
         print(name, (FOLDER / f"{name}.safetensors").stat().st_size, "bytes")

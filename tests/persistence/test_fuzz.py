@@ -67,7 +67,7 @@ DATA = np.random.default_rng(1).standard_normal((40, 5, 2))
 
 def fit(folder, *callbacks):
     model = TikhonovGRURegressor(
-        3, max_epochs=4, early_stopping=True, lr_schedule="plateau", compute_bound=False, random_state=0,
+        3, max_epochs=4, early_stopping=True, lr_schedule="plateau", random_state=0,
         callbacks=[Checkpoint(folder, every=1), *callbacks],
     )  # fmt: skip
     return model.fit(DATA, DATA[:, -1, 0]).predict(DATA)

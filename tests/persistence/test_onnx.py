@@ -27,7 +27,7 @@ def wider(cls, **parameters):
     """Fitted on 3 channels, with units enough for errors in the order of gates to show."""
     rng = np.random.default_rng(1)
     X = rng.standard_normal((80, 6, 3))
-    return cls(9, sigma=0.0, compute_bound=False, **parameters, **FEW).fit(X, 1 / (1 + np.exp(-X[:, -1, 0])))
+    return cls(9, sigma=0.0, **parameters, **FEW).fit(X, 1 / (1 + np.exp(-X[:, -1, 0])))
 
 
 @pytest.mark.parametrize("with_lengths", [False, True])
@@ -98,7 +98,7 @@ def test_linear_parts(readout, skip, with_lengths, generator):
 def test_classifiers(kind, make, dtype, with_lengths):
     X, y = sequences()
     labels = make(np.digitize(y, [-0.3, 0.3]))
-    model = kind(8, max_epochs=20, compute_bound=False, random_state=0).fit(X, labels)
+    model = kind(8, max_epochs=20, random_state=0).fit(X, labels)
     runtime = session(model, with_lengths=with_lengths)
     assert [output.name for output in runtime.get_outputs()] == ["label", "probabilities"]
     rng = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def test_classifiers(kind, make, dtype, with_lengths):
 
 
 def test_every_model_passes_the_checker_and_has_free_axes(fitted, tmp_path):
-    model, X = fitted
+    model, X, _ = fitted
     proto = model.to_onnx(tmp_path / "model.onnx")
     read = onnx.load(tmp_path / "model.onnx")
     assert read.SerializeToString() == proto.SerializeToString()
@@ -142,13 +142,13 @@ def test_every_model_passes_the_checker_and_has_free_axes(fitted, tmp_path):
 
 def test_a_column_of_targets_stays_a_column():
     X, y = sequences()
-    model = TikhonovLSTMRegressor(3, compute_bound=False, **FEW).fit(X, y[:, None])
+    model = TikhonovLSTMRegressor(3, **FEW).fit(X, y[:, None])
     (prediction,) = session(model).run(None, {"X": X.astype(np.float32)})
     assert prediction.shape == model.predict(X).shape == (len(X), 1)
 
 
 def test_errors(regressor, tmp_path, monkeypatch):
-    model, _ = regressor
+    model, _, _ = regressor
     with pytest.raises(NotFittedError):
         TikhonovLSTMRegressor().to_onnx()
     with pytest.raises(ValueError, match="with_lengths must be one of True, False"):
@@ -156,7 +156,7 @@ def test_errors(regressor, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="Create it first"):
         model.to_onnx(tmp_path / "missing" / "model.onnx")
     X, y = sequences()
-    big = NoisyRNNClassifier(3, compute_bound=False, **FEW).fit(X, np.where(y > 0, np.uint64(2**63), np.uint64(1)))
+    big = NoisyRNNClassifier(3, **FEW).fit(X, np.where(y > 0, np.uint64(2**63), np.uint64(1)))
     with pytest.raises(TypeError, match="ONNX has no type for labels of int"):
         big.to_onnx()
     monkeypatch.setitem(sys.modules, "onnx", None)

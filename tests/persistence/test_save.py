@@ -19,9 +19,9 @@ from sklearn.exceptions import NotFittedError
 import sklstm
 from sklstm import ModelFileError, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators._files import KEPT, document_of, from_document
-from sklstm.generalization import holdout_bound
 from sklstm.training import _snapshot
 from tests.persistence.small_models import FEW, assert_same, sequences
+from tests.support.coverage import quantised
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def path(tmp_path):
 
 
 def test_what_is_saved_comes_back(fitted, path):
-    model, X = fitted
+    model, X, _ = fitted
     before = {name: tensor.clone() for name, tensor in model.net_.module_.state_dict().items()}
     model.save(path)
     for loaded in (sklstm.load(path), type(model).load(str(path))):
@@ -41,7 +41,7 @@ def test_what_is_saved_comes_back(fitted, path):
 
 
 def test_the_file_is_plain_safetensors(fitted, path):
-    model, _ = fitted
+    model, _, _ = fitted
     model.save(path)
     with safetensors.safe_open(path, "numpy") as file:
         names, metadata = list(file.keys()), file.metadata()
@@ -57,15 +57,24 @@ def test_the_file_is_plain_safetensors(fitted, path):
 
 
 def test_a_quantised_predictor_is_saved_like_any(fitted, path):
-    model, X = fitted
-    if hasattr(model, "generalization_report_"):
-        quantized = model.quantized_
-        quantized.save(path)
-        assert_same(sklstm.load(path), quantized, X)
+    model, X, y = fitted
+    twin = quantised(model, X, y)
+    twin.save(path)
+    assert_same(sklstm.load(path), twin, X)
+
+
+def test_a_loaded_model_reports_as_the_saved_one(fitted, path):
+    model, X, y = fitted
+    model.save(path)
+    mine, theirs = (each.generalization_report(X, y) for each in (sklstm.load(path), model))
+    assert mine == theirs
+    assert str(mine) == str(theirs)
+    with pytest.raises(ValueError, match="are not the training data"):
+        sklstm.load(path).generalization_report(X[::-1], y[::-1])
 
 
 def test_a_loaded_model_can_be_cloned_fitted_and_saved_again(fitted, path):
-    model, X = fitted
+    model, X, _ = fitted
     model.save(path)
     loaded = sklstm.load(path)
     loaded.save(path)
@@ -102,7 +111,6 @@ def test_parameters_come_back_with_their_types(path):
         "device": torch.device("cpu"),
         "variant": np.str_("tight"),
         "early_stopping": np.bool_(False),
-        "compute_bound": False,
     }
     random_state = np.random.RandomState(3)
     model = TikhonovLSTMRegressor(max_epochs=2, random_state=random_state, **parameters).fit(X, y)
@@ -125,25 +133,6 @@ def test_feature_names_come_back(path):
     assert_same(sklstm.load(path), model, frame)
 
 
-def test_a_held_out_bound_in_the_report_is_kept(classifier, path):
-    model = copy.copy(classifier[0])
-    errors = np.r_[np.ones(3), np.zeros(50)]
-    model.generalization_report_ = model.generalization_report_.with_bound(holdout_bound(errors, delta=0.02))
-    model.save(path)
-    loaded = sklstm.load(path).generalization_report_
-    assert loaded == model.generalization_report_
-    assert loaded["holdout"].at_delta(0.5) == model.generalization_report_["holdout"].at_delta(0.5)
-
-
-def test_a_fine_tuned_description_still_decodes(classifier, path):
-    model, _ = classifier
-    model.save(path)
-    mine, theirs = (each.generalization_report_["occam"] for each in (sklstm.load(path), model))
-    assert mine.description.message == theirs.description.message
-    for name, tensor in mine.description.weights().items():
-        assert torch.equal(tensor, theirs.weights[name])
-
-
 def test_parameters_changed_after_fit_do_not_confuse_the_network(regressor, path):
     model, X = copy.copy(regressor[0]), regressor[1]
     model.set_params(hidden_size=10**9, num_layers=10**9, readout="logistic")
@@ -155,8 +144,8 @@ def test_parameters_changed_after_fit_do_not_confuse_the_network(regressor, path
 
 def test_every_fitted_attribute_has_a_row(classifier, regressor):
     # By which `fit` also knows what to clear away.
-    for model, _ in (classifier, regressor):
-        for fitted in (model, model.quantized_):
+    for model, X, y in (classifier, regressor):
+        for fitted in (model, quantised(model, X, y)):
             assert set(vars(fitted)) - set(fitted.get_params(deep=False)) - {"net_"} <= set(KEPT)
 
 
@@ -188,7 +177,7 @@ class TestSaveRefuses:
         assert not path.exists()
 
     def test_paths_that_cannot_be_written(self, regressor, tmp_path):
-        model, _ = regressor
+        model, _, _ = regressor
         with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing\. Create it first"):
             model.save(tmp_path / "missing" / "model")
         (tmp_path / "file").write_text("kept")
@@ -220,7 +209,7 @@ def test_an_interrupted_save_leaves_the_old_file(regressor, path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    model, X = regressor
+    model, X, _ = regressor
     path.write_text("old")
     for name in ("fsync", "replace", "chmod"):
         with monkeypatch.context() as patch:
@@ -266,7 +255,7 @@ def interrupted_at(number, call):
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_anywhere_in_save_and_load_is_ctrl_c_and_leaves_nothing_behind(regressor, path):
-    model, X = regressor
+    model, X, _ = regressor
     model.save(path)
     content = path.read_bytes()
     for call in (lambda: model.save(path), lambda: sklstm.load(path)):
@@ -360,7 +349,7 @@ class TestLoadRefuses:
 
 
 def test_devices(regressor, path, monkeypatch):
-    model, X = regressor
+    model, X, _ = regressor
     with pytest.raises(ValueError, match="device='cuda:99' is not a device that torch can use here"):
         sklstm.load(path, device="cuda:99")  # before the file is looked for
     # As saved on a machine with a GPU: the device of the network, and the parameter.

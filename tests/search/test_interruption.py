@@ -87,7 +87,7 @@ class Interrupt(Callback):
 
 def test_an_interrupted_fit_leaves_a_fitted_estimator_as_it_was():
     X, y = problem("lstm", n=40)
-    model = TikhonovLSTMRegressor(4, n_channels=2, max_epochs=3, compute_bound=False, random_state=0).fit(X, y)
+    model = TikhonovLSTMRegressor(4, n_channels=2, max_epochs=3, random_state=0).fit(X, y)
     model.set_params(callbacks=[Interrupt(2)])
     before, predictions = dict(vars(model)), model.predict(X)
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,7 +5,7 @@ import numpy as np
 from sklstm import TikhonovLSTMRegressor
 from tests.support.problems import late_mean
 
-QUICK = {"hidden_size": 4, "max_epochs": 10, "compute_bound": False, "random_state": 0}
+QUICK = {"hidden_size": 4, "max_epochs": 10, "random_state": 0}
 
 
 def lstm(**options):

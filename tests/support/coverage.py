@@ -6,7 +6,6 @@ outputs and cut at `cap`.
 """
 
 import math
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 
@@ -83,13 +82,9 @@ def all_signs(n_steps, n_features):
     return np.array(list(product((-1.0, 1.0), repeat=n_steps * n_features))).reshape(-1, n_steps, n_features)
 
 
-def quantised(estimator, bound):
-    """The predictor with quantised weights: the estimator's own where it keeps it, else rebuilt from the bound."""
-    if hasattr(estimator, "quantized_"):
-        return estimator.quantized_
-    other = deepcopy(estimator)
-    other.net_.module_.load_state_dict(bound.weights)
-    return other
+def quantised(model, X, y):
+    """The predictor that the Occam bound of a fitted estimator is about."""
+    return model.quantized(model.generalization_report(X, y)["occam"])
 
 
 def subject(estimator, bound):
@@ -101,7 +96,7 @@ def subject(estimator, bound):
         If `bound.about` names neither: it must not be compared with the wrong one in silence.
     """
     if "quantised" in bound.about:
-        return quantised(estimator, bound)
+        return estimator.quantized(bound)
     if "trained" in bound.about:
         return estimator
     raise ValueError(f"{bound.name} is about {bound.about!r}, neither the trained nor the quantised predictor")

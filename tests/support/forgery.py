@@ -26,6 +26,7 @@ from sklstm import (
 from sklstm.estimators._files import document_of
 from sklstm.exceptions import DivergenceError
 from sklstm.persistence._container import arrays_of, digest, to_bytes
+from tests.support.coverage import quantised
 
 MODELS = Path(__file__).parents[1] / "persistence" / "fixtures"  # one small model of each estimator
 # What reading a file may cost: a fixed part, which builds a network, and so much for each byte.
@@ -95,7 +96,7 @@ def originals():
         TikhonovLSTMClassifier(3, noise="laplace", sigma=0.1, **few).fit(X, labels),
         TikhonovGRURegressor(3, max_epochs=20, random_state=np.random.RandomState(0)).fit(X, np.c_[y, -y]),
     ]
-    models.append(models[0].quantized_)
+    models.append(quantised(models[0], X, labels))
     return [(model, X[:3].reshape(3, -1) if model._fitted_flat else X[:3]) for model in models]
 
 
@@ -338,9 +339,6 @@ def _use(model, original, X, expected):
     assert predicted.shape[0] == len(X)
     model.certify(X, 0.01)
     repr(model)
-    if hasattr(model, "generalization_report_"):
-        str(model.generalization_report_), model.generalization_report_.to_dict()
-        model.quantized_.predict(X)
     same_state = type(model) is type(original) and _content(model) == _content(original)
     same = same_state and predicted.dtype == expected.dtype and np.array_equal(predicted, expected)
     return "same model" if same else "other valid model"

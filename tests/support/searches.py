@@ -10,7 +10,7 @@ from skorch.callbacks import Callback
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
 from tests.support.problems import late_mean, signed_sum
 
-QUICK = {"hidden_size": 6, "n_channels": 2, "max_epochs": 12, "compute_bound": False, "random_state": 0}
+QUICK = {"hidden_size": 6, "n_channels": 2, "max_epochs": 12, "random_state": 0}
 ESTIMATORS = {
     "lstm": TikhonovLSTMRegressor,
     "gru": TikhonovGRURegressor,

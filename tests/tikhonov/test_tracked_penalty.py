@@ -244,6 +244,6 @@ def test_frozen_weights_get_no_gradient(generator):
 def test_divergence_is_one_error(estimator, optimizer, lr):
     """Weights that run away end in one clear error, without numpy's warnings on the way."""
     X = np.random.default_rng(0).standard_normal((50, 5, 2))
-    model = estimator(6, num_layers=2, lr=lr, optimizer=optimizer, max_epochs=10, compute_bound=False, random_state=0)
+    model = estimator(6, num_layers=2, lr=lr, optimizer=optimizer, max_epochs=10, random_state=0)
     with pytest.raises(ValueError, match="Training diverged"):
         model.fit(X, X[:, 0, 0])

@@ -19,7 +19,7 @@ from sklstm.training._checkpoint import read_state, write_state
 from tests.support.problems import late_mean, signed_sum
 
 EPOCHS = 12
-COMMON = {"max_epochs": EPOCHS, "compute_bound": False, "random_state": 0}
+COMMON = {"max_epochs": EPOCHS, "random_state": 0}
 FITS = {
     # Every kind of state there is: carried singular vectors, by powers of the Gram matrix and (H = 70) by Chebyshev's
     # polynomials; moments of the optimiser; the order of batches and the noise; early stopping at work, and at its end.
@@ -160,7 +160,7 @@ def test_other_fits_have_other_states(tmp_path):
     clone(FITS["lstm"][0]).set_params(callbacks=[Checkpoint(tmp_path)]).fit(X, one_off)
     check(before + 1)
     # What has no say in the training: not another fit.
-    fit("lstm", Checkpoint(tmp_path, every=3), Stop(), delta=0.01, compute_bound=True, early_stopping=False)
+    fit("lstm", Checkpoint(tmp_path, every=3), Stop(), delta=0.01, early_stopping=False)
     fit("lstm", Checkpoint(tmp_path), quantile=0.9)
     check(before + 1)
 

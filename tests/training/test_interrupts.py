@@ -47,13 +47,15 @@ def calls(tmp_path_factory):
     y, labels = X[:, -1, 0], X[:, -1, 0] > 0
     lstm = TikhonovLSTMRegressor(**QUICK).fit(X, y)
     relu = NoisyRNNClassifier(**QUICK).fit(X, labels)
+    occam = relu.generalization_report(X, labels)["occam"]
     folder = tmp_path_factory.mktemp("models")
     lstm.save(folder / "there.safetensors")
     pickled = pickle.dumps(lstm)
-    plain = TikhonovLSTMRegressor(**QUICK | {"max_epochs": 2, "compute_bound": False})
+    plain = TikhonovLSTMRegressor(**QUICK | {"max_epochs": 2})
     small = Compression(2, epochs=1, stage_epochs=1, n_stages=1, n_trials=1, coarseness=(16.0,))
+    compressed = NoisyRNNClassifier(compression=small, **QUICK).fit(X[:8], labels[:8])
     return {
-        "fit with compression": lambda: NoisyRNNClassifier(compression=small, **QUICK).fit(X[:8], labels[:8]),
+        "report with compression": lambda: compressed.generalization_report(X[:8], labels[:8]),
         "fit": lambda: TikhonovLSTMRegressor(early_stopping=True, **QUICK).fit(X, y),
         "fit a classifier": lambda: NoisyRNNClassifier(**QUICK).fit(X, labels),
         "partial_fit": lambda: TikhonovLSTMRegressor(**QUICK).partial_fit(X, y),
@@ -63,14 +65,14 @@ def calls(tmp_path_factory):
         "save": lambda: lstm.save(folder / "new.safetensors"),
         "load": lambda: sklstm.load(folder / "there.safetensors"),
         "unpickle": lambda: pickle.loads(pickled),
-        "quantized_": lambda: relu.quantized_,
+        "quantized": lambda: relu.quantized(occam),
         "path": lambda: RegularizationPathCV(plain, "lambda_s", [0.01, 0.1], cv=2, refit=False).fit(X, y),
     }
 
 
 NAMES = [
-    "fit", "fit with compression", "fit a classifier", "partial_fit", "predict", "certify", "radius", "save", "load",
-    "unpickle", "quantized_", "path",
+    "fit", "report with compression", "fit a classifier", "partial_fit", "predict", "certify", "radius", "save", "load",
+    "unpickle", "quantized", "path",
 ]  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def chosen_lines(call, closely):
 def test_an_interrupt_leaves_the_process_as_it_was(calls, name):
     call = calls[name]
     # Compression passes through what the other fits do, and takes longest.
-    assert list(harmful_lines(call, chosen_lines(call, CLOSELY if name != "fit with compression" else set()))) == []
+    assert list(harmful_lines(call, chosen_lines(call, CLOSELY if name != "report with compression" else set()))) == []
     call()  # nothing is locked, nothing half done
 
 
@@ -112,7 +114,7 @@ def test_nor_does_one_while_settings_are_being_restored(calls, number):
             assert settings() == before, place
 
 
-@pytest.mark.parametrize("name", ["predict", "certify", "save", "load", "unpickle", "quantized_"])
+@pytest.mark.parametrize("name", ["predict", "certify", "save", "load", "unpickle", "quantized"])
 @pytest.mark.parametrize("function", [torch.no_grad.__enter__, torch.no_grad.__exit__, torch.set_grad_enabled.__init__])
 def test_nor_does_one_where_torch_sets_and_restores(calls, name, function):
     call, before = calls[name], settings()

@@ -33,9 +33,9 @@ def X():
 
 
 def fit(X, **parameters):
-    return TikhonovLSTMRegressor(
-        4, lr=LR, max_epochs=E, batch_size=16, random_state=0, compute_bound=False, **parameters
-    ).fit(X, X[:, -1, 0])
+    return TikhonovLSTMRegressor(4, lr=LR, max_epochs=E, batch_size=16, random_state=0, **parameters).fit(
+        X, X[:, -1, 0]
+    )
 
 
 def test_every_schedule_has_its_formula_here():
@@ -57,7 +57,6 @@ def test_the_rate_is_the_one_that_steps_use(X):
         "max_epochs": E,
         "batch_size": 40,
         "random_state": 0,
-        "compute_bound": False,
     }
     start = TikhonovLSTMRegressor(4, **common | {"lr": 1e-30, "max_epochs": 1}).fit(X, X[:, -1, 0])
     steps = {}
@@ -80,7 +79,7 @@ def test_plateau_halves_after_five_epochs_without_a_fall(early_stopping):
     X, y = rng.standard_normal((60, 4, 2)), rng.integers(0, 2, 60)  # nothing to learn
     model = NoisyRNNClassifier(
         4, lr=0.3, sigma=1.0, lr_schedule="plateau", max_epochs=80, n_iter_no_change=100, random_state=0,
-        early_stopping=early_stopping, validation_fraction=0.4, compute_bound=False,
+        early_stopping=early_stopping, validation_fraction=0.4,
     ).fit(X, y)  # fmt: skip
     rates = model.net_.history[:, "lr"]
     losses = model.net_.history[:, "valid_loss" if early_stopping else "train_loss"]
@@ -96,7 +95,7 @@ def test_plateau_halves_after_five_epochs_without_a_fall(early_stopping):
 
 
 def test_partial_fit_has_a_constant_rate(X):
-    model = TikhonovLSTMRegressor(4, lr=LR, lr_schedule="cosine", max_epochs=E, compute_bound=False)
+    model = TikhonovLSTMRegressor(4, lr=LR, lr_schedule="cosine", max_epochs=E)
     for _ in range(3):
         model.partial_fit(X, X[:, 0, 0])
     assert model.net_.history[:, "lr"] == [LR] * 3

@@ -55,9 +55,7 @@ def targets(kind, X):
 def learned(model):
     """Everything a fit leaves, as bytes and numbers."""
     weights = {name: tensor.numpy().tobytes() for name, tensor in model.net_.module_.state_dict().items()}
-    report = getattr(model, "generalization_report_", {})
-    bounds = [report[name].value for name in report]
-    return weights, model.loss_curve_, bounds
+    return weights, model.loss_curve_, model.generalization_bound_, model._data_digest
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -88,10 +86,7 @@ def test_flat_rows_with_a_split_and_weights_in_every_mode(kind, mode, mapped):
     X = mapped(numbers((N, L * D)), "float32", mode)
     y, weight, before = targets(kind, X), np.linspace(0, 2, N), digest_of(X)
     options = {"n_channels": D, "max_epochs": 4, "early_stopping": True, "validation_fraction": 0.3, "sigma": 0.1}
-    models = [
-        kind(4, random_state=1, compute_bound=False, **options).fit(values, y, sample_weight=weight)
-        for values in (X, np.array(X))
-    ]
+    models = [kind(4, random_state=1, **options).fit(values, y, sample_weight=weight) for values in (X, np.array(X))]
     assert learned(models[0]) == learned(models[1])
     validated = [[epoch["valid_loss"] for epoch in model.net_.history] for model in models]
     assert validated[0] == validated[1]
@@ -129,7 +124,9 @@ def test_a_compressed_network_is_found_on_a_file(mapped):
     small = Compression(2, epochs=2, n_stages=1, n_trials=2, coarseness=(16,))
     y = targets(NoisyRNNClassifier, X)
     reports = [
-        NoisyRNNClassifier(4, max_epochs=1, compression=small, random_state=0).fit(values, y).generalization_report_
+        NoisyRNNClassifier(4, max_epochs=1, compression=small, random_state=0)
+        .fit(values, y)
+        .generalization_report(values, y)
         for values in (X, np.array(X))
     ]
     assert reports[0]["occam"].value == reports[1]["occam"].value
@@ -139,7 +136,7 @@ def test_certified_radii_and_accuracy(mapped, monkeypatch):
     monkeypatch.setattr(_sequences, "_BLOCK_NUMBERS", 50 * L * D)
     X = mapped(numbers(), "float32")
     y = targets(NoisyRNNClassifier, X)
-    model = NoisyRNNClassifier(4, max_epochs=5, sigma=0.0, compute_bound=False, random_state=0).fit(X, y)
+    model = NoisyRNNClassifier(4, max_epochs=5, sigma=0.0, random_state=0).fit(X, y)
     radii = model.certified_radius(X)
     assert 0 < np.median(radii) < 1
     eps = float(np.median(radii))
@@ -284,7 +281,7 @@ MEMORY = """
 
     thread = threading.Thread(target=watch)
     thread.start()
-    models[0].set_params(early_stopping=True, compute_bound=False)
+    models[0].set_params(early_stopping=True)
     peaks = []
     for use in (*(model.fit for model in models), *(model.predict for model in models), SequenceScaler().fit):
         largest = 0

@@ -20,7 +20,7 @@ from sklstm import (
     TikhonovLSTMRegressor,
 )
 from sklstm.certificates import Interval, RecurrentNetwork, output_bounds
-from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound
+from sklstm.generalization import GeneralizationReport, HoldoutBound, holdout_bound, occam_certificate
 from sklstm.inspection import CertifiedBandDisplay, LossCurveDisplay, NoiseRobustnessDisplay
 from sklstm.linalg import spectral_norm
 from sklstm.metrics import make_noisy_scorer
@@ -62,10 +62,13 @@ def regression(X: Floats, y: Floats, path: Path) -> None:
     assert_type(model.rho_h_, float | Floats)
     assert_type(model.perturbation_gain_, float)
     assert_type(model.generalization_bound_, float)
-    assert_type(model.generalization_report_, GeneralizationReport)
-    assert_type(model.generalization_report_["occam"].value, float)
-    assert_type(model.quantized_, TikhonovLSTMRegressor)
-    assert_type(model.quantized_.predict(X), Floats)
+    report = model.generalization_report(X, y)
+    assert_type(report, GeneralizationReport)
+    assert_type(report["occam"].value, float)
+    assert_type(sklstm.generalization_report(model, X, y), GeneralizationReport)
+    bound = occam_certificate({}, lambda weights: 0.1, 10)
+    assert_type(model.quantized(bound), TikhonovLSTMRegressor)
+    assert_type(model.quantized(bound).predict(X), Floats)
 
     model.save(path)
     model.save(str(path))
@@ -111,8 +114,8 @@ def classification(X: Floats, y: NDArray[np.str_]) -> None:
     assert_type(model.certified_accuracy(X, y, 0.1), float)
     assert_type(model.certify(X, [0.1, 0.2]), tuple[Floats, Floats])
     assert_type(model.holdout_bound(X, y, delta=0.01), HoldoutBound)
-    assert_type(model.generalization_report_, GeneralizationReport)
-    assert_type(model.quantized_, NoisyRNNClassifier)
+    assert_type(model.generalization_report(X, y), GeneralizationReport)
+    assert_type(model.quantized(occam_certificate({}, lambda weights: 0.1, 10)), NoisyRNNClassifier)
 
     gated = TikhonovLSTMClassifier(8, lambda_s=0.1, num_layers=2, noise="laplace", class_weight="balanced")
     assert_type(gated.fit(X, y), TikhonovLSTMClassifier)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from torch import Tensor
@@ -258,8 +258,11 @@ def occam_certificate(
     scale: float = 1.0,
     delta_weight: float = 1.0,
     candidates: Sequence[int] = CANDIDATES,
+    estimate: Callable[[dict[str, Tensor]], float] | None = None,
 ) -> OccamBound:
     """Best :func:`occam_bound` over codebooks of several sizes.
+
+    Sizes are tried in ascending order, until the code of the next one alone makes the bound larger than the best one.
 
     Parameters
     ----------
@@ -280,6 +283,9 @@ def occam_certificate(
         The weight from :func:`choose_cap`, if the cap was chosen from the data.
     candidates : sequence of int
         Numbers of levels to try, fixed before seeing the data. The code names the chosen one.
+    estimate : callable, optional
+        As `loss`, on a part of the sample: cheaper. The codebook is then chosen by it, and `loss` is computed of the
+        chosen one alone. The bound holds whichever is chosen.
 
     Returns
     -------
@@ -306,21 +312,17 @@ def occam_certificate(
     (2, 0.0, [1.0, 1.0, -1.0, -1.0])
     """
     check_certificate_parameters(delta, delta_weight, scale, n_samples)
-    if len(candidates) == 0 or len(set(candidates)) != len(candidates):
-        raise ValueError("candidates must be distinct numbers of levels, at least one")
     # A copy, since `loss` may load its argument into the network that `weights` belong to.
     weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
-    results = []
-    for q in candidates:
-        quantised = quantise(weights, q)
-        tensors = quantised.weights()
-        train_loss = _checked(loss(tensors))
-        n_bits = code_length(np.bincount(quantised.indices, minlength=q), len(candidates))
-        value = occam_bound(train_loss, n_bits, n_samples, delta=delta * delta_weight, zero_one=zero_one)
-        results.append((value, n_bits, q, train_loss, tensors))
-    # The choice among all candidates is paid for: the code names the chosen one. Of equal bounds, which are vacuous,
-    # the shortest code is kept.
-    value, n_bits, q, train_loss, tensors = min(results, key=lambda result: result[:2])
+    value, n_bits, q, train_loss, tensors = best_codebook(
+        weights,
+        loss,
+        n_samples,
+        delta=delta * delta_weight,
+        zero_one=zero_one,
+        candidates=candidates,
+        estimate=estimate,
+    )
     return OccamBound(
         value=scale * value,
         train_loss=scale * train_loss,
@@ -338,6 +340,57 @@ def occam_certificate(
         assumptions=certificate_assumptions(scale, delta_weight, zero_one),
         n_values=sum(tensor.numel() for tensor in tensors.values()),
     )
+
+
+class Codebook(NamedTuple):
+    """A codebook for weights: its bound, bits, levels and training loss, and the rounded weights."""
+
+    value: float
+    n_bits: int
+    n_levels: int
+    train_loss: float
+    weights: dict[str, Tensor]
+
+
+def best_codebook(
+    weights: Mapping[str, Tensor],
+    loss: Callable[[dict[str, Tensor]], float],
+    n_samples: int,
+    *,
+    delta: float,
+    zero_one: bool,
+    candidates: Sequence[int] = CANDIDATES,
+    estimate: Callable[[dict[str, Tensor]], float] | None = None,
+) -> Codebook:
+    """The codebook of an `occam_certificate`, whose parameters these are; ``delta`` is that left after the cap.
+
+    With an estimate `loss` is called once, without one as often as there are codebooks to try.
+    """
+    if len(candidates) == 0 or len(set(candidates)) != len(candidates):
+        raise ValueError("candidates must be distinct numbers of levels, at least one")
+    tried: list[Codebook] = []
+    for q in sorted(candidates):
+        quantised = quantise(weights, q)
+        n_bits = code_length(np.bincount(quantised.indices, minlength=q), len(candidates))
+        least = occam_bound(0.0, n_bits, n_samples, delta=delta, zero_one=zero_one)
+        if tried and least > min(codebook.value for codebook in tried):
+            break  # the codes of more levels are longer still
+        tensors = quantised.weights()
+        if estimate is None:
+            train_loss = _checked(loss(tensors))
+            value = occam_bound(train_loss, n_bits, n_samples, delta=delta, zero_one=zero_one)
+        else:  # a mean over a part is no multiple of 1/n
+            train_loss = _checked(estimate(tensors))
+            value = occam_bound(train_loss, n_bits, n_samples, delta=delta)
+        tried.append(Codebook(value, n_bits, q, train_loss, tensors))
+    # The choice among all candidates is paid for: the code names the chosen one. Of equal bounds, which are vacuous,
+    # the shortest code is kept.
+    best = min(tried, key=lambda codebook: codebook[:2])
+    if estimate is None:
+        return best
+    train_loss = _checked(loss(best.weights))
+    value = occam_bound(train_loss, best.n_bits, n_samples, delta=delta, zero_one=zero_one)
+    return best._replace(value=value, train_loss=train_loss)
 
 
 def _checked(value: float) -> float:

@@ -67,21 +67,26 @@ def tau_c(U: Any, W: Any, V: Any, X: Any) -> Float:
 
 def tau_c_of_arrays(u: Float, w: Float, v: Float, x: Array) -> Float:
     """As :func:`tau_c`, without its checks."""
-    n, L, d = x.shape
-    k = v.shape[0]
-    psi = np.empty((k, L, d))
-    out = np.empty((n, k))
+    coefficients = tau_c_coefficients(u, w, v, x.shape[1])
+    return np.concatenate([tau_c_of_chunk(coefficients, chunk) for chunk in chunks(x)])
+
+
+def tau_c_coefficients(u: Float, w: Float, v: Float, n_steps: int) -> Float:
+    r""":math:`(L - t + 2)\, V W^{L-t} U`, shape (k, L, d): what every step is multiplied by."""
+    psi = np.empty((len(v), n_steps, u.shape[1]))
     with np.errstate(over="ignore", invalid="ignore"):
         # Not the states of n samples but the k rows of V W^lag are multiplied by W: O(L k m²) for every n.
         rows = v
-        for lag in range(L):
-            psi[:, L - 1 - lag] = (lag + 2) * (rows @ u)  # (k, d)
+        for lag in range(n_steps):
+            psi[:, n_steps - 1 - lag] = (lag + 2) * (rows @ u)  # (k, d)
             rows = rows @ w
-        start = 0
-        for chunk in chunks(x):
-            block = chunk.reshape(len(chunk), L * d) @ psi.reshape(k, L * d).T  # (b, k)
-            out[start : start + len(chunk)] = block
-            start += len(chunk)
+    return psi
+
+
+def tau_c_of_chunk(coefficients: Float, x: Float) -> Float:
+    """As :func:`tau_c`, of sequences (b, L, d) that are few enough to compute with at once."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = x.reshape(len(x), -1) @ coefficients.reshape(len(coefficients), -1).T  # (b, k)
     # inf − inf and 0 · inf occur only where a power of W overflowed: the true value is unknown, so the worst is taken.
     out[np.isnan(out)] = math.inf
     return out

@@ -88,17 +88,22 @@ def margins(u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], adde
     out = np.empty(len(x))
     start = 0
     for sequences in noisy_chunks(x, added, len(u)):
-        scores = last_output(u, w, v, sequences)  # (b, k)
-        rows = np.arange(len(scores))
-        labels = y[start : start + len(scores)]
-        own = scores[rows, labels]
-        scores[rows, labels] = -math.inf
-        with np.errstate(over="ignore", invalid="ignore"):
-            margin = own - scores.max(axis=1)
-        # The margin of an output that overflowed is not known. It counts as an error, which can only raise the bound.
-        out[start : start + len(scores)] = np.where(np.isfinite(margin), margin, -math.inf)
-        start += len(scores)
+        part = slice(start, start + len(sequences))
+        out[part] = margins_of_chunk(u, w, v, sequences, y[part])
+        start = part.stop
     return out
+
+
+def margins_of_chunk(u: Float, w: Float, v: Float, x: Float, y: NDArray[np.integer]) -> Float:
+    """As :func:`margins`, of sequences that are few enough to compute with at once."""
+    scores = last_output(u, w, v, x)  # (b, k)
+    rows = np.arange(len(scores))
+    own = scores[rows, y]
+    scores[rows, y] = -math.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        margin = own - scores.max(axis=1)
+    # The margin of an output that overflowed is not known. It counts as an error, which can only raise the bound.
+    return np.where(np.isfinite(margin), margin, -math.inf)
 
 
 def last_output(u: Float, w: Float, v: Float, x: Float) -> Float:
@@ -107,8 +112,9 @@ def last_output(u: Float, w: Float, v: Float, x: Float) -> Float:
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(x.shape[1]):
             g = x[:, t] @ u.T + h @ w.T  # (b, m)
-            g[~np.isfinite(g)] = math.nan  # the ReLU would turn −inf into 0 and hide the overflow
-            h = np.maximum(g, 0)
+            if not np.isfinite(g.sum()):  # a finite sum has finite summands
+                g[~np.isfinite(g)] = math.nan  # the ReLU would turn −inf into 0 and hide the overflow
+            h = np.maximum(g, 0, out=g)
         return h @ v.T
 
 

@@ -4,9 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from sklstm.generalization._theorem_inputs import Array, check_non_negative, noisy_chunks, product
+from sklstm.generalization._theorem_inputs import check_non_negative, product
 
 
 class RademacherTu(NamedTuple):
@@ -253,28 +251,3 @@ def _check(beta_w: float, n_steps: int) -> tuple[float, int]:
     if not (n_steps >= 1 and n_steps % 1 == 0):
         raise ValueError(f"n_steps must be a positive integer, got {n_steps!r}")
     return float(beta_w), int(n_steps)
-
-
-def input_norms(x: Array, added: Array | None = None) -> tuple[float, float]:
-    r"""Both norms of the data matrix :math:`X \in R^{Ld \times n}`: :math:`\|X\|_F` and :math:`\|X^\top\|_1`.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n, L, d)
-    added : ndarray of shape (n, L, d), optional
-        Noise to add first.
-
-    Returns
-    -------
-    frobenius : float
-        Over all samples, steps and channels.
-    one : float
-        Largest over (step, channel) of the sum over samples of absolute values.
-    """
-    frobenius = 0.0
-    column_sums = np.zeros(x.shape[1:])
-    with np.errstate(over="ignore"):
-        for total in noisy_chunks(x, added):
-            frobenius = math.hypot(frobenius, float(np.linalg.norm(total)))
-            column_sums += np.abs(total).sum(axis=0)
-    return frobenius, float(column_sums.max())

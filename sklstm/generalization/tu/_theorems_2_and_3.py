@@ -2,17 +2,20 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sklstm.generalization._confidence import Charged, candidate_margins, round_up
-from sklstm.generalization._eigenvalue import moment_summary
+from sklstm.generalization._eigenvalue import gershgorin_lower_bound, smallest_eigenvalue
 from sklstm.generalization._report import INDEPENDENCE, Term
+from sklstm.generalization._second_moment import SecondMoment, second_moment
 from sklstm.generalization._theorem_inputs import (
     Array,
     Float,
+    as_array,
     as_sequences,
     as_weights,
     check_delta,
@@ -22,9 +25,16 @@ from sklstm.generalization._theorem_inputs import (
     product,
 )
 from sklstm.linalg import spectral_norm
-from sklstm.noise import Noise, noise_of_kind
+from sklstm.noise import Noise, RepeatedNoise, noise_of_kind
 
-from ._fisher_rao import fisher_rao_norm_lemma_2, fisher_rao_upper, norm_of_tau_c, tau_c_of_arrays
+from ._fisher_rao import (
+    fisher_rao_norm_lemma_2,
+    fisher_rao_upper,
+    norm_of_tau_c,
+    tau_c_coefficients,
+    tau_c_of_arrays,
+    tau_c_of_chunk,
+)
 from ._margin_bound import (
     MODEL,
     MarginBound,
@@ -32,11 +42,11 @@ from ._margin_bound import (
     check_margin,
     confidence_term,
     margin_loss,
-    margins,
+    margins_of_chunk,
     ramp_loss,
     row_sums,
 )
-from ._theorem_1 import capacity, input_norms, rademacher_tu, weighted_geometric_sum
+from ._theorem_1 import capacity, rademacher_tu, weighted_geometric_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,72 +316,28 @@ def tu_bound(
     >>> bool(np.isclose(bound.value, parts)), bound.vacuous
     (True, True)
     """
-    noise_law = noise_of_kind(noise_kind)
-    _check_parameters(margin, delta, sigma, noise, lambda_min, norms)
-    u, w, v = as_weights(U, W, V)
-    k, d = len(v), u.shape[1]
-    x = as_sequences(X, d)
-    n, L, _ = x.shape
-    labels = check_labels(y, n, k)
-    epsilon = None
-    if sigma > 0:
-        epsilon = as_sequences(noise, d, name="noise")
-        if epsilon.shape != x.shape:
-            raise ValueError(f"noise must have the shape of X, {x.shape}; got {epsilon.shape}")
-    beta = row_sums((u, w, v), max_norms, norms=norms, n_steps=L)
-    r_measured, r_clean = _fisher_rao_norms(u, w, v, x, epsilon)
-    r = round_up(r_measured) if norms == "union" else Charged(r_measured)
-    given = lambda_min is not None and not lambda_min_estimated
+    theorem = _Theorem(U, W, V, X, y, margin, delta, sigma, noise, noise_kind, lambda_min, max_norms, norms)
+    evaluate, beta = theorem.evaluate, theorem.beta
+    u, w, v, x, epsilon = *theorem.weights, theorem.x, theorem.epsilon
+    n, L, d = x.shape
+    best, alpha = theorem.best()
+    upper = fisher_rao_upper(beta.u, beta.w, beta.v, theorem.sample.largest, L)
     if lambda_min is None:
-        eigenvalue, lower = moment_summary(x)
-    else:
-        eigenvalue, lower = float(lambda_min), -math.inf if gershgorin is None else float(gershgorin)
-    frobenius, one = input_norms(x, epsilon)
-    geometric, largest = _noise_sum(noise_law, x, sigma, beta.w)
-    root_gain = sigma * noise_law.root_gain(x) if sigma > 0 else 0.0
-    M = margins(u, w, v, x, labels, epsilon)
-
-    def evaluate(alpha: Charged, r: Charged) -> dict[str, float]:
-        complexity = rademacher_tu(
-            fisher_rao=r.value,
-            lambda_min=eigenvalue,
-            input_norm_frobenius=frobenius,
-            input_norm_1=one,
-            n_samples=n,
-            n_steps=L,
-            **beta.fields,
-            root_gain=root_gain,
-            factor=4 * k / alpha.value,
-        )
-        price = beta.price + r.price + alpha.price
-        summands = {
-            "margin_loss": ramp_loss(M, alpha.value) if sigma > 0 else margin_loss(M, alpha.value),
-            "noise_term": product(2 / alpha.value, beta.v, beta.u, geometric, sigma, largest),
-            "fisher_rao_term": complexity.fisher_rao_term,
-            "norm_term": complexity.norm_term,
-            "confidence_term": confidence_term(delta, n, price),
-        }
-        value = 0.0
-        for summand in summands.values():
-            value += summand
-        return {"value": value, **summands, "margin": alpha.value, "log_price": price}
-
-    evaluated = [(evaluate(alpha, r), alpha) for alpha in candidate_margins(M, margin)]
-    best, alpha = min(evaluated, key=lambda pair: pair[0]["value"])
-    upper = fisher_rao_upper(beta.u, beta.w, beta.v, _largest_input(x, epsilon), L)
+        gershgorin = gershgorin_lower_bound(theorem.moment) if theorem.moment is not None else None
+    given = lambda_min is not None and not lambda_min_estimated
     return TuBound(
         theorem="3" if sigma > 0 else "2",
         **best,
         **beta.fields,
-        fisher_rao=r.value,
-        fisher_rao_clean=r_clean,
-        lambda_min=eigenvalue,
+        fisher_rao=theorem.r.value,
+        fisher_rao_clean=norm_of_tau_c(tau_c_of_arrays(u, w, v, x)) if epsilon is not None else theorem.sample.r,
+        lambda_min=theorem.lambda_min,
         capacity=capacity(beta.w, L),
-        input_norm_frobenius=frobenius,
-        input_norm_1=one,
+        input_norm_frobenius=theorem.sample.frobenius,
+        input_norm_1=theorem.sample.one,
         n_samples=n,
         n_steps=L,
-        n_classes=k,
+        n_classes=len(v),
         n_features=d,
         sigma=float(sigma),
         delta=float(delta),
@@ -379,35 +345,156 @@ def tu_bound(
         assumptions=(
             INDEPENDENCE,
             *beta.sentences,
-            *_assumptions(noise_law if sigma > 0 else None, norms, given, margin is None),
+            *_assumptions(theorem.law if sigma > 0 else None, norms, given, margin is None),
         ),
         noise_kind=noise_kind,
         norms=norms,
-        rademacher=(best["fisher_rao_term"] + best["norm_term"]) * alpha.value / (4 * k),
+        rademacher=(best["fisher_rao_term"] + best["norm_term"]) * alpha.value / (4 * len(v)),
         fisher_rao_upper=upper,
         fisher_rao_term_upper=evaluate(alpha, Charged(upper))["fisher_rao_term"],
-        fisher_rao_loss=fisher_rao_norm_lemma_2(u, w, v, x, labels),
-        gershgorin=lower,
+        fisher_rao_loss=fisher_rao_norm_lemma_2(u, w, v, x, theorem.labels),
+        gershgorin=-math.inf if gershgorin is None else float(gershgorin),
         zhang_order=zhang_order(u, w, v, n_samples=n, n_steps=L, margin=alpha.value),
     )
 
 
-def _largest_input(x: Array, epsilon: Array | None) -> float:
-    """B of Remark 6 on the sample that the theorem is applied to."""
-    return max(float(np.abs(rows).max()) for rows in noisy_chunks(x, epsilon))
+def tu_value(
+    U: Any,
+    W: Any,
+    V: Any,
+    X: Any,
+    y: Any,
+    *,
+    margin: float | None = 1.0,
+    delta: float = 0.05,
+    sigma: float = 0.0,
+    noise: Any = None,
+    noise_kind: str = "gaussian",
+    max_norms: MaxNorms = None,
+) -> float:
+    """``value`` of `tu_bound` for these arguments, without what a report shows beside it: one pass over the sample."""
+    theorem = _Theorem(U, W, V, X, y, margin, delta, sigma, noise, noise_kind, None, max_norms, "measured")
+    return theorem.best()[0]["value"]
 
 
-def _fisher_rao_norms(u: Float, w: Float, v: Float, x: Array, epsilon: Array | None) -> tuple[float, float]:
-    """r over the inputs that the theorem is applied to, and over the clean ones."""
-    tau = tau_c_of_arrays(u, w, v, x)
-    clean = norm_of_tau_c(tau)
-    if epsilon is None:
-        return clean, clean
-    # τ is linear in x, so τ(x + ε) = τ(x) + τ(ε).
-    with np.errstate(over="ignore", invalid="ignore"):
-        tau += tau_c_of_arrays(u, w, v, epsilon)
-    tau[np.isnan(tau)] = math.inf
-    return norm_of_tau_c(tau), clean
+class _Sample(NamedTuple):
+    """What the theorems take of a sample (n, L, d), with its noise: margins (n,), r, both norms, largest entry."""
+
+    margins: Float
+    r: float
+    frobenius: float
+    one: float
+    largest: float
+
+    @classmethod
+    def of(
+        cls, weights: tuple[Float, Float, Float], x: Array, epsilon: Array | None, labels: NDArray[np.integer]
+    ) -> Self:
+        """All of them in one pass: noise is drawn again whenever it is read."""
+        u, w, v = weights
+        coefficients = tau_c_coefficients(u, w, v, x.shape[1])
+        margins, tau, frobenius, largest = np.empty(len(x)), np.empty((len(x), len(v))), 0.0, 0.0
+        columns = np.zeros(x.shape[1:])
+        start = 0
+        for rows in noisy_chunks(x, epsilon, len(u)):
+            part = slice(start, start + len(rows))
+            margins[part] = margins_of_chunk(u, w, v, rows, labels[part])
+            tau[part] = tau_c_of_chunk(coefficients, rows)
+            absolute = np.abs(rows)
+            with np.errstate(over="ignore"):
+                frobenius = math.hypot(frobenius, float(np.linalg.norm(rows)))
+                columns += absolute.sum(axis=0)
+            largest = max(largest, float(absolute.max()))
+            start = part.stop
+        return cls(margins, norm_of_tau_c(tau), frobenius, float(columns.max()), largest)
+
+
+class _Theorem:
+    """Theorem 2 or 3 for one network and one sample: its numbers, and its value for a margin and an r.
+
+    Parameters are those of `tu_bound`, which are checked here.
+    """
+
+    def __init__(
+        self,
+        U: Any,
+        W: Any,
+        V: Any,
+        X: Any,
+        y: Any,
+        margin: float | None,
+        delta: float,
+        sigma: float,
+        noise: Any,
+        noise_kind: str,
+        lambda_min: float | None,
+        max_norms: MaxNorms,
+        norms: str,
+    ):
+        self.law = noise_of_kind(noise_kind)
+        _check_parameters(margin, delta, sigma, noise, lambda_min, norms)
+        self.weights = as_weights(U, W, V)
+        self.x = as_sequences(X, self.weights[0].shape[1])
+        self.labels = check_labels(y, len(self.x), len(self.weights[2]))
+        self.epsilon: Array | None = None
+        if sigma > 0:
+            self.epsilon = _noise_like(noise, self.x)
+        self.margin, self.delta, self.sigma = margin, delta, sigma
+        self.beta = row_sums(self.weights, max_norms, norms=norms, n_steps=self.x.shape[1])
+        self.sample = _Sample.of(self.weights, self.x, self.epsilon, self.labels)
+        self.r = round_up(self.sample.r) if norms == "union" else Charged(self.sample.r)
+        self.moment: SecondMoment | None = None
+        if lambda_min is not None:
+            self.lambda_min = float(lambda_min)
+        elif len(self.x) < math.prod(self.x.shape[1:]):
+            self.lambda_min = 0.0
+        else:
+            self.moment = second_moment(self.x)
+            self.lambda_min = smallest_eigenvalue(self.moment)
+        self.geometric, self.largest = _noise_sum(self.law, self.x, sigma, self.beta.w)
+        self.root_gain = sigma * self.law.root_gain(self.x) if sigma > 0 else 0.0
+
+    def evaluate(self, alpha: Charged, r: Charged) -> dict[str, float]:
+        """Value and summands for a margin and a Fisher-Rao norm."""
+        beta, (n, L, _), k = self.beta, self.x.shape, len(self.weights[2])
+        complexity = rademacher_tu(
+            fisher_rao=r.value,
+            lambda_min=self.lambda_min,
+            input_norm_frobenius=self.sample.frobenius,
+            input_norm_1=self.sample.one,
+            n_samples=n,
+            n_steps=L,
+            **beta.fields,
+            root_gain=self.root_gain,
+            factor=4 * k / alpha.value,
+        )
+        price = beta.price + r.price + alpha.price
+        loss = ramp_loss if self.sigma > 0 else margin_loss
+        summands = {
+            "margin_loss": loss(self.sample.margins, alpha.value),
+            "noise_term": product(2 / alpha.value, beta.v, beta.u, self.geometric, self.sigma, self.largest),
+            "fisher_rao_term": complexity.fisher_rao_term,
+            "norm_term": complexity.norm_term,
+            "confidence_term": confidence_term(self.delta, n, price),
+        }
+        value = 0.0
+        for summand in summands.values():
+            value += summand
+        return {"value": value, **summands, "margin": alpha.value, "log_price": price}
+
+    def best(self) -> tuple[dict[str, float], Charged]:
+        """Value and summands at the best margin, and the margin."""
+        margins = candidate_margins(self.sample.margins, self.margin)
+        evaluated = [(self.evaluate(alpha, self.r), alpha) for alpha in margins]
+        return min(evaluated, key=lambda pair: pair[0]["value"])
+
+
+def _noise_like(noise: Any, x: Array) -> Array:
+    # Drawn noise is finite, and to draw it once more for a check costs as much as the rest.
+    epsilon = as_array(noise) if isinstance(noise, RepeatedNoise) else as_sequences(noise, x.shape[2], name="noise")
+    if epsilon.shape != x.shape:
+        raise ValueError(f"noise must have the shape of X, {x.shape}; got {epsilon.shape}")
+    return epsilon
 
 
 def _noise_sum(noise: Noise, x: Array, sigma: float, beta_w: float) -> tuple[float, float]:

@@ -18,10 +18,6 @@ READ_WITH = {
     "validation_split": {"early_stopping": True, "validation_fraction": 0.5, "validation_gap": 0},
     "validation_gap": {"early_stopping": True, "validation_fraction": 0.5, "validation_split": "last"},
     "n_iter_no_change": {"early_stopping": True, "validation_fraction": 0.5},
-    "delta": {"compute_bound": True},
-    "margin": {"compute_bound": True},
-    "loss_cap": {"compute_bound": True},
-    "recurrent_scale": {"compute_bound": True},
 }
 
 

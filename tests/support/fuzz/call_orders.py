@@ -201,10 +201,11 @@ class CallOrders(RuleBasedStateMachine):
         data = self.pool[which]
         call(twin, method, data.X, data.y)
 
-    @precondition(lambda self: hasattr(self.model, "generalization_report_"))
+    @precondition(lambda self: hasattr(self.model, "generalization_bound_"))
     @rule()
     def train_the_quantized(self):
-        quantized = self.model.quantized_
+        report = must(self.model, "generalization_report", self.data.X, self.data.y)
+        quantized = self.model.quantized(report["occam"])
         must(quantized, "predict", self.data.X)
         call(quantized, "partial_fit", self.data.X, self.data.y)
 

@@ -78,9 +78,7 @@ def parameters(draw, kind):
     known = values_of(kind)
     names = draw(st.lists(st.sampled_from(sorted(known)), unique=True, max_size=6))
     few = {"hidden_size": 2, "max_epochs": 1, "random_state": 0}
-    chosen = few | {name: draw(known[name]) for name in names}
-    chosen["compute_bound"] = draw(st.sampled_from([False] * 6 + [np.False_, True]))
-    return chosen
+    return few | {name: draw(known[name]) for name in names}
 
 
 # ---------------------------------------------------------------- any values

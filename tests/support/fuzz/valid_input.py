@@ -107,15 +107,14 @@ def valid_input_is_taken_and_every_route_agrees(task, eps, method):
     same(copy.get_params(), model.get_params(), "parameters of an estimator and of its clone")
     if learnt(copy):
         finding(f"a clone is fitted: {sorted(learnt(copy))}")
-    for text in (repr(model), model._repr_html_(), str(getattr(model, "generalization_report_", "none"))):
+    report = must(model, "generalization_report", task.X, task.y)
+    for text in (repr(model), model._repr_html_(), str(report)):
         if not text:
             finding("a representation is empty")
-    if model.compute_bound:
-        quantized = model.quantized_
-        if quantized.predict(task.X).shape != must(model, "predict", task.X).shape:
-            finding("quantized_ predicts in another shape")
-        if not model.generalization_bound_ > 0:
-            finding(f"generalization_bound_ is {model.generalization_bound_}")
+    if model.quantized(report["occam"]).predict(task.X).shape != must(model, "predict", task.X).shape:
+        finding("the quantised predictor predicts in another shape")
+    if not model.generalization_bound_ > 0:
+        finding(f"generalization_bound_ is {model.generalization_bound_}")
 
 
 @holds(0.1, task=tasks(), data=st.data())

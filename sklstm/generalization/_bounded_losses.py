@@ -1,0 +1,129 @@
+"""The losses that bounds are about, between 0 and a cap: of predictions, and of the best constant guess."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklstm._losses import RegressionLoss
+
+# The constant guess of a capped loss is searched for from this many targets, besides the best one without a cap.
+_STARTS = 32
+_STEPS = 100
+
+
+class BoundedLoss(Protocol):
+    """A loss between 0 and `cap`."""
+
+    @property
+    def words(self) -> str:
+        """The loss in words."""
+        ...
+
+    @property
+    def cap(self) -> float:
+        """Largest loss."""
+        ...
+
+    @property
+    def zero_one(self) -> bool:
+        """Whether the loss takes the values 0 and 1 only."""
+        ...
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss (n,) of each sequence, for outputs (n, k) of a network."""
+        ...
+
+    def of_best_constant(self, targets: NDArray[Any]) -> float:
+        """Mean loss on these targets of the constant prediction that loses least on them."""
+        ...
+
+
+@dataclass(frozen=True)
+class ErrorLoss:
+    """1 for a wrong label, 0 for the right one; the mean is an error probability.
+
+    Examples
+    --------
+    Whoever always names the most frequent class is wrong about the others:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklstm.generalization._bounded_losses import ErrorLoss
+    >>> ErrorLoss().of_best_constant(np.array([0, 0, 0, 1]))
+    0.25
+    >>> ErrorLoss().each(torch.tensor([[2.0, 1.0], [0.0, 0.0]]), torch.tensor([1, 0])).tolist()
+    [True, False]
+    """
+
+    words: ClassVar[str] = "error"
+    cap: ClassVar[float] = 1.0
+    zero_one: ClassVar[bool] = True
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        # By numpy's argmax, as `predict`: the first of equal outputs, which ReLU networks do put out. Where outputs are
+        # not finite there is no label.
+        numbers = outputs.cpu().numpy()
+        return torch.from_numpy((numbers.argmax(axis=1) != targets.cpu().numpy()) | ~np.isfinite(numbers).all(axis=1))
+
+    def of_best_constant(self, targets: NDArray[Any]) -> float:
+        _, counts = np.unique(targets, return_counts=True)
+        return 1 - float(counts.max()) / len(targets)
+
+
+@dataclass(frozen=True)
+class CappedLoss:
+    """min(ℓ, M) for a loss ℓ of regression and a cap M.
+
+    Attributes
+    ----------
+    loss : RegressionLoss
+    cap : float
+        M > 0, in units of the loss.
+
+    Examples
+    --------
+    Beside one target far away, whose loss is the cap, the best constant is the mean of the others:
+
+    >>> import numpy as np
+    >>> from sklstm._losses import RegressionLoss
+    >>> from sklstm.generalization._bounded_losses import CappedLoss
+    >>> CappedLoss(RegressionLoss(), cap=4.0).of_best_constant(np.array([[-1.0], [1.0], [0.0], [99.0]]))
+    1.5
+    """
+
+    zero_one: ClassVar[bool] = False
+
+    loss: RegressionLoss
+    cap: float
+
+    @property
+    def words(self) -> str:
+        """The loss in words, without its cap."""
+        return self.loss.words
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.loss.each(outputs, targets).clamp(max=self.cap)
+
+    def of_best_constant(self, targets: NDArray[Any]) -> float:
+        """As of `BoundedLoss`, (n,) or (n, k) targets; the best that is found from many starts.
+
+        From a constant to the best one of the targets whose loss is below the cap: no step raises the mean loss.
+        """
+        y = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
+        order = np.lexsort(y.T[::-1])
+        spread = y[order[np.unique(np.linspace(0, len(y) - 1, _STARTS).round().astype(int))]]
+        return min(self._descended(y, start) for start in (self.loss.best_constant(y), *spread))
+
+    def _descended(self, y: NDArray[np.float64], constant: NDArray[np.float64]) -> float:
+        best = np.inf
+        for _ in range(_STEPS):
+            losses = self.loss.each(np.broadcast_to(constant, y.shape).copy(), y).numpy()
+            mean, inside = float(np.minimum(losses, self.cap).mean()), losses < self.cap
+            if not mean < best or not inside.any():
+                return min(mean, best)
+            best, constant = mean, self.loss.best_constant(y[inside])
+        return best

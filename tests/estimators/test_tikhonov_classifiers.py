@@ -6,15 +6,25 @@ import torch
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from sklstm import TikhonovGRUClassifier, TikhonovLSTMClassifier, TikhonovLSTMRegressor
+from sklstm import (
+    TikhonovGRUClassifier,
+    TikhonovLSTMClassifier,
+    TikhonovLSTMRegressor,
+    certified_accuracy,
+    certified_radius,
+)
 from sklstm.generalization import occam_bound
 from sklstm.inspection import GateNormsDisplay, LossCurveDisplay
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.networks import GRUNetwork, LSTMNetwork
+from sklstm.preprocessing import SequenceScaler
 from sklstm.tikhonov import feasible_scale, perturbation_gain, tikhonov_gains
 from sklstm.training._process import seeded_construction
+from tests.support.attacks import random_corner, signed_gradient
 from tests.support.problems import late_mean, signed_sum
 
 PLAIN = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
@@ -34,7 +44,8 @@ def three_classes(n=300, seed=0):
 )
 def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, num_layers):
     X, y = three_classes(100)
-    model = estimator(num_layers=num_layers, lr=0.003, clip_norm=None, **PLAIN, **QUICK).fit(X, y)
+    training = {"lr": 0.003, "lr_schedule": "constant", "batch_size": 50, "clip_norm": None}
+    model = estimator(num_layers=num_layers, **training, **PLAIN, **QUICK).fit(X, y)
     init_seed, batch_seed, *_ = np.random.RandomState(0).randint(2**31 - 1, size=4)
     with seeded_construction(int(init_seed)):
         module = module_type(2, 6, 3, num_layers=num_layers)
@@ -44,7 +55,7 @@ def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     for _ in range(3):
-        for part in torch.randperm(100, generator=generator).split(64):
+        for part in torch.randperm(100, generator=generator).split(50):
             optimizer.zero_grad()
             nn.functional.cross_entropy(module(inputs[part]), labels[part]).backward()
             optimizer.step()
@@ -176,6 +187,54 @@ def test_the_penalty_makes_radii_larger():
         for options in ({}, PLAIN)
     )
     assert calm > 1.5 * plain > 0
+
+
+@BOTH
+def test_no_attack_moves_a_label_within_its_certified_radius(estimator):
+    # Three classes: the certificate is about the differences of outputs, by the rows V_j - V_y of the readout.
+    X, y = three_classes(200)
+    model = estimator(6, max_epochs=15, lr=0.01, random_state=0, compute_bound=False).fit(X, y)
+    X = X[:40]
+    radius, labels, module = model.certified_radius(X), model.predict(X), model.net_.module_
+    codes = np.searchsorted(model.classes_, labels)
+    lower, upper = model.certify(X, radius[:, None, None])
+    rows = np.arange(len(X))
+    rivals = upper.copy()
+    rivals[rows, codes] = -np.inf
+    apart = lower[rows, codes] > rivals.max(axis=1)
+    assert not apart.all(), "bounds of each output alone would prove less"
+    generator = torch.Generator().manual_seed(0)
+    for rival in range(3):
+
+        def gap(points, rival=rival):  # what the rival's output lacks to that of the label, as a single output
+            outputs = module(points)
+            return (outputs[:, rival] - outputs[rows, codes])[:, None]
+
+        inputs, eps = torch.tensor(X, dtype=torch.float32), torch.tensor(radius, dtype=torch.float32)[:, None, None]
+        points = [signed_gradient(gap, inputs, eps, 0, 1), *(random_corner(inputs, eps, generator) for _ in range(5))]
+        for point in points:
+            inside = np.clip(point.detach().numpy().astype(float), *(X + s * radius[:, None, None] for s in (-1, 1)))
+            assert (model.predict(inside) == labels).all()
+    assert 0 < np.median(radius) < 1
+    eps = float(np.median(radius))
+    assert model.certified_accuracy(X, labels, eps) == pytest.approx(np.mean(radius > eps), abs=0.03)
+
+
+def test_labels_are_certified_through_compositions():
+    X, y = three_classes(120)
+    X, y = [40 + 7 * x[: 6 + i % 5] for i, x in enumerate(X)], y
+    lstm = TikhonovLSTMClassifier(4, max_epochs=4, random_state=0, compute_bound=False)
+    pipeline = make_pipeline(SequenceScaler(), lstm)
+    search = GridSearchCV(pipeline, {"tikhonovlstmclassifier__lambda_s": [0.001, 0.1]}, cv=2).fit(X, y)
+    radius, labels = certified_radius(search, X[:20]), search.predict(X[:20])
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        nearby = [x + r * rng.choice([-1.0, 1.0], x.shape) for x, r in zip(X[:20], radius, strict=True)]
+        assert (search.predict(nearby) == labels).all()
+    shares = [certified_accuracy(search, X[:20], y[:20], eps) for eps in (0, 0.01, 1, 100)]
+    assert shares[0] == np.mean(labels == y[:20])
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] == 0
 
 
 @BOTH

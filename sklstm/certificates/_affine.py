@@ -124,7 +124,7 @@ def affine_map(
 ) -> AffineForm:
     """``weight_h h + weight_x x + bias``, of shapes (rows, H), (rows, d) and (rows,).
 
-    The margin for rounding is ``slack`` times the sum of all magnitudes.
+    The margin for rounding is ``slack`` times the sum of all magnitudes, and one for underflow.
     """
     rows, n = len(bias), h.centre.shape[1]
     terms = h.terms.new_empty(rows, max(h.stop, x.stop), n)
@@ -134,7 +134,8 @@ def affine_map(
     terms[:, x.first : x.stop] += (weight_x @ x.terms.flatten(1)).view(rows, -1, n)
     centre = weight_h @ h.centre + weight_x @ x.centre + bias[:, None]
     size_h, size_x = weight_h.abs(), weight_x.abs()
-    rounding = slack * (size_h @ h.sup + size_x @ x.sup + bias.abs()[:, None])
+    tiny = torch.finfo(centre.dtype).tiny
+    rounding = slack * (size_h @ h.sup + size_x @ x.sup + bias.abs()[:, None]) + tiny
     return AffineForm(centre, terms, size_h @ h.radius + size_x @ x.radius + rounding)
 
 
@@ -157,7 +158,7 @@ def combine(parts: Sequence[tuple[Tensor, AffineForm]], shifts: Sequence[Tensor]
     for shift in shifts:
         centre = centre + shift
         size = size + shift.abs()
-    return AffineForm(centre, terms, radius + (n_terms + 12) * unit * size, first)
+    return AffineForm(centre, terms, radius + (n_terms + 12) * unit * size + torch.finfo(size.dtype).tiny, first)
 
 
 def _logistic_turn(slope: Tensor) -> Tensor:

@@ -342,7 +342,7 @@ class EnclosedReLU(EnclosedLayer):
     def forward_matrices(self) -> Tensor:
         both = torch.cat((self.W_h, self.W_x), dim=1)
         # The rounding error of tiny products is absolute.
-        self.constant = self.slack * (self.b_x.abs() + self.b_h.abs()) + torch.finfo(self.W_x.dtype).tiny
+        self.constant = self.slack * (self.b_x.abs() + self.b_h.abs()) + self.tiny
         centre = torch.cat((both, (self.b_x + self.b_h)[:, None]), dim=1)
         return torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
 
@@ -355,7 +355,7 @@ class EnclosedReLU(EnclosedLayer):
             end.clamp_min_(0)
             torch.sign(end, out=slope)
         # The radius includes the part of h in the rounding of the next pre-activations.
-        to_ball(h, (self.slack + 4 * self.unit) * h.upper, out)
+        to_ball(h, (self.slack + 4 * self.unit) * h.upper + self.tiny, out)
 
     def affine_step(
         self,
@@ -374,7 +374,7 @@ class EnclosedReLU(EnclosedLayer):
         new_h = combine([(line.slope, form)], [line.shift], line.error)
         intersect(h, new_h.ends())
         after.size.copy_(h.upper)
-        to_ball(h, (self.slack + 4 * self.unit) * h.upper, out)
+        to_ball(h, (self.slack + 4 * self.unit) * h.upper + self.tiny, out)
         return (new_h.with_error_symbols(h),)
 
     def step_back(
@@ -387,7 +387,7 @@ class EnclosedReLU(EnclosedLayer):
         by_net = multiply_ball(by_h, local[:, :, None], local_sup, scratch, scratch(*by_h.shape))
         largest = ball_sup(by_net, scratch)
         before, by_input = self.through_weights(by_net, largest, scratch)
-        slack.addmm_(self.W_h.abs(), slot.size, alpha=self.slack).add_(self.constant[:, None])
+        slack.add_(torch.mm(self.W_h.abs(), slot.size).mul_(self.slack)).add_(self.constant[:, None])
         return by_input, (before,), largest.mul_(slack[:, None]).sum(0)
 
 

@@ -86,6 +86,7 @@ class EnclosedLayer(ABC):
     def __init__(self, weights: LayerWeights):
         self.size, self.n_inputs = weights.weight_hh.shape[1], weights.weight_ih.shape[1]
         self.unit = torch.finfo(weights.weight_ih.dtype).eps / 2
+        self.tiny = torch.finfo(weights.weight_ih.dtype).tiny
         self.slack = dot_slack(self.size + self.n_inputs, self.unit)
         self.W_x, self.W_h = self._arranged(weights.weight_ih), self._arranged(weights.weight_hh)
         zeros = self.W_x.new_zeros(len(self.W_x))
@@ -282,10 +283,10 @@ class EnclosedLayer(ABC):
             raise RuntimeError("backward needs a recorded forward pass, and a seed for the last step.")
         adjoint, rounding = self.start_back(last), last.new_zeros(last.shape[2:])
         inputs = self.memory("inputs", len(seeds), 2, self.n_inputs, *last.shape[2:])
-        slack_x = self.slack * self.W_x.abs()
+        size_x = self.W_x.abs()
         for t in range(len(seeds) - 1, -1, -1):
             scratch = self.scratches[t % 2].reset()  # the other one has the derivatives of the next step
-            slack = torch.mm(slack_x, self.magnitude[t], out=scratch(len(slack_x), last.shape[-1]))
+            slack = torch.mm(size_x, self.magnitude[t], out=scratch(len(size_x), last.shape[-1])).mul_(self.slack)
             inputs[t], adjoint, error = self.step_back(self.tape[t], slack, adjoint, scratch)
             rounding += error
             seed = seeds[t - 1] if t else None
@@ -299,6 +300,7 @@ class EnclosedLayer(ABC):
         shape = by_nets.shape[2:]
         out = scratch(2, self.back.shape[1], *shape)
         torch.bmm(self.back, by_nets.flatten(2), out=out.flatten(2))
+        out[1].add_(self.tiny)
         return out[:, : self.size], out[:, self.size :]
 
 

@@ -16,6 +16,8 @@ any order, and that of this computation without its own rounding.
   arguments: 1.5 u and 0.5 u for torch's functions, 1.5 u and 1.2 u inside its fused LSTM kernel. The tests measure this
   again.
 - Sums and products have a relative error of u.
+- A product that underflows has an absolute error instead, far below the smallest normal number, ``tiny`` in the code.
+  It matters where other weights are so large that they make it visible again.
 """
 
 from typing import NamedTuple
@@ -129,10 +131,11 @@ def ball_sup(ball: Tensor, scratch: Scratch) -> Tensor:
 
 
 def multiply_ball(a: Tensor, b: Tensor, b_sup: Tensor, scratch: Scratch, out: Tensor) -> Tensor:
-    """Product of balls, without a margin for rounding: |a b − a₀ b₀| ≤ |a₀| r_b + r_a sup|b|."""
+    """Product of balls, with a margin for underflow but not for rounding: |a b − a₀ b₀| ≤ |a₀| r_b + r_a sup|b|."""
     (centre_a, radius_a), (centre_b, radius_b), (centre, radius) = a.unbind(0), b.unbind(0), out.unbind(0)
     torch.mul(centre_a, centre_b, out=centre)
-    torch.mul(torch.abs(centre_a, out=scratch(*centre_a.shape)), radius_b, out=radius)
+    tiny = centre.new_tensor(torch.finfo(centre.dtype).tiny)
+    torch.addcmul(tiny, torch.abs(centre_a, out=scratch(*centre_a.shape)), radius_b, out=radius)
     radius.addcmul_(radius_a, b_sup)
     return out
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from sklstm._subnormals import keeps_subnormals
-from sklstm.linalg import as_float64, max_row_sum
+from sklstm.linalg import as_float64, max_row_sum, spectral_norm
 
 _UNIT = torch.finfo(torch.float64).eps
+_TINY = torch.finfo(torch.float64).tiny
 
 
 @keeps_subnormals
@@ -48,8 +49,11 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
         return beta_u.new_zeros(n_steps)
     # Upper bounds on the sums and powers, not their rounded values.
     slack = 1 + (max(U.shape[1], *W.shape, V.shape[1]) + n_steps + 4) * _UNIT
-    powers = beta_w ** torch.arange(n_steps - 1, -1, -1, dtype=torch.float64, device=beta_w.device)
-    return beta_v * beta_u * powers * slack ** (n_steps + 2)
+    beta_u, beta_w, beta_v = (torch.where(beta > 0, beta * slack + _TINY, 0) for beta in (beta_u, beta_w, beta_v))
+    constants = [beta_v * beta_u * slack + _TINY]  # of the last step; a product that underflows is rounded up
+    for _ in range(n_steps - 1):
+        constants.append(constants[-1] * beta_w * slack + _TINY if beta_w > 0 else torch.zeros_like(beta_w))
+    return torch.stack(constants[::-1])
 
 
 @keeps_subnormals
@@ -120,15 +124,21 @@ def lstm_gain(
     from_input = W_x.abs().sum(1)
     reach = torch.where(from_input > 0, input_bound * from_input, 0.0) + W_h.abs().sum(1)  # |h| ≤ 1
     reach = slack * reach + (slack - 1) * b.abs()
-    i_sup, f_sup, _, o_sup = (torch.sigmoid(gate).max().mul(slack).clamp_max(1) for gate in (b + reach).chunk(4))
-    g_sup = torch.tanh((b.abs() + reach).chunk(4)[2]).max().mul(slack).clamp_max(1)
-    n_x, n_h = (torch.linalg.matrix_norm(weight.unflatten(0, (4, -1)), 2) * slack for weight in (W_x, W_h))
+    # What underflows is rounded up.
+    i_sup, f_sup, _, o_sup = (
+        torch.sigmoid(gate).max().mul(slack).add(_TINY).clamp_max(1) for gate in (b + reach).chunk(4)
+    )
+    g_sup = torch.tanh((b.abs() + reach).chunk(4)[2]).max().mul(slack).add(_TINY).clamp_max(1)
+    n_x, n_h = (spectral_norm(weight.unflatten(0, (4, -1))) * slack for weight in (W_x, W_h))
+    if not n_x.any():  # no input reaches the states
+        return b.new_zeros(n_steps)
+    n_x, n_h = n_x + _TINY, n_h + _TINY
     memory = moved_s = moved_h = b.new_zeros(())
     gains = []
     for _ in range(n_steps):
         n_i, n_f, n_g, n_o = n_x + n_h * moved_h
-        moved_s = (f_sup * moved_s + memory / 4 * n_f + i_sup * n_g + g_sup / 4 * n_i) * slack
-        memory = (f_sup * memory + i_sup * g_sup) * slack
-        moved_h = (o_sup * moved_s + torch.tanh(memory) * slack / 4 * n_o) * slack
+        moved_s = (f_sup * moved_s + memory / 4 * n_f + i_sup * n_g + g_sup / 4 * n_i) * slack + _TINY
+        memory = (f_sup * memory + i_sup * g_sup) * slack + _TINY
+        moved_h = (o_sup * moved_s + torch.tanh(memory) * slack / 4 * n_o) * slack + _TINY
         gains.append(moved_h)
     return torch.stack(gains)

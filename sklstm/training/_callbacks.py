@@ -165,7 +165,7 @@ class DivergenceGuard(OwnCallback):
         return bool(net.module_(**self.inputs_).isfinite().all())
 
     def _give_up(self, net: Any, what: str) -> None:
-        epoch, rate = len(net.history), net.optimizer_.param_groups[0]["lr"]
+        epoch, rate, advice = len(net.history), net.optimizer_.param_groups[0]["lr"], _advice(net)
         net.module_.load_state_dict(self.weights_)
         if not self._works(net):
             net.module_.load_state_dict(self.proven_)
@@ -174,11 +174,29 @@ class DivergenceGuard(OwnCallback):
         del net.history[self.n_good_ :]
         kept = self._works(net)
         outcome = f"The last good weights, those after epoch {self.n_good_}, are kept." if kept else "Not one was good."
-        raise DivergenceError(
-            f"Training diverged: {what} epoch {epoch} with lr={rate:.6g}. Standardise the inputs (and, for regression, "
-            f"the targets), lower lr, or {'set' if net.clip_norm is None else 'lower'} clip_norm. {outcome}",
-            kept,
+        raise DivergenceError(f"Training diverged: {what} epoch {epoch} with lr={rate:.6g}. {advice} {outcome}", kept)
+
+
+def _advice(net: Any) -> str:
+    """What to change after a divergence."""
+    (group, *_), kind = net.optimizer_.param_groups, net.optimizer_
+    step = group["lr"] * group["weight_decay"]
+    # Adam's own weight decay is part of the gradient, whose size Adam takes out.
+    if step > 1 and (isinstance(kind, torch.optim.SGD) or group.get("decoupled_weight_decay")):
+        return (
+            f"In every step weight decay takes lr * weight_decay = {step:.3g} times each weight from it, beyond zero: "
+            "lower weight_decay or lr."
         )
+    finite = [epoch for epoch in net.history if math.isfinite(epoch.get("train_loss", math.nan))]
+    if finite and finite[-1].get("penalty", 0.0) > finite[-1]["data_loss"]:
+        return (
+            f"Before, the penalty was {finite[-1]['penalty']:.3g} beside a loss of {finite[-1]['data_loss']:.3g} on the "
+            "data: lower lr, or lambda_s, lambda_1 and lambda_2."
+        )
+    return (
+        "Standardise the inputs (and, for regression, the targets), lower lr, or "
+        f"{'set' if net.clip_norm is None else 'lower'} clip_norm."
+    )
 
 
 FLOOR = 0.01  # of the learning rate, where the falling schedules end

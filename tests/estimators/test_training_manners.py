@@ -281,6 +281,49 @@ def test_what_diverges_by_itself_keeps_finite_weights():
         assert np.isfinite(model.predict(X)).all()
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "parameters", "advice"),
+    [
+        ("sgd", {"weight_decay": 30.0}, "lr \\* weight_decay = 3 times .* lower weight_decay or lr"),
+        ("adamw", {"weight_decay": 30.0}, "lr \\* weight_decay = 3 times .* lower weight_decay or lr"),
+        ("sgd", {"weight_decay": 0.1, "lambda_s": 1e4}, "Standardise the inputs .* lower lr"),
+    ],
+)
+def test_the_advice_after_a_divergence_fits_its_cause(optimizer, parameters, advice):
+    X, y = problem(ESTIMATORS["lstm"])
+    options = {"lr": 0.1, "max_epochs": 50, "lr_schedule": "constant", "optimizer": optimizer}
+    with pytest.raises(DivergenceError, match=advice):
+        clone(ESTIMATORS["lstm"]).set_params(**options, **parameters).fit(X, y)
+
+
+def test_a_penalty_that_outgrows_the_loss_is_named():
+    class Growing(Callback):  # between the last good epoch and the one that diverges
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                net.history.record("penalty", 10 * net.history[-1, "data_loss"])
+                net.module_.readout.weight.data.fill_(torch.nan)
+
+    X, y = problem(ESTIMATORS["lstm"])
+    with pytest.raises(
+        DivergenceError, match=r"the penalty was .* beside a loss of .* on the data: lower lr, or lambda_s"
+    ):
+        clone(ESTIMATORS["lstm"]).set_params(callbacks=[Growing()], max_epochs=4).fit(X, y)
+
+
+@pytest.mark.parametrize("decay", [0.1, 10.0, 1000.0])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_strong_weight_decay_ends_at_a_constant(name, decay):
+    X, y = problem(ESTIMATORS[name])
+    model = clone(ESTIMATORS[name]).set_params(weight_decay=decay, lr=0.01, max_epochs=150).fit(X, y)
+    outputs = model._outputs(X)
+    assert np.isfinite(outputs).all()
+    if decay > 1:
+        assert (outputs.max(axis=0) - outputs.min(axis=0)).max() < 1e-3
+    lower, upper = model.certify(X[:3], 0.1, method="linear")
+    assert (lower <= upper).all()
+    assert not np.isnan(getattr(model, "perturbation_gain_", 0.0))
+
+
 def test_a_search_goes_on_without_the_one_that_diverges():
     X, y = problem(ESTIMATORS["lstm"])
     search = GridSearchCV(clone(ESTIMATORS["lstm"]), {"lr": [0.01, 1e12]}, cv=2)

@@ -37,7 +37,9 @@ def test_scikit_learn_check(estimator, check):
 
 @pytest.mark.parametrize("estimator", WITHOUT_PENALTY)
 def test_scores_are_reached_without_the_penalty(estimator):
-    checks = {check for _, check in estimator_checks_generator(estimator, mark=None) if "regressors_train" in str(check)}
+    checks = {
+        check for _, check in estimator_checks_generator(estimator, mark=None) if "regressors_train" in str(check)
+    }
     assert checks
     for check in checks:
         check(estimator)

@@ -193,7 +193,7 @@ def test_the_penalty_makes_radii_larger():
 def test_no_attack_moves_a_label_within_its_certified_radius(estimator):
     # Three classes: the certificate is about the differences of outputs, by the rows V_j - V_y of the readout.
     X, y = three_classes(200)
-    model = estimator(6, max_epochs=15, lr=0.01, random_state=0, compute_bound=False).fit(X, y)
+    model = estimator(6, max_epochs=15, lr=0.01, random_state=0).fit(X, y)
     X = X[:40]
     radius, labels, module = model.certified_radius(X), model.predict(X), model.net_.module_
     codes = np.searchsorted(model.classes_, labels)
@@ -223,7 +223,7 @@ def test_no_attack_moves_a_label_within_its_certified_radius(estimator):
 def test_labels_are_certified_through_compositions():
     X, y = three_classes(120)
     X, y = [40 + 7 * x[: 6 + i % 5] for i, x in enumerate(X)], y
-    lstm = TikhonovLSTMClassifier(4, max_epochs=4, random_state=0, compute_bound=False)
+    lstm = TikhonovLSTMClassifier(4, max_epochs=4, random_state=0)
     pipeline = make_pipeline(SequenceScaler(), lstm)
     search = GridSearchCV(pipeline, {"tikhonovlstmclassifier__lambda_s": [0.001, 0.1]}, cv=2).fit(X, y)
     radius, labels = certified_radius(search, X[:20]), search.predict(X[:20])

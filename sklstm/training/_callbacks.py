@@ -190,8 +190,8 @@ def _advice(net: Any) -> str:
     finite = [epoch for epoch in net.history if math.isfinite(epoch.get("train_loss", math.nan))]
     if finite and finite[-1].get("penalty", 0.0) > finite[-1]["data_loss"]:
         return (
-            f"Before, the penalty was {finite[-1]['penalty']:.3g} beside a loss of {finite[-1]['data_loss']:.3g} on the "
-            "data: lower lr, or lambda_s, lambda_1 and lambda_2."
+            f"Before, the penalty was {finite[-1]['penalty']:.3g} beside a loss of {finite[-1]['data_loss']:.3g} on "
+            "the data: lower lr, or lambda_s, lambda_1 and lambda_2."
         )
     return (
         "Standardise the inputs (and, for regression, the targets), lower lr, or "

@@ -16,7 +16,7 @@ from sklstm.training import _train
 X = np.random.default_rng(0).standard_normal((70, 6, 2))
 y = X[:, -1, 0]
 QUICK = {"hidden_size": 4, "max_epochs": 2, "random_state": 0}
-LARGE = {**QUICK, "hidden_size": 80, "max_epochs": 1}  # worth more than one thread
+LARGE = {**QUICK, "hidden_size": 80, "max_epochs": 1, "batch_size": 64}  # worth more than one thread
 
 
 def flushing_threads():

@@ -225,9 +225,9 @@ class RegressionLoss:
         """
         if outputs.shape != targets.shape:  # torch's criteria would broadcast
             raise ValueError(f"predictions have shape {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
+        # Copies of arrays: torch shares neither read-only memory nor negative strides.
         outputs, targets = (
-            # torch warns of arrays that are read-only, unless they are copied.
-            (values if isinstance(values, Tensor) else torch.tensor(values)).double()
+            torch.as_tensor(values if isinstance(values, Tensor) else np.array(values)).double()
             for values in (outputs, targets)
         )
         return self("none")(outputs, targets)

@@ -37,6 +37,8 @@ class Noise(Protocol):
     [0.866, 0.866, 0.866, 0.866, 0.866]
     >>> uniform.root_gain(x)  # additive noise raises the smallest eigenvalue by σ²
     1.0
+    >>> uniform.variances(np.array([1.0, 4.0]), 0.5)  # of any x; dropout's would be in proportion to x²
+    array([0.25, 0.25])
     >>> uniform.draw_tensor(torch.zeros(2, 5, 1), 0.5, torch.Generator().manual_seed(0)).shape
     torch.Size([2, 5, 1])
     """
@@ -107,6 +109,21 @@ class Noise(Protocol):
         ndarray of shape (L,)
         """
 
+    def variances(self, squares: _Array, sigma: float) -> NDArray[np.float64]:
+        r"""Expected squares :math:`E\epsilon_j^2` of the noise of every entry.
+
+        Parameters
+        ----------
+        squares : ndarray of shape (...)
+            Means of the squares of the entries, :math:`E x_j^2`.
+        sigma : float
+            Standard deviation.
+
+        Returns
+        -------
+        ndarray of shape (...)
+        """
+
     def root_gain(self, x: _Array) -> float:
         r"""Factor c for which the noise raises :math:`\lambda_{\min}` of :math:`E[xx^\top]` by at least (cσ)².
 
@@ -142,6 +159,9 @@ class _Additive:
 
     def expected_largest(self, x: _Array, sigma: float) -> NDArray[np.float64]:
         return np.full(x.shape[1], self.largest(x.shape[2]))
+
+    def variances(self, squares: _Array, sigma: float) -> NDArray[np.float64]:
+        return np.full_like(squares, sigma**2, dtype=np.float64)
 
     def root_gain(self, x: _Array) -> float:
         return 1.0
@@ -200,6 +220,9 @@ class _Dropout:
             expected = np.maximum(high * ordered, lowest) @ weights + (1 - q) ** d * lowest[:, :, 0]  # (b, L)
             total += (expected / (n * sigma)).sum(axis=0)
         return total
+
+    def variances(self, squares: _Array, sigma: float) -> NDArray[np.float64]:
+        return sigma**2 * np.asarray(squares, dtype=np.float64)
 
     def root_gain(self, x: _Array) -> float:
         scale = max(float(np.abs(block).max()) for block in _blocks(x))

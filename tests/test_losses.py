@@ -78,6 +78,16 @@ def test_arrays_may_be_read_only():
         torch.set_warn_always(False)
 
 
+def test_arrays_lie_in_memory_as_they_like(pairs):
+    loss, (outputs, targets) = RegressionLoss("squared_error"), pairs
+    backwards, strided, frozen = targets[::-1], np.repeat(targets, 2, axis=0)[::2], targets.copy()
+    frozen.flags.writeable = False
+    expected = loss.entries(outputs, targets)
+    for same in (backwards[::-1], strided, frozen, np.asfortranarray(targets)):
+        assert torch.equal(loss.entries(outputs, same), expected)
+    assert torch.equal(loss.entries(outputs[::-1], backwards), expected.flip(0))
+
+
 @EVERY
 def test_gradients(loss, pairs):
     outputs, targets = (torch.tensor(values) for values in pairs)

@@ -284,6 +284,9 @@ def _starts(
     if compression.subspace is not None:
         structure = Structure(starts[0], base=starts[0], subspace=compression.subspace, seed=seed)
         return structure, starts[:1], module
+    # Of one shape whatever the number of units: a linear part starts as it was trained.
+    shared = {name: weight for name, weight in trained.items() if name.startswith("linear_part")}
+    starts = [start | shared for start in starts]
     input_matrix = next(name for name in starts[0] if name.endswith("weight_ih_l0"))
     ranks = {} if compression.rank is None else {input_matrix: int(compression.rank)}
     return Structure(starts[0], base=base(module), ranks=ranks), starts, module

@@ -26,6 +26,7 @@ from sklstm._validation import (
     NumberOr,
     Rule,
     Seed,
+    is_integer,
 )
 from sklstm.networks import READOUTS
 from sklstm.noise import NOISES
@@ -61,6 +62,18 @@ class Callbacks:
                 )
 
 
+class Channels:
+    """None, a channel, or a channel for each output: numbers, or labels of the channels of a DataFrame."""
+
+    def check(self, name: str, value: Any) -> None:
+        for channel in value if isinstance(value, list | tuple) else () if value is None else (value,):
+            if not (isinstance(channel, str) or (is_integer(channel) and channel >= 0)):
+                raise TypeError(
+                    f"{name} must be None, the number of a channel from 0 on, its label, or a list with one of these "
+                    f"for each output; got {value!r}."
+                )
+
+
 #: Of every parameter of every estimator; an estimator is checked by those that its constructor has.
 RULES: dict[str, Rule] = {
     "hidden_size": POSITIVE_INT,
@@ -69,6 +82,8 @@ RULES: dict[str, Rule] = {
     "lambda_2": NON_NEGATIVE,
     "variant": Choice(("turkin", "tight")),
     "readout": Choice(tuple(READOUTS)),
+    "skip": Choice(("none", "last", "linear")),
+    "skip_channel": Channels(),
     "num_layers": POSITIVE_INT,
     "sigma": NON_NEGATIVE,
     "noise": Choice(tuple(NOISES)),

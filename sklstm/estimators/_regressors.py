@@ -18,6 +18,7 @@ from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.networks import GRUNetwork, LSTMNetwork
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
+from sklstm.training._linear_start import LinearStart, steps_read
 from sklstm.training._process import restores_settings
 
 from ._base import FitContext, FitData, SequenceEstimator, training_data
@@ -48,6 +49,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         lambda_2: float = 10.0,
         variant: Literal["turkin", "tight"] = "turkin",
         readout: Literal["linear", "logistic"] = "linear",
+        skip: Literal["none", "last", "linear"] = "none",
+        skip_channel: int | str | Sequence[int | str] | None = None,
         num_layers: int = 1,
         sigma: float = 0.0,
         noise: NoiseName = "gaussian",
@@ -82,6 +85,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.lambda_2 = lambda_2
         self.variant = variant
         self.readout = readout
+        self.skip = skip
+        self.skip_channel = skip_channel
         self.num_layers = num_layers
         self.sigma = sigma
         self.noise = noise
@@ -416,18 +421,58 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return RegressionLoss.of(self.loss, self.quantile)
 
     def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
+        n_outputs = int(np.prod(data.y.shape[1:], dtype=int))
         network = NetworkSpec(
             self._network,
             {
                 "n_features": data.X.shape[2],
                 "hidden_size": int(self.hidden_size),
-                "n_outputs": int(np.prod(data.y.shape[1:], dtype=int)),
+                "n_outputs": n_outputs,
                 "readout": self.readout,
                 "num_layers": int(self.num_layers),
+                **self._linear_part(data.X, n_outputs, context),
             },
         )
         penalty, start = tikhonov_parts(self, self._network.cell)
-        return replace(self._shared_spec(network, data, context), penalty=penalty, start=start)
+        spec = self._shared_spec(network, data, context)
+        if self.skip != "none":
+            start = (*start, LinearStart(spec.inputs))
+        return replace(spec, penalty=penalty, start=start)
+
+    def _linear_part(self, X: Sequences, n_outputs: int, context: FitContext) -> dict[str, Any]:
+        """Arguments of the network that say which linear part it has."""
+        if self.skip == "none":
+            return {}
+        if self.skip == "last":
+            return {"skip_channels": self._skip_channels(X.shape[2], n_outputs)}
+        known = {} if context.resume is None else context.resume.net.get_params_for("module")
+        shortest = X.shape[1] if X.lengths is None else int(X.lengths.min())
+        return {"skip_steps": known.get("skip_steps", steps_read(X.shape[2], shortest))}  # as many as were trained
+
+    def _skip_channels(self, n_channels: int, n_outputs: int) -> tuple[int, ...]:
+        """The channels of ``skip="last"`` as numbers, one for each output."""
+        given: Any = self.skip_channel
+        if self.readout == "logistic":
+            raise ValueError(
+                "skip='last' adds a value of X to the readout, which readout='logistic' would send through a logistic "
+                "function. Use skip='linear', or readout='linear'."
+            )
+        if given is None and n_channels > 1:
+            raise ValueError(
+                f"skip='last' needs skip_channel: which of the {n_channels} channels of X holds the target's past."
+            )
+        each = list(given) if isinstance(given, list | tuple) else [0 if given is None else given] * n_outputs
+        if len(each) != n_outputs:
+            raise ValueError(f"skip_channel has {len(each)} channels, but y has {n_outputs} outputs: one for each.")
+        # After wide rows the names are those of all columns: the last step's have its channels.
+        names = list(vars(self).get("feature_names_in_", ()))[-n_channels:]
+        for channel in each:
+            if channel not in (names if isinstance(channel, str) else range(n_channels)):
+                raise ValueError(
+                    f"skip_channel={given!r}: there is no channel {channel!r} among the {n_channels} of X"
+                    f"{', ' + ', '.join(map(repr, names)) if names else ', which have no names'}."
+                )
+        return tuple(names.index(channel) if isinstance(channel, str) else int(channel) for channel in each)
 
     def _set_fitted(self, net: SequenceNet) -> None:
         super()._set_fitted(net)
@@ -472,6 +517,17 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
     readout : {"linear", "logistic"}, default="linear"
         Linear readout of the last state, or (1) of the paper for targets in [0, 1].
+    skip : {"none", "last", "linear"}, default="none"
+        What is added to the readout of the recurrent layers. ``"linear"``: A vec(x) with a matrix A, which starts at
+        the ridge solution while the readout starts at zero, so that training begins with ridge regression and adds to
+        it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 1,024
+        numbers; in a shorter sequence of later input the steps that it lacks count as zeros, the mean of a standardised
+        channel. ``"last"``: the last value of the target's own channel, so that what is learnt is the change from
+        it; X and y need common units. With ``sigma`` the noise's exact Tikhonov term is in the ridge solution.
+    skip_channel : int, str, list of these, or None, default=None
+        Used with ``skip="last"`` only: the channel of X that holds the target's past, by number or, where X is a
+        DataFrame with names for its channels, by label; one for all outputs or a list with one for each. None is for X
+        of one channel.
     num_layers : int, default=1
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply. ``lambda_s`` is
         divided, for every layer beyond the first, by what that layer multiplies the perturbation term by before
@@ -572,7 +628,7 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         Gains of the fitted weights, exact, in float64; see `sklstm.tikhonov.tikhonov_gains`.
     perturbation_gain_ : float
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
-        violated. A surrogate of the squared sensitivity, not a certificate.
+        violated; plus :math:`\|A\|_F^2` of a linear part. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
         Occam bound on the expected capped loss of the network with rounded weights, in units of the loss.
         ``generalization_report`` says how it comes about.
@@ -639,6 +695,17 @@ class TikhonovGRURegressor(SequenceRegressor):
         The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
     readout : {"linear", "logistic"}, default="linear"
         Linear readout of the last state, or (1) of the paper for targets in [0, 1].
+    skip : {"none", "last", "linear"}, default="none"
+        What is added to the readout of the recurrent layers. ``"linear"``: A vec(x) with a matrix A, which starts at
+        the ridge solution while the readout starts at zero, so that training begins with ridge regression and adds to
+        it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 1,024
+        numbers; in a shorter sequence of later input the steps that it lacks count as zeros, the mean of a standardised
+        channel. ``"last"``: the last value of the target's own channel, so that what is learnt is the change from
+        it; X and y need common units. With ``sigma`` the noise's exact Tikhonov term is in the ridge solution.
+    skip_channel : int, str, list of these, or None, default=None
+        Used with ``skip="last"`` only: the channel of X that holds the target's past, by number or, where X is a
+        DataFrame with names for its channels, by label; one for all outputs or a list with one for each. None is for X
+        of one channel.
     num_layers : int, default=1
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply. ``lambda_s`` is
         divided, for every layer beyond the first, by what that layer multiplies the perturbation term by before
@@ -739,7 +806,7 @@ class TikhonovGRURegressor(SequenceRegressor):
         Gains of the fitted weights, exact, in float64; see `sklstm.tikhonov.tikhonov_gains`.
     perturbation_gain_ : float
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
-        violated. A surrogate of the squared sensitivity, not a certificate.
+        violated; plus :math:`\|A\|_F^2` of a linear part. A surrogate of the squared sensitivity, not a certificate.
     generalization_bound_ : float
         Occam bound on the expected capped loss of the network with rounded weights, in units of the loss.
         ``generalization_report`` says how it comes about.

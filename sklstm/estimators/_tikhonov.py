@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from torch import nn
 
 from sklstm._validation import caller_level
 from sklstm.networks._networks import GatedNetwork
@@ -23,12 +22,13 @@ from sklstm.tikhonov import (
     tikhonov_penalty,
 )
 from sklstm.tikhonov._cells import get_cell
+from sklstm.tikhonov._gains import linear_gain
 from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
-from sklstm.training import Penalty
+from sklstm.training import Penalty, SequenceDataset
 
 
 class NetworkPenalty(Penalty):
-    """`TikhonovPenalty`, which knows weights only, as a net calls it: with the network."""
+    """`TikhonovPenalty`, which knows weights only, as a net calls it: with the network; plus that of a linear part."""
 
     stacks = True
 
@@ -39,12 +39,14 @@ class NetworkPenalty(Penalty):
         lambda_s: float,
         lambda_1: float,
         lambda_2: float,
+        lambda_linear: float | None = None,
         variant: str = "turkin",
         cadence: int = 64,
     ):
         self.of_weights = TikhonovPenalty(
             cell=cell, variant=variant, lambda_s=lambda_s, lambda_1=lambda_1, lambda_2=lambda_2, cadence=cadence
         )
+        self.lambda_linear = lambda_s if lambda_linear is None else lambda_linear  # of a linear part
         self.place = 0  # of a weight of the watched module
 
     @property
@@ -53,7 +55,13 @@ class NetworkPenalty(Penalty):
 
     def __call__(self, module: Any) -> float:
         self._watch(module)
-        return self.of_weights.accumulate()
+        value = self.of_weights.accumulate()
+        if module.linear_part is None:
+            return value
+        gain = self.lambda_linear * linear_gain(module.linear_part.weight)
+        if gain.requires_grad:
+            gain.backward()
+        return value + gain.item()
 
     def state_dict(self) -> dict[str, Any]:
         return self.of_weights.state_dict()
@@ -80,8 +88,8 @@ class NetworkPenalty(Penalty):
             self.place = readout.data_ptr()
 
 
-def start_feasible(module: GatedNetwork, variant: str) -> None:
-    """Scale the recurrent matrices of every layer by its own factor."""
+def start_feasible(module: GatedNetwork, data: SequenceDataset, *, variant: str) -> None:
+    """Scale the recurrent matrices of every layer by its own factor, whatever the data."""
     # On the CPU, where bisection on small matrices is fastest, and the start is the same for every device.
     layers = [[part.detach().cpu() for part in layer] for layer in module.layers]
     weights_ih, weights_hh, _, biases_hh = zip(*layers, strict=True)
@@ -128,24 +136,25 @@ def layer_gain_at_start(cell: str, variant: str) -> float:
 
 def tikhonov_parts(
     estimator: Any, cell: str
-) -> tuple[Callable[[], NetworkPenalty] | None, Callable[[nn.Module], None] | None]:
-    """Penalty and start of a training, both None without regularisation.
+) -> tuple[Callable[[], NetworkPenalty] | None, tuple[Callable[[Any, SequenceDataset], None], ...]]:
+    """Penalty and start of a training; without regularisation there is neither.
 
     The gains of the layers multiply. λ_S is divided by what a further layer multiplies them by at the start, so that
     one value regularises a stack of any depth about as strongly.
     """
     if not is_regularised(estimator):
-        return None, None
+        return None, ()
     further = layer_gain_at_start(cell, estimator.variant) ** (int(estimator.num_layers) - 1)
     penalty = partial(
         NetworkPenalty,
         cell,
         variant=estimator.variant,
         lambda_s=float(estimator.lambda_s) / further,
+        lambda_linear=float(estimator.lambda_s),  # beside the layers, whatever their number
         lambda_1=float(estimator.lambda_1),
         lambda_2=float(estimator.lambda_2),
     )
-    return penalty, partial(start_feasible, variant=estimator.variant)
+    return penalty, (partial(start_feasible, variant=estimator.variant),)
 
 
 def _gains(module: GatedNetwork, variant: str) -> list[TikhonovGains]:
@@ -165,10 +174,11 @@ def measured_gains(module: GatedNetwork, variant: str) -> dict[str, float | NDAr
     rho_x, rho_h = (np.array([getattr(layer, name).item() for layer in gains]) for name in ("rho_x", "rho_h"))
     single = len(gains) == 1
     readout = module.readout.weight.detach().cpu().double()
+    linear = None if module.linear_part is None else module.linear_part.weight.detach().cpu().double()
     return {
         "rho_x_": rho_x.item() if single else rho_x,
         "rho_h_": rho_h.item() if single else rho_h,
-        "perturbation_gain_": perturbation_gain(gains, readout, variant=variant).item(),
+        "perturbation_gain_": perturbation_gain(gains, readout, variant=variant, weight_linear=linear).item(),
     }
 
 

@@ -1,5 +1,8 @@
 """The linear part of a network: a matrix times the last steps of a sequence, added to the readout of its state."""
 
+import copy
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,7 +26,7 @@ def last_steps(X: Tensor, lengths: Tensor | None, n_steps: int) -> Tensor:
 class LinearPart(nn.Module):
     r""":math:`A\,\mathrm{vec}(x_{L-p+1}, \dots, x_L)`, with a matrix A that is trained and starts at zero, or is fixed.
 
-    There is no bias: that of the readout serves both.
+    There is no bias: that of the readout serves both. The parameter is A in units of about :math:`1 / \sqrt{p d}`.
 
     Parameters
     ----------
@@ -41,8 +44,10 @@ class LinearPart(nn.Module):
 
     Attributes
     ----------
-    weight : Tensor of shape (k, p * d)
-        A, with columns in time-major order. Zero columns may follow.
+    values : Tensor of shape (k, p * d)
+        The parameter, or what is fixed: A / ``unit``.
+    unit : float
+        A power of two.
 
     Raises
     ------
@@ -62,7 +67,7 @@ class LinearPart(nn.Module):
     torch.Size([1, 4])
     """
 
-    weight: Tensor
+    values: Tensor
 
     def __init__(
         self,
@@ -75,10 +80,15 @@ class LinearPart(nn.Module):
     ):
         super().__init__()
         self.n_steps, self.channels = n_steps, channels
+        n_columns = n_steps * n_features
+        # A step of Adam moves every parameter by about the learning rate, and the columns are many and alike: with A
+        # itself as the parameter, the first steps from the ridge solution would cost more than hundreds could gain.
+        # A power of two, so that the product is exact.
+        self.unit = 2.0 ** -math.ceil(math.log2(n_columns) / 2)
         # Zeros, so that no random number is drawn: the other weights start as in a network without a linear part.
-        weight = torch.zeros(n_outputs, n_steps * n_features, device=device, dtype=dtype)
+        values = torch.zeros(n_outputs, n_columns, device=device, dtype=dtype)
         if not channels:
-            self.weight = nn.Parameter(weight)
+            self.values = nn.Parameter(values)
             return
         if len(channels) != n_outputs or not all(0 <= channel < n_features for channel in channels):
             raise ValueError(
@@ -86,31 +96,38 @@ class LinearPart(nn.Module):
                 f"{channels}."
             )
         for output, channel in enumerate(channels):
-            weight[output, channel - n_features] = 1  # of the last step
+            values[output, channel - n_features] = 1 / self.unit  # of the last step
         # Known without the data: not in `state_dict`, so that neither files nor codes of the weights hold it.
-        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("values", values, persistent=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """A (k, p * d), with columns in time-major order; zero columns may follow."""
+        return self.unit * self.values
 
     @property
     def is_trained(self) -> bool:
         """Whether the matrix is a parameter."""
         return not self.channels
 
+    def set_weight_(self, A: Tensor) -> None:
+        """Give a trained matrix other values (k, p * d); those beyond its dtype become the largest that it has."""
+        largest = torch.finfo(self.values.dtype).max
+        with torch.no_grad():
+            self.values.copy_((A / self.unit).clamp(-largest, largest))
+
     def forward(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(n, L, d) → (n, k)."""
-        last = last_steps(X, lengths, self.n_steps)
-        missing = self.weight.shape[1] - last.shape[1]
-        return functional.linear(functional.pad(last, (0, missing)) if missing else last, self.weight)
+        last, A = last_steps(X, lengths, self.n_steps), self.weight
+        missing = A.shape[1] - last.shape[1]
+        return functional.linear(functional.pad(last, (0, missing)) if missing else last, A)
 
     def widened(self, multiple: int) -> "LinearPart":
         """The same function with a number of columns that is a multiple of some number, for `aligned`."""
-        missing = -self.weight.shape[1] % multiple
+        missing = -self.values.shape[1] % multiple
         if not missing:
             return self
-        n_outputs = len(self.weight)
-        wide = LinearPart(self.weight.shape[1] // self.n_steps, n_outputs, self.n_steps, self.channels, device="meta")
-        weight = functional.pad(self.weight.detach(), (0, missing))
-        if wide.is_trained:
-            wide.weight = nn.Parameter(weight)
-        else:
-            wide.weight = weight
+        wide = copy.copy(self)
+        wide._parameters, wide._buffers = {}, {}
+        wide.values = functional.pad(self.values.detach(), (0, missing))
         return wide

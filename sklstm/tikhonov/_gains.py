@@ -234,10 +234,24 @@ def tikhonov_gains(
     )
 
 
+def linear_gain(weight_linear: Tensor) -> Tensor:
+    r"""Squared gain :math:`\|A\|_F^2` (...) of a linear part (..., k, m).
+
+    It is exact: :math:`E\|A\epsilon\|^2 = \sigma^2 \|A\|_F^2` for noise of independent entries of variance σ².
+    """
+    return weight_linear.square().sum((-2, -1))
+
+
 def perturbation_gain(
-    gains: TikhonovGains | Sequence[TikhonovGains], weight_out: Tensor, *, variant: str = "turkin"
+    gains: TikhonovGains | Sequence[TikhonovGains],
+    weight_out: Tensor,
+    *,
+    variant: str = "turkin",
+    weight_linear: Tensor | None = None,
 ) -> Tensor:
     r"""Squared gain from input to output, (55): :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`.
+
+    A linear part, :math:`A\,\mathrm{vec}(x)` beside the recurrent layers, adds :math:`\|A\|_F^2`.
 
     Parameters
     ----------
@@ -246,6 +260,8 @@ def perturbation_gain(
     weight_out : Tensor of shape (..., k, H)
     variant : {"turkin", "tight"}
         The variant that the gains were computed with.
+    weight_linear : Tensor of shape (..., k, m), optional
+        A. Its gain is exact; as a sum the two leave out what the two parts have in common.
 
     Returns
     -------
@@ -264,6 +280,8 @@ def perturbation_gain(
     36.0
     >>> perturbation_gain(gains._replace(rho_h=torch.tensor(1.5)), weight_out)
     tensor(inf)
+    >>> round(perturbation_gain(gains, weight_out, weight_linear=torch.tensor([[2.0, 1.0]])).item(), 4)
+    17.0
     """
     constants = get_variant(variant)
     layers = [gains] if isinstance(gains, TikhonovGains) else list(gains)
@@ -274,4 +292,5 @@ def perturbation_gain(
         barrier = 1 / (1 - constants.criticality(layer.rho_h))
         gain = times(gain, times(layer.rho_x, constants.squared_gain(torch.ones_like(barrier), barrier).sqrt()))
         feasible = feasible & layer.feasible
-    return torch.where(feasible, gain**2, torch.inf)
+    squared = gain**2 if weight_linear is None else gain**2 + linear_gain(weight_linear)
+    return torch.where(feasible, squared, torch.inf)

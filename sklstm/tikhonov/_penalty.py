@@ -16,7 +16,7 @@ from torch import Tensor
 from sklstm.linalg import as_float64, spectral_norm
 
 from ._cells import Scalar, get_variant, times
-from ._gains import gains_from_norms, gate_norms, layer_kappa, tikhonov_gains
+from ._gains import gains_from_norms, gate_norms, layer_kappa, linear_gain, tikhonov_gains
 
 # The tangent replaces the barrier beyond 1 − ε. Its slope is 1/ε², and near that point it dominates the data loss in
 # Adam's running moments. On a problem whose solution lies close to the barrier (make_regression as ten steps,
@@ -167,6 +167,7 @@ def tikhonov_penalty(
     epsilon: float = BARRIER_EPSILON,
     cell: str = "lstm",
     bias_hh: Weights | None = None,
+    weight_linear: Tensor | None = None,
 ) -> Tensor:
     r"""The penalty (57) of Turkin 2017, which is added to the mean squared error.
 
@@ -176,7 +177,8 @@ def tikhonov_penalty(
         + \lambda_2 \sum_l (\beta\|W_{oh,l}\| - 1)_+
 
     with :math:`1/(1 - \rho_h^2)` continued as in `relaxed_barrier`. In the tight variant the first term is
-    :math:`\lambda_S \|W_{hy}\|^2 \prod_l (\rho_{x,l}/(1 - \rho_{h,l}))^2`.
+    :math:`\lambda_S \|W_{hy}\|^2 \prod_l (\rho_{x,l}/(1 - \rho_{h,l}))^2`. A linear part A adds
+    :math:`\lambda_S \|A\|_F^2`.
 
     Parameters
     ----------
@@ -193,6 +195,8 @@ def tikhonov_penalty(
     cell : {"lstm", "gru"}
     bias_hh : Tensor of shape (..., G * H), or one such tensor a layer, optional
         Used by the GRU only; see `tikhonov_gains`.
+    weight_linear : Tensor of shape (..., k, m), optional
+        Of a linear part beside the recurrent layers; see `perturbation_gain`.
 
     Returns
     -------
@@ -230,7 +234,8 @@ def tikhonov_penalty(
         objective.layer(*tikhonov_gains(*layer, variant=variant, cell=cell))
         for layer in as_layers(weight_ih, weight_hh, bias_hh)
     ]
-    return objective.total(spectral_norm(weight_out), layers)
+    total: Tensor = objective.total(spectral_norm(weight_out), layers)  # type: ignore[assignment]
+    return total if weight_linear is None else total + lambda_s * linear_gain(weight_linear)
 
 
 @overload

@@ -166,6 +166,7 @@ class SequenceDataset(Dataset):
     def __init__(self, X: Sequences | Tensor, y: Tensor, weight: Tensor | None = None):
         self.X = Sequences.of(X)
         self.y, self.weight = y, weight
+        self.known: dict[Any, Any] = {}  # what trainings have computed of the data, for others on the same
 
     def __len__(self) -> int:
         return len(self.X)

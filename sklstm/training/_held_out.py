@@ -179,5 +179,8 @@ class Validation:
         """
         if isinstance(self.data, SequenceDataset):
             return data, normalised(self.data)
-        train, judge = (normalised(data.part(torch.as_tensor(rows))) for rows in self.data(len(data), seed))
+        rows = self.data(len(data), seed)
+        train, judge = (normalised(data.part(torch.as_tensor(some))) for some in rows)
+        # What one training has computed of a part serves the others that are on the same.
+        train.known = data.known.setdefault(("part", rows[0].tobytes()), {})
         return train, judge

@@ -28,7 +28,7 @@ _OF_THE_MACHINE = {"device", "dtype", "return"}
 _SCALARS = (bool, int, float, str)
 
 _TYPES: dict[str, Any] = {
-    "module": dict[str, int | float | str],
+    "module": dict[str, int | float | str | tuple[int, ...]],
     "weights": dict[str, Tensor],
     "history": list[dict[str, list]],
     "device": str,
@@ -171,7 +171,7 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
             raise ValueError(f"no network has these arguments: {name[:80]}={value!r:.80}")
         # Every layer has weights of its own, so that what the file holds limits their number.
         too_many = name == "num_layers" and value > min(len(weights), _MOST_LAYERS)
-        if not (isinstance(value, str) or 0 < value < _LARGEST_SIZE) or too_many:
+        if not (isinstance(value, str | tuple) or 0 < value < _LARGEST_SIZE) or too_many:
             raise ValueError(f"a network cannot have {name}={value!r}")
     try:
         expected = expected_weights(module, arguments)

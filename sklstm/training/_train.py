@@ -56,7 +56,7 @@ OPTIMIZERS: OptimizerTable = {
 }
 
 # Arguments of the networks that say what function a set of weights stands for; the others concern their start.
-_STRUCTURE = ("n_features", "hidden_size", "num_layers", "n_outputs", "readout")
+_STRUCTURE = ("n_features", "hidden_size", "num_layers", "n_outputs", "readout", "skip_steps", "skip_channels")
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,9 @@ class TrainingSpec:
         What the inputs of every training batch meet, `InputNoise` for instance.
     projection : callable, optional
         ``module -> None``, applied to the weights at the start and after every optimiser step; see ``Projection``.
-    start : callable, optional
-        ``module -> None``, applied once to fresh weights.
+    start : tuple of callables
+        ``(module, SequenceDataset) -> None`` each, applied once to fresh weights, one after the other. They see the
+        data that are trained on, not those held out.
     resume : Resume, optional
     optimizer : str
         A key of ``OPTIMIZERS``.
@@ -177,7 +178,7 @@ class TrainingSpec:
     penalty: Callable[[], Penalty] | None = None
     inputs: InputRule | None = None
     projection: Callable[[Any], None] | None = None
-    start: Callable[[Any], None] | None = None
+    start: tuple[Callable[[Any, SequenceDataset], None], ...] = ()
     resume: Resume | None = None
     optimizer: str = "adam"
     lr: float = 0.001
@@ -470,9 +471,10 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
     if spec.resume is not None:
         go_on_from(spec.resume.net, net, everything=spec.resume.everything)
         net.epochs_done_ = spec.resume.epochs_done
-    for constrain in (None if spec.resume is not None else spec.start, spec.projection):
-        if constrain is not None:
-            constrain(net.module_)
+    for start in spec.start if spec.resume is None else ():
+        start(net.module_, training)
+    if spec.projection is not None:
+        spec.projection(net.module_)
     return net, training.loaded()
 
 

@@ -38,6 +38,8 @@ def models():
         "tikhonov_gru_regressor": (TikhonovGRURegressor(4, num_layers=2, **few).fit(X, np.c_[y, -y]), X, np.c_[y, -y]),
         "tikhonov_lstm_classifier": (TikhonovLSTMClassifier(4, compression=small, **few).fit(X, labels), X, labels),
         "tikhonov_gru_classifier": (TikhonovGRUClassifier(4, num_layers=2, **few).fit(X, three), X, three),
+        "lstm_with_linear_part": (TikhonovLSTMRegressor(4, skip="linear", **few).fit(X, y), X, y),
+        "gru_with_last_value": (TikhonovGRURegressor(4, skip="last", skip_channel=0, **few).fit(X, y), X, y),
     }
 
 

@@ -30,6 +30,8 @@ NAMES = [
     "GRU, logistic",
     "LSTM, labels",
     "GRU, labels",
+    "LSTM, linear part",
+    "GRU, last value",
 ]
 
 
@@ -63,6 +65,8 @@ def fit_all():
             flat,
             y > 0,
         ),
+        "LSTM, linear part": (TikhonovLSTMRegressor(4, skip="linear", **FEW), X, np.c_[y, -y]),
+        "GRU, last value": (TikhonovGRURegressor(4, skip="last", skip_channel=[1, 0], **FEW), X, np.c_[y, y]),
     }
     return {name: (model.fit(X, y), X, y) for name, (model, X, y) in made.items()}
 

@@ -61,7 +61,7 @@ def make_net(module=LSTMNetwork, *, lambda_s=None, seed=0, callbacks=(), optimiz
     with seeded_construction(seed):
         net.initialize()
     if penalty is not None:
-        start_feasible(net.module_, "turkin")
+        start_feasible(net.module_, data(2), variant="turkin")
     return net
 
 

@@ -53,6 +53,8 @@ _VALUES = {
     "lambda_2": st.just(0) | _reals(0.0, 10.0),
     "variant": _words("turkin", "tight"),
     "readout": _words("linear", "logistic"),
+    "skip": _words("none", "linear"),  # "last" goes with other parameters: see `tasks`
+    "skip_channel": st.none() | st.sampled_from([0, np.int64(1), "load", [0], ("load", 1)]),
     "num_layers": _whole(1, 2),
     "loss": _words("squared_error", "absolute_error", "huber", "quantile"),
     "quantile": _reals(0.5, 0.125, 0.9),

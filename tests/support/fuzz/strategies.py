@@ -229,7 +229,10 @@ def tasks(draw, kinds=KINDS):
     if kind in CLASSIFIERS:
         plain, y = draw(labels(n))
     else:
-        plain, y = draw(targets(n, unit=str(chosen.get("readout", "linear")) == "logistic"))
+        unit = str(chosen.get("readout", "linear")) == "logistic"
+        plain, y = draw(targets(n, unit=unit))
+        if not unit and draw(st.sampled_from([False, False, False, True])):
+            chosen |= {"skip": "last", "skip_channel": draw(st.sampled_from([0, np.uint8(0)]))}
     if n >= 8 and draw(st.booleans()):  # fewer cannot be split and stratified whatever they are
         chosen |= {"early_stopping": draw(flags(True)), "validation_fraction": 0.5}
         if kind not in CLASSIFIERS and draw(st.booleans()):  # the first half may lack a class

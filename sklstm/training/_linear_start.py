@@ -1,0 +1,211 @@
+r"""Where a network with a linear part starts: ridge regression on the last steps, with a readout of the state of zero.
+
+With weights :math:`w_i` of the sequences and weighted means :math:`\bar x, \bar y`, ridge regression is
+
+.. math:: A^\top = (S + \alpha I)^{-1} \sum_i w_i (x_i - \bar x)(y_i - \bar y)^\top, \quad
+   S = \sum_i w_i (x_i - \bar x)(x_i - \bar x)^\top, \quad b = \bar y - A \bar x.
+
+One eigendecomposition of S gives the solutions for all α. Noise on the inputs, independent from entry to entry and of
+mean 0, adds :math:`\sum_j E\epsilon_j^2\, \|A_{\cdot j}\|^2` to the expected squared error, exactly (Bishop 1995): with
+variance σ² everywhere it adds :math:`\sigma^2 \sum_i w_i` to α.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.linalg import solve
+from scipy.special import logit
+
+from sklstm.networks._linear_part import last_steps
+from sklstm.noise import noise_of_kind
+
+from ._batches import InputNoise, InputRule, SequenceDataset
+
+# Columns of A at most: of longer sequences it reads the last steps only. The normal equations of 1,024 columns take
+# 8 MB, and their eigenvectors half a second on one core.
+LARGEST = 1024
+# Numbers in a block of sequences that are read at a time.
+_BLOCK_NUMBERS = 1 << 20
+# Penalties to choose from, in units of the largest eigenvalue.
+_GRID = np.logspace(-8, 1, 37)
+# A logistic readout is linearised at the mean target, which must be inside (0, 1).
+_INSIDE = 0.01
+_LEAST = 1e-10  # of 1 minus a leverage, which rounding may make zero
+
+
+def steps_read(n_features: int, shortest: int) -> int:
+    """Steps that a linear part reads, of sequences of d channels of which the shortest has so many steps."""
+    return max(1, min(shortest, LARGEST // n_features))
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    r"""Weighted ridge regression of k targets on P columns, by the eigenvectors of S; see the top of the file.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray of shape (r,)
+        Of S, or of S in a subspace in which A is sought.
+    directions : ndarray of shape (P, r)
+        Its eigenvectors.
+    products : ndarray of shape (r, k)
+        :math:`\sum_i w_i z_i (y_i - \bar y)^\top`, where z are the centred inputs' coordinates.
+    mean_x, mean_y : ndarray of shape (P,), (k,)
+    squares : ndarray of shape (P,)
+        Means of the squares of the inputs.
+    total_weight : float
+    chosen_penalty : float
+        The α of the least leave-one-out error, :math:`\sum_i w_i \|e_i\|^2 / (1 - h_i)^2` with residuals e and
+        :math:`h_i = w_i (1 / \sum_j w_j + z_i^\top (S + \alpha I)^{-1} z_i)` (Allen's PRESS).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.training import SequenceDataset
+    >>> from sklstm.training._linear_start import Ridge
+    >>> X = torch.randn(200, 3, 2, generator=torch.Generator().manual_seed(0))
+    >>> ridge = Ridge.of(SequenceDataset(X, 2 * X[:, -1, :1] + 1), n_steps=2)
+    >>> ridge.solution(ridge.chosen_penalty).round(3) + 0.0
+    array([[0., 0., 2., 0.]])
+    """
+
+    eigenvalues: np.ndarray
+    directions: np.ndarray
+    products: np.ndarray
+    mean_x: np.ndarray
+    mean_y: np.ndarray
+    squares: np.ndarray
+    total_weight: float
+    chosen_penalty: float
+
+    @classmethod
+    def of(cls, data: SequenceDataset, n_steps: int) -> "Ridge":
+        """The problem of the targets and the last steps of some data, which keep it for the next training on them."""
+        if ("ridge", n_steps) not in data.known:
+            data.known["ridge", n_steps] = cls._read(data, n_steps)
+        found: Ridge = data.known["ridge", n_steps]
+        return found
+
+    @classmethod
+    def _read(cls, data: SequenceDataset, n_steps: int) -> "Ridge":
+        sums = [np.zeros(1)] * 4  # of weights, inputs, their squares, and targets
+        for w, x, y in _blocks(data, n_steps):
+            parts = (w.sum(), w @ x, w @ x**2, w @ y)
+            sums = [total + part for total, part in zip(sums, parts, strict=True)]
+        total_weight = float(sums[0].item())
+        mean_x, squares, mean_y = (total / total_weight for total in sums[1:])
+        basis = _basis(data, n_steps, mean_x)
+        second, products = np.zeros((1, 1)), np.zeros((1, 1))
+        for w, x, y in _blocks(data, n_steps):
+            z = x - mean_x if basis is None else (x - mean_x) @ basis
+            weighted = w[:, None] * z
+            second, products = second + weighted.T @ z, products + weighted.T @ (y - mean_y)
+        eigenvalues, vectors = np.linalg.eigh(second)
+        eigenvalues, products = eigenvalues.clip(0), vectors.T @ products
+        directions = vectors if basis is None else basis @ vectors
+        penalties = eigenvalues.max() * _GRID
+        errors = np.zeros(len(penalties))
+        for w, x, y in _blocks(data, n_steps) if eigenvalues.any() else ():
+            z = (x - mean_x) @ directions
+            for index, penalty in enumerate(penalties):
+                inverse = 1 / (eigenvalues + penalty)
+                leverage = w * (1 / total_weight + z**2 @ inverse)
+                residuals = y - mean_y - z @ (inverse[:, None] * products)
+                # At a leverage of 1 the others say nothing of a sequence.
+                errors[index] += (w @ (residuals / (1 - leverage).clip(_LEAST)[:, None]) ** 2).sum()
+        chosen = float(penalties[errors.argmin()])
+        return cls(eigenvalues, directions, products, mean_x, mean_y, squares, total_weight, chosen)
+
+    def solution(self, penalty: float, variances: np.ndarray | None = None) -> np.ndarray:
+        """A (k, P) for an α > 0, and for noise of some variances (P,)."""
+        if not self.eigenvalues.any():  # constant inputs
+            return np.zeros((len(self.mean_y), len(self.mean_x)))
+        added = self.total_weight * (np.zeros(1) if variances is None else variances)
+        damped, more = self.eigenvalues + penalty + added.min(), added - added.min()
+        if more.any():  # of other size from entry to entry, as dropout
+            matrix = np.diag(damped) + (self.directions.T * more) @ self.directions
+            found = solve(matrix, self.products, assume_a="pos")
+        else:
+            found = self.products / damped[:, None]
+        return (self.directions @ found).T
+
+
+def _blocks(data: SequenceDataset, n_steps: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Weights (b,), last steps (b, P) and targets (b, k) of all sequences in order, in float64 on the CPU."""
+    longest, n_features = data.X.shape[1:]
+    for rows in torch.arange(len(data)).split(max(1, _BLOCK_NUMBERS // (longest * n_features))):
+        rows = rows.to(data.X.device)
+        inputs = data.X.batch(rows)
+        x, y = last_steps(inputs["X"], inputs.get("lengths"), n_steps), data.y[rows].flatten(1)
+        w = torch.ones(len(rows)) if data.weight is None else data.weight[rows]
+        yield tuple(part.cpu().double().numpy() for part in (w, x, y))  # type: ignore[misc]
+
+
+def _basis(data: SequenceDataset, n_steps: int, mean_x: np.ndarray) -> np.ndarray | None:
+    """Orthonormal columns (P, r) of a subspace to seek A in; None for the whole space.
+
+    With fewer sequences than columns it is spanned by the sequences, and nothing is lost. With more of both than
+    `LARGEST` it is the range of the normal matrix's product with that many random vectors (Halko, Martinsson & Tropp
+    2011), which has the directions of the largest eigenvalues.
+    """
+    n_columns = len(mean_x)
+    if n_columns <= min(len(data), LARGEST):
+        return None
+    if len(data) <= LARGEST:
+        sketch = np.concatenate([x - mean_x for _, x, _ in _blocks(data, n_steps)]).T
+    else:
+        random = np.random.default_rng(0).standard_normal((n_columns, LARGEST))
+        parts = ((w[:, None] * (x - mean_x), x - mean_x) for w, x, _ in _blocks(data, n_steps))
+        sketch = sum(weighted.T @ (x @ random) for weighted, x in parts)  # type: ignore[assignment]
+    return np.linalg.qr(sketch)[0]
+
+
+@dataclass(frozen=True)
+class LinearStart:
+    """Start a network with a linear part at the ridge solution: A, b, and a readout V of the state that is zero.
+
+    A fixed A stays; b is then the mean of what it leaves of the targets. A logistic readout has the linear part inside:
+    its start is the solution for targets that are linearised at their mean.
+
+    Parameters
+    ----------
+    noise : InputRule, optional
+        What the inputs of training batches meet. Of noise the exact effect on A is added to the penalty chosen on the
+        data.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.networks import GRUNetwork
+    >>> from sklstm.training import SequenceDataset
+    >>> from sklstm.training._linear_start import LinearStart
+    >>> module = GRUNetwork(n_features=2, hidden_size=4, n_outputs=1, skip_steps=3)
+    >>> X = torch.randn(200, 3, 2, generator=torch.Generator().manual_seed(0))
+    >>> y = X.sum((1, 2))[:, None]
+    >>> LinearStart()(module, SequenceDataset(X, y))
+    >>> torch.allclose(module(X), y, atol=1e-4)
+    True
+    """
+
+    noise: InputRule | None = None
+
+    @torch.no_grad()
+    def __call__(self, module: Any, data: SequenceDataset) -> None:
+        part = module.linear_part
+        ridge = Ridge.of(data, part.n_steps)
+        mean, slope = ridge.mean_y, np.ones(len(ridge.mean_y))
+        if module.is_logistic:
+            at = mean.clip(_INSIDE, 1 - _INSIDE)
+            slope = 1 / (at * (1 - at))
+            mean = logit(at) + slope * (mean - at)
+        if part.is_trained:
+            noise, variances = self.noise, None
+            if isinstance(noise, InputNoise):
+                variances = noise_of_kind(noise.kind).variances(ridge.squares, noise.sigma)
+            part.set_weight_(torch.from_numpy(slope[:, None] * ridge.solution(ridge.chosen_penalty, variances)))
+        b = mean - part.weight.cpu().double().numpy() @ ridge.mean_x
+        module.readout.weight.zero_()
+        module.readout.bias.copy_(torch.from_numpy(b))

@@ -32,7 +32,7 @@ SQUARINGS, PRODUCTS = 4, 4  # power 4 · 2⁴ = 64
 CHEBYSHEV_DEGREE = 12
 SHARED_SIDE = 32  # up to this side one larger product costs less than two smaller ones
 ORDINARY = 20  # norms from 2⁻²⁰ to 2²⁰ need no factor
-WATCHED = 24  # an estimate outside of 2⁻²⁴ to 2²⁴, times its factor, is not used
+SQUARES = 4.0**-24, 4.0**24  # an estimate whose square, times that of its factor, is outside is not used
 # Of the sum of the eigenvalues' 32nd powers, after division by the last σ². Beyond, powers lose digits to underflow, or
 # overflow: the norm has changed by more than three times since the last call.
 EXCESS = 2.0**-100, 2.0**100
@@ -77,11 +77,12 @@ class _Group:
         self.vector_parts = [self.vectors[part] for part in self.slices]
         self.square_parts = [self.squares[part] for part in self.slices]
         self.spare_parts = [self.spare[part] for part in self.slices]
-        self.factors, self.is_zero = [1.0] * count, [False] * count
+        self.excess: list[float] = []
+        self.scale([1.0] * count, [False] * count)
 
     def scale(self, factors: list[float], is_zero: list[bool]) -> None:
         """Use the matrices times powers of two from now on; some of them are zero."""
-        self.factors, self.is_zero = factors, is_zero
+        self.factors, self.is_zero, self.some_zero = factors, is_zero, any(is_zero)
         self.short = self.views
         if any(factor != 1 for factor in factors):
             self.short = [self._empty(view, *view.shape) for view in self.views]
@@ -106,20 +107,18 @@ class _Group:
 
     def is_trusted(self) -> bool:
         """Whether nothing under- or overflowed in the last `improve`, and what was zero still is."""
-        if 1 < self.side <= LARGEST_SQUARED and not all(
-            zero or EXCESS[0] < excess < EXCESS[1] for excess, zero in zip(self.excess, self.is_zero, strict=True)
-        ):
-            return False
-        low, high = 4.0**-WATCHED, 4.0**WATCHED
         squares = self.squares.reshape(-1).tolist()
-        if not all(zero or low < square < high for square, zero in zip(squares, self.is_zero, strict=True)):
+        if not self.some_zero:
+            known, excess = squares, self.excess
+        else:
+            known = [square for square, zero in zip(squares, self.is_zero, strict=True) if not zero]
+            excess = [value for value, zero in zip(self.excess, self.is_zero, strict=False) if not zero]
+            for view, part in zip(self.views, self.slices, strict=True):
+                if any(zero and bool(view[k].any()) for k, zero in enumerate(self.is_zero[part])):
+                    return False
+        if excess and not (EXCESS[0] < min(excess) and max(excess) < EXCESS[1]):
             return False
-        return not any(self.is_zero) or not any(
-            bool(view[index].any())
-            for view, part in zip(self.views, self.slices, strict=True)
-            for index, zero in enumerate(self.is_zero[part])
-            if zero
-        )
+        return all(SQUARES[0] < square < SQUARES[1] for square in known)  # False for NaN
 
     def largest_error(self) -> float:
         """Bound on the relative error of the norms after the last `improve`; 0.0 if no bound is known."""
@@ -153,7 +152,7 @@ class _Group:
         # The largest eigenvalue is at most a root of the sum of all their powers.
         excess = self.xp.einsum("gij,gij->g", gram, gram)
         self.excess = excess.tolist()
-        is_far = not all(SMALL_EXCESS < value < 1 / SMALL_EXCESS for value in self.excess)
+        is_far = min(self.excess) < SMALL_EXCESS or max(self.excess) > 1 / SMALL_EXCESS
         # The vector may have become orthogonal to the vector that leads now; adding a fixed vector corrects that.
         self.vectors += self.fixed
         for _ in range(PRODUCTS // 2):
@@ -194,13 +193,13 @@ class _Group:
 
     def _divisors(self) -> Array:
         """The squares of the norms, with 1 in place of 0."""
-        return self.squares + (self.squares == 0) if any(self.is_zero) else self.squares
+        return self.squares + (self.squares == 0) if self.some_zero else self.squares
 
     def _normalise(self) -> None:
         xp = self.xp
         xp.matmul(self.vectors_t, self.vectors, out=self.lengths)
         xp.sqrt(self.lengths, out=self.lengths)
-        if any(self.is_zero):
+        if self.some_zero:
             self.lengths[self.lengths == 0] = 1
         self.vectors /= self.lengths
 

@@ -120,7 +120,7 @@ for name, (limit, colour, line) in ways.items():
     for n_hours in lengths:
         X, y = windows(n_hours)
         fitted = NoisyRNNClassifier(
-            16, sigma=0.1, max_epochs=40, random_state=0, **limit
+            16, sigma=0.1, max_epochs=50, random_state=0, **limit
         ).fit(X[:n], y[:n])
         bounds.append(fitted.generalization_bound_)
         errors.append(1 - fitted.score(X[n:], y[n:]))

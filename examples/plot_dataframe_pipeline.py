@@ -94,7 +94,7 @@ def rentals(prediction, times):
 
 lstm = TikhonovLSTMRegressor(
     16,
-    max_epochs=30,
+    max_epochs=40,
     lr=0.01,
     lr_schedule="cosine",
     lambda_s=0.01,

@@ -51,7 +51,7 @@ print(
 lambdas = np.geomspace(1e-4, 1, 9)
 common = {
     "hidden_size": 16,
-    "max_epochs": 30,
+    "max_epochs": 45,
     "lr": 0.01,
     "random_state": 0,
 }

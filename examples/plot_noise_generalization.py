@@ -8,6 +8,8 @@ noise minus its training error with noise, against the noise that it is trained 
 noise and rises with more. Does it here, in small? Nine speakers say a Japanese vowel; the network tells who.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -31,6 +33,7 @@ print(f"{len(X)} utterances of at most {X.shape[1]} frames of {X.shape[2]} chann
 # each of five runs: 270 to train, the others to test. The same network of 16 units is trained in two ways, long
 # and briefly: 80 epochs at a learning rate of 0.003, and half as many at a third of it.
 
+warnings.filterwarnings("ignore", "Training had not settled")  # briefly on purpose
 sigmas = [0.0, 0.1, 0.2, 0.4, 0.8, 1.6]
 splits = StratifiedShuffleSplit(5, train_size=270, random_state=0)
 ways = {

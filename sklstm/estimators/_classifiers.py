@@ -20,6 +20,7 @@ from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.linalg import project_rows_l1
 from sklstm.networks import ReLUNetwork
 from sklstm.training import NetworkSpec, TrainingSpec, train
+from sklstm.training._convergence import warn_if_unsettled
 from sklstm.training._net import Projection
 from sklstm.training._process import restores_settings
 
@@ -94,6 +95,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             self._warn_after_training()
+            warn_if_unsettled(self.net_, self.lr_schedule)
             set_bound(self, data)
         return self
 

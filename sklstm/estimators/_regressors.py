@@ -18,6 +18,7 @@ from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.networks import GRUNetwork, LSTMNetwork
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
+from sklstm.training._convergence import warn_if_unsettled
 from sklstm.training._linear_start import LinearStart, steps_read
 from sklstm.training._process import restores_settings
 
@@ -162,6 +163,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             warn_if_infeasible(self)
+            warn_if_unsettled(self.net_, self.lr_schedule)
             set_bound(self, data)
         return self
 

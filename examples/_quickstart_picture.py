@@ -102,7 +102,7 @@ def _bound(ax, bound):
         # Right of the bar and of the line at 1, which would cross the words otherwise.
         ax.text(2 * max(value, 1), place, f"{name}: {_readable(value)}", va="center")
     ax.axvline(1, color=TRUTH, lw=1.2, ls="--")
-    warning = "right of this line a bound on an error rate says nothing (vacuous)"
+    warning = "right of this line a bound on an error rate says nothing"
     ax.text(2, len(rows) - 0.35, warning, va="center", style="italic")
     ax.set_xscale("log")
     ax.set_xlim(left, values.max() * 1e9)

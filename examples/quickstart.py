@@ -265,7 +265,7 @@ def classification():
     table, reading, *_ = str(report).split("\n\n")
     print(textwrap.indent(f"{table}\n\n{reading}", "  "))
     print(
-        "\n  An error probability below a number above 1 is no news: the bound is vacuous. Theorem 3 is the paper's\n"
+        "\n  An error probability below a number above 1 is no news: the bound says nothing. Theorem 3 is the paper's\n"
         "  own number for an ordinarily trained network, growing like beta_w ** L, and is reported as it comes out.\n"
         "  270 sequences are too few for the others: the test data say more. print(report) shows every term."
     )

@@ -251,7 +251,8 @@ def _occam(
 
     problem = _problem(data, loss, scale)
     bound = occam_of(estimator, compression, problem, base, scale=loss.cap, delta_weight=price)
-    return replace(bound, loss="" if loss.zero_one else loss.words)
+    guess = loss.of_best_constant(data.y)
+    return replace(bound, loss="" if loss.zero_one else loss.words, guess=guess)
 
 
 def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -325,7 +326,8 @@ def holdout_bound_of(
     predicted, y = (values.reshape(len(y), -1) for values in (predicted, y))
     losses = estimator._loss.each(predicted, y).numpy()  # an infinite loss is cut at the cap like any other
     bound = holdout_bound(losses, cap=cap, method=method, delta=float(delta), name=name, about=about)
-    return replace(bound, loss=estimator._loss.words)
+    guess = CappedLoss(estimator._loss, float(cap)).of_best_constant(y)
+    return replace(bound, loss=estimator._loss.words, guess=guess)
 
 
 def _cap_of(estimator: Any) -> float:

@@ -7,8 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import Term
+from sklstm.generalization._report import Term, is_informative
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta
 
 _METHODS = ("bernstein", "best")
@@ -50,6 +51,10 @@ class HoldoutBound:
         What has to be true for the statement to hold.
     loss : str
         The loss in words, if it is known: "absolute error".
+    guess : float or None
+        Mean loss of the best constant prediction on the held-out data, if it is known.
+    informative : bool
+        True when `value` is below that.
 
     Examples
     --------
@@ -79,6 +84,12 @@ class HoldoutBound:
     about: str
     assumptions: tuple[str, ...]
     loss: str = ""
+    guess: float | None = None
+
+    @property
+    def informative(self) -> bool:
+        """Whether the bound is below what the best constant guess loses."""
+        return is_informative(self)
 
     @property
     def ceiling(self) -> float:
@@ -260,6 +271,7 @@ def holdout_bound(
         zero_one=zero_one,
         method="binomial" if zero_one else method,
         vacuous=True,
+        guess=None if predicted is None else ErrorLoss().of_best_constant(as_array(losses)),
         name=name,
         about=about,
         assumptions=_assumptions(zero_one),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from html import escape
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from sklstm.generalization._theorem_inputs import check_delta
 #: The first assumption of every bound from training data; a hold-out bound has its own.
 INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
 
-_OFFERS = ("name", "value", "delta", "vacuous", "ceiling", "quantity", "about", "assumptions", "terms", "at_delta")
+_OFFERS = (
+    "name", "value", "delta", "vacuous", "ceiling", "guess", "quantity", "about", "assumptions", "terms", "at_delta"
+)  # fmt: skip
 _LEFT_OUT = object()
-_HEADER = ("bound", "value", "together", "bounds", "about", "confidence", "vacuous")
-_NUMERIC = ("value", "together", "confidence")
+_HEADER = ("bound", "value", "together", "guess", "bounds", "about", "confidence", "informative")
+_NUMERIC = ("value", "together", "guess", "confidence")
 # A class and no colours: the notebook's own colours apply, light or dark.
 _TABLE = '<table class="sklstm-report" style="border-collapse: collapse">'
 _LEFT = ' style="text-align: left; padding: 0.2em 0.6em"'
@@ -43,7 +45,7 @@ class Bound(Protocol):
     >>> from sklstm.generalization import GeneralizationReport, holdout_bound
     >>> class Audit:
     ...     name, about, quantity = "audit", "the trained predictor", "an error probability"
-    ...     value, delta, ceiling, vacuous = 0.25, 0.01, 1.0, False
+    ...     value, delta, ceiling, vacuous, guess = 0.25, 0.01, 1.0, False, 0.5
     ...     assumptions, terms = ("The auditor is right.",), ()
     ...
     ...     def at_delta(self, delta):
@@ -80,6 +82,11 @@ class Bound(Protocol):
         ...
 
     @property
+    def guess(self) -> float | None:
+        """Loss of the best constant prediction on the data of the bound, in its units; None if it is not known."""
+        ...
+
+    @property
     def quantity(self) -> str:
         """What is bounded, in words."""
         ...
@@ -112,6 +119,16 @@ class Bound(Protocol):
         bound of the same type
         """
         ...
+
+
+def is_informative(bound: Bound) -> bool:
+    """Whether a bound is below what the best constant guess loses, and below the largest loss."""
+    return bound.guess is not None and bound.value < min(bound.guess, bound.ceiling)
+
+
+def _says_something(bound: Bound) -> bool:
+    """Whether a bound is informative, or may be, for all that is known of guesses."""
+    return not bound.vacuous and (bound.guess is None or is_informative(bound))
 
 
 class GeneralizationReport(Mapping[str, Bound]):
@@ -191,8 +208,8 @@ class GeneralizationReport(Mapping[str, Bound]):
 
     @property
     def tightest(self) -> Bound | None:
-        """The tightest bound of the column "together"; None if all are vacuous."""
-        return next((bound for bound in self._together if not bound.vacuous), None)
+        """The tightest bound of the column "together" that is not as large as what a guess loses; None without one."""
+        return next((bound for bound in self._together if _says_something(bound)), None)
 
     def simultaneous(self) -> Self:
         """The column "together" as a report: all its bounds hold at once with probability 1 − `delta`.
@@ -271,9 +288,9 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         dict of str to dict
-            The fields of the bound; ``about``, ``quantity`` and ``ceiling``; and from the report ``together``, the
-            value if all bounds are read together, ``together_vacuous``, ``together_delta``, its share of δ, and
-            ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as ``Infinity``.
+            The fields of the bound; ``about``, ``quantity``, ``ceiling`` and ``informative``; and from the report
+            ``together``, the value if all bounds are read together, ``together_informative``, ``together_delta``, its
+            share of δ, and ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as ``Infinity``.
 
         Examples
         --------
@@ -288,8 +305,9 @@ class GeneralizationReport(Mapping[str, Bound]):
         return {
             bound.name: _plain(bound)
             | {
+                "informative": is_informative(bound),
                 "together": _json(share.value),
-                "together_vacuous": bool(share.vacuous),
+                "together_informative": is_informative(share),
                 "together_delta": _json(share.delta),
                 "report_delta": self._delta,
             }
@@ -302,8 +320,8 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         DataFrame
-            Index ``bound``; columns value, together, bounds, about, delta, together_delta, vacuous,
-            together_vacuous. Numbers are not rounded.
+            Index ``bound``; columns value, together, guess, bounds, about, delta, together_delta, informative,
+            together_informative. Numbers are not rounded; a guess that is not known is NaN.
 
         Raises
         ------
@@ -326,12 +344,13 @@ class GeneralizationReport(Mapping[str, Bound]):
             {
                 "value": bound.value,
                 "together": share.value,
+                "guess": math.nan if bound.guess is None else bound.guess,
                 "bounds": bound.quantity,
                 "about": bound.about,
                 "delta": bound.delta,
                 "together_delta": share.delta,
-                "vacuous": bound.vacuous,
-                "together_vacuous": share.vacuous,
+                "informative": is_informative(bound),
+                "together_informative": is_informative(share),
             }
             for bound, share in self._rows()
         ]
@@ -486,15 +505,20 @@ def _confidence(delta: float) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     bound, share = row
-    vacuous = "yes" if bound.vacuous else "together" if share.vacuous else "no"
+    informative = "no"
+    if bound.guess is None and not bound.vacuous:
+        informative = "unknown"
+    elif is_informative(bound):
+        informative = "yes" if is_informative(share) else "alone"
     return (
         bound.name,
         at_most(bound.value),
         at_most(share.value),
+        "–" if bound.guess is None else _number(bound.guess),
         bound.quantity,
         bound.about,
         _confidence(bound.delta),
-        vacuous,
+        informative,
     )
 
 
@@ -512,17 +536,34 @@ def _reading(rows: Sequence[Row], delta: float) -> list[str]:
             "Whoever looks at several bounds and takes the smallest must take it from the column together.",
             "Either way a bound stands or falls with its own assumptions, listed below it.",
         ]
-    tightest = next((share for _, share in rows if not share.vacuous), None)
-    if tightest is not None:
-        verdict = (
-            f"Tightest: {tightest.name}. With probability {confidence} or more, {_the(tightest.quantity)} of "
-            f"{tightest.about} is at most {at_most(tightest.value)}."
+    if any(bound.guess is not None for bound, _ in rows):
+        sentences.append(
+            "guess: what the best constant prediction loses on the data that the bound is computed from; a bound is "
+            "informative only below that."
         )
-    elif len(rows) == 1:
-        verdict = "The bound is vacuous: it says nothing."
+    tightest = next((share for _, share in rows if _says_something(share)), None)
+    smallest = next((share for _, share in rows if not share.vacuous), None)
+    if tightest is not None:
+        verdict = f"Tightest: {tightest.name}. {_claim(tightest, confidence)}{_beside(tightest)}."
+    elif smallest is not None:
+        which = "The bound is not" if len(rows) == 1 else "Together with the others no bound is"
+        verdict = f"{which} informative. {_claim(smallest, confidence)}{_beside(smallest)}."
     else:
-        verdict = "Every bound is vacuous together with the others: none of them says anything."
+        verdict = "The bound says nothing" if len(rows) == 1 else "Together with the others no bound says anything"
+        verdict += ": it is not below the largest possible loss."
     return [*sentences, verdict]
+
+
+def _claim(bound: Bound, confidence: str) -> str:
+    return (
+        f"With probability {confidence} or more, {_the(bound.quantity)} of {bound.about} is at most "
+        f"{at_most(bound.value)}"
+    )
+
+
+def _beside(bound: Bound) -> str:
+    """What the best constant guess loses, to be read after a claim."""
+    return "" if bound.guess is None else f"; the best constant guess loses {_number(bound.guess)} on these data"
 
 
 def _the(quantity: str) -> str:
@@ -536,13 +577,15 @@ def _verdict(row: Row) -> str:
     bound, share = row
     says = f"{bound.name} = {at_most(bound.value)}: "
     if bound.vacuous:
-        says += f"vacuous (≥ {_number(bound.ceiling)}: says nothing about {bound.quantity})"
+        says += f"says nothing about {bound.quantity}, which is at most {_number(bound.ceiling)} in any case"
     else:
         says += f"bounds {bound.quantity} of {bound.about}, with probability {_confidence(bound.delta)}"
+        if not _says_something(bound):
+            says += f", no better than the best constant guess, which loses {_number(cast(float, bound.guess))}"
     if share is bound:
         return says
-    vacuous = " (vacuous)" if share.vacuous and not bound.vacuous else ""
-    return f"{says}; together {at_most(share.value)}{vacuous}, at δ = {_number(share.delta)}"
+    lost = " (not informative)" if is_informative(bound) and not is_informative(share) else ""
+    return f"{says}; together {at_most(share.value)}{lost}, at δ = {_number(share.delta)}"
 
 
 def _details(row: Row) -> list[str]:

@@ -17,10 +17,10 @@ from ._unwrapping import network_estimator
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GeneralizationReportDisplay(Display):
-    """Generalisation bounds as bars, each divided by the value at which it becomes vacuous.
+    """Generalisation bounds as bars beside what the best constant guess loses, in units of the largest possible loss.
 
-    This value, the ``ceiling``, differs between losses. A bound divided by its own ceiling is vacuous if it is 1 or
-    more, so one line at 1 serves all bars. The number at a bar is the bound itself, rounded upwards.
+    The largest loss, the ``ceiling``, differs between losses. A bound divided by its own ceiling says nothing from 1
+    on, so one line at 1 serves all bars. The number at a bar is the bound itself, rounded upwards.
 
     Parameters
     ----------
@@ -29,7 +29,9 @@ class GeneralizationReportDisplay(Display):
     values : array-like of shape (n,)
         The bounds. Each holds with its own confidence. Infinite ones are drawn to the edge.
     ceilings : array-like of shape (n,)
-        The values from which on the bounds are vacuous.
+        The largest losses: from there on the bounds say nothing.
+    guesses : array-like of shape (n,), optional
+        What the best constant guess loses beside each bound, NaN where it is not known. A bound is informative below.
     together : array-like of shape (n,), optional
         The bounds that hold simultaneously. To use the smallest bound, choose it among these.
     delta : float, optional
@@ -41,7 +43,9 @@ class GeneralizationReportDisplay(Display):
         One bar for each bound.
     together_ : matplotlib Line2D or None
         Markers at the bounds that hold simultaneously.
-    vacuous_line_ : matplotlib Line2D
+    guesses_ : matplotlib Line2D or None
+        Strokes at the losses of the best constant guesses.
+    ceiling_line_ : matplotlib Line2D
         The line at 1.
     ax_ : matplotlib Axes
         Axes with the bars.
@@ -80,6 +84,7 @@ class GeneralizationReportDisplay(Display):
     names: Sequence[str]
     values: ArrayLike
     ceilings: ArrayLike
+    guesses: ArrayLike | None = None
     together: ArrayLike | None = None
     delta: float | None = None
 
@@ -144,6 +149,7 @@ class GeneralizationReportDisplay(Display):
             names=list(report),
             values=np.array([bound.value for bound in report.bounds]),
             ceilings=np.array([bound.ceiling for bound in report.bounds]),
+            guesses=np.array([np.nan if bound.guess is None else bound.guess for bound in report.bounds]),
             together=np.array([shares[name].value for name in report]) if len(report) > 1 else None,
             delta=report.delta,
         ).plot(ax)
@@ -185,17 +191,18 @@ class GeneralizationReportDisplay(Display):
         shares = ratios if together is None else together / ceilings
         left, right = _limits(np.concatenate([ratios, shares]))
         ends, marks, places = np.clip(ratios, left, right), np.clip(shares, left, right), np.arange(n)
-        vacuous = ratios >= 1
+        guesses = np.full(n, np.nan) if self.guesses is None else self._values("guesses", n) / ceilings
+        poor = (ratios >= 1) | (ratios >= guesses)  # which is False where no guess is known
         self.bars_ = ax.barh(places, ends - left, **({"height": 0.4, "left": left} | kwargs))
-        for bar, says_nothing in zip(self.bars_, vacuous, strict=True):
+        for bar, is_poor in zip(self.bars_, poor, strict=True):
             if not {"color", "facecolor", "fc"} & set(kwargs):
-                bar.set_facecolor(PALETTE["orange" if says_nothing else "blue"])
+                bar.set_facecolor(PALETTE["orange" if is_poor else "blue"])
             if not {"edgecolor", "ec"} & set(kwargs):
                 bar.set_edgecolor("white")
             if not {"linewidth", "lw"} & set(kwargs):
                 bar.set_linewidth(0)
             if "hatch" not in kwargs:
-                bar.set_hatch("///" if says_nothing else None)
+                bar.set_hatch("///" if is_poor else None)
         beside = {"textcoords": "offset points", "path_effects": [withStroke(linewidth=3, foreground="white")]}
         for place, title, value in zip(places, self.names, values, strict=True):
             # Names are inside the axes: outside, they could overlap the neighbouring axes.
@@ -205,9 +212,14 @@ class GeneralizationReportDisplay(Display):
             # On white, because the line at 1 may pass behind.
             plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             ax.annotate(text, (end, place), (8, 0), va="center", ha="left", bbox=plain, **beside)
-        self.vacuous_line_ = ax.axvline(
+        self.ceiling_line_ = ax.axvline(
             1, color="black", linestyle="--", linewidth=1.2, label="from 1 on: says nothing"
         )
+        self.guesses_ = None
+        if np.isfinite(guesses).any():
+            (self.guesses_,) = ax.plot(
+                np.clip(guesses, left, right), places, "|", color="black", markersize=22, label="best constant guess"
+            )
         self.together_ = None
         if together is not None:
             label = "together" + ("" if self.delta is None else f", δ = {self.delta:.3g}")

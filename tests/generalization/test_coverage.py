@@ -60,6 +60,7 @@ class Claim:
     delta: float = 0.05
     vacuous: bool = False
     quantity: str = "an error probability"
+    guess: float | None = None
 
     def at_delta(self, delta):
         return replace(self, delta=delta)

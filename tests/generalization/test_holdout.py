@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,8 +115,9 @@ def test_kinds_of_zeros_and_ones(losses):
 def test_labels():
     y = np.array(["a", "b", "a", "c"])
     bound = holdout_bound(y, predicted=np.array(["a", "a", "a", "b"]))
-    assert bound == holdout_bound([0, 1, 0, 1])
-    assert holdout_bound(torch.arange(3), predicted=[0, 1, 5]) == holdout_bound([0, 0, 1])
+    assert bound.guess == 0.5, "of always naming a"
+    assert replace(bound, guess=None) == holdout_bound([0, 1, 0, 1])
+    assert replace(holdout_bound(torch.arange(3), predicted=[0, 1, 5]), guess=None) == holdout_bound([0, 0, 1])
 
 
 # ------------------------------------------------------------------------------------------- monotonicity

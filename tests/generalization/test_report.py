@@ -226,9 +226,14 @@ def test_to_dict_is_json(report, theorem_3):
     assert {bound["report_delta"] for bound in plain.values()} == {0.05}
     assert {bound["together_delta"] for bound in plain.values()} == {0.025}
     assert plain["occam"]["together"] == report.simultaneous()["occam"].value
-    assert plain["occam"]["together_vacuous"] is False
+    assert plain["occam"]["together_informative"] is False, "of the best constant guess nothing is known"
+    assert plain["theorem_3"]["guess"] == report["theorem_3"].guess > 0
     assert "weights" not in plain["occam"]
-    assert all(type(v) in (int, float, str, bool, list) for bound in report.to_dict().values() for v in bound.values())
+    assert all(
+        type(v) in (int, float, str, bool, list, type(None))
+        for bound in report.to_dict().values()
+        for v in bound.values()
+    )
     numpy_numbers = GeneralizationReport([Toy("toy", np.float64(0.01), ceiling=np.float32(1))]).to_dict()["toy"]
     assert type(numpy_numbers["price"]) is float
     assert type(numpy_numbers["ceiling"]) is float
@@ -240,7 +245,7 @@ def test_to_frame(report):
     assert frame.index.name == "bound"
     plain = report.to_dict()
     for name in report:
-        for column in ("value", "together", "about", "delta", "together_delta", "vacuous", "together_vacuous"):
+        for column in ("value", "together", "about", "delta", "together_delta", "informative", "together_informative"):
             assert frame.loc[name, column] == plain[name][column]
         assert frame.loc[name, "bounds"] == plain[name]["quantity"]
 

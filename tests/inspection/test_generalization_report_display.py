@@ -21,20 +21,21 @@ def report(made):
     )
 
 
-def test_bars_are_bounds_over_ceilings_and_the_line_says_which_are_vacuous(report):
+def test_bars_are_bounds_over_ceilings_and_say_which_are_no_better_than_a_guess(report):
     display = GeneralizationReportDisplay.from_report(report)
     assert display.names == list(report)
     finite = np.isfinite(display.values)
     np.testing.assert_allclose(ends(display)[finite], [b.value / b.ceiling for b in report.bounds if b.value < np.inf])
-    assert set(display.vacuous_line_.get_xdata()) == {1}
+    assert set(display.ceiling_line_.get_xdata()) == {1}
     assert display.ax_.get_xscale() == "log"
-    vacuous = [bound.vacuous for bound in report.bounds]
-    assert any(vacuous)
-    assert not all(vacuous)
-    assert [bar.get_hatch() is not None for bar in display.bars_] == vacuous
-    assert [end >= 1 for end in ends(display)] == vacuous
-    colours = {(bar.get_facecolor(), says_nothing) for bar, says_nothing in zip(display.bars_, vacuous, strict=True)}
+    poor = [not bound.informative for bound in report.bounds]
+    assert any(poor)
+    assert not all(poor)
+    assert [bar.get_hatch() is not None for bar in display.bars_] == poor
+    colours = {(bar.get_facecolor(), is_poor) for bar, is_poor in zip(display.bars_, poor, strict=True)}
     assert len(colours) == 2
+    np.testing.assert_allclose(display.guesses_.get_xdata(), [bound.guess / bound.ceiling for bound in report.bounds])
+    assert [end >= guess for end, guess in zip(ends(display), display.guesses_.get_xdata(), strict=True)] == poor
 
 
 def test_markers_are_the_bounds_that_hold_together(report):

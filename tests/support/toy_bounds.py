@@ -46,6 +46,7 @@ class Toy:
     about: str = "the toy"
     assumptions: tuple[str, ...] = ("It is a toy.",)
     terms: tuple = ()
+    guess: float | None = None
 
     @property
     def value(self):

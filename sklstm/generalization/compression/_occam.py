@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import INDEPENDENCE, Term
+from sklstm.generalization._report import INDEPENDENCE, Term, is_informative
 from sklstm.generalization._theorem_inputs import check_delta
 
 from ._codebook import code_length, quantise
@@ -128,6 +128,10 @@ class OccamBound:
         After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
     loss : str
         The loss in words, if it is known: "absolute error".
+    guess : float or None
+        Mean loss of the best constant prediction on the training sample, in units of the loss, if it is known.
+    informative : bool
+        True when `value` is below that.
 
     Examples
     --------
@@ -161,6 +165,12 @@ class OccamBound:
     n_values: int
     description: Description | None = field(default=None, repr=False, compare=False)
     loss: str = ""
+    guess: float | None = None
+
+    @property
+    def informative(self) -> bool:
+        """Whether the bound is below what the best constant guess loses."""
+        return is_informative(self)
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import Charged, candidate_margins
 from sklstm.generalization._report import INDEPENDENCE, Term
 from sklstm.generalization._theorem_inputs import (
@@ -66,6 +67,10 @@ class RademacherBound(MarginBound):
         Price of the choices that were made after seeing the data: δ is multiplied by exp(−log_price).
     vacuous : bool
         True when `value` is 1 or more.
+    guess : float
+        Share of the samples that are not of the most frequent class: the error of always naming it.
+    informative : bool
+        True when `value` is below that.
     assumptions : tuple of str
         What has to be true for the statement to hold.
 
@@ -290,6 +295,7 @@ def rademacher_bound(
         delta=float(delta),
         log_price=beta.price + alpha.price,
         vacuous=value >= 1,
+        guess=ErrorLoss().of_best_constant(labels),
         assumptions=(
             INDEPENDENCE,
             *beta.sentences,

@@ -38,6 +38,12 @@ class MarginBound:
     delta: float
     vacuous: bool
     log_price: float = 0.0
+    guess: float | None = None
+
+    @property
+    def informative(self) -> bool:
+        """Whether the bound is below the error of naming the most frequent class."""
+        return self.guess is not None and self.value < min(self.guess, self.ceiling)
 
     def at_delta(self, delta: float) -> Self:
         """The same bound at another failure probability.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import Charged, candidate_margins, round_up
 from sklstm.generalization._eigenvalue import gershgorin_lower_bound, smallest_eigenvalue
 from sklstm.generalization._report import INDEPENDENCE, Term
@@ -113,6 +114,10 @@ class TuBound(MarginBound):
         Order of magnitude of the bound of Zhang et al. 2018, without its constant.
     log_price : float
         Price of the choices that were made after seeing the data: δ is multiplied by exp(−log_price).
+    guess : float
+        Share of the samples that are not of the most frequent class: the error of always naming it.
+    informative : bool
+        True when `value` is below that. It never is.
 
     References
     ----------
@@ -342,6 +347,7 @@ def tu_bound(
         sigma=float(sigma),
         delta=float(delta),
         vacuous=best["value"] >= 1,
+        guess=ErrorLoss().of_best_constant(theorem.labels),
         assumptions=(
             INDEPENDENCE,
             *beta.sentences,

@@ -1,0 +1,54 @@
+"""The best constant guess: no other constant loses less, whatever the loss and the tails of the targets."""
+
+import numpy as np
+import pytest
+
+from sklstm._losses import LOSSES, RegressionLoss
+from sklstm.generalization._bounded_losses import CappedLoss, ErrorLoss
+
+EVERY = pytest.mark.parametrize("name", LOSSES)
+
+
+def loss_of(name):
+    return RegressionLoss.of(name, 0.8)
+
+
+def mean_loss(loss, constant, y):
+    return np.minimum(loss.loss.each(np.full_like(y, constant), y).numpy(), loss.cap).mean()
+
+
+@EVERY
+@pytest.mark.parametrize("seed", range(4))
+def test_no_constant_of_a_fine_grid_loses_less(name, seed):
+    rng = np.random.default_rng(seed)
+    near, far = rng.standard_normal((60, 1)), rng.standard_cauchy((60, 1)) * rng.choice([0.1, 3.0])
+    for y in (near, far, np.r_[near - 4, near + 4, far], np.r_[near, near[:20] + 30]):
+        for cap in (0.1, 1.0, 8.0):
+            loss = CappedLoss(loss_of(name), cap)
+            best = loss.of_best_constant(y)
+            grid = np.r_[np.linspace(y.min(), y.max(), 400), y[:, 0]]
+            assert best <= min(mean_loss(loss, constant, y) for constant in grid) + 0.02 * cap
+            assert 0 <= best <= cap
+
+
+@EVERY
+def test_a_cap_that_no_loss_reaches_changes_nothing(name):
+    y = np.random.default_rng(0).standard_normal((50, 2))
+    expected = loss_of(name).of_best_constant(y)
+    assert CappedLoss(loss_of(name), 1e6).of_best_constant(y) == pytest.approx(expected, rel=1e-9)
+    assert CappedLoss(loss_of(name), 1.0).of_best_constant(np.full((9, 2), 3.0)) == 0.0
+
+
+def test_the_best_squared_error_under_a_cap_is_exact_for_one_output():
+    """The targets within √M of the best constant are neighbours: all runs of the sorted targets are tried."""
+    for seed in range(5):
+        y = np.sort(np.random.default_rng(seed).standard_t(2, 25))
+        cap = 1.5
+        runs = [y[i:j] for i in range(25) for j in range(i + 1, 26)]
+        exact = min(((run - run.mean()) ** 2).sum() + cap * (25 - len(run)) for run in runs) / 25
+        assert CappedLoss(RegressionLoss(), cap).of_best_constant(y[:, None]) == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_most_frequent_label():
+    y = np.array([2, 0, 2, 1, 2, 1])
+    assert ErrorLoss().of_best_constant(y) == pytest.approx(min(np.mean(y != label) for label in range(3)))

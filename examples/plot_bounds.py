@@ -1,7 +1,7 @@
 """
 ====================================================
-How wrong can it be? Reading bounds, vacuous and not
-====================================================
+How wrong can it be? Reading bounds, informative and not
+========================================================
 
 Will the air of Beijing be unhealthy three hours from now? A recurrent network answers, and theory bounds the
 probability that it is wrong on new data. Some bounds are far above 1 and therefore say nothing; some say

@@ -4,8 +4,10 @@ The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam as it comes, s
 fused loop asks Adam for its fused form as well, as the estimators do. A skorch net with its own data loader stands
 beside the estimators, and so do other packages, each in a process of its own environment with the loop of its own
 cell. The classifier's loop has torch's ReLU network, cross-entropy and clipped gradients, and adds the same noise.
+What `generalization_bound_` costs after training, part of every fit, is measured in epochs of the same fit.
 """
 
+import time
 from functools import partial
 
 import numpy as np
@@ -15,10 +17,11 @@ from torch import nn
 
 from benchmarks.common.peer_environment import NAMES, ask, described
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm.estimators._reports import set_bound
 from tests.support.loops import LastState, lstm, relu_rnn, train
 from tests.support.records import pivot, ratio, recorded_on, table, timing
 from tests.support.suite import Bar, explanation, question, run
-from tests.support.timing import compare, pinned, thread_counts
+from tests.support.timing import compare, paired, pinned, thread_counts
 
 NAME = "fit_speed"
 N, L, D, B = 2000, 24, 7, 64
@@ -26,7 +29,11 @@ LR = 3e-3
 EPOCHS = {16: 10, 32: 10, 64: 5, 128: 3, 256: 2}  # a fit takes half a second or more, of which its start is little
 PLAIN = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
 CLASSIFIER = {"n": 1024, "L": 100, "d": 50, "H": 128, "B": 64}
-LOOP, FUSED = "loop", "fused loop"
+LOOP, FUSED, EPOCH = "loop", "fused loop", "epoch"
+# n, L, d, H. At L d = 1,000 the second moment of the classifier's theorem is a matrix of a million numbers.
+BOUND_SIZES = [
+    (n, L, d, H) for n, L, d in ((200, 24, 1), (2000, 24, 12), (2000, 100, 3), (20000, 24, 3)) for H in (16, 64)
+] + [(1100, 100, 10, 32), (10000, 100, 10, 32)]
 ORDER = (FUSED, "sklstm, λ = 0", "sklstm, default λ", "skorch", *NAMES)
 
 
@@ -103,6 +110,26 @@ def measure_classifier(sigma, epochs, threads, rounds, n=CLASSIFIER["n"]):
         yield timing(NAME, name, baseline, sizes, threads, pair, epochs=epochs)
 
 
+def measure_bound(kind, sizes, threads, rounds):
+    """Seconds of the bound against those of an epoch before it, a pair in every round."""
+    n, L, d, H = sizes
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, L, d)).astype(np.float32)
+    target = X[:, -3:, 0].mean(axis=1)
+    y = (target > 0).astype(np.int64) if kind is NoisyRNNClassifier else target
+    model = kind(H, max_epochs=3, batch_size=B, random_state=0)
+    bounds, epochs = [], []
+    with pinned(threads):
+        for _ in range(rounds):
+            data = model.fit(X, y)._check_again(X, y)
+            started = time.perf_counter()
+            set_bound(model, data)
+            bounds.append(time.perf_counter() - started)
+            epochs.append(min(model.net_.history[:, "dur"]))
+    named = dict(zip(("n", "L", "d", "H"), sizes, strict=True)) | {"B": B}
+    yield timing(NAME, f"bound of {kind.__name__}", EPOCH, named, threads, paired(bounds, epochs), epochs=1)
+
+
 def measure(options):
     sizes = options.sizes or ([16] if options.quick else EPOCHS)
     for threads in options.threads or ([1] if options.quick else thread_counts()):
@@ -112,6 +139,10 @@ def measure(options):
         for sigma in (0.0, 0.1) if "classifier" in options.parts else ():
             epochs, n = (1, 128) if options.quick else (3, CLASSIFIER["n"])
             yield from measure_classifier(sigma, epochs, threads, options.rounds, n)
+        cases = [BOUND_SIZES[0]] if options.quick else BOUND_SIZES
+        for case in cases if "bound" in options.parts and threads == 1 else ():
+            for kind in (TikhonovLSTMRegressor, NoisyRNNClassifier):
+                yield from measure_bound(kind, case, threads, options.rounds)
         for hidden_size in sizes if "peers" in options.parts and not options.quick else ():
             for peer in NAMES:
                 case = {"n": N, "L": L, "d": D, "H": hidden_size, "B": B}
@@ -135,7 +166,8 @@ def against(records, baseline, cell=ratio):
 
 
 def page(records):
-    regressors = [r for r in records if "sigma" not in r["sizes"]]
+    bound = [r for r in records if r["baseline"] == EPOCH]
+    regressors = [r for r in records if "sigma" not in r["sizes"] and r not in bound]
     classifier = [r for r in records if "sigma" in r["sizes"]]
     parts = [f"# Time of fit\n\n{question(__doc__)}\n\n{explanation(__doc__)}"]
     if regressors:
@@ -159,6 +191,10 @@ def page(records):
             "The classifier: n = {n}, L = {L}, d = {d}, m = {H}, batches of {B}.\n\n".format(**sizes)
             + table(["threads", "σ", "contender", "baseline", "ratio", "baseline, per epoch"], rows)
         )
+    if bound:
+        keys = ("n", "L", "d", "H")
+        header, rows = pivot(bound, lambda r: tuple(r["sizes"][key] for key in keys), lambda r: r["contender"], ratio)
+        parts.append("The bound after training, in epochs, on one thread:\n\n" + table([*keys, *header], rows))
     peers = [r for r in records if "packages" in r]
     if peers:
         parts.append(
@@ -185,6 +221,10 @@ def bars(records):
         for r in records
         if r["baseline"] == LOOP and r["threads"] == 1 and "sigma" not in r["sizes"]
     }
+    for r in records:
+        if r["baseline"] == EPOCH:
+            sizes = ", ".join(f"{key} = {value}" for key, value in r["sizes"].items())
+            yield Bar(f"{r['contender']} in epochs, {sizes}", 3.0, r["ratio"])
     for (name, hidden_size), ratio_to_loop in sorted(ratios.items()):
         if name == "sklstm, λ = 0":
             yield Bar(f"fit without penalty over the loop, H = {hidden_size}", 1.10, ratio_to_loop)
@@ -195,7 +235,7 @@ def bars(records):
 def add_options(parser):
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--threads", type=int, nargs="+")
-    parts = ("regressors", "classifier", "peers")
+    parts = ("regressors", "classifier", "bound", "peers")
     parser.add_argument("--parts", choices=parts, nargs="+", default=parts)
 
 

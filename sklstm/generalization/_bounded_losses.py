@@ -127,7 +127,9 @@ class CappedLoss:
         The targets within √M of the best c are neighbours, and c is their mean. As c grows, such a window changes at
         2n places.
         """
-        y = y - y.mean()  # sums of squares keep their digits
+        # Around the median, so that sums of squares keep their digits; what is far beyond the cap stays there.
+        with np.errstate(over="ignore"):
+            y = np.clip(y - np.median(y), -1e140, 1e140)
         places = np.sort(np.concatenate([y - self.cap**0.5, y + self.cap**0.5]))
         between = np.concatenate([(places[1:] + places[:-1]) / 2, y])
         first, last = (np.searchsorted(y, between + shift) for shift in (-(self.cap**0.5), self.cap**0.5))

@@ -29,7 +29,7 @@ from tests.support.coverage_tasks import CLASSIFICATION, LIMITS, N_EACH, NOISES,
 FIRST_SEED = 300
 # All bounds of all models hold at once but for one time in ten thousand: a failure is a mistake, not bad luck.
 DELTA = 1e-6
-QUICK = {"lr": 0.02, "batch_size": 64, "random_state": 0}
+QUICK = {"lr_schedule": "constant", "lr": 0.02, "batch_size": 64, "random_state": 0}
 TIGHT = {"max_norm_u": 1.0, "max_norm_w": 0.1, "max_norm_v": 1.0}
 NO_PENALTY = {"lambda_s": 0.0, "lambda_1": 0.0, "lambda_2": 0.0}
 NOISE, LAST, SIGNS = "noise labels, truth 1/2", "last sign, flipped 0.1", "mean of signs plus noise"

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from tests.support.attacks import EPS, KINDS, N_CORNERS, attack_random, attacked
+from tests.support.attacks import EPS, KINDS, N_CORNERS, WITH_LINEAR, attack_random, attacked
 from tests.support.records import table
 from tests.support.suite import campaign, regenerate
 
@@ -30,8 +30,9 @@ def trained_models():
     for series in ("bike sharing", "Beijing PM2.5", "sunspots"):
         X, y, X_test, _ = forecasting_task(series)
         for kind, cell in ((TikhonovLSTMRegressor, "lstm"), (TikhonovGRURegressor, "gru")):
-            for parameters in ({}, none, {"num_layers": 2}):
-                yield cell, kind(**parameters, **common).fit(X, y), X_test[:250]
+            for parameters in ({}, none, {"num_layers": 2}, {"skip": "linear"}):
+                name = cell + WITH_LINEAR if "skip" in parameters else cell
+                yield name, kind(**parameters, **common).fit(X, y), X_test[:250]
     X, y = load_japanese_vowels(return_X_y=True)
     X_test, _ = load_japanese_vowels(subset="test", return_X_y=True)
     for sigma in (0.0, 0.3):

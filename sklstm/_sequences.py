@@ -2,6 +2,7 @@
 
 import math
 import mmap
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -18,11 +19,14 @@ from sklstm._tables import (
     folded_shape,
     is_wide,
     n_axes,
+    names_of_columns,
     one_set_of_names,
     read_entries,
     read_wide,
     sequences_in,
 )
+from sklstm._validation import caller_level
+from sklstm.exceptions import DataWarning
 
 _ABSENT: Any = object()
 _DTYPES = [np.float64, np.float32]
@@ -261,6 +265,15 @@ class Sequences:
             np.sqrt(sum(float(np.square(part - mean).sum(dtype=np.float64)) for part in parts) / self.n_numbers)
         )
 
+    def some_steps(self, n_numbers: int) -> np.ndarray:
+        """Steps (m, d) at even distances, as they are: all of them, or at most twice the numbers asked for."""
+        values: Any = self.values
+        every = min(max(1, self.n_numbers // n_numbers), len(values))
+        part = values[::every] if self.rows is None else values[self.rows[::every]]
+        if part.ndim == 3:
+            part = part[:, :: max(1, part.size // n_numbers)]
+        return part.reshape(-1, part.shape[-1])
+
     def _padded(self, rows: np.ndarray) -> dict[str, Tensor]:
         lengths = self.lengths[rows]  # type: ignore[index]
         steps = np.arange(lengths.max())
@@ -428,6 +441,21 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
     if values.dtype.kind == "f" and values.dtype.itemsize > 4 and beyond(values, _LARGEST):
         raise ValueError("X holds values too large for float32, in which the network computes. Rescale it.")
     return (folded, y) if with_y else folded
+
+
+def warn_if_rows_are_times(X: Any, n_channels: int, who: str) -> None:
+    """Warn if X is a table with one row a time step, to judge by its index, whose rows are to be sequences."""
+    kind = type(getattr(X, "index", None)).__name__
+    columns = names_of_columns(X)
+    if kind not in ("DatetimeIndex", "PeriodIndex") or columns is None or n_channels != 1 or is_wide(X):
+        return
+    warnings.warn(
+        f"The rows of X are time steps, to judge by its {kind}, and {who} reads each as a sequence of its own, of "
+        f"{len(columns)} steps of one channel. Cut windows: X, y = sliding_windows(table, window=..., target=...); "
+        "SequencesFromTable makes sequences of a table of many series. If every row is a sequence, pass X.to_numpy().",
+        DataWarning,
+        stacklevel=caller_level(),
+    )
 
 
 def _as_plain_y(y: Any) -> Any:

@@ -1,8 +1,29 @@
-"""Errors of the package's own; each is also one of Python's, for those who catch these."""
+"""Errors and warnings of the package's own; each is also one of Python's, for those who catch these."""
 
 from typing import Any
 
-__all__ = ["DivergenceError", "NonFiniteOutputError"]
+__all__ = ["DataWarning", "DivergenceError", "NonFiniteOutputError"]
+
+
+class DataWarning(UserWarning):
+    """Data can be trained on, and are probably not as they were meant.
+
+    X or y is far from a mean of 0 and a variance of 1, or the rows of a table with times in its index are each read as
+    a sequence. The message names the remedy.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.exceptions import DataWarning
+    >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+    >>> model = TikhonovLSTMRegressor(4, max_epochs=1, random_state=0)
+    >>> with warnings.catch_warnings(record=True, action="always", category=DataWarning) as heard:
+    ...     model = model.fit(X, 1000 * X[:, -1, 0])
+    >>> "TransformedTargetRegressor" in str(heard[0].message)
+    True
+    """
 
 
 class DivergenceError(ValueError):

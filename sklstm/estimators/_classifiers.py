@@ -27,6 +27,7 @@ from sklstm.training._process import restores_settings
 from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certified_accuracy, certified_radius, certify
 from ._compression import Compression
+from ._data_warnings import warn_about_data
 from ._fit_tasks import with_callbacks
 from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import generalization_report, holdout_bound_of, set_bound
@@ -83,10 +84,17 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ------
         ValueError, TypeError
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
+
+        Warns
+        -----
+        DataWarning
+            If X is far from a mean of 0 and a variance of 1, or X is a table with times in its index, whose rows
+            are then each read as a sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with self._fitting(X, y, sample_weight) as context:
             data = self._check_fit(X, y, sample_weight, validation)
+            warn_about_data(self, X, data)
             if context.resume is not None and not np.array_equal(self.classes_, np.asarray(context.classes)):
                 raise ValueError(
                     f"warm_start=True goes on with the classes of the last fit, {context.classes}; y has "
@@ -151,7 +159,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             first = context.resume is None
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            X, y = as_sequences(self, X, y, reset=first)
+            sequences, y = as_sequences(self, X, y, reset=first)
             known = self.classes_ if classes is None else self._distinct(classes, "classes")
             if not first and not np.array_equal(known, self.classes_):
                 raise ValueError(f"classes={known} is not the same as on the first call, {self.classes_}.")
@@ -159,7 +167,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             self.classes_ = known
             given = self._given_weights(sample_weight, len(y))
             weight = self._weights(given, self._weights_of_classes(codes, given)[codes])
-            data = FitData(X, codes, self._absolute(weight))
+            data = FitData(sequences, codes, self._absolute(weight))
+            if first:
+                warn_about_data(self, X, data)
             self._set_fitted(train(self._training_spec(data, context), training_data(self, data, relative=False)))
         return self
 

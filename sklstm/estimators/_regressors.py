@@ -25,6 +25,7 @@ from sklstm.training._process import restores_settings
 from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certify
 from ._compression import Compression
+from ._data_warnings import warn_about_data
 from ._fit_tasks import with_callbacks
 from ._parameters import LossName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import generalization_report, holdout_bound_of, set_bound
@@ -156,10 +157,17 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         ------
         ValueError, TypeError
             For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
+
+        Warns
+        -----
+        DataWarning
+            If X or y is far from a mean of 0 and a variance of 1, or X is a table with times in its index, whose rows
+            are then each read as a sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with self._fitting(X, y, sample_weight) as context:
             data = self._check_fit(X, y, sample_weight, validation)
+            warn_about_data(self, X, data)
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             warn_if_infeasible(self)
@@ -206,9 +214,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         3
         """
         with self._one_more_epoch() as context:
-            X, y = self._check_data(X, y, reset=context.resume is None)
+            sequences, y = self._check_data(X, y, reset=context.resume is None)
             weight = self._absolute(self._weights(self._given_weights(sample_weight, len(y))))
-            data = FitData(X, y, weight)
+            data = FitData(sequences, y, weight)
+            if context.resume is None:
+                warn_about_data(self, X, data)
             self._set_fitted(train(self._training_spec(data, context), training_data(self, data, relative=False)))
         return self
 

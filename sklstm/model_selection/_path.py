@@ -25,6 +25,7 @@ from sklstm._validation import FLAG, Choice, Number, caller_level
 from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._certify import certified_accuracy, certified_radius, certify
 from sklstm.estimators._composition import method_owner
+from sklstm.estimators._data_warnings import warn_about_data
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
 from sklstm.estimators._reports import generalization_report
 from sklstm.generalization import GeneralizationReport
@@ -291,6 +292,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         base = clone(self.estimator)
         # Of the parameters too, with the estimator's own messages.
         data = checked(base, X, y, sample_weight, validation)
+        warn_about_data(base, X, data)
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
             if name in vars(base):
                 setattr(self, name, vars(base)[name])

@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._tables import is_wide, n_axes, sequences_in
+from sklstm._sequences import warn_if_rows_are_times
+from sklstm._tables import is_wide, n_axes, names_of_columns, sequences_in
 from sklstm._validation import FLAG, POSITIVE_INT, Number, Rule, check_parameters
 from sklstm.preprocessing._steps import Steps, blocks, edge_padding, read_steps
 
@@ -254,6 +255,8 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X has another shape, holds infinity, or has a channel without a value.
         """
+        if len(names_of_columns(X) or ()) > 1:
+            warn_if_rows_are_times(X, self.n_channels, type(self).__name__)
         return self._learn(X, sample_weight, first=True)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:

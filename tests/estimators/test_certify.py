@@ -309,7 +309,7 @@ def test_labels_of_a_wide_table():
     channels = ["a", "b"] * 3
     columns = pd.MultiIndex.from_arrays([[0, 0, 1, 1, 2, 2], channels], names=["time", "channel"])
     X = pd.DataFrame(np.random.default_rng(0).standard_normal((20, 6)), columns=columns)
-    model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, np.arange(20.0))
+    model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, np.arange(20) / 10)
     sizes = pd.Series(np.arange(6) / 10, index=columns)
     expected = model.certify(X, sizes)
     order = [3, 0, 5, 1, 4, 2]

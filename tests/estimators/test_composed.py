@@ -34,6 +34,9 @@ from sklstm.preprocessing import SequenceScaler
 from tests.support.composed import QUICK, lstm, make_readings, perturbed
 from tests.support.problems import late_mean, signed_sum
 
+# Readings and targets in units of their own, as certificates of compositions are about.
+pytestmark = pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
+
 SCALERS = {
     "standard": StandardScaler(),
     "standard, no mean": StandardScaler(with_mean=False),

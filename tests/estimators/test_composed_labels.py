@@ -87,6 +87,7 @@ def test_certified_accuracy_in_units_of_x(utterances):
         certified_accuracy(model, X, np.zeros(len(X), int), 0.1)
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")  # y is in units of its own
 def test_a_few_sequences_at_a_time_are_no_other_than_all_at_once(readings, utterances, monkeypatch):
     X, y = readings
     frame = pd.DataFrame(X).add_prefix("x")

@@ -173,6 +173,7 @@ def test_quantised_predictor_and_compression_have_the_linear_part(skip):
     assert A.shape == ((2, 12) if skip["skip"] == "linear" else (2, 2))
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")  # it is about such levels
 def test_the_last_value_of_a_channel_by_number_or_label():
     X, y = problem()
     level = X.copy()

@@ -95,6 +95,7 @@ def test_any_weight_gives_the_feasible_start_and_none_leaves_the_initialisation_
         )
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
 def test_infeasible_fit_warns_in_words_to_act_on():
     # Loud targets, fast steps and next to no penalty.
     X, y = late_mean(200)

@@ -301,6 +301,7 @@ def test_clone_and_pickle(X):
     np.testing.assert_array_equal(loaded.partial_fit(X[:2]).var_, scaler.partial_fit(X[:2]).var_)
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")  # y is in units of its own
 def test_in_pipelines_and_searches(X):
     y = X[:, -1, 0]
     for given, n_channels in ((X, 1), (X.reshape(N, -1), D)):

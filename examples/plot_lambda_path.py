@@ -8,6 +8,8 @@ inputs, on noisy ones, or whatever happens to the inputs within some tolerance. 
 :math:`\\lambda_S`, on hourly bicycle rentals in Washington, D.C.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.model_selection import TimeSeriesSplit
@@ -47,6 +49,9 @@ print(
 # certified error is a limit, from ``certify``, on what changes of the inputs of up to 0.05 could make of it. A
 # forecast of the mean has an error of about 1: what lies above says nothing and is cut off. The certified error
 # of a network without any penalty is far off the picture.
+
+# The strongest penalties would want more epochs than the others.
+warnings.filterwarnings("ignore", "Training had not settled")
 
 lambdas = np.geomspace(1e-4, 1, 9)
 common = {

@@ -13,9 +13,8 @@ import argparse
 import re
 import sys
 
-import numpy as np
 
-from benchmarks.evidence import certificate_tightness, quickstart_figures, stack_penalty
+from benchmarks.evidence import certificate_tightness, quickstart_figures
 from sklstm.tikhonov._penalty import BARRIER_EPSILON
 from tests.support.fuzz import hostile, parameters, strategies
 from tests.support.quoting import Quote, at_most, corrected, differences, positive, significant
@@ -115,13 +114,6 @@ def pinned_torch():
     return {"torch": re.search(r"^torch==(\S+)$", text, re.MULTILINE)[1]}
 
 
-def stacks():
-    """In tens: the ratio depends on the cell, the variant and the size."""
-    medians = stack_penalty.medians(latest(stack_penalty.NAME))
-    tens = [f"{10 * max(1, round(value / 10))}" for value in (medians.min(), medians.max(), np.median(medians))]
-    return dict(zip(("low", "high", "middle"), tens, strict=True))
-
-
 QUOTES = (
     Quote(
         "README.md",
@@ -154,13 +146,6 @@ QUOTES = (
     ),
     Quote("README.md", "from ρ_h² = {seam} on", seam),
     Quote("README.md", "the CPU build of torch {torch} is enough", pinned_torch),
-    Quote(
-        "sklstm/estimators/_regressors.py",
-        "every layer beyond the first makes the perturbation term {low} to {high} times as large. Divide ``lambda_s`` "
-        "by about {middle} for each of them.",
-        stacks,
-        times=2,
-    ),
     Quote(
         "docs/benchmarks/occam_bound.md",
         "From the training data alone: IMDB reviews (the first 100 words as GloVe vectors, {imdb_n} reviews; chance is "

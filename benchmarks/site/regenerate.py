@@ -6,7 +6,7 @@ quote them (`quoted.py`), and the bars on times are printed (`bars.py`). What wa
 benchmarks/results/; pages show the latest.
 
     python -m benchmarks.site.regenerate --list                 # what there is, how long it takes and what it needs
-    python -m benchmarks.site.regenerate --imdb imdb_glove.npz  # everything, about nine hours on two cores
+    python -m benchmarks.site.regenerate --imdb imdb_glove.npz  # everything, about eleven hours on two cores
     python -m benchmarks.site.regenerate --only speed           # what is in benchmarks/speed
     python -m benchmarks.site.regenerate --only memory quickstart_figures
     python -m benchmarks.site.regenerate --continue             # long runs go on where they stopped
@@ -48,6 +48,7 @@ def timed(name, duration, **more):
 
 
 PEERS, IMDB, GPU = "make bench-peers, else without other packages", "--imdb", "a CUDA device"
+AEON = "the package aeon beside this one, for its data; MiniRocket: make bench-peers"
 STEPS = (
     timed("fit_speed", "30 minutes, 15 without other packages", needs=PEERS),
     timed("relu_layer", "a minute"),
@@ -73,6 +74,7 @@ STEPS = (
     Step("certificate_tightness", "20 minutes"),
     Step("noise_robustness", "45 minutes"),
     Step("regularisers", "an hour"),
+    Step("real_data", "two hours", needs=AEON),
     Step("occam_bound", "25 minutes, 2 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
     Step("imdb_noise", "4 hours", needs=IMDB),
 )

@@ -13,7 +13,6 @@ import argparse
 import re
 import sys
 
-
 from benchmarks.evidence import certificate_tightness, quickstart_figures
 from sklstm.tikhonov._penalty import BARRIER_EPSILON
 from tests.support.fuzz import hostile, parameters, strategies

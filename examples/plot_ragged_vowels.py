@@ -100,7 +100,7 @@ print(
 
 def train_on_beginnings(seed):
     beginnings = X + [utterance[:k] for k in (3, 6, 10) for utterance in X]
-    network = NoisyRNNClassifier(16, max_epochs=40, random_state=seed)
+    network = NoisyRNNClassifier(16, max_epochs=100, random_state=seed)
     return make_pipeline(SequenceScaler(), network).fit(beginnings, np.tile(y, 4))
 
 

@@ -1,8 +1,9 @@
 """How much wider are certified bounds than what an attack can do, and what do they cost?
 
-An LSTM with default settings on three real series, trained with the penalty, without it, and with weight decay. For 500
-test windows the certified radius, the larger distance of the two bounds from the prediction, is divided by the largest
-change of the output that projected gradient ascent and descent find within the same box. 1 would be exact.
+An LSTM of 32 units on three real series, trained for 100 epochs at a constant rate, with the penalty, without it, and
+with weight decay. For 500 test windows the certified radius, the larger distance of the two bounds from the prediction,
+is divided by the largest change of the output that projected gradient ascent and descent find within the same box. 1
+would be exact.
 """
 
 from functools import partial
@@ -10,7 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from benchmarks.common.series import SERIES, forecasting_task
+from benchmarks.common.series import SERIES, TRAINING, forecasting_task
 from sklstm import TikhonovLSTMRegressor
 from tests.support.attacks import double_of, strongest
 from tests.support.records import table
@@ -77,7 +78,7 @@ def reading(records):
 
 def one(series, name):
     X, y, X_test, y_test = forecasting_task(series)
-    model = TikhonovLSTMRegressor(**TRAINED[name], random_state=0).fit(X, y)
+    model = TikhonovLSTMRegressor(**TRAINED[name], **TRAINING, random_state=0).fit(X, y)
     windows = np.linspace(0, len(X_test) - 1, 500).astype(int)
     X_test = X_test[windows]
     exact = double_of(model.net_.module_)

@@ -40,6 +40,7 @@ def one_run(train, test, options, n_steps, sigma, run):
         sigma=sigma,
         max_epochs=options.epochs,
         batch_size=64,
+        lr_schedule="constant",
         random_state=run,
         verbose=1,
     ).fit(*train)
@@ -143,8 +144,9 @@ TEXT = """\
 Figures 1 and 2 of Tu, He & Tao (2020): a ReLU network on IMDB reviews of L words, GloVe vectors of 50 dimensions,
 trained with Gaussian noise of standard deviation σ on its inputs; test error without noise minus training error with
 noise. The paper gives no size, number of epochs or optimiser. Here: {hidden} units, {epochs} epochs, batches of 64,
-Adam at 0.001, gradients clipped at norm 1, all else at the defaults of `NoisyRNNClassifier`. The smallest eigenvalues
-of the second moment, which the theorem is about, are in [smallest_eigenvalue.md](smallest_eigenvalue.md).
+Adam at a constant rate of 0.001, gradients clipped at norm 1, all else at the defaults of `NoisyRNNClassifier`. The
+smallest eigenvalues of the second moment, which the theorem is about, are in
+[smallest_eigenvalue.md](smallest_eigenvalue.md).
 
 ![Gap against noise](imdb_noise.png)
 

@@ -27,12 +27,12 @@ NAME = "occam_bound"
 
 MODELS = {
     "digits": (
-        {"hidden_size": 64, "sigma": 0.1, "max_epochs": 100},
+        {"hidden_size": 64, "sigma": 0.1, "max_epochs": 100, "lr_schedule": "constant"},
         {"hidden_size": 6, "epochs": 200, "stage_epochs": 8, "batch_size": 64, "n_starts": 5, "n_trials": 2000,
          "coarseness": (6.0, 8.0, 12.0, 16.0)},
     ),
     "imdb": (
-        {"hidden_size": 64, "sigma": 0.2, "max_epochs": 20},
+        {"hidden_size": 64, "sigma": 0.2, "max_epochs": 20, "lr_schedule": "constant"},
         {"hidden_size": 4, "rank": 2, "epochs": 60, "stage_epochs": 3, "n_stages": 10, "batch_size": 250, "n_starts": 8,
          "n_trials": 800, "coarseness": (36.0, 48.0)},
     ),

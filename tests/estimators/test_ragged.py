@@ -124,15 +124,15 @@ def test_kinds_of_lists(estimator):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, np.int8, bool])
 def test_dtypes_of_sequences(dtype):
-    X = [(10 * sequence).astype(dtype) for sequence in ragged(30)]
-    y = np.arange(30.0)
+    X = [(5 * sequence).astype(dtype) for sequence in ragged(30)]
+    y = np.linspace(-1, 1, 30)
     model, same = (clone(ESTIMATORS["lstm"]).fit(part, y) for part in (X, [x.astype(np.float64) for x in X]))
     np.testing.assert_array_equal(model.predict(X), same.predict([x.astype(np.float64) for x in X]))
 
 
 def test_data_frames_of_one_sequence_each_name_the_channels():
     X = [pd.DataFrame(sequence, columns=["pitch", "roll", "yaw"]) for sequence in ragged(30)]
-    model = clone(ESTIMATORS["lstm"]).fit(X, np.arange(30.0))
+    model = clone(ESTIMATORS["lstm"]).fit(X, np.linspace(-1, 1, 30))
     assert model.feature_names_in_.tolist() == ["pitch", "roll", "yaw"]
     assert model.n_features_in_ == 3
     with pytest.raises(ValueError, match="feature names should match"):

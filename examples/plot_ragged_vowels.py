@@ -9,6 +9,8 @@ depend on the sequences that happen to be predicted with it, or on padding? Is i
 early? And since a network reads sequences of any length: how much of an utterance does it have to hear?
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
@@ -98,9 +100,14 @@ print(
 # of each utterance as well.
 
 
+warnings.filterwarnings(
+    "ignore", "Training had not settled"
+)  # 40 epochs, to keep this page short
+
+
 def train_on_beginnings(seed):
     beginnings = X + [utterance[:k] for k in (3, 6, 10) for utterance in X]
-    network = NoisyRNNClassifier(16, max_epochs=100, random_state=seed)
+    network = NoisyRNNClassifier(16, max_epochs=40, random_state=seed)
     return make_pipeline(SequenceScaler(), network).fit(beginnings, np.tile(y, 4))
 
 

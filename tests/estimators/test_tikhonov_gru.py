@@ -108,6 +108,7 @@ def test_feasible_start_has_a_factor_a_layer(estimator):
     assert len({round(ratio, 4) for ratio in ratios}) == 3
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
 def test_the_warning_names_cell_and_layer():
     X, y = late_mean(200)
     model = TikhonovGRURegressor(8, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=40, random_state=0)

@@ -36,7 +36,9 @@ DRAW = {
     RegularizationPathDisplay: lambda made, **kw: RegularizationPathDisplay.from_estimators(
         [made.lstm], made.X, made.y, sigma=0.1, eps=0.01, n_draws=2, random_state=0, **kw
     ),
-    GeneralizationReportDisplay: lambda made, **kw: GeneralizationReportDisplay.from_estimator(made.classifier, **kw),
+    GeneralizationReportDisplay: lambda made, **kw: GeneralizationReportDisplay.from_estimator(
+        made.classifier, made.X, made.labels, **kw
+    ),
     NoiseGeneralizationDisplay: lambda made, **kw: NoiseGeneralizationDisplay.from_estimator(
         made.classifier, made.X, made.labels, sigmas=[0.0, 0.2], cv=2, random_state=0, **kw
     ),
@@ -54,7 +56,7 @@ DRAW = {
 OF_NETWORKS = {
     "loss": LossCurveDisplay.from_estimator,
     "gates": GateNormsDisplay.from_estimator,
-    "report": GeneralizationReportDisplay.from_estimator,
+    "report": lambda estimator: GeneralizationReportDisplay.from_estimator(estimator, np.zeros((2, 5, 2)), np.zeros(2)),
     "band": lambda estimator: CertifiedBandDisplay.from_estimator(estimator, np.zeros((2, 5, 2)), eps=0.1),
 }
 OF_PREDICTORS = {
@@ -230,7 +232,8 @@ def test_models_that_travelled_look_the_same(travel, made, tmp_path):
     else:
         model = pickle.loads(pickle.dumps(made.stopped))
     for display in (LossCurveDisplay, GateNormsDisplay, GeneralizationReportDisplay):
-        before, after = (vars(display.from_estimator(which)) for which in (made.stopped, model))
+        data = (made.X, made.y) if display is GeneralizationReportDisplay else ()
+        before, after = (vars(display.from_estimator(which, *data)) for which in (made.stopped, model))
         for name in before:
             if not name.endswith("_"):
                 np.testing.assert_array_equal(before[name], after[name], err_msg=name)

@@ -172,6 +172,7 @@ def test_digits_are_added_where_two_would_merge_values():
     np.testing.assert_allclose(values, np.geomspace(1e-4, 1, 1000), rtol=1e-2)
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
 def test_values_of_sigma_are_relative_to_the_data(signals):
     X, y, labels = signals
     for model, target in ((NoisyRNNClassifier(2, **SMALL), labels), (TikhonovLSTMRegressor(2, **SMALL), y)):

@@ -48,7 +48,7 @@ def signals():
 @pytest.fixture
 def exact_norms(monkeypatch):
     """Exact spectral norms at every step: the estimates of a stack are made in other steps than those of one model."""
-    monkeypatch.setattr("sklstm.tikhonov._norm_tracking._usable", lambda norms: False)
+    monkeypatch.setattr("sklstm.tikhonov._norm_tracking._finite", lambda norms: False)
     with parallel_config(backend="threading"):  # processes would not know of it
         yield
 

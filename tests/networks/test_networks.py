@@ -163,7 +163,7 @@ def test_predictions_with_a_linear_part_do_not_depend_on_companions_bit_for_bit(
 
 def test_what_a_linear_part_adds_to_the_weights_of_a_network():
     linear = build(GRUNetwork, n_features=3, hidden_size=4, n_outputs=2, skip_steps=5)
-    assert list(linear.state_dict())[-1] == "linear_part.weight"
+    assert list(linear.state_dict())[-1] == "linear_part.values"
     # A fixed selection is known from the arguments, and no weight.
     last = build(GRUNetwork, n_features=3, hidden_size=4, n_outputs=2, skip_channels=CHANNELS)
     assert list(last.state_dict()) == list(linear.state_dict())[:-1]

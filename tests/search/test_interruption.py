@@ -85,6 +85,7 @@ class Interrupt(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
 def test_an_interrupted_fit_leaves_a_fitted_estimator_as_it_was():
     X, y = problem("lstm", n=40)
     model = TikhonovLSTMRegressor(4, n_channels=2, max_epochs=3, random_state=0).fit(X, y)

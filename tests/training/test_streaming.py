@@ -147,6 +147,7 @@ def test_certified_radii_and_accuracy(mapped, monkeypatch):
     assert np.mean(right & (radii >= eps)) <= accuracy <= np.mean(right & (1.01 * radii >= eps))
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
 @pytest.mark.parametrize("dtype", ["int8", "int64", "uint16", "float16", ">f4", ">f8", "bool"])
 def test_numbers_of_other_types_are_read_as_they_would_be_in_memory(dtype, mapped):
     X = mapped((100 * numbers()).astype("int64" if "f" not in dtype else "float64") % 128, dtype)

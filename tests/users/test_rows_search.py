@@ -54,6 +54,7 @@ CHECKS = {
 
 
 @pytest.mark.draws_from_numpy
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
 @ALL
 def test_scikit_learn_checks(make):
     """Estimators that are not 2-D get zero checks and a green run: 2-D is taken, so all checks are made."""

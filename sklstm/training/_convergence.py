@@ -101,8 +101,9 @@ def unsettled(losses: Sequence[float], rates: Sequence[float]) -> Unsettled | No
     error = np.sqrt((residuals @ residuals) / max(number - 2, 1) / (centred @ centred))
     fall = -0.1 * slope
     if fall > max(_FALLING * whole_fall, 0.2 * error):
-        share = f"{100 * fall / (values[0] - values[-1]):.2g} % of the fall since the first epoch"
-        return Unsettled(f"falling, by {fall:.3g} in the last tenth of it, {share}", jumping=False)
+        since = values[0] - values[-1]
+        share = f", {100 * fall / since:.2g} % of the fall since the first epoch" if since > fall else ""
+        return Unsettled(f"falling, by {fall:.3g} in the last tenth of it{share}", jumping=False)
     return None
 
 

@@ -87,3 +87,12 @@ def test_two_epochs_can_fall():
     assert re.fullmatch(
         r"falling, by 0\.08 in the last tenth of it, 20 % of the fall since the first epoch", found.seen
     )
+
+
+@pytest.mark.parametrize("start", [0.9, 0.5, 0.3])
+def test_a_loss_that_fell_no_further_than_it_began_has_no_share_of_a_fall(start):
+    # It began at 0.9, 0.5 or 0.3, rose to 1, and falls to 0.5: nothing has been gained, or nearly nothing.
+    losses = np.concatenate([[start], np.linspace(1.0, 0.5, 40)])
+    found = unsettled(losses, np.full(41, 0.01))
+    assert found.seen.startswith("falling, by 0.05")
+    assert ("% of the fall" in found.seen) == (start == 0.9)

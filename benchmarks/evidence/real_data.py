@@ -8,6 +8,7 @@ unequal length are flat with zeros before their first step. Every result is appe
 comes; run again to continue.
 """
 
+import os
 import subprocess
 import tempfile
 import time
@@ -118,11 +119,14 @@ class MiniRocket:
     def predict_many(self, copies):
         series = [flat(X).reshape(len(X), -1, X[0].shape[1]) for X in (self.X, *copies)]
         n_steps = max(9, series[0].shape[1])  # as many as its kernels have
-        series = [np.pad(X, ((0, 0), (n_steps - X.shape[1], 0), (0, 0)))[:, -n_steps:] for X in series]
+        series = [np.pad(X, ((0, 0), (max(0, n_steps - X.shape[1]), 0), (0, 0)))[:, -n_steps:] for X in series]
         with tempfile.TemporaryDirectory() as folder:
             given, found = Path(folder) / "given.npz", Path(folder) / "found.npy"
             np.savez(given, y=self.y, seed=self.seed, **{f"X{i}": X for i, X in enumerate(series)})
-            subprocess.run([PYTHON, "-m", "benchmarks.common.peer_minirocket", given, found], cwd=ROOT, check=True)
+            # The other environment has packages of its own: it must not see those that this one was told of.
+            own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+            command = [PYTHON, "-m", "benchmarks.common.peer_minirocket", given, found]
+            subprocess.run(command, cwd=ROOT, env=own, check=True)
             return list(np.load(found))
 
 
@@ -247,9 +251,19 @@ def measure(options, done):
         data = load()
         for seed in range(N_SEEDS):
             for method, model in contenders(data, seed).items():
-                if (data.name, method, seed) not in done:
+                wanted = options.methods in ("all", "ours" if method.startswith(OURS) else "others")
+                if wanted and (data.name, method, seed) not in done:
                     yield run(data, method, model, seed)
 
 
+def add_options(parser):
+    parser.add_argument(
+        "--methods",
+        choices=("all", "ours", "others"),
+        default="all",
+        help="two processes can share the work; a last run of all says that the record is complete",
+    )
+
+
 if __name__ == "__main__":
-    campaign(NAME, __doc__, measure, page)
+    campaign(NAME, __doc__, measure, page, add_options=add_options)

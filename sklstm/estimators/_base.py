@@ -165,7 +165,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             random_state = fresh_random_state(self.random_state)
             *drawn, self._bound_seed = random_state.randint(2**31 - 1, size=4).tolist()
             seeds = Seeds(*drawn)
-        batch_size, max_epochs = sizes_for(len(data.X), self.batch_size, self.max_epochs)
+        batch_size, max_epochs = self._sizes(len(data.X))
         return TrainingSpec(
             network,
             self._loss,
@@ -186,6 +186,10 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             label=type(self).__name__,
             verbose=int(self.verbose),
         )
+
+    def _sizes(self, n: int) -> tuple[int, int]:
+        """Batch size and epochs of a training on n sequences."""
+        return sizes_for(n, self.batch_size, self.max_epochs)
 
     def _validation(self, data: FitData, labels: np.ndarray | None) -> Validation:
         """What early stopping judges on."""

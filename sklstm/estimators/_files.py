@@ -37,6 +37,8 @@ CODEC = Codec({"Compression": Parameters(Compression, Compression._rules)})
 LOADABLE: dict[str, type] = {}
 
 _DOCUMENT = {"class", "parameters", "state", "network"}
+# Parameters that files of before do not have, with what there was then where the default is another one.
+_BEFORE = {"skip": "none"}
 _DIGEST = re.compile("[0-9a-f]{64}")
 # Exceptions that bad values in a file can cause; never an interrupt.
 _MISFITS = (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
@@ -194,7 +196,9 @@ def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], d
         for part, plain in (("parameters", document["parameters"]), ("state", kept), ("network", document["network"]))
     )
     parameters.pop("compute_bound", None)
-    if unknown := set(parameters) - set(inspect.signature(cls).parameters):
+    accepted = set(inspect.signature(cls).parameters)
+    parameters = {name: value for name, value in _BEFORE.items() if name in accepted} | parameters
+    if unknown := set(parameters) - accepted:
         raise ValueError(f"{cls.__name__} has no parameters {sorted(map(str, unknown))}"[:300])
     if parameters.get("callbacks") is not None:
         raise ValueError("it claims to hold callbacks, which no file does")

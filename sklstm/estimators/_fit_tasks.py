@@ -7,7 +7,6 @@ from skorch.callbacks import Callback
 
 from sklstm.training import SequenceNet, StopTraining
 from sklstm.training._net import OwnCallback
-from sklstm.training._train import sizes_for
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -51,7 +50,7 @@ class FitTask:
         if self.callbacks:
             # Nothing is checked yet: of data without a length, `fit` will say what is wrong.
             n = len(self.data["X"]) if hasattr(self.data["X"], "__len__") else 1
-            _, max_epochs = sizes_for(n, self.estimator.batch_size, self.estimator.max_epochs)
+            _, max_epochs = self.estimator._sizes(n)
             self.context = self.estimator._init_callback_context(max_subtasks=max_epochs)
             self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 

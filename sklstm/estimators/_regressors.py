@@ -21,6 +21,7 @@ from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
 from sklstm.training._convergence import warn_if_unsettled
 from sklstm.training._linear_start import LinearStart, steps_read
 from sklstm.training._process import restores_settings
+from sklstm.training._train import sizes_for
 
 from ._base import FitContext, FitData, SequenceEstimator, training_data
 from ._certify import certify
@@ -51,7 +52,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         lambda_2: float = 10.0,
         variant: Literal["turkin", "tight"] = "turkin",
         readout: Literal["linear", "logistic"] = "linear",
-        skip: Literal["none", "last", "linear"] = "none",
+        skip: Literal["none", "last", "linear"] = "linear",
         skip_channel: int | str | Sequence[int | str] | None = None,
         num_layers: int = 1,
         sigma: float = 0.0,
@@ -450,6 +451,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         if self.skip != "none":
             start = (*start, LinearStart(spec.inputs))
         return replace(spec, penalty=penalty, start=start)
+
+    def _sizes(self, n: int) -> tuple[int, int]:
+        return sizes_for(n, self.batch_size, self.max_epochs, from_ridge=self.skip == "linear")
 
     def _linear_part(self, X: Sequences, n_outputs: int, context: FitContext) -> dict[str, Any]:
         """Arguments of the network that say which linear part it has."""

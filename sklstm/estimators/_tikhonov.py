@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
 
 from sklstm._validation import caller_level
+from sklstm.networks._linear_part import unit_of
 from sklstm.networks._networks import GatedNetwork
 from sklstm.tikhonov import (
     TikhonovGains,
@@ -74,8 +76,8 @@ class NetworkPenalty(Penalty):
         self.of_weights.forget()
         self.place = 0
 
-    def stack(self, penalties: Sequence[Any]) -> StackedTikhonovPenalty:
-        return StackedTikhonovPenalty([penalty.of_weights for penalty in penalties])
+    def stack(self, penalties: Sequence[Any]) -> "StackedNetworkPenalty":
+        return StackedNetworkPenalty(penalties)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"place": 0}  # an address of this process
@@ -86,6 +88,34 @@ class NetworkPenalty(Penalty):
             weights_ih, weights_hh, _, biases_hh = zip(*module.layers, strict=True)
             self.of_weights.watch(weights_ih, weights_hh, readout, bias_hh=biases_hh)
             self.place = readout.data_ptr()
+
+
+class StackedNetworkPenalty:
+    """`NetworkPenalty` of M networks of one shape at once; the linear parts are given as they are trained."""
+
+    def __init__(self, penalties: Sequence[NetworkPenalty]):
+        self.of_weights = StackedTikhonovPenalty([penalty.of_weights for penalty in penalties])
+        self.lambda_linear = torch.tensor([penalty.lambda_linear for penalty in penalties], dtype=torch.float64)
+        self.linear: Tensor | None = None  # A / unit, (M, k, P)
+
+    @property
+    def largest_error(self) -> float:
+        return self.of_weights.largest_error
+
+    def watch(self, weight_ih: Tensor, weight_hh: Tensor, weight_out: Tensor, linear: Tensor | None = None) -> None:
+        self.of_weights.watch(weight_ih, weight_hh, weight_out)
+        self.linear = linear
+
+    def accumulate(self, by_ih: Tensor, by_hh: Tensor, by_out: Tensor, by_linear: Tensor | None = None) -> list[float]:
+        values = self.of_weights.accumulate(by_ih, by_hh, by_out)
+        if self.linear is None or by_linear is None:
+            return values
+        # Of A = unit · values: λ‖A‖²_F and its gradient by the values.
+        factor = (self.lambda_linear * unit_of(self.linear.shape[-1]) ** 2).to(self.linear)
+        busy = slice(len(by_linear))
+        by_linear += 2 * factor[busy, None, None] * self.linear[busy]
+        more = factor * linear_gain(self.linear)
+        return [value + extra for value, extra in zip(values, more.tolist(), strict=True)]
 
 
 def start_feasible(module: GatedNetwork, data: SequenceDataset, *, variant: str) -> None:

@@ -15,7 +15,7 @@ from sklstm.estimators._base import FitData, checked, cloned_with, set_fitted, t
 from sklstm.training import SequenceDataset, SequenceNet, TrainingSpec
 from sklstm.training._net import OwnCallback
 from sklstm.training._process import thread_limit
-from sklstm.training._train import Resume, Trained, sizes_for, train_all
+from sklstm.training._train import Resume, Trained, train_all
 
 # Limits of one stack: enough models that the cost of calls does not matter, few enough that their states stay in cache.
 _LARGEST_STACK = 25
@@ -283,7 +283,7 @@ def _packs(
     # Numbers per step and sequence: inputs, states and gates of the forward and the backward pass.
     width = settings.n_features + 9 * int(estimator.hidden_size)
     n = max(len(split.train) for split, _ in models)
-    batch_size, _ = sizes_for(n, estimator.batch_size, estimator.max_epochs)
+    batch_size, _ = estimator._sizes(n)
     size = 4 * settings.n_steps * batch_size * width
     remaining = iter(models)
     while pack := list(islice(remaining, max(1, min(_LARGEST_STACK, int(_STACK_BYTES / size))))):

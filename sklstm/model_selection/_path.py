@@ -31,7 +31,6 @@ from sklstm.estimators._reports import generalization_report
 from sklstm.generalization import GeneralizationReport
 from sklstm.metrics._noisy_scorer import takes_sample_weight
 from sklstm.training._process import restores_settings
-from sklstm.training._train import sizes_for
 
 from ._folds import Cancellation, Outcome, PathSettings, Split, run_models
 
@@ -340,7 +339,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         """Train and score every value on every fold, in one worker or several."""
         # Early stopping, callbacks and a schedule that depends on losses must see a whole training.
         whole = template.early_stopping or template.callbacks or template.lr_schedule == "plateau"
-        _, max_epochs = sizes_for(shape[0], template.batch_size, template.max_epochs)
+        _, max_epochs = template._sizes(shape[0])
         models = [(split, index) for split in splits for index in range(len(values))]
         n_workers = max(1, min(effective_n_jobs(self.n_jobs), len(models)))
         settings = PathSettings(

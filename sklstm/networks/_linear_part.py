@@ -23,6 +23,16 @@ def last_steps(X: Tensor, lengths: Tensor | None, n_steps: int) -> Tensor:
     return last.flatten(1)
 
 
+def unit_of(n_columns: int) -> float:
+    r"""The unit in which a matrix of so many columns is trained: a power of two of about :math:`1/\sqrt{m}`.
+
+    A step of Adam moves every parameter by about the learning rate, and the columns are many and alike: with A itself
+    as the parameter, the first steps from the ridge solution would cost more than hundreds could gain. A product with a
+    power of two is exact.
+    """
+    return float(2.0 ** -math.ceil(math.log2(n_columns) / 2))
+
+
 class LinearPart(nn.Module):
     r""":math:`A\,\mathrm{vec}(x_{L-p+1}, \dots, x_L)`, with a matrix A that is trained and starts at zero, or is fixed.
 
@@ -81,10 +91,7 @@ class LinearPart(nn.Module):
         super().__init__()
         self.n_steps, self.channels = n_steps, channels
         n_columns = n_steps * n_features
-        # A step of Adam moves every parameter by about the learning rate, and the columns are many and alike: with A
-        # itself as the parameter, the first steps from the ridge solution would cost more than hundreds could gain.
-        # A power of two, so that the product is exact.
-        self.unit = 2.0 ** -math.ceil(math.log2(n_columns) / 2)
+        self.unit = unit_of(n_columns)
         # Zeros, so that no random number is drawn: the other weights start as in a network without a linear part.
         values = torch.zeros(n_outputs, n_columns, device=device, dtype=dtype)
         if not channels:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ._kernels import last_lstm_state, last_relu_state
-from ._linear_part import LinearPart
+from ._linear_part import LinearPart, last_steps
 
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 
@@ -405,7 +405,9 @@ def aligned(module: nn.Module) -> nn.Module:
 
 
 def is_stackable(module: nn.Module) -> bool:
-    """Whether `stacked_forward` knows the network: an LSTM of one layer without a linear part, or the ReLU network.
+    """Whether `stacked_forward` knows the network: an LSTM of one layer, or the ReLU network.
+
+    A linear part may be beside the layer, unless its matrix is fixed.
 
     Parameters
     ----------
@@ -422,7 +424,7 @@ def is_stackable(module: nn.Module) -> bool:
     (True, False)
     """
     if type(module) is LSTMNetwork:
-        return module.n_layers == 1 and module.linear_part is None
+        return module.n_layers == 1 and (module.linear_part is None or module.linear_part.is_trained)
     return type(module) is ReLUNetwork
 
 
@@ -464,4 +466,9 @@ def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) ->
         return torch.bmm(last_relu_state(X, weights["rnn.weight_ih_l0"], weights["rnn.weight_hh_l0"]), to_outputs)
     names = (f"{module.cell}.{part}_l0" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     state = last_lstm_state(X, *(weights[name] for name in names))
-    return cast(nn.Module, module.link)(torch.baddbmm(weights["readout.bias"][:, None], state, to_outputs))
+    outputs = torch.baddbmm(weights["readout.bias"][:, None], state, to_outputs)
+    part = module.linear_part
+    if isinstance(part, LinearPart):
+        last = last_steps(X.flatten(0, 1), None, part.n_steps).unflatten(0, X.shape[:2])  # (M, B, P)
+        outputs = torch.baddbmm(outputs, last, weights["linear_part.values"].mT, alpha=part.unit)
+    return cast(nn.Module, module.link)(outputs)

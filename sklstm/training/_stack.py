@@ -16,7 +16,8 @@ from sklstm.networks import is_stackable, stacked_forward
 from ._batches import BatchLoader, SequenceDataset
 from ._net import OwnCallback, Projection, SequenceNet, StopTraining
 
-_ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight")  # of the matrices that the penalty is about
+# Of the matrices that the penalty is about; not every network has the last one.
+_ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight", "linear_part.values")
 
 
 def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]) -> bool:
@@ -144,7 +145,7 @@ class Stack:
         self.criterion = self.nets[0].criterion(reduction="none")
 
     def _penalised(self) -> list[str]:
-        return [next(name for name in self.weights if name.endswith(part)) for part in _ORDER]
+        return [name for part in _ORDER for name in self.weights if name.endswith(part)]
 
     def _take_optimizer(self, run: _Run) -> None:
         own = run.nets[0].optimizer_
@@ -241,7 +242,7 @@ class Stack:
 
     def _named(self, busy: int) -> Any:
         """The first matrices under the names that `Projection` promises."""
-        U, W, V = (self.weights[name][:busy] for name in self._penalised())
+        U, W, V = (self.weights[name][:busy] for name in self._penalised()[:3])
         biases = [weight[:busy] for name, weight in self.weights.items() if name.split(".")[-1].startswith("bias_")]
         return SimpleNamespace(U=U, W=W, V=V, layers=((U, W, *biases),))
 

@@ -211,9 +211,13 @@ class TrainingSpec:
 _BATCH_SIZES = (8, 16, 32, 64)
 _BATCHES = 8  # an epoch at least, where the smallest size allows it
 _EPOCHS, _STEPS = 100, 1500
+# From ridge regression there is less to go, and where data are few more steps lead away from what they can tell.
+_EPOCHS_FROM_RIDGE = 30
 
 
-def sizes_for(n: int, batch_size: int | Literal["auto"], max_epochs: int | Literal["auto"]) -> tuple[int, int]:
+def sizes_for(
+    n: int, batch_size: int | Literal["auto"], max_epochs: int | Literal["auto"], *, from_ridge: bool = False
+) -> tuple[int, int]:
     """Numbers in place of ``"auto"``, so that small data make enough optimiser steps.
 
     Parameters
@@ -224,6 +228,8 @@ def sizes_for(n: int, batch_size: int | Literal["auto"], max_epochs: int | Liter
         ``"auto"`` is the largest of 8, 16, 32 and 64 that makes eight batches an epoch, or else 8.
     max_epochs : int or "auto"
         ``"auto"`` is 100, or as many as make 1,500 steps.
+    from_ridge : bool
+        Whether training starts at ridge regression: ``"auto"`` is then 30 epochs.
 
     Returns
     -------
@@ -234,11 +240,18 @@ def sizes_for(n: int, batch_size: int | Literal["auto"], max_epochs: int | Liter
     >>> from sklstm.training._train import sizes_for
     >>> [sizes_for(n, "auto", "auto") for n in (67, 300, 2000)]
     [(8, 167), (32, 150), (64, 100)]
+    >>> sizes_for(300, "auto", "auto", from_ridge=True)
+    (32, 30)
     """
     sizes = (size for size in _BATCH_SIZES if n >= _BATCHES * size)
     size = max(sizes, default=_BATCH_SIZES[0]) if isinstance(batch_size, str) else int(batch_size)
     n_batches = max(1, -(-n // size))
-    epochs = max(_EPOCHS, -(-_STEPS // n_batches)) if isinstance(max_epochs, str) else int(max_epochs)
+    if not isinstance(max_epochs, str):
+        epochs = int(max_epochs)
+    elif from_ridge:
+        epochs = _EPOCHS_FROM_RIDGE
+    else:
+        epochs = max(_EPOCHS, -(-_STEPS // n_batches))
     return size, epochs  # torch takes no numpy integers
 
 

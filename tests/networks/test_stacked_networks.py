@@ -74,10 +74,20 @@ def built(kind, seed=0, size=H, **options):
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [(LSTMNetwork, {}), (LSTMNetwork, {"readout": "logistic"}), (ReLUNetwork, {})],
+    [
+        (LSTMNetwork, {}),
+        (LSTMNetwork, {"readout": "logistic"}),
+        (LSTMNetwork, {"skip_steps": L}),
+        (LSTMNetwork, {"skip_steps": 2, "readout": "logistic"}),
+        (LSTMNetwork, {"skip_steps": L + 2}),
+        (ReLUNetwork, {}),
+    ],
 )
 def test_a_stack_computes_what_its_networks_do(generator, kind, options):
     modules = [built(kind, seed, **options) for seed in range(M)]
+    for module in modules:
+        if module.linear_part is not None:
+            module.linear_part.set_weight_(torch.randn(module.linear_part.weight.shape, generator=generator))
     weights, _ = torch.func.stack_module_state(modules)
     X = torch.randn(M, B, L, D, generator=generator)
     stacked = stacked_forward(modules[0], weights, X)
@@ -92,7 +102,12 @@ def test_a_stack_computes_what_its_networks_do(generator, kind, options):
 
 
 def test_what_cannot_be_stacked_says_so():
-    for module in (built(GRUNetwork), built(LSTMNetwork, num_layers=2), nn.Identity()):
+    for module in (
+        built(GRUNetwork),
+        built(LSTMNetwork, num_layers=2),
+        built(LSTMNetwork, skip_channels=(0, 1)),
+        nn.Identity(),
+    ):
         assert not is_stackable(module)
         with pytest.raises(TypeError, match="is not a network that can be stacked"):
             stacked_forward(module, {}, torch.zeros(1, 1, 1, D))

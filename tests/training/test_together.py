@@ -17,6 +17,7 @@ from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import Checkpoint, InputNoise, SequenceDataset, SequenceNet
 from sklstm.training._callbacks import DivergenceGuard, EarlyStopping, LearningRate
 from sklstm.training._net import Projection
+from sklstm.training._linear_start import LinearStart
 from sklstm.training._process import seeded_construction
 from sklstm.training._stack import can_be_stacked, train_together
 from sklstm.training._train import go_on_from
@@ -107,6 +108,25 @@ def test_lstms_with_penalties(optimizer, clip_norm, weighted):
             "optimizer__weight_decay": 0.01,
         }
         return [make_net(lambda_s=value, **options) for _ in range(2) for value in values]
+
+    assert_equal(*both_ways(make, [second, second, first, first]))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("lambdas", [(None, None), (0.001, 0.1)])
+def test_lstms_with_linear_parts(optimizer, lambdas):
+    first, second = data(66, 0), data(40, 1)
+    noise = LinearStart(InputNoise(0.3))
+
+    def make():
+        nets = [
+            make_net(lambda_s=value, optimizer=optimizer, clip_norm=0.5, module__skip_steps=3)
+            for _ in range(2)
+            for value in lambdas
+        ]
+        for net, dataset in zip(nets, (second, second, first, first), strict=True):
+            noise(net.module_, dataset)
+        return nets
 
     assert_equal(*both_ways(make, [second, second, first, first]))
 

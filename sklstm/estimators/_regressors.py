@@ -533,7 +533,7 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
     readout : {"linear", "logistic"}, default="linear"
         Linear readout of the last state, or (1) of the paper for targets in [0, 1].
-    skip : {"none", "last", "linear"}, default="none"
+    skip : {"none", "last", "linear"}, default="linear"
         What is added to the readout of the recurrent layers. ``"linear"``: A vec(x) with a matrix A, which starts at
         the ridge solution while the readout starts at zero, so that training begins with ridge regression and adds to
         it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 1,024
@@ -565,7 +565,8 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
     max_epochs : int or "auto", default="auto"
-        Passes over the training data. ``"auto"`` is 100, or as many as make 1,500 optimiser steps where data are small.
+        Passes over the training data. ``"auto"`` is 30 with ``skip="linear"``; otherwise 100, or as many as make 1,500
+        optimiser steps where data are small.
     lr : float, default=0.003
         Learning rate.
     lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="cosine"
@@ -711,7 +712,7 @@ class TikhonovGRURegressor(SequenceRegressor):
         The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
     readout : {"linear", "logistic"}, default="linear"
         Linear readout of the last state, or (1) of the paper for targets in [0, 1].
-    skip : {"none", "last", "linear"}, default="none"
+    skip : {"none", "last", "linear"}, default="linear"
         What is added to the readout of the recurrent layers. ``"linear"``: A vec(x) with a matrix A, which starts at
         the ridge solution while the readout starts at zero, so that training begins with ridge regression and adds to
         it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 1,024
@@ -743,7 +744,8 @@ class TikhonovGRURegressor(SequenceRegressor):
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
     max_epochs : int or "auto", default="auto"
-        Passes over the training data. ``"auto"`` is 100, or as many as make 1,500 optimiser steps where data are small.
+        Passes over the training data. ``"auto"`` is 30 with ``skip="linear"``; otherwise 100, or as many as make 1,500
+        optimiser steps where data are small.
     lr : float, default=0.003
         Learning rate.
     lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="cosine"

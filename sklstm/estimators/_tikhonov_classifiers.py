@@ -13,7 +13,7 @@ from sklstm.networks import GRUNetwork, LSTMNetwork
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec
 
 from ._base import FitContext, FitData
-from ._classifiers import SequenceClassifier
+from ._base_classifier import SequenceClassifier
 from ._compression import Compression
 from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._tikhonov import measured_gains, tikhonov_parts, warn_if_infeasible

@@ -13,8 +13,8 @@ from sklearn.utils import check_array, check_consistent_length
 from sklstm._losses import RegressionLoss
 from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
+from sklstm.estimators._base_regressor import SequenceRegressor
 from sklstm.estimators._certify import certified_accuracy, certify
-from sklstm.estimators._regressors import SequenceRegressor
 from sklstm.metrics._noisy_inputs import noisy_inputs
 
 Error = Callable[[Any, Any], float]

@@ -169,7 +169,7 @@ def test_it_is_a_parameter_like_others():
 
 def test_errors_come_before_training(monkeypatch):
     X, y = classes(60)
-    monkeypatch.setattr("sklstm.estimators._classifiers.train", lambda *a, **k: pytest.fail("training began"))
+    monkeypatch.setattr("sklstm.estimators._base_classifier.train", lambda *a, **k: pytest.fail("training began"))
     cases = [
         ({"compression": "finetune"}, TypeError, "compression must be None or a Compression"),
         ({"compression": Compression(rank=3)}, ValueError, "at most 2 with 2 channels and 8 units"),

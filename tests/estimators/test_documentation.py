@@ -113,6 +113,7 @@ DIFFERENT = {
     "hidden_size": "layers of H units, or the one layer of m units of the papers",
     "early_stopping": "a stratified part, for classifiers; no penalty, for networks that have one",
     "compression": "which bound it is",
+    "max_epochs": "regressors begin with ridge regression",
 }
 
 

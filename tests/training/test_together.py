@@ -16,8 +16,8 @@ from sklstm.estimators._tikhonov import NetworkPenalty, start_feasible
 from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
 from sklstm.training import Checkpoint, InputNoise, SequenceDataset, SequenceNet
 from sklstm.training._callbacks import DivergenceGuard, EarlyStopping, LearningRate
-from sklstm.training._net import Projection
 from sklstm.training._linear_start import LinearStart
+from sklstm.training._net import Projection
 from sklstm.training._process import seeded_construction
 from sklstm.training._stack import can_be_stacked, train_together
 from sklstm.training._train import go_on_from

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from sklstm.estimators import _base, _classifiers, _composition
+from sklstm.estimators import _base, _base_classifier, _composition
 from sklstm.estimators._base import SequenceEstimator
 from sklstm.training import _inference, _train
 
@@ -80,6 +80,6 @@ DEFECTS = {
         SequenceEstimator, "_set_fitted", _remembers_too_much
     ),
     "probabilities sum to a little more than 1": lambda: mock.patch.object(
-        _classifiers, "softmax", lambda *arguments, **options: (1 + 1e-9) * softmax(*arguments, **options)
+        _base_classifier, "softmax", lambda *arguments, **options: (1 + 1e-9) * softmax(*arguments, **options)
     ),
 }

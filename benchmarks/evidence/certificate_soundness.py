@@ -1,6 +1,6 @@
 """Can any attack leave the certified bounds?
 
-Random and trained networks: LSTM and GRU in one and two layers, and ReLU networks; forget biases up to 10; weights
+Random and trained networks: LSTM and GRU in one and two layers, alone and beside a linear part, and ReLU networks; forget biases up to 10; weights
 from quiet to wild; float32 and float64; boxes with eps from 1e-6 to 1 around random inputs. Every box is attacked by
 projected gradient upwards and downwards and by random corners. An attacked input is evaluated twice, in the dtype of
 the weights by torch's kernels and in float64, and both must lie within the bounds of every method; the costly method
@@ -22,7 +22,13 @@ NAME = "certificate_soundness"
 def trained_models():
     """Estimators fitted on data in the package, with and without penalty, and windows that they have not seen."""
     from benchmarks.common.series import forecasting_task
-    from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+    from sklstm import (
+        NoisyRNNClassifier,
+        TikhonovGRUClassifier,
+        TikhonovGRURegressor,
+        TikhonovLSTMClassifier,
+        TikhonovLSTMRegressor,
+    )
     from sklstm.datasets import load_japanese_vowels
 
     common = {"max_epochs": 30, "random_state": 0}
@@ -30,11 +36,13 @@ def trained_models():
     for series in ("bike sharing", "Beijing PM2.5", "sunspots"):
         X, y, X_test, _ = forecasting_task(series)
         for kind, cell in ((TikhonovLSTMRegressor, "lstm"), (TikhonovGRURegressor, "gru")):
-            for parameters in ({}, none, {"num_layers": 2}, {"skip": "linear"}):
-                name = cell + WITH_LINEAR if "skip" in parameters else cell
-                yield name, kind(**parameters, **common).fit(X, y), X_test[:250]
+            for parameters in ({"skip": "none"}, {"skip": "none"} | none, {"num_layers": 2}, {}):
+                model = kind(**parameters, **common).fit(X, y)
+                yield cell if model.skip == "none" else cell + WITH_LINEAR, model, X_test[:250]
     X, y = load_japanese_vowels(return_X_y=True)
     X_test, _ = load_japanese_vowels(subset="test", return_X_y=True)
+    for kind, cell in ((TikhonovLSTMClassifier, "lstm"), (TikhonovGRUClassifier, "gru")):
+        yield cell, kind(**common).fit(X / X.std(), y), X_test[:250] / X.std()
     for sigma in (0.0, 0.3):
         yield "relu", NoisyRNNClassifier(sigma=sigma, **common).fit(X / X.std(), y), X_test[:250] / X.std()
 

@@ -4,7 +4,9 @@ The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam as it comes, s
 fused loop asks Adam for its fused form as well, as the estimators do. A skorch net with its own data loader stands
 beside the estimators, and so do other packages, each in a process of its own environment with the loop of its own
 cell. The classifier's loop has torch's ReLU network, cross-entropy and clipped gradients, and adds the same noise.
-What `generalization_bound_` costs after training, part of every fit, is measured in epochs of the same fit.
+What `generalization_bound_` costs after training, part of every fit, is measured in epochs of the same fit. At last
+the regressor with all its defaults, bound included, against the same by hand: scikit-learn's ridge regression, its
+penalty chosen by leaving one out, then the loop for an LSTM beside it.
 """
 
 import time
@@ -12,12 +14,14 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.linear_model import RidgeCV
 from skorch import NeuralNetRegressor
 from torch import nn
 
 from benchmarks.common.peer_environment import NAMES, ask, described
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.estimators._reports import set_bound
+from sklstm.training._train import sizes_for
 from tests.support.loops import LastState, lstm, relu_rnn, train
 from tests.support.records import pivot, ratio, recorded_on, table, timing
 from tests.support.suite import Bar, explanation, question, run
@@ -29,12 +33,12 @@ LR = 3e-3
 EPOCHS = {16: 10, 32: 10, 64: 5, 128: 3, 256: 2}  # a fit takes half a second or more, of which its start is little
 PLAIN = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
 CLASSIFIER = {"n": 1024, "L": 100, "d": 50, "H": 128, "B": 64}
-LOOP, FUSED, EPOCH = "loop", "fused loop", "epoch"
+LOOP, FUSED, EPOCH, BY_HAND = "loop", "fused loop", "epoch", "ridge, then a fused loop"
 # n, L, d, H. At L d = 1,000 the second moment of the classifier's theorem is a matrix of a million numbers.
 BOUND_SIZES = [
     (n, L, d, H) for n, L, d in ((200, 24, 1), (2000, 24, 12), (2000, 100, 3), (20000, 24, 3)) for H in (16, 64)
 ] + [(1100, 100, 10, 32), (10000, 100, 10, 32)]
-ORDER = (FUSED, "sklstm, λ = 0", "sklstm, default λ", "skorch", *NAMES)
+ORDER = (FUSED, "sklstm, λ = 0", "sklstm, default λ", "sklstm, all defaults", "skorch", *NAMES)
 
 
 def regression(n=N):
@@ -52,7 +56,7 @@ def loops(X, y, hidden_size, epochs):
 
 def estimator(X, y, hidden_size, epochs, **parameters):
     settings = {"max_epochs": epochs, "batch_size": B, "random_state": 0}
-    return TikhonovLSTMRegressor(hidden_size, **settings, **parameters).fit(X, y)
+    return TikhonovLSTMRegressor(hidden_size, skip="none", **settings, **parameters).fit(X, y)
 
 
 class SkorchModule(LastState):
@@ -130,6 +134,37 @@ def measure_bound(kind, sizes, threads, rounds):
     yield timing(NAME, f"bound of {kind.__name__}", EPOCH, named, threads, paired(bounds, epochs), epochs=1)
 
 
+def ridge_then_loop(X, y, hidden_size, epochs):
+    ridge = RidgeCV(np.logspace(-2, 5, 15)).fit(X.reshape(len(X), -1), y)
+
+    def make():
+        module = LastState(nn.LSTM(X.shape[2], hidden_size, batch_first=True), 1, linear=nn.Linear(X[0].size, 1))
+        with torch.no_grad():
+            module.linear.weight.copy_(torch.from_numpy(ridge.coef_[None]))
+            module.linear.bias.fill_(ridge.intercept_)
+            module.readout.weight.zero_()
+            module.readout.bias.zero_()
+        return module
+
+    tensors = torch.from_numpy(X), torch.from_numpy(y)[:, None]
+    train(make, nn.functional.mse_loss, *tensors, batch_size=B, epochs=epochs, lr=LR, fused=True, cosine=True)
+
+
+def measure_defaults(hidden_size, rounds):
+    """One thread. Both take as many steps: those of the defaults."""
+    X, y = regression()
+    _, epochs = sizes_for(len(X), "auto", "auto", from_ridge=True)
+    mine = {
+        "sklstm, all defaults": lambda: TikhonovLSTMRegressor(hidden_size, random_state=0).fit(X, y),
+        "sklstm, λ = 0": lambda: TikhonovLSTMRegressor(hidden_size, **PLAIN, random_state=0).fit(X, y),
+    }
+    with pinned(1):
+        found = compare({BY_HAND: partial(ridge_then_loop, X, y, hidden_size, epochs)}, mine, rounds)
+    sizes = {"n": N, "L": L, "d": D, "H": hidden_size, "B": B}
+    for (name, baseline), pair in found.items():
+        yield timing(NAME, name, baseline, sizes, 1, pair, epochs=epochs)
+
+
 def measure(options):
     sizes = options.sizes or ([16] if options.quick else EPOCHS)
     for threads in options.threads or ([1] if options.quick else thread_counts()):
@@ -143,6 +178,8 @@ def measure(options):
         for case in cases if "bound" in options.parts and threads == 1 else ():
             for kind in (TikhonovLSTMRegressor, NoisyRNNClassifier):
                 yield from measure_bound(kind, case, threads, options.rounds)
+        for hidden_size in (16, 64) if "defaults" in options.parts and threads == 1 and not options.quick else ():
+            yield from measure_defaults(hidden_size, options.rounds)
         for hidden_size in sizes if "peers" in options.parts and not options.quick else ():
             for peer in NAMES:
                 case = {"n": N, "L": L, "d": D, "H": hidden_size, "B": B}
@@ -166,8 +203,8 @@ def against(records, baseline, cell=ratio):
 
 
 def page(records):
-    bound = [r for r in records if r["baseline"] == EPOCH]
-    regressors = [r for r in records if "sigma" not in r["sizes"] and r not in bound]
+    bound, defaults = ([r for r in records if r["baseline"] == baseline] for baseline in (EPOCH, BY_HAND))
+    regressors = [r for r in records if "sigma" not in r["sizes"] and r not in bound + defaults]
     classifier = [r for r in records if "sigma" in r["sizes"]]
     parts = [f"# Time of fit\n\n{question(__doc__)}\n\n{explanation(__doc__)}"]
     if regressors:
@@ -195,6 +232,12 @@ def page(records):
         keys = ("n", "L", "d", "H")
         header, rows = pivot(bound, lambda r: tuple(r["sizes"][key] for key in keys), lambda r: r["contender"], ratio)
         parts.append("The bound after training, in epochs, on one thread:\n\n" + table([*keys, *header], rows))
+    if defaults:
+        header, rows = against(records, BY_HAND)
+        parts.append(
+            f"All defaults, {defaults[0]['epochs']} epochs, against {BY_HAND}:\n\n"
+            + table(["threads", "H", *header], rows)
+        )
     peers = [r for r in records if "packages" in r]
     if peers:
         parts.append(
@@ -225,6 +268,10 @@ def bars(records):
         if r["baseline"] == EPOCH:
             sizes = ", ".join(f"{key} = {value}" for key, value in r["sizes"].items())
             yield Bar(f"{r['contender']} in epochs, {sizes}", 3.0, r["ratio"])
+    for r in records:
+        if r["contender"] == "sklstm, all defaults":
+            most = {16: 1.2, 64: 1.1}[r["sizes"]["H"]]
+            yield Bar(f"all defaults over {BY_HAND}, H = {r['sizes']['H']}", most, r["ratio"])
     for (name, hidden_size), ratio_to_loop in sorted(ratios.items()):
         if name == "sklstm, λ = 0":
             yield Bar(f"fit without penalty over the loop, H = {hidden_size}", 1.10, ratio_to_loop)
@@ -235,7 +282,7 @@ def bars(records):
 def add_options(parser):
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--threads", type=int, nargs="+")
-    parts = ("regressors", "classifier", "bound", "peers")
+    parts = ("regressors", "classifier", "bound", "defaults", "peers")
     parser.add_argument("--parts", choices=parts, nargs="+", default=parts)
 
 

@@ -452,7 +452,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return replace(spec, penalty=penalty, start=start)
 
     def _sizes(self, n: int) -> tuple[int, int]:
-        return sizes_for(n, self.batch_size, self.max_epochs, from_ridge=self.skip == "linear")
+        # Another loss than the squared error has its optimum elsewhere, and further away.
+        from_ridge = self.skip == "linear" and self.loss == "squared_error"
+        return sizes_for(n, self.batch_size, self.max_epochs, from_ridge=from_ridge)
 
     def _linear_part(self, X: Sequences, n_outputs: int, context: FitContext) -> dict[str, Any]:
         """Arguments of the network that say which linear part it has."""

@@ -66,8 +66,8 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
     max_epochs : int or "auto", default="auto"
-        Passes over the training data. ``"auto"`` is 30 with ``skip="linear"``; otherwise 100, or as many as make 1,500
-        optimiser steps where data are small.
+        Passes over the training data. ``"auto"`` is 30 with ``skip="linear"`` and the squared error; otherwise 100, or
+        as many as make 1,500 optimiser steps where data are small.
     lr : float, default=0.003
         Learning rate.
     lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="cosine"
@@ -245,8 +245,8 @@ class TikhonovGRURegressor(SequenceRegressor):
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
     max_epochs : int or "auto", default="auto"
-        Passes over the training data. ``"auto"`` is 30 with ``skip="linear"``; otherwise 100, or as many as make 1,500
-        optimiser steps where data are small.
+        Passes over the training data. ``"auto"`` is 30 with ``skip="linear"`` and the squared error; otherwise 100, or
+        as many as make 1,500 optimiser steps where data are small.
     lr : float, default=0.003
         Learning rate.
     lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="cosine"

@@ -259,7 +259,7 @@ def test_a_saved_model_and_its_graph_say_the_same(skip, tmp_path):
 
 def test_without_skip_networks_are_those_of_before():
     X, y = problem()
-    module = TikhonovLSTMRegressor(4, **FEW).fit(X, y).net_.module_
+    module = TikhonovLSTMRegressor(4, skip="none", **FEW).fit(X, y).net_.module_
     assert module.linear_part is None
     with torch.random.fork_rng():
         assert list(module.state_dict()) == list(LSTMNetwork(2, 4, 2).state_dict())

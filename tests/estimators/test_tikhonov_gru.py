@@ -27,7 +27,8 @@ ESTIMATORS = pytest.mark.parametrize("estimator", [TikhonovLSTMRegressor, Tikhon
 )
 def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, num_layers):
     X, y = late_mean(100)
-    model = estimator(num_layers=num_layers, batch_size=50, lr_schedule="constant", **PLAIN, **QUICK).fit(X, y)
+    plain = {"skip": "none", "batch_size": 50, "lr_schedule": "constant", **PLAIN, **QUICK}
+    model = estimator(num_layers=num_layers, **plain).fit(X, y)
     assert "norm_error" not in model.net_.history[-1]
 
     init_seed, batch_seed, *_ = np.random.RandomState(0).randint(2**31 - 1, size=4)
@@ -62,13 +63,13 @@ def test_lambda_s_means_the_same_for_stacks(estimator, variant):
 
 
 @ESTIMATORS
-@pytest.mark.parametrize("variant", ["turkin", "tight"])
+@pytest.mark.parametrize(("variant", "skip"), [("turkin", "none"), ("tight", "linear")])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_learns_and_ends_feasible_with_the_gains_of_its_weights(estimator, variant, num_layers):
+def test_learns_and_ends_feasible_with_the_gains_of_its_weights(estimator, variant, skip, num_layers):
     X, y = late_mean(500)
-    model = estimator(8, variant=variant, num_layers=num_layers, lambda_s=1e-3, max_epochs=100, random_state=0).fit(
-        X[:400], y[:400]
-    )
+    model = estimator(
+        8, variant=variant, skip=skip, num_layers=num_layers, lambda_s=1e-3, lr=0.01, max_epochs=40, random_state=0
+    ).fit(X[:400], y[:400])
     assert model.score(X[400:], y[400:]) > 0.6
     assert np.all(model.rho_h_ < 1)
     assert np.isfinite(model.perturbation_gain_)
@@ -85,8 +86,13 @@ def test_learns_and_ends_feasible_with_the_gains_of_its_weights(estimator, varia
     for layer in gains:
         rho_x, rho_h = layer.rho_x.item(), layer.rho_h.item()
         expected *= rho_x**2 / (1 - rho_h**2) if variant == "turkin" else (rho_x / (1 - rho_h)) ** 2
-    assert model.perturbation_gain_ == pytest.approx(expected, rel=1e-10)
-    assert model.perturbation_gain_ == perturbation_gain(gains, readout, variant=variant).item()
+    of_weights = perturbation_gain(gains, readout, variant=variant).item()
+    assert of_weights == pytest.approx(expected, rel=1e-10)
+    if skip == "none":
+        assert model.perturbation_gain_ == of_weights
+    else:
+        linear = (module.linear_part.weight.detach().double() ** 2).sum().item()
+        assert model.perturbation_gain_ == pytest.approx(expected + linear, rel=1e-10)
     assert model.net_.history[-1, "norm_error"] < 0.2
 
 

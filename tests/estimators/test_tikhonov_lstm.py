@@ -29,10 +29,11 @@ def test_learns_a_known_answer_and_ends_feasible():
     assert np.isfinite(model.perturbation_gain_)
 
 
+@pytest.mark.parametrize("skip", ["none", "linear"])
 @pytest.mark.parametrize("variant", ["turkin", "tight"])
-def test_fitted_gains_are_those_of_the_fitted_weights(variant):
+def test_fitted_gains_are_those_of_the_fitted_weights(variant, skip):
     X, y = late_mean(100)
-    model = TikhonovLSTMRegressor(variant=variant, **QUICK).fit(X, y)
+    model = TikhonovLSTMRegressor(variant=variant, skip=skip, **QUICK).fit(X, y)
     module = model.net_.module_
     (ix, fx, gx, ox), (ih, fh, gh, oh) = norms(module, 0), norms(module, 1)
     beta = 17 / 16 if variant == "turkin" else 1.0
@@ -47,6 +48,8 @@ def test_fitted_gains_are_those_of_the_fitted_weights(variant):
         rho_x = np.hypot(gamma_x, (gamma_x * oh + ox) / e)
         rho_h = np.hypot(gamma_h, gamma_h * oh / e)
         gain = (out * rho_x / (1 - rho_h)) ** 2
+    if skip == "linear":
+        gain += (module.linear_part.weight.detach().double() ** 2).sum().item()
     fitted = (model.rho_x_, model.rho_h_, model.perturbation_gain_)
     np.testing.assert_allclose(fitted, (rho_x, rho_h, gain), rtol=1e-10)
 
@@ -55,7 +58,8 @@ def test_fitted_gains_are_those_of_the_fitted_weights(variant):
 def test_zero_weights_are_a_plain_lstm_bit_for_bit(readout):
     X, y = late_mean(100)
     y = (y - y.min()) / np.ptp(y)
-    model = TikhonovLSTMRegressor(readout=readout, batch_size=50, lr_schedule="constant", **PLAIN, **QUICK).fit(X, y)
+    plain = {"skip": "none", "batch_size": 50, "lr_schedule": "constant", **PLAIN, **QUICK}
+    model = TikhonovLSTMRegressor(readout=readout, **plain).fit(X, y)
 
     init_seed, batch_seed, *_ = np.random.RandomState(0).randint(2**31 - 1, size=4)
     with seeded_construction(int(init_seed)):
@@ -165,17 +169,22 @@ def test_last_batch_of_one_sample():
 
 def test_logistic_readout_stays_in_its_range_and_refuses_other_targets():
     X, y = late_mean(100)
-    model = TikhonovLSTMRegressor(readout="logistic", **QUICK)
+    model = TikhonovLSTMRegressor(readout="logistic", skip="none", **QUICK)
     with pytest.raises(ValueError, match=r"readout='logistic' predicts values in \(0, 1\), but y runs from -"):
         model.fit(X, y)
-    predictions = model.fit(X, (y > 0).astype(float)).predict(100 * X)
+    labels = (y > 0).astype(float)
+    predictions = model.fit(X, labels).predict(100 * X)  # a bounded state: far inputs stay inside too
     assert (predictions > 0).all()
     assert (predictions < 1).all()
+    model.set_params(skip="linear").fit(X, labels)
+    assert ((model.predict(X) > 0) & (model.predict(X) < 1)).all()
+    far = model.predict(100 * X)  # a linear part has no limits: float32 rounds to 0 and 1
+    assert ((far >= 0) & (far <= 1)).all()
 
 
 def test_bound_holds_its_parts():
     X, y = late_mean(400)
-    model = TikhonovLSTMRegressor(8, max_epochs=40, random_state=0, loss_cap=1.0).fit(X, y)
+    model = TikhonovLSTMRegressor(8, skip="none", max_epochs=40, random_state=0, loss_cap=1.0).fit(X, y)
     report = model.generalization_report(X, y)["occam"]
     assert model.generalization_bound_ == report.value
     assert report.n_samples == 400
@@ -201,7 +210,7 @@ def test_bound_holds_its_parts():
 def test_every_codebook_is_made_from_the_trained_weights():
     # The second route shares no tensor with the estimator: a fresh network for every loss, cloned weights.
     X, y = late_mean(3000)
-    model = TikhonovLSTMRegressor(3, max_epochs=40, random_state=0, loss_cap=1.0).fit(X, y)
+    model = TikhonovLSTMRegressor(3, skip="none", max_epochs=40, random_state=0, loss_cap=1.0).fit(X, y)
     trained = {name: value.clone() for name, value in model.net_.module_.state_dict().items()}
     tried = []
 

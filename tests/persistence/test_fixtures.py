@@ -48,6 +48,17 @@ def test_the_cap_of_a_held_out_bound_is_that_of_fit(name):
     assert model.holdout_bound(X, y).cap == 4.0
 
 
+@pytest.mark.parametrize("name", ["tikhonov_gru_regressor", "tikhonov_lstm_regressor"])
+def test_files_of_before_there_was_a_linear_part_have_none(name):
+    """They do not name ``skip``, and its default of today is another network."""
+    path = FOLDER / f"{name}.safetensors"
+    assert b"skip" not in path.read_bytes()
+    model = sklstm.load(path)
+    assert type(model)().skip == "linear"
+    assert model.skip == "none"
+    assert model.net_.module_.linear_part is None
+
+
 def test_the_files_name_the_first_format():
     for name in NAMES:
         assert b'"format_version":"1.0"' in (FOLDER / f"{name}.safetensors").read_bytes()

@@ -1,10 +1,11 @@
 """Can any attack leave the certified bounds?
 
-Random and trained networks: LSTM and GRU in one and two layers, alone and beside a linear part, and ReLU networks; forget biases up to 10; weights
-from quiet to wild; float32 and float64; boxes with eps from 1e-6 to 1 around random inputs. Every box is attacked by
-projected gradient upwards and downwards and by random corners. An attacked input is evaluated twice, in the dtype of
-the weights by torch's kernels and in float64, and both must lie within the bounds of every method; the costly method
-`linear` takes part in a share of the cases. A case is one network, one sample and one eps.
+Random and trained networks: LSTM and GRU in one and two layers, alone and beside a linear part, and ReLU networks;
+forget biases up to 10; weights from quiet to wild; float32 and float64; boxes with eps from 1e-6 to 1 around random
+inputs. Every box is attacked by projected gradient upwards and downwards and by random corners. An attacked input is
+evaluated twice, in the dtype of the weights by torch's kernels and in float64, and both must lie within the bounds of
+every method; the costly method `linear` takes part in a share of the cases. A case is one network, one sample and one
+eps.
 """
 
 import time

@@ -30,10 +30,10 @@ class TikhonovClassifier(SequenceClassifier):
         self,
         hidden_size: int = 32,
         *,
-        lambda_s: float = 0.001,
+        lambda_s: float = 0.00001,
         lambda_1: float = 10.0,
         lambda_2: float = 10.0,
-        variant: Literal["turkin", "tight"] = "turkin",
+        variant: Literal["turkin", "tight"] = "tight",
         num_layers: int = 1,
         sigma: float = 0.0,
         noise: NoiseName = "gaussian",
@@ -132,13 +132,13 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
     ----------
     hidden_size : int, default=32
         Units H of every layer.
-    lambda_s : float, default=0.001
+    lambda_s : float, default=0.00001
         Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
         Weight of the constraint :math:`\beta\|W_{oh}\| \le 1`.
-    variant : {"turkin", "tight"}, default="turkin"
+    variant : {"turkin", "tight"}, default="tight"
         The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
     num_layers : int, default=1
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply. ``lambda_s`` is
@@ -289,14 +289,14 @@ class TikhonovGRUClassifier(TikhonovClassifier):
     ----------
     hidden_size : int, default=32
         Units H of every layer.
-    lambda_s : float, default=0.001
+    lambda_s : float, default=0.00001
         Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
         Weight of the constraint on the output gate. A GRU has none: the term is zero. The parameter is here so
         that one grid serves LSTM and GRU.
-    variant : {"turkin", "tight"}, default="turkin"
+    variant : {"turkin", "tight"}, default="tight"
         The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
     num_layers : int, default=1
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply. ``lambda_s`` is

@@ -37,7 +37,7 @@ LOOP, FUSED, EPOCH, BY_HAND = "loop", "fused loop", "epoch", "ridge, then a fuse
 # n, L, d, H. At L d = 1,000 the second moment of the classifier's theorem is a matrix of a million numbers.
 BOUND_SIZES = [
     (n, L, d, H) for n, L, d in ((200, 24, 1), (2000, 24, 12), (2000, 100, 3), (20000, 24, 3)) for H in (16, 64)
-] + [(1100, 100, 10, 32), (10000, 100, 10, 32)]
+] + [(1100, 10, 100, 64), (1100, 24, 42, 64), (1100, 100, 10, 32), (10000, 100, 10, 32)]
 ORDER = (FUSED, "sklstm, λ = 0", "sklstm, default λ", "sklstm, all defaults", "skorch", *NAMES)
 
 

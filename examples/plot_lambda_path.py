@@ -56,6 +56,7 @@ warnings.filterwarnings("ignore", "Training had not settled")
 lambdas = np.geomspace(1e-4, 1, 9)
 common = {
     "hidden_size": 16,
+    "skip": "none",  # the network of the paper, without a linear part
     "max_epochs": 45,
     "lr": 0.01,
     "random_state": 0,

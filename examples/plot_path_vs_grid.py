@@ -68,7 +68,7 @@ warnings.filterwarnings("ignore", "Training had not settled")
 
 lambdas = np.geomspace(1e-4, 1, 8)
 how = {"cv": TimeSeriesSplit(3), "scoring": score_in_noise}
-lstm = TikhonovLSTMRegressor(16, max_epochs=15, lr=0.01, random_state=0)
+lstm = TikhonovLSTMRegressor(16, skip="none", max_epochs=15, lr=0.01, random_state=0)
 searches = {
     "grid search": GridSearchCV(lstm, {"lambda_s": lambdas}, **how),
     "path, nothing shared": RegularizationPathCV(

@@ -74,7 +74,9 @@ STEPS = (
     Step("certificate_tightness", "20 minutes"),
     Step("noise_robustness", "45 minutes"),
     Step("regularisers", "an hour"),
-    Step("real_data", "two hours", needs=AEON),
+    Step("real_data", "an hour", needs=AEON),
+    Step("small_sets", "half an hour", needs=AEON),
+    Step("defaults", "an hour", needs=AEON),
     Step("occam_bound", "25 minutes, 2 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
     Step("imdb_noise", "4 hours", needs=IMDB),
 )

@@ -171,7 +171,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             warn_if_infeasible(self)
-            warn_if_unsettled(self.net_, self.lr_schedule)
+            y = data.y.reshape(len(data.y), -1)
+            guess = None if self.skip == "none" else self._loss.of_best_constant(y)
+            warn_if_unsettled(self.net_, self.lr_schedule, guess)
             set_bound(self, data)
         return self
 

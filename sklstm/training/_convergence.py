@@ -45,7 +45,7 @@ class Unsettled:
     jumping: bool
 
 
-def unsettled(losses: Sequence[float], rates: Sequence[float]) -> Unsettled | None:
+def unsettled(losses: Sequence[float], rates: Sequence[float], guess: float | None = None) -> Unsettled | None:
     """What is amiss at the end of a training, by its losses.
 
     Time is measured by learning rates: the last tenth of a training are the epochs in which a tenth of the sum of all
@@ -57,6 +57,8 @@ def unsettled(losses: Sequence[float], rates: Sequence[float]) -> Unsettled | No
         By epoch.
     rates : sequence of float
         The learning rates, positive.
+    guess : float, optional
+        Loss of the best constant guess, where training begins with more than that: the fall is counted from there.
 
     Returns
     -------
@@ -80,7 +82,8 @@ def unsettled(losses: Sequence[float], rates: Sequence[float]) -> Unsettled | No
     if len(values) < 2:
         return None
     ends = np.cumsum(steps) / steps.sum()
-    whole_fall = max(values[0] - values[-1], _LEAST_FALL * values[0])
+    first, since = (values[0], "the first epoch") if guess is None else (guess, "the best constant guess")
+    whole_fall = max(first - values[-1], _LEAST_FALL * first)
     fewest = min(_FEWEST, len(values))
     # Jumps count where they can spoil the last weights: in the last epochs, however low their rates have become.
     number = max(round((1 - _LOOKED_AT) * len(values)), fewest)
@@ -101,13 +104,13 @@ def unsettled(losses: Sequence[float], rates: Sequence[float]) -> Unsettled | No
     error = np.sqrt((residuals @ residuals) / max(number - 2, 1) / (centred @ centred))
     fall = -0.1 * slope
     if fall > max(_FALLING * whole_fall, 0.2 * error):
-        since = values[0] - values[-1]
-        share = f", {100 * fall / since:.2g} % of the fall since the first epoch" if since > fall else ""
+        so_far = first - values[-1]
+        share = f", {100 * fall / so_far:.2g} % of the fall since {since}" if so_far > fall else ""
         return Unsettled(f"falling, by {fall:.3g} in the last tenth of it{share}", jumping=False)
     return None
 
 
-def warn_if_unsettled(net: SequenceNet, lr_schedule: str) -> None:
+def warn_if_unsettled(net: SequenceNet, lr_schedule: str, guess: float | None = None) -> None:
     """Warn if a training that went on to its last epoch has ended with its loss still falling, or jumping.
 
     Parameters
@@ -116,13 +119,15 @@ def warn_if_unsettled(net: SequenceNet, lr_schedule: str) -> None:
         Trained.
     lr_schedule : str
         Its schedule, for the remedy.
+    guess : float, optional
+        As of `unsettled`.
     """
     history: Any = net.history
     if len(history) < net.max_epochs:  # a callback has ended it
         return
     # Held-out data tell better when it is enough; and the best weights have come back, wherever the last ones are.
     held_out = "valid_loss" in history[-1]
-    found = unsettled(history[:, "valid_loss" if held_out else "data_loss"], history[:, "lr"])
+    found = unsettled(history[:, "valid_loss" if held_out else "data_loss"], history[:, "lr"], guess)
     if found is None or (held_out and found.jumping):
         return
     remedy = f"Raise max_epochs, or lr ({net.lr:g}) if it is small."

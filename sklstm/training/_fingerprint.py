@@ -58,7 +58,7 @@ def fingerprint_of_training(net: Any, training_data: Any) -> str:
         dict(net.module_.state_dict()),
         net.optimizer_.state_dict(),
         len(net.history),
-        training_data,
+        [training_data.X, training_data.y, training_data.weight],  # not what is known of them by now
     ):
         hasher.feed(part)
     return hasher.hexdigest()

@@ -122,6 +122,7 @@ def test_a_channel_that_the_network_ignores_has_no_importance(data, lstm):
     blind = copy.deepcopy(lstm)
     with torch.no_grad():
         blind.net_.module_.recurrent.weight_ih_l0[:, 1] = 0
+        blind.net_.module_.linear_part.values[:, 1::D] = 0
     found = channel_importance(blind, X, y, random_state=0)
     assert (found.importances[1] == 0).all()
     assert (found.importances[[0, 2]] != 0).any()

@@ -185,3 +185,8 @@ def test_training_is_described_by_all_that_it_starts_from():
     trained = make_net(callbacks=[EarlyStopping(2)])
     trained.callbacks_[0][1].seen_ = 3  # the state of a callback is no parameter of it
     assert fingerprint_of_training(trained, data) in hashes
+    data.known["ridge", 3] = np.ones(3)  # what an earlier fit on the same data has computed
+    assert fingerprint_of_training(make_net(), data) == hashes[0]
+    for other in ("X", "y", "weight"):
+        parts = {"X": data.X, "y": data.y, "weight": torch.ones(4)} | {other: torch.full((4, 2), 2.0)}
+        assert fingerprint_of_training(make_net(), SequenceDataset(**parts)) not in hashes

@@ -169,10 +169,10 @@ READING = """
 **What was chosen.** Regressors start at ridge regression and train 30 epochs: a network from random weights is behind
 ridge on most cuts, 100 epochs from ridge lead away from it where data are few, and 15 gain less where they are many.
 The worst cuts are those between seasons, where what the network adds is about the past season. A larger λ_S is safer
-still and learns less: 0.01 stays. **Where the target is far from linear, a network from random weights is better**, with
-its 100 epochs and more: for such targets take `skip="none"`, or raise `max_epochs`.
-Classifiers: λ_S = 0.001, the default before, holds both cells back; 0.00001 with the tight variant is best for the
-LSTM. The GRU is more accurate without any penalty: its constraint, ρ_h < 1, is what it pays for.
+still and learns less: 0.01 stays. **Where the target is far from linear, a network from random weights is better**,
+with its 100 epochs and more: for such targets take `skip="none"`, or raise `max_epochs`. Classifiers: λ_S = 0.001,
+the default before, holds both cells back; 0.00001 with the tight variant is best for the LSTM. The GRU is more
+accurate without any penalty: its constraint, ρ_h < 1, is what it pays for.
 """
 
 

@@ -14,7 +14,7 @@ from sklstm.estimators import _certify, _compression
 from sklstm.training import Checkpoint, _inference, _train
 from sklstm.training._net import Bfloat16Twin
 from sklstm.training._process import products_in
-from tests.support.estimators import CERTIFIED, CLASSIFIERS
+from tests.support.estimators import CERTIFIED, CLASSIFIERS, REGRESSORS
 from tests.support.problems import late_mean, signed_sum
 
 ALL = pytest.mark.parametrize("estimator", CERTIFIED)
@@ -37,6 +37,8 @@ def dtypes(model):
 def test_bfloat16_ends_near_float32_and_keeps_everything_in_float32(estimator, optimizer):
     X, y = problem(estimator)
     how = QUICK | {"max_epochs": 15, "lr": 0.01, "optimizer": optimizer}
+    if estimator in REGRESSORS:
+        how |= {"skip": "none"}  # from ridge regression there is no way to go
     exact, rounded = (estimator(precision=name, **how).fit(X, y) for name in ("float32", "bfloat16"))
     assert dtypes(rounded) == {torch.float32}
     assert rounded.loss_curve_ != exact.loss_curve_

@@ -47,7 +47,7 @@ EXPECTED_NOISE = 0.5  # what the searches tune for
 SEEDS = (0, 1, 2)
 STRETCH = np.datetime64("2014-10-20T00")  # days of the test period to draw
 EPOCHS = 25
-GRIDS = {"lambda_s": [0.1, 1.0, 10.0], "weight_decay": [0.003, 0.03, 0.3]}
+GRIDS = {"lambda_s": [0.3, 3.0, 30.0], "weight_decay": [0.003, 0.03, 0.3]}
 PLAIN = {f"regressor__lstm__{name}": 0.0 for name in ("lambda_s", "lambda_1", "lambda_2")}
 LABELS = {"plain": "no penalty", "decay": "weight decay", "tikhonov": "Tikhonov penalty"}
 

@@ -201,6 +201,19 @@ def run(data, method, model, seed):
 
 OURS = ("NoisyRNN", "Tikhonov")
 
+READING = """
+**Where we are ahead.** Forecasts: the regressors begin with ridge regression and are behind it nowhere; trained with
+noise they are ahead of ridge regression that is trained with the same noise, or level, sunspots a year ahead by 0.001
+behind. Labelled sequences of some channels and up to a hundred steps: the LSTM or the ReLU network is among the best,
+and stays there under noise, where MiniRocket falls apart.
+
+**Where we lose.** Gradient boosting forecasts sunspots a year ahead and dust six hours ahead better. MiniRocket is far
+ahead, on clean inputs, on long sequences of one channel whose labels are shapes (GunPoint, ArrowHead,
+PickupGestureWiimoteZ, OSULeaf: 36 to 200 sequences of 150 to 427 steps); there a recurrent network has little to learn
+from, LSTM and GRU least of all, and logistic regression is better on one of them. The GRU is never the best of ours for
+labels: its constraint on the recurrent matrices costs it most.
+"""
+
 
 def means(records, name):
     """Method -> mean scores, an entry a noise, of one set."""
@@ -215,14 +228,14 @@ def means(records, name):
 
 
 def standing(records):
-    """Rows: for every set, what our best estimator is ahead of the best other one at every noise."""
-    rows = []
+    """Set -> what our best estimator is ahead of the best other one, an entry a noise."""
+    ahead = {}
     for name in dict.fromkeys(r["set"] for r in records):
         found = means(records, name)
         ours = np.max([scores for method, scores in found.items() if method.startswith(OURS)], axis=0)
         others = np.max([scores for method, scores in found.items() if not method.startswith(OURS)], axis=0)
-        rows.append([name, *(f"{value:+.3f}" for value in ours - others)])
-    return rows
+        ahead[name] = ours - others
+    return ahead
 
 
 def page(records):
@@ -234,12 +247,20 @@ def page(records):
         for method, scores in found.items():
             seconds = np.median([r["seconds"] for r in records if (r["set"], r["method"]) == (name, method)])
             cells = [f"**{s:.3f}**" if s >= top - 0.01 else f"{s:.3f}" for s, top in zip(scores, best, strict=True)]
-            rows.append([name, method, *cells, f"{seconds:.1f}"])
-    ahead = ["set", *(f"noise {sigma:g}" for sigma in NOISE)]
+            rows.append([name, method, *cells, "–" if method == "MiniRocket" else f"{seconds:.1f}"])
+    lead = standing(records)
+    ahead = table(
+        ["set", *(f"noise {sigma:g}" for sigma in NOISE)],
+        [[name, *(f"{value:+.3f}" for value in values)] for name, values in lead.items()],
+    )
+    clean, noisy = (np.array([values[NOISE.index(sigma)] for values in lead.values()]) for sigma in (0.0, 0.3))
     return (
         f"# Real data at default settings\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
         f"Accuracy on the test part, or R² of forecasts, means over {N_SEEDS} seeds; bold within 0.01 of the best.\n\n"
-        f"{table(header, rows)}\n\nOur best estimator less the best other one:\n\n{table(ahead, standing(records))}\n\n"
+        "MiniRocket is trained and asked in one go, in another process: no time.\n\n"
+        f"{table(header, rows)}\n\nOur best estimator less the best other one:\n\n{ahead}\n\n"
+        f"Of {len(lead)} sets our best one is within 0.01 of the best at noise 0 on {np.sum(clean >= -0.01)}, more "
+        f"than 0.03 behind on {np.sum(clean < -0.03)}, and ahead of all at noise 0.3 on {np.sum(noisy > 0)}.\n{READING}\n"
         f"{regenerate(NAME, records)}"
     )
 

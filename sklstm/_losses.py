@@ -92,19 +92,37 @@ class _Kind:
     words: str
     #: With its unit, for an axis; {y} is the name of the targets.
     label: str
-    #: (targets (n, k), quantile) -> the constant (k,) with the smallest mean loss.
-    best_constant: Callable[[_Array, Any], _Array]
+    #: (targets (n, k), quantile, weights (n,) or None) -> the constant (k,) with the smallest mean loss.
+    best_constant: Callable[[_Array, Any, _Array | None], _Array]
     #: p of a loss that is multiplied by s^p if errors are multiplied by s.
     degree: float
 
 
-def _huber_constant(y: _Array, quantile: None) -> _Array:
+def _mean(y: _Array, quantile: None, weight: _Array | None) -> _Array:
+    return np.average(y, axis=0, weights=weight)
+
+
+def _quantile(y: _Array, quantile: float | None, weight: _Array | None) -> _Array:
+    """The quantile of every column, by default the median."""
+    q = 0.5 if quantile is None else quantile
+    if weight is None:
+        return np.quantile(y, q, axis=0)
+    order = np.argsort(y, axis=0)
+    shares = np.cumsum(weight[order], axis=0)  # (n, k)
+    places = (shares < q * shares[-1]).sum(axis=0)
+    return np.take_along_axis(y, np.take_along_axis(order, places[None], 0), 0)[0]
+
+
+def _huber_constant(y: _Array, quantile: None, weight: _Array | None) -> _Array:
+    def derivative(constant: float, column: _Array) -> float:
+        return float(np.average(np.clip(column - constant, -HUBER_DELTA, HUBER_DELTA), weights=weight))
+
     def best(column: _Array) -> float:
         low, high = float(column.min()), float(column.max())
         if low == high:
             return low
-        # The derivative of the mean loss: continuous, monotone, of both signs between the ends.
-        return float(brentq(lambda c: np.clip(column - c, -HUBER_DELTA, HUBER_DELTA).mean(), low, high))
+        # Of the mean loss, up to its sign: continuous, monotone, of both signs between the ends.
+        return float(brentq(derivative, low, high, args=(column,)))
 
     return np.array([best(column) for column in y.T])
 
@@ -115,14 +133,14 @@ LOSSES: dict[str, _Kind] = {
         nn.MSELoss,
         "squared error",
         "squared error (squared units of {y})",
-        lambda y, quantile: y.mean(axis=0),
+        _mean,
         2,
     ),
     "absolute_error": _Kind(
         nn.L1Loss,
         "absolute error",
         "absolute error (units of {y})",
-        lambda y, quantile: np.median(y, axis=0),
+        _quantile,
         1,
     ),
     "huber": _Kind(
@@ -136,7 +154,7 @@ LOSSES: dict[str, _Kind] = {
         PinballLoss,
         "pinball loss (q = {q})",
         "pinball loss (q = {q}, units of {y})",
-        lambda y, quantile: np.quantile(y, quantile, axis=0),
+        _quantile,
         1,
     ),
 }
@@ -245,34 +263,39 @@ class RegressionLoss:
         """
         return self.entries(outputs, targets).mean(dim=1)
 
-    def best_constant(self, y: _Array) -> _Array:
+    def best_constant(self, y: _Array, weight: _Array | None = None) -> _Array:
         """The constant prediction with the smallest mean loss.
 
         Parameters
         ----------
         y : ndarray of shape (n, k)
+        weight : ndarray of shape (n,), optional
+            Of the losses in the mean; not all of them zero.
 
         Returns
         -------
         ndarray of shape (k,)
             Mean, median or quantile; for Huber's loss found numerically.
         """
-        return self._kind.best_constant(y, self.quantile)
+        return self._kind.best_constant(y, self.quantile, weight)
 
-    def of_best_constant(self, y: _Array) -> float:
+    def of_best_constant(self, y: _Array, weight: _Array | None = None) -> float:
         """Mean loss of the best constant prediction.
 
         Parameters
         ----------
         y : ndarray of shape (n, k), float64
+        weight : ndarray of shape (n,), optional
+            As of `best_constant`.
 
         Returns
         -------
         float
             The variance of y for the squared error.
         """
-        guess = np.broadcast_to(self.best_constant(y), y.shape).copy()
-        return float(self.entries(guess, y).numpy().mean(axis=0).mean())  # sums in the order of numpy's variance
+        guess = np.broadcast_to(self.best_constant(y, weight), y.shape).copy()
+        # Sums in the order of numpy's variance.
+        return float(np.average(self.entries(guess, y).numpy(), axis=0, weights=weight).mean())
 
     @property
     def words(self) -> str:

@@ -137,6 +137,15 @@ def test_the_best_constant_of_constants(loss):
 
 
 @EVERY
+def test_a_weight_is_as_good_as_repetition_for_the_best_constant(loss, rng):
+    y, weight = rng.standard_normal((51, 2)), rng.integers(0, 4, 51)
+    least = loss.of_best_constant(y.repeat(weight, axis=0))
+    for factor in (1.0, 1e-9):
+        assert loss.of_best_constant(y, factor * weight) == pytest.approx(least, rel=1e-12)
+    np.testing.assert_array_equal(loss.best_constant(y, (np.arange(51) == 7).astype(float)), y[7])
+
+
+@EVERY
 def test_movements_of_the_output_bound_those_of_the_loss(loss, rng):
     y, f, g = 10 * rng.standard_cauchy((3, 20000, 1))
     moved = (loss.each(f, y) - loss.each(g, y)).abs().numpy()

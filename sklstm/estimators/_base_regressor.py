@@ -16,7 +16,7 @@ from torch import Tensor
 from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import GeneralizationReport, HoldoutBound
-from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
+from sklstm.training import NetworkSpec, SequenceDataset, SequenceNet, TrainingSpec, train
 from sklstm.training._convergence import warn_if_unsettled
 from sklstm.training._linear_start import LinearStart, steps_read
 from sklstm.training._process import restores_settings
@@ -171,9 +171,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
             warn_if_infeasible(self)
-            y = data.y.reshape(len(data.y), -1)
-            guess = None if self.skip == "none" else self._loss.of_best_constant(y)
-            warn_if_unsettled(self.net_, self.lr_schedule, guess)
+            warn_if_unsettled(self.net_, self.lr_schedule, self._best_guess(data, spec))
             set_bound(self, data)
         return self
 
@@ -452,6 +450,17 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         if self.skip != "none":
             start = (*start, LinearStart(spec.inputs))
         return replace(spec, penalty=penalty, start=start)
+
+    def _best_guess(self, data: FitData, spec: TrainingSpec) -> float | None:
+        """Loss of the best constant guess on what training is judged on; None without a linear part."""
+        if self.skip == "none":
+            return None
+        judged: FitData = data if data.validation is None else data.validation
+        y, weight = judged.y.reshape(len(judged.y), -1), judged.weight
+        if spec.validation is not None and not isinstance(spec.validation.data, SequenceDataset):
+            rows = spec.validation.data(len(y), spec.seeds.split)[1]
+            y, weight = y[rows], None if weight is None else weight[rows]
+        return self._loss.of_best_constant(y, weight)
 
     def _sizes(self, n: int) -> tuple[int, int]:
         # Another loss than the squared error has its optimum elsewhere, and further away.

@@ -58,7 +58,7 @@ def unsettled(losses: Sequence[float], rates: Sequence[float], guess: float | No
     rates : sequence of float
         The learning rates, positive.
     guess : float, optional
-        Loss of the best constant guess, where training begins with more than that: the fall is counted from there.
+        Loss of the best constant guess, where training begins with something better: the fall is counted from there.
 
     Returns
     -------

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm._losses import LOSSES
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.training import StopTraining
 from tests.support.estimators import ESTIMATORS
@@ -94,6 +95,29 @@ def test_with_held_out_data_their_loss_counts(kind):
     X, y = problem(kind)
     (message,) = said(lambda: make(kind, early_stopping=True).fit(X, y))
     assert "the validation loss was still falling" in message
+
+
+def bent(n=240):
+    """Targets of which ridge regression leaves all."""
+    X, _ = late_mean(n)
+    return X, np.abs(X[:, -1, 0])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("held_out", [{}, {"early_stopping": True, "validation_split": "last"}], ids=["all", "last"])
+def test_targets_that_weigh_nothing_are_no_part_of_the_guess(held_out, loss):
+    X, y = bent()
+    weight = (np.arange(240) % 2).astype(float)
+    model = TikhonovLSTMRegressor(8, **FEW | {"lr": 0.02}, batch_size=10, loss=loss, **held_out)
+    for targets in (y, np.where(weight == 1, y, 1e3)):
+        assert "still falling" in said(lambda targets=targets: model.fit(X, targets, weight))[0]
+
+
+def test_with_held_out_data_the_guess_is_about_them():
+    # Their loss falls by little of what they have to lose, and by much of what the training targets have.
+    X, y = bent()
+    model = TikhonovLSTMRegressor(8, **FEW, batch_size=10, early_stopping=True)
+    assert said(lambda: model.fit(X, y, X_val=X, y_val=30 * y)) == []
 
 
 @EVERY

@@ -98,7 +98,7 @@ def test_a_loss_that_fell_no_further_than_it_began_has_no_share_of_a_fall(start)
     assert ("% of the fall" in found.seen) == (start == 0.9)
 
 
-def test_a_fall_is_counted_from_the_best_constant_guess_where_training_begins_with_more():
+def test_a_fall_is_counted_from_the_best_constant_guess_where_training_begins_better():
     # From ridge regression, which is at a tenth of the guess's loss, a last tenth of what is left to learn is little.
     losses = 0.1 - 0.02 * middles(EVEN)
     assert unsettled(losses, EVEN).seen.startswith("falling, by 0.002 in the last tenth of it, ")

@@ -44,7 +44,8 @@ class EarlyStopping(OwnCallback):
     >>> import numpy as np
     >>> from sklstm import TikhonovLSTMRegressor
     >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
-    >>> model = TikhonovLSTMRegressor(4, lr=0.1, early_stopping=True, n_iter_no_change=2, random_state=0)
+    >>> options = {"lr": 0.1, "early_stopping": True, "n_iter_no_change": 2}
+    >>> model = TikhonovLSTMRegressor(4, skip="none", random_state=0, **options)
     >>> history = model.fit(X, X[:, -1, 0]).net_.history
     >>> best = max(epoch["epoch"] for epoch in history if epoch["valid_loss_best"])
     >>> model.n_iter_ - best  # epochs without improvement

@@ -66,7 +66,7 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
     >>> net = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, -1, 0]).net_
     >>> values = take_snapshot(net, {"adam": (torch.optim.Adam, {})}, resumable=False)
     >>> values["module"]["hidden_size"], values["optimizer"], list(values["weights"])[-2:]
-    (4, 'adam', ['readout.weight', 'readout.bias'])
+    (4, 'adam', ['readout.bias', 'linear_part.values'])
     """
     values = {
         "module": dict(net.get_params_for("module")),

@@ -44,7 +44,7 @@ def quantile_model(quantile):
         16,
         loss="quantile",
         quantile=quantile,
-        lambda_s=0.001,
+        lambda_s=0.03,
         max_epochs=25,
         lr_schedule="cosine",
         random_state=0,

@@ -547,6 +547,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     @restores_settings
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self.__dict__.update(_files.parameters_since(self))
         self.__dict__.update(_files.unpickled(self))
 
     def __copy__(self) -> Self:

@@ -37,7 +37,7 @@ CODEC = Codec({"Compression": Parameters(Compression, Compression._rules)})
 LOADABLE: dict[str, type] = {}
 
 _DOCUMENT = {"class", "parameters", "state", "network"}
-# Parameters that files of before do not have, with what there was then where the default is another one.
+# Parameters that files and pickles of before do not have, with what there was then where the default is another one.
 _BEFORE = {"skip": "none"}
 _DIGEST = re.compile("[0-9a-f]{64}")
 # Exceptions that bad values in a file can cause; never an interrupt.
@@ -313,6 +313,16 @@ def pickle_state(estimator: Any, state: Mapping[str, Any]) -> dict[str, Any]:
         snapshot = take_snapshot(state["net_"], estimator._optimizers, resumable=True)
         state["net_"] = CODEC.encode(snapshot, "net_")
     return {name: value.detach().cpu() if isinstance(value, Tensor) else value for name, value in state.items()}
+
+
+def parameters_since(estimator: Any) -> dict[str, Any]:
+    """Parameters that have come since the pickle of an estimator was made, which has the attributes of then."""
+    known = vars(estimator)
+    return {
+        name: _BEFORE.get(name, parameter.default)
+        for name, parameter in inspect.signature(type(estimator)).parameters.items()
+        if name not in known and parameter.default is not inspect.Parameter.empty
+    }
 
 
 def unpickled(estimator: Any) -> dict[str, Any]:

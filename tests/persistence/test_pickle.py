@@ -112,6 +112,20 @@ def test_unfitted_models_and_parameters_pickle_as_they_are():
     assert repr(again.compression) == repr(model.compression)
 
 
+@pytest.mark.parametrize("kind", [TikhonovLSTMRegressor, TikhonovGRURegressor])
+def test_a_pickle_of_before_has_no_linear_part(kind):
+    X = np.random.default_rng(0).standard_normal((30, 4, 2))
+    fitted = kind(4, skip="none", max_epochs=2, random_state=0).fit(X, X[:, -1, 0])
+    for model in (fitted, kind(4, skip="none")):
+        old = copy.copy(model)
+        for name in ("skip", "skip_channel", "loss", "quantile"):  # which have come since
+            delattr(old, name)
+        again = pickle.loads(pickle.dumps(old))
+        assert again.get_params() == model.get_params()
+    again.set_params(max_epochs=2, random_state=0).fit(X, X[:, -1, 0])
+    np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
+
+
 def test_attributes_of_the_user_pickle_too(regressor):
     model = copy.copy(regressor[0])
     model.note, model.extra_ = "mine", torch.ones(3)

@@ -226,8 +226,8 @@ def page(records):
     return (
         f"# Regularisers compared\n\n{first}\n\n{second}\n\n"
         "Mean squared errors of one-step forecasts (z-scored; 1 is the error of predicting the mean), mean ± standard "
-        f"error over {n_seeds} seeds. Training has 100 epochs at a constant rate in batches of 64; all else not "
-        f"named is the estimator's default.\n\n{reading(records)}\n\n"
+        f"error over {n_seeds} seeds. There is no linear part; training has 100 epochs at a constant rate in batches "
+        f"of 64; all else not named is the estimator's default.\n\n{reading(records)}\n\n"
         + "\n".join(sections)
         + f"\n{regenerate(NAME, records)}"
     )

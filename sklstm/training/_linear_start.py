@@ -64,7 +64,7 @@ class Ridge:
     chosen_penalty : float
         The α of the least leave-one-out error, :math:`\sum_i w_i \|e_i\|^2 / (1 - h_i)^2` with residuals e and
         :math:`h_i = w_i (1 / \sum_j w_j + z_i^\top (S + \alpha I)^{-1} z_i)` (Allen's PRESS), over up to 1,024 of the
-        sequences.
+        sequences with a weight.
 
     Examples
     --------
@@ -117,8 +117,7 @@ class Ridge:
         if eigenvalues.any():
             inverses = 1 / (eigenvalues[:, None] + penalties)  # (r, m)
             solutions = (products[:, :, None] * inverses[:, None]).reshape(len(products), -1)  # (r, k·m)
-            left_out = np.unique(np.linspace(0, len(data) - 1, min(len(data), _LEFT_OUT)).astype(np.int64))
-            for w, x, y in _blocks(data, n_steps, torch.from_numpy(left_out)):
+            for w, x, y in _blocks(data, n_steps, _left_out(data)):
                 z = (x - mean_x) @ directions
                 leverage = w[:, None] * (1 / total_weight + z**2 @ inverses)  # (b, m)
                 residuals = (y - mean_y)[:, :, None] - (z @ solutions).reshape(*y.shape, -1)  # (b, k, m)
@@ -140,6 +139,13 @@ class Ridge:
         else:
             found = self.products / damped[:, None]
         return (self.directions @ found).T
+
+
+def _left_out(data: SequenceDataset) -> Tensor:
+    """Places of the sequences that are left out in turn, of those that have a weight."""
+    places = torch.arange(len(data)) if data.weight is None else data.weight.cpu().nonzero().flatten()
+    chosen = np.linspace(0, len(places) - 1, min(len(places), _LEFT_OUT)).astype(np.int64)
+    return places[np.unique(chosen)]
 
 
 def _blocks(

@@ -86,6 +86,17 @@ def test_the_penalty_has_the_least_weighted_error_on_sequences_left_out(monkeypa
     assert 0 < np.argmin(errors) < len(errors) - 1
 
 
+def test_only_sequences_with_a_weight_are_left_out():
+    # Every second one has none: they are as good as not there, also where they alone would be asked.
+    rng = np.random.default_rng(0)
+    X = torch.tensor(rng.standard_normal((2047, 1, 1)) + 0.05 * rng.standard_normal((2047, 60, 1)))
+    y = X[:, -1] + 3 * torch.tensor(rng.standard_normal((2047, 1)))
+    weight = torch.arange(2047) % 2
+    ridge, others = (Ridge.of(data, 60) for data in (SequenceDataset(X, y, weight), SequenceDataset(X[1::2], y[1::2])))
+    assert ridge.chosen_penalty == pytest.approx(others.chosen_penalty)
+    assert others.chosen_penalty > 1e-4 * others.eigenvalues.max()
+
+
 @WEIGHTED
 def test_noise_of_variance_sigma_squared_is_the_penalty_exactly(weighted):
     # Least squares on copies with noise whose covariance is exactly σ² I: ± σ √P in one coordinate after the other.

@@ -77,7 +77,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Fraction of the epochs that all models of a fold share, at least 0 and below 1. The shared epochs are trained
         with the value in the middle; then every model continues with its own value. With 0, every model is trained by
         itself from the start, as in GridSearchCV. It counts as 0 with ``early_stopping``, ``callbacks`` or
-        ``lr_schedule="plateau"``, which need to see a whole training.
+        ``lr_schedule="plateau"``, which need to see a whole training, and for ``"sigma"`` of regressors with
+        ``skip="linear"``, where every value has a ridge solution of its own to start from.
     strategy : {"auto", "stacked", "separate"}, default="auto"
         ``"stacked"`` trains many models as one program where possible: one-layer LSTMs or ReLU networks, sequences of
         one length, no ``callbacks``, no ``lr_schedule="plateau"``, and a ``param_name`` other than ``"clip_norm"``
@@ -339,6 +340,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         """Train and score every value on every fold, in one worker or several."""
         # Early stopping, callbacks and a schedule that depends on losses must see a whole training.
         whole = template.early_stopping or template.callbacks or template.lr_schedule == "plateau"
+        # Ridge regression for each value: a few epochs at the end do not lead from one start to another.
+        whole = whole or (self.param_name == "sigma" and getattr(template, "skip", "none") == "linear")
         _, max_epochs = template._sizes(shape[0])
         models = [(split, index) for split in splits for index in range(len(values))]
         n_workers = max(1, min(effective_n_jobs(self.n_jobs), len(models)))

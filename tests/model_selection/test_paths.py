@@ -268,6 +268,15 @@ def test_whole_trainings_are_not_shared(signals):
         np.testing.assert_allclose(path.cv_results_["mean_test_score"], grid.cv_results_["mean_test_score"], atol=1e-3)
 
 
+def test_every_sigma_begins_with_its_own_ridge_regression(signals):
+    X, y, _ = signals
+    sigmas = [0.0, 0.3, 3.0]
+    path = sigma_path(lstm(), sigmas).fit(X, y)
+    grid = GridSearchCV(lstm(), {"sigma": sigmas}, cv=2).fit(X, y)
+    np.testing.assert_allclose(path.cv_results_["mean_test_score"], grid.cv_results_["mean_test_score"], atol=1e-3)
+    assert np.ptp(path.score_path_, axis=0).min() > 0.1
+
+
 def test_no_refit(signals):
     X, y, _ = signals
     path = lambda_path(refit=False).fit(X, y)

@@ -74,7 +74,7 @@ def page(records):
         for kind in KINDS:
             parts = [r["counts"] for r in records if r["part"].startswith(way)]
             counts = [np.array(part[kind]) for part in parts if kind in part]
-            if counts:
+            if np.any(counts):
                 rows.append([way, kind, *sum(counts)])
     total = [sum(row[column] for row in rows) for column in (2, 3, 4)]
     rows.append(["**all**", "", *total])

@@ -134,6 +134,8 @@ class PathParameter:
         Whether 0 comes before it: no regularisation.
     relative_to_data : bool
         Whether the ends are multiples of the standard deviation of X.
+    for_labels : float
+        What the ends are multiplied by for a classifier.
     """
 
     rule: Rule
@@ -141,11 +143,12 @@ class PathParameter:
     high: float
     with_zero: bool = False
     relative_to_data: bool = False
+    for_labels: float = 1.0
 
 
 #: What `sklstm.model_selection.RegularizationPathCV` can choose; a new parameter is a new row.
 PATH_PARAMETERS: dict[str, PathParameter] = {
-    "lambda_s": PathParameter(NON_NEGATIVE, 1e-4, 1.0),
+    "lambda_s": PathParameter(NON_NEGATIVE, 1e-4, 1.0, for_labels=0.01),
     "lambda_1": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
     "lambda_2": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
     "sigma": PathParameter(NON_NEGATIVE, 0.01, 1.0, with_zero=True, relative_to_data=True),
@@ -157,13 +160,14 @@ PATH_PARAMETERS: dict[str, PathParameter] = {
 }
 
 
-def path_values(name: str, number: int, X: Sequences) -> NDArray[np.float64]:
+def path_values(name: str, number: int, X: Sequences, *, labels: bool = False) -> NDArray[np.float64]:
     """Values of a parameter to try: ascending, evenly spaced on a logarithmic scale, with 0 before them for some.
 
     They have two significant digits, or as many as it takes to keep them apart.
     """
     parameter = PATH_PARAMETERS[name]
     unit = (X.spread() or 1.0) if parameter.relative_to_data else 1.0  # X may be constant
+    unit *= parameter.for_labels if labels else 1.0
     positive = number - parameter.with_zero
     exact = np.geomspace(parameter.low, parameter.high, positive) * unit
     if positive == 1:  # beside 0

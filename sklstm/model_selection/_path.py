@@ -59,9 +59,10 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         ``"clip_norm"``, ``"max_norm_u"``, ``"max_norm_w"`` or ``"max_norm_v"``. The estimator must have it.
     param_range : int or array-like of shape (m,), default=10
         Values to try, or their number. With a number, the values are round and evenly spaced on a logarithmic scale:
-        ``lambda_s`` from 1e-4 to 1; ``lambda_1`` and ``lambda_2`` from 0.1 to 1000; ``sigma`` from 0.01 to 1 standard
-        deviations of X; ``weight_decay`` from 1e-5 to 0.1; ``clip_norm`` from 0.1 to 10; ``max_norm_u``,
-        ``max_norm_w`` and ``max_norm_v`` from 0.5 to 50. For ``sigma`` and ``weight_decay`` the first value is 0.
+        ``lambda_s`` from 1e-4 to 1, of classifiers from 1e-6 to 0.01; ``lambda_1`` and ``lambda_2`` from 0.1 to 1000;
+        ``sigma`` from 0.01 to 1 standard deviations of X; ``weight_decay`` from 1e-5 to 0.1; ``clip_norm`` from 0.1
+        to 10; ``max_norm_u``, ``max_norm_w`` and ``max_norm_v`` from 0.5 to 50. For ``sigma`` and
+        ``weight_decay`` the first value is 0.
     cv : int, cross-validation splitter, iterable of splits or None, default=None
         As in scikit-learn's GridSearchCV; None means 5 folds, stratified for a classifier. Rows are not shuffled, so
         that neighbouring windows of one series stay in one fold. For forecasts use ``TimeSeriesSplit``.
@@ -323,7 +324,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     def _values(self, X: Any) -> NDArray[np.float64]:
         given: Any = self.param_range
         if isinstance(given, Integral):
-            return path_values(self.param_name, int(given), X)
+            return path_values(self.param_name, int(given), X, labels=is_classifier(self.estimator))
         return np.unique(np.array(list(given), dtype=np.float64))
 
     def _run(

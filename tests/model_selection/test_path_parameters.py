@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV
 
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import NoisyRNNClassifier, TikhonovLSTMClassifier, TikhonovLSTMRegressor
 from sklstm._sequences import Sequences
 from sklstm.estimators._parameters import PATH_PARAMETERS, RULES, path_values
 from sklstm.model_selection import RegularizationPathCV
@@ -164,6 +164,15 @@ def test_values_by_hand():
     ]  # fmt: skip
     assert path_values("weight_decay", 6, X).tolist() == [0.0, 1e-5, 1e-4, 0.001, 0.01, 0.1]
     assert path_values("clip_norm", 2, X).tolist() == [0.1, 10.0]
+
+
+def test_lambda_s_is_smaller_for_labels():
+    X = np.random.default_rng(0).standard_normal((30, 3, 1))
+    model = TikhonovLSTMClassifier(2, max_epochs=1, random_state=0)
+    path = RegularizationPathCV(model, "lambda_s", 5, cv=2, refit=False).fit(X, X[:, -1, 0] > 0)
+    assert path.param_range_.tolist() == [1e-6, 1e-5, 1e-4, 0.001, 0.01]
+    path = RegularizationPathCV(model, "weight_decay", 3, cv=2, refit=False).fit(X, X[:, -1, 0] > 0)
+    assert path.param_range_.tolist() == [0.0, 1e-5, 0.1]
 
 
 def test_digits_are_added_where_two_would_merge_values():

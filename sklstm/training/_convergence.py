@@ -23,7 +23,8 @@ from ._net import SequenceNet
 _FALLING = 0.03
 # A rise from one epoch to the next is a jump if it is this share of the loss, and _FALLING of its whole fall.
 _JUMPING = 0.2
-# A whole fall below this share of the first loss is taken for this much: where nothing is learnt, nothing is missed.
+# A whole fall below this share of the first loss, or of the guess's, is taken for this much: where nothing is learnt,
+# nothing is missed.
 _LEAST_FALL = 0.1
 # What is looked at begins after this share of the training, and is no less than so many epochs.
 _LOOKED_AT, _FEWEST = 0.8, 5
@@ -83,7 +84,7 @@ def unsettled(losses: Sequence[float], rates: Sequence[float], guess: float | No
         return None
     ends = np.cumsum(steps) / steps.sum()
     first, since = (values[0], "the first epoch") if guess is None else (guess, "the best constant guess")
-    whole_fall = max(first - values[-1], _LEAST_FALL * first)
+    whole_fall = max(first - values[-1], _LEAST_FALL * max(first, values[0]))
     fewest = min(_FEWEST, len(values))
     # Jumps count where they can spoil the last weights: in the last epochs, however low their rates have become.
     number = max(round((1 - _LOOKED_AT) * len(values)), fewest)

@@ -139,7 +139,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         y : array-like of shape (n,) or (n, k)
             Targets; predictions come back in the same shape.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the loss, not negative. In batches that hold all the data, an integer
+            Weights of the sequences in the loss, not negative. In batches that hold all the data, and without
+            ``skip="linear"``, which chooses a ridge penalty by leaving out one sequence after the other, an integer
             weight is as good as repeating the sequence. ``generalization_bound_`` is about unweighted loss.
         X_val : array-like of shape (m, L', d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
             Validation data, only with ``early_stopping=True``, which then judges on them and trains on all of X. In a

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.draws_from_numpy,
     # The checks' targets are not standardised, with variances up to 10⁴. There the penalty is weak beside the squared
     # error and a fit can end just outside the feasible set; the warning that says so is right.
-    pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("default:The fitted .* is infeasible:sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("default::sklstm.exceptions.DataWarning"),
 ]
 

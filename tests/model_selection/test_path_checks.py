@@ -12,7 +12,7 @@ pytestmark = [
     # One of the checks shuffles with np.random itself.
     pytest.mark.draws_from_numpy,
     # The checks' targets are not standardised; see tests/estimators/test_sklearn_checks.py.
-    pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("default:The fitted .* is infeasible:sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("default::sklstm.exceptions.DataWarning"),
     # Two classes of few rows in two folds.
     pytest.mark.filterwarnings("default:The least populated class:UserWarning"),

@@ -48,8 +48,11 @@ def empty_folder(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [], "a search left files behind"
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "relu"])
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("grid", kind) for kind in ("lstm", "gru", "relu")]
+    + [("random", "relu"), ("halving in samples", "lstm"), ("halving in epochs", "gru")],
+)
 def test_two_workers_find_what_one_finds(name, kind):
     X, y = problem(kind)
     model = pipeline(kind)

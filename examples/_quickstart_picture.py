@@ -49,12 +49,11 @@ def _errors(ax, noise, errors, unchanged, labels):
         colour = COLOURS[name]
         ax.fill_between(noise, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, lw=0)
         ax.plot(noise, values.mean(axis=0), color=colour, lw=2.5, marker=MARKERS[name], ms=7)
-    ends = {name: values.mean(axis=0)[-1] for name, values in errors.items()}
-    for name, height in _apart(ends, 0.045).items():
-        ax.text(1.03, height, labels[name], color=COLOURS[name], va="center", weight="bold")
-    top = 1.18
-    cross = np.interp(top, unchanged, noise)
-    ax.text(cross - 0.06, top, "repeating the\nlast value", color=QUIET, ha="right", va="top")
+    ends = {name: values.mean(axis=0)[-1] for name, values in errors.items()} | {"unchanged": unchanged[-1]}
+    top = 1.05 * max(1.1, *ends.values())
+    for name, height in _apart(ends, 0.04 * top).items():
+        look = {"color": COLOURS[name], "weight": "bold"} if name in errors else {"color": QUIET}
+        ax.text(1.03, height, labels.get(name, "repeating the\nlast value"), va="center", **look)
     ax.set(xlim=(-0.02, 1.0), ylim=(0, top), xticks=noise)
     ax.set_xlabel("noise on the test inputs (standard deviations of each channel)")
     ax.set_ylabel("test error (mean squared, 1 = predicting the mean)")

@@ -191,6 +191,10 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """Batch size and epochs of a training on n sequences."""
         return sizes_for(n, self.batch_size, self.max_epochs)
 
+    def _starts_by(self, name: str) -> bool:
+        """Whether weights start elsewhere for another value of this parameter, by more than a few epochs make good."""
+        return False
+
     def _validation(self, data: FitData, labels: np.ndarray | None) -> Validation:
         """What early stopping judges on."""
         source: Split | SequenceDataset

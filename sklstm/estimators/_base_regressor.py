@@ -16,7 +16,7 @@ from torch import Tensor
 from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import GeneralizationReport, HoldoutBound
-from sklstm.training import NetworkSpec, SequenceDataset, SequenceNet, TrainingSpec, train
+from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
 from sklstm.training._convergence import warn_if_unsettled
 from sklstm.training._linear_start import LinearStart, steps_read
 from sklstm.training._process import restores_settings
@@ -458,15 +458,18 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             return None
         judged: FitData = data if data.validation is None else data.validation
         y, weight = judged.y.reshape(len(judged.y), -1), judged.weight
-        if spec.validation is not None and not isinstance(spec.validation.data, SequenceDataset):
-            rows = spec.validation.data(len(y), spec.seeds.split)[1]
-            y, weight = y[rows], None if weight is None else weight[rows]
+        rows = None if spec.validation is None else spec.validation.rows(len(y), spec.seeds.split)
+        if rows is not None:
+            y, weight = y[rows[1]], None if weight is None else weight[rows[1]]
         return self._loss.of_best_constant(y, weight)
 
     def _sizes(self, n: int) -> tuple[int, int]:
         # Another loss than the squared error has its optimum elsewhere, and further away.
         from_ridge = self.skip == "linear" and self.loss == "squared_error"
         return sizes_for(n, self.batch_size, self.max_epochs, from_ridge=from_ridge)
+
+    def _starts_by(self, name: str) -> bool:
+        return name == "sigma" and self.skip == "linear"  # each noise has a ridge regression of its own
 
     def _linear_part(self, X: Sequences, n_outputs: int, context: FitContext) -> dict[str, Any]:
         """Arguments of the network that say which linear part it has."""

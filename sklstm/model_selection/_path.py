@@ -341,8 +341,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         """Train and score every value on every fold, in one worker or several."""
         # Early stopping, callbacks and a schedule that depends on losses must see a whole training.
         whole = template.early_stopping or template.callbacks or template.lr_schedule == "plateau"
-        # Ridge regression for each value: a few epochs at the end do not lead from one start to another.
-        whole = whole or (self.param_name == "sigma" and getattr(template, "skip", "none") == "linear")
+        whole = whole or template._starts_by(self.param_name)
         _, max_epochs = template._sizes(shape[0])
         models = [(split, index) for split in splits for index in range(len(values))]
         n_workers = max(1, min(effective_n_jobs(self.n_jobs), len(models)))

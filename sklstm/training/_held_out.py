@@ -157,6 +157,10 @@ class Validation:
         if self.n_iter_no_change < 1:
             raise ValueError(f"n_iter_no_change must be at least 1, got {self.n_iter_no_change!r}")
 
+    def rows(self, n: int, seed: int) -> Rows | None:
+        """Places among n sequences of those to train on and of those to judge on; None if it has data of its own."""
+        return None if isinstance(self.data, SequenceDataset) else self.data(n, seed)
+
     def parts(self, data: SequenceDataset, seed: int) -> tuple[SequenceDataset, SequenceDataset]:
         """Data to train on, and data to judge on.
 

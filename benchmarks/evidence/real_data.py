@@ -203,15 +203,15 @@ OURS = ("NoisyRNN", "Tikhonov")
 
 READING = """
 **Where we are ahead.** Forecasts: the regressors begin with ridge regression and are behind it nowhere; trained with
-noise they are ahead of ridge regression that is trained with the same noise, or level, sunspots a year ahead by 0.001
-behind. Labelled sequences of some channels and up to a hundred steps: the LSTM or the ReLU network is among the best,
-and stays there under noise, where MiniRocket falls apart.
+noise they are ahead of ridge regression that is trained with the same noise, and level with it on sunspots. Labelled
+sequences of some channels and up to a hundred steps: the LSTM or the ReLU network is among the best, and stays there
+under noise, where MiniRocket falls apart.
 
-**Where we lose.** Gradient boosting forecasts sunspots a year ahead and dust six hours ahead better. MiniRocket is far
-ahead, on clean inputs, on long sequences of one channel whose labels are shapes (GunPoint, ArrowHead,
-PickupGestureWiimoteZ, OSULeaf: 36 to 200 sequences of 150 to 427 steps); there a recurrent network has little to learn
-from, LSTM and GRU least of all, and logistic regression is better on one of them. The GRU is never the best of ours for
-labels: its constraint on the recurrent matrices costs it most.
+**Where we lose.** Gradient boosting forecasts sunspots a year ahead and dust six hours ahead better. MiniRocket is
+far ahead, on clean inputs, on long sequences of one channel whose labels are shapes (GunPoint, ArrowHead,
+PickupGestureWiimoteZ, OSULeaf: 36 to 200 sequences of 150 to 427 steps); there a recurrent network has little to
+learn from, LSTM and GRU least of all, and logistic regression is better on one of them. The GRU is never the best of
+ours for labels: its constraint on the recurrent matrices costs it most.
 """
 
 

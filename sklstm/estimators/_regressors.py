@@ -37,7 +37,7 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     skip : {"none", "last", "linear"}, default="linear"
         What is added to the readout of the recurrent layers. ``"linear"``: A vec(x) with a matrix A, which starts at
         the ridge solution while the readout starts at zero, so that training begins with ridge regression and adds to
-        it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 640
+        it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 512
         numbers; in a shorter sequence of later input the steps that it lacks count as zeros, the mean of a standardised
         channel. ``"last"``: the last value of the target's own channel, so that what is learnt is the change from
         it; X and y need common units. With ``sigma`` the noise's exact Tikhonov term is in the ridge solution.
@@ -216,7 +216,7 @@ class TikhonovGRURegressor(SequenceRegressor):
     skip : {"none", "last", "linear"}, default="linear"
         What is added to the readout of the recurrent layers. ``"linear"``: A vec(x) with a matrix A, which starts at
         the ridge solution while the readout starts at zero, so that training begins with ridge regression and adds to
-        it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 640
+        it what is not linear. A reads the last steps, as many as the shortest training sequence has, but at most 512
         numbers; in a shorter sequence of later input the steps that it lacks count as zeros, the mean of a standardised
         channel. ``"last"``: the last value of the target's own channel, so that what is learnt is the change from
         it; X and y need common units. With ``sigma`` the noise's exact Tikhonov term is in the ridge solution.

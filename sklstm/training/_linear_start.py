@@ -27,8 +27,8 @@ from sklstm.noise import noise_of_kind
 from ._batches import InputNoise, InputRule, SequenceDataset
 
 # Columns of A at most: of longer sequences it reads the last steps only. With more the eigenvectors of the normal
-# equations would cost more than an epoch of training.
-LARGEST = 640
+# equations would cost more than an epoch of a few hundred sequences.
+LARGEST = 512
 # Numbers in a block of sequences that are read at a time.
 _BLOCK_NUMBERS = 1 << 20
 # Penalties to choose from, in units of the largest eigenvalue.
@@ -36,7 +36,7 @@ _GRID = np.logspace(-8, 1, 37)
 # A logistic readout is linearised at the mean target, which must be inside (0, 1).
 _INSIDE = 0.01
 # Sequences that are left out in turn, evenly spaced: more of them hardly change the choice, and cost as much as S.
-_LEFT_OUT = 1024
+_LEFT_OUT = 2048
 _LEAST = 1e-10  # of 1 minus a leverage, which rounding may make zero
 
 
@@ -63,7 +63,7 @@ class Ridge:
     total_weight : float
     chosen_penalty : float
         The α of the least leave-one-out error, :math:`\sum_i w_i \|e_i\|^2 / (1 - h_i)^2` with residuals e and
-        :math:`h_i = w_i (1 / \sum_j w_j + z_i^\top (S + \alpha I)^{-1} z_i)` (Allen's PRESS), over up to 1,024 of the
+        :math:`h_i = w_i (1 / \sum_j w_j + z_i^\top (S + \alpha I)^{-1} z_i)` (Allen's PRESS), over up to 2,048 of the
         sequences with a weight.
 
     Examples

@@ -158,7 +158,26 @@ class Validation:
             raise ValueError(f"n_iter_no_change must be at least 1, got {self.n_iter_no_change!r}")
 
     def rows(self, n: int, seed: int) -> Rows | None:
-        """Places among n sequences of those to train on and of those to judge on; None if it has data of its own."""
+        """Places of the sequences to train on, and of those to judge on.
+
+        Parameters
+        ----------
+        n : int
+            Sequences given to the training.
+        seed : int
+            Of a random split.
+
+        Returns
+        -------
+        tuple of ndarray, or None
+            None if it judges on data of its own.
+
+        Examples
+        --------
+        >>> from sklstm.training import LastPart, Validation
+        >>> Validation(LastPart(0.2)).rows(10, seed=0)[1]
+        array([8, 9])
+        """
         return None if isinstance(self.data, SequenceDataset) else self.data(n, seed)
 
     def parts(self, data: SequenceDataset, seed: int) -> tuple[SequenceDataset, SequenceDataset]:

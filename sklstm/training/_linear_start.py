@@ -35,8 +35,14 @@ _BLOCK_NUMBERS = 1 << 20
 _GRID = np.logspace(-8, 1, 37)
 # A logistic readout is linearised at the mean target, which must be inside (0, 1).
 _INSIDE = 0.01
-# Sequences that are left out in turn, evenly spaced: more of them hardly change the choice, and cost as much as S.
+# If there are more columns than that (one to four steps of many channels), A is sought in a Krylov space of so many
+# steps, from at most so many directions.
+_KRYLOV_STEPS = 6
+_KRYLOV_WIDTH = 16
+# Sequences that are left out in turn, evenly spaced: more of them hardly change the choice, and cost as much as S; and
+# how many numbers they may have as targets.
 _LEFT_OUT = 2048
+_LEFT_OUT_TARGETS = 16384
 _LEAST = 1e-10  # of 1 minus a leverage, which rounding may make zero
 
 
@@ -102,11 +108,11 @@ class Ridge:
             sums = [total + part for total, part in zip(sums, parts, strict=True)]
         total_weight = float(sums[0].item())
         mean_x, squares, mean_y = (total / total_weight for total in sums[1:])
-        basis = _basis(data, n_steps, mean_x)
+        basis = _basis(data, n_steps, mean_x, mean_y)
         second, products = np.zeros((1, 1)), np.zeros((1, 1))
         for w, x, y in _blocks(data, n_steps):
             root = np.sqrt(w)[:, None]
-            z = root * (x - mean_x if basis is None else (x - mean_x) @ basis)
+            z = root * (x - mean_x if basis is None else x @ basis - mean_x @ basis)
             second = second + dsyrk(1.0, z.T)  # the upper half: half the work
             products = products + z.T @ (root * (y - mean_y))
         eigenvalues, vectors = np.linalg.eigh(second, UPLO="U")
@@ -118,7 +124,7 @@ class Ridge:
             inverses = 1 / (eigenvalues[:, None] + penalties)  # (r, m)
             solutions = (products[:, :, None] * inverses[:, None]).reshape(len(products), -1)  # (r, k·m)
             for w, x, y in _blocks(data, n_steps, _left_out(data)):
-                z = (x - mean_x) @ directions
+                z = x @ directions - mean_x @ directions
                 leverage = w[:, None] * (1 / total_weight + z**2 @ inverses)  # (b, m)
                 residuals = (y - mean_y)[:, :, None] - (z @ solutions).reshape(*y.shape, -1)  # (b, k, m)
                 # At a leverage of 1 the others say nothing of a sequence.
@@ -144,7 +150,8 @@ class Ridge:
 def _left_out(data: SequenceDataset) -> Tensor:
     """Places of the sequences that are left out in turn, of those that have a weight."""
     places = torch.arange(len(data)) if data.weight is None else data.weight.cpu().nonzero().flatten()
-    chosen = np.linspace(0, len(places) - 1, min(len(places), _LEFT_OUT)).astype(np.int64)
+    n_most = min(_LEFT_OUT, max(1, _LEFT_OUT_TARGETS // data.y[0].numel()))
+    chosen = np.linspace(0, len(places) - 1, min(len(places), n_most)).astype(np.int64)
     return places[np.unique(chosen)]
 
 
@@ -162,23 +169,27 @@ def _blocks(
         yield tuple(part.cpu().double().numpy() for part in (w, x, y))  # type: ignore[misc]
 
 
-def _basis(data: SequenceDataset, n_steps: int, mean_x: np.ndarray) -> np.ndarray | None:
+def _basis(data: SequenceDataset, n_steps: int, mean_x: np.ndarray, mean_y: np.ndarray) -> np.ndarray | None:
     """Orthonormal columns (P, r) of a subspace to seek A in; None for the whole space.
 
-    With fewer sequences than columns it is spanned by the sequences, and nothing is lost. With more of both than
-    `LARGEST` it is the range of the normal matrix's product with that many random vectors (Halko, Martinsson & Tropp
-    2011), which has the directions of the largest eigenvalues.
+    With far fewer sequences than columns it is spanned by the sequences, and nothing is lost. With more than `LARGEST`
+    columns it is the Krylov space of S and the products of inputs and targets, in which conjugate gradients find the
+    solutions for all penalties: six steps of them come close (Hestenes & Stiefel 1952).
     """
     n_columns = len(mean_x)
-    if n_columns <= min(len(data), LARGEST):
+    if n_columns <= LARGEST and 2 * len(data) > n_columns:
         return None
-    if len(data) <= LARGEST:
-        sketch = np.concatenate([x - mean_x for _, x, _ in _blocks(data, n_steps)]).T
-    else:
-        random = np.random.default_rng(0).standard_normal((n_columns, LARGEST))
-        parts = ((w[:, None] * (x - mean_x), x - mean_x) for w, x, _ in _blocks(data, n_steps))
-        sketch = sum(weighted.T @ (x @ random) for weighted, x in parts)  # type: ignore[assignment]
-    return np.linalg.qr(sketch)[0]
+    if n_columns <= LARGEST:
+        return np.linalg.qr(np.concatenate([x - mean_x for _, x, _ in _blocks(data, n_steps)]).T)[0]
+    # Centred on one side only, which is enough: the weighted sum of what is centred is zero.
+    products = np.asarray(sum(x.T @ (w[:, None] * (y - mean_y)) for w, x, y in _blocks(data, n_steps)))
+    block = np.linalg.svd(products, full_matrices=False)[0][:, :_KRYLOV_WIDTH]
+    basis = block
+    for _ in range(_KRYLOV_STEPS - 1):
+        parts = (x.T @ (w[:, None] * (x @ block - mean_x @ block)) for w, x, _ in _blocks(data, n_steps))
+        block = np.linalg.qr(np.hstack([basis, np.asarray(sum(parts))]))[0][:, basis.shape[1] :]
+        basis = np.hstack([basis, block])
+    return basis
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import cg
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.linear_model import Ridge as SklearnRidge
 
@@ -47,7 +48,7 @@ def flat(X, n_steps):
 @WEIGHTED
 @pytest.mark.parametrize("noise_variance", [0.0, 0.09])
 @pytest.mark.parametrize("n_steps", [1, 3, L])
-@pytest.mark.parametrize("n", [N, 9])  # more sequences than columns, and fewer
+@pytest.mark.parametrize("n", [N, 9, 7])  # more sequences than columns, fewer, and far fewer
 def test_a_network_starts_at_ridge_regression(n, n_steps, noise_variance, weighted):
     X, y, weight, data = problem(n, weighted)
     ridge = Ridge.of(data, n_steps)
@@ -148,14 +149,36 @@ def test_ragged_sequences_are_read_by_their_last_steps():
     np.testing.assert_allclose(ridge.solution(1.0), SklearnRidge(1.0).fit(flat(X, 2), y).coef_, rtol=1e-6)
 
 
-def test_more_columns_than_can_be_solved_for_are_sought_in_a_subspace(monkeypatch):
-    # Sequences of rank 6 lie in a subspace of 8 directions: nothing is lost.
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_more_columns_than_can_be_solved_for_are_sought_in_a_krylov_space(monkeypatch, n_outputs):
+    # On inputs of rank 6 six steps of conjugate gradients reach the solution: nothing is lost.
     X, y, weight, data = problem(weighted=True, rank=6)
     monkeypatch.setattr(_linear_start, "LARGEST", 8)
+    data = SequenceDataset(data.X, data.y[:, :n_outputs], data.weight)
     ridge = Ridge.of(data, L)
-    assert ridge.directions.shape == (L * D, 8)
-    expected = SklearnRidge(2.0).fit(flat(X, L), y, sample_weight=weight)
-    np.testing.assert_allclose(ridge.solution(2.0), expected.coef_, rtol=1e-6, atol=1e-7)
+    assert ridge.directions.shape == (L * D, 6 * n_outputs)
+    expected = SklearnRidge(2.0).fit(flat(X, L), y[:, :n_outputs], sample_weight=weight)
+    np.testing.assert_allclose(ridge.solution(2.0), np.atleast_2d(expected.coef_), rtol=1e-6, atol=1e-7)
+
+
+def test_six_steps_of_conjugate_gradients_are_taken_at_full_rank(monkeypatch):
+    X, y, weight, data = problem(weighted=True)
+    data = SequenceDataset(data.X, data.y[:, :1], data.weight)
+    monkeypatch.setattr(_linear_start, "LARGEST", 8)
+    x, t = flat(X, L).astype(np.float64), y[:, :1].astype(np.float64)
+    x, t = x - np.average(x, axis=0, weights=weight), t - np.average(t, axis=0, weights=weight)
+    S, right = x.T @ (weight[:, None] * x) + 3.0 * np.eye(L * D), x.T @ (weight[:, None] * t)
+    steps = []
+    cg(S, right[:, 0], maxiter=6, rtol=0, callback=lambda at: steps.append(at.copy()))
+    np.testing.assert_allclose(Ridge.of(data, L).solution(3.0)[0], steps[5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 40])
+def test_of_many_targets_fewer_sequences_are_left_out(monkeypatch, n_outputs):
+    monkeypatch.setattr(_linear_start, "_LEFT_OUT", 50)
+    monkeypatch.setattr(_linear_start, "_LEFT_OUT_TARGETS", 400)
+    data = SequenceDataset(torch.ones(100, 3, 2), torch.ones(100, n_outputs))
+    assert len(_linear_start._left_out(data)) == {1: 50, 40: 10}[n_outputs]
 
 
 def test_steps_that_are_read():

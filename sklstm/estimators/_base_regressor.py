@@ -261,8 +261,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
             As in `fit`; 3-D sequences may have another length, and lists hold sequences of unequal length.
-        eps : float or array-like
+        eps : float, array-like, Series, DataFrame or dict
             Largest absolute perturbation, not negative, in the units of X: a number, one per channel, or an array.
+            Labels are matched with those of X.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
             From ``"linear"``, the narrowest and most costly, to ``"intervals"``, the cheapest.
         batch_size : int, optional

@@ -54,11 +54,12 @@ def certify(
         may go through the first four.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
         In any form that ``estimator.predict`` takes.
-    eps : float or array-like
+    eps : float, array-like, Series, DataFrame or dict
         Largest absolute perturbation, not negative: one number; one per channel (d,); one per column (L * d,) of 2-D X,
-        or per step and channel (L, d) of 3-D X; an array of the shape of X, in which axes may be 1; for sequences of
-        unequal length, a list of such arrays. A Series or DataFrame beside a DataFrame X must have its columns as
-        labels, in any order; everything else counts by position.
+        or per step and channel (L, d) of 3-D X; an array of the shape of X, in which axes may be 1; a list with such an
+        array (L_i, d) for each sequence. What has labels, a Series, a dict, the columns of a DataFrame, or a list of
+        these, must have those of the channels or columns of X, or of those seen in ``fit``, in any order; rows of a
+        DataFrame must be those of X. Numbers that are labelled 0, 1, … by default, as arrays, count by position.
     method : {"best", "linear", "mean-value", "intervals"}, default="best"
         ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``. ``"mean-value"``
         bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes both and takes the
@@ -82,7 +83,8 @@ def certify(
     NotFittedError
         Before ``fit``, or if a search was told not to refit.
     ValueError
-        For a negative or non-finite ``eps``, one of a wrong shape, or bad X, before any work.
+        For a negative or non-finite ``eps``, one of a wrong shape or with other labels than X, or bad X, before any
+        work.
     NonFiniteOutputError
         If ``eps=0`` and the outputs of the network are infinite or NaN.
 
@@ -202,7 +204,7 @@ def certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
         In any form that ``estimator.predict`` takes.
     y : array-like of shape (n,)
         True labels.
-    eps : float or array-like
+    eps : float, array-like, Series, DataFrame or dict
         As in `certify`.
 
     Returns

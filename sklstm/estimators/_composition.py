@@ -15,7 +15,8 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScale
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from sklstm._sequences import Sequences, as_sequences, row_blocks, shape_as_given
-from sklstm._tables import as_plain, filled_like, is_wide, read_entries, read_wide, sequences_in
+from sklstm._sizes import sizes_by_position
+from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_entries, read_wide, sequences_in
 from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
@@ -150,11 +151,15 @@ class Composition:
     def read(self, X: Any, eps: Any) -> tuple[Sequences, Iterator[Block]]:
         """Sequences behind the transformers, and the boxes that contain the images of X ± eps; all validated."""
         given, sequences = self._given(X)
-        if given is None:
-            return sequences, self._blocks(boxes_around(self.outermost, X, sequences, eps), None)
-        # While X has its labels.
-        eps = in_order(eps, X, wide=isinstance(self.transformers[0], SequenceScaler))
-        return sequences, self._blocks(boxes_around(self.outermost, given.axes, sequences, eps), given)
+        eps = self._in_order(eps, X, "eps")
+        axes = X if given is None else given.axes
+        return sequences, self._blocks(boxes_around(self.outermost, axes, sequences, eps), given)
+
+    def _in_order(self, sizes: Any, X: Any, name: str) -> Any:
+        """Sizes that may have labels, in the order of X or of what the composition was fitted on."""
+        wide = not self.transformers or isinstance(self.transformers[0], SequenceScaler)
+        names = getattr(self.outermost, "feature_names_in_", None)
+        return sizes_by_position(sizes, X, name, names=names, wide=wide)
 
     def _blocks(
         self, parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], given: "Given | None"
@@ -406,56 +411,16 @@ def boxes_around(
     TypeError
         If eps is not numeric.
     """
-    eps = in_order(eps, X)
-    if sequences.lengths is None:
-        radii = _spread(estimator, _checked(eps), shape_as_given(X, sequences), sequences.shape)
+    shape = shape_as_given(X, sequences)
+    of_each = len(shape) == 3 and _is_list(eps) and len(eps) == len(sequences)
+    if sequences.lengths is None and not of_each:
+        radii = _spread(estimator, _checked(eps), shape, sequences.shape)
         return [(rows, part, radii) for rows, part in sequences.by_length()]
     every = _per_sequence(estimator, eps, sequences)
     return [
         (rows, part, np.stack([np.broadcast_to(every[row], part.shape[1:]) for row in rows]))
         for rows, part in sequences.by_length()
     ]
-
-
-def in_order(eps: Any, X: Any, *, wide: bool = True) -> Any:
-    """Sizes as an array; labelled ones beside a table with their labels in the order of its columns.
-
-    Parameters
-    ----------
-    eps, X : array-like
-        As the caller gave them.
-    wide : bool
-        Whether columns of two levels are read as times and channels, which gives them an order of their own.
-
-    Raises
-    ------
-    ValueError
-        If both have labels, and not the same ones.
-    """
-    labelled = hasattr(eps, "index") and hasattr(eps, "to_numpy")
-    if not labelled or not hasattr(X, "columns"):
-        return eps
-    ordered, _, shape = read_wide(X) if wide and is_wide(X) else (X, None, ())
-    columns = ordered.columns
-    table = hasattr(eps, "columns")
-    labels = eps.columns if table else eps.index
-    if not _counted(labels):
-        if len(labels) != len(columns) or set(labels) != set(columns):
-            raise ValueError(
-                f"eps is labelled {list(labels)[:5]}, X {list(columns)[:5]}: the labels must be the columns of X, each "
-                "once. Give an array for sizes by position."
-            )
-        eps = eps[list(columns)] if table else eps.loc[list(columns)]
-    rows_differ = table and len(eps) == len(X) and hasattr(X, "index") and not eps.index.equals(X.index)
-    if rows_differ and not _counted(eps.index):
-        raise ValueError("eps has other labels of rows than X. Give an array for sizes by position.")
-    sizes = eps.to_numpy()
-    return sizes.reshape((*sizes.shape[:-1], *shape[1:])) if shape else sizes
-
-
-def _counted(labels: Any) -> bool:
-    """Whether labels are no more than positions."""
-    return list(labels) == list(range(len(labels)))
 
 
 def _checked(eps: Any) -> np.ndarray:
@@ -475,9 +440,9 @@ def _checked(eps: Any) -> np.ndarray:
 
 def _per_sequence(estimator: Any, eps: Any, sequences: Sequences) -> list[np.ndarray]:
     """One array of radii for each sequence, which broadcasts to its shape (L_i, d)."""
-    n, _, d = sequences.shape
-    lengths: Any = sequences.lengths
-    if isinstance(eps, list | tuple) and any(np.ndim(as_plain(entry)) == 2 for entry in eps):
+    n, longest, d = sequences.shape
+    lengths = [longest] * n if sequences.lengths is None else sequences.lengths
+    if _is_list(eps):
         radii = [_checked(entry) for entry in eps]
     else:
         whole = _checked(eps)
@@ -491,12 +456,18 @@ def _per_sequence(estimator: Any, eps: Any, sequences: Sequences) -> list[np.nda
         for part, length in zip(radii, lengths, strict=True)
     )
     if not fits:
+        of_lengths = "" if sequences.lengths is None else " of unequal length"
         raise ValueError(
-            f"eps does not fit {n} sequences of unequal length: {type(estimator).__name__} takes one number, ({d},) "
+            f"eps does not fit {n} sequences{of_lengths}: {type(estimator).__name__} takes one number, ({d},) "
             f"per channel, ({n}, 1, 1) or ({n}, 1, {d}) per sequence, or a list of {n} arrays of the shapes of the "
             "sequences, in which axes may be 1."
         )
     return radii
+
+
+def _is_list(eps: Any) -> bool:
+    """Whether eps has an array (L_i, d) for each sequence."""
+    return isinstance(eps, list | tuple) and any(n_axes(entry) == 2 for entry in eps)
 
 
 def _spread(

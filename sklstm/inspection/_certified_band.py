@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -35,7 +36,7 @@ class CertifiedBandDisplay(Display):
         True targets.
     times : array-like of shape (n,), optional
         Numbers or dates for the x axis. Points are joined in this order. By default, the index of the sequence.
-    eps : float or array-like, optional
+    eps : float, array-like, Series, DataFrame or dict, optional
         Size of the perturbations, for the legend.
     estimator_name : str, optional
         Name of the estimator, for the legend.
@@ -117,7 +118,7 @@ class CertifiedBandDisplay(Display):
             A fitted regressor of this package, alone or in a Pipeline, a TransformedTargetRegressor or a search.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             Sequences, in the order of time or in any other order.
-        eps : float or array-like
+        eps : float, array-like, Series, DataFrame or dict
             Largest perturbation of each entry, in the units of X, before any step of a pipeline; see
             `sklstm.certify`.
         y : array-like of shape (n,) or (n, k), optional
@@ -205,7 +206,7 @@ class CertifiedBandDisplay(Display):
             True targets, drawn as well.
         times : array-like of shape (n,), optional
             Numbers or dates for the x axis. By default, the index of the sequence.
-        eps : float or array-like, optional
+        eps : float, array-like, Series, DataFrame or dict, optional
             Size of the perturbations that the limits allow for, for the legend.
         ylabel : str, default="prediction (units of y)"
             Name and unit of the prediction.
@@ -273,7 +274,7 @@ class CertifiedBandDisplay(Display):
         if not ((lower <= predicted) & (predicted <= upper)).all():
             raise ValueError("lower <= y_pred <= upper must hold for every sequence.")
         ax, name = self._open(ax, name)
-        size = f", |noise| ≤ {self.eps:.4g}" if np.ndim(self.eps) == 0 and self.eps is not None else ""
+        size = f", |noise| ≤ {self.eps:.4g}" if isinstance(self.eps, Real) else ""
         # Infinite limits are drawn past the edge of the axes.
         known = np.concatenate([part[np.isfinite(part)] for part in (predicted, lower, upper)])
         ends = known.min(initial=0.0), known.max(initial=0.0)

@@ -11,6 +11,7 @@ from sklearn.metrics import zero_one_loss
 from sklearn.utils import check_array, check_consistent_length
 
 from sklstm._losses import RegressionLoss
+from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
@@ -96,8 +97,9 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any
         It is not changed.
     sigma : float
         With 0, the result is X itself.
-    scale : float, array-like or Series
+    scale : float, array-like, Series or dict
         One number, or one for each channel, or an array that broadcasts to X; for a list of sequences, to each of them.
+        Labels are matched with those of X.
     rng : numpy Generator
         Source of the noise.
 
@@ -110,7 +112,7 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any
     """
     if sigma == 0:
         return X
-    factors = scale if hasattr(scale, "to_numpy") else np.asarray(as_plain(scale, "scale"), dtype=np.float64)
+    factors = np.asarray(as_plain(sizes_by_position(scale, X, "scale"), "scale"), dtype=np.float64)
     return noisy_inputs(X, sigma * factors, rng, name="scale")
 
 

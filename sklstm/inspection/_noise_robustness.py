@@ -110,9 +110,9 @@ class NoiseRobustnessDisplay(Display):
             True targets.
         sigmas : array-like of shape (m,)
             Standard deviations of the noise, 0 or more. 0 means no noise.
-        scale : float or array-like, default=1.0
-            Factor of the noise, broadcast to X. Give the standard deviations of the channels to have ``sigmas`` in
-            units of them.
+        scale : float, array-like, Series or dict, default=1.0
+            Factor of the noise, broadcast to X. Labels are matched with those of X. Give the standard deviations of
+            the channels to have ``sigmas`` in units of them.
         n_draws : int, default=10
             Number of draws of the noise. All estimators and all ``sigmas`` use the same draws, multiplied by sigma.
         metric : callable, optional

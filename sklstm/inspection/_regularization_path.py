@@ -163,7 +163,7 @@ class RegularizationPathDisplay(Display):
             Name of the parameter. In a composition, the name in the estimator inside or the full name.
         sigma : float, optional
             If given, draw the error under Gaussian noise of this standard deviation, in the units of X.
-        eps : float or array-like, optional
+        eps : float, array-like, Series, DataFrame or dict, optional
             If given, draw an upper limit on the error of inputs within ``eps`` of X, from `sklstm.certify`. It is in
             the units of X, before any step of a pipeline.
         n_draws : int, default=10

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._tables import as_plain, filled_like, is_wide, n_axes, names_of_columns, read_wide, sequences_in
+from sklstm._sizes import sizes_by_position
+from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_wide, sequences_in
 from sklstm._validation import NON_NEGATIVE
 from sklstm.noise import noise_of_kind
 
@@ -53,7 +54,7 @@ def noisy_inputs(X: Any, sigma: Any, rng: np.random.Generator, noise: str = "gau
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
     sigma : float, array-like, Series or dict
         Standard deviation: one number, one for each channel, or an array that broadcasts to X; for a list, to each of
-        its sequences. With labels and a table, those of its channels or columns.
+        its sequences. Labels are those of the channels or columns of X.
     rng : numpy Generator
         Source of the noise.
     noise : str
@@ -68,6 +69,7 @@ def noisy_inputs(X: Any, sigma: Any, rng: np.random.Generator, noise: str = "gau
     ValueError
         If `sigma` does not broadcast to X, or its labels are not those of X.
     """
+    sigma = sizes_by_position(sigma, X, name)
     sequences = None if hasattr(X, "columns") else sequences_in(X)
     # A nested list of numbers is read as one array.
     if sequences is not None and not (n_axes(sequences[0]) > 1 and isinstance(sequences[0], list | tuple)):
@@ -95,29 +97,16 @@ def _sizes(
     sigma: Any, X: Any, shape: tuple[int, ...], name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int64] | None, tuple[int, ...]]:
     """Standard deviations in the shape of X folded, the columns of a wide table step by step, and that shape."""
-    by_label = _by_label(sigma, X, name)
-    if by_label is None and np.ndim(as_plain(sigma, name)) == 0:
-        return np.full(shape, float(sigma)), None, shape
-    columns, channels, order = names_of_columns(X) or [], [], None
+    sizes = np.asarray(as_plain(sigma, name), dtype=np.float64)
+    if sizes.ndim == 0:
+        return np.full(shape, float(sizes)), None, shape
+    order = None
     if is_wide(X):
         places = type(X)(np.arange(shape[1])[None], columns=X.columns)
-        ordered, head, (_, *steps) = read_wide(places)
-        order, channels = ordered.to_numpy()[0], list(head.columns)
-        columns, shape = [columns[place] for place in order], (shape[0], *steps)
-    if by_label is None:
-        sizes = np.asarray(as_plain(sigma, name), dtype=np.float64)
-        if order is not None and sizes.shape == order.shape:
-            sizes = sizes[order]
-    else:
-        known = next((labels for labels in (channels, columns) if set(labels) == set(by_label)), None)
-        if known is None or len(known) != len(by_label):
-            raise ValueError(
-                f"{name} is labelled {list(by_label)[:5]}, X {(channels or columns)[:5]}: the labels must be the "
-                "channels of X, each once. Give an array for sizes by position."
-            )
-        sizes = np.array([by_label[label] for label in known], dtype=np.float64)
-    if order is not None and sizes.shape == order.shape:
-        sizes = sizes.reshape(shape[1:])
+        ordered, _, (_, *steps) = read_wide(places)
+        order, shape = ordered.to_numpy()[0], (shape[0], *steps)
+        if sizes.shape == order.shape:
+            sizes = sizes[order].reshape(shape[1:])
     elif len(shape) == 2 and sizes.ndim == 1 and len(sizes) and shape[1] % len(sizes) == 0:
         shape = (shape[0], shape[1] // len(sizes), len(sizes))  # rows, all channels of the first step first
     try:
@@ -127,18 +116,3 @@ def _sizes(
             f"{name} has shape {sizes.shape}, which does not broadcast to {shape}: give one number, or one for each "
             "channel."
         ) from error
-
-
-def _by_label(sigma: Any, X: Any, name: str) -> dict[Any, float] | None:
-    """Standard deviations by label; None if they are numbers by position, as a Series is beside an X without labels."""
-    labelled = names_of_columns(X) is not None
-    if isinstance(sigma, Mapping):
-        if not labelled:
-            raise ValueError(f"{name} has labels, {list(sigma)[:5]}, but X has none. Give an array in the order of X.")
-        return dict(sigma)
-    is_series = hasattr(sigma, "index") and hasattr(sigma, "to_numpy")
-    if not (labelled and is_series) or list(sigma.index) == list(range(len(sigma))):
-        return None
-    if not sigma.index.is_unique:
-        raise ValueError(f"{name} has a label twice: {list(sigma.index)[:5]}.")
-    return dict(zip(sigma.index, sigma.to_numpy(), strict=True))

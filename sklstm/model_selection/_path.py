@@ -527,7 +527,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in `fit`.
-        eps : float or array-like
+        eps : float, array-like, Series, DataFrame or dict
             Largest absolute perturbation of each entry, in the units of X.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
             As in `sklstm.certify`.
@@ -571,7 +571,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             As in `certify`.
         y : array-like of shape (n,)
             True labels.
-        eps : float or array-like
+        eps : float, array-like, Series, DataFrame or dict
             As in `certify`.
 
         Returns

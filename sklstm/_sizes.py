@@ -1,0 +1,208 @@
+"""Sizes of perturbations: labels are matched with those of X, or refused; nothing with labels is taken by position."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from sklstm._tables import is_wide, n_axes, read_wide, sequences_in
+
+
+def sizes_by_position(sizes: Any, X: Any, name: str, *, names: Any = None, wide: bool = True) -> Any:
+    """Sizes with labels as arrays in the order of X, those without labels as they are.
+
+    A Series or a dict has the labels of channels or columns. A data frame has these as its columns, and the labels of
+    sequences or of time steps as its rows. A Series or data frame that counts its entries from 0, as pandas does by
+    default, has no labels. Rows are compared, not put in another order.
+
+    Parameters
+    ----------
+    sizes : float, array-like, Series, DataFrame, dict, or a list with one of these for each sequence
+    X : array-like
+        As the caller gave it.
+    name : str
+        Name of the sizes in errors.
+    names : sequence, optional
+        Names of the columns or channels that a model was fitted on: those of an X that has no labels itself.
+    wide : bool
+        Whether a table whose columns have two levels is read as times and channels.
+
+    Returns
+    -------
+    object
+        For labels of channels (d,), of columns (L * d,), of the columns of a wide table (L, d), of data frames with one
+        axis more. In a list, (1, d) in place of (d,): it is about one sequence.
+
+    Raises
+    ------
+    ValueError
+        If sizes have labels that X has not, lack one that X has, have one twice, or have labels beside an X without.
+    """
+    entries = _entries(sizes)
+    if entries is None and not _has_labels(sizes):
+        return sizes
+    tables = None if hasattr(X, "columns") else sequences_in(X)
+    if entries is None:
+        return _Labels.of(X, tables, names, wide).in_order(sizes, name)
+    if _has_labels(sizes):  # a Series of arrays or of tables
+        _check_rows(sizes.index, [_rows(X)], name)
+    if not any(map(_has_labels, entries)):
+        return entries
+    n = len(X if tables is None else tables)
+    if len(entries) != n:
+        raise ValueError(f"{name} has {len(entries)} entries with labels, and X has {n} sequences.")
+    labels = _Labels.of(X, tables, names, wide)
+    found = []
+    for i, entry in enumerate(entries):
+        own = labels if tables is None else replace(labels, rows=[_rows(tables[i])])
+        array = own.in_order(entry, f"{name}[{i}]")
+        found.append(array[None] if labels.channels and _has_labels(entry) and array.ndim == 1 else array)
+    return found
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """What X calls its channels or columns, and its rows.
+
+    Attributes
+    ----------
+    known : list of (list, tuple of int)
+        Labels in their order, and the shape in which sizes for them are wanted. No entry if X has no labels.
+    channels : bool
+        Whether they are about channels of sequences; else about columns of a table.
+    rows : list
+        Labels of the rows of every table in question; None for one that has none.
+    level_names : list
+        Names of the two levels of the columns of a wide table, in the order of the labels; else empty.
+    times : Index or None
+        Labels of the time steps of a wide table.
+    """
+
+    known: list[tuple[list, tuple[int, ...]]]
+    channels: bool
+    rows: list
+    level_names: list
+    times: Any = None
+
+    @classmethod
+    def of(cls, X: Any, tables: list | None, names: Any, wide: bool) -> Self:
+        columns: Any = getattr(X if tables is None else tables[0], "columns", None)
+        if tables is None and is_wide(X):
+            if not wide:
+                return cls([(list(columns), (-1,))], False, [_rows(X)], list(columns.names))
+            ordered, head, (_, *shape) = read_wide(X)
+            known = [(list(ordered.columns), tuple(shape)), (list(head.columns), (-1,))]
+            times = ordered.columns.get_level_values(0).unique()
+            return cls(known, True, [_rows(X)], list(ordered.columns.names), times)
+        labels = names if columns is None else columns
+        rows = [_rows(table) for table in ([X] if tables is None else tables)]
+        flat = tables is None and n_axes(X) == 2
+        return cls([] if labels is None else [(list(labels), (-1,))], not flat, rows, [])
+
+    def in_order(self, sizes: Any, name: str) -> Any:
+        """Sizes as an array in the order of these labels; those without labels as they are."""
+        if not _has_labels(sizes):
+            return sizes
+        is_table = hasattr(sizes, "columns")
+        if isinstance(sizes, Mapping):
+            axis, labels, values = None, list(sizes), np.array(list(sizes.values()), dtype=object)
+            if values.ndim != 1:
+                raise TypeError(f"{name} must have one number for each label, got {sizes!r:.80}.")
+            values = np.array(values.tolist())
+        else:
+            axis = sizes.columns if is_table else sizes.index
+            labels, values = list(axis), np.asarray(sizes.to_numpy())
+        rows = self.rows
+        if axis is not None and _counted(labels):
+            self._check_counted(labels, name)
+        else:
+            order, shape = self._order(labels, list(getattr(axis, "names", [])), name)
+            if self.times is not None and shape == (-1,):
+                rows = [self.times]
+            values = values[..., order].reshape(*values.shape[:-1], *shape)
+        if is_table and hasattr(sizes, "index"):
+            _check_rows(sizes.index, rows, name)
+        return values
+
+    def _check_counted(self, labels: list, name: str) -> None:
+        for known, _ in self.known:
+            if len(known) == len(labels) and set(known) == set(labels) and known != labels:
+                raise ValueError(
+                    f"{name} counts its entries from 0, and the {self._what} of X have the same labels in another "
+                    f"order, {known[:5]}. Give an array for sizes by position, or a dict for sizes by label."
+                )
+
+    def _order(self, labels: list, level_names: list, name: str) -> tuple[list[int], tuple[int, ...]]:
+        """For each known label its place among those of the sizes, and the shape to give them."""
+        if not self.known:
+            raise ValueError(f"{name} has labels, {labels[:5]}, but X has none. Give an array for sizes by position.")
+        for those, whose in ((labels, name), (self.known[0][0], "X")):
+            if len(set(those)) < len(those):
+                twice = next(label for label in those if those.count(label) > 1)
+                raise ValueError(f"{whose} has a label twice: {twice!r}. Give an array for sizes by position.")
+        pairs = all(isinstance(label, tuple) and len(label) == 2 for label in labels)
+        orders = [labels]
+        if pairs:
+            swapped = [(second, first) for first, second in labels]
+            by_name = level_names == self.level_names[::-1] and level_names != self.level_names
+            orders = [swapped, labels] if by_name else [labels, swapped]
+        for known, shape in self.known:
+            for each in orders:
+                if len(known) == len(each) and set(known) == set(each):
+                    place = {label: i for i, label in enumerate(each)}
+                    return [place[label] for label in known], shape
+        # The last are the channels, which are more often meant than all columns of a wide table.
+        known = self.known[0][0] if pairs else self.known[-1][0]
+        unknown = [label for label in orders[0] if label not in set(known)]
+        missing = [label for label in known if label not in set(orders[0])]
+        problem = f"has labels that X has not, {unknown[:5]}" if unknown else f"has no size for {missing[:5]}"
+        raise ValueError(
+            f"{name} {problem}: the labels must be the {self._what} of X, {known[:5]}, each once. Give an array for "
+            "sizes by position."
+        )
+
+    @property
+    def _what(self) -> str:
+        return "channels" if self.channels else "columns"
+
+
+def _entries(sizes: Any) -> list | None:
+    """Sizes that are given one by one; None for a number, an array, a table, numbers by label."""
+    if isinstance(sizes, list | tuple):
+        return list(sizes)
+    of_objects = getattr(getattr(sizes, "dtype", None), "kind", "") == "O" and getattr(sizes, "ndim", None) == 1
+    entries = list(sizes) if of_objects else []
+    return entries if entries and (_has_labels(entries[0]) or n_axes(entries[0]) > 0) else None
+
+
+def _has_labels(sizes: Any) -> bool:
+    """Whether it is a dict, a Series or a data frame. (A list has a method of the name ``index``.)"""
+    return isinstance(sizes, Mapping) or hasattr(sizes, "columns") or _rows(sizes) is not None
+
+
+def _rows(table: Any) -> Any:
+    """Labels of the rows of a table, or of the entries of a Series; None for what has none."""
+    return table.index if hasattr(table, "index") and hasattr(table, "to_numpy") else None
+
+
+def _counted(labels: Any) -> bool:
+    """Whether labels are no more than positions."""
+    return list(labels) == list(range(len(labels)))
+
+
+def _check_rows(labels: Any, expected: list, name: str) -> None:
+    """Compare the labels of the rows of sizes with those of every table in question."""
+    counted = _counted(labels)
+    for theirs in expected:
+        if theirs is None:
+            fits = counted or len(labels) == 1  # one row for all
+        else:  # their number is compared with that of X later, as for arrays
+            fits = len(theirs) != len(labels) or theirs.equals(labels) or (counted and set(theirs) != set(labels))
+        if fits:
+            continue
+        has = "no labels of rows" if theirs is None else f"{list(theirs)[:5]}"
+        raise ValueError(
+            f"{name} has other labels of rows than X: {list(labels)[:5]}, and X has {has}. Give an array for sizes by "
+            "position."
+        )

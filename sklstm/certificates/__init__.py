@@ -4,12 +4,14 @@ All functions take weight tensors, without scikit-learn.
 """
 
 from ._enclosed_layer import LayerWeights
+from ._interval_training import IntervalPass
 from ._lipschitz import lstm_gain, rnn_lipschitz
 from ._output_bounds import Interval, lstm_interval_bounds, output_bounds, rnn_interval_bounds
 from ._recurrent_network import RecurrentNetwork
 
 __all__ = [
     "Interval",
+    "IntervalPass",
     "LayerWeights",
     "RecurrentNetwork",
     "lstm_gain",

@@ -3,16 +3,18 @@
 To certify another cell, write its subclass of `EnclosedLayer` here and add its row at the end of the file.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ._affine import AffineForm, combine, intersect, linear_relaxation, middle
-from ._enclosed_layer import EnclosedLayer, Slot
+from ._enclosed_layer import EnclosedLayer, GradientStep, ProductGradient, Slot
 from ._interval_arithmetic import (
     ACTIVATION,
     Ends,
+    Hull,
     Scratch,
     add_ball,
     ball_sup,
@@ -43,6 +45,33 @@ class _LSTMSlot(Slot):
         self.o, self.f, self.i = (Ends(*tape[:, row]) for row in (3, 4, 5))
         self.f_i, self.s_g = Ends(*tape[:, 4:]), Ends(*tape[:, 1:3])
         self.tanhs = Ends(*tape[:, 0:3:2])
+        self.all_gates, self.all_partners = tape[:, 3:], tape[:, :3]
+        self.all_tanhs, self.all_s_g = tape[:, 0:3:2], tape[:, 1:3]
+
+
+class _LSTMGradient(GradientStep):
+    def allot(self, new: Callable[..., Tensor]) -> None:
+        rows = new(5)  # s before the step, g, o, f, i
+        self.by_s, self.square = new(), new(2)
+        self.by_s_column, self.s_and_g, self.by_s_before = self.by_s[:, None], rows[:, :2], rows[:, 0]
+        self.net_lower, self.net_upper = rows[:, 1:].flatten(1, 2)
+        self.gates = ProductGradient(new, (3,), rows[:, 2:])
+        self.by_tanh_s, self.by_partners = self.gates.chosen[:, 0], self.gates.chosen[:, 1:]
+        self.by_tanhs = self.gates.chosen[:, ::2]
+        self.of_h, self.of_s = self.gates.of_product[:, 0], self.gates.of_product[:, 1:]
+
+    def start(self) -> None:
+        self.by_s_before.zero_()
+
+    def __call__(self, slot: Any) -> None:
+        self.gates.choose(slot.gates, slot.all_partners)
+        torch.mul(slot.all_tanhs, slot.all_tanhs, out=self.square)
+        self.by_tanhs.addcmul_(self.by_tanhs, self.square, value=-1)
+        torch.addcmul(self.by_s_before, self.by_h, self.by_tanh_s, out=self.by_s)
+        torch.mul(self.by_h, slot.tanh_s, out=self.of_h)
+        torch.mul(self.by_s_column, slot.all_s_g, out=self.of_s)
+        torch.mul(self.by_s_column, self.by_partners, out=self.s_and_g)
+        self.gates.write(slot.all_gates)
 
 
 class EnclosedLSTM(EnclosedLayer):
@@ -69,25 +98,27 @@ class EnclosedLSTM(EnclosedLayer):
     def slots(self, n_slots: int, n: int) -> list[Slot]:
         tape = self.memory("tape", n_slots, 2, 6, self.size, n)
         errors = self.memory("errors", n_slots, self.size, n)
+        self.terms, self.h = Hull(tape, 2, self.size, n), Hull(tape, self.size, n)
+        self.both_terms = self.terms.product.unbind(1)  # of f and s, and of i and g
         return [_LSTMSlot(part, error) for part, error in zip(tape, errors, strict=True)]
 
     def _remember(self, slot: Any, after: Any, scratch: Scratch) -> None:
         """From the ends of the pre-activations to the gates, and to s after the step."""
-        slot.g.tanh_()
+        self.tanh_(slot.g)
         slot.logistics.sigmoid_()
-        torch.add(self.error_gates, sup(slot.s_ends, scratch), alpha=self.error, out=slot.error)
-        terms = scratch(2, 2, *slot.error.shape)
-        hull_nonnegative(slot.f_i, slot.s_g, scratch, Ends(*terms))
-        torch.add(*terms.unbind(1), out=after.s_before)
-        widen(after.s_ends, slot.error)
+        self.terms(slot.f_i, slot.all_s_g)
+        torch.add(*self.both_terms, out=after.s_before)
+        if self.margins:
+            torch.add(self.error_gates, sup(slot.s_ends, scratch), alpha=self.error, out=slot.error)
+            widen(after.s_ends, slot.error)
 
     def step(self, slot: Any, after: Any, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
         torch.sub(*net, out=slot.nets.lower)
         torch.add(*net, out=slot.nets.upper)
         self._remember(slot, after, scratch)
-        torch.tanh(after.s_before, out=slot.tanh_s)
-        h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
-        to_ball(h, 2 * self.error + 4 * self.unit, out)
+        self.tanh_(slot.tanh_s.copy_(after.s_before))
+        self.h(slot.o, slot.tanh_s)
+        to_ball(self.h.ends, 2 * self.error + 4 * self.unit, out)
 
     def affine_step(
         self,
@@ -130,6 +161,9 @@ class EnclosedLSTM(EnclosedLayer):
         )
         to_ball(intersect(h, new_h.ends()), 4 * self.unit, out)
         return new_h.with_error_symbols(h), new_s
+
+    def gradient(self, n: int) -> GradientStep:
+        return _LSTMGradient(self, n)
 
     def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
         return seed, torch.zeros_like(seed)
@@ -180,6 +214,34 @@ class _GRUSlot(Slot):
         self.logistics, self.candidate = tape[:, 1:3], tape[:, 4]
         self.gates = Ends(*self.logistics)
         self.before, self.r, self.z, self.q, self.n = (Ends(*tape[:, row]) for row in range(5))
+        self.all_before, self.all_r, self.all_z, self.all_q = tape[:, :4].unbind(1)
+
+
+class _GRUGradient(GradientStep):
+    def allot(self, new: Callable[..., Tensor]) -> None:
+        rows = new(4)
+        r, z, self.by_q, self.by_n = rows.unbind(1)
+        self.net_lower, self.net_upper = rows.flatten(1, 2)
+        self.reset, self.update = ProductGradient(new, (), r), ProductGradient(new, (), z)
+        self.gap, self.slope, self.by_before = new(), new(), new()
+
+    def start(self) -> None:
+        self.by_before.zero_()
+
+    def __call__(self, slot: Any) -> None:
+        self.by_h.add_(self.by_before)
+        torch.sub(slot.all_before, slot.candidate, out=self.gap)  # h' = n + z (h − n)
+        keep = self.update.choose(slot.z, self.gap)
+        torch.mul(self.by_h, self.gap, out=self.update.of_product)
+        self.update.write(slot.all_z)
+        torch.mul(self.by_h, keep, out=self.by_before)
+        torch.mul(slot.candidate, slot.candidate, out=self.slope)
+        torch.sub(self.by_h, self.by_before, out=self.by_n)
+        self.by_n.addcmul_(self.by_n, self.slope, value=-1)
+        of_q = self.reset.choose(slot.r, slot.all_q)
+        torch.mul(self.by_n, slot.all_q, out=self.reset.of_product)
+        self.reset.write(slot.all_r)
+        torch.mul(self.by_n, of_q, out=self.by_q)
 
 
 class EnclosedGRU(EnclosedLayer):
@@ -217,19 +279,21 @@ class EnclosedGRU(EnclosedLayer):
     def slots(self, n_slots: int, n: int) -> list[Slot]:
         tape = self.memory("tape", n_slots, 2, 5, self.size, n)
         errors = self.memory("errors", n_slots, self.size, n)
+        self.reset = Hull(tape, self.size, n)
         return [_GRUSlot(part, error) for part, error in zip(tape, errors, strict=True)]
 
     def _reset(self, slot: Any, scratch: Scratch) -> None:
         """From the ends of the rows to r, z and the pre-activation of the candidate."""
         slot.logistics.sigmoid_()
-        torch.mul(sup(slot.q, scratch), self.error, out=slot.error)  # r has an error of a few units, and multiplies q
-        for end, term in zip(slot.n, hull_nonnegative(slot.r, slot.q, scratch), strict=True):
-            end.add_(term)
-        widen(slot.n, slot.error)
+        slot.candidate.add_(self.reset(slot.r, slot.all_q))
+        if self.margins:
+            # r has an error of a few units, and multiplies q.
+            torch.mul(sup(slot.q, scratch), self.error, out=slot.error)
+            widen(slot.n, slot.error)
 
     def _mix(self, slot: Any, after: Any, scratch: Scratch) -> None:
         """From the pre-activation of the candidate to h after the step."""
-        slot.candidate.tanh_()
+        self.tanh_(slot.candidate)
         other = scratch(*slot.error.shape)
         # (1 − z) n + z h increases in n and in h, and is linear in z.
         for n, old, new, extreme in zip(slot.n, slot.before, after.before, (torch.minimum, torch.maximum), strict=True):
@@ -283,6 +347,9 @@ class EnclosedGRU(EnclosedLayer):
         to_ball(intersect(after.before, new_h.ends()), 4 * self.unit, out)
         return (new_h.with_error_symbols(after.before),)
 
+    def gradient(self, n: int) -> GradientStep:
+        return _GRUGradient(self, n)
+
     def step_back(
         self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
@@ -324,7 +391,18 @@ class _ReLUSlot(Slot):
 
     def __init__(self, tape: Tensor):
         super().__init__(tape)
-        self.size, self.slopes = tape[0], Ends(*tape[1:])
+        self.size, self.slopes, self.all_slopes = tape[0], Ends(*tape[1:]), tape[1:]
+
+
+class _ReLUGradient(GradientStep):
+    def allot(self, new: Callable[..., Tensor]) -> None:
+        self.net_lower, self.net_upper = self.by_h
+
+    def start(self) -> None:
+        pass  # the ball of h is all that is handed on
+
+    def __call__(self, slot: Any) -> None:
+        self.by_h.mul_(slot.all_slopes)
 
 
 class EnclosedReLU(EnclosedLayer):
@@ -376,6 +454,9 @@ class EnclosedReLU(EnclosedLayer):
         after.size.copy_(h.upper)
         to_ball(h, (self.slack + 4 * self.unit) * h.upper + self.tiny, out)
         return (new_h.with_error_symbols(h),)
+
+    def gradient(self, n: int) -> GradientStep:
+        return _ReLUGradient(self, n)
 
     def step_back(
         self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch

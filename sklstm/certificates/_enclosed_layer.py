@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ._affine import AffineForm, affine_map, intersect
-from ._interval_arithmetic import Ends, Scratch, add_ball, dot_slack
+from ._interval_arithmetic import Ends, Scratch, add_ball, dot_slack, tanh_by_logistic_
 
 
 class LayerWeights(NamedTuple):
@@ -50,6 +50,93 @@ class Slot:
         self.tape.zero_()
 
 
+class GradientStep(ABC):
+    """One step of a cell, backwards, for gradients of a number that is a function of the bounds.
+
+    From gradients with respect to the ends of h after a step it makes those with respect to the ends of the
+    pre-activations, and keeps those with respect to what the cell hands on besides the ball of h. Its tensors and the
+    views of them are made once: in small steps they would cost more than the arithmetic.
+
+    Parameters
+    ----------
+    layer : EnclosedLayer
+    n : int
+        Boxes.
+    rows : int
+        Of the pre-activations.
+
+    Attributes
+    ----------
+    by_lower, by_upper : Tensor of shape (H, n)
+        To be written: the gradients with respect to the ends of h.
+    net_lower, net_upper : Tensor of shape (rows, n)
+        To be read: those with respect to the ends of the pre-activations.
+    """
+
+    def __init__(self, layer: "EnclosedLayer", n: int):
+        self.n = n
+        new, H = layer.W_x.new_empty, layer.size
+        self.by_h = new(2, H, n)
+        self.by_lower, self.by_upper = self.by_h
+        self.allot(lambda *shape: new(2, *shape, H, n))
+
+    net_lower: Tensor
+    net_upper: Tensor
+
+    @abstractmethod
+    def allot(self, new: Callable[..., Tensor]) -> None:
+        """Make the tensors: ``new(k)`` has the shape (2, k, H, n)."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Nothing has been handed on yet."""
+
+    @abstractmethod
+    def __call__(self, slot: Any) -> None:
+        """The step whose tape this is."""
+
+
+class ProductGradient:
+    """Backward step of `hull_nonnegative`: of the product of gates, which are logistic functions, with other values.
+
+    Parameters
+    ----------
+    new : callable
+    shape : tuple of int
+        Of the gates, before (H, n).
+    out : Tensor of shape (2, *shape, H, n)
+        Receives the gradients with respect to the ends of the pre-activations of the gates.
+    """
+
+    def __init__(self, new: Callable[..., Tensor], shape: tuple[int, ...], out: Tensor):
+        self.chosen, self.positive, self.slope = new(*shape), new(*shape), new(*shape)
+        self.of_product, self.part = new(*shape), new(*shape)
+        self.width, self.difference = torch.empty_like(self.part[0]), torch.empty_like(self.part[0])
+        self.out = out
+        self.choices = tuple(zip(self.positive, self.chosen, strict=True))
+        self.halves = (*self.part, *self.of_product, *out)
+
+    def choose(self, gates: Ends, values: Tensor) -> Tensor:
+        """Which end of a gate makes each end of the product: the derivatives with respect to the ends of the values."""
+        torch.sign(values, out=self.positive).clamp_min_(0)  # 1 or 0: multiplying takes less time than choosing
+        low, high = gates
+        torch.sub(high, low, out=self.width)
+        (positive_lower, lower), (positive_upper, upper) = self.choices
+        torch.addcmul(high, positive_lower, self.width, value=-1, out=lower)
+        torch.addcmul(low, positive_upper, self.width, out=upper)
+        return self.chosen
+
+    def write(self, gates: Tensor) -> None:
+        """Gradients of the gates, from those of the product times the values, in ``of_product``."""
+        torch.mul(self.positive, self.of_product, out=self.part)
+        part_lower, part_upper, product_lower, product_upper, lower, upper = self.halves
+        torch.sub(part_lower, part_upper, out=self.difference)
+        torch.add(product_upper, self.difference, out=lower)
+        torch.sub(product_lower, self.difference, out=upper)
+        torch.addcmul(gates, gates, gates, value=-1, out=self.slope)
+        self.out.mul_(self.slope)
+
+
 class EnclosedLayer(ABC):
     """One recurrent layer evaluated on boxes. A subclass is one cell: its forward step and its backward step.
 
@@ -61,6 +148,9 @@ class EnclosedLayer(ABC):
     ----------
     weights : LayerWeights
         Certificates are computed in their dtype.
+    margins : bool
+        Whether bounds include the rounding errors, as certificates must. Without margins they are those of exact
+        arithmetic, and can be differentiated: see `_interval_training`.
 
     Attributes
     ----------
@@ -83,25 +173,33 @@ class EnclosedLayer(ABC):
     n_states: ClassVar[int] = 1
     order: ClassVar[tuple[int, ...]]
 
-    def __init__(self, weights: LayerWeights):
-        self.size, self.n_inputs = weights.weight_hh.shape[1], weights.weight_ih.shape[1]
-        self.unit = torch.finfo(weights.weight_ih.dtype).eps / 2
-        self.tiny = torch.finfo(weights.weight_ih.dtype).tiny
+    def __init__(self, weights: LayerWeights, *, margins: bool = True):
+        self.size, self.n_inputs, self.margins = weights.weight_hh.shape[1], weights.weight_ih.shape[1], margins
+        info = torch.finfo(weights.weight_ih.dtype)
+        self.unit, self.tiny = (info.eps / 2, info.tiny) if margins else (0.0, 0.0)
         self.slack = dot_slack(self.size + self.n_inputs, self.unit)
-        self.W_x, self.W_h = self._arranged(weights.weight_ih), self._arranged(weights.weight_hh)
-        zeros = self.W_x.new_zeros(len(self.W_x))
-        self.b_x = zeros if weights.bias_ih is None else self._arranged(weights.bias_ih)
-        self.b_h = zeros if weights.bias_hh is None else self._arranged(weights.bias_hh)
-        self.into = self.forward_matrices()
+        # Of a certificate's tanh the error is known.
+        self.tanh_ = Tensor.tanh_ if margins else tanh_by_logistic_
+        self.load(weights)
         back = self.adjoint_matrix()
         self.back = torch.stack((back, back.abs()))
         self.back_slack = dot_slack(back.shape[1], self.unit)
         self.scratches = Scratch(self.W_x), Scratch(self.W_x)
         self.kept: dict[str, Tensor] = {}
         self.tape: list[Slot] = []
+        self.step_of_gradient: GradientStep | None = None
+        self.passes = 0  # of `_interval_training`, whose backward pass needs the tape of its own forward pass
+
+    def load(self, weights: LayerWeights) -> None:
+        """Other weights of the same shapes, for the forward pass."""
+        self.W_x, self.W_h = self._arranged(weights.weight_ih), self._arranged(weights.weight_hh)
+        zeros = self.W_x.new_zeros(len(self.W_x))
+        self.b_x = zeros if weights.bias_ih is None else self._arranged(weights.bias_ih)
+        self.b_h = zeros if weights.bias_hh is None else self._arranged(weights.bias_hh)
+        self.into = self.forward_matrices()
 
     def _arranged(self, weight: Tensor) -> Tensor:
-        gates = weight.detach().chunk(self.n_gates)
+        gates = weight.chunk(self.n_gates)
         return torch.cat([gates[index] for index in self.order])
 
     @abstractmethod
@@ -177,6 +275,10 @@ class EnclosedLayer(ABC):
             Bound on the effect of this step's rounding errors on the outputs.
         """
 
+    @abstractmethod
+    def gradient(self, n: int) -> "GradientStep":
+        """The backward step for gradients of n boxes, with its memory."""
+
     def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
         """Derivatives with respect to the last state, from the ball (2, H, k, n) of those with respect to its h."""
         return (seed,)
@@ -202,10 +304,11 @@ class EnclosedLayer(ABC):
         n_slots = len(self.tape)
         net = self.memory("net", 2, self.into.shape[1], n)
         balls = (net[0], net[1])
-        for t in range(n_steps):
-            torch.bmm(self.into, operands[:, t], out=net)
+        steps = zip(operands.unbind(1), operands[:, 1:, :H].unbind(1), strict=False)  # the last operand is not used
+        for t, (operand, out) in enumerate(steps):
+            torch.bmm(self.into, operand, out=net)
             slot, after = self.tape[t % n_slots], self.tape[(t + 1) % n_slots]
-            self.step(slot, after, balls, operands[:, t + 1, :H], self.scratches[0].reset())
+            self.step(slot, after, balls, out, self.scratches[0].reset())
         return operands[:, 1:, :H]
 
     def start(self, n_steps: int, n: int, *, record: bool) -> Tensor:
@@ -293,6 +396,53 @@ class EnclosedLayer(ABC):
             if seed is not None:
                 adjoint = (add_ball(adjoint[0], seed, self.unit, scratch), *adjoint[1:])
         return inputs, rounding
+
+    def gradients(self, by_hidden: Tensor, *, of_inputs: bool) -> tuple[Tensor, Tensor | None]:
+        """From gradients with respect to the hidden states of a recorded `forward` to those of matrices and inputs.
+
+        Parameters
+        ----------
+        by_hidden : Tensor of shape (2, L, H, n)
+            Gradient with respect to the balls of the hidden states.
+        of_inputs : bool
+            Whether that of the inputs is wanted.
+
+        Returns
+        -------
+        by_matrices : Tensor of shape (2, rows, H + d + 1)
+            Gradient with respect to `into`.
+        by_inputs : Tensor of shape (2, L, d, n) or None
+            Gradient with respect to the ball of the inputs.
+        """
+        _, n_steps, H, n = by_hidden.shape
+        if self.step_of_gradient is None or self.step_of_gradient.n != n:
+            self.step_of_gradient = self.gradient(n)
+        step = self.step_of_gradient
+        step.start()
+        columns = H + self.n_inputs if of_inputs else H
+        # Of the ends of h, half the sum and half the difference: centre and radius.
+        back = 0.5 * self.into.detach()[:, :, :columns].mT
+        by_net = self.memory("by_net", 2, n_steps, back.shape[2], n)
+        by_operand = self.memory("by_operand", 2, columns, n).zero_()
+        by_inputs = by_hidden.new_empty(2, n_steps, self.n_inputs, n) if of_inputs else None
+        by_h, by_ball = by_operand[:, :H], self.memory("by_ball", 2, H, n)
+        centre, radius = by_ball
+        seeds = (0.5 * by_hidden).unbind(1)
+        nets = tuple(zip(by_net.unbind(1), by_net[0], by_net[1], strict=True))
+        for t in range(n_steps - 1, -1, -1):
+            torch.add(seeds[t], by_h, out=by_ball)
+            torch.sub(centre, radius, out=step.by_lower)
+            torch.add(centre, radius, out=step.by_upper)
+            step(self.tape[t])
+            by_here, by_centre, by_radius = nets[t]
+            torch.add(step.net_lower, step.net_upper, out=by_centre)
+            torch.sub(step.net_upper, step.net_lower, out=by_radius)
+            torch.bmm(back, by_here, out=by_operand)
+            if by_inputs is not None:
+                torch.mul(by_operand[:, H:], 2, out=by_inputs[:, t])
+        operands = self.kept["operands"][:, :n_steps]
+        by_matrices = torch.bmm(by_net.flatten(0, 1), operands.flatten(0, 1).mT)
+        return by_matrices.unflatten(0, (2, n_steps)).sum(1), by_inputs
 
     def through_weights(self, by_nets: Tensor, largest: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
         """From derivatives (2, rows, k, n) with respect to pre-activations, which are enlarged, to state and input."""

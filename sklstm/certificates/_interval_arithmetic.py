@@ -77,7 +77,9 @@ def to_ball(ends: Ends, margin: Tensor | float, out: Tensor) -> None:
     """
     centre, radius = out.unbind(0)
     torch.lerp(ends.lower, ends.upper, 0.5, out=centre)
-    torch.sub(ends.upper, centre, out=radius).add_(margin)
+    torch.sub(ends.upper, centre, out=radius)
+    if not isinstance(margin, float) or margin:
+        radius.add_(margin)
 
 
 def sup(ends: Ends, scratch: Scratch) -> Tensor:
@@ -104,6 +106,35 @@ def hull_nonnegative(factor: Ends, ends: Ends, scratch: Scratch, out: Ends | Non
         torch.mul(end, factor.upper, out=other)
         extreme(result, other, out=result)
     return out
+
+
+class Hull:
+    """`hull_nonnegative` for both ends in one tensor, with memory and views that are made once.
+
+    Parameters
+    ----------
+    like : Tensor
+    shape : int
+        Of an end.
+    """
+
+    def __init__(self, like: Tensor, *shape: int):
+        self.first, self.product = like.new_empty(2, *shape), like.new_empty(2, *shape)
+        self.ends = Ends(*self.product)
+        self.halves = tuple(self.first)
+
+    def __call__(self, factor: Ends, ends: Tensor) -> Tensor:
+        """Product (2, ...) of a factor of non-negative values and ends (2, ...); valid until the next call."""
+        torch.mul(ends, factor.lower, out=self.first)
+        torch.mul(ends, factor.upper, out=self.product)
+        for half, end, extreme in zip(self.halves, self.ends, (torch.minimum, torch.maximum), strict=True):
+            extreme(half, end, out=end)
+        return self.product
+
+
+def tanh_by_logistic_(values: Tensor) -> Tensor:
+    """tanh in place, as 2σ(2x) − 1: an absolute error of about a unit roundoff, in less than half of the time."""
+    return values.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
 def logistic_slope(values: Ends, scratch: Scratch) -> Ends:

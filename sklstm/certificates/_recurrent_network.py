@@ -147,6 +147,7 @@ class RecurrentNetwork:
         """The dtype of the weights; certificates are computed in it."""
         return self.weight_out.dtype
 
+    @torch.no_grad()
     def enclosed(self) -> list[EnclosedLayer]:
         """The layers as `EnclosedLayer` objects, which evaluate boxes of inputs.
 

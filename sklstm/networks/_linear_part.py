@@ -7,20 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-def last_steps(X: Tensor, lengths: Tensor | None, n_steps: int) -> Tensor:
-    """The last steps (n, n_steps * d) of sequences X (n, L, d), all channels of the first of them first.
-
-    Sequence i ends after ``lengths[i]`` steps, by default after L. Zeros stand for the steps that a shorter sequence
-    does not have.
-    """
-    if lengths is None:
-        missing = n_steps - X.shape[1]
-        last = functional.pad(X, (0, 0, missing, 0)) if missing > 0 else X[:, -n_steps:]
-    else:
-        places = lengths[:, None] - n_steps + torch.arange(n_steps, device=X.device)  # (n, n_steps)
-        last = X[torch.arange(len(X), device=X.device)[:, None], places.clamp_min(0)] * (places >= 0)[:, :, None]
-    return last.flatten(1)
+from sklstm._sequences import last_steps
 
 
 def unit_of(n_columns: int) -> float:

@@ -7,8 +7,10 @@ from typing import Any, ClassVar, TypeGuard, cast
 import torch
 from torch import Tensor, nn
 
+from sklstm._sequences import last_steps
+
 from ._kernels import last_lstm_state, last_relu_state
-from ._linear_part import LinearPart, last_steps
+from ._linear_part import LinearPart
 
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
 

@@ -21,7 +21,7 @@ from scipy.linalg.blas import dsyrk
 from scipy.special import logit
 from torch import Tensor
 
-from sklstm.networks._linear_part import last_steps
+from sklstm._sequences import last_steps
 from sklstm.noise import noise_of_kind
 
 from ._batches import InputNoise, InputRule, SequenceDataset

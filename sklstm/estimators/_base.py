@@ -29,6 +29,7 @@ from sklstm.training import (
     LastPart,
     NetworkSpec,
     RandomPart,
+    Robust,
     SequenceDataset,
     SequenceNet,
     TrainingSpec,
@@ -170,6 +171,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             network,
             self._loss,
             inputs=InputNoise(float(self.sigma), str(self.noise)) if self.sigma > 0 else None,
+            robust=self._robust(data, max_epochs, labels=labels is not None),
             resume=resume,
             optimizer=str(self.optimizer),
             lr=float(self.lr),
@@ -186,6 +188,18 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             label=type(self).__name__,
             verbose=int(self.verbose),
         )
+
+    def _robust(self, data: FitData, max_epochs: int, *, labels: bool) -> Robust | None:
+        """The errors that training is to withstand; None for ordinary training."""
+        eps = np.asarray(self.robust_eps, dtype=np.float64)
+        if eps.ndim and len(eps) != data.X.shape[2]:
+            raise ValueError(
+                f"robust_eps has {len(eps)} entries, and X has {data.X.shape[2]} channels: one for each, or one number."
+            )
+        if not eps.any():
+            return None
+        # The second half of the epochs is at full strength.
+        return Robust(eps, float(self.robust_weight), float(self.robust_box), ramp=max_epochs / 2, labels=labels)
 
     def _sizes(self, n: int) -> tuple[int, int]:
         """Batch size and epochs of a training on n sequences."""

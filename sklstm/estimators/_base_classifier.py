@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sklstm._sequences import as_sequences
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.training import train
-from sklstm.training._convergence import warn_if_unsettled
+from sklstm.training._convergence import warn_if_constant, warn_if_unsettled
 from sklstm.training._process import restores_settings
 
 from ._base import FitData, SequenceEstimator, training_data
@@ -95,6 +95,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
                 )
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
+            if spec.robust is not None:
+                warn_if_constant(self.net_, data.X, self._targets(data.y))
             self._warn_after_training()
             warn_if_unsettled(self.net_, self.lr_schedule)
             set_bound(self, data)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
@@ -17,7 +17,7 @@ from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
-from sklstm.training._convergence import warn_if_unsettled
+from sklstm.training._convergence import warn_if_constant, warn_if_unsettled
 from sklstm.training._linear_start import LinearStart, steps_read
 from sklstm.training._process import restores_settings
 from sklstm.training._train import sizes_for
@@ -56,6 +56,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         num_layers: int = 1,
         sigma: float = 0.0,
         noise: NoiseName = "gaussian",
+        robust_eps: ArrayLike = 0.0,
+        robust_weight: float = 0.0,
+        robust_box: float = 1.0,
         loss: LossName = "squared_error",
         quantile: float = 0.5,
         n_channels: int = 1,
@@ -92,6 +95,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.num_layers = num_layers
         self.sigma = sigma
         self.noise = noise
+        self.robust_eps = robust_eps
+        self.robust_weight = robust_weight
+        self.robust_box = robust_box
         self.loss = loss
         self.quantile = quantile
         self.n_channels = n_channels
@@ -171,6 +177,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             warn_about_data(self, X, data)
             spec = self._training_spec(data, context)
             self._set_fitted(train(spec, training_data(self, data)))
+            if spec.robust is not None:
+                warn_if_constant(self.net_, data.X, self._targets(data.y))
             warn_if_infeasible(self)
             warn_if_unsettled(self.net_, self.lr_schedule, self._best_guess(data, spec))
             set_bound(self, data)
@@ -450,7 +458,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         penalty, start = tikhonov_parts(self, self._network.cell)
         spec = self._shared_spec(network, data, context)
         if self.skip != "none":
-            start = (*start, LinearStart(spec.inputs))
+            start = (*start, LinearStart(spec.inputs, 0.0 if spec.robust is None else spec.robust.eps))
         return replace(spec, penalty=penalty, start=start)
 
     def _best_guess(self, data: FitData, spec: TrainingSpec) -> float | None:
@@ -465,12 +473,13 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return self._loss.of_best_constant(y, weight)
 
     def _sizes(self, n: int) -> tuple[int, int]:
-        # Another loss than the squared error has its optimum elsewhere, and further away.
-        from_ridge = self.skip == "linear" and self.loss == "squared_error"
+        # Another loss than the squared error has its optimum elsewhere, and further away; so has a robust one.
+        from_ridge = self.skip == "linear" and self.loss == "squared_error" and not np.any(self.robust_eps)
         return sizes_for(n, self.batch_size, self.max_epochs, from_ridge=from_ridge)
 
     def _starts_by(self, name: str) -> bool:
-        return name == "sigma" and self.skip == "linear"  # each noise has a ridge regression of its own
+        # Each noise has a ridge regression of its own, and so have errors of each size.
+        return name in ("sigma", "robust_eps") and self.skip == "linear"
 
     def _linear_part(self, X: Sequences, n_outputs: int, context: FitContext) -> dict[str, Any]:
         """Arguments of the network that say which linear part it has."""

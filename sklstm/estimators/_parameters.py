@@ -1,6 +1,7 @@
 """What the constructor parameters of the estimators must satisfy."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from sklstm._validation import (
     ClassWeight,
     Device,
     Instance,
+    Number,
     NumberOr,
     Rule,
     Seed,
@@ -74,6 +76,19 @@ class Channels:
                 )
 
 
+class Radii:
+    """A number that is not negative, or one for each channel."""
+
+    def check(self, name: str, value: Any) -> None:
+        if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) == 0:
+            NON_NEGATIVE.check(name, value)
+            return
+        if np.ndim(value) != 1 or len(value) == 0:
+            raise ValueError(f"{name} must be a number, or one number for each channel; got {value!r}.")
+        for radius in value:
+            NON_NEGATIVE.check(f"every entry of {name}", radius)
+
+
 #: Of every parameter of every estimator; an estimator is checked by those that its constructor has.
 RULES: dict[str, Rule] = {
     "hidden_size": POSITIVE_INT,
@@ -87,6 +102,9 @@ RULES: dict[str, Rule] = {
     "num_layers": POSITIVE_INT,
     "sigma": NON_NEGATIVE,
     "noise": Choice(tuple(NOISES)),
+    "robust_eps": Radii(),
+    "robust_weight": Number(Real, 0, 1),
+    "robust_box": Number(Real, 0, 1, "right"),
     "loss": LOSS,
     "quantile": PROBABILITY,
     "n_channels": POSITIVE_INT,
@@ -152,6 +170,9 @@ PATH_PARAMETERS: dict[str, PathParameter] = {
     "lambda_1": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
     "lambda_2": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
     "sigma": PathParameter(NON_NEGATIVE, 0.01, 1.0, with_zero=True, relative_to_data=True),
+    "robust_eps": PathParameter(NON_NEGATIVE, 0.01, 0.3, with_zero=True, relative_to_data=True),
+    "robust_weight": PathParameter(RULES["robust_weight"], 0.1, 1.0, with_zero=True),
+    "robust_box": PathParameter(RULES["robust_box"], 0.1, 1.0),
     "weight_decay": PathParameter(NON_NEGATIVE, 1e-5, 0.1, with_zero=True),
     "clip_norm": PathParameter(POSITIVE, 0.1, 10.0),
     "max_norm_u": PathParameter(POSITIVE, 0.5, 50.0),

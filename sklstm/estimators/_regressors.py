@@ -55,6 +55,17 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
         Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
         probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
+    robust_eps : float or array-like of shape (d,), default=0.0
+        Errors of the inputs that training is to withstand: up to so much in every entry of X, in the units of X; one
+        number, or one per channel. The loss is then that of attacked inputs and the largest that the bounds of
+        ``certify(method="intervals")`` allow, mixed by ``robust_weight``; both grow in during the first half of the
+        epochs. 0 is ordinary training. Train so what is to be certified.
+    robust_weight : float, default=0.0
+        Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
+        adversarial training.
+    robust_box : float, default=1.0
+        Half-width τ, in (0, 1], of the box that the bounds are about, in units of ``robust_eps``. Small boxes are
+        placed towards the attacked input; they give up some of the certificate for accuracy.
     loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
         What training minimises, averaged over outputs, beside the penalty. Predictions estimate the mean of y given X,
         its median with ``"absolute_error"``, its quantile with ``"quantile"``. ``"huber"`` is half of the squared error
@@ -234,6 +245,17 @@ class TikhonovGRURegressor(SequenceRegressor):
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
         Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
         probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
+    robust_eps : float or array-like of shape (d,), default=0.0
+        Errors of the inputs that training is to withstand: up to so much in every entry of X, in the units of X; one
+        number, or one per channel. The loss is then that of attacked inputs and the largest that the bounds of
+        ``certify(method="intervals")`` allow, mixed by ``robust_weight``; both grow in during the first half of the
+        epochs. 0 is ordinary training. Train so what is to be certified.
+    robust_weight : float, default=0.0
+        Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
+        adversarial training.
+    robust_box : float, default=1.0
+        Half-width τ, in (0, 1], of the box that the bounds are about, in units of ``robust_eps``. Small boxes are
+        placed towards the attacked input; they give up some of the certificate for accuracy.
     loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
         What training minimises, averaged over outputs, beside the penalty. Predictions estimate the mean of y given X,
         its median with ``"absolute_error"``, its quantile with ``"quantile"``. ``"huber"`` is half of the squared error

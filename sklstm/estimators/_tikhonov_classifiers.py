@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from skorch.callbacks import Callback
 
 from sklstm.networks import GRUNetwork, LSTMNetwork
@@ -37,6 +37,9 @@ class TikhonovClassifier(SequenceClassifier):
         num_layers: int = 1,
         sigma: float = 0.0,
         noise: NoiseName = "gaussian",
+        robust_eps: ArrayLike = 0.0,
+        robust_weight: float = 0.5,
+        robust_box: float = 1.0,
         n_channels: int = 1,
         max_epochs: int | Literal["auto"] = "auto",
         lr: float = 0.003,
@@ -68,6 +71,9 @@ class TikhonovClassifier(SequenceClassifier):
         self.num_layers = num_layers
         self.sigma = sigma
         self.noise = noise
+        self.robust_eps = robust_eps
+        self.robust_weight = robust_weight
+        self.robust_box = robust_box
         self.n_channels = n_channels
         self.max_epochs = max_epochs
         self.lr = lr
@@ -150,6 +156,17 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
         Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
         probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
+    robust_eps : float or array-like of shape (d,), default=0.0
+        Errors of the inputs that training is to withstand: up to so much in every entry of X, in the units of X; one
+        number, or one per channel. The loss is then that of attacked inputs and the largest that the bounds of
+        ``certify(method="intervals")`` allow, mixed by ``robust_weight``; both grow in during the first half of the
+        epochs. 0 is ordinary training. Train so what is to be certified.
+    robust_weight : float, default=0.5
+        Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
+        adversarial training.
+    robust_box : float, default=1.0
+        Half-width τ, in (0, 1], of the box that the bounds are about, in units of ``robust_eps``. Small boxes are
+        placed towards the attacked input; they give up some of the certificate for accuracy.
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
@@ -308,6 +325,17 @@ class TikhonovGRUClassifier(TikhonovClassifier):
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
         Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
         probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
+    robust_eps : float or array-like of shape (d,), default=0.0
+        Errors of the inputs that training is to withstand: up to so much in every entry of X, in the units of X; one
+        number, or one per channel. The loss is then that of attacked inputs and the largest that the bounds of
+        ``certify(method="intervals")`` allow, mixed by ``robust_weight``; both grow in during the first half of the
+        epochs. 0 is ordinary training. Train so what is to be certified.
+    robust_weight : float, default=0.5
+        Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
+        adversarial training.
+    robust_box : float, default=1.0
+        Half-width τ, in (0, 1], of the box that the bounds are about, in units of ``robust_eps``. Small boxes are
+        placed towards the attacked input; they give up some of the certificate for accuracy.
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.

@@ -55,14 +55,16 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     estimator : estimator of this package
         Unfitted; it is not changed. Put scalers around the path: ``make_pipeline(SequenceScaler(), path)``.
     param_name : str
-        Name of the parameter: ``"lambda_s"``, ``"lambda_1"``, ``"lambda_2"``, ``"sigma"``, ``"weight_decay"``,
-        ``"clip_norm"``, ``"max_norm_u"``, ``"max_norm_w"`` or ``"max_norm_v"``. The estimator must have it.
+        Name of the parameter: ``"lambda_s"``, ``"lambda_1"``, ``"lambda_2"``, ``"sigma"``, ``"robust_eps"``,
+        ``"robust_weight"``, ``"robust_box"``, ``"weight_decay"``, ``"clip_norm"``, ``"max_norm_u"``,
+        ``"max_norm_w"`` or ``"max_norm_v"``. The estimator must have it.
     param_range : int or array-like of shape (m,), default=10
         Values to try, or their number. With a number, the values are round and evenly spaced on a logarithmic scale:
         ``lambda_s`` from 1e-4 to 1, of classifiers from 1e-6 to 0.01; ``lambda_1`` and ``lambda_2`` from 0.1 to 1000;
-        ``sigma`` from 0.01 to 1 standard deviations of X; ``weight_decay`` from 1e-5 to 0.1; ``clip_norm`` from 0.1
-        to 10; ``max_norm_u``, ``max_norm_w`` and ``max_norm_v`` from 0.5 to 50. For ``sigma`` and
-        ``weight_decay`` the first value is 0.
+        ``sigma`` from 0.01 to 1 standard deviations of X, ``robust_eps`` from 0.01 to 0.3; ``robust_weight`` from 0.1
+        to 1; ``robust_box`` from 0.1 to 1; ``weight_decay`` from 1e-5 to 0.1; ``clip_norm`` from 0.1 to 10;
+        ``max_norm_u``, ``max_norm_w`` and ``max_norm_v`` from 0.5 to 50. For ``sigma``, ``robust_eps``,
+        ``robust_weight`` and ``weight_decay`` the first value is 0.
     cv : int, cross-validation splitter, iterable of splits or None, default=None
         As in scikit-learn's GridSearchCV; None means 5 folds, stratified for a classifier. Rows are not shuffled, so
         that neighbouring windows of one series stay in one fold. For forecasts use ``TimeSeriesSplit``.

@@ -6,6 +6,7 @@ from ._batches import InputNoise, SequenceDataset
 from ._checkpoint import Checkpoint
 from ._held_out import LastPart, RandomPart, Validation
 from ._net import Penalty, SequenceNet, StopTraining
+from ._robust import Robust
 from ._train import NetworkSpec, TrainingSpec, dataset, train
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Penalty",
     "PinballLoss",
     "RandomPart",
+    "Robust",
     "SequenceDataset",
     "SequenceNet",
     "StopTraining",

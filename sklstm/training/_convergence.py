@@ -1,4 +1,5 @@
-"""Whether a training had settled when its epochs were over: was the loss still falling, or jumping?
+"""Whether a training had settled when its epochs were over: was the loss still falling, or jumping? And has a network
+that was to withstand errors become a constant?
 
 The thresholds were tried on three real series and one set of classes, with 200 to 270 sequences and rates of 0.001 to
 0.1. Of 165 trainings of 5 to 80 epochs at a constant rate, 66 were told that the loss was falling. Twice as many epochs
@@ -13,10 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
 
+from sklstm._sequences import Sequences
 from sklstm._validation import caller_level
 
+from ._inference import outputs_of
 from ._net import SequenceNet
 
 # A loss that falls by this share of its whole fall within the last tenth of a training is still falling.
@@ -28,6 +33,8 @@ _JUMPING = 0.2
 _LEAST_FALL = 0.1
 # What is looked at begins after this share of the training, and is no less than so many epochs.
 _LOOKED_AT, _FEWEST = 0.8, 5
+# Outputs that vary by less than this share of what the targets do are a constant; so many sequences tell.
+_CONSTANT, _SAMPLE = 0.02, 512
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,36 @@ def warn_if_unsettled(net: SequenceNet, lr_schedule: str, guess: float | None = 
     warnings.warn(
         f"Training had not settled after max_epochs={net.max_epochs}: the {'validation' if held_out else 'training'} "
         f"loss was still {found.seen}. {remedy}",
+        ConvergenceWarning,
+        stacklevel=caller_level(),
+    )
+
+
+def warn_if_constant(net: SequenceNet, X: Sequences, targets: Tensor) -> None:
+    """Warn if the outputs of a net hardly depend on its inputs, though the targets do.
+
+    Robust training can end so: bounds of a constant have no width.
+
+    Parameters
+    ----------
+    net : SequenceNet
+        Trained.
+    X : Sequences
+    targets : Tensor of shape (n,) or (n, k)
+        Numbers of classes, or numbers to predict.
+    """
+    some = torch.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).long()
+    outputs = outputs_of(net.module_, X[some])
+    # Of logits the differences count, and a standard deviation of one is a change of one in log-odds.
+    labels = not targets.is_floating_point()
+    spread = (outputs - outputs.mean(1, keepdims=True) if labels else outputs).std(0).max()
+    scale = float(len(np.unique(targets.cpu()[some])) > 1) if labels else float(targets.cpu()[some].std(0).max())
+    if not spread < _CONSTANT * scale:
+        return
+    warnings.warn(
+        "Training for robust_eps has made a network whose outputs hardly depend on X: over the training data they "
+        f"vary by {spread:.2g}. Lower robust_eps or robust_weight, or raise max_epochs, in whose first half both grow; "
+        "a regressor with skip='linear' keeps its linear part.",
         ConvergenceWarning,
         stacklevel=caller_level(),
     )

@@ -70,7 +70,8 @@ class Ridge:
     chosen_penalty : float
         The α of the least leave-one-out error, :math:`\sum_i w_i \|e_i\|^2 / (1 - h_i)^2` with residuals e and
         :math:`h_i = w_i (1 / \sum_j w_j + z_i^\top (S + \alpha I)^{-1} z_i)` (Allen's PRESS), over up to 2,048 of the
-        sequences with a weight.
+        sequences with a weight. If inputs may be wrong by ε, of the least that errors make of it at most:
+        :math:`|e_{ik}| / (1 - h_i) + \sum_j \epsilon_j |A_{kj}|` in place of every :math:`e_{ik} / (1 - h_i)`.
 
     Examples
     --------
@@ -93,15 +94,20 @@ class Ridge:
     chosen_penalty: float
 
     @classmethod
-    def of(cls, data: SequenceDataset, n_steps: int) -> "Ridge":
-        """The problem of the targets and the last steps of some data, which keep it for the next training on them."""
-        if ("ridge", n_steps) not in data.known:
-            data.known["ridge", n_steps] = cls._read(data, n_steps)
-        found: Ridge = data.known["ridge", n_steps]
+    def of(cls, data: SequenceDataset, n_steps: int, radius: Any = 0.0) -> "Ridge":
+        """The problem of the targets and the last steps of some data, which keep it for the next training on them.
+
+        Inputs may be wrong by a radius, one number or one per channel.
+        """
+        radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), data.X.shape[2])
+        key = "ridge", n_steps, tuple(radii.tolist())
+        if key not in data.known:
+            data.known[key] = cls._read(data, n_steps, np.tile(radii, n_steps))
+        found: Ridge = data.known[key]
         return found
 
     @classmethod
-    def _read(cls, data: SequenceDataset, n_steps: int) -> "Ridge":
+    def _read(cls, data: SequenceDataset, n_steps: int, radii: np.ndarray) -> "Ridge":
         sums = [np.zeros(1)] * 4  # of weights, inputs, their squares, and targets
         for w, x, y in _blocks(data, n_steps):
             parts = (w.sum(), w @ x, w @ x**2, w @ y)
@@ -123,13 +129,17 @@ class Ridge:
         if eigenvalues.any():
             inverses = 1 / (eigenvalues[:, None] + penalties)  # (r, m)
             solutions = (products[:, :, None] * inverses[:, None]).reshape(len(products), -1)  # (r, k·m)
+            reach: Any = 0.0  # of errors of that size
+            if radii.any():
+                reach = (radii @ np.abs(directions @ solutions)).reshape(products.shape[1], -1)  # (k, m)
             for w, x, y in _blocks(data, n_steps, _left_out(data)):
                 z = x @ directions - mean_x @ directions
                 leverage = w[:, None] * (1 / total_weight + z**2 @ inverses)  # (b, m)
                 residuals = (y - mean_y)[:, :, None] - (z @ solutions).reshape(*y.shape, -1)  # (b, k, m)
                 # At a leverage of 1 the others say nothing of a sequence.
                 residuals /= (1 - leverage).clip(_LEAST)[:, None]
-                errors += np.einsum("b,bkm,bkm->m", w, residuals, residuals)
+                largest = np.abs(residuals) + reach
+                errors += np.einsum("b,bkm,bkm->m", w, largest, largest)
         chosen = float(penalties[errors.argmin()])
         return cls(eigenvalues, directions, products, mean_x, mean_y, squares, total_weight, chosen)
 
@@ -204,6 +214,8 @@ class LinearStart:
     noise : InputRule, optional
         What the inputs of training batches meet. Of noise the exact effect on A is added to the penalty chosen on the
         data.
+    radius : float or ndarray of shape (d,)
+        Errors of the inputs that the network is to withstand, for the choice of the penalty.
 
     Examples
     --------
@@ -220,11 +232,12 @@ class LinearStart:
     """
 
     noise: InputRule | None = None
+    radius: Any = 0.0
 
     @torch.no_grad()
     def __call__(self, module: Any, data: SequenceDataset) -> None:
         part = module.linear_part
-        ridge = Ridge.of(data, part.n_steps)
+        ridge = Ridge.of(data, part.n_steps, self.radius)
         mean, slope = ridge.mean_y, np.ones(len(ridge.mean_y))
         if module.is_logistic:
             at = mean.clip(_INSIDE, 1 - _INSIDE)

@@ -198,6 +198,43 @@ class Projection:
         raise NotImplementedError
 
 
+class Objective:
+    """What a batch adds to the training loss: how the loss is computed from the network."""
+
+    def training(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        """Loss of a training batch, to be differentiated, and the outputs it comes from.
+
+        Parameters
+        ----------
+        net : SequenceNet
+            Its network is in training mode.
+        inputs, targets : object
+            As `BatchLoader` gives them.
+
+        Returns
+        -------
+        loss : Tensor of no dimension
+        outputs : Tensor of shape (b, k)
+        """
+        raise NotImplementedError
+
+    def validation(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        """The same of a validation batch, in evaluation mode and without gradients."""
+        raise NotImplementedError
+
+
+class PlainObjective(Objective):
+    """The loss of the outputs."""
+
+    def training(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        outputs = net.infer(inputs)
+        return net.get_loss(outputs, targets, X=inputs, training=True), outputs
+
+    def validation(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        outputs = net.infer(inputs)
+        return net.get_loss(outputs, targets, X=inputs, training=False), outputs
+
+
 class SequenceNet(NeuralNet):
     """A skorch net with a weight penalty, a projection after each step, and batches sliced from tensors.
 
@@ -215,6 +252,8 @@ class SequenceNet(NeuralNet):
         Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
     inputs : InputRule, optional
         What the inputs of a training batch meet.
+    objective : Objective, optional
+        How the loss of a batch is computed; by default it is that of the outputs.
     generator : torch.Generator, optional
         Source of the batch order and of what the rule draws.
     precision : str
@@ -252,6 +291,7 @@ class SequenceNet(NeuralNet):
         projection: Callable[[Any], None] | None = None,
         clip_norm: float | None = None,
         inputs: InputRule | None = None,
+        objective: Objective | None = None,
         generator: torch.Generator | None = None,
         precision: str = "float32",
         **kwargs: Any,
@@ -261,6 +301,7 @@ class SequenceNet(NeuralNet):
         self.projection = projection
         self.clip_norm = clip_norm
         self.inputs = inputs
+        self.objective = PlainObjective() if objective is None else objective
         self.generator = generator
         self.precision = precision
         # With a trailing underscore: to skorch all other attributes are parameters.
@@ -269,6 +310,7 @@ class SequenceNet(NeuralNet):
         self.records_batches_ = False
         self.best_losses_: dict[str, float] = {}
         self.penalty_state_: dict[str, Any] | None = None
+        self.part_of_epoch_ = 0.0  # that lies behind
         self.epochs_done_ = 0  # of max_epochs, by the net whose training this one goes on with
         self.rounded_: Bfloat16Twin | None = None
 
@@ -331,10 +373,18 @@ class SequenceNet(NeuralNet):
         return self.rounded_(x if isinstance(x, dict) else {"X": x})
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
-        step = super().train_step_single(batch, **fit_params)
+        self._set_training(True)
+        loss, outputs = self.objective.training(self, *batch)
+        loss.backward()
         if self.rounded_ is not None:
             self.rounded_.hand_over_gradients()
-        return step
+        return {"loss": loss, "y_pred": outputs}
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> Any:
+        self._set_training(False)
+        with torch.no_grad():
+            loss, outputs = self.objective.validation(self, *batch)
+        return {"loss": loss, "y_pred": outputs}
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Any:
         # Of training and validation data one may have weights and the other none: the criterion is made for the former.
@@ -373,7 +423,8 @@ class SequenceNet(NeuralNet):
             return
         started = time.perf_counter()
         total, penalty_total, count = 0.0, 0.0, 0
-        for batch in iterator:
+        for number, batch in enumerate(iterator):
+            self.part_of_epoch_ = number / len(iterator)
             targets = batch[1][0] if isinstance(batch[1], tuple) else batch[1]
             seen = batch[0], targets  # by callbacks: skorch's take what they score to have no weights
             self.notify("on_batch_begin", batch=seen, training=training)
@@ -456,6 +507,7 @@ class SequenceNet(NeuralNet):
             train_split=None,
             penalty=None,
             penalty_state_=None,
+            objective=PlainObjective(),
         )
         return twin
 
@@ -517,6 +569,7 @@ class SequenceNet(NeuralNet):
     def leave(self) -> None:
         """Let go of callbacks and data, which would go into every pickle."""
         self.callbacks, self.callbacks_, self.train_split, self.rounded_ = None, [], None, None
+        self.objective = PlainObjective()  # another one may have memory of its own
         self.listeners_, self.records_batches_ = {}, False
         self._forget_batches()
 

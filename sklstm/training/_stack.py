@@ -14,7 +14,7 @@ from sklstm.exceptions import DivergenceError
 from sklstm.networks import is_stackable, stacked_forward
 
 from ._batches import BatchLoader, SequenceDataset
-from ._net import OwnCallback, Projection, SequenceNet, StopTraining
+from ._net import OwnCallback, PlainObjective, Projection, SequenceNet, StopTraining
 
 # Of the matrices that the penalty is about; not every network has the last one.
 _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight", "linear_part.values")
@@ -68,6 +68,7 @@ def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDatas
             and type(net.optimizer_) is type(first.optimizer_)
             and all(isinstance(callback, OwnCallback) and callback.fits_stacks for _, callback in net.callbacks_)
             and net.precision != "bfloat16"
+            and isinstance(net.objective, PlainObjective)
             for net in nets
         )
     )

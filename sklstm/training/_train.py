@@ -42,6 +42,7 @@ from ._process import (
     thread_limit,
     threads_for,
 )
+from ._robust import Robust
 from ._stack import can_be_stacked, train_together
 
 #: Name of an optimiser, its class, and the skorch arguments that go with it.
@@ -125,6 +126,8 @@ class TrainingSpec:
         ``() -> Penalty``, a fresh one for every training.
     inputs : InputRule, optional
         What the inputs of every training batch meet, `InputNoise` for instance.
+    robust : Robust, optional
+        Errors of the inputs that the network is to withstand.
     projection : callable, optional
         ``module -> None``, applied to the weights at the start and after every optimiser step; see ``Projection``.
     start : tuple of callables
@@ -177,6 +180,7 @@ class TrainingSpec:
     loss: Callable[..., nn.Module]
     penalty: Callable[[], Penalty] | None = None
     inputs: InputRule | None = None
+    robust: Robust | None = None
     projection: Callable[[Any], None] | None = None
     start: tuple[Callable[[Any, SequenceDataset], None], ...] = ()
     resume: Resume | None = None
@@ -474,6 +478,7 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
         projection=spec.projection,
         clip_norm=spec.clip_norm,
         inputs=spec.inputs,
+        objective=None if spec.robust is None else spec.robust.objective(),
         generator=torch.Generator().manual_seed(spec.seeds.batches),
         verbose=max(spec.verbose, int(prints(spec.callbacks))),
         **options,

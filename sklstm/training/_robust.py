@@ -1,0 +1,191 @@
+r"""Robust training: the loss at inputs that are attacked, and the largest loss that the interval pass allows.
+
+For errors of up to ε in every entry of a sequence x with target y, and a network f, what is minimised is
+
+.. math:: (1 - \kappa)\, \ell(f(x + \delta), y) + \kappa \max_{v \in I} \ell(v, y),
+
+where δ is one step of size 1.25 ε along the signs of the gradient from a random place in the box of half-width ε,
+clipped to that box (Madry et al. 2018; Wong, Rice & Kolter 2020), and I is the interval that the interval pass gives
+for the box of half-width τε around x + (1 − τ) δ. κ = 0 is adversarial training; κ = τ = 1 interval bound propagation
+(Gowal et al. 2018), values of κ between mix the two (De Palma et al. 2024), and τ < 1 propagates small boxes (Müller et
+al. 2023). The attacked loss is at most the true largest loss, and the interval's at least, if τ = 1.
+
+ε and κ rise linearly from zero at the beginning of training: with all of κ at once, networks become constants, whose
+intervals have no width.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklstm.certificates import IntervalPass, RecurrentNetwork
+
+from ._net import Objective, PlainObjective
+
+_STEP = 1.25  # of the attack, in units of eps
+
+
+@dataclass(frozen=True, eq=False)
+class Robust:
+    """What robust training is to withstand, and how; makes the objective of a training.
+
+    Parameters
+    ----------
+    eps : float or ndarray of shape (d,)
+        Half-width ε of the box, in the units of the inputs: one number, or one per channel. Not negative, not all 0.
+    weight : float
+        κ in [0, 1].
+    box : float
+        τ in (0, 1].
+    ramp : float
+        Epochs in which ε and κ rise to their values.
+    labels : bool
+        Whether targets are numbers of classes. The largest loss is then taken over the differences between all outputs
+        and that of the class, which are narrower than the differences of the outputs' intervals.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.networks import LSTMNetwork
+    >>> from sklstm.training import NetworkSpec, Robust, SequenceDataset, TrainingSpec, train
+    >>> X = torch.randn(60, 5, 1, generator=torch.Generator().manual_seed(0))
+    >>> network = NetworkSpec(LSTMNetwork, {"n_features": 1, "hidden_size": 4, "n_outputs": 1})
+    >>> robust = Robust(eps=0.1, weight=0.5, ramp=2)
+    >>> robust.objective().robust is robust
+    True
+    >>> net = train(TrainingSpec(network, torch.nn.MSELoss, robust=robust, max_epochs=4), SequenceDataset(X, X[:, -1]))
+    >>> len(net.history)
+    4
+    """
+
+    eps: float | np.ndarray
+    weight: float = 0.0
+    box: float = 1.0
+    ramp: float = 0.0
+    labels: bool = False
+
+    def objective(self) -> "RobustObjective":
+        """How the loss of a batch is computed; a fresh one, for one training.
+
+        Returns
+        -------
+        RobustObjective
+        """
+        return RobustObjective(self)
+
+
+class RobustObjective(Objective):
+    """The loss of robust training, for a net whose network is one of this package.
+
+    Parameters
+    ----------
+    robust : Robust
+    """
+
+    def __init__(self, robust: Robust):
+        self.robust = robust
+        self.intervals: IntervalPass | None = None
+
+    def training(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        strength = self.strength(net)
+        if not strength:
+            return PlainObjective().training(net, inputs, targets)
+        eps = strength * self._eps(_values(inputs))
+        start = None
+        if not self._is_interval(strength):
+            X = _values(inputs)
+            # Drawn on the CPU: the start must not depend on the device of the data.
+            start = (2 * torch.rand(X.shape, generator=net.generator, dtype=X.dtype) - 1).to(X.device) * eps
+        return self._loss(net, inputs, targets, eps, strength * self.robust.weight, start)
+
+    def validation(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        # At full strength, and without anything random: epochs are compared by it.
+        eps = self._eps(_values(inputs))
+        start = None if self._is_interval(1.0) else torch.zeros_like(_values(inputs))
+        return self._loss(net, inputs, targets, eps, self.robust.weight, start)
+
+    def strength(self, net: Any) -> float:
+        """Share of ε and κ that counts in the batch that the net is at.
+
+        Parameters
+        ----------
+        net : SequenceNet
+
+        Returns
+        -------
+        float
+        """
+        epochs = len(net.history) - 1 + net.part_of_epoch_
+        return 1.0 if self.robust.ramp <= 0 else min(1.0, max(epochs, 0.0) / self.robust.ramp)
+
+    def _eps(self, X: Tensor) -> Tensor:
+        return torch.as_tensor(self.robust.eps, dtype=X.dtype, device=X.device)
+
+    def _is_interval(self, strength: float) -> bool:
+        """Whether the interval pass is all there is, around the inputs themselves."""
+        return strength * self.robust.weight >= 1 and self.robust.box >= 1
+
+    def _loss(
+        self, net: Any, inputs: Any, targets: Any, eps: Tensor, weight: float, start: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        X = _values(inputs)
+        delta = torch.zeros_like(X) if start is None else self._attack(net, inputs, targets, eps, start)
+        loss, outputs = torch.zeros((), device=X.device), None
+        if weight < 1:
+            outputs = net.infer(_moved(inputs, X + delta))
+            loss = (1 - weight) * net.get_loss(outputs, targets, X=inputs, training=True)
+        if weight > 0:
+            box = self.robust.box
+            centre = X if box >= 1 else X + (1 - box) * delta
+            worst, ends = self._largest_loss(net, inputs, targets, centre, box * eps)
+            loss = loss + weight * worst
+            outputs = ends if outputs is None else outputs
+        assert outputs is not None
+        return loss, outputs
+
+    def _attack(self, net: Any, inputs: Any, targets: Any, eps: Tensor, start: Tensor) -> Tensor:
+        X = _values(inputs)
+        with torch.enable_grad():
+            attacked = (X + start).requires_grad_()
+            loss = net.get_loss(net.infer(_moved(inputs, attacked)), targets, X=inputs, training=True)
+            (gradient,) = torch.autograd.grad(loss, attacked)
+        return torch.clamp(start + _STEP * eps * gradient.sign(), -eps, eps)
+
+    def _largest_loss(
+        self, net: Any, inputs: Any, targets: Any, centre: Tensor, radius: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The mean of the largest losses in the intervals of the outputs, and the ends where they are."""
+        module = net.module_
+        if self.intervals is None:
+            self.intervals = IntervalPass(RecurrentNetwork.from_torch(module.recurrent, module.readout))
+        part = module.linear_part
+        y, weight = targets if isinstance(targets, tuple) else (targets, None)
+        lower, upper = self.intervals(
+            centre - radius,
+            centre + radius,
+            lengths=inputs["lengths"] if isinstance(inputs, dict) else None,
+            minus=y if self.robust.labels else None,
+            weight_linear=None if part is None else part.weight,
+        )
+        criterion = net.criterion(**(net.get_params_for("criterion") | {"reduction": "none"}))
+        if self.robust.labels:
+            losses, ends = criterion(upper, y), upper  # the logits of the others less that of the class, at most
+        else:
+            # Losses are convex in the prediction: the largest is at an end.
+            low, high = (module.link(end) for end in (lower, upper))
+            at_low, at_high = criterion(low, y), criterion(high, y)
+            losses, ends = torch.maximum(at_low, at_high), torch.where(at_low > at_high, low, high)
+        losses = losses.reshape(len(y), -1).mean(1)
+        return (losses if weight is None else weight * losses).mean(), ends
+
+
+def _values(inputs: Any) -> Tensor:
+    values: Tensor = inputs["X"] if isinstance(inputs, dict) else inputs
+    return values
+
+
+def _moved(inputs: Any, X: Tensor) -> Any:
+    return {**inputs, "X": X} if isinstance(inputs, dict) else X

@@ -1,0 +1,130 @@
+"""Estimators that are trained to withstand errors of their inputs."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+import sklstm
+from sklstm.model_selection import RegularizationPathCV
+from tests.support.estimators import CLASSIFIERS, ESTIMATORS, REGRESSORS
+
+N, L, D = 120, 6, 2
+EPS = 0.2
+ALL = pytest.mark.parametrize("cls", ESTIMATORS)
+
+
+def data(cls, seed=0):
+    X = np.random.default_rng(seed).standard_normal((N, L, D))
+    value = X[:, -1, 0] + 0.5 * X[:, -2, 1]
+    return X, value if cls in REGRESSORS else np.where(value > 0, "up", "down")
+
+
+def few(cls, **parameters):
+    return cls(6, **{"max_epochs": 12, "lr": 0.01, "batch_size": 20, "random_state": 0} | parameters)
+
+
+@pytest.fixture(autouse=True)
+def unsettled_is_fine():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+@ALL
+@pytest.mark.parametrize("eps", [0, 0.0, [0.0, 0.0], np.zeros(2)])
+def test_no_errors_are_ordinary_training_bit_for_bit(cls, eps):
+    X, y = data(cls)
+    plain = few(cls, max_epochs=3).fit(X, y)
+    same = few(cls, max_epochs=3, robust_eps=eps, robust_weight=0.7, robust_box=0.3).fit(X, y)
+    assert same.loss_curve_ == plain.loss_curve_
+    for mine, theirs in zip(same.net_.module_.parameters(), plain.net_.module_.parameters(), strict=True):
+        assert (mine == theirs).all()
+
+
+@ALL
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_what_is_trained_for_is_certified(cls, weight):
+    X, y = data(cls)
+    X_test, y_test = data(cls, 1)
+    few_steps = {"robust_eps": EPS, "robust_weight": weight}
+    plain, robust = (few(cls, max_epochs=30, **more).fit(X, y) for more in ({}, few_steps))
+    if cls in CLASSIFIERS:
+        certified = [model.certified_accuracy(X_test, y_test, EPS) for model in (plain, robust)]
+        assert certified[1] >= certified[0]
+        assert robust.score(X_test, y_test) > 0.8
+        if weight:
+            assert certified[1] > 0.6
+        return
+    widths = []
+    for model in (plain, robust):
+        lower, upper = model.certify(X_test, EPS, method="intervals")
+        widths.append((upper - lower).mean())
+    assert robust.score(X_test, y_test) > 0.8
+    assert not weight or widths[1] < widths[0]
+
+
+@ALL
+def test_errors_of_one_channel(cls):
+    X, y = data(cls)
+    model = few(cls, robust_eps=[0.0, 0.3], robust_weight=0.5).fit(X, y)
+    assert clone(model).get_params()["robust_eps"] == [0.0, 0.3]
+    both = few(cls, robust_eps=0.3, robust_weight=0.5).fit(X, y)
+    assert model.loss_curve_[-1] < both.loss_curve_[-1]  # less to withstand
+    with pytest.raises(ValueError, match="robust_eps has 3 entries, and X has 2 channels"):
+        few(cls, robust_eps=[0.1, 0.1, 0.1]).fit(X, y)
+
+
+@ALL
+def test_early_stopping_judges_by_the_loss_at_full_strength(cls):
+    X, y = data(cls)
+    model = few(cls, robust_eps=EPS, robust_weight=1.0, early_stopping=True, max_epochs=6).fit(
+        X[:80], y[:80], X_val=X[80:], y_val=y[80:]
+    )
+    best = model.best_loss_
+    lower, upper = model.certify(X[80:], EPS, method="intervals")
+    if cls in REGRESSORS:
+        largest = np.maximum((lower - y[80:]) ** 2, (upper - y[80:]) ** 2).mean()
+        assert best == pytest.approx(largest, rel=1e-3)
+    else:
+        # Intervals of both outputs forget that they move together: they allow more than the differences.
+        right = (y[80:] == model.classes_[1]).astype(int)
+        gaps = upper[np.arange(40), 1 - right] - lower[np.arange(40), right]
+        assert 0 < best <= np.logaddexp(0, gaps).mean() * (1 + 1e-6)
+
+
+@ALL
+def test_partial_fit_warm_start_saving_and_ragged_lists(cls, tmp_path):
+    X, y = data(cls)
+    options = {} if cls in REGRESSORS else {"classes": np.unique(y)}
+    model = few(cls, robust_eps=EPS, robust_weight=0.5, max_epochs=4)
+    for _ in range(3):
+        model.partial_fit(X, y, **options)
+    assert model.n_iter_ == 3
+    model.save(tmp_path / "model.safetensors")
+    loaded = sklstm.load(tmp_path / "model.safetensors")
+    assert loaded.robust_eps == EPS
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    ragged = [x[i % 3 :] for i, x in enumerate(X)]
+    once = few(cls, robust_eps=EPS, warm_start=True, max_epochs=2).fit(ragged, y)
+    assert np.isfinite(once.fit(ragged, y).loss_curve_).all()
+
+
+@pytest.mark.parametrize("cls", REGRESSORS)
+def test_a_network_that_has_become_a_constant_is_noticed(cls):
+    X, y = data(cls)
+    with pytest.warns(ConvergenceWarning, match="hardly depend on X"):
+        few(cls, skip="none", robust_eps=20.0, robust_weight=1.0, max_epochs=30, lr=0.05).fit(X, y)
+
+
+@pytest.mark.parametrize("name", ["robust_eps", "robust_weight", "robust_box"])
+@ALL
+def test_paths_choose_what_to_withstand(cls, name):
+    X, y = data(cls)
+    other = {"robust_eps": 0.1, "robust_weight": 0.5} | {}
+    other.pop(name, None)
+    path = RegularizationPathCV(few(cls, max_epochs=3, **other), name, param_range=2, cv=2).fit(X, y)
+    assert name in path.best_params_
+    assert np.isfinite(path.cv_results_["mean_test_score"]).all()

@@ -257,6 +257,18 @@ class Sequences:
             padded[rows, padded.shape[1] - part.shape[1] :] = part
         return padded
 
+    def ends(self) -> NDArray[np.float64]:
+        """Smallest and largest number of every channel, (2, d), as a network sees them."""
+        values: Any = self.values.cpu().numpy() if isinstance(self.values, Tensor) else self.values
+        size = max(1, _BLOCK_NUMBERS // math.prod(values.shape[1:]))
+        parts = []
+        for start in range(0, len(values) if self.rows is None else len(self.rows), size):
+            block = slice(start, start + size)
+            part = values[block if self.rows is None else self.rows[block]].reshape(-1, values.shape[-1])
+            parts.append((part.min(0), part.max(0)))
+        lower, upper = zip(*parts, strict=True)
+        return np.stack((np.min(lower, 0), np.max(upper, 0))).astype(np.float32).astype(np.float64)
+
     def spread(self) -> float:
         """Standard deviation of all numbers."""
         parts = [part[block] for _, part in self.by_length() for block in row_blocks(part)]

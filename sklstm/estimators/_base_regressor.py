@@ -29,7 +29,7 @@ from ._data_warnings import warn_about_data
 from ._fit_tasks import with_callbacks
 from ._parameters import LossName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import generalization_report, holdout_bound_of, set_bound
-from ._tikhonov import is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
+from ._tikhonov import certified_gain, is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 
@@ -49,7 +49,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         lambda_s: float = 0.01,
         lambda_1: float = 10.0,
         lambda_2: float = 10.0,
-        variant: Literal["turkin", "tight"] = "turkin",
+        variant: Literal["turkin", "tight", "stable"] = "turkin",
         readout: Literal["linear", "logistic"] = "linear",
         skip: Literal["none", "last", "linear"] = "linear",
         skip_channel: int | str | Sequence[int | str] | None = None,
@@ -455,7 +455,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
                 **self._linear_part(data.X, n_outputs, context),
             },
         )
-        penalty, start = tikhonov_parts(self, self._network.cell)
+        penalty, start = tikhonov_parts(self, self._network.cell, data.X)
         spec = self._shared_spec(network, data, context)
         if self.skip != "none":
             start = (*start, LinearStart(spec.inputs, 0.0 if spec.robust is None else spec.robust.eps))
@@ -519,6 +519,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     def _set_fitted(self, net: SequenceNet) -> None:
         super()._set_fitted(net)
         self.__dict__.update(measured_gains(net.module_, self.variant))
+
+    @property
+    def certified_gain_(self) -> float:
+        """Bound on what disturbances do to the outputs, whatever the length; see the class."""
+        return certified_gain(self)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -381,6 +381,10 @@ def _gain(value: Any, state: _Values, arguments: _Values) -> bool:
     return np.shape(value) == (() if layers == 1 else (layers,)) and bool(np.all(np.asarray(value) >= 0))
 
 
+def _range(value: np.ndarray, state: _Values, arguments: _Values) -> bool:
+    return value.shape == (2, arguments["n_features"]) and bool((value[0] <= value[1]).all())
+
+
 class Kept(NamedTuple):
     """A fitted attribute that files keep: its type, who has it, and when it fits the network and the others."""
 
@@ -423,6 +427,7 @@ KEPT: dict[str, Kept] = {
         is_regressor,
         lambda value, _, arguments: value == (arguments["n_outputs"],) or (value == () and arguments["n_outputs"] == 1),
     ),
+    "_input_range": Kept(NDArray[np.float64], None, _range),
     "_bound_seed": Kept(int, None, lambda value, *_: 0 <= value < 2**31),
     "_quantized_cap": Kept(float, None, lambda value, *_: value > 0),
 }

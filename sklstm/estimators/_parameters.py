@@ -95,7 +95,7 @@ RULES: dict[str, Rule] = {
     "lambda_s": NON_NEGATIVE,
     "lambda_1": NON_NEGATIVE,
     "lambda_2": NON_NEGATIVE,
-    "variant": Choice(("turkin", "tight")),
+    "variant": Choice(("turkin", "tight", "stable")),
     "readout": Choice(tuple(READOUTS)),
     "skip": Choice(("none", "last", "linear")),
     "skip_channel": Channels(),

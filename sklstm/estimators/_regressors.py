@@ -30,8 +30,11 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
         Weight of the constraint :math:`\beta\|W_{oh}\| \le 1`.
-    variant : {"turkin", "tight"}, default="turkin"
-        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
+    variant : {"turkin", "tight", "stable"}, default="turkin"
+        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`. With
+        ``"stable"`` the penalty is :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved for inputs in
+        the range of X and sequences of any length, see ``certified_gain_``; ``lambda_1`` weighs the constraint that it
+        is finite, and ``lambda_2`` is not used.
     readout : {"linear", "logistic"}, default="linear"
         Linear readout of the last state, or (1) of the paper for targets in [0, 1].
     skip : {"none", "last", "linear"}, default="linear"
@@ -158,6 +161,11 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     perturbation_gain_ : float
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated; plus :math:`\|A\|_F^2` of a linear part. A surrogate of the squared sensitivity, not a certificate.
+    certified_gain_ : float
+        No disturbance of Euclidean norm at most ε at every step, of any sequence within the ranges that the channels
+        have in the training data, however long, moves the outputs of the network by more than this times ε. Proved, of
+        any ``variant``; of several outputs it is the Euclidean norm. ``inf`` where nothing is known. See
+        `sklstm.certificates.network_gain`.
     generalization_bound_ : float
         Occam bound on the expected capped loss of the network with rounded weights, in units of the loss.
         ``generalization_report`` says how it comes about.
@@ -220,8 +228,11 @@ class TikhonovGRURegressor(SequenceRegressor):
     lambda_2 : float, default=10.0
         Weight of the constraint on the output gate. A GRU has none: the term is zero. The parameter is here so
         that one grid serves LSTM and GRU.
-    variant : {"turkin", "tight"}, default="turkin"
-        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
+    variant : {"turkin", "tight", "stable"}, default="turkin"
+        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`. With
+        ``"stable"`` the penalty is :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved for inputs in
+        the range of X and sequences of any length, see ``certified_gain_``; ``lambda_1`` weighs the constraint that it
+        is finite, and ``lambda_2`` is not used.
     readout : {"linear", "logistic"}, default="linear"
         Linear readout of the last state, or (1) of the paper for targets in [0, 1].
     skip : {"none", "last", "linear"}, default="linear"
@@ -348,6 +359,11 @@ class TikhonovGRURegressor(SequenceRegressor):
     perturbation_gain_ : float
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated; plus :math:`\|A\|_F^2` of a linear part. A surrogate of the squared sensitivity, not a certificate.
+    certified_gain_ : float
+        No disturbance of Euclidean norm at most ε at every step, of any sequence within the ranges that the channels
+        have in the training data, however long, moves the outputs of the network by more than this times ε. Proved, of
+        any ``variant``; of several outputs it is the Euclidean norm. ``inf`` where nothing is known. See
+        `sklstm.certificates.network_gain`.
     generalization_bound_ : float
         Occam bound on the expected capped loss of the network with rounded weights, in units of the loss.
         ``generalization_report`` says how it comes about.

@@ -4,17 +4,20 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklstm._sequences import Sequences
 from sklstm._validation import caller_level
+from sklstm.certificates import RecurrentNetwork, network_gain
 from sklstm.networks._linear_part import LinearPart, unit_of
-from sklstm.networks._networks import GatedNetwork
+from sklstm.networks._networks import GatedNetwork, is_plain
 from sklstm.tikhonov import (
     TikhonovGains,
     TikhonovPenalty,
@@ -25,6 +28,7 @@ from sklstm.tikhonov import (
 )
 from sklstm.tikhonov._cells import get_cell
 from sklstm.tikhonov._gains import linear_gain
+from sklstm.tikhonov._stable_penalty import STABLE_CELLS, LayerArrays, StablePenalty, contracting_scale
 from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
 from sklstm.training import Penalty, SequenceDataset
 
@@ -125,12 +129,79 @@ class StackedNetworkPenalty:
         return [value + extra for value, extra in zip(values, more.tolist(), strict=True)]
 
 
+class StableNetworkPenalty(Penalty):
+    """`StablePenalty`, which knows arrays only, as a net calls it: with the network.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru"}
+    input_range : ndarray of shape (2, d)
+        Ends of the range of every channel.
+    lambda_s, lambda_1 : float
+    """
+
+    def __init__(self, cell: str, *, input_range: NDArray[np.float64], lambda_s: float, lambda_1: float):
+        self.cell, self.input_range, self.lambda_s, self.lambda_1 = cell, input_range, lambda_s, lambda_1
+
+    @torch.no_grad()
+    def __call__(self, module: Any) -> float:
+        lower, upper = self.input_range
+        penalty = StablePenalty(self.cell, lower, upper, self.lambda_s, self.lambda_1, _slope_of_link(module))
+        part = module.linear_part
+        linear = None
+        if part is not None:
+            linear = part.unit * _array(part.values).reshape(len(part.values), -1, self.input_range.shape[1])
+        layers = [_layer_arrays(layer, module.n_gates) for layer in module.layers]
+        value, by_layers, by_out, by_linear = penalty(layers, _array(module.readout.weight), linear)
+        for layer, gradients in zip(module.layers, by_layers, strict=True):
+            for weight, gradient in zip(layer, gradients, strict=True):
+                _add_gradient(weight, gradient)
+        _add_gradient(module.readout.weight, by_out)
+        if by_linear is not None and part.is_trained:
+            _add_gradient(part.values, part.unit * by_linear)
+        return value
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = tensor.detach().cpu().double().numpy()
+    return array
+
+
+def _layer_arrays(layer: Sequence[Tensor], n_gates: int) -> LayerArrays:
+    return LayerArrays(*(array.reshape(n_gates, -1, *array.shape[1:]) for array in map(_array, layer)))
+
+
+def _add_gradient(weight: Tensor, gradient: NDArray[np.float64]) -> None:
+    added = torch.from_numpy(gradient).reshape(weight.shape).to(weight)
+    if weight.grad is None:
+        weight.grad = added
+    else:
+        weight.grad += added
+
+
+def _slope_of_link(module: GatedNetwork) -> float:
+    """Largest slope of what follows the readout."""
+    return 0.25 if module.is_logistic else 1.0
+
+
 def start_feasible(module: GatedNetwork, data: SequenceDataset, *, variant: str) -> None:
     """Scale the recurrent matrices of every layer by its own factor, whatever the data."""
     # On the CPU, where bisection on small matrices is fastest, and the start is the same for every device.
     layers = [[part.detach().cpu() for part in layer] for layer in module.layers]
     weights_ih, weights_hh, _, biases_hh = zip(*layers, strict=True)
     scales = feasible_scale(weights_ih, weights_hh, variant=variant, cell=module.cell, bias_hh=biases_hh)
+    module.scale_recurrent_(*scales)
+
+
+def start_contracting(module: GatedNetwork, data: SequenceDataset, *, input_range: NDArray[np.float64]) -> None:
+    """Scale the recurrent matrices of every layer so that the gain of ``variant="stable"`` is finite."""
+    lower, upper = input_range
+    scales = []
+    for layer in module.layers:
+        weights = _layer_arrays(layer, module.n_gates)
+        scales.append(contracting_scale(module.cell, weights, lower, upper))
+        upper = np.ones(weights.weight_hh.shape[-1])  # of the states, which the next layer reads
+        lower = -upper
     module.scale_recurrent_(*scales)
 
 
@@ -171,16 +242,37 @@ def layer_gain_at_start(cell: str, variant: str) -> float:
     ).item()
 
 
-def tikhonov_parts(
-    estimator: Any, cell: str
-) -> tuple[Callable[[], NetworkPenalty] | None, tuple[Callable[[Any, SequenceDataset], None], ...]]:
-    """Penalty and start of a training; without regularisation there is neither.
+def chain_of(variant: str) -> Literal["turkin", "tight"]:
+    """The variant of the paper's estimates that is reported; of ``"stable"``, which has none, the one without slack."""
+    return "turkin" if variant == "turkin" else "tight"
 
-    The gains of the layers multiply. λ_S is divided by what a further layer multiplies them by at the start, so that
-    one value regularises a stack of any depth about as strongly.
+
+def tikhonov_parts(
+    estimator: Any, cell: str, X: Sequences
+) -> tuple[Callable[[], Penalty] | None, tuple[Callable[[Any, SequenceDataset], None], ...]]:
+    """Penalty and start of a training on X; without regularisation there is neither. The range of X is remembered.
+
+    In the paper's chain the gains of the layers multiply. λ_S is divided by what a further layer multiplies them by at
+    the start, so that one value regularises a stack of any depth about as strongly.
     """
+    input_range = X.ends()
+    if "_input_range" in vars(estimator):  # of earlier calls of `partial_fit`
+        lower, upper = estimator._input_range
+        input_range = np.stack((np.minimum(lower, input_range[0]), np.maximum(upper, input_range[1])))
+    estimator._input_range = input_range
     if not is_regularised(estimator):
         return None, ()
+    if estimator.variant == "stable":
+        if cell not in STABLE_CELLS:
+            raise ValueError(f"variant='stable' is for {' and '.join(STABLE_CELLS)} cells; this network's is {cell!r}.")
+        stable = partial(
+            StableNetworkPenalty,
+            cell,
+            input_range=input_range,
+            lambda_s=float(estimator.lambda_s),
+            lambda_1=float(estimator.lambda_1),
+        )
+        return stable, (partial(start_contracting, input_range=input_range),)
     further = layer_gain_at_start(cell, estimator.variant) ** (int(estimator.num_layers) - 1)
     penalty = partial(
         NetworkPenalty,
@@ -194,11 +286,27 @@ def tikhonov_parts(
     return penalty, (partial(start_feasible, variant=estimator.variant),)
 
 
+def certified_gain(estimator: Any) -> float:
+    """Gain of the outputs that is proved for inputs within the range of the training data, see `network_gain`.
+
+    ``inf`` where nothing is known: of a network of another kind, or a model that does not know the range.
+    """
+    check_is_fitted(estimator, "net_")
+    module = estimator.net_.module_
+    if "_input_range" not in vars(estimator) or not is_plain(module):
+        return math.inf
+    linear = None if module.linear_part is None else module.linear_part.weight
+    network = RecurrentNetwork.from_torch(module.recurrent, module.readout, linear)
+    lower, upper = torch.from_numpy(estimator._input_range)
+    slope = _slope_of_link(estimator.net_.module_)
+    return slope * network_gain(network, lower, upper).item()
+
+
 def _gains(module: GatedNetwork, variant: str) -> list[TikhonovGains]:
     return [
         tikhonov_gains(
             *(part.detach().cpu().double() for part in (weight_ih, weight_hh, bias_hh)),
-            variant=variant,
+            variant=chain_of(variant),
             cell=module.cell,
         )
         for weight_ih, weight_hh, _, bias_hh in module.layers
@@ -215,15 +323,25 @@ def measured_gains(module: GatedNetwork, variant: str) -> dict[str, float | NDAr
     return {
         "rho_x_": rho_x.item() if single else rho_x,
         "rho_h_": rho_h.item() if single else rho_h,
-        "perturbation_gain_": perturbation_gain(gains, readout, variant=variant, weight_linear=linear).item(),
+        "perturbation_gain_": perturbation_gain(gains, readout, variant=chain_of(variant), weight_linear=linear).item(),
     }
 
 
 def warn_if_infeasible(estimator: Any) -> None:
-    """Warn if training with the penalty has left a constraint of (56) violated."""
+    """Warn if training with the penalty has left a constraint of (56) violated, or a gain that is to be proved inf."""
     if not is_regularised(estimator):
         return
     module = estimator.net_.module_
+    if estimator.variant == "stable":
+        if math.isinf(certified_gain(estimator)) and is_plain(module):
+            warnings.warn(
+                f"The fitted {module.cell.upper()} has no certified gain at sequences of any length: certified_gain_ "
+                f"is inf. Standardise X and y if they are not; then raise lambda_s ({estimator.lambda_s}) or lambda_1 "
+                f"({estimator.lambda_1}), or lower lr ({estimator.lr}).",
+                ConvergenceWarning,
+                stacklevel=caller_level(),
+            )
+        return
     gains = _gains(module, estimator.variant)
     if all(layer.feasible for layer in gains):
         return

@@ -16,7 +16,7 @@ from ._base import FitContext, FitData
 from ._base_classifier import SequenceClassifier
 from ._compression import Compression
 from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
-from ._tikhonov import measured_gains, tikhonov_parts, warn_if_infeasible
+from ._tikhonov import certified_gain, measured_gains, tikhonov_parts, warn_if_infeasible
 
 
 class TikhonovClassifier(SequenceClassifier):
@@ -33,7 +33,7 @@ class TikhonovClassifier(SequenceClassifier):
         lambda_s: float = 0.00001,
         lambda_1: float = 10.0,
         lambda_2: float = 10.0,
-        variant: Literal["turkin", "tight"] = "tight",
+        variant: Literal["turkin", "tight", "stable"] = "tight",
         num_layers: int = 1,
         sigma: float = 0.0,
         noise: NoiseName = "gaussian",
@@ -107,13 +107,18 @@ class TikhonovClassifier(SequenceClassifier):
                 "num_layers": int(self.num_layers),
             },
         )
-        penalty, start = tikhonov_parts(self, self._network.cell)
+        penalty, start = tikhonov_parts(self, self._network.cell, data.X)
         spec = self._shared_spec(network, data, context, labels=data.y)
         return replace(spec, penalty=penalty, start=start)
 
     def _set_fitted(self, net: SequenceNet) -> None:
         super()._set_fitted(net)
         self.__dict__.update(measured_gains(net.module_, self.variant))
+
+    @property
+    def certified_gain_(self) -> float:
+        """Bound on what disturbances do to the outputs, whatever the length; see the class."""
+        return certified_gain(self)
 
     def _warn_after_training(self) -> None:
         warn_if_infeasible(self)
@@ -144,8 +149,11 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
         Weight of the constraint :math:`\beta\|W_{oh}\| \le 1`.
-    variant : {"turkin", "tight"}, default="tight"
-        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
+    variant : {"turkin", "tight", "stable"}, default="tight"
+        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`. With
+        ``"stable"`` the penalty is :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved for inputs in
+        the range of X and sequences of any length, see ``certified_gain_``; ``lambda_1`` weighs the constraint that it
+        is finite, and ``lambda_2`` is not used.
     num_layers : int, default=1
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply. ``lambda_s`` is
         divided, for every layer beyond the first, by what that layer multiplies the perturbation term by before
@@ -252,6 +260,11 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
     perturbation_gain_ : float
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
+    certified_gain_ : float
+        No disturbance of Euclidean norm at most ε at every step, of any sequence within the ranges that the channels
+        have in the training data, however long, moves the outputs of the network by more than this times ε. Proved, of
+        any ``variant``; of several outputs it is the Euclidean norm. ``inf`` where nothing is known. See
+        `sklstm.certificates.network_gain`.
     generalization_bound_ : float
         Occam bound on the probability of error of the network with rounded weights. ``generalization_report`` says how
         it comes about.
@@ -313,8 +326,11 @@ class TikhonovGRUClassifier(TikhonovClassifier):
     lambda_2 : float, default=10.0
         Weight of the constraint on the output gate. A GRU has none: the term is zero. The parameter is here so
         that one grid serves LSTM and GRU.
-    variant : {"turkin", "tight"}, default="tight"
-        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`.
+    variant : {"turkin", "tight", "stable"}, default="tight"
+        The paper's chain of inequalities, or the same without its slack; see `sklstm.tikhonov.tikhonov_gains`. With
+        ``"stable"`` the penalty is :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved for inputs in
+        the range of X and sequences of any length, see ``certified_gain_``; ``lambda_1`` weighs the constraint that it
+        is finite, and ``lambda_2`` is not used.
     num_layers : int, default=1
         Recurrent layers; each reads the states of the one before. The gains of the layers multiply. ``lambda_s`` is
         divided, for every layer beyond the first, by what that layer multiplies the perturbation term by before
@@ -421,6 +437,11 @@ class TikhonovGRUClassifier(TikhonovClassifier):
     perturbation_gain_ : float
         :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`, (55) for every layer; ``inf`` if a constraint is
         violated. A surrogate of the squared sensitivity, not a certificate.
+    certified_gain_ : float
+        No disturbance of Euclidean norm at most ε at every step, of any sequence within the ranges that the channels
+        have in the training data, however long, moves the outputs of the network by more than this times ε. Proved, of
+        any ``variant``; of several outputs it is the Euclidean norm. ``inf`` where nothing is known. See
+        `sklstm.certificates.network_gain`.
     generalization_bound_ : float
         Occam bound on the probability of error of the network with rounded weights. ``generalization_report`` says how
         it comes about.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from sklstm.estimators._tikhonov import chain_of
 from sklstm.networks._networks import GatedNetwork
 from sklstm.tikhonov import gains_from_norms, gate_norms
 from sklstm.tikhonov._cells import ALPHA, get_variant
@@ -131,7 +132,8 @@ class GateNormsDisplay(Display):
         module = final.net_.module_
         if module.cell not in _LABELS:
             raise TypeError(f"{cls.__name__} has no axes for the gates of a {module.cell!r} network.")
-        beta, update = get_variant(final.variant).beta, get_variant(final.variant).update
+        variant = chain_of(final.variant)
+        beta, update = get_variant(variant).beta, get_variant(variant).update
         points = []
         for _, weight_hh, _, bias_hh in module.layers:
             weight, bias = (part.detach().cpu().double() for part in (weight_hh, bias_hh))
@@ -149,7 +151,7 @@ class GateNormsDisplay(Display):
             y=y,
             rho_h=np.atleast_1d(final.rho_h_),
             cell=module.cell,
-            variant=final.variant,
+            variant=variant,
             estimator_name=name,
         )
         return display.plot(ax)

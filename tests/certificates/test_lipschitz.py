@@ -46,7 +46,9 @@ def test_one_step_by_hand():
     i, o = (1 / (1 + np.exp(-(b + w))) for b, w in ((0.1, 0.3), (0.5, 0.2)))
     g = np.tanh(0.4 + 0.7)
     by_s = i * 0.7 + g / 4 * 0.3
-    np.testing.assert_allclose(gain, [o * by_s + np.tanh(i * g) / 4 * 0.2], rtol=1e-11)
+    # The net input of o is at least 0.3, where the slope is below 1/4; those of i and g can be 0.
+    slope = 1 / (1 + np.exp(-0.3)) / (1 + np.exp(0.3))
+    np.testing.assert_allclose(gain, [o * by_s + np.tanh(i * g) * slope * 0.2], rtol=1e-11)
 
 
 def test_it_covers_what_the_chain_misses():

@@ -59,6 +59,13 @@ def test_files_of_before_there_was_a_linear_part_have_none(name):
     assert model.net_.module_.linear_part is None
 
 
+@pytest.mark.parametrize("name", ["tikhonov_gru_regressor", "tikhonov_lstm_regressor"])
+def test_files_of_before_the_range_of_the_inputs_was_kept_have_no_certified_gain(name):
+    path = FOLDER / f"{name}.safetensors"
+    assert b"_input_range" not in path.read_bytes()
+    assert sklstm.load(path).certified_gain_ == np.inf
+
+
 def test_the_files_name_the_first_format():
     for name in NAMES:
         assert b'"format_version":"1.0"' in (FOLDER / f"{name}.safetensors").read_bytes()

@@ -51,7 +51,7 @@ _VALUES = {
     "lambda_s": st.just(0) | _reals(0.0, 0.01, 1e-12, 1.0),
     "lambda_1": st.just(0) | _reals(0.0, 10.0),
     "lambda_2": st.just(0) | _reals(0.0, 10.0),
-    "variant": _words("turkin", "tight"),
+    "variant": _words("turkin", "tight", "stable"),
     "readout": _words("linear", "logistic"),
     "skip": _words("none", "linear"),  # "last" goes with other parameters: see `tasks`
     "skip_channel": st.none() | st.sampled_from([0, np.int64(1), "load", [0], ("load", 1)]),

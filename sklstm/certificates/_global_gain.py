@@ -1,0 +1,557 @@
+r"""How far disturbances can move a network whatever its inputs and however long they are, unit by unit.
+
+For two input sequences let :math:`\delta_t` bound how far each unit of the state has moved at step t, per unit of the
+largest :math:`\|x_t - x'_t\|`. A cell gives :math:`\delta_t \le M \delta_{t-1} + b` with a matrix and a vector that are
+not negative, and :math:`\delta_0 = 0`. Every :math:`h \ge 0` with :math:`M h + b \le h` is then a bound at every step,
+by induction. The least one is :math:`(I - M)^{-1} b`, where the spectral radius of M is below 1. It is solved for,
+rounded up, and checked. The proofs are in ``docs/theory/certificates.md``.
+
+Everything is in float64 and rounded upward. Leading axes of shapes are ranges of inputs, which are tried at once.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sklstm._subnormals import keeps_subnormals
+from sklstm.linalg import as_float64, spectral_norm
+
+from ._enclosed_layer import LayerWeights
+from ._recurrent_network import RecurrentNetwork
+
+_UNIT = torch.finfo(torch.float64).eps
+_TINY = torch.finfo(torch.float64).tiny
+_SMALL = 1e-280
+_ROUNDS = 12  # in which the suprema of the states improve; they hold after each
+
+
+def _times(x: Tensor, y: Tensor) -> Tensor:
+    """x y for factors from 0 to inf, and 0 where one of them is 0."""
+    return torch.where((x == 0) | (y == 0), 0.0, x * y)
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Euclidean norms along the last axis, whose squares neither under- nor overflow."""
+    size = x.abs().amax(-1)
+    usual = (size > 0) & torch.isfinite(size)
+    return torch.where(
+        usual, torch.linalg.vector_norm(x / torch.where(usual, size, 1.0)[..., None], dim=-1) * size, size
+    )
+
+
+class _Layer:
+    """Absolute weights of a layer with G gates.
+
+    Attributes
+    ----------
+    inputs, recurrent : Tensor of shape (G, H, d), (G, H, H)
+    rows : Tensor of shape (G, H)
+        Euclidean norms of the rows of the input matrices.
+    bias_x, bias_h : Tensor of shape (G, H)
+        With their signs.
+    """
+
+    def __init__(self, weights: LayerWeights, n_gates: int):
+        parts = [None if part is None else as_float64(part.detach()).cpu() for part in weights]
+        weight_ih, weight_hh = (part for part in parts[:2] if part is not None)
+        self.size = weight_hh.shape[1]
+        # Sums of so many terms are off by half of this, products and functions of them by a few units.
+        self.slack = 1 + 64 * (self.size + weight_ih.shape[1]) * _UNIT
+        self.signed = weight_ih.unflatten(0, (n_gates, -1))
+        self.inputs, self.recurrent = self.signed.abs(), weight_hh.unflatten(0, (n_gates, -1)).abs()
+        self.rows = torch.where(self.signed.any(-1), self.up(_norm(self.signed)), 0.0)
+        zeros = weight_hh.new_zeros(n_gates, self.size)
+        self.bias_x, self.bias_h = (zeros if part is None else part.unflatten(0, (n_gates, -1)) for part in parts[2:])
+
+    def up(self, x: Tensor) -> Tensor:
+        """At least what x ≥ 0 would be without rounding and underflow."""
+        return x * self.slack + _TINY
+
+    def of_inputs(self, x: Tensor) -> Tensor:
+        """|W_x| x for x (..., d) from 0 to inf: (..., G, H)."""
+        return self._product(self.inputs, x[..., None, None, :])
+
+    def of_states(self, h: Tensor) -> Tensor:
+        """|W_h| h for h (..., H) from 0 to inf: (..., G, H)."""
+        return self._product(self.recurrent, h[..., None, None, :])
+
+    def _product(self, weights: Tensor, x: Tensor) -> Tensor:
+        """0 where nothing is multiplied with anything: it may meet an infinite factor later."""
+        return torch.where(((weights > 0) & (x > 0)).any(-1), self.up(_times(weights, x).sum(-1)), 0.0)
+
+
+class _Box(NamedTuple):
+    """Net inputs without states and biases: centre (G, H) and radius (..., G, H)."""
+
+    centre: Tensor
+    radius: Tensor
+
+
+class _Suprema(NamedTuple):
+    """Suprema over a box of inputs, each of shape (..., H), and of slopes (..., G, H).
+
+    Attributes
+    ----------
+    gates : tuple
+        Of the gates' absolute values, in torch's order.
+    open : Tensor
+        Of 1/(1 − f) or 1/(1 − z): how many steps a unit remembers.
+    inner : Tensor
+        Of the LSTM's memory, or of what the GRU's reset gate multiplies.
+    states : Tensor
+    slopes : Tensor
+        Of the gates' functions.
+    """
+
+    gates: tuple[Tensor, ...]
+    open: Tensor
+    inner: Tensor
+    states: Tensor
+    slopes: Tensor
+
+
+class _Step(NamedTuple):
+    """What the movements of the gates' net inputs, from inputs and from states, move a unit by in the end."""
+
+    by_input: Tensor  # (..., G, H)
+    by_state: Tensor  # (..., G, H)
+
+
+def _slopes(layer: _Layer, centre: Tensor, radius: Tensor, kinds: str) -> Tensor:
+    """Largest slopes of the gates' functions, logistic ("s") or tanh ("t"), around centres."""
+    nearest = (centre.abs() - radius).clamp_min(0)
+    found = [
+        1 / (2 + 2 * torch.cosh(at)) if kind == "s" else 1 / torch.cosh(at).square()
+        for kind, at in zip(kinds, nearest.unbind(-2), strict=True)
+    ]
+    return layer.up(torch.stack(found, -2))
+
+
+def _affine(layer: _Layer, centre: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """A centre with its bias, and how far off it may be by rounding."""
+    return centre + bias, (layer.slack - 1) * (centre.abs() + bias.abs())
+
+
+def _lstm_suprema(layer: _Layer, box: _Box) -> _Suprema:
+    bias = layer.bias_x + layer.bias_h
+    centre, error = _affine(layer, box.centre, bias)
+    states = torch.ones_like(box.radius[..., 0, :])
+    for _ in range(_ROUNDS):
+        radius = layer.up(box.radius + layer.of_states(states) + error)
+        high, size = centre + radius, centre.abs() + radius
+        i, f, o = (layer.up(torch.sigmoid(high[..., gate, :])).clamp_max(1) for gate in (0, 1, 3))
+        g = layer.up(torch.tanh(size[..., 2, :])).clamp_max(1)
+        remembers = layer.up(1 + torch.exp(high[..., 1, :]))
+        memory = layer.up(_times(i * g, remembers))
+        states = layer.up(o * torch.tanh(memory)).clamp_max(1)
+    return _Suprema((i, f, g, o), remembers, memory, states, _slopes(layer, centre, radius, "ssts"))
+
+
+def _lstm_step(layer: _Layer, seen: _Suprema, met: _Suprema) -> _Step:
+    i, _, _, o = seen.gates
+    lasting = _times(o, seen.open)  # what one unit of movement of the memory moves the state by, as long as it lasts
+    factors = (
+        _times(lasting, met.gates[2]),
+        _times(lasting, met.inner),
+        _times(lasting, i),
+        torch.tanh(met.inner),
+    )
+    factor = layer.up(_times(torch.stack(torch.broadcast_tensors(*factors), -2), met.slopes))
+    return _Step(factor, factor)
+
+
+def _lstm_steps(layer: _Layer, at: _Suprema, n_steps: int) -> Tensor:
+    """Movements (L, H) of the states after so many steps."""
+    i, f, g, o = at.gates
+    by_i, by_f, by_g, by_o = at.slopes
+    memory = moved_memory = moved = torch.zeros_like(i)
+    found = []
+    for _ in range(n_steps):
+        net_i, net_f, net_g, net_o = layer.rows + layer.of_states(moved)
+        moved_memory = layer.up(
+            f * moved_memory + _times(memory * by_f, net_f) + _times(i * by_g, net_g) + _times(g * by_i, net_i)
+        )
+        memory = layer.up(f * memory + i * g)
+        moved = layer.up(o * moved_memory + _times(torch.tanh(memory) * by_o, net_o))
+        found.append(moved)
+    return torch.stack(found)
+
+
+def _gru_suprema(layer: _Layer, box: _Box) -> _Suprema:
+    # In the candidate the reset gate multiplies W_nh h + b_nh: the recurrent bias is no part of its centre.
+    bias = layer.bias_x + layer.bias_h * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)[:, None]
+    centre, error = _affine(layer, box.centre, bias)
+    states = torch.ones_like(box.radius[..., 0, :])
+    for _ in range(_ROUNDS):
+        recurrent = layer.of_states(states)
+        product = layer.up(recurrent[..., 2, :] + layer.bias_h[2].abs())
+        radius = layer.up(box.radius + recurrent + error)
+        r, z = (layer.up(torch.sigmoid((centre + radius)[..., gate, :])).clamp_max(1) for gate in (0, 1))
+        remembers = layer.up(1 + torch.exp((centre + radius)[..., 1, :]))
+        radius_n = layer.up((box.radius + error)[..., 2, :] + _times(r, product))
+        radius = torch.cat((radius[..., :2, :], radius_n[..., None, :]), -2)
+        n = layer.up(torch.tanh((centre.abs() + radius)[..., 2, :])).clamp_max(1)
+        states = n  # averages of candidates, and of 0
+    return _Suprema((r, z, n), remembers, product, states, _slopes(layer, centre, radius, "sst"))
+
+
+def _gru_factors(layer: _Layer, seen: _Suprema, met: _Suprema) -> tuple[_Step, Tensor]:
+    """Of the candidate, without the update gate, whose own factor (..., H) is for one step."""
+    by_r, by_z, by_n = met.slopes.unbind(-2)
+    reset = layer.up(_times(_times(by_n, met.inner), by_r))
+    none = torch.zeros_like(reset)
+    by_state = layer.up(_times(by_n, seen.gates[0].expand_as(by_n)))
+    step = _Step(torch.stack((reset, none, by_n), -2), torch.stack((reset, none, by_state), -2))
+    return step, layer.up(2 * met.states * by_z)
+
+
+def _gru_step(layer: _Layer, seen: _Suprema, met: _Suprema) -> _Step:
+    step, update = _gru_factors(layer, seen, met)
+    lasting = layer.up(_times(update, seen.open.expand_as(update)))
+    for factor in step:
+        factor[..., 1, :] = lasting
+    return step
+
+
+def _gru_steps(layer: _Layer, at: _Suprema, n_steps: int) -> Tensor:
+    """Movements (L, H) of the states after so many steps."""
+    step, update = _gru_factors(layer, at, at)
+    z = at.gates[1]
+    moved = torch.zeros_like(z)
+    found = []
+    for _ in range(n_steps):
+        from_states = layer.of_states(moved)
+        new = layer.up((_times(step.by_input, layer.rows) + _times(step.by_state, from_states)).sum(-2))
+        # Between the two, whatever the update gate: linear in it.
+        kept = torch.maximum(z * moved + _times(1 - z, new), new)
+        moved = layer.up(kept + _times(update, (layer.rows + from_states)[1]))
+        found.append(moved)
+    return torch.stack(found)
+
+
+def _relu_suprema(layer: _Layer, box: _Box) -> _Suprema:
+    ones = torch.ones_like(box.radius)
+    inf = torch.full_like(box.radius[..., 0, :], math.inf)
+    return _Suprema((inf,), inf, inf, inf, ones)
+
+
+def _relu_step(layer: _Layer, seen: _Suprema, met: _Suprema) -> _Step:
+    return _Step(met.slopes, met.slopes)
+
+
+class _Cell(NamedTuple):
+    n_gates: int
+    suprema: Callable[[_Layer, _Box], _Suprema]
+    step: Callable[[_Layer, _Suprema, _Suprema], _Step]
+
+
+_CELLS = {
+    "lstm": _Cell(4, _lstm_suprema, _lstm_step),
+    "gru": _Cell(3, _gru_suprema, _gru_step),
+    "relu": _Cell(1, _relu_suprema, _relu_step),
+}
+
+
+def _box(layer: _Layer, lower: Tensor, upper: Tensor) -> _Box:
+    """Net inputs of inputs between two ends (..., d), which may be infinite."""
+    bounded = torch.isfinite(lower) & torch.isfinite(upper)
+    middle = torch.where(bounded, lower / 2 + upper / 2, 0.0)
+    radius = torch.where(bounded, torch.maximum(upper - middle, middle - lower), math.inf)
+    return _Box(
+        (layer.signed * middle[..., None, None, :]).sum(-1),
+        layer.of_inputs(radius) + (layer.slack - 1) * layer.of_inputs(middle.abs()),
+    )
+
+
+def _limit(layer: _Layer, step: _Step, from_inputs: Tensor) -> Tensor:
+    """Movements (..., H) of the states that no sequence exceeds; ``inf`` where the comparison does not contract.
+
+    ``from_inputs`` (..., G, H) are those of the net inputs by the inputs.
+    """
+    b = layer.up(_times(step.by_input, from_inputs).sum(-2))
+    M = layer.up(_times(step.by_state[..., None], layer.recurrent).sum(-3))  # (..., H, H)
+    b, M = torch.broadcast_tensors(b[..., None], M)[0][..., 0], M
+    known = torch.isfinite(M).all(-1).all(-1) & torch.isfinite(b).all(-1)
+    M, b = torch.where(known[..., None, None], M, 0.0), torch.where(known[..., None], b, 0.0)
+    # A little more than b, so that rounding upward can be paid for where b is hardly above zero.
+    exact = torch.linalg.solve_ex(torch.eye(layer.size, dtype=b.dtype) - M, b + _SMALL)[0]
+    bound = torch.full_like(exact, math.inf)
+    for margin in (1e-3, 1e-6, 1e-9):  # the last that holds counts
+        h = exact * (1 + margin)
+        holds = known & (h >= 0).all(-1) & (layer.up(layer.up((M @ h[..., None])[..., 0]) + b) <= h).all(-1)
+        bound = torch.where(holds[..., None], h, bound)
+    return bound
+
+
+def _movement(weight: Tensor, moved: Tensor, linear: Tensor, blocks: Tensor, slack: float) -> Tensor:
+    """Euclidean norms (...) of the movements of the outputs of which the states' are at most ``moved`` (..., H)."""
+    outputs = _times(weight, moved[..., None, :]).sum(-1) * slack  # (..., k)
+    return torch.minimum(_norm(outputs + linear), _norm(outputs) + blocks) * slack
+
+
+@keeps_subnormals
+@torch.no_grad()
+def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Tensor:
+    r"""The largest movement of a network's outputs per unit of disturbance of its inputs, at sequences of any length.
+
+    For every sequence x with entries of channel c between ``lower[c]`` and ``upper[c]``, every disturbance with
+    :math:`\|\delta_t\| \le \varepsilon` at each step, and every :math:`\varepsilon`,
+
+    .. math:: \|y(x + \delta) - y(x)\| \le \text{gain} \cdot \varepsilon .
+
+    The norms are Euclidean, over the channels of a step and over the outputs.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+        An LSTM, a GRU or a ReLU network, stacks and a linear part included.
+    lower, upper : Tensor of shape (d,)
+        Ranges of the channels of the undisturbed inputs; they may be infinite. Disturbed inputs may leave them.
+
+    Returns
+    -------
+    Tensor of shape (), float64
+        ``inf`` where nothing is known: where the comparison that bounds the states does not contract. Rounded upward;
+        a statement about the network in exact arithmetic.
+
+    Raises
+    ------
+    ValueError
+        If there are no such ranges for the channels.
+
+    See Also
+    --------
+    output_bounds : Bounds at given inputs, far narrower.
+
+    Examples
+    --------
+    One unit that halves its state and adds the input doubles what stays, and its output adds the last input to that:
+
+    >>> import torch
+    >>> from sklstm.certificates import LayerWeights, RecurrentNetwork, network_gain
+    >>> one = torch.ones(1, 1)
+    >>> network = RecurrentNetwork("relu", [LayerWeights(one, 0.5 * one)], weight_out=one, weight_linear=one)
+    >>> round(network_gain(network, -one[0], one[0]).item(), 6)
+    3.0
+    >>> network_gain(RecurrentNetwork("relu", [LayerWeights(one, 1.1 * one)], weight_out=one), -one[0], one[0])
+    tensor(inf, dtype=torch.float64)
+    """
+    n_channels = network.layers[0].weight_ih.shape[1]
+    lower, upper = (as_float64(end.detach()).cpu() for end in (lower, upper))
+    if not lower.shape == upper.shape == (n_channels,) or not (lower <= upper).all():
+        raise ValueError(f"lower and upper must be ranges of {n_channels} channels, got {lower} and {upper}.")
+    # The gates of the disturbed sequence are bounded for disturbances up to some size. Larger ones are compared with
+    # how far the states can be apart at all. Every size gives a bound; the best is looked for twice.
+    scale = (upper - lower).nan_to_num(0.0, posinf=0.0).norm().item() or 1.0
+    best, found = math.inf, torch.tensor(math.inf, dtype=torch.float64)
+    sizes = scale * 4.0 ** torch.arange(-6, 5, dtype=torch.float64)
+    for _ in range(2):
+        gains = _gains(network, lower, upper, torch.cat((sizes, torch.tensor([math.inf], dtype=torch.float64))))
+        at = int(gains.argmin())
+        if gains[at] < found:
+            found, best = gains[at], sizes[at].item() if at < len(sizes) else math.inf
+        if not math.isfinite(best):
+            break
+        sizes = best * 4.0 ** torch.linspace(-0.9, 0.9, 9, dtype=torch.float64)
+    return found
+
+
+def _gains(network: RecurrentNetwork, lower: Tensor, upper: Tensor, sizes: Tensor) -> Tensor:
+    """Bounds (s,) that take the disturbed gates' suprema for disturbances up to ``sizes`` (s,)."""
+    cell = _CELLS[network.cell]
+    layer, *further = (_Layer(weights, cell.n_gates) for weights in network.layers)
+    box = _box(layer, lower, upper)
+    wider = _Box(box.centre, layer.up(box.radius + _times(layer.rows, sizes[:, None, None])))
+    seen, met = cell.suprema(layer, box), cell.suprema(layer, wider)
+    moved = _limit(layer, cell.step(layer, seen, met), layer.rows)
+    for layer in further:
+        from_inputs = layer.of_inputs(moved)
+        seen, met = (cell.suprema(layer, _box(layer, -at.states, at.states)) for at in (seen, met))
+        moved = _limit(layer, cell.step(layer, seen, met), from_inputs)
+    weight_out = as_float64(network.weight_out.detach()).cpu().abs()
+    n_terms, linear, blocks = weight_out.shape[1], weight_out.new_zeros(len(weight_out)), weight_out.new_zeros(())
+    if network.weight_linear is not None:
+        A = as_float64(network.weight_linear.detach()).cpu().unflatten(1, (-1, len(lower)))  # (k, p, d)
+        linear, blocks = _norm(A).sum(1), spectral_norm(A.transpose(0, 1)).sum()
+        n_terms += A.numel()
+    slack = 1 + 64 * n_terms * _UNIT
+    # A gated state is between −1 and 1 whatever the inputs.
+    apart = torch.where(torch.isinf(sizes)[:, None], 0.0, (seen.states + 1) / sizes[:, None])
+    return torch.maximum(*(_movement(weight_out, states, linear, blocks, slack) for states in (moved, apart)))
+
+
+def _check(weight_hh: Tensor, n_gates: int, n_steps: int | None, input_bound: float | Tensor) -> None:
+    if n_steps is not None and n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
+    if not (torch.as_tensor(input_bound) > 0).all():
+        raise ValueError(f"input_bound must be positive, got {input_bound}.")
+    if weight_hh.shape[0] != n_gates * weight_hh.shape[1]:
+        words = {3: "three", 4: "four"}
+        raise ValueError(
+            f"weight_hh must hold {words[n_gates]} stacked square gates, got shape {tuple(weight_hh.shape)}."
+        )
+
+
+def _state_gain(
+    cell: str,
+    weights: LayerWeights,
+    n_steps: int | None,
+    input_bound: float | Tensor,
+    steps: Callable[[_Layer, _Suprema, int], Tensor],
+) -> Tensor:
+    layer = _Layer(weights, _CELLS[cell].n_gates)
+    if not layer.inputs.any():  # no input reaches the states
+        return torch.zeros(() if n_steps is None else n_steps, dtype=torch.float64)
+    bound = torch.as_tensor(input_bound, dtype=torch.float64).cpu().expand(layer.signed.shape[-1])
+    at = _CELLS[cell].suprema(layer, _box(layer, -bound, bound))
+    if n_steps is None:
+        moved = _limit(layer, _CELLS[cell].step(layer, at, at), layer.rows)
+    else:
+        moved = steps(layer, at, n_steps)
+    return layer.up(_norm(moved))
+
+
+@keeps_subnormals
+@torch.no_grad()
+def lstm_gain(
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    n_steps: int | None = None,
+    input_bound: float | Tensor = math.inf,
+) -> Tensor:
+    r"""Lipschitz constants of the hidden states of an LSTM, proved for every LSTM.
+
+    With suprema :math:`\bar f, \bar i, \bar o, \bar g` of the gates' absolute values, unit by unit, over all inputs
+    with :math:`|x| \le B` and all states that they allow, the bound :math:`S_t = \bar f S_{t-1} + \bar i \bar g` on the
+    memory, and :math:`n_u(t) = r_u + |W_{uh}| h_{t-1}` for each gate u, where :math:`r_u` has the Euclidean norms of
+    the rows of :math:`W_{ux}`,
+
+    .. math::
+
+        s_t &\le \bar f s_{t-1} + \tfrac14 S_{t-1} n_f + \bar i\, n_g + \tfrac14 \bar g\, n_i \\
+        h_t &\le \bar o\, s_t + \tfrac14 \tanh(S_t)\, n_o ,
+
+    all of them vectors (H,), with products entry by entry. Where a net input cannot come near 0, smaller slopes stand
+    in the place of 1/4 and 1.
+
+    Parameters
+    ----------
+    weight_ih : Tensor of shape (4 * H, d)
+    weight_hh : Tensor of shape (4 * H, H)
+        Gates stacked i, f, g, o, as torch stores them.
+    bias : Tensor of shape (4 * H,)
+        The sum of torch's two biases.
+    n_steps : int, optional
+        L ≥ 1. None for sequences of any length: the fixed point, in closed form.
+    input_bound : float, or Tensor of shape (d,)
+        B > 0, the largest absolute value of any input entry, or of the entries of each channel; ``inf`` if none is
+        known.
+
+    Returns
+    -------
+    Tensor of shape (L,), float64
+        Bounds on :math:`\|h_t - h'_t\| / \max_s \|x_s - x'_s\|` for t = 1, …, L. Without ``n_steps`` of shape (), a
+        bound for every t; ``inf`` if the recursion does not contract.
+
+    Raises
+    ------
+    ValueError
+        If ``n_steps`` or ``input_bound`` is not positive, or the gates are not four.
+
+    See Also
+    --------
+    network_gain : Of the outputs of a network, stacks included.
+
+    Notes
+    -----
+    Unlike :math:`\rho_x / \sqrt{1 - \rho_h^2}` this is a certificate: it includes what the memory accumulates. It holds
+    for the whole range of inputs; `output_bounds` at a given input is far tighter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import lstm_gain
+    >>> lstm = torch.nn.LSTM(2, 4, batch_first=True)
+    >>> bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
+    >>> gain = lstm_gain(lstm.weight_ih_l0, lstm.weight_hh_l0, bias, n_steps=5)
+    >>> with torch.no_grad():
+    ...     moved = (lstm(torch.full((1, 5, 2), 0.1))[0] - lstm(torch.zeros(1, 5, 2))[0]).norm(dim=2)[0]
+    >>> bool((moved <= gain * 0.1 * 2**0.5).all()), gain.shape
+    (True, torch.Size([5]))
+
+    At any length, with weaker recurrence:
+
+    >>> weights = lstm.weight_ih_l0, lstm.weight_hh_l0 / 20, bias
+    >>> bool(lstm_gain(*weights, input_bound=0.1) >= lstm_gain(*weights, n_steps=1000, input_bound=0.1)[-1])
+    True
+    """
+    _check(weight_hh, 4, n_steps, input_bound)
+    return _state_gain("lstm", LayerWeights(weight_ih, weight_hh, bias), n_steps, input_bound, _lstm_steps)
+
+
+@keeps_subnormals
+@torch.no_grad()
+def gru_gain(
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor,
+    bias_hh: Tensor,
+    n_steps: int | None = None,
+    input_bound: float | Tensor = math.inf,
+) -> Tensor:
+    r"""Lipschitz constants of the hidden states of a GRU, proved for every GRU.
+
+    With suprema :math:`\bar r, \bar z, \bar n` of the gates' absolute values and
+    :math:`\bar q = |W_{nh}| \bar n + |b_{nh}|`, unit by unit, and :math:`n_u(t) = r_u + |W_{uh}| h_{t-1}` as in
+    `lstm_gain`, the candidate and the state move by at most
+
+    .. math::
+
+        c_t &\le r_n + \bar r |W_{nh}| h_{t-1} + \tfrac14 \bar q\, n_r \\
+        h_t &\le \max_{0 \le z \le \bar z} \big(z h_{t-1} + (1 - z) c_t\big) + \tfrac12 \bar n\, n_z .
+
+    The limit is the fixed point of :math:`h = c + \tfrac12 \bar n\, n_z / (1 - \bar z)`.
+
+    Parameters
+    ----------
+    weight_ih : Tensor of shape (3 * H, d)
+    weight_hh : Tensor of shape (3 * H, H)
+        Gates stacked r, z, n, as torch stores them.
+    bias_ih, bias_hh : Tensor of shape (3 * H,)
+    n_steps : int, optional
+        L ≥ 1. None for sequences of any length: the fixed point, in closed form.
+    input_bound : float, or Tensor of shape (d,)
+        B > 0, the largest absolute value of any input entry, or of the entries of each channel; ``inf`` if none is
+        known.
+
+    Returns
+    -------
+    Tensor of shape (L,), float64
+        Bounds on :math:`\|h_t - h'_t\| / \max_s \|x_s - x'_s\|` for t = 1, …, L. Without ``n_steps`` of shape (), a
+        bound for every t; ``inf`` if the recursion does not contract.
+
+    Raises
+    ------
+    ValueError
+        If ``n_steps`` or ``input_bound`` is not positive, or the gates are not three.
+
+    See Also
+    --------
+    network_gain : Of the outputs of a network, stacks included.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.certificates import gru_gain
+    >>> gru = torch.nn.GRU(2, 4, batch_first=True)
+    >>> weights = gru.weight_ih_l0, gru.weight_hh_l0 / 20, gru.bias_ih_l0, gru.bias_hh_l0
+    >>> bool(gru_gain(*weights, input_bound=1.0) >= gru_gain(*weights, n_steps=1000, input_bound=1.0)[-1])
+    True
+    """
+    _check(weight_hh, 3, n_steps, input_bound)
+    weights = LayerWeights(weight_ih, weight_hh, bias_ih, bias_hh)
+    return _state_gain("gru", weights, n_steps, input_bound, _gru_steps)

@@ -124,6 +124,17 @@ def leading_vectors(M: Array) -> tuple[float, Array, Array]:
     return radius, left / left.sum(), right / right.sum()
 
 
+def _is_small(M: Array) -> bool:
+    """Whether a few products show a spectral radius of at most the largest: some entry of (M x) / x is not below it."""
+    x = np.ones(len(M))
+    for _ in range(5):
+        product = M @ x
+        if (product <= LARGEST_RADIUS * x).all():
+            return bool(x.all())
+        x = product / product.max()
+    return False
+
+
 class _Layer:
     """One layer: from movements of its inputs to those of its states, and derivatives back."""
 
@@ -137,7 +148,7 @@ class _Layer:
         self.b = (self.factors.by_input * self.net).sum(0)
         self.M = (self.factors.by_state[:, :, None] * self.recurrent).sum(0)
         self.spectral_radius, self.left, self.right = 0.0, self.b, self.b
-        if not self.M.sum(1).max() <= LARGEST_RADIUS:  # or else the spectral radius is below it
+        if not _is_small(self.M):
             self.spectral_radius, self.left, self.right = leading_vectors(self.M)
         self.beyond = self.spectral_radius > LARGEST_RADIUS
         self.shrink = LARGEST_RADIUS / self.spectral_radius if self.beyond else 1.0

@@ -72,7 +72,9 @@ def test_training_adds_what_is_not_linear(kind):
 @KINDS
 def test_early_stopping_hides_its_validation_data_from_the_start(kind, monkeypatch):
     seen = []
-    monkeypatch.setattr(Ridge, "of", classmethod(lambda cls, data, n, of=Ridge.of: seen.append(data) or of(data, n)))
+    monkeypatch.setattr(
+        Ridge, "of", classmethod(lambda cls, data, *more, of=Ridge.of: seen.append(data) or of(data, *more))
+    )
     X, y = problem()
     kind(4, skip="linear", early_stopping=True, validation_fraction=0.25, **FEW).fit(X, y)
     (data,) = seen

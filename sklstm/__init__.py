@@ -2,10 +2,11 @@
 
 from importlib.metadata import version
 
-from .estimators._certify import certified_accuracy, certified_radius, certify
+from .estimators._certify import certify
 from .estimators._classifiers import NoisyRNNClassifier
 from .estimators._compression import Compression
 from .estimators._files import load
+from .estimators._label_certificates import certified_accuracy, certified_radius
 from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from .estimators._reports import generalization_report
 from .estimators._tikhonov_classifiers import TikhonovGRUClassifier, TikhonovLSTMClassifier

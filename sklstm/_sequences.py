@@ -132,9 +132,7 @@ class Sequences:
         """Some of the sequences; those of an array of one length are not read yet."""
         if self.lengths is not None:
             places = rows.cpu().numpy()
-            lengths = self.lengths[places]
-            starts = np.repeat(self.offsets[places] - (np.cumsum(lengths) - lengths), lengths)
-            return Sequences(self._steps(starts + np.arange(len(starts))), lengths, device=self.device)
+            return Sequences(self._steps(self._places_of_steps(places)), self.lengths[places], device=self.device)
         if isinstance(self.values, Tensor):
             return Sequences(self.values[rows])
         return Sequences(self.values, device=self.device, rows=self._places(rows))
@@ -248,6 +246,37 @@ class Sequences:
             rows = np.flatnonzero(self.lengths == length)
             yield rows, values[self.offsets[rows, None] + np.arange(length)]
 
+    def parts(self) -> Iterator[tuple[NDArray[np.int64], np.ndarray, NDArray[np.int64]]]:
+        """All sequences, some of similar length at a time: about two million numbers, those of shorter ones filled up.
+
+        Yields
+        ------
+        rows : ndarray of int64 of shape (m,)
+            Their places, at least one.
+        steps : ndarray of shape (sum of lengths, d)
+            One sequence after the other.
+        lengths : ndarray of int64 of shape (m,)
+        """
+        values: Any = self.values
+        if self.lengths is None:
+            places = np.arange(len(self))
+            for block in row_blocks(values if self.rows is None else np.broadcast_to(values[:1], self.shape)):
+                rows = places[block]
+                steps = values[block] if self.rows is None else values[self.rows[block]]
+                yield rows, steps.reshape(-1, values.shape[-1]), np.full(len(rows), values.shape[1])
+            return
+        order = np.argsort(-self.lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            longest = int(self.lengths[order[start]])
+            rows = order[start : start + max(1, _BLOCK_NUMBERS // (longest * values.shape[-1]))]
+            start += len(rows)
+            yield rows, values[self._places_of_steps(rows)], self.lengths[rows]
+
+    def _places_of_steps(self, rows: np.ndarray) -> np.ndarray:
+        """Where the steps of sequences of unequal length are, one sequence after the other."""
+        return steps_of(rows, self.offsets, self.lengths)  # type: ignore[arg-type]
+
     def padded_left(self) -> np.ndarray:
         """(n, L, d): zeros before the first step of shorter sequences, which a bias-free ReLU network does not see."""
         if self.lengths is None:
@@ -317,6 +346,12 @@ class Sequences:
         for start in range(0, len(order), size):
             piece = order[start : start + size]
             out[piece] = _through_float64(values[places[piece]])
+
+
+def steps_of(rows: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Places of the steps of some sequences that stand one after the other, from where all begin, and their lengths."""
+    some = lengths[rows]
+    return np.repeat(offsets[rows] - (np.cumsum(some) - some), some) + np.arange(some.sum())
 
 
 def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:

@@ -76,6 +76,12 @@ class AffineForm:
             part.__dict__["deviation"] = self.deviation[rows]
         return part
 
+    def cleared(self, columns: slice) -> "AffineForm":
+        """The same affine form with zero for some boxes; it shares its memory, in which they are zero too."""
+        for part in (self.centre, self.terms, self.radius):
+            part[..., columns] = 0
+        return AffineForm(self.centre, self.terms, self.radius, self.first)
+
     def with_error_symbols(self, ends: Ends) -> "AffineForm":
         """The same affine form with a new symbol for each value's error, so that errors can cancel later.
 

@@ -187,6 +187,7 @@ class EnclosedLayer(ABC):
         self.scratches = Scratch(self.W_x), Scratch(self.W_x)
         self.kept: dict[str, Tensor] = {}
         self.tape: list[Slot] = []
+        self.begun: list[int] | None = None
         self.step_of_gradient: GradientStep | None = None
         self.passes = 0  # of `_interval_training`, whose backward pass needs the tape of its own forward pass
 
@@ -290,14 +291,16 @@ class EnclosedLayer(ABC):
             tensor = self.kept[name] = self.W_x.new_empty(shape)
         return tensor
 
-    def forward(self, box: Tensor, *, record: bool = True) -> Tensor:
+    def forward(self, box: Tensor, *, record: bool = True, begun: list[int] | None = None) -> Tensor:
         """Ball of the inputs (2, L, d, n) to ball of the hidden states (2, L, H, n).
 
-        `backward` needs ``record=True``, which keeps the tape of all steps.
+        `backward` needs ``record=True``, which keeps the tape of all steps. Shorter sequences come last, and end at the
+        last step: ``begun`` has the number of sequences that have begun by each step. What is computed of the others
+        means nothing, and their state is zero again when they begin.
         """
         _, n_steps, _, n = box.shape
         H = self.size
-        operands = self.start(n_steps, n, record=record)
+        operands = self.start(n_steps, n, record=record, begun=begun)
         operands[:, :n_steps, H:-1] = box
         self.magnitude = box[0].abs() + box[1]
         operands[1, :n_steps, H:-1] += self.slack * self.magnitude
@@ -306,12 +309,13 @@ class EnclosedLayer(ABC):
         balls = (net[0], net[1])
         steps = zip(operands.unbind(1), operands[:, 1:, :H].unbind(1), strict=False)  # the last operand is not used
         for t, (operand, out) in enumerate(steps):
+            self.begin(t)
             torch.bmm(self.into, operand, out=net)
             slot, after = self.tape[t % n_slots], self.tape[(t + 1) % n_slots]
             self.step(slot, after, balls, out, self.scratches[0].reset())
         return operands[:, 1:, :H]
 
-    def start(self, n_steps: int, n: int, *, record: bool) -> Tensor:
+    def start(self, n_steps: int, n: int, *, record: bool, begun: list[int] | None = None) -> Tensor:
         """The operand (h, x, 1) of every step in one tensor, (2, L + 1, H + d + 1, n), and memory for the tape.
 
         The first h is zero. Each step writes the next h and x.
@@ -319,16 +323,31 @@ class EnclosedLayer(ABC):
         operands = self.memory("operands", 2, n_steps + 1, self.size + self.n_inputs + 1, n)
         operands[:, 0, : self.size] = 0
         operands[:, :, -1] = 1
-        self.recorded = record
+        self.recorded, self.begun = record, begun
         n_slots = n_steps + 1 if record else 2
         if len(self.tape) != n_slots or self.tape[0].tape.shape[-1] != n:
             self.tape = self.slots(n_slots, n)
+            for scratch in self.scratches:  # of another number of boxes
+                scratch.free.clear()
         self.tape[0].clear_state()
         return operands
 
-    def start_affine(self, n_steps: int, n: int) -> tuple[AffineForm, ...]:
+    def beginners(self, t: int) -> slice | None:
+        """Sequences whose first step is t, if there are any and it is not the first step of all."""
+        if not t or self.begun is None or self.begun[t - 1] == self.begun[t]:
+            return None
+        return slice(self.begun[t - 1], self.begun[t])
+
+    def begin(self, t: int) -> None:
+        """Set the state before step t to zero for the sequences that begin there."""
+        beginners = self.beginners(t)
+        if beginners is not None:
+            self.kept["operands"][:, t, : self.size, beginners] = 0
+            self.tape[t % len(self.tape)].tape[..., beginners] = 0
+
+    def start_affine(self, n_steps: int, n: int, begun: list[int] | None) -> tuple[AffineForm, ...]:
         """Affine forms of the first state, which is zero; prepares `advance_affine`."""
-        self.start(n_steps, n, record=True)
+        self.start(n_steps, n, record=True, begun=begun)
         self.magnitude = self.memory("magnitude", n_steps, self.n_inputs, n)
         zeros = self.W_x.new_zeros(self.size, n)
         return (AffineForm(zeros, zeros.new_zeros(self.size, 0, n), zeros),) * self.n_states
@@ -356,6 +375,10 @@ class EnclosedLayer(ABC):
         """
         H, n = self.size, ball.shape[-1]
         operands = self.kept["operands"]
+        self.begin(t)
+        beginners = self.beginners(t)
+        if beginners is not None:
+            state = tuple(form.cleared(beginners) for form in state)
         operands[:, t, H:-1] = ball
         torch.add(ball[0].abs(), ball[1], out=self.magnitude[t])
         operands[1, t, H:-1] += self.slack * self.magnitude[t]
@@ -391,6 +414,9 @@ class EnclosedLayer(ABC):
             scratch = self.scratches[t % 2].reset()  # the other one has the derivatives of the next step
             slack = torch.mm(size_x, self.magnitude[t], out=scratch(len(size_x), last.shape[-1])).mul_(self.slack)
             inputs[t], adjoint, error = self.step_back(self.tape[t], slack, adjoint, scratch)
+            if self.begun is not None:
+                inputs[t, ..., self.begun[t] :] = 0
+                error[:, self.begun[t] :] = 0
             rounding += error
             seed = seeds[t - 1] if t else None
             if seed is not None:
@@ -459,16 +485,19 @@ def count_symbols(layers: Sequence[EnclosedLayer], n_steps: int) -> int:
     return n_steps * (layers[0].n_inputs + sum(layer.n_states * layer.size for layer in layers))
 
 
-def forward_affine(layers: Sequence[EnclosedLayer], box: Tensor) -> tuple[Tensor, AffineForm, Tensor]:
+def forward_affine(
+    layers: Sequence[EnclosedLayer], box: Tensor, begun: list[int] | None = None
+) -> tuple[Tensor, AffineForm, Tensor]:
     """Ball (2, H, n) and affine forms of the last h of the top layer, from the ball of the inputs (2, L, d, n).
 
-    The third result (L, d) has the symbols of the inputs, whose coefficients there are the radii.
+    The third result (L, d) has the symbols of the inputs, whose coefficients there are the radii. ``begun`` is as in
+    `EnclosedLayer.forward`.
 
     All layers take step t before any layer takes step t + 1. The symbols are then numbered in the order of first use,
     and the symbols of an affine form are always a contiguous range. The layers record their steps for `backward`.
     """
     _, n_steps, d, n = box.shape
-    states = [layer.start_affine(n_steps, n) for layer in layers]
+    states = [layer.start_affine(n_steps, n, begun) for layer in layers]
     diagonal = torch.eye(d, dtype=box.dtype, device=box.device)[:, :, None]
     symbols = []
     for t in range(n_steps):

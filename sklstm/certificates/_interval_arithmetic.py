@@ -20,7 +20,7 @@ any order, and that of this computation without its own rounding.
   It matters where other weights are so large that they make it visible again.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -65,8 +65,11 @@ class Ends(NamedTuple):
         return Ends(self.lower[index], self.upper[index])
 
 
-def dot_slack(n_terms: int, unit: float) -> float:
-    """Factor of Σ|terms| that bounds all rounding errors of a dot product, in the network and in this computation."""
+def dot_slack(n_terms: Any, unit: float) -> Any:
+    """Factor of Σ|terms| that bounds all rounding errors of a dot product, in the network and in this computation.
+
+    From a number of terms, or from a tensor of such numbers.
+    """
     return 3 * (n_terms + 8) * unit
 
 

@@ -14,11 +14,13 @@ A linear part of the network is exact in all of them: its weights are added to t
 same symbols as those of the recurrent layers.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sklstm._sequences import last_steps
 from sklstm._subnormals import keeps_subnormals
 
 from ._affine import AffineForm
@@ -28,6 +30,7 @@ from ._recurrent_network import RecurrentNetwork
 
 METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
+_OVERHEAD = (100, 5)  # boxes that a step takes as long for as for its calls; second with affine forms (H = 32)
 
 
 class Interval(NamedTuple):
@@ -133,6 +136,7 @@ def output_bounds(
     method: str = "best",
     minus: Tensor | None = None,
     batch_size: int | None = None,
+    lengths: Tensor | None = None,
 ) -> Interval:
     r"""Lower and upper bounds on every output for all inputs between two sequences.
 
@@ -150,6 +154,8 @@ def output_bounds(
         Index of one output for each sample. The bounds are then on the differences between all outputs and this one.
     batch_size : int, optional
         Number of boxes in one batch, which limits the memory; by default as many as fit in about 100 MB.
+    lengths : Tensor of int64 of shape (n,), optional
+        Steps after which each sequence ends, at least 1; what stands behind counts for nothing. By default all have L.
 
     Returns
     -------
@@ -160,8 +166,8 @@ def output_bounds(
     Raises
     ------
     ValueError
-        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; for an unknown method or a
-        batch size below 1.
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; for an unknown method, a
+        batch size below 1 or lengths that do not fit.
 
     Examples
     --------
@@ -183,19 +189,48 @@ def output_bounds(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     centre, radius = box(lower, upper, network.dtype)
-    size = rows_at_once(network, centre.shape[1], method) if batch_size is None else int(batch_size)
-    size = -(-len(centre) // -(-len(centre) // size)) if len(centre) else size  # batches of about the same size
     layers = network.enclosed()
-    parts = [
-        _batch_bounds(network, layers, *batch, method)
-        for batch in zip(
-            centre.split(size),
-            radius.split(size),
-            [None] * -(-len(centre) // size) if minus is None else minus.split(size),
-            strict=True,
+    n, n_steps, _ = centre.shape
+    if lengths is not None:
+        if lengths.shape != (n,) or not bool(((lengths >= 1) & (lengths <= n_steps)).all()):
+            raise ValueError(f"lengths must be {n} numbers from 1 to {n_steps}, one for each box.")
+        if bool((lengths == n_steps).all()):
+            lengths = None
+    found = centre.new_empty(2, n, len(network.weight_out), dtype=torch.float64)
+    for rows in _batches(network, n, n_steps, method, batch_size, lengths):
+        some_centre, some_radius, some_lengths = centre[rows], radius[rows], None
+        if lengths is not None:
+            some_lengths = lengths[rows]  # in descending order
+            longest = int(some_lengths[0])
+            some_centre, some_radius = some_centre[:, :longest], some_radius[:, :longest]
+        reference = None if minus is None else minus[rows]
+        found[:, rows] = torch.stack(
+            _batch_bounds(network, layers, some_centre, some_radius, some_lengths, reference, method)
         )
-    ]
-    return Interval(*(torch.cat(ends) for ends in zip(*parts, strict=True)))
+    return Interval(*found)
+
+
+def _batches(
+    network: RecurrentNetwork, n: int, n_steps: int, method: str, batch_size: int | None, lengths: Tensor | None
+) -> Sequence[slice | Tensor]:
+    """Boxes to be handled together; those of several lengths with the longest first."""
+    if lengths is None:
+        size = rows_at_once(network, n_steps, method) if batch_size is None else int(batch_size)
+        size = -(-n // -(-n // size)) if n else size  # batches of about the same size
+        return [slice(start, start + size) for start in range(0, n, size)]
+    order = torch.argsort(lengths, descending=True, stable=True)
+    ends, start, longest, waste = [], 0, 0, 0
+    for place, length in enumerate(lengths[order].tolist()):
+        if place == start:
+            longest, waste = length, 0
+            size = rows_at_once(network, longest, method) if batch_size is None else int(batch_size)
+        # Another batch costs as much as so many boxes more in this one, step by step.
+        elif place == start + size or waste + longest - length > _OVERHEAD[method == "linear"] * length:
+            ends.append(place)
+            start, longest, waste = place, length, 0
+            size = rows_at_once(network, longest, method) if batch_size is None else int(batch_size)
+        waste += longest - length
+    return list(order.tensor_split(ends))
 
 
 def lstm_interval_bounds(
@@ -294,31 +329,40 @@ def _batch_bounds(
     layers: list[EnclosedLayer],
     centre: Tensor,
     radius: Tensor,
+    lengths: Tensor | None,
     minus: Tensor | None,
     method: str,
 ) -> Interval:
+    n_steps, begun = centre.shape[1], None
+    last_h = network.hidden(centre, lengths) if method != "intervals" else centre.new_empty(0)
+    if lengths is not None:  # all end at the last step, where the layers read the state
+        centre, radius = (last_steps(part, lengths, n_steps).view_as(part) for part in (centre, radius))
+        steps = torch.arange(n_steps, device=lengths.device)
+        begun = (lengths[:, None] >= n_steps - steps).sum(0).tolist()
     inputs = torch.stack((centre, radius)).permute(0, 2, 3, 1).contiguous()  # (2, L, d, n)
     hidden = inputs
     for layer in layers:
-        hidden = layer.forward(hidden, record=method != "intervals")
+        hidden = layer.forward(hidden, record=method != "intervals", begun=begun)
     seen = network.seen_by_linear(torch.stack((centre, radius)))  # (2, n, q·d)
     last = torch.cat((hidden[:, -1].transpose(1, 2), seen), 2)  # (2, n, H + q·d)
-    readout = _readout(network, minus, centre.shape[1])
+    readout = _readout(network, minus, n_steps)
     bounds = _through_readout(last, readout)
     if method == "intervals":
         return bounds
-    mean_value = _mean_value(network, layers, centre, inputs[1], last, readout)
+    at_centre = torch.cat((last_h, seen[0]), 1)
+    n_inputs = (n_steps if lengths is None else lengths) * centre.shape[2]
+    mean_value = _mean_value(layers, at_centre, inputs[1], n_inputs, last, readout)
     if method == "mean-value":
         return mean_value
     bounds = _narrower(bounds, mean_value)
     if method == "best":
         return bounds
-    ball, affine_form, symbols = forward_affine(layers, inputs)
+    ball, affine_form, symbols = forward_affine(layers, inputs, begun)
     last = torch.cat((ball.transpose(1, 2), seen), 2)
     for other in (
         _through_readout(last, readout),
         _affine_through_readout(affine_form, symbols, last, readout),
-        _mean_value(network, layers, centre, inputs[1], last, readout),
+        _mean_value(layers, at_centre, inputs[1], n_inputs, last, readout),
     ):
         bounds = _narrower(bounds, other)
     return bounds
@@ -366,15 +410,14 @@ def _affine_through_readout(form: AffineForm, symbols: Tensor, h: Tensor, readou
 
 
 def _mean_value(
-    network: RecurrentNetwork,
-    layers: list[EnclosedLayer],
-    centre: Tensor,
-    radius: Tensor,
-    h: Tensor,
-    readout: _Readout,
+    layers: list[EnclosedLayer], at_centre: Tensor, radius: Tensor, n_inputs: int | Tensor, h: Tensor, readout: _Readout
 ) -> Interval:
-    """Bounds (n, k) from the centre (n, L, d), the radius (L, d, n) and the ball of (h, x) (2, n, H + q·d)."""
-    n, n_steps, d = centre.shape
+    """Bounds (n, k) from (h, x) at the centres (n, H + q·d) and the radius (L, d, n).
+
+    ``h`` is the ball of (h, x), (2, n, H + q·d); ``n_inputs`` is the number of inputs of a sequence, or those (n,) of
+    each.
+    """
+    n_steps, d, n = radius.shape
     seed = readout.of_state.permute(2, 1, 0).expand(-1, -1, n)  # (H, k, n)
     seeds: list[Tensor | None] = [None] * (n_steps - 1) + [torch.stack((seed, torch.zeros_like(seed)))]
     spread = _readout_slack(h, readout).T  # (k, n)
@@ -386,7 +429,6 @@ def _mean_value(
     inputs[n_steps - len(slopes) :, 0] += slopes  # the derivatives of the linear part are its weights
     spread = spread + ((inputs[:, 0].abs() + inputs[:, 1]) * radius[:, :, None]).sum((0, 1))
     # All terms of the sums above are positive, so their rounding error is relative.
-    n_terms = sum(layer.back.shape[2] for layer in layers) + centre[0].numel()
+    n_terms = sum(layer.back.shape[2] for layer in layers) + n_inputs
     spread = (1 + dot_slack(n_terms, torch.finfo(h.dtype).eps / 2)) * spread
-    both = torch.cat((network.hidden(centre), network.seen_by_linear(centre)), 1)
-    return _interval((readout.weight @ both[..., None])[..., 0] + readout.bias, spread.T)
+    return _interval((readout.weight @ at_centre[..., None])[..., 0] + readout.bias, spread.T)

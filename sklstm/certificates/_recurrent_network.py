@@ -159,12 +159,14 @@ class RecurrentNetwork:
         return [ENCLOSURES[self.cell](layer) for layer in self.layers]
 
     @torch.no_grad()
-    def hidden(self, X: Tensor) -> Tensor:
+    def hidden(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The last hidden state of the top layer, computed by torch's layers.
 
         Parameters
         ----------
         X : Tensor of shape (n, L, d)
+        lengths : Tensor of int64 of shape (n,), optional
+            Steps after which each sequence ends, by default L.
 
         Returns
         -------
@@ -185,7 +187,7 @@ class RecurrentNetwork:
             )
             weights = {f"{name}_l0": weight for name, weight in layer._asdict().items() if weight is not None}
             X = _states(module, weights, X)
-        return X[:, -1]
+        return X[:, -1] if lengths is None else X[torch.arange(len(X), device=X.device), lengths - 1]
 
     def outputs(self, X: Tensor) -> Tensor:
         """Outputs of the network.

@@ -20,9 +20,10 @@ from sklstm.training._convergence import warn_if_constant, warn_if_unsettled
 from sklstm.training._process import restores_settings
 
 from ._base import FitData, SequenceEstimator, training_data
-from ._certify import certified_accuracy, certified_radius, certify
+from ._certify import certify
 from ._data_warnings import warn_about_data
 from ._fit_tasks import with_callbacks
+from ._label_certificates import certified_accuracy, certified_radius
 from ._reports import generalization_report, holdout_bound_of, set_bound
 
 _MIXED = "mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
@@ -318,7 +319,14 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         """
         return certify(self, X, eps, method=method, batch_size=batch_size)
 
-    def certified_radius(self, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
+    def certified_radius(
+        self,
+        X: Any,
+        *,
+        scale: Any = 1.0,
+        method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
+        rtol: float = 0.01,
+    ) -> NDArray[np.float64]:
         """Radii within which no perturbation of the input changes the predicted label.
 
         Bisection on the certificate of `certify`, applied to the differences between the outputs.
@@ -327,14 +335,19 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
             As in `certify`.
+        scale : float, array-like, Series, DataFrame or dict, default=1.0
+            Unit of the radii, in the units of X: one number, one per channel, or an array. Labels are matched with
+            those of X.
+        method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
+            As in `certify`. ``"auto"`` is ``"linear"`` in less time.
         rtol : float, default=0.01
             At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
 
         Returns
         -------
         ndarray of shape (n,), float64
-            ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. 0 where nothing
-            could be certified, not even a billionth of the size of X; at most a million times its size.
+            ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius * scale`` in each entry. 0 where
+            nothing could be certified, not even a billionth of the size of X; at most a million times its size.
 
         Examples
         --------
@@ -347,9 +360,16 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         >>> bool((model.predict(X + radii[:, None, None] * signs) == model.predict(X)).all())
         True
         """
-        return certified_radius(self, X, rtol=rtol)
+        return certified_radius(self, X, scale=scale, method=method, rtol=rtol)
 
-    def certified_accuracy(self, X: Any, y: Any, eps: Any) -> float:
+    def certified_accuracy(
+        self,
+        X: Any,
+        y: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
+    ) -> float:
         """Fraction of samples that are classified rightly whatever perturbation of size ``eps`` befalls them.
 
         Parameters
@@ -360,6 +380,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             True labels.
         eps : float, array-like, Series, DataFrame or dict
             As in `certify`.
+        method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
+            As in `certify`. ``"auto"`` is ``"linear"`` in less time.
 
         Returns
         -------
@@ -384,7 +406,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         >>> certified == sorted(certified, reverse=True)
         True
         """
-        return certified_accuracy(self, X, y, eps)
+        return certified_accuracy(self, X, y, eps, method=method)
 
     @restores_settings
     def holdout_bound(self, X: Any, y: Any, *, delta: float | None = None) -> HoldoutBound:

@@ -1,7 +1,6 @@
-"""Certificates of fitted estimators and of compositions around them: bounds on outputs, radii, certified accuracy."""
+"""Certificates of fitted estimators and of compositions around them: bounds on their outputs."""
 
-from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -9,12 +8,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils import check_consistent_length, column_or_1d
-from torch import nn
 
 from sklstm._sequences import Sequences
-from sklstm._tables import as_plain
 from sklstm._validation import Choice, Number
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._output_bounds import METHODS
@@ -22,11 +17,11 @@ from sklstm.networks._networks import is_plain
 from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
 from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network
 
-from ._composition import Composition, Ends
+from ._boxes import Boxes
+from ._composition import Composition
 
 _METHOD = Choice(METHODS)
 _BATCH_SIZE = Number(Integral, 1, None, optional=True)
-_RTOL = Number(Real, 1e-9, 1)
 _LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see `sklstm.certificates`
 
 
@@ -126,208 +121,38 @@ def certify(
     sequences, blocks = composition.read(X, eps)
     module = composition.estimator.net_.module_
     lower, upper = (np.empty((len(sequences), module.readout.out_features)) for _ in range(2))
-    for rows, part, low, high in blocks:
-        lower[rows], upper[rows] = _output_bounds(module, rows, part, low, high, method, batch_size)
+    for rows, boxes in blocks:
+        lower[rows], upper[rows] = _output_bounds(module, rows, sequences, boxes, method, batch_size)
     if not isinstance(composition.estimator, ClassifierMixin):
         shape = (-1, *composition.estimator._target_shape)
         lower, upper = lower.reshape(shape), upper.reshape(shape)
     return composition.outputs(lower, upper)
 
 
-@restores_settings
-def certified_radius(estimator: Any, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
-    """Radii within which no perturbation of the input changes the label, in the units of X.
-
-    Parameters
-    ----------
-    estimator : fitted classifier
-        A classifier of this package, or a pipeline or search around one, as in `certify`.
-    X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        In any form that ``estimator.predict`` takes.
-    rtol : float, default=0.01
-        At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        ``estimator.predict(X') == estimator.predict(X)`` for every X' with ``|X' - X| <= radius`` in each entry. The
-        radius is one number for all channels: give them comparable units. 0 where nothing could be certified.
-
-    Raises
-    ------
-    TypeError
-        If a part of the composition is unknown, or the estimator is a regressor.
-    NotFittedError
-        Before ``fit``, or if a search was told not to refit.
-    ValueError
-        For bad X, before any work.
-    NonFiniteOutputError
-        If outputs of the network are infinite or NaN: there is no label.
-
-    See Also
-    --------
-    NoisyRNNClassifier.certified_radius : The same, of the network alone.
-    certify : Bounds on the outputs.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import sklstm
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklstm.preprocessing import SequenceScaler
-    >>> X = np.random.default_rng(0).normal(20, 5, (200, 8, 1))  # degrees
-    >>> y = np.where(X.mean(axis=(1, 2)) > 20, "warm", "cold")
-    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(hidden_size=4, random_state=0)).fit(X, y)
-    >>> radius = sklstm.certified_radius(model, X)  # degrees
-    >>> bool(np.all(model.predict(X + radius[:, None, None]) == model.predict(X)))
-    True
-    """
-    _RTOL.check("rtol", rtol)
-    composition = Composition.around(estimator)
-    module = _classifier_of(composition, "certified_radius").net_.module_
-    n, balls = composition.balls(X)
-    found = np.empty(n)
-    for rows, part, sizes, ends in balls:
-        found[rows] = _radii(module, rows, part, sizes, ends, rtol)
-    return found
-
-
-@restores_settings
-def certified_accuracy(estimator: Any, X: Any, y: Any, eps: Any) -> float:
-    """Fraction of samples that are classified rightly whatever perturbation of size ``eps``, in the units of X.
-
-    Parameters
-    ----------
-    estimator : fitted classifier
-        A classifier of this package, or a pipeline or search around one, as in `certify`.
-    X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        In any form that ``estimator.predict`` takes.
-    y : array-like of shape (n,)
-        True labels.
-    eps : float, array-like, Series, DataFrame or dict
-        As in `certify`.
-
-    Returns
-    -------
-    float
-        At most the accuracy, and equal to it for ``eps=0``. A lower bound on the accuracy under any attack.
-
-    Raises
-    ------
-    TypeError
-        If a part of the composition is unknown, or the estimator is a regressor.
-    NotFittedError
-        Before ``fit``, or if a search was told not to refit.
-    ValueError
-        As `certify`; also if X and y differ in length.
-    NonFiniteOutputError
-        If outputs of the network are infinite or NaN: there is no label.
-
-    See Also
-    --------
-    NoisyRNNClassifier.certified_accuracy : The same, of the network alone.
-    certified_radius : How far each label holds.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import sklstm
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklstm.preprocessing import SequenceScaler
-    >>> X = np.random.default_rng(0).normal(20, 5, (200, 8, 1))  # degrees
-    >>> y = np.where(X.mean(axis=(1, 2)) > 20, "warm", "cold")
-    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(hidden_size=4, random_state=0)).fit(X, y)
-    >>> sklstm.certified_accuracy(model, X, y, eps=0.1) <= model.score(X, y)
-    True
-    """
-    composition = Composition.around(estimator)
-    classifier = _classifier_of(composition, "certified_accuracy")
-    module = classifier.net_.module_
-    sequences, blocks = composition.read(X, eps)
-    y = column_or_1d(as_plain(y, "y"))
-    check_consistent_length(sequences, y)
-    labels = _labels(module, sequences)
-    accuracy_score(y, classifier.classes_[labels])  # refuses labels of another kind, which would all count as wrong
-    right = np.asarray(classifier.classes_[labels] == y)
-    for rows, _, low, high in blocks:
-        doubtful = np.flatnonzero(right[rows] & ~_is_point(low, high))
-        if len(doubtful):
-            some = rows[doubtful]
-            right[some] = _certified(module, low[doubtful], high[doubtful], labels[some])
-    return float(np.mean(right))
-
-
-def _classifier_of(composition: Composition, function: str) -> Any:
-    if not isinstance(composition.estimator, ClassifierMixin):
-        raise TypeError(
-            f"{function} is about the labels of a classifier, and {type(composition.estimator).__name__} is a "
-            "regressor: use certify."
-        )
-    return composition.estimator
-
-
-def _radii(
-    module: nn.Module, places: np.ndarray, X: np.ndarray, sizes: np.ndarray, ends: Ends, rtol: float
-) -> np.ndarray:
-    """Certified radii (m,) of sequences X (m, L, d), at these places in the user's X, within boxes of any radius."""
-    labels = _labels(module, Sequences(X), places)
-
-    def holds(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
-        low, high = ends(rows, np.broadcast_to(at[:, None, None], (len(at), *X.shape[1:])))
-        return _certified(module, low, high, labels[rows])
-
-    return _largest_radii(holds, sizes, rtol)
-
-
-def _labels(module: nn.Module, sequences: Sequences, places: np.ndarray | None = None) -> np.ndarray:
-    """Indices (n,) of the predicted classes."""
-    return outputs_of(module, sequences, places).argmax(axis=1)
-
-
-def _is_point(low: torch.Tensor, high: torch.Tensor) -> np.ndarray:
-    """Which boxes (n,) between two ends (n, L, d) hold one input only."""
-    return (low == high).flatten(1).all(dim=1).numpy()
-
-
 def _output_bounds(
     module: Any,
-    places: np.ndarray,
-    X: np.ndarray,
-    low: torch.Tensor,
-    high: torch.Tensor,
+    rows: np.ndarray,
+    sequences: Sequences,
+    boxes: Boxes,
     method: str,
     batch_size: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (m, k) on the outputs for inputs between two ends (m, L, d); X (m, L, d) is one, at these places."""
-    lower, upper = _bounds(module, low, high, method, batch_size)
+    """Bounds (m, k) on the outputs for inputs in boxes, which are about these rows of the sequences."""
+    lower, upper = bounds_on(module, boxes, method, batch_size)
     if module.is_logistic:
         lower = (expit(lower) - _LOGISTIC_ERROR).clip(0, 1)
         upper = (expit(upper) + _LOGISTIC_ERROR).clip(0, 1)
-    exact = _is_point(low, high)
+    exact = boxes.are_points
     if exact.any():
-        lower[exact] = upper[exact] = outputs_of(module, Sequences(X[exact]), places[exact])
+        places = rows[exact]
+        lower[exact] = upper[exact] = outputs_of(module, sequences[torch.from_numpy(places)], places)
     return lower, upper
 
 
-def _certified(module: nn.Module, low: torch.Tensor, high: torch.Tensor, labels: np.ndarray) -> np.ndarray:
-    """Whether no input between two ends makes any output reach that of the predicted class."""
-    _, upper = _bounds(module, low, high, minus=labels)
-    np.put_along_axis(upper, labels[:, None], -np.inf, axis=1)
-    return upper.max(axis=1) < 0
-
-
-def _bounds(
-    module: Any,
-    low: torch.Tensor,
-    high: torch.Tensor,
-    method: str = "best",
-    batch_size: int | None = None,
-    minus: np.ndarray | None = None,
+def bounds_on(
+    module: Any, boxes: Boxes, method: str, batch_size: int | None = None, minus: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (n, k) on the outputs before any link function, or on their differences with the output ``minus``.
-
-    They hold for inputs between two ends (n, L, d) in float64.
-    """
+    """Bounds (m, k) on the outputs before any link function, or on their differences with the output ``minus``."""
     if not is_plain(module):
         raise TypeError(
             f"Nothing is proved about the network {type(module).__name__}: certificates are about torch's LSTM, GRU "
@@ -337,43 +162,11 @@ def _bounds(
     linear = module.linear_part
     network = RecurrentNetwork.from_torch(module.recurrent, module.readout, None if linear is None else linear.weight)
     device = network.weight_out.device
-    lower, upper = low.to(device), high.to(device)
+    lower, upper = boxes.low.to(device), boxes.high.to(device)
     reference = None if minus is None else torch.as_tensor(minus, device=device)
+    lengths = None if boxes.lengths is None else boxes.lengths.to(device)
     with thread_limit(threads_for_network(module, BLOCK)), products_in("float32", device):
-        bounds = output_bounds(network, lower, upper, method=method, minus=reference, batch_size=batch_size)
+        bounds = output_bounds(
+            network, lower, upper, method=method, minus=reference, batch_size=batch_size, lengths=lengths
+        )
     return bounds.lower.cpu().numpy(), bounds.upper.cpu().numpy()
-
-
-def _largest_radii(holds: Callable[[np.ndarray, np.ndarray], np.ndarray], scale: np.ndarray, rtol: float) -> np.ndarray:
-    """The largest radius at which something holds, within a factor of 1 + rtol, found by bisection; for each sample.
-
-    Parameters
-    ----------
-    holds : callable
-        From indices (m,) of samples and radii (m,) to booleans (m,).
-    scale : ndarray of shape (n,)
-        Sizes of the samples, not negative; 0 counts as 1.
-    rtol : float
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        0 where it does not hold at a billionth of the size; at most about a million times the size.
-    """
-    scale = np.where(scale == 0, 1, scale)
-    n = len(scale)
-    smallest, largest = 1e-9 * scale, np.minimum(1e6 * scale, 1e37)
-    lower, upper = np.zeros(n), np.full(n, np.inf)
-    eps = 1e-2 * scale
-    active = np.arange(n)
-    while len(active):
-        at = eps[active]
-        held = holds(active, at)
-        lower[active] = np.where(held, at, lower[active])
-        upper[active] = np.where(held, upper[active], at)
-        low, high = lower[active], upper[active]
-        # Bracket by factors of four, then halve the bracket.
-        eps[active] = np.where(high == np.inf, 4 * low, np.where(low == 0, high / 4, (low + high) / 2))
-        done = (high <= (1 + rtol) * low) | (high < smallest[active]) | (low > largest[active])
-        active = active[~done]
-    return lower

@@ -1,11 +1,10 @@
 """Fitted compositions around one of our estimators, taken apart in one place, and the boxes of inputs behind them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import ClassifierMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
@@ -14,17 +13,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from sklstm._sequences import Sequences, as_sequences, row_blocks, shape_as_given
+from sklstm._sequences import Sequences, as_sequences, steps_of
 from sklstm._sizes import sizes_by_position
-from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_entries, read_wide, sequences_in
+from sklstm._tables import as_plain, filled_like, is_wide, read_entries, read_wide, sequences_in
 from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
-
-# Indices (m,), sequences (m, L, d) and the ends, two tensors (m, L, d) in float64, of boxes around them.
-Block = tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]
-# From indices (m,) of some sequences and radii (m, L, d) to the ends of the boxes around them.
-Ends = Callable[[np.ndarray, np.ndarray], tuple[torch.Tensor, torch.Tensor]]
+from ._boxes import Boxes, Ends, Radii, ends_of
 
 # Each takes every entry by itself through subtraction, division, product, sum and clipping by constants. Each of these
 # is monotone in real arithmetic, rounding to nearest is monotone, and so is what they make together: the images of the
@@ -148,51 +143,65 @@ class Composition:
             )
         return cls(outermost, transformers, estimator, targets)
 
-    def read(self, X: Any, eps: Any) -> tuple[Sequences, Iterator[Block]]:
-        """Sequences behind the transformers, and the boxes that contain the images of X ± eps; all validated."""
-        given, sequences = self._given(X)
-        eps = self._in_order(eps, X, "eps")
-        axes = X if given is None else given.axes
-        return sequences, self._blocks(boxes_around(self.outermost, axes, sequences, eps), given)
+    def read(self, X: Any, eps: Any) -> tuple[Sequences, Iterator[tuple[np.ndarray, Boxes]]]:
+        """Sequences behind the transformers, and the boxes that contain the images of X ± eps; all validated.
 
-    def _in_order(self, sizes: Any, X: Any, name: str) -> Any:
-        """Sizes that may have labels, in the order of X or of what the composition was fitted on."""
-        wide = not self.transformers or isinstance(self.transformers[0], SequenceScaler)
-        names = getattr(self.outermost, "feature_names_in_", None)
-        return sizes_by_position(sizes, X, name, names=names, wide=wide)
-
-    def _blocks(
-        self, parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], given: "Given | None"
-    ) -> Iterator[Block]:
-        for rows, part, radii in parts:
-            for block in row_blocks(part):
-                X = part[block]
-                low, high = self._ends(given, rows[block], X)(np.arange(len(X)), radii[block])
-                if given is not None:
-                    still = np.flatnonzero(~radii[block].any(axis=(1, 2)))
-                    # Nothing but X itself, as it is computed in its own dtype.
-                    low[still] = high[still] = torch.from_numpy(X[still].astype(np.float64))
-                yield rows[block], X, low, high
-
-    def balls(self, X: Any) -> tuple[int, Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Ends]]]:
-        """How many sequences there are, and some at a time: indices, sequences, sizes (m,) of X, boxes of any radius.
-
-        The sizes and the radii are in the units of X, the sequences and the boxes are behind the transformers.
+        The boxes come some at a time, with the indices (m,) of their sequences.
         """
         given, sequences = self._given(X)
-        return len(sequences), self._balls(given, sequences)
+        radii = self._radii(given, X, sequences, eps, "eps")
+        return sequences, self._blocks(given, sequences, radii)
+
+    def _radii(self, given: "Given | None", X: Any, sequences: Sequences, sizes: Any, name: str) -> Radii:
+        wide = not self.transformers or isinstance(self.transformers[0], SequenceScaler)
+        names = getattr(self.outermost, "feature_names_in_", None)
+        sizes = sizes_by_position(sizes, X, name, names=names, wide=wide)
+        return Radii.of(self.outermost, X if given is None else given.axes, sequences, sizes, name)
+
+    def _blocks(self, given: "Given | None", sequences: Sequences, radii: Radii) -> Iterator[tuple[np.ndarray, Boxes]]:
+        for rows, steps, lengths in sequences.parts():
+            sizes = radii.of_steps(rows, lengths, steps.shape[1])
+            low, high = self._around(given, rows, steps, sizes)
+            if given is not None:
+                still = np.repeat(radii.largest[rows] == 0, lengths)
+                low[still] = high[still] = steps[still]  # nothing but X itself, as it is computed in its own dtype
+            yield rows, Boxes.of(low, high, lengths)
+
+    def balls(self, X: Any, scale: Any) -> tuple[Sequences, Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Ends]]]:
+        """Sequences behind the transformers, and the boxes of any radius around them.
+
+        Some sequences come at a time: their indices (m,), the sizes (m,) of X, the largest scales (m,), and a function
+        from indices among them and radii to `Boxes`. The radii are in units of the scale, which is in those of X.
+        """
+        given, sequences = self._given(X)
+        radii = self._radii(given, X, sequences, scale, "scale")
+        if not radii.largest.all():
+            raise ValueError("scale must not be zero for every channel: no radius would be too large.")
+        return sequences, self._balls(given, sequences, radii)
 
     def _balls(
-        self, given: "Given | None", sequences: Sequences
+        self, given: "Given | None", sequences: Sequences, radii: Radii
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Ends]]:
-        for rows, part in sequences.by_length():
-            for block in row_blocks(part):
-                X = part[block]
-                if X.dtype.kind != "f":  # of a file; the negative of an integer may not be one
-                    X = X.astype(np.float64)
-                values = X if given is None else given.values(rows[block]).astype(np.float64)
-                size = np.abs(values).reshape(len(X), -1).max(axis=1)
-                yield rows[block], X, size, self._ends(given, rows[block], X)
+        for rows, steps, lengths in sequences.parts():
+            values = steps if given is None else given.values(rows).reshape(steps.shape)
+            offsets = np.cumsum(lengths) - lengths
+            units = radii.of_steps(rows, lengths, steps.shape[1])
+            size = np.maximum.reduceat(np.abs(values.astype(np.float64)).max(axis=1), offsets)
+            yield rows, size, radii.largest[rows], self._ball(given, rows, steps, lengths, units)
+
+    def _ball(
+        self, given: "Given | None", rows: np.ndarray, steps: np.ndarray, lengths: np.ndarray, unit: np.ndarray
+    ) -> Ends:
+        offsets = np.cumsum(lengths) - lengths
+
+        def ends(some: np.ndarray, at: np.ndarray) -> Boxes:
+            places = steps_of(some, offsets, lengths)
+            units = unit[places]
+            sizes = np.repeat(at, lengths[some])[:, None] * units
+            sizes = np.where((units == 0) | (units == 1), sizes, np.nextafter(sizes, np.inf))  # products are rounded
+            return Boxes.of(*self._around(given, rows[some], steps[places], sizes), lengths[some])
+
+        return ends
 
     def _given(self, X: Any) -> "tuple[Given | None, Sequences]":
         if not self.transformers:
@@ -200,10 +209,16 @@ class Composition:
         given = Given.read(X, self.transformers[0])
         return given, self.sequences(given.whole())
 
-    def _ends(self, given: "Given | None", rows: np.ndarray, X: np.ndarray) -> Ends:
-        if given is None:
-            return lambda some, radii: boxes(X[some], radii)
-        return lambda some, radii: self.ends(given, rows[some], radii)
+    def _around(
+        self, given: "Given | None", rows: np.ndarray, steps: np.ndarray, radii: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ends (S, d) in float64 of the boxes around some sequences, all steps one after the other."""
+        if given is not None:
+            return self.ends(given, rows, radii)
+        lower, upper = ends_of(steps, radii)
+        if max(-lower.min(), upper.max()) > np.finfo(np.float32).max:
+            raise ValueError("X ± eps holds values too large for float32, in which the network computes.")
+        return lower, upper
 
     def sequences(self, X: Any) -> Any:
         """X behind the transformers, as the network takes it."""
@@ -224,25 +239,22 @@ class Composition:
             y = transformed.squeeze(axis=1) if transformed.ndim == 2 and transformed.shape[1] == 1 else transformed
         return X, y
 
-    def ends(self, given: "Given", rows: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ends, two tensors (m, L, d) in float64, of the images of boxes around some sequences of one length.
+    def ends(self, given: "Given", rows: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ends (S, d) in float64 of the images of boxes around some sequences, all steps one after the other.
 
         A box holds inputs in the dtype of X and in wider ones, and scalers compute in the dtype they are given: the
         result contains the images under all of them.
         """
         values = given.values(rows)
-        lower, upper = _ends_of(values, radii.reshape(values.shape))
+        lower, upper = ends_of(values, radii.reshape(values.shape))
         images = []
         for dtype in (kind for kind in _FLOATS if np.dtype(kind).itemsize >= values.dtype.itemsize):
             # Rounding is monotone and leaves numbers of the dtype alone: those of a box stay between its rounded ends.
             largest = float(np.finfo(dtype).max)
-            ends = (given.form(end.clip(-largest, largest).astype(dtype)) for end in (lower, upper))
+            ends = (given.form(end.clip(-largest, largest).astype(dtype), rows) for end in (lower, upper))
             images += self._images(*ends)
         # The two of a dtype are in order, unless someone has set a negative scale.
-        return (
-            torch.from_numpy(np.minimum.reduce(images).astype(np.float64)),
-            torch.from_numpy(np.maximum.reduce(images).astype(np.float64)),
-        )
+        return np.minimum.reduce(images).astype(np.float64), np.maximum.reduce(images).astype(np.float64)
 
     def _images(self, lower: Any, upper: Any) -> list[np.ndarray]:
         for transformer in self.transformers:
@@ -250,8 +262,8 @@ class Composition:
                 lower, upper = transformer._transform_ends(lower, upper)
             else:
                 lower, upper = transformer.transform(lower), transformer.transform(upper)
-        images = (as_sequences(self.estimator, end, reset=False) for end in (lower, upper))
-        return [next(image.by_length())[1] for image in images]  # of one length
+        images = (as_sequences(self.estimator, end, reset=False).values for end in (lower, upper))
+        return [image.reshape(-1, image.shape[-1]) for image in images]
 
     def outputs(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Bounds on the network's outputs to bounds on those of the composition."""
@@ -304,16 +316,15 @@ class Given:
         return self._filled(self.tables, [array.copy() for array in self.numbers])
 
     def values(self, rows: np.ndarray) -> np.ndarray:
-        """Numbers of some samples, which are of one length: (m, L * d) or (m, L, d)."""
-        return np.stack([self.numbers[row] for row in rows]) if self.listed else self.numbers[0][rows]
+        """Numbers of some samples: (m, L * d) or (m, L, d); of a list (S, d), one sequence after the other."""
+        return np.concatenate([self.numbers[row] for row in rows]) if self.listed else self.numbers[0][rows]
 
-    def form(self, values: np.ndarray) -> Any:
-        """Other numbers, of samples of one length, in the form of X."""
-        return (
-            self._filled([self.tables[0]] * len(values), list(values))
-            if self.listed
-            else self._filled(self.tables, [values])
-        )
+    def form(self, values: np.ndarray, rows: np.ndarray) -> Any:
+        """Other numbers of these samples, as `values` has them, in the form of X."""
+        if not self.listed:
+            return self._filled(self.tables, [values])
+        ends = np.cumsum([len(self.numbers[row]) for row in rows])
+        return self._filled([self.tables[row] for row in rows], np.split(values, ends[:-1]))
 
     def _filled(self, tables: list[Any], numbers: list[np.ndarray]) -> Any:
         filled = [filled_like(table, values) for table, values in zip(tables, numbers, strict=True)]
@@ -371,126 +382,3 @@ def _inverse(target: TransformedTargetRegressor, values: np.ndarray) -> np.ndarr
 
 def _names(classes: tuple[type, ...]) -> str:
     return ", ".join(cls.__name__ for cls in classes)
-
-
-def _ends_of(X: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of X ± radii in float64, rounded outwards where the radius is not zero."""
-    X = np.asarray(X, dtype=np.float64)
-    lower = np.where(radii > 0, np.nextafter(X - radii, -np.inf), X)
-    upper = np.where(radii > 0, np.nextafter(X + radii, np.inf), X)
-    return lower, upper
-
-
-def boxes_around(
-    estimator: Any, X: Any, sequences: Sequences, eps: Any
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Sequences and the radii of the boxes around them, validated; those of one length together.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Named in error messages.
-    X : array-like
-        As the caller passed it: its axes are those of ``eps``.
-    sequences : Sequences
-        The same, folded.
-    eps : float or array-like
-        One number; one per channel (d,); for 2-D X one per column (L * d,), for 3-D X one per step and channel (L, d);
-        an array with as many axes as X that broadcasts to its shape; for sequences of unequal length a list of n arrays
-        that broadcast to (L_i, d).
-
-    Returns
-    -------
-    list of (rows, sequences, radii)
-        Indices (m,), and two arrays (m, L, d), the radii in float64.
-
-    Raises
-    ------
-    ValueError
-        If an entry is negative or not finite, or the shape is none of the above.
-    TypeError
-        If eps is not numeric.
-    """
-    shape = shape_as_given(X, sequences)
-    of_each = len(shape) == 3 and _is_list(eps) and len(eps) == len(sequences)
-    if sequences.lengths is None and not of_each:
-        radii = _spread(estimator, _checked(eps), shape, sequences.shape)
-        return [(rows, part, radii) for rows, part in sequences.by_length()]
-    every = _per_sequence(estimator, eps, sequences)
-    return [
-        (rows, part, np.stack([np.broadcast_to(every[row], part.shape[1:]) for row in rows]))
-        for rows, part in sequences.by_length()
-    ]
-
-
-def _checked(eps: Any) -> np.ndarray:
-    try:
-        radii = np.asarray(as_plain(eps))
-    except ValueError as error:  # rows of unequal length
-        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.") from error
-    if radii.dtype.kind not in "iuf":
-        raise TypeError(f"eps must be a number or an array of numbers, got {eps!r}.")
-    radii = radii.astype(np.float64)
-    if not np.isfinite(radii).all():
-        raise ValueError("eps must be finite: it holds NaN or infinity.")
-    if (radii < 0).any():
-        raise ValueError(f"eps must not be negative, got a smallest value of {radii.min():.6g}.")
-    return radii
-
-
-def _per_sequence(estimator: Any, eps: Any, sequences: Sequences) -> list[np.ndarray]:
-    """One array of radii for each sequence, which broadcasts to its shape (L_i, d)."""
-    n, longest, d = sequences.shape
-    lengths = [longest] * n if sequences.lengths is None else sequences.lengths
-    if _is_list(eps):
-        radii = [_checked(entry) for entry in eps]
-    else:
-        whole = _checked(eps)
-        if whole.shape in ((), (d,)):
-            return [whole] * n
-        if whole.ndim == 3 and whole.shape[0] in (1, n):
-            whole = np.broadcast_to(whole, (n, *whole.shape[1:]))
-        radii = list(whole) if whole.ndim == 3 else []
-    fits = len(radii) == n and all(
-        part.ndim == 2 and part.shape[0] in (1, length) and part.shape[1] in (1, d)
-        for part, length in zip(radii, lengths, strict=True)
-    )
-    if not fits:
-        of_lengths = "" if sequences.lengths is None else " of unequal length"
-        raise ValueError(
-            f"eps does not fit {n} sequences{of_lengths}: {type(estimator).__name__} takes one number, ({d},) "
-            f"per channel, ({n}, 1, 1) or ({n}, 1, {d}) per sequence, or a list of {n} arrays of the shapes of the "
-            "sequences, in which axes may be 1."
-        )
-    return radii
-
-
-def _is_list(eps: Any) -> bool:
-    """Whether eps has an array (L_i, d) for each sequence."""
-    return isinstance(eps, list | tuple) and any(n_axes(entry) == 2 for entry in eps)
-
-
-def _spread(
-    estimator: Any, radii: np.ndarray, X_shape: tuple[int, ...], folded_shape: tuple[int, int, int]
-) -> np.ndarray:
-    _, n_steps, n_channels = folded_shape
-    per_step = len(X_shape) == 3 and radii.shape == (n_steps, n_channels)
-    if radii.shape in ((), (n_channels,)) or per_step:
-        return np.broadcast_to(radii, folded_shape)
-    if len(X_shape) == 2 and radii.shape == X_shape[1:]:
-        return np.broadcast_to(radii.reshape(n_steps, n_channels), folded_shape)
-    if radii.ndim == len(X_shape) and all(size in (1, full) for size, full in zip(radii.shape, X_shape, strict=True)):
-        return np.broadcast_to(radii, X_shape).reshape(folded_shape)
-    columns = f"({n_steps * n_channels},) per column" if len(X_shape) == 2 else f"({n_steps}, {n_channels})"
-    raise ValueError(
-        f"eps has shape {radii.shape}; {type(estimator).__name__} takes one number, ({n_channels},) per channel, "
-        f"{columns}, or the shape of X, {tuple(X_shape)}, in which axes may be 1."
-    )
-
-
-def boxes(X: np.ndarray, radii: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ends of X ± radii in float64, rounded outwards where the radius is not zero."""
-    lower, upper = _ends_of(X, radii)
-    if max(-lower.min(), upper.max()) > np.finfo(np.float32).max:
-        raise ValueError("X ± eps holds values too large for float32, in which the network computes.")
-    return torch.from_numpy(lower), torch.from_numpy(upper)

@@ -15,7 +15,8 @@ from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
-from sklstm.estimators._certify import certified_accuracy, certify
+from sklstm.estimators._certify import certify
+from sklstm.estimators._label_certificates import certified_accuracy
 from sklstm.metrics._noisy_inputs import noisy_inputs
 
 Error = Callable[[Any, Any], float]

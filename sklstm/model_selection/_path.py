@@ -23,9 +23,10 @@ from sklearn.utils.validation import check_is_fitted
 from sklstm._tables import as_plain, sequences_in
 from sklstm._validation import FLAG, Choice, Number, caller_level
 from sklstm.estimators._base import SequenceEstimator, checked
-from sklstm.estimators._certify import certified_accuracy, certified_radius, certify
+from sklstm.estimators._certify import certify
 from sklstm.estimators._composition import method_owner
 from sklstm.estimators._data_warnings import warn_about_data
+from sklstm.estimators._label_certificates import certified_accuracy, certified_radius
 from sklstm.estimators._parameters import PATH_PARAMETERS, path_values
 from sklstm.estimators._reports import generalization_report
 from sklstm.generalization import GeneralizationReport
@@ -546,25 +547,43 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         return certify(self._fitted, X, eps, method=method, batch_size=batch_size)
 
     @_has("certified_radius")
-    def certified_radius(self, X: Any, *, rtol: float = 0.01) -> NDArray[np.float64]:
+    def certified_radius(
+        self,
+        X: Any,
+        *,
+        scale: Any = 1.0,
+        method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
+        rtol: float = 0.01,
+    ) -> NDArray[np.float64]:
         """Radii within which no perturbation changes the label; for classifiers only, see `sklstm.certified_radius`.
 
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d)
             As in `certify`.
+        scale : float, array-like, Series, DataFrame or dict, default=1.0
+            Unit of the radii, in the units of X.
+        method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
+            As in `sklstm.certified_radius`.
         rtol : float, default=0.01
             The result is within a factor of ``1 + rtol`` of the largest radius that can be certified.
 
         Returns
         -------
         ndarray of shape (n,), float64
-            In the units of X.
+            In units of ``scale``.
         """
-        return certified_radius(self._fitted, X, rtol=rtol)
+        return certified_radius(self._fitted, X, scale=scale, method=method, rtol=rtol)
 
     @_has("certified_accuracy")
-    def certified_accuracy(self, X: Any, y: Any, eps: Any) -> float:
+    def certified_accuracy(
+        self,
+        X: Any,
+        y: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
+    ) -> float:
         """Accuracy that no perturbation up to ``eps`` can reduce; for classifiers, see `sklstm.certified_accuracy`.
 
         Parameters
@@ -575,12 +594,14 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             True labels.
         eps : float, array-like, Series, DataFrame or dict
             As in `certify`.
+        method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
+            As in `sklstm.certified_accuracy`.
 
         Returns
         -------
         float
         """
-        return certified_accuracy(self._fitted, X, y, eps)
+        return certified_accuracy(self._fitted, X, y, eps, method=method)
 
     @property
     def generalization_bound_(self) -> float:

@@ -22,14 +22,19 @@ from sklstm import (
     certify,
 )
 from sklstm.certificates import RecurrentNetwork, rnn_lipschitz
-from sklstm.estimators._certify import _bounds, _certified
-from sklstm.estimators._composition import boxes
+from sklstm.estimators._boxes import Boxes, ends_of
+from sklstm.estimators._certify import bounds_on
+from sklstm.estimators._label_certificates import _certified
 from sklstm.networks import LSTMNetwork
 from tests.support.problems import late_mean, signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "random_state": 0}
 NONE = {"lambda_s": 0, "lambda_1": 0, "lambda_2": 0}
 EPSILONS = (1e-7, 1e-5, 1e-3, 0.03, 0.3)
+
+
+def boxes(X, radii):
+    return Boxes.of(*(end.reshape(-1, X.shape[2]) for end in ends_of(X, radii)), np.full(len(X), X.shape[1]))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +148,7 @@ def test_logistic_bounds_are_those_of_the_linear_readout(fitted):
     lower, upper = model.certify(X, 0.1)
     assert (lower >= 0).all()
     assert (upper <= 1).all()
-    linear = _bounds(model.net_.module_, *boxes(X, np.full(X.shape, 0.1)))
+    linear = bounds_on(model.net_.module_, boxes(X, np.full(X.shape, 0.1)), "best")
     np.testing.assert_allclose(logit(lower), linear[0][:, 0], atol=1e-5)
     np.testing.assert_allclose(logit(upper), linear[1][:, 0], atol=1e-5)
 
@@ -213,8 +218,8 @@ def test_labels_hold_within_the_certified_radius_and_the_certificate_ends_there(
         assert (model.predict(X + radius[:, None, None] * signs) == labels).all()
     codes = np.searchsorted(model.classes_, labels)
     within, beyond = (boxes(X, np.broadcast_to(factor * radius[:, None, None], X.shape)) for factor in (1, 1.011))
-    assert _certified(model.net_.module_, *within, codes).all()
-    assert not _certified(model.net_.module_, *beyond, codes).any()
+    assert _certified(model.net_.module_, within, codes, "best").all()
+    assert not _certified(model.net_.module_, beyond, codes, "best").any()
 
 
 def test_the_radius_is_beyond_that_of_lemma_8_and_short_of_an_attack(fitted):

@@ -42,11 +42,13 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     perturbation_gain_: float
     _target_shape: tuple[int, ...]
 
+    _lambda_s = 0.01  # that "auto" stands for
+
     def __init__(
         self,
         hidden_size: int = 32,
         *,
-        lambda_s: float = 0.01,
+        lambda_s: float | Literal["auto"] = "auto",
         lambda_1: float = 10.0,
         lambda_2: float = 10.0,
         variant: Literal["turkin", "tight", "stable"] = "turkin",
@@ -57,7 +59,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         sigma: float = 0.0,
         noise: NoiseName = "gaussian",
         robust_eps: ArrayLike = 0.0,
-        robust_weight: float = 0.0,
+        robust_weight: float = 0.5,
         robust_box: float = 1.0,
         loss: LossName = "squared_error",
         quantile: float = 0.5,

@@ -92,7 +92,7 @@ class Radii:
 #: Of every parameter of every estimator; an estimator is checked by those that its constructor has.
 RULES: dict[str, Rule] = {
     "hidden_size": POSITIVE_INT,
-    "lambda_s": NON_NEGATIVE,
+    "lambda_s": NumberOr(NON_NEGATIVE, "auto"),
     "lambda_1": NON_NEGATIVE,
     "lambda_2": NON_NEGATIVE,
     "variant": Choice(("turkin", "tight", "stable")),

@@ -24,8 +24,10 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     ----------
     hidden_size : int, default=32
         Units H of every layer.
-    lambda_s : float, default=0.01
-        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
+    lambda_s : float or "auto", default="auto"
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01;
+        with ``robust_eps`` there is then no penalty, whatever ``lambda_1`` and ``lambda_2`` are, since it would cost
+        accuracy and add nothing to what is certified.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
@@ -63,7 +65,7 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         number, or one per channel. The loss is then that of attacked inputs and the largest that the bounds of
         ``certify(method="intervals")`` allow, mixed by ``robust_weight``; both grow in during the first half of the
         epochs. 0 is ordinary training. Train so what is to be certified.
-    robust_weight : float, default=0.0
+    robust_weight : float, default=0.5
         Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
         adversarial training.
     robust_box : float, default=1.0
@@ -221,8 +223,10 @@ class TikhonovGRURegressor(SequenceRegressor):
     ----------
     hidden_size : int, default=32
         Units H of every layer.
-    lambda_s : float, default=0.01
-        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
+    lambda_s : float or "auto", default="auto"
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01;
+        with ``robust_eps`` there is then no penalty, whatever ``lambda_1`` and ``lambda_2`` are, since it would cost
+        accuracy and add nothing to what is certified.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
@@ -261,7 +265,7 @@ class TikhonovGRURegressor(SequenceRegressor):
         number, or one per channel. The loss is then that of attacked inputs and the largest that the bounds of
         ``certify(method="intervals")`` allow, mixed by ``robust_weight``; both grow in during the first half of the
         epochs. 0 is ordinary training. Train so what is to be certified.
-    robust_weight : float, default=0.0
+    robust_weight : float, default=0.5
         Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
         adversarial training.
     robust_box : float, default=1.0

@@ -207,7 +207,16 @@ def start_contracting(module: GatedNetwork, data: SequenceDataset, *, input_rang
 
 def is_regularised(estimator: Any) -> bool:
     """Whether any of λ_S, λ_1 and λ_2 is positive; with none the network is a plain one."""
-    return any((estimator.lambda_s, estimator.lambda_1, estimator.lambda_2))
+    return any(penalty_weights(estimator))
+
+
+def penalty_weights(estimator: Any) -> tuple[float, float, float]:
+    """λ_S, λ_1 and λ_2 as numbers: with ``lambda_s="auto"`` a robust training has no penalty."""
+    weights = estimator.lambda_s, estimator.lambda_1, estimator.lambda_2
+    if isinstance(estimator.lambda_s, str):
+        weights = (0, 0, 0) if np.any(estimator.robust_eps) else (estimator._lambda_s, *weights[1:])
+    lambda_s, lambda_1, lambda_2 = map(float, weights)
+    return lambda_s, lambda_1, lambda_2
 
 
 @cache
@@ -260,7 +269,8 @@ def tikhonov_parts(
         lower, upper = estimator._input_range
         input_range = np.stack((np.minimum(lower, input_range[0]), np.maximum(upper, input_range[1])))
     estimator._input_range = input_range
-    if not is_regularised(estimator):
+    lambda_s, lambda_1, lambda_2 = penalty_weights(estimator)
+    if not (lambda_s or lambda_1 or lambda_2):
         return None, ()
     if estimator.variant == "stable":
         if cell not in STABLE_CELLS:
@@ -269,8 +279,8 @@ def tikhonov_parts(
             StableNetworkPenalty,
             cell,
             input_range=input_range,
-            lambda_s=float(estimator.lambda_s),
-            lambda_1=float(estimator.lambda_1),
+            lambda_s=lambda_s,
+            lambda_1=lambda_1,
         )
         return stable, (partial(start_contracting, input_range=input_range),)
     further = layer_gain_at_start(cell, estimator.variant) ** (int(estimator.num_layers) - 1)
@@ -278,10 +288,10 @@ def tikhonov_parts(
         NetworkPenalty,
         cell,
         variant=estimator.variant,
-        lambda_s=float(estimator.lambda_s) / further,
-        lambda_linear=float(estimator.lambda_s),  # beside the layers, whatever their number
-        lambda_1=float(estimator.lambda_1),
-        lambda_2=float(estimator.lambda_2),
+        lambda_s=lambda_s / further,
+        lambda_linear=lambda_s,  # beside the layers, whatever their number
+        lambda_1=lambda_1,
+        lambda_2=lambda_2,
     )
     return penalty, (partial(start_feasible, variant=estimator.variant),)
 
@@ -331,12 +341,13 @@ def warn_if_infeasible(estimator: Any) -> None:
     """Warn if training with the penalty has left a constraint of (56) violated, or a gain that is to be proved inf."""
     if not is_regularised(estimator):
         return
+    lambda_s, _, _ = penalty_weights(estimator)
     module = estimator.net_.module_
     if estimator.variant == "stable":
         if math.isinf(certified_gain(estimator)) and is_plain(module):
             warnings.warn(
                 f"The fitted {module.cell.upper()} has no certified gain at sequences of any length: certified_gain_ "
-                f"is inf. Standardise X and y if they are not; then raise lambda_s ({estimator.lambda_s}) or lambda_1 "
+                f"is inf. Standardise X and y if they are not; then raise lambda_s ({lambda_s}) or lambda_1 "
                 f"({estimator.lambda_1}), or lower lr ({estimator.lr}).",
                 ConvergenceWarning,
                 stacklevel=caller_level(),
@@ -350,7 +361,7 @@ def warn_if_infeasible(estimator: Any) -> None:
         where = f" of layer {number}" if len(gains) > 1 else ""
         if layer.rho_h >= 1:
             broken.append(f"rho_h{where} = {layer.rho_h:.4g} is not below 1")
-            remedy["rho_h"] = f"raise lambda_s ({estimator.lambda_s}) or lambda_1 ({estimator.lambda_1})"
+            remedy["rho_h"] = f"raise lambda_s ({lambda_s}) or lambda_1 ({estimator.lambda_1})"
         if layer.gate > 1:
             broken.append(f"the output gate's recurrent norm{where}, times beta, is {layer.gate:.4g}, above 1")
             remedy["gate"] = f"raise lambda_2 ({estimator.lambda_2})"

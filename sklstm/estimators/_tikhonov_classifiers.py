@@ -26,11 +26,13 @@ class TikhonovClassifier(SequenceClassifier):
     rho_h_: float | NDArray[np.float64]
     perturbation_gain_: float
 
+    _lambda_s = 0.00001  # that "auto" stands for
+
     def __init__(
         self,
         hidden_size: int = 32,
         *,
-        lambda_s: float = 0.00001,
+        lambda_s: float | Literal["auto"] = "auto",
         lambda_1: float = 10.0,
         lambda_2: float = 10.0,
         variant: Literal["turkin", "tight", "stable"] = "tight",
@@ -143,8 +145,10 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
     ----------
     hidden_size : int, default=32
         Units H of every layer.
-    lambda_s : float, default=0.00001
-        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
+    lambda_s : float or "auto", default="auto"
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.00001;
+        with ``robust_eps`` there is then no penalty, whatever ``lambda_1`` and ``lambda_2`` are, since it would cost
+        accuracy and add nothing to what is certified.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
@@ -319,8 +323,10 @@ class TikhonovGRUClassifier(TikhonovClassifier):
     ----------
     hidden_size : int, default=32
         Units H of every layer.
-    lambda_s : float, default=0.00001
-        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation.
+    lambda_s : float or "auto", default="auto"
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.00001;
+        with ``robust_eps`` there is then no penalty, whatever ``lambda_1`` and ``lambda_2`` are, since it would cost
+        accuracy and add nothing to what is certified.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0

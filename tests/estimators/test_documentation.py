@@ -129,7 +129,7 @@ def test_parameters_that_classes_share_have_one_text():
     ):
         shared = set.intersection(*(set(inspect.signature(kind).parameters) for kind in kinds))
         # Defaults may differ: these are part of the type.
-        defaults = ("lr", "clip_norm", "sigma", "robust_weight", "lambda_s", "variant")
+        defaults = ("lr", "clip_norm", "sigma", "lambda_s", "variant")
         assert_docstring_consistency(kinds, include_params=sorted(shared - but), ignore_types=defaults)
 
 

@@ -25,9 +25,9 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     hidden_size : int, default=32
         Units H of every layer.
     lambda_s : float or "auto", default="auto"
-        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01;
-        with ``robust_eps`` there is then no penalty, whatever ``lambda_1`` and ``lambda_2`` are, since it would cost
-        accuracy and add nothing to what is certified.
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01
+        for regressors and 0.00001 for classifiers; with ``robust_eps`` there is then no penalty, whatever ``lambda_1``
+        and ``lambda_2`` are, since it would cost accuracy and add nothing to what is certified.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
@@ -224,9 +224,9 @@ class TikhonovGRURegressor(SequenceRegressor):
     hidden_size : int, default=32
         Units H of every layer.
     lambda_s : float or "auto", default="auto"
-        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01;
-        with ``robust_eps`` there is then no penalty, whatever ``lambda_1`` and ``lambda_2`` are, since it would cost
-        accuracy and add nothing to what is certified.
+        Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01
+        for regressors and 0.00001 for classifiers; with ``robust_eps`` there is then no penalty, whatever ``lambda_1``
+        and ``lambda_2`` are, since it would cost accuracy and add nothing to what is certified.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0

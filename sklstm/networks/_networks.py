@@ -254,6 +254,7 @@ class ReLUNetwork(nn.Module):
     n_gates: ClassVar[int] = 1
     is_logistic: ClassVar[bool] = False
     linear_part: ClassVar[None] = None
+    link: ClassVar[nn.Module] = nn.Identity()
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ def make_noisy_scorer(
     See Also
     --------
     sklstm.inspection.NoiseRobustnessDisplay : The error by the size of the noise, drawn.
-    sklstm.certified_accuracy : Accuracy that no perturbation of a given size can reduce.
+    make_certified_scorer : The score of the worst case, which no perturbation of a given size makes lower.
 
     Examples
     --------
@@ -114,7 +114,31 @@ def takes_sample_weight(scorer: Any) -> bool:
     return bool(asks()) if asks is not None else "sample_weight" in inspect.signature(scorer).parameters
 
 
-class _NoisyScorer:
+class ScorerAround:
+    """A scorer that is made of another one: what scikit-learn asks of a scorer is asked of that one."""
+
+    def __init__(self, scoring: Any, scorer: Any) -> None:
+        self._scoring, self._scorer = scoring, scorer
+
+    def _accept_sample_weight(self) -> bool:
+        return takes_sample_weight(self._scorer)
+
+    def get_metadata_routing(self) -> Any:
+        """Requests for metadata: those of the score inside."""
+        return get_routing_for_object(self._scorer)
+
+    def set_score_request(self, **requests: Any) -> Self:
+        """Say which metadata the score takes, as `set_score_request` of scikit-learn's scorers."""
+        if not hasattr(self._scorer, "set_score_request"):
+            raise TypeError(
+                f"{self._scoring!r:.80} takes no requests for metadata. Make a scorer of it with "
+                "sklearn.metrics.make_scorer, or use the name of one."
+            )
+        self._scorer = copy.copy(self._scorer).set_score_request(**requests)  # the user's own stays as it is
+        return self
+
+
+class _NoisyScorer(ScorerAround):
     """What `make_noisy_scorer` returns; its arguments are checked there."""
 
     def __init__(
@@ -127,7 +151,8 @@ class _NoisyScorer:
         noise: str,
         random_state: int | None,
     ) -> None:
-        self._scoring, self._scorer, self._sigma, self._noisy = scoring, scorer, sigma, noisy
+        super().__init__(scoring, scorer)
+        self._sigma, self._noisy = sigma, noisy
         self._n_draws, self._noise, self._random_state = n_draws, noise, random_state
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Any:
@@ -152,22 +177,3 @@ class _NoisyScorer:
         }
         options = "".join(f", {name}={value!r}" for name, (value, default) in given.items() if value != default)
         return f"make_noisy_scorer({self._scoring!r}, {self._sigma!r}{options})"
-
-    # What scikit-learn asks of a scorer.
-
-    def _accept_sample_weight(self) -> bool:
-        return takes_sample_weight(self._scorer)
-
-    def get_metadata_routing(self) -> Any:
-        """Requests for metadata: those of the score inside."""
-        return get_routing_for_object(self._scorer)
-
-    def set_score_request(self, **requests: Any) -> Self:
-        """Say which metadata the score takes, as `set_score_request` of scikit-learn's scorers."""
-        if not hasattr(self._scorer, "set_score_request"):
-            raise TypeError(
-                f"{self._scoring!r:.80} takes no requests for metadata. Make a scorer of it with "
-                "sklearn.metrics.make_scorer, or use the name of one."
-            )
-        self._scorer = copy.copy(self._scorer).set_score_request(**requests)  # the user's own stays as it is
-        return self

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["DataWarning", "DivergenceError", "NonFiniteOutputError"]
+__all__ = ["DataWarning", "DivergenceError", "InaccurateFunctionError", "NonFiniteOutputError"]
 
 
 class DataWarning(UserWarning):
@@ -102,3 +102,18 @@ class NonFiniteOutputError(ValueError):
         super().__init__(message)
         self.first = first
         self.count = count
+
+
+class InaccurateFunctionError(RuntimeError):
+    """Raised by certificates on a machine whose elementary functions have larger errors than the margins allow for.
+
+    The first certificate of a process measures them; none is given where it would not be sound.
+
+    Examples
+    --------
+    >>> from sklstm.exceptions import InaccurateFunctionError
+    >>> raise InaccurateFunctionError("torch.tanh is off by 9 units, and 4 are allowed for.")
+    Traceback (most recent call last):
+    ...
+    sklstm.exceptions.InaccurateFunctionError: torch.tanh is off by 9 units, and 4 are allowed for.
+    """

@@ -27,6 +27,7 @@ from ._affine import AffineForm
 from ._enclosed_layer import EnclosedLayer, LayerWeights, count_symbols, forward_affine
 from ._interval_arithmetic import dot_slack
 from ._recurrent_network import RecurrentNetwork
+from ._self_test import check_activations
 
 METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
@@ -168,6 +169,9 @@ def output_bounds(
     ValueError
         If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; for an unknown method, a
         batch size below 1 or lengths that do not fit.
+    InaccurateFunctionError
+        If torch's logistic function or tanh is less accurate on this machine than the margins allow for. The first
+        call of a process measures it.
 
     Examples
     --------
@@ -189,6 +193,8 @@ def output_bounds(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     centre, radius = box(lower, upper, network.dtype)
+    if network.cell != "relu":  # which has no such functions
+        check_activations(network.dtype, network.weight_out.device)
     layers = network.enclosed()
     n, n_steps, _ = centre.shape
     if lengths is not None:

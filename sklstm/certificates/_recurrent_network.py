@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -239,9 +240,15 @@ class RecurrentNetwork:
 
 def _states(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Tensor:
     """States (n, L, H) of a layer on the meta device, with these weights."""
+    states: Tensor = run_layer(module, weights, X)[0]
+    return states
+
+
+def run_layer(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Any:
+    """What a layer on the meta device returns with these weights: its states, and the last one or ones."""
     if X.device.type == "cpu":
-        return torch.func.functional_call(module, weights, (X,))[0]
-    return _filled(module, weights, X.device)(X)[0]
+        return torch.func.functional_call(module, weights, (X,))
+    return _filled(module, weights, X.device)(X)
 
 
 def _filled(module: nn.RNNBase, weights: dict[str, Tensor], device: torch.device) -> nn.RNNBase:

@@ -46,7 +46,8 @@ def certify(
         One of this package, or a composition around one, one in the other: Pipeline, TransformedTargetRegressor, the
         searches of scikit-learn such as GridSearchCV, and `RegularizationPathCV`. Before the network, a pipeline may
         have StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, `SequenceScaler` and "passthrough"; the target
-        may go through the first four.
+        may go through the first four, PowerTransformer, and functions whose inverse is ``np.exp``, ``np.expm1``,
+        ``np.exp2`` or ``np.square``. Each may be a FrozenEstimator.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
         In any form that ``estimator.predict`` takes.
     eps : float, array-like, Series, DataFrame or dict
@@ -80,6 +81,8 @@ def certify(
     ValueError
         For a negative or non-finite ``eps``, one of a wrong shape or with other labels than X, or bad X, before any
         work.
+    InaccurateFunctionError
+        If elementary functions are less accurate on this machine than certificates assume; measured once a process.
     NonFiniteOutputError
         If ``eps=0`` and the outputs of the network are infinite or NaN.
 

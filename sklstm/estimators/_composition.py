@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from sklstm._sequences import Sequences, as_sequences, steps_of
@@ -20,13 +20,13 @@ from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
 from ._boxes import Boxes, Ends, Radii, ends_of
+from ._targets import SCALERS, bounds_before, is_known
 
 # Each takes every entry by itself through subtraction, division, product, sum and clipping by constants. Each of these
 # is monotone in real arithmetic, rounding to nearest is monotone, and so is what they make together: the images of the
 # ends of an interval, as computed, are the ends of the images of all numbers between them, as computed. (Whether a
 # logarithm or an interpolation is monotone to the last digit depends on the library that computes it: none is here.)
-_SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
-_KNOWN = (*_SCALERS, SequenceScaler)
+_KNOWN = (*SCALERS, SequenceScaler)
 _FLOATS: list[Any] = [np.float64, np.float32, np.float16]  # what scalers keep, the widest first
 
 # Searches that keep the model refitted to all data as ``best_estimator_``. They are compared by name, so that their
@@ -59,7 +59,7 @@ def _check_predict(estimator: Any) -> None:
 
 
 def inner_of(estimator: Any) -> Any:
-    """The fitted estimator directly inside of a Pipeline, a TransformedTargetRegressor, a search, a tuned threshold.
+    """The fitted estimator directly inside of a Pipeline, a TransformedTargetRegressor, a FrozenEstimator, and so on.
 
     Returns
     -------
@@ -71,6 +71,8 @@ def inner_of(estimator: Any) -> Any:
     NotFittedError
         If the composition is not fitted, or is a search that was told not to refit.
     """
+    if isinstance(estimator, FrozenEstimator):
+        return estimator.estimator
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator)
         return estimator.steps[-1][1]
@@ -128,11 +130,12 @@ class Composition:
                     "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or "
                     f"a search such as GridSearchCV around one; got {estimator!r:.80}."
                 )
-            _check_predict(estimator)
+            if type(estimator) is not FrozenEstimator:  # which has no method of its own
+                _check_predict(estimator)
             if isinstance(estimator, Pipeline):
                 transformers += _transformers(estimator)
             elif isinstance(estimator, TransformedTargetRegressor):
-                _check_target(estimator)
+                _target_steps(estimator)
                 targets.insert(0, estimator)
             estimator = inside
         _check_predict(estimator)
@@ -268,11 +271,10 @@ class Composition:
     def outputs(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Bounds on the network's outputs to bounds on those of the composition."""
         for target in self.targets:
-            known = np.isfinite(lower) & np.isfinite(upper)
-            low, high = (_inverse(target, np.where(known, end, 0.0)) for end in (lower, upper))
-            known = known.reshape(low.shape)
-            lower = np.where(known, np.minimum(low, high), -np.inf)
-            upper = np.where(known, np.maximum(low, high), np.inf)
+            columns = (end.reshape(len(end), -1) for end in (lower, upper))
+            lower, upper = bounds_before(_target_steps(target), *columns)
+            if target._training_dim == 1 and lower.shape[1] == 1:  # in the shape of its target, as ``predict`` does it
+                lower, upper = lower[:, 0], upper[:, 0]
         return lower, upper
 
 
@@ -339,7 +341,9 @@ def _numbers(values: Any) -> np.ndarray:
 def _steps(steps: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Transformers by their names, those of pipelines within included, without those that do nothing."""
     for name, step in steps:
-        if isinstance(step, Pipeline):
+        if type(step) is FrozenEstimator:
+            yield from _steps([(name, step.estimator)])
+        elif isinstance(step, Pipeline):
             yield from _steps(step.steps)
         elif step is not None and not (isinstance(step, str) and step == "passthrough"):
             yield name, step
@@ -359,25 +363,19 @@ def _transformers(pipeline: Pipeline) -> list[Any]:
     return [step for _, step in found]
 
 
-def _check_target(estimator: TransformedTargetRegressor) -> None:
-    """``TypeError`` if the way back to the target is not known to be monotone."""
-    for _, step in _steps([("transformer", estimator.transformer_)]):
-        identity = type(step) is FunctionTransformer and step.inverse_func is None
-        if not identity and type(step) not in _SCALERS:
-            what = "functions" if estimator.transformer is None else type(step).__name__
+def _target_steps(target: TransformedTargetRegressor) -> list[Any]:
+    """The transformers of a target; ``TypeError`` if the way back through one is not known to be monotone."""
+    found = [step for _, step in _steps([("transformer", target.transformer_)])]
+    for step in found:
+        if not is_known(step):
+            what = "functions" if target.transformer is None else type(step).__name__
             raise TypeError(
-                f"The target goes through {what}, not through one of the transformers that are known to be monotone in "
-                f"each entry: {_names(_SCALERS)}. Certify model.regressor_, with limits in the units of the "
+                f"The target goes through {what}, not through one of the transformers whose inverse is known to be "
+                f"monotone in each entry: {_names(SCALERS)}, PowerTransformer, and functions whose inverse_func is "
+                "np.exp, np.expm1, np.exp2 or np.square. Certify model.regressor_, with limits in the units of the "
                 "transformed target, and take these back yourself if the inverse is monotone."
             )
-
-
-def _inverse(target: TransformedTargetRegressor, values: np.ndarray) -> np.ndarray:
-    """Outputs of the regressor, (n,) or (n, k), in the units and the shape of its target, as ``predict`` does it."""
-    columns = values.reshape(len(values), -1)
-    back = target.transformer_.inverse_transform(columns)
-    one_axis = target._training_dim == 1 and back.shape[1] == 1
-    return back[:, 0] if one_axis else back
+    return found
 
 
 def _names(classes: tuple[type, ...]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
@@ -141,6 +142,8 @@ def with_noise(estimator: Any, rng: np.random.Generator) -> Any:
     estimator
         Fitted. It shares its parts with `estimator`.
     """
+    if isinstance(estimator, FrozenEstimator):
+        return with_noise(estimator.estimator, rng)
     if isinstance(estimator, Pipeline):
         *before, (name, last) = estimator.steps
         return Pipeline([*before, (name, with_noise(last, rng))])

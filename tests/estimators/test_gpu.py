@@ -92,7 +92,11 @@ def test_certified_radius_agrees():
     host = NoisyRNNClassifier(**QUICK).fit(X, y)
     device = pickle.loads(pickle.dumps(host))
     device.net_.module_.to("cuda")
-    np.testing.assert_allclose(device.certified_radius(X[:20]), host.certified_radius(X[:20]), rtol=0.03)
+    ragged = [x[i % 3 :] for i, x in enumerate(X[:20])]
+    for sequences in (X[:20], ragged):
+        for method in ("best", "auto"):
+            found = device.certified_radius(sequences, method=method)
+            np.testing.assert_allclose(found, host.certified_radius(sequences, method=method), rtol=0.03)
 
 
 @ALL

@@ -77,6 +77,12 @@ def test_labels_beside_a_model_and_an_x_without_are_refused_by_all_that_takes_si
                 call(eps)
 
 
+def test_errors_to_withstand_have_no_labels_to_be_taken_by_position():
+    for eps in (EPS, dict(EPS)):
+        with pytest.raises(TypeError, match="robust_eps"):
+            TikhonovLSTMRegressor(**QUICK, robust_eps=eps).fit(FRAMES, Y)
+
+
 def test_radii_and_accuracies_by_label():
     labels = np.where(Y > 0, "warm", "cold")
     model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(**QUICK)).fit(FRAMES, labels)

@@ -163,8 +163,7 @@ class StableNetworkPenalty(Penalty):
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = tensor.detach().cpu().double().numpy()
-    return array
+    return tensor.detach().cpu().numpy().astype(np.float64)
 
 
 def _layer_arrays(layer: Sequence[Tensor], n_gates: int) -> LayerArrays:
@@ -172,11 +171,13 @@ def _layer_arrays(layer: Sequence[Tensor], n_gates: int) -> LayerArrays:
 
 
 def _add_gradient(weight: Tensor, gradient: NDArray[np.float64]) -> None:
-    added = torch.from_numpy(gradient).reshape(weight.shape).to(weight)
     if weight.grad is None:
-        weight.grad = added
+        weight.grad = torch.zeros_like(weight)
+    if weight.device.type == "cpu":  # where torch's own calls would take longer than the sum
+        array = weight.grad.numpy()
+        array += gradient.reshape(array.shape)
     else:
-        weight.grad += added
+        weight.grad += torch.from_numpy(gradient).reshape(weight.shape).to(weight)
 
 
 def _slope_of_link(module: GatedNetwork) -> float:

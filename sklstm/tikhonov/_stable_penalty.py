@@ -165,7 +165,7 @@ class _Layer:
         return float(np.log(self.spectral_radius)) if self.spectral_radius > 1 else 0.0
 
     def pull(self, by_states: Array, lambda_1: float) -> tuple[LayerArrays, Array]:
-        """Derivatives by the weights, and by the movements of the inputs (d,) where these are states."""
+        """Derivatives by the weights, and by the movements (d,) of the inputs if these are states; else anything."""
         by_b = np.linalg.solve(self.resolvent.T, self.grow * by_states)
         by_M = np.outer(by_b, self.solved)  # by the shrunk matrix
         if self.beyond:
@@ -182,11 +182,12 @@ class _Layer:
         weight_ih, weight_hh, _, _ = self.weights
         signs = np.sign(weight_ih)
         by_ih = by_centre[:, :, None] * self.middle + by_radius_x[:, :, None] * (signs * self.radius)
-        by_moved = np.einsum("gh,ghd->d", by_net, self.inputs)
+        by_moved = by_b
         if self.moved is None:
             by_ih += (by_net / np.where(self.net > 0, self.net, 1.0))[:, :, None] * weight_ih
         else:
             by_ih += by_net[:, :, None] * (signs * self.moved)
+            by_moved = np.einsum("gh,ghd->d", by_net, self.inputs)
         by_hh = np.sign(weight_hh) * (by_recurrent + by_sums[:, :, None])
         return LayerArrays(by_ih, by_hh, by_centre, _ADDED[self.cell] * by_centre + by_bias), by_moved
 

@@ -22,7 +22,7 @@ def targets(kind):
 def check_reports(model):
     outputs = model._outputs(X)
     assert np.isfinite(outputs).all()
-    for name in ("rho_x_", "rho_h_", "perturbation_gain_"):
+    for name in ("rho_x_", "rho_h_", "perturbation_gain_", "certified_gain_"):
         assert np.all(np.asarray(getattr(model, name, 0.0)) >= 0)  # NaN is not
     if type(model) in CERTIFIED:
         for method in METHODS:
@@ -42,7 +42,7 @@ def test_a_fit_ends_well(kind, data, optimizer, decay, n_epochs):
     if kind in GATED:
         penalty = {
             "lambda_s": 10.0 ** data.draw(st.integers(-4, 4), "lambda_s"),
-            "variant": data.draw(st.sampled_from(["turkin", "tight"]), "variant"),
+            "variant": data.draw(st.sampled_from(["turkin", "tight", "stable"]), "variant"),
             "num_layers": data.draw(st.integers(1, 2), "num_layers"),
         }
     options = {"weight_decay": 10.0**decay, "lr": 1e-4, "optimizer": optimizer, "batch_size": 8, "random_state": 0}

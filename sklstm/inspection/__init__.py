@@ -4,6 +4,7 @@ The displays need matplotlib (the extra ``plot``).
 """
 
 from ._certified_band import CertifiedBandDisplay
+from ._certified_front import CertifiedFrontDisplay
 from ._channel_importance import ChannelImportanceDisplay, channel_importance
 from ._gate_norms import GateNormsDisplay
 from ._generalization_report import GeneralizationReportDisplay
@@ -14,6 +15,7 @@ from ._regularization_path import RegularizationPathDisplay
 
 __all__ = [
     "CertifiedBandDisplay",
+    "CertifiedFrontDisplay",
     "ChannelImportanceDisplay",
     "GateNormsDisplay",
     "GeneralizationReportDisplay",

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklstm._validation import Number
 from sklstm.estimators._base import SequenceEstimator
 from sklstm.estimators._composition import inner_of
+from sklstm.estimators._tikhonov import penalty_weights
 
 from ._model_errors import training_noise
 
@@ -92,8 +93,11 @@ def parameter_of(estimator: Any, name: str) -> float:
     parameters = {**estimator.get_params(), **final.get_params()}
     if name not in parameters:
         raise TypeError(f"{type(final).__name__} has no parameter {name!r}.")
-    Number(Real).check(name, parameters[name])
-    return float(parameters[name])
+    value = parameters[name]
+    if name.split("__")[-1] == "lambda_s" and isinstance(value, str):
+        value, *_ = penalty_weights(final)  # the number that "auto" stands for
+    Number(Real).check(name, value)
+    return float(value)
 
 
 def network_inside(estimator: Any, caller: str) -> tuple[str, Any]:

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, inspection, load
 from sklstm.inspection import (
     CertifiedBandDisplay,
+    CertifiedFrontDisplay,
     ChannelImportanceDisplay,
     GateNormsDisplay,
     GeneralizationReportDisplay,
@@ -51,6 +52,9 @@ DRAW = {
     CertifiedBandDisplay: lambda made, **kw: CertifiedBandDisplay.from_estimator(
         made.lstm, made.X[:8], eps=0.1, y=made.y[:8], **kw
     ),
+    CertifiedFrontDisplay: lambda made, **kw: CertifiedFrontDisplay.from_estimators(
+        {"LSTM": [made.lstm]}, made.X, made.y, 0.01, **kw
+    ),
 }
 # Those that look into the network, and how they are made from an estimator.
 OF_NETWORKS = {
@@ -67,6 +71,9 @@ OF_PREDICTORS = {
         estimator, np.zeros((2, 5, 2)), np.zeros(2)
     ),
     "path": lambda estimator: RegularizationPathDisplay.from_estimators([estimator], np.zeros((2, 5, 2)), np.zeros(2)),
+    "front": lambda estimator: CertifiedFrontDisplay.from_estimators(
+        {"one": estimator}, np.zeros((2, 5, 2)), np.zeros(2), 0.1
+    ),
 }
 
 every_display = pytest.mark.parametrize("display", DRAW, ids=lambda display: display.__name__)

@@ -1,0 +1,184 @@
+"""What certified accuracy costs: clean against certified error, one point a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier
+
+from ._display import Display, curve_values
+from ._model_errors import certified_error, common_loss, default_error, targets
+from ._unwrapping import check_predictor, innermost
+
+# A certified error may be infinite, or so many times the smallest one, where nothing is known: the axis is logarithmic.
+_WIDE = 10
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CertifiedFrontDisplay(Display):
+    """Certified against clean errors of fitted models, a line for every family of them.
+
+    A family is trained alike but for a strength, ``robust_eps`` for instance. Lower and further left is better: a
+    family whose line lies below and to the left of another's is better whatever accuracy is asked for. Use
+    `from_estimators` to create one. The parameters are stored as attributes.
+
+    Parameters
+    ----------
+    clean, certified : dict of str to array-like of shape (m,)
+        Errors on the inputs as they are, and the largest that inputs within some distance could have, of the models of
+        every family. Numbers of models may differ.
+    ylabel : str, default="error"
+        Name of the error.
+    size : str, default=""
+        What the certified error is about, for its axis: " (eps = 0.1)" for instance.
+
+    Attributes
+    ----------
+    lines_ : dict of str to matplotlib Line2D
+        The models of each family in the order of their clean errors. One whose certified error is infinite is left out.
+    ax_ : matplotlib Axes
+        Axes with the lines.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    RegularizationPathDisplay : Errors by the value of one parameter.
+    sklstm.metrics.make_certified_scorer : The certified error as a score for searches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.inspection import CertifiedFrontDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 12, 2))
+    >>> y = X[:, -3:, 0].mean(axis=1) ** 2
+    >>> families = {
+    ...     name: [
+    ...         TikhonovLSTMRegressor(8, max_epochs=20, random_state=0, **{name: value}).fit(X, y)
+    ...         for value in (0.03, 0.1)
+    ...     ]
+    ...     for name in ("lambda_s", "robust_eps")
+    ... }
+    >>> display = CertifiedFrontDisplay.from_estimators(families, X, y, eps=0.1)
+    >>> bool(np.all(display.certified["robust_eps"] >= display.clean["robust_eps"]))
+    True
+
+    The data can be drawn again, on other axes or with other options:
+
+    >>> display.plot(linewidth=3).ax_ is display.ax_
+    True
+    """
+
+    clean: Mapping[str, ArrayLike]
+    certified: Mapping[str, ArrayLike]
+    ylabel: str = "error"
+    size: str = ""
+
+    @classmethod
+    def from_estimators(
+        cls, families: Mapping[str, Any], X: Any, y: Any, eps: Any, *, ax: Any = None, name: str | None = None
+    ) -> Self:
+        """Measure the errors of fitted models, and draw them.
+
+        The error is the error rate of classifiers, and the ``loss`` of regressors if all were trained for the same one,
+        or else the mean squared error.
+
+        Parameters
+        ----------
+        families : dict of str to estimator or sequence of estimators
+            Fitted models or compositions around them, all classifiers or all regressors, by what they have in common.
+        X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
+            Inputs, preferably of a test set.
+        y : array-like of shape (n,) or (n, k)
+            True targets.
+        eps : float, array-like, Series, DataFrame or dict
+            The certified error is an upper limit on the error of inputs within ``eps`` of X, from `sklstm.certify`. It
+            is in the units of X, before any step of a pipeline.
+        ax : matplotlib Axes, optional
+            Axes to draw on. By default, the axes of a new figure.
+        name : str, optional
+            In front of the names of the families, in the legend.
+
+        Returns
+        -------
+        CertifiedFrontDisplay
+
+        Raises
+        ------
+        TypeError
+            If ``families`` is no dict, a model is neither classifier nor regressor or has no certificate, or some are
+            classifiers and some regressors.
+        ValueError
+            If there is no model, for a bad ``eps``, no y, or arrays of different lengths.
+        NotFittedError
+            If a model is not fitted.
+        """
+        caller = cls._check_matplotlib("from_estimators")
+        if not isinstance(families, Mapping):
+            raise TypeError(f"families must be a dict from names to fitted models, got {families!r:.80}.")
+        several = {key: list(part) if isinstance(part, list | tuple) else [part] for key, part in families.items()}
+        models = [model for part in several.values() for model in part]
+        if not models or not all(several.values()):
+            raise ValueError("families must hold at least one fitted model for every name, and one name.")
+        for model in models:
+            check_predictor(model, cls.__name__)
+        if len({is_classifier(model) for model in models}) > 1:
+            raise TypeError("the models must be all classifiers or all regressors.")
+        y = targets(X, y, caller)
+        networks = [innermost(model) for model in models]
+        (ylabel, error), loss = default_error(*networks), common_loss(*networks)
+        # This comes first, so that a bad eps is found before any other work.
+        certified = {
+            key: np.array([certified_error(m, X, y, eps, loss) for m in part]) for key, part in several.items()
+        }
+        clean = {key: np.array([error(y, model.predict(X)) for model in part]) for key, part in several.items()}
+        size = f" (eps = {eps:.4g})" if isinstance(eps, Real) else ""
+        return cls(clean=clean, certified=certified, ylabel=ylabel, size=size).plot(ax, name=name)
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw a line for every family.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Axes to draw on. By default, the axes of a new figure.
+        name : str, optional
+            In front of the names of the families, in the legend.
+        **kwargs : dict
+            Passed to matplotlib's ``plot`` for every line.
+
+        Returns
+        -------
+        CertifiedFrontDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If the families of the two errors differ in their names or numbers of models, or there is none.
+        """
+        if not self.clean or set(self.clean) != set(self.certified):
+            raise ValueError("clean and certified must have the same names, at least one.")
+        points = {key: self._points(key) for key in self.clean}
+        ax, name = self._open(ax, name)
+        self.lines_ = {}
+        for key, (clean, certified) in points.items():
+            label = key if name is None else f"{name}, {key}"
+            self.lines_[key], _ = self._draw_mean(ax, clean, certified[:, None], label, kwargs)
+        found = np.concatenate([certified for _, certified in points.values()])
+        if found.size and found.min() > 0 and found.max() > _WIDE * found.min():
+            ax.set_yscale("log")
+        return self._finish(ax, f"{self.ylabel}, clean", f"{self.ylabel}, certified{self.size}")
+
+    def _points(self, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both errors of a family's models, without those of which nothing is known."""
+        number = np.size(self.clean[key])
+        clean = curve_values(f"clean[{key!r}]", self.clean[key], number)[:, 0]
+        certified = curve_values(f"certified[{key!r}]", self.certified[key], number)[:, 0]
+        known = np.isfinite(certified)
+        return clean[known], certified[known]

@@ -283,9 +283,10 @@ class _Search:
 def _is_fooled(module: nn.Module, boxes: Boxes, labels: np.ndarray) -> np.ndarray:
     """Whether an attack finds an input of the box with another label, by projected signed gradients."""
     found = np.zeros(len(labels), dtype=bool)
-    # A copy without gradients of its own, outside of an inference mode that the caller may be in.
-    with torch.inference_mode(False), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        module = copy.deepcopy(module_for_float64(module)).requires_grad_(False)
+    # Outside of an inference mode that the caller may be in, and with a copy: its weights have no gradients, and it is
+    # in training mode, outside of which cuDNN does not go back through a layer.
+    with torch.inference_mode(False), torch.enable_grad():
+        module = copy.deepcopy(module_for_float64(module)).requires_grad_(False).train()
         device = next(module.parameters()).device
         with thread_limit(threads_for_network(module, BLOCK)), products_in("float32", device):
             for start in range(0, len(labels), _ATTACKED):

@@ -22,7 +22,7 @@ from tests.support.problems import signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "random_state": 0}
 METHODS = ("intervals", "mean-value", "best", "linear", "auto")
-N = 24
+N = 16
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def form(X, like):
 
 
 @NAMES
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["intervals", "best", "auto"])
 def test_no_attack_within_the_radius_changes_a_label_and_the_accuracy_is_that_of_the_radii(fitted, name, method):
     model, X, y = fitted[name]
     scale = np.array([1.0, 0.3])
@@ -100,7 +100,9 @@ def test_auto_is_linear_and_never_less_than_best(fitted, name):
 
 def test_the_costly_method_is_for_what_it_can_change(fitted, monkeypatch):
     model, X, y = fitted["lstm"]
-    eps = float(np.median(certified_radius(model, X, method="auto")))
+    best, linear = (certified_radius(model, X, method=method) for method in ("best", "linear"))
+    at = np.where(model.predict(X) == y, linear / best, 0).argmax()
+    eps = float(np.sqrt(best[at] * linear[at]))
     certified, counts = _label_certificates._certified, {}
 
     def counted(module, boxes, labels, method):
@@ -156,21 +158,20 @@ def test_modes_of_the_caller_are_left_alone_and_change_nothing(fitted, name):
         assert parameter.grad is gradient
 
 
-def test_one_length_in_a_list_is_an_array_and_several_lengths_are_each_their_own(fitted):
+@pytest.mark.parametrize("method", ["best", "auto"])
+def test_one_length_in_a_list_is_an_array_and_several_lengths_are_each_their_own(fitted, method):
     model, X, y = fitted["lstm"]
-    for method in METHODS:
-        radius = model.certified_radius(X, method=method)
-        np.testing.assert_array_equal(model.certified_radius(list(X), method=method), radius)
-        mixed = [*X[:8], *(x[i % 4 :] for i, x in enumerate(X[8:]))]
-        found = model.certified_radius(mixed, method=method)
-        np.testing.assert_allclose(found[:8], radius[:8], rtol=0.0101)
-        for i in (8, 11, 13):
-            np.testing.assert_allclose(found[i], model.certified_radius([mixed[i]], method=method)[0], rtol=0.0101)
-        eps = float(np.median(found))
-        expected = np.mean(
-            [model.certified_accuracy([x], [label], eps, method=method) for x, label in zip(mixed, y, strict=True)]
-        )
-        assert model.certified_accuracy(mixed, y, eps, method=method) == expected
+    X, y = X[:8], y[:8]
+    radius = model.certified_radius(X, method=method)
+    np.testing.assert_array_equal(model.certified_radius(list(X), method=method), radius)
+    mixed = [x[max(0, i - 4) :] for i, x in enumerate(X)]
+    found = model.certified_radius(mixed, method=method)
+    np.testing.assert_allclose(found[:5], radius[:5], rtol=0.0101)
+    for i in (5, 7):
+        np.testing.assert_allclose(found[i], model.certified_radius([mixed[i]], method=method)[0], rtol=0.0101)
+    eps = float(np.median(found))
+    alone = [model.certified_accuracy([x], [label], eps, method=method) for x, label in zip(mixed, y, strict=True)]
+    assert model.certified_accuracy(mixed, y, eps, method=method) == np.mean(alone)
 
 
 def test_units_of_the_radii(fitted):

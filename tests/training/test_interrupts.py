@@ -47,6 +47,7 @@ def calls(tmp_path_factory):
     y, labels = X[:, -1, 0], X[:, -1, 0] > 0
     lstm = TikhonovLSTMRegressor(**QUICK).fit(X, y)
     relu = NoisyRNNClassifier(**QUICK).fit(X, labels)
+    predicted = relu.predict(X)
     occam = relu.generalization_report(X, labels)["occam"]
     folder = tmp_path_factory.mktemp("models")
     lstm.save(folder / "there.safetensors")
@@ -62,6 +63,8 @@ def calls(tmp_path_factory):
         "predict": lambda: lstm.predict(X),
         "certify": lambda: lstm.certify(X[:2], 0.01, method="linear"),
         "radius": lambda: relu.certified_radius(X[:2], rtol=0.5),
+        # By "best", an attack, and "linear" for one.
+        "accuracy": lambda: relu.certified_accuracy(X[:6], predicted[:6], 0.6, method="auto"),
         "save": lambda: lstm.save(folder / "new.safetensors"),
         "load": lambda: sklstm.load(folder / "there.safetensors"),
         "unpickle": lambda: pickle.loads(pickled),
@@ -71,8 +74,8 @@ def calls(tmp_path_factory):
 
 
 NAMES = [
-    "fit", "report with compression", "fit a classifier", "partial_fit", "predict", "certify", "radius", "save", "load",
-    "unpickle", "quantized", "path",
+    "fit", "report with compression", "fit a classifier", "partial_fit", "predict", "certify", "radius", "accuracy",
+    "save", "load", "unpickle", "quantized", "path",
 ]  # fmt: skip
 
 

@@ -47,6 +47,15 @@ def test_regressor_agrees_with_the_cpu(estimator, num_layers):
     np.testing.assert_allclose(device.loss_curve_, host.loss_curve_, rtol=1e-3)
 
 
+@ALL
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_robust_training_agrees_with_the_cpu(estimator, weight):
+    X, y = problem(estimator)
+    host, device = both(estimator, X, y, robust_eps=0.1, robust_weight=weight, robust_box=0.5)
+    np.testing.assert_allclose(outputs(device, X), outputs(host, X), atol=1e-3)
+    np.testing.assert_allclose(device.loss_curve_, host.loss_curve_, rtol=1e-3)
+
+
 def test_classifier_agrees_with_the_cpu():
     X, y = signed_sum(200)
     host, device = both(NoisyRNNClassifier, X, y)

@@ -11,7 +11,7 @@ import sklstm
 from sklstm.model_selection import RegularizationPathCV
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS, REGRESSORS
 
-N, L, D = 120, 6, 2
+N, L, D = 90, 5, 2
 EPS = 0.2
 ALL = pytest.mark.parametrize("cls", ESTIMATORS)
 
@@ -50,20 +50,19 @@ def test_what_is_trained_for_is_certified(cls, weight):
     X, y = data(cls)
     X_test, y_test = data(cls, 1)
     few_steps = {"robust_eps": EPS, "robust_weight": weight}
-    plain, robust = (few(cls, max_epochs=30, **more).fit(X, y) for more in ({}, few_steps))
+    plain, robust = (few(cls, max_epochs=20, lr=0.02, **more).fit(X, y) for more in ({}, few_steps))
+    assert robust.score(X_test, y_test) > 0.8
+    if not weight:  # an attack is no certificate
+        return
     if cls in CLASSIFIERS:
         certified = [model.certified_accuracy(X_test, y_test, EPS) for model in (plain, robust)]
-        assert certified[1] >= certified[0]
-        assert robust.score(X_test, y_test) > 0.8
-        if weight:
-            assert certified[1] > 0.6
+        assert certified[1] > max(0.6, certified[0])
         return
     widths = []
     for model in (plain, robust):
         lower, upper = model.certify(X_test, EPS, method="intervals")
         widths.append((upper - lower).mean())
-    assert robust.score(X_test, y_test) > 0.8
-    assert not weight or widths[1] < widths[0]
+    assert widths[1] < widths[0]
 
 
 @ALL
@@ -80,17 +79,17 @@ def test_errors_of_one_channel(cls):
 @ALL
 def test_early_stopping_judges_by_the_loss_at_full_strength(cls):
     X, y = data(cls)
-    model = few(cls, robust_eps=EPS, robust_weight=1.0, early_stopping=True, max_epochs=6).fit(
-        X[:80], y[:80], X_val=X[80:], y_val=y[80:]
+    model = few(cls, robust_eps=EPS, robust_weight=1.0, early_stopping=True, max_epochs=4).fit(
+        X[:50], y[:50], X_val=X[50:], y_val=y[50:]
     )
     best = model.best_loss_
-    lower, upper = model.certify(X[80:], EPS, method="intervals")
+    lower, upper = model.certify(X[50:], EPS, method="intervals")
     if cls in REGRESSORS:
-        largest = np.maximum((lower - y[80:]) ** 2, (upper - y[80:]) ** 2).mean()
+        largest = np.maximum((lower - y[50:]) ** 2, (upper - y[50:]) ** 2).mean()
         assert best == pytest.approx(largest, rel=1e-3)
     else:
         # Intervals of both outputs forget that they move together: they allow more than the differences.
-        right = (y[80:] == model.classes_[1]).astype(int)
+        right = (y[50:] == model.classes_[1]).astype(int)
         gaps = upper[np.arange(40), 1 - right] - lower[np.arange(40), right]
         assert 0 < best <= np.logaddexp(0, gaps).mean() * (1 + 1e-6)
 
@@ -100,9 +99,9 @@ def test_partial_fit_warm_start_saving_and_ragged_lists(cls, tmp_path):
     X, y = data(cls)
     options = {} if cls in REGRESSORS else {"classes": np.unique(y)}
     model = few(cls, robust_eps=EPS, robust_weight=0.5, max_epochs=4)
-    for _ in range(3):
+    for _ in range(2):
         model.partial_fit(X, y, **options)
-    assert model.n_iter_ == 3
+    assert model.n_iter_ == 2
     model.save(tmp_path / "model.safetensors")
     loaded = sklstm.load(tmp_path / "model.safetensors")
     assert loaded.robust_eps == EPS
@@ -112,19 +111,19 @@ def test_partial_fit_warm_start_saving_and_ragged_lists(cls, tmp_path):
     assert np.isfinite(once.fit(ragged, y).loss_curve_).all()
 
 
-@pytest.mark.parametrize("cls", REGRESSORS)
+@ALL
 def test_a_network_that_has_become_a_constant_is_noticed(cls):
     X, y = data(cls)
+    skip = {"skip": "none"} if cls in REGRESSORS else {}
     with pytest.warns(ConvergenceWarning, match="hardly depend on X"):
-        few(cls, skip="none", robust_eps=20.0, robust_weight=1.0, max_epochs=30, lr=0.05).fit(X, y)
+        few(cls, robust_eps=20.0, robust_weight=1.0, max_epochs=30, lr=0.05, **skip).fit(X, y)
 
 
 @pytest.mark.parametrize("name", ["robust_eps", "robust_weight", "robust_box"])
 @ALL
 def test_paths_choose_what_to_withstand(cls, name):
     X, y = data(cls)
-    other = {"robust_eps": 0.1, "robust_weight": 0.5} | {}
-    other.pop(name, None)
-    path = RegularizationPathCV(few(cls, max_epochs=3, **other), name, param_range=2, cv=2).fit(X, y)
+    other = {"robust_eps": 0.1} if name != "robust_eps" else {}
+    path = RegularizationPathCV(few(cls, max_epochs=2, **other), name, param_range=2, cv=2, refit=False).fit(X, y)
     assert name in path.best_params_
     assert np.isfinite(path.cv_results_["mean_test_score"]).all()

@@ -36,7 +36,7 @@ def _writes_into_lists(self, X):
 
 
 def _half_as_wide(*arguments, **options):
-    lower, upper = _boxes(*arguments, **options)
+    lower, upper = _ends_of(*arguments, **options)
     middle = (lower + upper) / 2
     return (lower + middle) / 2, (upper + middle) / 2
 
@@ -58,7 +58,7 @@ def _remembers_too_much(self, *arguments, **options):
     self._fits = getattr(self, "_fits", 0) + 1
 
 
-_predict_blocks, _boxes = _inference.predict_blocks, _composition.boxes
+_predict_blocks, _ends_of = _inference.predict_blocks, _composition.ends_of
 _set_fitted, _outputs, _as_sequences = SequenceEstimator._set_fitted, SequenceEstimator._outputs, _base.as_sequences
 
 # What it is: a context in which it is so.
@@ -73,7 +73,7 @@ DEFECTS = {
     "predict writes into the sequences of a list": lambda: mock.patch.object(
         SequenceEstimator, "_outputs", _writes_into_lists
     ),
-    "certificates are half as wide": lambda: mock.patch.object(_composition, "boxes", _half_as_wide),
+    "certificates are half as wide": lambda: mock.patch.object(_composition, "ends_of", _half_as_wide),
     "fit warns": lambda: mock.patch.object(SequenceEstimator, "_set_fitted", _warns),
     "predict of a tuple raises an IndexError": lambda: mock.patch.object(_base, "as_sequences", _breaks_on_lists),
     "a fit knows how many came before": lambda: mock.patch.object(

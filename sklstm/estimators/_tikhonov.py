@@ -28,7 +28,7 @@ from sklstm.tikhonov import (
 )
 from sklstm.tikhonov._cells import get_cell
 from sklstm.tikhonov._gains import linear_gain
-from sklstm.tikhonov._stable_penalty import STABLE_CELLS, LayerArrays, StablePenalty, contracting_scale
+from sklstm.tikhonov._stable_penalty import STABLE_CELLS, StablePenalty, as_array, contracting_scale, layer_arrays
 from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
 from sklstm.training import Penalty, SequenceDataset
 
@@ -150,9 +150,9 @@ class StableNetworkPenalty(Penalty):
         part = module.linear_part
         linear = None
         if part is not None:
-            linear = part.unit * _array(part.values).reshape(len(part.values), -1, self.input_range.shape[1])
-        layers = [_layer_arrays(layer, module.n_gates) for layer in module.layers]
-        value, by_layers, by_out, by_linear = penalty(layers, _array(module.readout.weight), linear)
+            linear = part.unit * as_array(part.values).reshape(len(part.values), -1, self.input_range.shape[1])
+        layers = [layer_arrays(layer, module.n_gates) for layer in module.layers]
+        value, by_layers, by_out, by_linear = penalty(layers, as_array(module.readout.weight), linear)
         for layer, gradients in zip(module.layers, by_layers, strict=True):
             for weight, gradient in zip(layer, gradients, strict=True):
                 _add_gradient(weight, gradient)
@@ -160,14 +160,6 @@ class StableNetworkPenalty(Penalty):
         if by_linear is not None and part.is_trained:
             _add_gradient(part.values, part.unit * by_linear)
         return value
-
-
-def _array(tensor: Tensor) -> NDArray[np.float64]:
-    return tensor.detach().cpu().numpy().astype(np.float64)
-
-
-def _layer_arrays(layer: Sequence[Tensor], n_gates: int) -> LayerArrays:
-    return LayerArrays(*(array.reshape(n_gates, -1, *array.shape[1:]) for array in map(_array, layer)))
 
 
 def _add_gradient(weight: Tensor, gradient: NDArray[np.float64]) -> None:
@@ -199,7 +191,7 @@ def start_contracting(module: GatedNetwork, data: SequenceDataset, *, input_rang
     lower, upper = input_range
     scales = []
     for layer in module.layers:
-        weights = _layer_arrays(layer, module.n_gates)
+        weights = layer_arrays(layer, module.n_gates)
         scales.append(contracting_scale(module.cell, weights, lower, upper))
         upper = np.ones(weights.weight_hh.shape[-1])  # of the states, which the next layer reads
         lower = -upper

@@ -1,5 +1,7 @@
 """How far input noise moves the output of a recurrent network, as Turkin 2017 estimates it: gains, norms, penalty.
 
+`stable_penalty` takes a gain that is proved in the place of the paper's.
+
 All functions take weight tensors; a PyTorch training loop can use them without scikit-learn.
 """
 
@@ -12,6 +14,7 @@ from ._gains import (
     tikhonov_gains,
 )
 from ._penalty import feasible_scale, relaxed_barrier, tikhonov_penalty
+from ._stable_penalty import stable_penalty
 from ._tracked_penalty import TikhonovPenalty
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "perturbation_gain",
     "preactivation_bound",
     "relaxed_barrier",
+    "stable_penalty",
     "tikhonov_gains",
     "tikhonov_penalty",
 ]

@@ -10,7 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from ._cells import get_cell
+from ._penalty import Weights, as_layers
+from ._tracked_penalty import WithGradients
 
 Array = NDArray[np.float64]
 
@@ -27,6 +33,16 @@ class LayerArrays(NamedTuple):
     weight_hh: Array
     bias_ih: Array
     bias_hh: Array
+
+
+def as_array(tensor: Tensor) -> Array:
+    """A copy in float64."""
+    return tensor.detach().cpu().numpy().astype(np.float64)
+
+
+def layer_arrays(layer: Sequence[Tensor], n_gates: int) -> LayerArrays:
+    """Weights of a layer as torch stores them: (G * H, d), (G * H, H), and two biases (G * H,)."""
+    return LayerArrays(*(array.reshape(n_gates, -1, *array.shape[1:]) for array in map(as_array, layer)))
 
 
 class _Factors(NamedTuple):
@@ -283,3 +299,116 @@ class StablePenalty(NamedTuple):
                 found, by_states = layer.pull(by_states, self.lambda_1)
                 by_weights.insert(0, found)
         return float(value), by_weights, by_out, by_linear
+
+
+def stable_penalty(
+    weight_ih: Weights,
+    weight_hh: Weights,
+    weight_out: Tensor,
+    input_range: Tensor,
+    *,
+    lambda_s: float,
+    lambda_1: float,
+    cell: str = "lstm",
+    bias_ih: Weights | None = None,
+    bias_hh: Weights | None = None,
+    weight_linear: Tensor | None = None,
+) -> Tensor:
+    r"""The penalty :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved, at sequences of any length.
+
+    For inputs within ``input_range`` whose disturbances leave them there,
+    :math:`\|y(x + \delta) - y(x)\| \le \text{gain} \max_t \|\delta_t\|`, however long they are. To it comes
+    :math:`\lambda_1 \sum_l \log^+ \rho(M_l)` with the spectral radii that must be below 1 for the gain to be finite.
+
+    Parameters
+    ----------
+    weight_ih : Tensor of shape (G * H, d), or one such tensor a layer
+    weight_hh : Tensor of shape (G * H, H), or one such tensor a layer
+        Gates stacked as torch stores them: G = 4 for the LSTM, 3 for the GRU.
+    weight_out : Tensor of shape (k, H)
+    input_range : Tensor of shape (2, d)
+        Smallest and largest value of every channel.
+    lambda_s, lambda_1 : float
+        Not negative.
+    cell : {"lstm", "gru"}
+    bias_ih, bias_hh : Tensor of shape (G * H,), or one such tensor a layer, optional
+    weight_linear : Tensor of shape (k, p * d), optional
+        Of a linear part that reads the last p steps.
+
+    Returns
+    -------
+    Tensor of shape ()
+        Finite for all finite weights, and differentiable once. Scale the recurrent matrices down before training, to a
+        twentieth for instance: beyond a spectral radius of 0.95 the gain is continued along a line.
+
+    Raises
+    ------
+    ValueError
+        For a negative or non-finite weight of the penalty, an unknown cell, or wrong shapes.
+
+    See Also
+    --------
+    sklstm.certificates.network_gain : The gain as a certificate.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklstm.tikhonov import stable_penalty
+    >>> lstm, readout = torch.nn.LSTM(3, 8), torch.nn.Linear(8, 1)
+    >>> with torch.no_grad():
+    ...     _ = lstm.weight_hh_l0.mul_(0.05)
+    ...     biases = {"bias_ih": lstm.bias_ih_l0, "bias_hh": lstm.bias_hh_l0}
+    >>> input_range = torch.tensor([[-2.0, -2.0, 0.0], [2.0, 2.0, 1.0]])
+    >>> weights = lstm.weight_ih_l0, lstm.weight_hh_l0, readout.weight
+    >>> loss = stable_penalty(*weights, input_range, lambda_s=0.01, lambda_1=10.0, **biases)  # plus that on the data
+    >>> loss.backward()
+    >>> bool(lstm.weight_hh_l0.grad.any())
+    True
+    """
+    for name, value in (("lambda_s", lambda_s), ("lambda_1", lambda_1)):
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name} must be finite and non-negative, got {value}.")
+    n_gates = get_cell(cell).n_gates
+    inputs, recurrent, biases_h = zip(*as_layers(weight_ih, weight_hh, bias_hh), strict=True)
+    biases_x = [bias for *_, bias in as_layers(weight_ih, weight_hh, bias_ih)]
+    layers = []
+    n_inputs = input_range.shape[-1]
+    for weights in zip(inputs, recurrent, biases_x, biases_h, strict=True):
+        size = weights[1].shape[-1]
+        shapes = [tuple(part.shape) for part in weights if part is not None]
+        if shapes[:2] != [(n_gates * size, n_inputs), (n_gates * size, size)] or any(
+            shape != (n_gates * size,) for shape in shapes[2:]
+        ):
+            raise ValueError(
+                f"the {cell}'s weights must be (G * H, d) and (G * H, H) with G = {n_gates} and d = {n_inputs}, and "
+                f"biases (G * H,); got {shapes}."
+            )
+        zeros = weights[1].new_zeros(n_gates * size)
+        layers.append(layer_arrays([zeros if part is None else part for part in weights], n_gates))
+        n_inputs = size
+    if input_range.ndim != 2 or len(input_range) != 2 or weight_out.shape[-1] != n_inputs:
+        raise ValueError(
+            f"input_range must be (2, d) and weight_out (k, {n_inputs}), got {tuple(input_range.shape)} and "
+            f"{tuple(weight_out.shape)}."
+        )
+    lower, upper = as_array(input_range)
+    linear = None
+    if weight_linear is not None:
+        linear = as_array(weight_linear).reshape(len(weight_linear), -1, len(lower))
+    value, by_layers, by_out, by_linear = StablePenalty(cell, lower, upper, lambda_s, lambda_1)(
+        layers, as_array(weight_out), linear
+    )
+    arguments, gradients = [weight_out], [by_out]
+    for weights, by_weights in zip(zip(inputs, recurrent, biases_x, biases_h, strict=True), by_layers, strict=True):
+        known = [pair for pair in zip(weights, by_weights, strict=True) if pair[0] is not None]
+        arguments += [weight for weight, _ in known]
+        gradients += [gradient for _, gradient in known]
+    if weight_linear is not None and by_linear is not None:
+        arguments.append(weight_linear)
+        gradients.append(by_linear)
+    tensors = [
+        torch.from_numpy(gradient).reshape(argument.shape).to(argument)
+        for argument, gradient in zip(arguments, gradients, strict=True)
+    ]
+    found: Tensor = WithGradients.apply(weight_out.new_tensor(value), tensors, *arguments)
+    return found

@@ -16,7 +16,7 @@ TOLERANCE = 0.05
 _COUNTERS = ("interval", "calls_left", "largest_error")
 
 
-class _WithGradients(torch.autograd.Function):
+class WithGradients(torch.autograd.Function):
     """A scalar with gradients that are already known: it builds no graph, and backward only multiplies."""
 
     @staticmethod
@@ -219,7 +219,7 @@ class TikhonovPenalty:
         self.watch(weight_ih, weight_hh, weight_out, bias_hh=bias_hh)
         value, gradients = self._evaluate()
         tensors = [torch.as_tensor(gradient).clone() for gradient in gradients]
-        return _WithGradients.apply(weight_out.new_tensor(value), tensors, *self._arguments)
+        return WithGradients.apply(weight_out.new_tensor(value), tensors, *self._arguments)
 
     def accumulate(self) -> float:
         """Add the gradient of the penalty to the ``grad`` of the weights given to `watch`, and return its value.

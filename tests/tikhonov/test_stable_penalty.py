@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sklstm.certificates import gru_gain, lstm_gain
+from sklstm.tikhonov import stable_penalty
 from sklstm.tikhonov._stable_penalty import (
     LARGEST_RADIUS,
     LayerArrays,
@@ -123,3 +124,43 @@ def test_leading_vectors_are_those_of_numpy(rng):
     assert leading_vectors(np.triu(np.ones((4, 4)), 1))[0] == 0  # nilpotent
     assert leading_vectors(np.zeros((3, 3)))[0] == 0
     assert contracting_scale("gru", draw("gru", rng, recurrent=0.0)[0][0], *ENDS) == 1.0
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_as_a_function_of_tensors_it_is_the_same_and_autograd_knows_its_gradient(cell, num_layers, rng):
+    layers, V, A = draw(cell, rng, num_layers)
+    penalty = StablePenalty(cell, *ENDS, lambda_s=0.3, lambda_1=2.0)
+    parts = [torch.from_numpy(part.reshape(-1, *part.shape[2:])) for layer in layers for part in layer]
+    parts += [torch.from_numpy(V), torch.from_numpy(A.reshape(K, -1))]
+    how = {"lambda_s": 0.3, "lambda_1": 2.0, "cell": cell}
+    ends = torch.tensor(np.stack(ENDS))
+
+    def value(*parts):
+        *weights, readout, linear = parts
+        inputs, recurrent, biases_x, biases_h = (weights[place::4] for place in range(4))
+        biases = {"bias_ih": biases_x, "bias_hh": biases_h}
+        return stable_penalty(inputs, recurrent, readout, ends, weight_linear=linear, **biases, **how)
+
+    assert value(*parts).item() == penalty(layers, V, A)[0]
+    assert torch.autograd.gradcheck(value, [part.requires_grad_() for part in parts], eps=1e-6, atol=1e-6)
+    without = [layer._replace(bias_ih=0 * layer.bias_ih, bias_hh=0 * layer.bias_hh) for layer in layers]
+    plain = stable_penalty(parts[0:-2:4], parts[1:-2:4], parts[-2], ends, **how)
+    assert plain.item() == penalty(without, V)[0]
+
+
+def test_bad_arguments_are_refused():
+    weights = torch.ones(8, 3), torch.ones(8, 2), torch.ones(1, 2)
+    ends, how = torch.tensor([[-1.0] * 3, [1.0] * 3]), {"lambda_s": 0.1, "lambda_1": 1.0}
+    stable_penalty(*weights, ends, **how)
+    with pytest.raises(ValueError, match="lambda_1 must be finite and non-negative, got -1"):
+        stable_penalty(*weights, ends, lambda_s=0.1, lambda_1=-1.0)
+    with pytest.raises(ValueError, match="cell must be one of"):
+        stable_penalty(*weights, ends, cell="relu", **how)
+    for broken in ((torch.ones(7, 3), *weights[1:]), (weights[0][:, :2], *weights[1:])):
+        with pytest.raises(ValueError, match="the lstm's weights must be"):
+            stable_penalty(*broken, ends, **how)
+    with pytest.raises(ValueError, match="input_range must be"):
+        stable_penalty(*weights, ends[0], **how)
+    with pytest.raises(ValueError, match="input_range must be"):
+        stable_penalty(*weights[:2], torch.ones(1, 3), ends, **how)

@@ -32,6 +32,9 @@ QUICK = Compression(hidden_size=2, epochs=1, stage_epochs=1, n_stages=1, n_trial
 _VALUES = {
     "hidden_size": _whole(1, 4),
     "sigma": st.just(0) | _reals(0.0, 0.5, 2.0),
+    "robust_eps": st.just(0) | _reals(0.0, 0.1, 1e-9),
+    "robust_weight": st.sampled_from([0, 1]) | _reals(0.0, 0.5, 1.0),
+    "robust_box": st.just(1) | _reals(0.1, 1.0),
     "max_epochs": _whole(1, 2),
     "lr": _reals(0.003, 0.01, 1e-12),
     "lr_schedule": _words("constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"),
@@ -104,7 +107,8 @@ _ENORMOUS = st.sampled_from([10**30, 2**31, 2**63, 10**400])
 NUMBERS = {
     "hidden_size", "sigma", "max_epochs", "lr", "batch_size", "weight_decay", "validation_fraction", "n_iter_no_change",
     "delta", "lambda_s", "lambda_1", "lambda_2", "num_layers", "margin", "recurrent_scale", "n_channels", "clip_norm",
-    "loss_cap", "quantile", "max_norm_u", "max_norm_w", "max_norm_v", "validation_gap",
+    "loss_cap", "quantile", "max_norm_u", "max_norm_w", "max_norm_v", "validation_gap", "robust_eps", "robust_weight",
+    "robust_box",
 }
 # fmt: on
 _COSTLY = {"hidden_size", "max_epochs", "num_layers"}
@@ -116,6 +120,8 @@ def must_be_refused(name, value):
         return False
     if isinstance(value, float | np.floating):
         return not np.isfinite(value)
+    if name == "robust_eps" and isinstance(value, list | tuple | np.ndarray):
+        return False  # one number per channel
     return isinstance(value, str | bytes | list | tuple | dict | set | complex | np.ndarray | torch.Tensor)
 
 

@@ -1,4 +1,4 @@
-"""The picture of the quickstart: errors under noise, a stretch of forecasts, the terms of a bound."""
+"""The picture of the quickstart: errors under noise, certified bands of forecasts, the terms of a bound."""
 
 import logging
 
@@ -14,10 +14,10 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-COLOURS = {"plain": "#D55E00", "decay": "#E69F00", "tikhonov": "#0072B2"}
+COLOURS = {"plain": "#D55E00", "decay": "#E69F00", "tikhonov": "#009E73", "robust": "#0072B2"}
 # What differs by colour differs by marker or hatching too.
-MARKERS = {"plain": "s", "decay": "^", "tikhonov": "o"}
-HATCHES = {"plain": "///", "tikhonov": None}
+MARKERS = {"plain": "s", "decay": "^", "tikhonov": "D", "robust": "o"}
+HATCHES = {"plain": "///", "robust": None}
 TRUTH, QUIET = "#222222", "#777777"
 STYLE = {
     "font.size": 11,
@@ -29,13 +29,13 @@ STYLE = {
 }
 
 
-def draw(path, *, noise, errors, unchanged, labels, stretch, stretch_noise, bound):
+def draw(path, *, noise, errors, unchanged, labels, stretch, eps, bound):
     """Three panels into the PNG file ``path``."""
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(14, 7.4), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.3], wspace=0.06, hspace=0.08)
         _errors(figure.add_subplot(grid[:, 0]), noise, errors, unchanged, labels)
-        _forecasts(figure.add_subplot(grid[0, 1]), *stretch, stretch_noise, labels)
+        _bands(figure.add_subplot(grid[0, 1]), *stretch, eps, labels)
         _bound(figure.add_subplot(grid[1, 1]), bound)
         figure.savefig(path, dpi=100)
         plt.close(figure)
@@ -57,7 +57,7 @@ def _errors(ax, noise, errors, unchanged, labels):
     ax.set(xlim=(-0.02, 1.0), ylim=(0, top), xticks=noise)
     ax.set_xlabel("noise on the test inputs (standard deviations of each channel)")
     ax.set_ylabel("test error (mean squared, 1 = predicting the mean)")
-    ax.set_title("Noisy sensors: what the penalty buys\nand what it costs")
+    ax.set_title("Noisy sensors: what regularisation\nbuys and what it costs")
 
 
 def _apart(heights, gap):
@@ -68,19 +68,17 @@ def _apart(heights, gap):
     return placed
 
 
-def _forecasts(ax, times, truth, forecasts, sigma, labels):
-    for name, draws in forecasts.items():
-        low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
-        look = {"facecolor": COLOURS[name], "edgecolor": "white", "hatch": HATCHES[name], "alpha": 0.4, "lw": 0}
-        ax.fill_between(times, low, high, label=labels[name], **look)
-        ax.plot(times, middle, color=COLOURS[name], lw=1.2)
+def _bands(ax, times, truth, bands, eps, labels):
+    for name, (lower, upper) in bands.items():
+        look = {"facecolor": COLOURS[name], "edgecolor": "white", "hatch": HATCHES[name], "alpha": 0.5, "lw": 0}
+        ax.fill_between(times, lower, upper, label=labels[name], **look)
     ax.plot(times, truth, color=TRUTH, lw=1.8, label="measured")
-    ax.legend(loc="upper left", frameon=False, ncols=3, borderaxespad=0)
+    ax.legend(loc="upper left", ncols=3)
     ax.set(xlim=(times[0], times[-1]), xlabel=f"test period, {times[0].astype(object).year}", ylabel="PM2.5 (µg/m³)")
-    ax.set_ylim(0, 1.18 * max(truth.max(), *(np.quantile(draws, 0.95, axis=0).max() for draws in forecasts.values())))
+    ax.set_ylim(0, 1.25 * max(truth.max(), bands["robust"].max()))  # the other band may go on
     ax.xaxis.set_major_locator(mdates.DayLocator())
     ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
-    ax.set_title(f"90 % of the forecasts, three hours ahead, at noise {sigma}")
+    ax.set_title(f"What errors of {eps} deviations can do: certified bands")
 
 
 def _bound(ax, bound):

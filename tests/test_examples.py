@@ -27,5 +27,5 @@ def test_quickstart_runs_quietly_and_leaves_its_picture_and_models(tmp_path):
     assert result.stderr == "", "no warning, no traceback"
     assert "predictions identical" in result.stdout
     assert (tmp_path / "quickstart.png").read_bytes().startswith(b"\x89PNG")
-    assert joblib.load(tmp_path / "forecaster.joblib").regressor_["lstm"].rho_h_ < 1
+    assert joblib.load(tmp_path / "forecaster.joblib").regressor_["lstm"].robust_eps > 0
     assert (tmp_path / "classifier.joblib").exists()

@@ -1,7 +1,8 @@
 """What does the quickstart find?
 
-`examples/quickstart.py`, run once: test errors of one LSTM trained three ways against noise on its inputs, the bound
-from the training windows, and the classifier's accuracy. Its picture goes to docs/quickstart.png.
+`examples/quickstart.py`, run once: test errors of one LSTM trained four ways against noise on its inputs, how far
+errors of the inputs can move its forecasts at most, the bound from the training windows, and the classifier's accuracy.
+Its picture goes to docs/quickstart.png.
 """
 
 import importlib
@@ -34,6 +35,10 @@ def numbers(quickstart, fitted, errors, occam, classifier, X_vowels, theorem_3):
         "labels": quickstart.LABELS,
         "lambda_s": first["tikhonov"].lambda_s,
         "weight_decay": first["decay"].weight_decay,
+        "certified": {
+            name: round(float(quickstart.certified_move(models[0], X_test)), 3) for name, models in fitted.items()
+        },
+        "eps": quickstart.CERTIFIED,
         "rho_h": {name: float(f"{lstm.rho_h_:.4g}") for name, lstm in first.items()},
         "bound": round(occam.value, 4),
         "cap": round(occam.ceiling, 4),
@@ -70,11 +75,15 @@ def page(records):
     ]
     return (
         f"# The quickstart\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
-        "![Test error against noise, forecasts from noisy sensors, and the terms of a bound](../quickstart.png)\n\n"
+        "![Test error against noise, certified bands of forecasts, and the terms of a bound](../quickstart.png)\n\n"
         f"Fine dust three hours ahead, {record['n_train']:,} training windows and {record['n_test']:,} later test "
         f"windows; mean squared error over that of predicting the mean, averages over {record['n_seeds']} seeds. "
         "Strengths are chosen by cross-validation under noise 0.5.\n\n"
         f"{table(['trained with', *(f'noise {sigma:g}' for sigma in record['noise'])], rows)}\n\n"
+        f"Errors of up to {record['eps']:g} standard deviations in every input move a forecast of the first seed by "
+        "at most so many standard deviations of the target, in the median: "
+        + ", ".join(f"{record['labels'][name]} {value:.2f}" for name, value in record["certified"].items())
+        + ". That is certified.\n\n"
         f"The penalty changes the error by {change(record, 'tikhonov', 'plain', 0.0):+.0f} % on clean inputs and by "
         f"{change(record, 'tikhonov', 'plain', 1.0):+.0f} % at noise 1; against weight decay by "
         f"{change(record, 'tikhonov', 'decay', 0.0):+.0f} % and {change(record, 'tikhonov', 'decay', 1.0):+.0f} %.\n\n"

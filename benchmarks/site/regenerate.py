@@ -55,6 +55,8 @@ STEPS = (
     timed("packed_steps", "a minute"),
     timed("predict_speed", "20 minutes, 10 without other packages", needs=PEERS),
     timed("penalty_cost", "10 minutes"),
+    timed("robust_cost", "2 minutes"),
+    timed("label_certificates", "5 minutes"),
     timed("certificate_cost", "2 minutes"),
     timed("path_speed", "10 minutes"),
     timed("stacked_training", "5 minutes"),
@@ -77,6 +79,7 @@ STEPS = (
     Step("real_data", "an hour", needs=AEON),
     Step("small_sets", "half an hour", needs=AEON),
     Step("defaults", "an hour", needs=AEON),
+    Step("robust_training", "5 hours", needs=AEON),
     Step("occam_bound", "25 minutes, 2 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
     Step("imdb_noise", "4 hours", needs=IMDB),
 )

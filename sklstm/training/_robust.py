@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklstm.certificates import IntervalPass, RecurrentNetwork
+from sklstm.networks._networks import is_plain
 
 from ._net import Objective, PlainObjective
 
@@ -54,7 +55,7 @@ class Robust:
     >>> X = torch.randn(60, 5, 1, generator=torch.Generator().manual_seed(0))
     >>> network = NetworkSpec(LSTMNetwork, {"n_features": 1, "hidden_size": 4, "n_outputs": 1})
     >>> robust = Robust(eps=0.1, weight=0.5, ramp=2)
-    >>> robust.objective().robust is robust
+    >>> robust.objective(LSTMNetwork(**network.arguments)).robust is robust
     True
     >>> net = train(TrainingSpec(network, torch.nn.MSELoss, robust=robust, max_epochs=4), SequenceDataset(X, X[:, -1]))
     >>> len(net.history)
@@ -67,13 +68,28 @@ class Robust:
     ramp: float = 0.0
     labels: bool = False
 
-    def objective(self) -> "RobustObjective":
+    def objective(self, module: nn.Module) -> "RobustObjective":
         """How the loss of a batch is computed; a fresh one, for one training.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The network that is to be trained.
 
         Returns
         -------
         RobustObjective
+
+        Raises
+        ------
+        TypeError
+            If bounds have a weight, and nothing is proved about such a network.
         """
+        if self.weight > 0 and not is_plain(module):
+            raise TypeError(
+                f"Nothing is proved about the network {type(module).__name__}: there are no bounds to train it for. "
+                "Without a weight on them, robust_weight=0, it is trained on attacked inputs."
+            )
         return RobustObjective(self)
 
 

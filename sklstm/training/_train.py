@@ -478,7 +478,6 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
         projection=spec.projection,
         clip_norm=spec.clip_norm,
         inputs=spec.inputs,
-        objective=None if spec.robust is None else spec.robust.objective(),
         generator=torch.Generator().manual_seed(spec.seeds.batches),
         verbose=max(spec.verbose, int(prints(spec.callbacks))),
         **options,
@@ -486,6 +485,8 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
     )
     with seeded_construction(spec.seeds.weights):
         net.initialize()
+    if spec.robust is not None:
+        net.objective = spec.robust.objective(net.module_)
     if spec.resume is not None:
         go_on_from(spec.resume.net, net, everything=spec.resume.everything)
         net.epochs_done_ = spec.resume.epochs_done

@@ -232,3 +232,16 @@ def test_the_loader_is_that_of_ordinary_training():
         assert objective.training(net, inputs, targets)[0].item() == pytest.approx(
             net.get_loss(net.module_(inputs), targets).item(), rel=1e-6
         )
+
+
+def test_there_are_no_bounds_of_a_network_of_the_users_own():
+    class LastState(LSTMNetwork):
+        def forward(self, X, lengths=None):
+            return super().forward(X.tanh(), lengths)
+
+    X, y = data(1, labels=False, dtype=torch.float32)
+    network = NetworkSpec(LastState, {"n_features": D, "hidden_size": 4, "n_outputs": 1})
+    with pytest.raises(TypeError, match="no bounds to train it for"):
+        train_spec(TrainingSpec(network, nn.MSELoss, robust=Robust(0.1, 0.5)), SequenceDataset(X, y))
+    net = train_spec(TrainingSpec(network, nn.MSELoss, robust=Robust(0.1), max_epochs=2), SequenceDataset(X, y))
+    assert len(net.history) == 2

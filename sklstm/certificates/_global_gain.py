@@ -182,7 +182,7 @@ def _lstm_steps(layer: _Layer, at: _Suprema, n_steps: int) -> Tensor:
 
 def _gru_suprema(layer: _Layer, box: _Box) -> _Suprema:
     # In the candidate the reset gate multiplies W_nh h + b_nh: the recurrent bias is no part of its centre.
-    bias = layer.bias_x + layer.bias_h * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)[:, None]
+    bias = layer.bias_x + layer.bias_h * layer.bias_h.new_tensor([1.0, 1.0, 0.0])[:, None]
     centre, error = _affine(layer, box.centre, bias)
     states = torch.ones_like(box.radius[..., 0, :])
     for _ in range(_ROUNDS):
@@ -277,7 +277,7 @@ def _limit(layer: _Layer, step: _Step, from_inputs: Tensor) -> Tensor:
     known = torch.isfinite(M).all(-1).all(-1) & torch.isfinite(b).all(-1)
     M, b = torch.where(known[..., None, None], M, 0.0), torch.where(known[..., None], b, 0.0)
     # A little more than b, so that rounding upward can be paid for where b is hardly above zero.
-    exact = torch.linalg.solve_ex(torch.eye(layer.size, dtype=b.dtype) - M, b + _SMALL)[0]
+    exact = torch.linalg.solve_ex(torch.eye(layer.size, dtype=b.dtype, device=b.device) - M, b + _SMALL)[0]
     bound = torch.full_like(exact, math.inf)
     for margin in (1e-3, 1e-6, 1e-9):  # the last that holds counts
         h = exact * (1 + margin)
@@ -346,16 +346,16 @@ def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Ten
     # The gates of the disturbed sequence are bounded for disturbances up to some size. Larger ones are compared with
     # how far the states can be apart at all. Every size gives a bound; the best is looked for twice.
     scale = (upper - lower).nan_to_num(0.0, posinf=0.0).norm().item() or 1.0
-    best, found = math.inf, torch.tensor(math.inf, dtype=torch.float64)
-    sizes = scale * 4.0 ** torch.arange(-6, 5, dtype=torch.float64)
+    best, found = math.inf, lower.new_tensor(math.inf)
+    sizes = scale * 4.0 ** lower.new_tensor(range(-6, 5))
     for _ in range(2):
-        gains = _gains(network, lower, upper, torch.cat((sizes, torch.tensor([math.inf], dtype=torch.float64))))
+        gains = _gains(network, lower, upper, torch.cat((sizes, sizes.new_tensor([math.inf]))))
         at = int(gains.argmin())
         if gains[at] < found:
             found, best = gains[at], sizes[at].item() if at < len(sizes) else math.inf
         if not math.isfinite(best):
             break
-        sizes = best * 4.0 ** torch.linspace(-0.9, 0.9, 9, dtype=torch.float64)
+        sizes = best * 4.0 ** sizes.new_tensor([tenths / 10 for tenths in range(-9, 10, 2)])
     return found
 
 
@@ -386,7 +386,7 @@ def _gains(network: RecurrentNetwork, lower: Tensor, upper: Tensor, sizes: Tenso
 def _check(weight_hh: Tensor, n_gates: int, n_steps: int | None, input_bound: float | Tensor) -> None:
     if n_steps is not None and n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
-    if not (torch.as_tensor(input_bound) > 0).all():
+    if not (torch.as_tensor(input_bound, device="cpu") > 0).all():
         raise ValueError(f"input_bound must be positive, got {input_bound}.")
     if weight_hh.shape[0] != n_gates * weight_hh.shape[1]:
         words = {3: "three", 4: "four"}
@@ -404,8 +404,8 @@ def _state_gain(
 ) -> Tensor:
     layer = _Layer(weights, _CELLS[cell].n_gates)
     if not layer.inputs.any():  # no input reaches the states
-        return torch.zeros(() if n_steps is None else n_steps, dtype=torch.float64)
-    bound = torch.as_tensor(input_bound, dtype=torch.float64).cpu().expand(layer.signed.shape[-1])
+        return layer.rows.new_zeros(() if n_steps is None else n_steps)
+    bound = torch.as_tensor(input_bound, dtype=torch.float64, device="cpu").expand(layer.signed.shape[-1])
     at = _CELLS[cell].suprema(layer, _box(layer, -bound, bound))
     if n_steps is None:
         moved = _limit(layer, _CELLS[cell].step(layer, at, at), layer.rows)

@@ -47,8 +47,8 @@ _IN_FLOAT64 = {"logistic": torch.sigmoid, "tanh": torch.tanh}  # for functions i
 def _points(dtype: torch.dtype) -> Tensor:
     # In float64 the reference takes Python's decimal numbers, a point at a time.
     count = 4001 if dtype == torch.float32 else 61
-    small = torch.logspace(-12, 2, count // 4, dtype=dtype)
-    return torch.cat((torch.linspace(-20, 20, count, dtype=dtype), small, -small))
+    small = torch.logspace(-12, 2, count // 4, dtype=dtype, device="cpu")
+    return torch.cat((torch.linspace(-20, 20, count, dtype=dtype, device="cpu"), small, -small))
 
 
 def _error(name: str, found: Tensor, x: Tensor) -> float:

@@ -31,6 +31,7 @@ from sklstm.tikhonov._gains import linear_gain
 from sklstm.tikhonov._stable_penalty import STABLE_CELLS, StablePenalty, as_array, contracting_scale, layer_arrays
 from sklstm.tikhonov._tracked_penalty import StackedTikhonovPenalty
 from sklstm.training import Penalty, SequenceDataset
+from sklstm.training._process import restores_settings
 
 
 class NetworkPenalty(Penalty):
@@ -289,6 +290,7 @@ def tikhonov_parts(
     return penalty, (partial(start_feasible, variant=estimator.variant),)
 
 
+@restores_settings
 def certified_gain(estimator: Any) -> float:
     """Gain of the outputs that is proved for inputs within the range of the training data, see `network_gain`.
 

@@ -210,3 +210,21 @@ def test_bad_arguments_are_refused(generator):
         gru_gain(weights[0], weights[1][:6], *weights[2:])
     with pytest.raises(ValueError, match="input_bound must be positive"):
         gru_gain(*weights, input_bound=torch.tensor([1.0, 0.0]))
+
+
+@pytest.mark.parametrize(("kind", "n_gates", "gain"), [LSTM, GRU])
+def test_a_callers_default_device_does_not_count_inside(kind, n_gates, gain, generator):
+    layer = layer_of(kind, generator, 2, 3, scale=0.02)
+    network = RecurrentNetwork.from_torch(layer, linear_readout(3, 1, generator), torch.ones(1, 4).double())
+    ends = torch.tensor([0.5, 0.3]).double()
+
+    def found():
+        return network_gain(network, -ends, ends), *(gain(*weights_of(layer), n, ends) for n in (None, 4))
+
+    expected = found()
+    torch.set_default_device("meta")  # on which nothing can be computed
+    try:
+        again = found()
+    finally:
+        torch.set_default_device(None)
+    assert all(torch.equal(*pair) for pair in zip(expected, again, strict=True))

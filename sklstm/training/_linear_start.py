@@ -30,7 +30,7 @@ from ._batches import InputNoise, InputRule, SequenceDataset
 # equations would cost more than an epoch of a few hundred sequences.
 LARGEST = 512
 # Numbers in a block of sequences that are read at a time.
-_BLOCK_NUMBERS = 1 << 20
+_BLOCK_NUMBERS = 1 << 19
 # Penalties to choose from, in units of the largest eigenvalue.
 _GRID = np.logspace(-8, 1, 37)
 # A logistic readout is linearised at the mean target, which must be inside (0, 1).

@@ -9,6 +9,7 @@ rounded up, and checked. The proofs are in ``docs/theory/certificates.md``.
 Everything is in float64 and rounded upward. Leading axes of shapes are ranges of inputs, which are tried at once.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from ._recurrent_network import RecurrentNetwork
 _UNIT = torch.finfo(torch.float64).eps
 _TINY = torch.finfo(torch.float64).tiny
 _SMALL = 1e-280
+_AROUND = (-3, -2, -1, 1, 2, 3)
 _ROUNDS = 12  # in which the suprema of the states improve; they hold after each
 
 
@@ -72,15 +74,24 @@ class _Layer:
 
     def of_inputs(self, x: Tensor) -> Tensor:
         """|W_x| x for x (..., d) from 0 to inf: (..., G, H)."""
-        return self._product(self.inputs, x[..., None, None, :])
+        return self._product(self.inputs, x)
 
     def of_states(self, h: Tensor) -> Tensor:
         """|W_h| h for h (..., H) from 0 to inf: (..., G, H)."""
-        return self._product(self.recurrent, h[..., None, None, :])
+        return self._product(self.recurrent, h)
 
     def _product(self, weights: Tensor, x: Tensor) -> Tensor:
         """0 where nothing is multiplied with anything: it may meet an infinite factor later."""
-        return torch.where(((weights > 0) & (x > 0)).any(-1), self.up(_times(weights, x).sum(-1)), 0.0)
+        columns = weights.flatten(0, 1).mT
+        there = (columns > 0).to(columns)
+
+        def meets(entries: Tensor) -> Tensor:
+            return entries.to(columns) @ there > 0
+
+        infinite = torch.isinf(x)
+        found = self.up(torch.where(infinite, 0.0, x) @ columns)
+        found = torch.where(meets(x > 0), torch.where(meets(infinite), math.inf, found), 0.0)
+        return found.unflatten(-1, weights.shape[:2])
 
 
 class _Box(NamedTuple):
@@ -272,7 +283,12 @@ def _limit(layer: _Layer, step: _Step, from_inputs: Tensor) -> Tensor:
     ``from_inputs`` (..., G, H) are those of the net inputs by the inputs.
     """
     b = layer.up(_times(step.by_input, from_inputs).sum(-2))
-    M = layer.up(_times(step.by_state[..., None], layer.recurrent).sum(-3))  # (..., H, H)
+    # Gate by gate: all of them at once would take the memory of four such matrices.
+    rows = (
+        _times(factor[..., None], weight)
+        for factor, weight in zip(step.by_state.unbind(-2), layer.recurrent, strict=True)
+    )
+    M = layer.up(functools.reduce(torch.add, rows))  # (..., H, H)
     b, M = torch.broadcast_tensors(b[..., None], M)[0][..., 0], M
     known = torch.isfinite(M).all(-1).all(-1) & torch.isfinite(b).all(-1)
     M, b = torch.where(known[..., None, None], M, 0.0), torch.where(known[..., None], b, 0.0)
@@ -344,18 +360,18 @@ def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Ten
     if not lower.shape == upper.shape == (n_channels,) or not (lower <= upper).all():
         raise ValueError(f"lower and upper must be ranges of {n_channels} channels, got {lower} and {upper}.")
     # The gates of the disturbed sequence are bounded for disturbances up to some size. Larger ones are compared with
-    # how far the states can be apart at all. Every size gives a bound; the best is looked for twice.
-    scale = (upper - lower).nan_to_num(0.0, posinf=0.0).norm().item() or 1.0
-    best, found = math.inf, lower.new_tensor(math.inf)
-    sizes = scale * 4.0 ** lower.new_tensor(range(-6, 5))
-    for _ in range(2):
-        gains = _gains(network, lower, upper, torch.cat((sizes, sizes.new_tensor([math.inf]))))
+    # how far the states can be apart at all. Every size gives a bound, the larger of one that rises with the size and
+    # one that falls: the best is looked for between ever closer sizes.
+    middle = (upper - lower).nan_to_num(0.0, posinf=0.0).norm().item() or 1.0
+    found = _gains(network, lower, upper, lower.new_tensor([math.inf]))[0]
+    for step, places in ((1.0, range(-6, 5)), (0.25, _AROUND), (0.0625, _AROUND)):
+        sizes = lower.new_tensor([middle * 4.0 ** (step * place) for place in places])
+        gains = _gains(network, lower, upper, sizes)
         at = int(gains.argmin())
         if gains[at] < found:
-            found, best = gains[at], sizes[at].item() if at < len(sizes) else math.inf
-        if not math.isfinite(best):
+            found, middle = gains[at], sizes[at].item()
+        if torch.isinf(found):
             break
-        sizes = best * 4.0 ** sizes.new_tensor([tenths / 10 for tenths in range(-9, 10, 2)])
     return found
 
 

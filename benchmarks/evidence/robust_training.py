@@ -11,7 +11,6 @@ the test parts: every setting is shown.
 Every fit is appended to results/robust_training.jsonl as it ends; run again to continue.
 """
 
-import time
 import warnings
 
 import numpy as np
@@ -60,9 +59,7 @@ def under_noise(predict, X, y):
 
 def forecast(series, settings, seed):
     X, y, X_test, y_test = forecasting_task(series)
-    started = time.perf_counter()
     model = TikhonovLSTMRegressor(**settings, random_state=seed).fit(X, y)
-    seconds = time.perf_counter() - started
     some = np.linspace(0, len(y_test) - 1, 150).astype(int)
     predicted = model.predict(X_test)
     return {
@@ -71,7 +68,6 @@ def forecast(series, settings, seed):
         "certified": worst(*model.certify(X_test, EPS), y_test),
         "linear": worst(*model.certify(X_test[some], EPS, method="linear"), y_test[some]),
         "spread": float(predicted.std()),
-        "fit": seconds,
     }
 
 
@@ -87,20 +83,17 @@ def ridge(series):
         "certified": exact,
         "linear": exact,
         "spread": float(predicted.std()),
-        "fit": 0.0,
     }
 
 
 def labels(name, kind, settings, seed):
     data = REAL_SETS[name]()
-    started = time.perf_counter()
     model = kind(**settings, random_state=seed).fit(data.X, data.y)
-    seconds = time.perf_counter() - started
     rows = np.random.default_rng(0).permutation(len(data.y_test))[:100]
     X = [data.X_test[row] for row in rows] if isinstance(data.X_test, list) else data.X_test[rows]
     y = data.y_test[rows]
     found = {f"certified {eps}": model.certified_accuracy(X, y, eps, method="auto") for eps in RADII}
-    return {"accuracy": model.score(data.X_test, data.y_test), **found, "fit": seconds}
+    return {"accuracy": model.score(data.X_test, data.y_test), **found}
 
 
 def measure(options, done):
@@ -127,6 +120,15 @@ def measure(options, done):
                     yield from new(name, kind.__name__, settings, seed, labels, name, kind, settings, seed)
 
 
+# Written after looking at the records: read it again when these change.
+READING = """\
+On each of the three series, whatever clean error is asked for, a network trained for the bounds is certified at less than
+every other one, by ten times and more against what is otherwise most accurate, and costs little or nothing on clean
+inputs. With a linear part to begin with it beats ridge regression in both on bike sharing and PM2.5. Attacks alone
+(κ = 0) make no certificate. Weight decay comes closest, with `method="linear"` and at a higher clean error. Labels: what
+`method="linear"` certifies at 0.03 is much the same for all; at 0.1 training for 0.1 has the most."""
+
+
 def said(settings):
     shown = {name: value for name, value in settings.items() if name not in ("skip", "lambda_1", "lambda_2", "variant")}
     return ", ".join(f"{name} = {value:g}" for name, value in shown.items() if value) or ""
@@ -144,28 +146,22 @@ def rows_of(records, names, kinds, columns):
 
 
 def page(records):
-    columns = ("clean", "noise", "certified", "linear", "fit")
+    columns = ("clean", "noise", "certified", "linear")
     kinds = [("ridge", {}), *((method, settings) for method, several in FORECASTERS.items() for settings in several)]
     forecasts = rows_of(records, SERIES, kinds, columns)
-    columns = ("accuracy", *(f"certified {eps}" for eps in RADII), "fit")
+    columns = ("accuracy", *(f"certified {eps}" for eps in RADII))
     kinds = [(kind.__name__, {"robust_eps": eps} if eps else {}) for kind in CLASSIFIERS for eps in (0.0, 0.05, 0.1)]
     labelled = rows_of(records, LABELLED, kinds, columns)
     constant = sum(r.get("spread", 1.0) < 0.02 for r in records)
     trained = sum("robust_eps" in r["settings"] for r in records)
     series_header = ["series", "trained with", "setting", "clean", f"noise {NOISE}", "certified"]
-    series_header += ["certified, linear", "fit, s", "seeds"]
-    labels_header = [
-        "set",
-        "estimator",
-        "setting",
-        "clean",
-        *(f"certified at {eps}" for eps in RADII),
-        "fit, s",
-        "seeds",
-    ]
+    series_header += ["certified, linear", "seeds"]
+    at = [f"certified at {eps}" for eps in RADII]
+    labels_header = ["set", "estimator", "setting", "clean", *at, "seeds"]
     return (
         f"# Robust training\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
-        f"Of {trained} robust trainings {constant} ended in a constant.\n\n"
+        f"Of {trained} robust trainings {constant} ended in a constant. For what they cost in time see "
+        f"[here](robust_cost.md).\n\n{READING}\n\n"
         f"## Forecasts: mean squared errors\n\n{table(series_header, forecasts)}\n\n"
         f"## Labels: accuracy\n\n{table(labels_header, labelled)}\n\n{regenerate(NAME, records)}"
     )

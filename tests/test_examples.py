@@ -5,13 +5,13 @@ from pathlib import Path
 import joblib
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-# All that it does, with one seed of three and two values of three to search.
+# All that it does, with one seed of three and one value of three to search.
 BRIEFLY = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 import quickstart
 quickstart.SEEDS = quickstart.SEEDS[:1]
-quickstart.GRIDS = {name: values[:2] for name, values in quickstart.GRIDS.items()}
+quickstart.GRIDS = {name: values[1:2] for name, values in quickstart.GRIDS.items()}
 quickstart.main()
 """
 

@@ -125,8 +125,12 @@ READING = """\
 On bike sharing and PM2.5 no other training is as accurate on clean inputs as training for the bounds and certified as
 narrowly, and with a linear part to begin with it beats ridge regression in both. On sunspots it is certified best;
 ridge regression and the weaker weight decay are a little more accurate there. What is otherwise most accurate has
-certified errors twice to hundreds of times as large. Attacks alone (κ = 0) make no certificate. Labels: what can be
-certified at 0.03 is much the same with and without it, by `method="auto"`; at 0.1 training for 0.1 has the most."""
+certified errors twice to hundreds of times as large. Attacks alone (κ = 0) make no certificate.
+
+Labels: at 0.1 training for 0.1 certifies far more; on vowels, power demand and digits it changes the accuracy by up to
+five points in either direction, and what is certified at 0.03 by up to nine. On GunPoint, 50 sequences of 150 steps,
+the ReLU network loses 20 points of accuracy. **On BasicMotions, 40 sequences of 100 steps, the LSTM and the GRU become
+constants, or nearly**: intervals grow with the steps. A warning says so; with `robust_weight=0.1` the LSTM has 0.95."""
 
 
 def said(settings):

@@ -62,8 +62,6 @@ class GradientStep(ABC):
     layer : EnclosedLayer
     n : int
         Boxes.
-    rows : int
-        Of the pre-activations.
 
     Attributes
     ----------
@@ -181,7 +179,7 @@ class EnclosedLayer(ABC):
         # Of a certificate's tanh the error is known.
         self.tanh_ = Tensor.tanh_ if margins else tanh_by_logistic_
         self.load(weights)
-        back = self.adjoint_matrix()
+        back = self.adjoint_matrix().detach()
         self.back = torch.stack((back, back.abs()))
         self.back_slack = dot_slack(back.shape[1], self.unit)
         self.scratches = Scratch(self.W_x), Scratch(self.W_x)
@@ -192,7 +190,7 @@ class EnclosedLayer(ABC):
         self.passes = 0  # of `_interval_training`, whose backward pass needs the tape of its own forward pass
 
     def load(self, weights: LayerWeights) -> None:
-        """Other weights of the same shapes, for the forward pass."""
+        """Other weights of the same shapes, for `forward` and `gradients`; `backward` stays that of the first ones."""
         self.W_x, self.W_h = self._arranged(weights.weight_ih), self._arranged(weights.weight_hh)
         zeros = self.W_x.new_zeros(len(self.W_x))
         self.b_x = zeros if weights.bias_ih is None else self._arranged(weights.bias_ih)

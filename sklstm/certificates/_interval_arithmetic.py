@@ -81,7 +81,7 @@ def to_ball(ends: Ends, margin: Tensor | float, out: Tensor) -> None:
     centre, radius = out.unbind(0)
     torch.lerp(ends.lower, ends.upper, 0.5, out=centre)
     torch.sub(ends.upper, centre, out=radius)
-    if not isinstance(margin, float) or margin:
+    if not isinstance(margin, float) or margin:  # there is none in training, where a call counts
         radius.add_(margin)
 
 

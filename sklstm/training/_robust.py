@@ -149,17 +149,15 @@ class RobustObjective(Objective):
     ) -> tuple[Tensor, Tensor]:
         X = _values(inputs)
         delta = torch.zeros_like(X) if start is None else self._attack(net, inputs, targets, eps, start)
-        loss, outputs = torch.zeros((), device=X.device), None
-        if weight < 1:
-            outputs = net.infer(_moved(inputs, X + delta))
-            loss = (1 - weight) * net.get_loss(outputs, targets, X=inputs, training=True)
+        loss, outputs = torch.zeros((), device=X.device), torch.empty(0)
         if weight > 0:
             box = self.robust.box
             centre = X if box >= 1 else X + (1 - box) * delta
-            worst, ends = self._largest_loss(net, inputs, targets, centre, box * eps)
-            loss = loss + weight * worst
-            outputs = ends if outputs is None else outputs
-        assert outputs is not None
+            worst, outputs = self._largest_loss(net, inputs, targets, centre, box * eps)
+            loss = weight * worst
+        if weight < 1:
+            outputs = net.infer(_moved(inputs, X + delta))
+            loss = loss + (1 - weight) * net.get_loss(outputs, targets, X=inputs, training=True)
         return loss, outputs
 
     def _attack(self, net: Any, inputs: Any, targets: Any, eps: Tensor, start: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ ahead. The sensors are not exact. Does the Tikhonov penalty make the forecasts l
 every sensor is known to be right within some tolerance, how far can its errors move a forecast at most?
 """
 
+import warnings
+
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
@@ -125,7 +127,9 @@ days = slice(
     start - 26, start + 144
 )  # forecasts for every hour of six days of the test period
 X_days, y_days, hours = sliding_windows(series[days], 24, 3, target=0, times=times[days])
-bands = {name: certify(fitted[0], X_days, tolerance) for name, fitted in models.items()}
+with warnings.catch_warnings(record=True, action="always") as heard:
+    bands = {name: certify(fitted[0], X_days, tolerance) for name, fitted in models.items()}
+print(*(warning.message for warning in heard))  # of the first
 
 figure, axes = plt.subplots(
     2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained"

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-__all__ = ["DataWarning", "DivergenceError", "InaccurateFunctionError", "NonFiniteOutputError"]
+__all__ = [
+    "DataWarning",
+    "DivergenceError",
+    "InaccurateFunctionError",
+    "NonFiniteOutputError",
+    "WideCertificateWarning",
+]
 
 
 class DataWarning(UserWarning):
@@ -22,6 +28,27 @@ class DataWarning(UserWarning):
     >>> with warnings.catch_warnings(record=True, action="always", category=DataWarning) as heard:
     ...     model = model.fit(X, 1000 * X[:, -1, 0])
     >>> "TransformedTargetRegressor" in str(heard[0].message)
+    True
+    """
+
+
+class WideCertificateWarning(UserWarning):
+    """Certified limits of predictions are farther apart than the targets of the training are.
+
+    They are sound, and say hardly more than that the prediction could be anything. The message says for how many, how
+    wide they are, and what makes them narrower.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sklstm import TikhonovLSTMRegressor
+    >>> from sklstm.exceptions import WideCertificateWarning
+    >>> X = np.random.default_rng(0).standard_normal((50, 5, 1))
+    >>> model = TikhonovLSTMRegressor(4, max_epochs=1, random_state=0).fit(X, X[:, -1, 0])
+    >>> with warnings.catch_warnings(record=True, action="always", category=WideCertificateWarning) as heard:
+    ...     limits = model.certify(X, eps=10.0)
+    >>> "robust_eps" in str(heard[0].message)
     True
     """
 

@@ -104,6 +104,8 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     generalization_bound_: float
+    # Smallest and largest targets (2, k) of a regressor's training; models of before do not know them.
+    _target_range: NDArray[np.float64] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

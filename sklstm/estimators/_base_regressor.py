@@ -446,6 +446,10 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
         n_outputs = int(np.prod(data.y.shape[1:], dtype=int))
+        seen = data.y.reshape(len(data.y), -1)
+        if self._target_range is not None:  # of earlier calls of `partial_fit`
+            seen = np.concatenate((seen, self._target_range))
+        self._target_range = np.stack((seen.min(axis=0), seen.max(axis=0)))
         network = NetworkSpec(
             self._network,
             {

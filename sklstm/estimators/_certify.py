@@ -1,5 +1,6 @@
 """Certificates of fitted estimators and of compositions around them: bounds on their outputs."""
 
+import warnings
 from numbers import Integral
 from typing import Any, Literal
 
@@ -10,9 +11,10 @@ from scipy.special import expit
 from sklearn.base import ClassifierMixin
 
 from sklstm._sequences import Sequences
-from sklstm._validation import Choice, Number
+from sklstm._validation import Choice, Number, caller_level
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._output_bounds import METHODS
+from sklstm.exceptions import WideCertificateWarning
 from sklstm.networks._networks import is_plain
 from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
 from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network
@@ -86,6 +88,11 @@ def certify(
     NonFiniteOutputError
         If ``eps=0`` and the outputs of the network are infinite or NaN.
 
+    Warns
+    -----
+    WideCertificateWarning
+        If limits of a regressor are farther apart than the targets of its training, in the units of the predictions.
+
     See Also
     --------
     TikhonovLSTMRegressor.certify : The same, of the network alone.
@@ -121,6 +128,21 @@ def certify(
     _METHOD.check("method", method)
     _BATCH_SIZE.check("batch_size", batch_size)
     composition = Composition.around(estimator)
+    lower, upper = _limits(composition, X, eps, method, batch_size)
+    _warn_if_wide(composition, lower, upper, method)
+    return lower, upper
+
+
+@restores_settings
+def certified_limits(estimator: Any, X: Any, eps: Any, method: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The limits of `certify` without its warning, for errors and scores that themselves say how wide they are."""
+    _METHOD.check("method", method)
+    return _limits(Composition.around(estimator), X, eps, method, None)
+
+
+def _limits(
+    composition: Composition, X: Any, eps: Any, method: str, batch_size: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     sequences, blocks = composition.read(X, eps)
     module = composition.estimator.net_.module_
     lower, upper = (np.empty((len(sequences), module.readout.out_features)) for _ in range(2))
@@ -130,6 +152,30 @@ def certify(
         shape = (-1, *composition.estimator._target_shape)
         lower, upper = lower.reshape(shape), upper.reshape(shape)
     return composition.outputs(lower, upper)
+
+
+def _warn_if_wide(composition: Composition, lower: np.ndarray, upper: np.ndarray, method: str) -> None:
+    """Warn if limits are farther apart than the targets of the training, taken back as predictions are."""
+    estimator = composition.estimator
+    if estimator._target_range is None:
+        return
+    low, high = composition.outputs(*estimator._target_range.reshape(2, 1, *estimator._target_shape))
+    with np.errstate(invalid="ignore"):  # both may be inf
+        widths, spread = (upper - lower).reshape(len(lower), -1), (high - low).ravel()
+    wide = (widths > spread) & (spread > 0)
+    if not wide.any():
+        return
+    n, column = int(wide.any(axis=1).sum()), int(wide.sum(axis=0).argmax())
+    of = f" (output {column})" if len(spread) > 1 else ""
+    linear = "" if method == "linear" else "method='linear', "
+    warnings.warn(
+        f"The certificate says little: the limits of {n} of {len(wide)} predictions ({n / len(wide):.0%}) are farther "
+        f"apart than the targets of the training, which range over {spread[column]:.4g}{of}; the median width is "
+        f"{np.median(widths[:, column]):.4g}. What helps: training for such errors (robust_eps), {linear}or a smaller "
+        "eps.",
+        WideCertificateWarning,
+        stacklevel=caller_level(),
+    )
 
 
 def _output_bounds(

@@ -381,8 +381,8 @@ def _gain(value: Any, state: _Values, arguments: _Values) -> bool:
     return np.shape(value) == (() if layers == 1 else (layers,)) and bool(np.all(np.asarray(value) >= 0))
 
 
-def _range(value: np.ndarray, state: _Values, arguments: _Values) -> bool:
-    return value.shape == (2, arguments["n_features"]) and bool((value[0] <= value[1]).all())
+def _range(value: np.ndarray, n_columns: int) -> bool:
+    return value.shape == (2, n_columns) and bool((value[0] <= value[1]).all())
 
 
 class Kept(NamedTuple):
@@ -427,7 +427,12 @@ KEPT: dict[str, Kept] = {
         is_regressor,
         lambda value, _, arguments: value == (arguments["n_outputs"],) or (value == () and arguments["n_outputs"] == 1),
     ),
-    "_input_range": Kept(NDArray[np.float64], None, _range),
+    "_input_range": Kept(NDArray[np.float64], None, lambda value, _, arguments: _range(value, arguments["n_features"])),
+    "_target_range": Kept(
+        NDArray[np.float64],
+        None,
+        lambda value, state, arguments: "_target_shape" in state and _range(value, arguments["n_outputs"]),
+    ),
     "_bound_seed": Kept(int, None, lambda value, *_: 0 <= value < 2**31),
     "_quantized_cap": Kept(float, None, lambda value, *_: value > 0),
 }

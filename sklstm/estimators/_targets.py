@@ -71,7 +71,7 @@ def _inverses(step: Any, lower: np.ndarray, upper: np.ndarray) -> Iterator[np.nd
     """Both ends, finite ones in the place of infinite ones, which scikit-learn refuses."""
     for end in (lower, upper):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", UserWarning)  # about NaN
+            warnings.simplefilter("ignore")  # about NaN; scikit-learn lets numpy warn too, whatever its settings
             yield step.inverse_transform(np.where(np.isfinite(end), end, 0.0))
 
 

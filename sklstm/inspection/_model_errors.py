@@ -15,8 +15,8 @@ from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
-from sklstm.estimators._certify import certify
 from sklstm.estimators._label_certificates import certified_accuracy
+from sklstm.metrics._certified_scorer import worst_predictions
 from sklstm.metrics._noisy_inputs import noisy_inputs
 
 Error = Callable[[Any, Any], float]
@@ -151,14 +151,9 @@ def certified_error(estimator: Any, X: Any, y: Any, eps: Any, loss: RegressionLo
     """Upper limit, from a certificate, on the error of inputs within `eps` of X.
 
     The error rate counts every sequence whose true label is not certified. The losses of regressors are convex in the
-    prediction, hence largest at an end of the certified interval. `eps` is in the units of X, before any step of a
-    pipeline.
+    prediction. `eps` is in the units of X, before any step of a pipeline.
     """
     if is_classifier(estimator):
         return 1 - certified_accuracy(estimator, X, y, eps)
-    lower, upper = certify(estimator, X, eps)
-    y = np.asarray(y, dtype=np.float64)
-    if y.size != lower.size:
-        raise ValueError(f"y must have the shape of the predictions, {lower.shape}; got {y.shape}.")
-    low, high = (loss.entries(end, y.reshape(lower.shape)) for end in (lower, upper))
-    return float(low.maximum(high).mean())
+    true, worst = worst_predictions(estimator, X, y, eps, lambda y, end: loss.entries(end, y).numpy())
+    return float(loss.entries(worst, true).mean())

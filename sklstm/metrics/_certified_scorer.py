@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils import column_or_1d
 from sklstm._tables import as_plain
 from sklstm._validation import Choice
 from sklstm.certificates._output_bounds import METHODS
-from sklstm.estimators._certify import certify
+from sklstm.estimators._certify import certified_limits
 from sklstm.estimators._label_certificates import certified_right
 
 from ._noisy_inputs import check_sizes
@@ -146,6 +147,25 @@ def make_certified_scorer(
     return _CertifiedScorer(scoring, scorer, eps, method)
 
 
+def worst_predictions(
+    estimator: Any, X: Any, y: Any, eps: Any, loss: Callable[..., NDArray], method: str = "best"
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Targets, in the shape of predictions, and the predictions within their certified limits that lose most.
+
+    Parameters
+    ----------
+    loss : callable
+        From targets and predictions, all of one shape, to the loss of each: it rises away from the target on either
+        side, so that it is largest at one of the limits.
+    """
+    lower, upper = certified_limits(estimator, X, eps, method)
+    true = np.asarray(y, dtype=np.float64)
+    if true.size != lower.size:
+        raise ValueError(f"y must have the shape of the predictions, {lower.shape}; got {true.shape}.")
+    true = true.reshape(lower.shape)
+    return true, np.where(loss(true, lower) > loss(true, upper), lower, upper)
+
+
 class _CertifiedScorer(ScorerAround):
     """What `make_certified_scorer` returns; its arguments are checked there."""
 
@@ -164,7 +184,9 @@ class _CertifiedScorer(ScorerAround):
         if labels:
             worst = self._worst_labels(estimator, X, y)
         else:
-            worst = self._worst_predictions(estimator, X, y, _REGRESSION[function], options.get("alpha"))
+            own = {name: value for name, value in options.items() if name == "alpha"}
+            loss = partial(_REGRESSION[function], **own)
+            _, worst = worst_predictions(estimator, X, y, self._eps, loss, self._method)
             if not np.isfinite(worst).all():
                 return -np.inf
         return float(sign * function(y, worst, **options, **weight))
@@ -177,15 +199,6 @@ class _CertifiedScorer(ScorerAround):
             known = np.unique(estimator.classes_)
         wrong = known[(np.searchsorted(known, y) + 1) % len(known)]
         return np.where(right, y, wrong)
-
-    def _worst_predictions(self, estimator: Any, X: Any, y: Any, loss: Callable, alpha: float | None) -> NDArray:
-        lower, upper = certify(estimator, X, self._eps, method=self._method)  # type: ignore[arg-type]
-        true = np.asarray(y, dtype=np.float64)
-        if true.size != lower.size:
-            raise ValueError(f"y must have the shape of the predictions, {lower.shape}; got {true.shape}.")
-        options = {} if alpha is None else {"alpha": alpha}
-        low, high = (loss(true.reshape(lower.shape), end, **options) for end in (lower, upper))
-        return np.where(low > high, lower, upper)
 
     def __repr__(self) -> str:
         option = "" if self._method == "best" else f", method={self._method!r}"

@@ -102,6 +102,7 @@ def test_predictions_as_computed_stay_within_the_bounds(fitted, name):
             assert (outputs(model, noisy) <= upper).all()
 
 
+@pytest.mark.filterwarnings("ignore::sklstm.exceptions.WideCertificateWarning")  # some of them are large
 @EVERY
 def test_bounds_grow_with_eps_and_nothing_of_the_callers_changes(fitted, name):
     model, X = fitted[name]

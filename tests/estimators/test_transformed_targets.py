@@ -138,6 +138,12 @@ def test_where_an_inverse_ends_nothing_is_known():
     np.testing.assert_allclose(upper[0, 0], 2.25)
     assert upper[0, 1] == np.inf
     np.testing.assert_allclose([lower[0, 2], upper[0, 2]], np.exp([-3, 1]))
+    # λ = −2 has values below 1/2 only, λ = 4 those above −1/2.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lower, upper = bounds_before([fitted_power("yeo-johnson", [-2.0, 4.0, 1.0])], -high, high)
+    np.testing.assert_allclose(lower[0], [1 - 5**0.25, -np.inf, -1])
+    np.testing.assert_allclose(upper[0], [np.inf, 5**0.25 - 1, 1])
     infinite = np.full((1, 3), np.inf)
     for step in (fitted_power("yeo-johnson", [0.5, -2.0, 3.0]), fitted_power("box-cox", [0.5, -2.0, 0.0])):
         lower, upper = bounds_before([step], -infinite, infinite)

@@ -209,7 +209,7 @@ def test_limits_that_say_nothing_score_nothing(models, data, monkeypatch):
     (model, y), X = models["one"], data[0]
     lower, upper = certify(model, X, 0.1)
     upper[3] = np.inf
-    monkeypatch.setattr(_certified_scorer, "certify", lambda *_, **__: (lower, upper))
+    monkeypatch.setattr(_certified_scorer, "certified_limits", lambda *_, **__: (lower, upper))
     for scoring in REGRESSION.values():
         assert make_certified_scorer(scoring, 0.1)(model, X, y) == -np.inf
 

@@ -56,7 +56,7 @@ def _errors(ax, noise, errors, unchanged, labels):
         ax.text(1.03, height, labels.get(name, "repeating the\nlast value"), va="center", **look)
     ax.set(xlim=(-0.02, 1.0), ylim=(0, top), xticks=noise)
     ax.set_xlabel("noise on the test inputs (standard deviations of each channel)")
-    ax.set_ylabel("test error (mean squared, 1 = predicting the mean)")
+    ax.set_ylabel("test error (mean squared, of logarithms; 1 = the mean)")
     ax.set_title("Noisy sensors: what regularisation\nbuys and what it costs")
 
 
@@ -75,7 +75,7 @@ def _bands(ax, times, truth, bands, eps, labels):
     ax.plot(times, truth, color=TRUTH, lw=1.8, label="measured")
     ax.legend(loc="upper left", ncols=3)
     ax.set(xlim=(times[0], times[-1]), xlabel=f"test period, {times[0].astype(object).year}", ylabel="PM2.5 (µg/m³)")
-    ax.set_ylim(0, 1.25 * max(truth.max(), bands["robust"].max()))  # the other band may go on
+    ax.set_ylim(0, 1.25 * max(truth.max(), bands["robust"][1].max()))  # the other band may go on
     ax.xaxis.set_major_locator(mdates.DayLocator())
     ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
     ax.set_title(f"What errors of {eps} deviations can do: certified bands")

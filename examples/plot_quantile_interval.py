@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklstm import TikhonovLSTMRegressor
 from sklstm.datasets import load_beijing_pm25
@@ -22,19 +22,22 @@ from sklstm.preprocessing import SequenceScaler, sliding_windows
 air = load_beijing_pm25()
 measured = ~np.isnan(air.target)
 last_measured = np.maximum.accumulate(np.where(measured, np.arange(len(measured)), 0))
-dust, wind = np.log1p(air.target[last_measured]), np.log1p(air.data[:, 4])
-series = np.column_stack([dust, air.data[:, 1:4], wind])[24:]  # the first day has none
-times, measured = air.times[24:], measured[24:]
+dust = air.target[last_measured]
+series = np.column_stack([np.log1p(dust), air.data[:, 1:4], np.log1p(air.data[:, 4])])
+# The first day has no measurement.
+series, dust, times, measured = (part[24:] for part in (series, dust, air.times, measured))
 
 # %%
 # A day of hours in, windows that do not overlap, the last 30 % of the five years for the test. The networks differ in
-# nothing but the quantile. They predict the logarithm of the dust, standardised; the quantiles of the dust itself are
-# these, transformed back, since a monotone transformation keeps the order. (Means are not kept so.)
+# nothing but the quantile. They predict the logarithm of the dust, standardised; that is a part of the model, which takes
+# it back. The quantiles of the dust itself are these, since a monotone transformation keeps the order. (Means are not kept
+# so.)
 
-X, y, hour = sliding_windows(
+X, _, hour = sliding_windows(
     series, 24, 6, target=0, stride=29, times=np.arange(len(series))
 )
-X, y, hour = X[measured[hour]], y[measured[hour]], hour[measured[hour]]
+X, hour = X[measured[hour]], hour[measured[hour]]
+y = dust[hour]
 n_train = int(0.7 * len(X))
 X_train, y_train, X_test, y_test = X[:n_train], y[:n_train], X[n_train:], y[n_train:]
 
@@ -49,8 +52,9 @@ def quantile_model(quantile):
         lr_schedule="cosine",
         random_state=0,
     )
+    logarithms = make_pipeline(FunctionTransformer(np.log1p, np.expm1), StandardScaler())
     model = TransformedTargetRegressor(
-        make_pipeline(SequenceScaler(), network), transformer=StandardScaler()
+        make_pipeline(SequenceScaler(), network), transformer=logarithms
     )
     return model.fit(X_train, y_train)
 
@@ -60,8 +64,7 @@ models = {quantile: quantile_model(quantile) for quantile in (0.05, 0.5, 0.95)}
 
 def forecast(X):
     """Lower end, median and upper end, in µg/m³. Models fitted one by one may cross: sorted, they do not."""
-    logarithms = np.sort([model.predict(X) for model in models.values()], axis=0)
-    return np.expm1(logarithms)
+    return np.sort([model.predict(X) for model in models.values()], axis=0)
 
 
 # %%
@@ -71,14 +74,14 @@ def forecast(X):
 
 start = int(np.searchsorted(times, np.datetime64("2014-10-20T00")))
 week = slice(start - 29, start + 168)
-X_week, y_week, hours = sliding_windows(series[week], 24, 6, target=0, times=times[week])
+X_week, _, hours = sliding_windows(series[week], 24, 6, target=0, times=times[week])
 low, median, high = forecast(X_week)
 figure, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
 ax.fill_between(
     hours, low, high, color="#56B4E9", alpha=0.4, label="quantiles 0.05 to 0.95"
 )
 ax.plot(hours, median, color="#0072B2", label="median")
-ax.plot(hours, np.expm1(y_week), "k.", markersize=3, label="measured")
+ax.plot(hours, dust[week][29:], "k.", markersize=3, label="measured")
 ax.set(ylabel="fine dust, forecast six hours before (µg/m³)")
 ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
 ax.legend(loc="upper left")
@@ -89,14 +92,13 @@ plt.show()
 # -------------
 # On the test years, of which the networks have seen nothing:
 
-truth = np.expm1(y_test)
 low, median, high = forecast(X_test)
-below, above = np.mean(truth < low), np.mean(truth > high)
+below, above = np.mean(y_test < low), np.mean(y_test > high)
 print(
-    f"Of {len(truth)} test hours {1 - below - above:.1%} are inside the interval, which was trained for 90 %; "
+    f"Of {len(y_test)} test hours {1 - below - above:.1%} are inside the interval, which was trained for 90 %; "
     f"{below:.1%} are below it and {above:.1%} above."
 )
-constant = np.subtract(*np.expm1(np.quantile(y_train, [0.95, 0.05])))
+constant = np.subtract(*np.quantile(y_train, [0.95, 0.05]))
 print(
     f"It is {np.mean(high - low):.0f} µg/m³ wide on average; the same quantiles of all training hours, whatever the "
     f"weather, are {constant:.0f} apart."
@@ -106,7 +108,7 @@ for name, part in zip(
     np.array_split(np.argsort(median, kind="stable"), 3),
     strict=True,
 ):
-    inside = np.mean((low[part] <= truth[part]) & (truth[part] <= high[part]))
+    inside = np.mean((low[part] <= y_test[part]) & (y_test[part] <= high[part]))
     print(f"{name:>6} third of the forecasts: {inside:.1%} inside")
 
 # %%

@@ -27,7 +27,7 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from _quickstart_picture import draw
 from sklstm import (
@@ -71,27 +71,25 @@ def step(text):
 
 
 def load_air():
-    """Hourly series (n_hours, 5), the hours when dust was measured, and their times."""
+    """Hourly series (n_hours, 5), dust and wind in logarithms, the dust, the hours when it was measured, their times."""
     air = load_beijing_pm25()
     measured = ~np.isnan(air.target)
     last = np.maximum.accumulate(np.where(measured, np.arange(len(measured)), 0))
     series = air.data[:, : len(CHANNELS)].copy()
-    series[:, 0] = np.log1p(air.target[last])  # gaps carry the last measurement forward; nothing looks ahead
+    dust = air.target[last]  # gaps carry the last measurement forward; nothing looks ahead
+    series[:, 0] = np.log1p(dust)
     series[:, 4] = np.log1p(series[:, 4])
-    return series[24:], measured[24:], air.times[24:]  # the first day has no measurement
+    return series[24:], dust[24:], measured[24:], air.times[24:]  # the first day has no measurement
 
 
-def forecasting_task(series, measured):
+def forecasting_task(series, dust, measured):
     """Train and test windows as rows of a table; no two windows share an hour, and test comes after train."""
-    X, y, hour = sliding_windows(
+    X, _, hour = sliding_windows(
         series, WINDOW, HORIZON, target=0, stride=WINDOW + HORIZON, times=np.arange(len(series))
     )
-    X, y = (
-        X[measured[hour]].reshape(-1, WINDOW * len(CHANNELS)),
-        y[measured[hour]],
-    )  # score measured hours only
-    n_train = int(0.7 * len(X))
-    return X[:n_train], y[:n_train], X[n_train:], y[n_train:], hour[measured[hour]][n_train]
+    X, hour = X[measured[hour]].reshape(-1, WINDOW * len(CHANNELS)), hour[measured[hour]]  # score measured hours only
+    y, n_train = dust[hour], int(0.7 * len(X))
+    return X[:n_train], y[:n_train], X[n_train:], y[n_train:], hour[n_train]
 
 
 def make_model():
@@ -99,14 +97,16 @@ def make_model():
         hidden_size=16, n_channels=len(CHANNELS), max_epochs=EPOCHS, random_state=0
     )
     pipeline = Pipeline([("scale", StandardScaler()), ("lstm", lstm)])
-    return TransformedTargetRegressor(pipeline, transformer=StandardScaler())
+    # The network learns logarithms; forecasts and certified limits are in µg/m³.
+    logarithms = Pipeline([("log", FunctionTransformer(np.log1p, np.expm1)), ("scale", StandardScaler())])
+    return TransformedTargetRegressor(pipeline, transformer=logarithms)
 
 
 def relative_error(model, X, y, sigma, n_draws=5):
-    """Mean squared error over that of predicting the training mean, with noise of ``sigma`` input deviations."""
+    """Mean squared error of logarithms over that of their training mean, with noise of ``sigma`` input deviations."""
     noise = sigma * model.regressor_["scale"].scale_
-    error = make_noisy_scorer("neg_mean_squared_error", noise, n_draws=n_draws)
-    return -error(model, X, y) / model.transformer_.var_[0]
+    error = make_noisy_scorer("neg_mean_squared_log_error", noise, n_draws=n_draws)
+    return -error(model, X, y) / model.transformer_["scale"].var_[0]
 
 
 def score_under_noise(model, X, y):
@@ -153,9 +153,9 @@ def error_table(fitted, X, y):
         for name, models in fitted.items()
     }
     now, scale = X[:, -len(CHANNELS)], fitted["plain"][0].regressor_["scale"].scale_[-len(CHANNELS)]
-    variance = fitted["plain"][0].transformer_.var_[0]
+    variance = fitted["plain"][0].transformer_["scale"].var_[0]
     # Independent noise adds its own variance to the error of a forecast that repeats the last value.
-    unchanged = np.array([np.mean((now - y) ** 2) + (sigma * scale) ** 2 for sigma in NOISE]) / variance
+    unchanged = np.array([np.mean((now - np.log1p(y)) ** 2) + (sigma * scale) ** 2 for sigma in NOISE]) / variance
     print(f"\n  {'test error at input noise':<28}" + "".join(f"{sigma:>8}" for sigma in NOISE))
     for name, values in errors.items():
         print(f"  {LABELS[name]:<28}" + "".join(f"{value:8.3f}" for value in values.mean(axis=0)))
@@ -187,9 +187,9 @@ def certified(model, X):
 
 
 def certified_move(model, X):
-    """How far such errors can move a forecast at most, in deviations of y."""
+    """How far such errors can move a forecast at most, in µg/m³: half of the width of the limits, in the median."""
     lower, upper = certified(model, X)
-    return np.median(upper - lower) / 2 / model.transformer_.scale_[0]
+    return np.median(upper - lower) / 2
 
 
 def describe(fitted, X, bound):
@@ -198,11 +198,11 @@ def describe(fitted, X, bound):
     for name, models in fitted.items():
         lstm = models[0].regressor_["lstm"]
         gains = f"{lstm.rho_x_:10.3g}{lstm.rho_h_:10.3g}{lstm.perturbation_gain_:20.3g}"
-        print(f"  {LABELS[name]:<28}{gains}{certified_move(models[0], X):16.2f}")
+        print(f"  {LABELS[name]:<28}{gains}{certified_move(models[0], X):16.3g}")
     print("  perturbation_gain_ stands in for the squared noise amplification: a surrogate, no certificate.")
     print("  It is inf when a constraint (rho_h_ < 1 is one) fails, as nothing keeps it without the penalty.")
-    print(f"  certified move: no errors of up to {CERTIFIED} deviations in all inputs move a forecast farther, in the median")
-    print("  of the test windows, in standard deviations of what is forecast. That is a theorem for each window.")
+    print(f"  certified move: no errors of up to {CERTIFIED} deviations in all inputs move a forecast farther, in µg/m³, in the")
+    print("  median of the test windows. That is a theorem for each window.")
     print(
         f"\n  generalization_report: at most {bound.value:.2f}, where predicting the mean scores about 1. From the",
         end=" ",
@@ -218,8 +218,8 @@ def describe(fitted, X, bound):
 
 def regression():
     step("Beijing fine dust (PM2.5), hourly 2010-2014: 24 hours of dust and weather -> dust 3 hours later")
-    series, measured, times = load_air()
-    X, y, X_test, y_test, first_test_hour = forecasting_task(series, measured)
+    series, dust, measured, times = load_air()
+    X, y, X_test, y_test, first_test_hour = forecasting_task(series, dust, measured)
     print(
         f"  {len(X)} training windows, {len(X_test)} later test windows, {X.shape[1]} columns = 24 hours x 5 channels"
     )
@@ -238,19 +238,19 @@ def regression():
     explain_errors(errors)
     bound = generalization_report(fitted["tikhonov"][0], X, y)["occam"]
     describe(fitted, X_test, bound)
-    return fitted, errors, bound, unchanged, X_test, (series, times, first_test_hour)
+    return fitted, errors, bound, unchanged, X_test, (series, dust, times, first_test_hour)
 
 
-def certified_stretch(fitted, series, times, first_test_hour, n_hours=6 * 24):
+def certified_stretch(fitted, series, dust, times, first_test_hour, n_hours=6 * 24):
     """Certified limits of the forecasts for some days of the test period, {name: (2, n_hours)}, in µg/m³."""
     start = int(np.searchsorted(times, STRETCH))
     if start < first_test_hour:
         raise RuntimeError("the stretch to draw lies in the training period")
     X, _ = sliding_windows(series[start - WINDOW - HORIZON + 1 : start + n_hours], WINDOW, HORIZON, target=0)
     X = X.reshape(len(X), -1)
-    bands = {name: np.expm1(certified(fitted[name][0], X)) for name in ("plain", "robust")}
+    bands = {name: certified(fitted[name][0], X) for name in ("plain", "robust")}
     shown = slice(start, start + n_hours)
-    return times[shown], np.expm1(series[shown, 0]), bands
+    return times[shown], dust[shown], bands
 
 
 # ------------------------------------------------------------------------------------------ classification

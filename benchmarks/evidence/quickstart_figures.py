@@ -23,7 +23,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def numbers(quickstart, fitted, errors, occam, classifier, X_vowels, theorem_3):
-    X, _, X_test, *_ = quickstart.forecasting_task(*quickstart.load_air()[:2])
+    X, _, X_test, *_ = quickstart.forecasting_task(*quickstart.load_air()[:3])
     first = {name: models[0].regressor_["lstm"] for name, models in fitted.items()}
     target = load_japanese_vowels(subset="test").target
     return {
@@ -36,7 +36,7 @@ def numbers(quickstart, fitted, errors, occam, classifier, X_vowels, theorem_3):
         "lambda_s": first["tikhonov"].lambda_s,
         "weight_decay": first["decay"].weight_decay,
         "certified": {
-            name: round(float(quickstart.certified_move(models[0], X_test)), 3) for name, models in fitted.items()
+            name: float(f"{quickstart.certified_move(models[0], X_test):.4g}") for name, models in fitted.items()
         },
         "eps": quickstart.CERTIFIED,
         "rho_h": {name: float(f"{lstm.rho_h_:.4g}") for name, lstm in first.items()},
@@ -77,12 +77,13 @@ def page(records):
         f"# The quickstart\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
         "![Test error against noise, certified bands of forecasts, and the terms of a bound](../quickstart.png)\n\n"
         f"Fine dust three hours ahead, {record['n_train']:,} training windows and {record['n_test']:,} later test "
-        f"windows; mean squared error over that of predicting the mean, averages over {record['n_seeds']} seeds. "
+        "windows; mean squared error of the logarithms over that of predicting their mean, averages over "
+        f"{record['n_seeds']} seeds. "
         "Strengths are chosen by cross-validation under noise 0.5.\n\n"
         f"{table(['trained with', *(f'noise {sigma:g}' for sigma in record['noise'])], rows)}\n\n"
         f"Errors of up to {record['eps']:g} standard deviations in every input move a forecast of the first seed by "
-        "at most so many standard deviations of the target, in the median: "
-        + ", ".join(f"{record['labels'][name]} {value:.2f}" for name, value in record["certified"].items())
+        "at most so many µg/m³, in the median: "
+        + ", ".join(f"{record['labels'][name]} {value:.3g}" for name, value in record["certified"].items())
         + ". That is certified.\n\n"
         f"The penalty changes the error by {change(record, 'tikhonov', 'plain', 0.0):+.0f} % on clean inputs and by "
         f"{change(record, 'tikhonov', 'plain', 1.0):+.0f} % at noise 1; against weight decay by "

@@ -80,6 +80,7 @@ NAMES = [
 
 
 def chosen_lines(call, closely):
+    call()  # what is done once a process, as the self-test of certificates, is done
     places = lines_of(call)
     assert len(places) > 90
     return [place for i, place in enumerate(places) if Path(place[0]).name in closely or i % STRIDE == 0]

@@ -147,6 +147,10 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """Targets as the loss takes them."""
         raise NotImplementedError
 
+    def _loss_of_guess(self, y: np.ndarray, weight: np.ndarray | None) -> float:
+        """Mean loss of the constant outputs that lose least on these targets."""
+        raise NotImplementedError
+
     def _set_fitted(self, net: SequenceNet) -> None:
         """Set the fitted attributes that a trained net gives."""
         self.net_ = net
@@ -173,7 +177,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             network,
             self._loss,
             inputs=InputNoise(float(self.sigma), str(self.noise)) if self.sigma > 0 else None,
-            robust=self._robust(data, max_epochs, labels=labels is not None),
+            robust=self._robust(data, max_epochs, context, labels=labels is not None),
             resume=resume,
             optimizer=str(self.optimizer),
             lr=float(self.lr),
@@ -191,7 +195,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _robust(self, data: FitData, max_epochs: int, *, labels: bool) -> Robust | None:
+    def _robust(self, data: FitData, max_epochs: int, context: FitContext, *, labels: bool) -> Robust | None:
         """The errors that training is to withstand; None for ordinary training."""
         eps = np.asarray(self.robust_eps, dtype=np.float64)
         if eps.ndim and len(eps) != data.X.shape[2]:
@@ -200,8 +204,17 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             )
         if not eps.any():
             return None
-        # The second half of the epochs is at full strength.
-        return Robust(eps, float(self.robust_weight), float(self.robust_box), ramp=max_epochs / 2, labels=labels)
+        guess = self._loss_of_guess(data.y, data.weight)
+        if context.one_epoch and data.weight is not None:  # weights that count as they are
+            guess *= float(data.weight.mean())
+        return Robust(
+            eps,
+            float(self.robust_weight),
+            float(self.robust_box),
+            ramp=max_epochs / 2,  # the second half of the epochs is at full strength
+            labels=labels,
+            guess=guess,
+        )
 
     def _sizes(self, n: int) -> tuple[int, int]:
         """Batch size and epochs of a training on n sequences."""

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import entr, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -530,6 +530,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     def _targets(self, y: np.ndarray) -> Tensor:
         return torch.tensor(y)
+
+    def _loss_of_guess(self, y: np.ndarray, weight: np.ndarray | None) -> float:
+        shares = np.bincount(y, weight)
+        return float(entr(shares / shares.sum()).sum())  # the outputs are the logarithms of the shares
 
     def _warn_after_training(self) -> None:
         """Warn of what is wrong with the trained network."""

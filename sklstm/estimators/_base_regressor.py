@@ -472,11 +472,14 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         if self.skip == "none":
             return None
         judged: FitData = data if data.validation is None else data.validation
-        y, weight = judged.y.reshape(len(judged.y), -1), judged.weight
+        y, weight = judged.y, judged.weight
         rows = None if spec.validation is None else spec.validation.rows(len(y), spec.seeds.split)
         if rows is not None:
             y, weight = y[rows[1]], None if weight is None else weight[rows[1]]
-        return self._loss.of_best_constant(y, weight)
+        return self._loss_of_guess(y, weight)
+
+    def _loss_of_guess(self, y: np.ndarray, weight: np.ndarray | None) -> float:
+        return self._loss.of_best_constant(y.reshape(len(y), -1), weight)
 
     def _sizes(self, n: int) -> tuple[int, int]:
         # Another loss than the squared error has its optimum elsewhere, and further away; so has a robust one.

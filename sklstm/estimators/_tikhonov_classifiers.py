@@ -175,7 +175,8 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
         epochs. 0 is ordinary training. Train so what is to be certified.
     robust_weight : float, default=0.5
         Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
-        adversarial training.
+        adversarial training. Below 1, bounds that allow more than the best constant guess loses, as over many steps,
+        are held back: the network would become that constant.
     robust_box : float, default=1.0
         Half-width τ, in (0, 1], of the box that the bounds are about, in units of ``robust_eps``. Small boxes are
         placed towards the attacked input; they give up some of the certificate for accuracy.
@@ -354,7 +355,8 @@ class TikhonovGRUClassifier(TikhonovClassifier):
         epochs. 0 is ordinary training. Train so what is to be certified.
     robust_weight : float, default=0.5
         Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
-        adversarial training.
+        adversarial training. Below 1, bounds that allow more than the best constant guess loses, as over many steps,
+        are held back: the network would become that constant.
     robust_box : float, default=1.0
         Half-width τ, in (0, 1], of the box that the bounds are about, in units of ``robust_eps``. Small boxes are
         placed towards the attacked input; they give up some of the certificate for accuracy.

@@ -11,9 +11,17 @@ for the box of half-width τε around x + (1 − τ) δ. κ = 0 is adversarial t
 al. 2023). The attacked loss is at most the true largest loss, and the interval's at least, if τ = 1.
 
 ε and κ rise linearly from zero at the beginning of training: with all of κ at once, networks become constants, whose
-intervals have no width.
+intervals have no width. Over many steps intervals grow so much that they become constants all the same. So what the
+bounds allow counts for little while it is more than the loss g of the best constant guess. In place of the largest loss
+w stands, from a tenth of ε and κ on,
+
+.. math:: \min\bigl(w,\; g + \tfrac14 (g - \ell(f(x + \delta), y))_+\bigr),
+
+and its gradient is that of w, multiplied by the share of w - g that is left. For κ below 0.8 the whole loss is then
+below g as soon as the network is better than the guess on attacked inputs: to become a constant does not pay.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +35,9 @@ from sklstm.networks._networks import is_plain
 from ._net import Objective, PlainObjective
 
 _STEP = 1.25  # of the attack, in units of eps
+# The most that bounds count for above the loss of the best guess, in units of what attacked inputs are below it; and
+# from which strength on. At first bounds are above it in every training, and to make them narrow does good.
+_HELD_BACK, _FROM = 0.25, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +57,10 @@ class Robust:
     labels : bool
         Whether targets are numbers of classes. The largest loss is then taken over the differences between all outputs
         and that of the class, which are narrower than the differences of the outputs' intervals.
+    guess : float
+        Loss of the best constant guess on the training data. Bounds that allow more are held back, so that the network
+        does not become that constant; ``inf`` never does so. With ``weight`` 1 there are no attacked inputs to tell by,
+        and nothing is held back.
 
     Examples
     --------
@@ -67,6 +82,7 @@ class Robust:
     box: float = 1.0
     ramp: float = 0.0
     labels: bool = False
+    guess: float = math.inf
 
     def objective(self, module: nn.Module) -> "RobustObjective":
         """How the loss of a batch is computed; a fresh one, for one training.
@@ -115,13 +131,14 @@ class RobustObjective(Objective):
             X = _values(inputs)
             # Drawn on the CPU: the start must not depend on the device of the data.
             start = (2 * torch.rand(X.shape, generator=net.generator, dtype=X.dtype) - 1).to(X.device) * eps
-        return self._loss(net, inputs, targets, eps, strength * self.robust.weight, start)
+        guess = self.robust.guess if strength >= _FROM else math.inf
+        return self._loss(net, inputs, targets, eps, strength * self.robust.weight, start, guess)
 
     def validation(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
         # At full strength, and without anything random: epochs are compared by it.
         eps = self._eps(_values(inputs))
         start = None if self._is_interval(1.0) else torch.zeros_like(_values(inputs))
-        return self._loss(net, inputs, targets, eps, self.robust.weight, start)
+        return self._loss(net, inputs, targets, eps, self.robust.weight, start, math.inf)
 
     def strength(self, net: Any) -> float:
         """Share of ε and κ that counts in the batch that the net is at.
@@ -145,20 +162,22 @@ class RobustObjective(Objective):
         return strength * self.robust.weight >= 1 and self.robust.box >= 1
 
     def _loss(
-        self, net: Any, inputs: Any, targets: Any, eps: Tensor, weight: float, start: Tensor | None
+        self, net: Any, inputs: Any, targets: Any, eps: Tensor, weight: float, start: Tensor | None, guess: float
     ) -> tuple[Tensor, Tensor]:
         X = _values(inputs)
         delta = torch.zeros_like(X) if start is None else self._attack(net, inputs, targets, eps, start)
-        loss, outputs = torch.zeros((), device=X.device), torch.empty(0)
-        if weight > 0:
-            box = self.robust.box
-            centre = X if box >= 1 else X + (1 - box) * delta
-            worst, outputs = self._largest_loss(net, inputs, targets, centre, box * eps)
-            loss = weight * worst
+        attacked, outputs = torch.zeros((), device=X.device), torch.empty(0)
         if weight < 1:
             outputs = net.infer(_moved(inputs, X + delta))
-            loss = loss + (1 - weight) * net.get_loss(outputs, targets, X=inputs, training=True)
-        return loss, outputs
+            attacked = net.get_loss(outputs, targets, X=inputs, training=True)
+        if weight == 0:
+            return attacked, outputs
+        box = self.robust.box
+        centre = X if box >= 1 else X + (1 - box) * delta
+        worst, ends = self._largest_loss(net, inputs, targets, centre, box * eps)
+        if weight >= 1:
+            return worst, ends
+        return weight * _held_back(worst, attacked.detach(), guess) + (1 - weight) * attacked, outputs
 
     def _attack(self, net: Any, inputs: Any, targets: Any, eps: Tensor, start: Tensor) -> Tensor:
         X = _values(inputs)
@@ -203,3 +222,12 @@ def _values(inputs: Any) -> Tensor:
 
 def _moved(inputs: Any, X: Tensor) -> Any:
     return {**inputs, "X": X} if isinstance(inputs, dict) else X
+
+
+def _held_back(worst: Tensor, attacked: Tensor, guess: float) -> Tensor:
+    """The largest loss, or what stands in its place where it is above that of the best constant guess."""
+    if math.isinf(guess):
+        return worst
+    excess, limit = worst.detach() - guess, _HELD_BACK * (guess - attacked).clamp(min=0)
+    share = torch.where(excess <= limit, torch.ones_like(excess), limit / excess)
+    return share * worst + (1 - share) * guess

@@ -4,10 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import sklstm
+from sklstm.estimators._base import FitContext, checked, training_data, training_spec
 from sklstm.model_selection import RegularizationPathCV
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS, REGRESSORS
 
@@ -109,6 +111,32 @@ def test_partial_fit_warm_start_saving_and_ragged_lists(cls, tmp_path):
     ragged = [x[i % 3 :] for i, x in enumerate(X)]
     once = few(cls, robust_eps=EPS, warm_start=True, max_epochs=2).fit(ragged, y)
     assert np.isfinite(once.fit(ragged, y).loss_curve_).all()
+
+
+@ALL
+def test_bounds_are_compared_with_the_best_constant_guess(cls):
+    X, y = data(cls)
+    model = few(cls, robust_eps=EPS)
+    weight = np.random.default_rng(1).uniform(0.5, 3.0, N)
+    given = checked(model, X, y, weight, dict.fromkeys(("X_val", "y_val", "sample_weight_val")))
+    one_call = FitContext(None, one_epoch=True)
+    for relative, spec in ((True, training_spec(model, given)), (False, model._training_spec(given, one_call))):
+        trained = training_data(model, given, relative=relative)
+        targets = trained.y.double() if cls in REGRESSORS else trained.y
+        constant = torch.zeros(1, 1 if cls in REGRESSORS else 2, dtype=torch.float64, requires_grad=True)
+        criterion = spec.loss(reduction="none")
+        descent = torch.optim.LBFGS([constant], line_search_fn="strong_wolfe", max_iter=50)
+
+        def loss(criterion=criterion, constant=constant, targets=targets, weight=trained.weight):
+            losses = criterion(constant.expand(N, -1), targets)
+            return (weight * losses.reshape(N, -1).mean(1)).mean()
+
+        def closure(constant=constant, loss=loss):
+            constant.grad = torch.autograd.grad(loss(), constant)[0]
+            return loss()
+
+        descent.step(closure)
+        assert spec.robust.guess == pytest.approx(loss().item(), rel=1e-6)
 
 
 @ALL

@@ -187,6 +187,66 @@ def test_strength_rises_from_zero_along_the_batches_of_the_ramp():
 
 
 @KINDS
+def test_bounds_that_allow_more_than_a_guess_loses_are_held_back(kind):
+    net, X, y = setting(kind)
+    state = net.generator.get_state()
+    parameters = list(net.module_.parameters())
+
+    def loss_and_gradient(**arguments):
+        net.generator.set_state(state)
+        loss, _ = robust(net, **arguments).training(net, X, y)
+        return loss.item(), torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
+
+    attacked, by_attacked = loss_and_gradient()
+    worst, by_worst = loss_and_gradient(weight=1.0, guess=0.0)  # of bounds alone nothing is held back
+    guess = attacked + 0.3 * (worst - attacked)
+    held = guess + 0.25 * (guess - attacked)
+    assert attacked < guess < held < worst
+    loss, gradient = loss_and_gradient(weight=0.4, guess=guess)
+    assert loss == pytest.approx(0.6 * attacked + 0.4 * held, rel=1e-9)
+    share = (held - guess) / (worst - guess)
+    torch.testing.assert_close(gradient, 0.6 * by_attacked + 0.4 * share * by_worst)
+    # What is not above the guess is as before, and where the network is no better than the guess, only attacks count.
+    assert loss_and_gradient(weight=0.4, guess=1.01 * worst)[0] == loss_and_gradient(weight=0.4)[0]
+    loss, gradient = loss_and_gradient(weight=0.4, guess=0.9 * attacked)
+    torch.testing.assert_close(gradient, 0.6 * by_attacked)
+    # Neither is it early in the ramp, nor where epochs are compared.
+    net.part_of_epoch_ = 0.05
+    plain, other = (loss_and_gradient(weight=0.4, ramp=1.0, guess=g)[0] for g in (np.inf, attacked))
+    assert plain == other
+    with torch.no_grad():
+        plain, other = (robust(net, weight=0.4, guess=g).validation(net, X, y)[0] for g in (np.inf, guess))
+    assert plain == other
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.5])
+def test_over_many_steps_to_become_a_constant_does_not_pay(weight):
+    # Along a readout that is multiplied by a, near the constant 0, which is the best guess: the bounds of 60 steps are
+    # so wide that a smaller a pays, although a larger one is better on attacked inputs.
+    net, generator = make_net(LSTMNetwork, nn.MSELoss, 1), torch.Generator().manual_seed(2)
+    X = torch.randn(N, 60, D, generator=generator, dtype=torch.float64)
+    y = X[:, -1, :1] - X[:, -1, :1].mean()
+    readout = net.module_.readout
+    with torch.no_grad():
+        for parameter in net.module_.recurrent.parameters():
+            parameter *= 2
+        hidden, _ = net.module_.recurrent(X)
+        design = torch.cat((hidden[:, -1], torch.ones(N, 1, dtype=torch.float64)), 1)
+        fitted = torch.linalg.lstsq(design, y).solution
+        readout.weight.copy_(0.02 * fitted[:-1].T)
+        readout.bias.copy_(0.02 * fitted[-1])
+
+    def slope(**arguments):
+        loss, _ = robust(net, eps=0.02, **arguments).training(net, X, y)
+        parts = torch.autograd.grad(loss, (readout.weight, readout.bias))
+        return sum((part * value).sum() for part, value in zip(parts, (readout.weight, readout.bias), strict=True))
+
+    assert slope(weight=0.0) < 0
+    assert slope(weight=weight) > 0
+    assert slope(weight=weight, guess=y.square().mean().item()) < 0
+
+
+@KINDS
 def test_trained_networks_withstand_more(kind):
     # On labels or numbers that the last step tells: what the bounds allow falls to a fraction.
     generator = torch.Generator().manual_seed(0)

@@ -5,11 +5,15 @@ from pathlib import Path
 import joblib
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-# All that it does, with one seed of three and one value of three to search.
+# All that it does, with one seed of three, one value of three to search, fewer epochs, and in one process: searches in
+# several are tested elsewhere.
 BRIEFLY = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
+import joblib
 import quickstart
+joblib.parallel_config(backend="sequential")
+quickstart.EPOCHS = 10
 quickstart.SEEDS = quickstart.SEEDS[:1]
 quickstart.GRIDS = {name: values[1:2] for name, values in quickstart.GRIDS.items()}
 quickstart.main()

@@ -133,11 +133,11 @@ def test_other_fits_have_other_states(tmp_path):
     def check(n_states):
         assert len(list(tmp_path.iterdir())) == n_states
 
-    X, y = FITS["lstm"][1]
-    fit("lstm", Checkpoint(tmp_path))
+    (X, y), few = FITS["lstm"][1], {"max_epochs": 3}
+    fit("lstm", Checkpoint(tmp_path), **few)
     for changed in (
         {"lr": 0.004},
-        {"max_epochs": 13},
+        {"max_epochs": 4},
         {"random_state": 1},
         {"lambda_s": 0.02},
         {"variant": "tight"},
@@ -152,16 +152,16 @@ def test_other_fits_have_other_states(tmp_path):
         {"loss": "quantile", "quantile": 0.9},
     ):
         before = len(list(tmp_path.iterdir()))
-        fit("lstm", Checkpoint(tmp_path), **changed)
+        fit("lstm", Checkpoint(tmp_path), **few | changed)
         check(before + 1)
     before = len(list(tmp_path.iterdir()))
     one_off = y.copy()
     one_off[0] = np.nextafter(np.float32(y[0]), np.float32(9))
-    clone(FITS["lstm"][0]).set_params(callbacks=[Checkpoint(tmp_path)]).fit(X, one_off)
+    clone(FITS["lstm"][0]).set_params(callbacks=[Checkpoint(tmp_path)], **few).fit(X, one_off)
     check(before + 1)
     # What has no say in the training: not another fit.
-    fit("lstm", Checkpoint(tmp_path, every=3), Stop(), delta=0.01, early_stopping=False)
-    fit("lstm", Checkpoint(tmp_path), quantile=0.9)
+    fit("lstm", Checkpoint(tmp_path, every=3), Stop(), delta=0.01, early_stopping=False, **few)
+    fit("lstm", Checkpoint(tmp_path), quantile=0.9, **few)
     check(before + 1)
 
 

@@ -1,6 +1,7 @@
 """The recurrent cells on boxes: one class for each cell, and a row of `ENCLOSURES`.
 
-To certify another cell, write its subclass of `EnclosedLayer` here and add its row at the end of the file.
+To certify another cell, write its subclass of `EnclosedLayer` here and add its row at the end of the file; and its
+subclass of `PlaneLayer` in `_plane_layers`.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ._affine import AffineForm, combine, intersect, linear_relaxation, middle
 from ._enclosed_layer import EnclosedLayer, GradientStep, ProductGradient, Slot
 from ._interval_arithmetic import (
     ACTIVATION,
@@ -119,48 +119,6 @@ class EnclosedLSTM(EnclosedLayer):
         self.tanh_(slot.tanh_s.copy_(after.s_before))
         self.h(slot.o, slot.tanh_s)
         to_ball(self.h.ends, 2 * self.error + 4 * self.unit, out)
-
-    def affine_step(
-        self,
-        slot: Any,
-        after: Any,
-        net: Ends,
-        form: AffineForm,
-        state: tuple[AffineForm, ...],
-        out: Tensor,
-        scratch: Scratch,
-    ) -> tuple[AffineForm, ...]:
-        H, activation = self.size, 2 * ACTIVATION * self.unit
-        rows = [slice(k * H, (k + 1) * H) for k in range(4)]
-        net_g, net_o, net_f, net_i = (form.part(part) for part in rows)
-        line_g = linear_relaxation("tanh", net.part(rows[0]))
-        line_o, line_f, line_i = (linear_relaxation("logistic", net.part(part)) for part in rows[1:])
-        for end, result in zip(net, slot.nets, strict=True):
-            result.copy_(end)
-        self._remember(slot, after, scratch)
-        # A product is a b = α b + β a − α β + (a − α)(b − β), with the midpoints α and β of the intervals of a and b.
-        (f, away_f), (i, away_i), (o, away_o) = (middle(ends, activation) for ends in (slot.f, slot.i, slot.o))
-        (g, away_g), (s, away_s) = middle(Ends(*slot.g), activation), middle(slot.s_ends)
-        error = s.abs() * line_f.error + i.abs() * line_g.error + g.abs() * line_i.error
-        new_s = combine(
-            [(f, state[1]), (s * line_f.slope, net_f), (i * line_g.slope, net_g), (g * line_i.slope, net_i)],
-            [s * line_f.shift, -f * s, i * line_g.shift, g * line_i.shift, -i * g],
-            error + away_f * away_s + away_i * away_g + slot.error,
-        )
-        new_s = new_s.with_error_symbols(intersect(after.s_ends, new_s.ends()))
-        line_s = linear_relaxation("tanh", after.s_ends)
-        torch.tanh(after.s_before, out=slot.tanh_s)
-        h = hull_nonnegative(slot.o, slot.tanh_ends, scratch)
-        margin = 2 * self.error + 4 * self.unit
-        widen(h, margin)
-        tanh_s, away = middle(slot.tanh_ends, activation)
-        new_h = combine(
-            [(o * line_s.slope, new_s), (tanh_s * line_o.slope, net_o)],
-            [o * line_s.shift, tanh_s * line_o.shift, -o * tanh_s],
-            o.abs() * line_s.error + tanh_s.abs() * line_o.error + away_o * away + margin,
-        )
-        to_ball(intersect(h, new_h.ends()), 4 * self.unit, out)
-        return new_h.with_error_symbols(h), new_s
 
     def gradient(self, n: int) -> GradientStep:
         return _LSTMGradient(self, n)
@@ -309,44 +267,6 @@ class EnclosedGRU(EnclosedLayer):
         self._mix(slot, after, scratch)
         to_ball(after.before, 4 * self.unit, out)
 
-    def affine_step(
-        self,
-        slot: Any,
-        after: Any,
-        net: Ends,
-        form: AffineForm,
-        state: tuple[AffineForm, ...],
-        out: Tensor,
-        scratch: Scratch,
-    ) -> tuple[AffineForm, ...]:
-        H, activation = self.size, 2 * ACTIVATION * self.unit
-        rows = [slice(k * H, (k + 1) * H) for k in range(4)]
-        net_r, net_z, net_q, net_n = (form.part(part) for part in rows)
-        line_r, line_z = (linear_relaxation("logistic", net.part(part)) for part in rows[:2])
-        for end, result in zip(net, slot.nets, strict=True):
-            result.copy_(end)
-        self._reset(slot, scratch)
-        # A product is a b = α b + β a − α β + (a − α)(b − β), with the midpoints α and β of the intervals of a and b.
-        (r, away_r), (z, away_z), (q, away_q) = middle(slot.r, activation), middle(slot.z, activation), middle(slot.q)
-        ones = torch.ones_like(r)
-        candidate = combine(
-            [(ones, net_n), (r, net_q), (q * line_r.slope, net_r)],
-            [q * line_r.shift, -r * q],
-            q.abs() * line_r.error + away_r * away_q + slot.error,
-        )
-        line_n = linear_relaxation("tanh", intersect(slot.n, candidate.ends()))
-        self._mix(slot, after, scratch)
-        # h' = n + z (h − n)
-        gap, away = middle(Ends(slot.before.lower - slot.n.upper, slot.before.upper - slot.n.lower), 2 * activation)
-        rest = 1 - z
-        new_h = combine(
-            [(rest * line_n.slope, candidate), (z, state[0]), (gap * line_z.slope, net_z)],
-            [rest * line_n.shift, gap * line_z.shift, -z * gap],
-            rest.abs() * line_n.error + gap.abs() * line_z.error + away_z * away + 3 * self.error,
-        )
-        to_ball(intersect(after.before, new_h.ends()), 4 * self.unit, out)
-        return (new_h.with_error_symbols(after.before),)
-
     def gradient(self, n: int) -> GradientStep:
         return _GRUGradient(self, n)
 
@@ -434,26 +354,6 @@ class EnclosedReLU(EnclosedLayer):
             torch.sign(end, out=slope)
         # The radius includes the part of h in the rounding of the next pre-activations.
         to_ball(h, (self.slack + 4 * self.unit) * h.upper + self.tiny, out)
-
-    def affine_step(
-        self,
-        slot: Any,
-        after: Any,
-        net: Ends,
-        form: AffineForm,
-        state: tuple[AffineForm, ...],
-        out: Tensor,
-        scratch: Scratch,
-    ) -> tuple[AffineForm, ...]:
-        line = linear_relaxation("relu", net)
-        h = Ends(net.lower.clamp_min(0), net.upper.clamp_min(0))
-        for end, slope in zip(net, slot.slopes, strict=True):
-            torch.sign(end.clamp_min(0), out=slope)
-        new_h = combine([(line.slope, form)], [line.shift], line.error)
-        intersect(h, new_h.ends())
-        after.size.copy_(h.upper)
-        to_ball(h, (self.slack + 4 * self.unit) * h.upper + self.tiny, out)
-        return (new_h.with_error_symbols(h),)
 
     def gradient(self, n: int) -> GradientStep:
         return _ReLUGradient(self, n)

@@ -1,7 +1,6 @@
 """Recurrent layers evaluated on boxes instead of points, whatever the cell.
 
-The file has the loops over time, the affine maps into and out of the gates, and the pass of affine forms through a
-stack of layers. The cells are in `_enclosed_cells`.
+The file has the loops over time, and the affine maps into and out of the gates. The cells are in `_enclosed_cells`.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +10,6 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ._affine import AffineForm, affine_map, intersect
 from ._interval_arithmetic import Ends, Scratch, add_ball, dot_slack, tanh_by_logistic_
 
 
@@ -232,23 +230,6 @@ class EnclosedLayer(ABC):
         """
 
     @abstractmethod
-    def affine_step(
-        self,
-        slot: Slot,
-        after: Slot,
-        net: Ends,
-        form: AffineForm,
-        state: tuple[AffineForm, ...],
-        out: Tensor,
-        scratch: Scratch,
-    ) -> tuple[AffineForm, ...]:
-        """`step` with affine forms as well as intervals.
-
-        ``net`` are the ends of the pre-activations, (rows, n) each, and may be overwritten; ``form`` is their affine
-        form, (rows, n); ``state`` are the affine forms of the state.
-        """
-
-    @abstractmethod
     def step_back(
         self, slot: Slot, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
@@ -343,50 +324,6 @@ class EnclosedLayer(ABC):
             self.kept["operands"][:, t, : self.size, beginners] = 0
             self.tape[t % len(self.tape)].tape[..., beginners] = 0
 
-    def start_affine(self, n_steps: int, n: int, begun: list[int] | None) -> tuple[AffineForm, ...]:
-        """Affine forms of the first state, which is zero; prepares `advance_affine`."""
-        self.start(n_steps, n, record=True, begun=begun)
-        self.magnitude = self.memory("magnitude", n_steps, self.n_inputs, n)
-        zeros = self.W_x.new_zeros(self.size, n)
-        return (AffineForm(zeros, zeros.new_zeros(self.size, 0, n), zeros),) * self.n_states
-
-    def advance_affine(
-        self, t: int, ball: Tensor, x: AffineForm, state: tuple[AffineForm, ...]
-    ) -> tuple[Tensor, tuple[AffineForm, ...]]:
-        """Step t on intervals and affine forms, each of which narrows the other; recorded for `backward`.
-
-        Parameters
-        ----------
-        t : int
-        ball : Tensor of shape (2, d, n)
-            Of the input at this step.
-        x : AffineForm
-            Affine form (d, n) of the same input.
-        state : tuple of AffineForm
-            Of shape (H, n) each, h first.
-
-        Returns
-        -------
-        ball : Tensor of shape (2, H, n)
-            Of h after the step.
-        state : tuple of AffineForm
-        """
-        H, n = self.size, ball.shape[-1]
-        operands = self.kept["operands"]
-        self.begin(t)
-        beginners = self.beginners(t)
-        if beginners is not None:
-            state = tuple(form.cleared(beginners) for form in state)
-        operands[:, t, H:-1] = ball
-        torch.add(ball[0].abs(), ball[1], out=self.magnitude[t])
-        operands[1, t, H:-1] += self.slack * self.magnitude[t]
-        centre, radius = torch.bmm(self.into, operands[:, t], out=self.memory("net", 2, self.into.shape[1], n))
-        into = self.into[0]
-        form = affine_map(into[:, :H], state[0], into[:, H:-1], x, into[:, -1], self.slack)
-        net = intersect(Ends(centre - radius, centre + radius), form.ends())
-        out, scratch = operands[:, t + 1, :H], self.scratches[0].reset()
-        return out, self.affine_step(self.tape[t], self.tape[t + 1], net, form, state, out, scratch)
-
     def backward(self, seeds: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
         """Enclose the derivatives of the outputs with respect to every input, after a recorded `forward`.
 
@@ -476,33 +413,3 @@ class EnclosedLayer(ABC):
         torch.bmm(self.back, by_nets.flatten(2), out=out.flatten(2))
         out[1].add_(self.tiny)
         return out[:, : self.size], out[:, self.size :]
-
-
-def count_symbols(layers: Sequence[EnclosedLayer], n_steps: int) -> int:
-    """Number of symbols of the last affine forms: one for each input entry and for each error of a state."""
-    return n_steps * (layers[0].n_inputs + sum(layer.n_states * layer.size for layer in layers))
-
-
-def forward_affine(
-    layers: Sequence[EnclosedLayer], box: Tensor, begun: list[int] | None = None
-) -> tuple[Tensor, AffineForm, Tensor]:
-    """Ball (2, H, n) and affine forms of the last h of the top layer, from the ball of the inputs (2, L, d, n).
-
-    The third result (L, d) has the symbols of the inputs, whose coefficients there are the radii. ``begun`` is as in
-    `EnclosedLayer.forward`.
-
-    All layers take step t before any layer takes step t + 1. The symbols are then numbered in the order of first use,
-    and the symbols of an affine form are always a contiguous range. The layers record their steps for `backward`.
-    """
-    _, n_steps, d, n = box.shape
-    states = [layer.start_affine(n_steps, n, begun) for layer in layers]
-    diagonal = torch.eye(d, dtype=box.dtype, device=box.device)[:, :, None]
-    symbols = []
-    for t in range(n_steps):
-        ball = box[:, t]
-        x = AffineForm(ball[0], diagonal * ball[1], torch.zeros_like(ball[0]), first=states[-1][0].stop)
-        symbols.append(torch.arange(x.first, x.stop, device=box.device))
-        for k, layer in enumerate(layers):
-            ball, states[k] = layer.advance_affine(t, ball, x, states[k])
-            x = states[k][0]
-    return ball, x, torch.stack(symbols)

@@ -5,13 +5,13 @@ intervals: it encloses :math:`\partial y / \partial x` over the whole box, and
 
 .. math:: |y(x + \delta) - y(x)| \le \sum_{t,c} |\delta_{t,c}| \sup|\partial y / \partial x_{t,c}| .
 
-*Affine forms* keep, in addition to the intervals, how states depend to first order on the inputs and on each other's
-errors. They narrow the intervals, and therefore the derivatives too.
+*Linear* bounds come from planes above and below every step, substituted backwards from the outputs to the inputs, and
+from all pre-activations and states as well: what cancels between them cancels here.
 
-Rounding errors are perturbations of intermediate values. The same derivatives bound their effect on the outputs.
+Rounding errors are perturbations of intermediate values. The same derivatives, or coefficients, bound their effect on
+the outputs.
 
-A linear part of the network is exact in all of them: its weights are added to the derivatives, and its inputs have the
-same symbols as those of the recurrent layers.
+A linear part of the network is exact in all of them: its weights are added to the derivatives, or coefficients.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,18 @@ from torch import Tensor
 from sklstm._sequences import last_steps
 from sklstm._subnormals import keeps_subnormals
 
-from ._affine import AffineForm
-from ._enclosed_layer import EnclosedLayer, LayerWeights, count_symbols, forward_affine
+from ._enclosed_layer import EnclosedLayer, LayerWeights
 from ._interval_arithmetic import dot_slack
+from ._plane_layers import PlaneLayer
 from ._recurrent_network import RecurrentNetwork
 from ._self_test import check_activations
+from ._substitution import Substitution
 
 METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
-_OVERHEAD = (100, 5)  # boxes that a step takes as long for as for its calls; second with affine forms (H = 32)
+_SETTLED = 0.03  # share of the width that planes may be apart, for a substitution to be deep enough
+_COLUMNS = 2**17  # coefficients of a state in one batch of substitutions: in the cache of a core
+_OVERHEAD = (100, 5)  # boxes that a step takes as long for as for its calls; second for `linear` (H = 32)
 
 
 class Interval(NamedTuple):
@@ -118,11 +121,14 @@ def _readout(network: RecurrentNetwork, rows: Tensor | None, n_steps: int) -> _R
 
 
 def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") -> int:
-    """Number of boxes for which the tape, or the largest affine form, has about `_TAPE` numbers."""
+    """Number of boxes for which the tape has about `_TAPE` numbers; for `linear`, whose columns stay in the cache."""
     if method == "linear":
-        layers = network.enclosed()
-        largest = max(layer.into.shape[1] for layer in layers) * count_symbols(layers, n_steps)
-        return max(1, min(256, _TAPE // largest))
+        columns = max(layer.weight_hh.shape[0] * layer.weight_hh.shape[1] for layer in network.layers)
+        planes = sum(
+            4 * layer.weight_hh.shape[1] * sum(map(len, (layer.weight_ih.T, layer.weight_hh.T)))
+            for layer in network.layers
+        )
+        return max(1, min(_COLUMNS // columns, _TAPE // (planes * n_steps)))
     per_step = sum(4 * layer.weight_hh.shape[0] for layer in network.layers) + network.layers[0].weight_ih.shape[1]
     return max(16, min(1024, _TAPE // (per_step * n_steps)))
 
@@ -195,7 +201,6 @@ def output_bounds(
     centre, radius = box(lower, upper, network.dtype)
     if network.cell != "relu":  # which has no such functions
         check_activations(network.dtype, network.weight_out.device)
-    layers = network.enclosed()
     n, n_steps, _ = centre.shape
     if lengths is not None:
         if lengths.shape != (n,) or not bool(((lengths >= 1) & (lengths <= n_steps)).all()):
@@ -203,16 +208,19 @@ def output_bounds(
         if bool((lengths == n_steps).all()):
             lengths = None
     found = centre.new_empty(2, n, len(network.weight_out), dtype=torch.float64)
+    layers, planes = network.enclosed(), network.planes() if method == "linear" else []
     for rows in _batches(network, n, n_steps, method, batch_size, lengths):
-        some_centre, some_radius, some_lengths = centre[rows], radius[rows], None
+        some_lengths, longest = None, n_steps
         if lengths is not None:
             some_lengths = lengths[rows]  # in descending order
             longest = int(some_lengths[0])
-            some_centre, some_radius = some_centre[:, :longest], some_radius[:, :longest]
         reference = None if minus is None else minus[rows]
-        found[:, rows] = torch.stack(
-            _batch_bounds(network, layers, some_centre, some_radius, some_lengths, reference, method)
-        )
+        some_centre, some_radius = centre[rows, :longest], radius[rows, :longest]
+        of_batch = network, some_centre, some_radius, some_lengths, reference
+        bounds = _enclosed_bounds(layers, *of_batch, "best" if planes else method)
+        if planes:
+            bounds = _narrower(bounds, _linear_bounds(planes, *of_batch))
+        found[:, rows] = torch.stack(bounds)
     return Interval(*found)
 
 
@@ -330,26 +338,38 @@ def rnn_interval_bounds(U: Tensor, W: Tensor, V: Tensor, lower: Tensor, upper: T
     return output_bounds(RecurrentNetwork("relu", (LayerWeights(U, W),), V), lower, upper, method="intervals")
 
 
-def _batch_bounds(
-    network: RecurrentNetwork,
+def _aligned(
+    network: RecurrentNetwork, centre: Tensor, radius: Tensor, lengths: Tensor | None
+) -> tuple[Tensor, Tensor, list[int] | None]:
+    """Ball of the inputs (2, L, d, n), of those that a linear part sees (2, n, q·d), and how many have begun when.
+
+    All sequences end at the last step, where the layers read the state.
+    """
+    n_steps, begun = centre.shape[1], None
+    if lengths is not None:
+        centre, radius = (last_steps(part, lengths, n_steps).view_as(part) for part in (centre, radius))
+        steps = torch.arange(n_steps, device=lengths.device)
+        begun = (lengths[:, None] >= n_steps - steps).sum(0).tolist()
+    both = torch.stack((centre, radius))
+    return both.permute(0, 2, 3, 1).contiguous(), network.seen_by_linear(both), begun
+
+
+def _enclosed_bounds(
     layers: list[EnclosedLayer],
+    network: RecurrentNetwork,
     centre: Tensor,
     radius: Tensor,
     lengths: Tensor | None,
     minus: Tensor | None,
     method: str,
 ) -> Interval:
-    n_steps, begun = centre.shape[1], None
-    last_h = network.hidden(centre, lengths) if method != "intervals" else centre.new_empty(0)
-    if lengths is not None:  # all end at the last step, where the layers read the state
-        centre, radius = (last_steps(part, lengths, n_steps).view_as(part) for part in (centre, radius))
-        steps = torch.arange(n_steps, device=lengths.device)
-        begun = (lengths[:, None] >= n_steps - steps).sum(0).tolist()
-    inputs = torch.stack((centre, radius)).permute(0, 2, 3, 1).contiguous()  # (2, L, d, n)
+    inputs, seen, begun = _aligned(network, centre, radius, lengths)
+    n_steps, last_h = inputs.shape[1], centre.new_empty(0)
+    if method != "intervals":
+        last_h = network.hidden(centre, lengths)
     hidden = inputs
     for layer in layers:
         hidden = layer.forward(hidden, record=method != "intervals", begun=begun)
-    seen = network.seen_by_linear(torch.stack((centre, radius)))  # (2, n, q·d)
     last = torch.cat((hidden[:, -1].transpose(1, 2), seen), 2)  # (2, n, H + q·d)
     readout = _readout(network, minus, n_steps)
     bounds = _through_readout(last, readout)
@@ -360,18 +380,38 @@ def _batch_bounds(
     mean_value = _mean_value(layers, at_centre, inputs[1], n_inputs, last, readout)
     if method == "mean-value":
         return mean_value
-    bounds = _narrower(bounds, mean_value)
-    if method == "best":
-        return bounds
-    ball, affine_form, symbols = forward_affine(layers, inputs, begun)
-    last = torch.cat((ball.transpose(1, 2), seen), 2)
-    for other in (
-        _through_readout(last, readout),
-        _affine_through_readout(affine_form, symbols, last, readout),
-        _mean_value(layers, at_centre, inputs[1], n_inputs, last, readout),
-    ):
-        bounds = _narrower(bounds, other)
-    return bounds
+    return _narrower(bounds, mean_value)
+
+
+def _linear_bounds(
+    layers: list[PlaneLayer],
+    network: RecurrentNetwork,
+    centre: Tensor,
+    radius: Tensor,
+    lengths: Tensor | None,
+    minus: Tensor | None,
+) -> Interval:
+    """Bounds by backward substitution: some steps for all boxes, then more for those that it can narrow."""
+    inputs, seen, begun = _aligned(network, centre, radius, lengths)
+    readout = _readout(network, minus, inputs.shape[1])
+    weight = torch.cat((readout.weight, -readout.weight), 1).expand(len(centre), -1, -1)
+    of_inputs = weight[..., readout.size :].unflatten(2, (-1, inputs.shape[2]))
+    substitution = Substitution(layers, inputs, begun)
+    reference = substitution.forward()
+    upper = substitution.bounds(weight[..., : readout.size], of_inputs)
+    apart, of_inputs_alone = (part.unflatten(1, (2, -1)).sum(1) for part in (upper, substitution.by_inputs))
+    unsettled = ~(apart <= (1 + _SETTLED) * of_inputs_alone).all(1)
+    if unsettled.any():
+        substitution.forward(substitution.mattering * unsettled)
+        deeper = substitution.bounds(weight[..., : readout.size], of_inputs)
+        upper = torch.where(unsettled[:, None], torch.minimum(upper, deeper), upper)
+    above, below = upper.chunk(2, 1)
+    lower, higher = (end.to(seen.dtype) for end in layers[-1].state[0])
+    last = torch.cat((torch.stack(((lower + higher) / 2, (higher - lower) / 2)).transpose(1, 2), seen), 2)
+    at = torch.cat((reference, seen[0].double()), 1)
+    centre = (readout.weight.double() @ at[..., None])[..., 0] + readout.bias.double()
+    of_rounding = _readout_slack(last, readout).double()
+    return _interval(centre, torch.stack((below, above)) + of_rounding)
 
 
 def _narrower(a: Interval, b: Interval) -> Interval:
@@ -379,8 +419,9 @@ def _narrower(a: Interval, b: Interval) -> Interval:
 
 
 def _interval(centre: Tensor, radius: Tensor) -> Interval:
-    """Bounds in float64; ±inf after overflow."""
-    lower, upper = centre.double() - radius.double(), centre.double() + radius.double()
+    """Bounds in float64; ±inf after overflow. From one radius, or from two in one tensor, that below first."""
+    below, above = radius if radius.ndim > centre.ndim else (radius, radius)
+    lower, upper = centre.double() - below.double(), centre.double() + above.double()
     return Interval(lower.masked_fill(lower.isnan(), -torch.inf), upper.masked_fill(upper.isnan(), torch.inf))
 
 
@@ -395,24 +436,6 @@ def _readout_slack(h: Tensor, readout: _Readout) -> Tensor:
 def _through_readout(h: Tensor, readout: _Readout) -> Interval:
     spread = (readout.weight.abs() @ h[1][..., None])[..., 0] + _readout_slack(h, readout)
     return _interval((readout.weight @ h[0][..., None])[..., 0] + readout.bias, spread)
-
-
-def _affine_through_readout(form: AffineForm, symbols: Tensor, h: Tensor, readout: _Readout) -> Interval:
-    """Bounds (n, k) from the affine form of the last h, and from the ball of (h, x) (2, n, H + q·d).
-
-    ``symbols`` (L, d) are those of the inputs: the linear part has the same ones as the state. The ball bounds the
-    rounding.
-    """
-    terms = torch.matmul(readout.of_state, form.terms.permute(2, 0, 1))  # (n, k, P)
-    centre, radius = h[:, :, readout.size :]  # of the inputs that a linear part sees
-    seen = symbols.flatten()[symbols.numel() - centre.shape[1] :] - form.first
-    terms.index_add_(2, seen, readout.of_inputs * radius[:, None])
-    both = torch.cat((form.centre.T, centre), 1)
-    size = readout.magnitude @ torch.cat((form.sup.T, centre.abs() + radius), 1)[..., None]
-    slack = dot_slack(both.shape[1] + terms.shape[2] + 2, form.unit) * (size[..., 0] + readout.bias.abs())
-    errors = (readout.of_state.abs() @ form.radius.T[..., None])[..., 0]
-    spread = terms.abs().sum(-1) + errors + slack + _readout_slack(h, readout)
-    return _interval((readout.weight @ both[..., None])[..., 0] + readout.bias, spread)
 
 
 def _mean_value(

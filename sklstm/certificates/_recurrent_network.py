@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ._enclosed_cells import ENCLOSURES
 from ._enclosed_layer import EnclosedLayer, LayerWeights
+from ._plane_layers import PLANES, PlaneLayer
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class RecurrentNetwork:
     >>> X = torch.tensor([[[1.0], [2.0], [3.0]]])
     >>> network.hidden(X), network.outputs(X)
     (tensor([[6.]]), tensor([[-6.]]))
-    >>> len(network.enclosed()), network.dtype
-    (1, torch.float32)
+    >>> len(network.enclosed()), len(network.planes()), network.dtype
+    (1, 1, torch.float32)
 
     The network of torch's own layers:
 
@@ -158,6 +159,17 @@ class RecurrentNetwork:
             First layer first.
         """
         return [ENCLOSURES[self.cell](layer) for layer in self.layers]
+
+    @torch.no_grad()
+    def planes(self) -> list[PlaneLayer]:
+        """The layers as `PlaneLayer` objects, for backward substitution.
+
+        Returns
+        -------
+        list of PlaneLayer
+            First layer first.
+        """
+        return [PLANES[self.cell](layer) for layer in self.layers]
 
     @torch.no_grad()
     def hidden(self, X: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -61,8 +61,8 @@ def certify(
     method : {"best", "linear", "mean-value", "intervals"}, default="best"
         ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``. ``"mean-value"``
         bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes both and takes the
-        smaller, entry by entry. ``"linear"`` carries affine forms of all states along: never wider than ``"best"``,
-        often many times narrower, at the cost of several thousand predictions.
+        smaller, entry by entry. ``"linear"`` substitutes linear bounds backwards, step by step: never wider than
+        ``"best"``, often many times narrower, at the cost of hundreds to thousands of predictions.
     batch_size : int, optional
         Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sklstm.certificates import Interval, LayerWeights, RecurrentNetwork, output_bounds
-from sklstm.certificates._enclosed_layer import count_symbols, forward_affine
+from sklstm.certificates._substitution import Substitution
 from tests.support import attacks as soundness
 
 N, L, D, K = 5, 7, 3, 2
@@ -149,31 +149,55 @@ def test_hidden_states_over_a_box_are_enclosed(cell, n_layers, generator):
 
 
 @KINDS
-def test_affine_forms_and_narrowed_intervals_enclose_hidden_states(cell, n_layers, generator):
+@pytest.mark.parametrize("deep", [False, True])
+def test_states_and_sums_of_them_lie_within_what_substitution_finds(cell, n_layers, deep, generator):
     module, weights = network(cell, n_layers)
     X, eps = inputs(generator), 0.2
     ball = torch.stack((X, torch.full_like(X, eps))).permute(0, 2, 3, 1).contiguous()
     wide = ball
     for layer in weights.enclosed():
         wide = layer.forward(wide, record=False)
-    layers = weights.enclosed()
-    narrow, form, _ = forward_affine(layers, ball)
-    assert form.stop == count_symbols(layers, L)
-    assert (narrow[1] <= wide[:, -1][1] + 1e-12).all()
-    assert (narrow[1] < 0.9 * wide[:, -1][1]).any()
-    for _ in range(20):
-        noise = 2 * torch.rand(X.shape, generator=generator, dtype=torch.float64) - 1
-        with torch.no_grad():
-            states = module.recurrent(X + eps * noise)[0].permute(1, 2, 0)
-        assert ((states[-1] - narrow[0]).abs() <= narrow[1]).all()
-        assert ((states[-1] - form.centre).abs() <= form.deviation).all()
-        for t in range(L):
-            state = layers[-1].kept["operands"][:, t + 1, : states.shape[1]]
-            assert ((states[t] - state[0]).abs() <= state[1]).all()
+    layers = weights.planes()
+    substitution = Substitution(layers, ball)
+    reference = substitution.forward()
+    if deep:
+        reference = substitution.forward(torch.full((N,), L))
+    narrow = layers[-1].state[0]
+    radius = (narrow.upper - narrow.lower) / 2
+    assert (radius <= wide[:, -1][1] + 1e-12).all()
+    assert (radius < 0.9 * wide[:, -1][1]).any()
+    weight = torch.randn(N, 4, reference.shape[1], generator=generator, dtype=torch.float64)
+    of_inputs = torch.randn(N, 4, 3, D, generator=generator, dtype=torch.float64)
+    upper = substitution.bounds(weight, of_inputs)
+    with torch.no_grad():
+        torch.testing.assert_close(reference, module.recurrent(X)[0][:, -1])
+        for _ in range(30):
+            moved = eps * (2 * torch.rand(X.shape, generator=generator, dtype=torch.float64) - 1).sign()
+            last = module.recurrent(X + moved)[0][:, -1]
+            assert ((narrow.lower <= last.T) & (narrow.upper >= last.T)).all()
+            sums = (weight @ (last - reference)[..., None])[..., 0] + (of_inputs * moved[:, None, -3:]).sum((2, 3))
+            assert (sums <= upper).all()
 
 
 @KINDS
-def test_affine_forms_never_lose_and_often_win(cell, n_layers, generator):
+def test_more_substitution_is_never_needed_in_a_small_box(cell, n_layers, generator):
+    # To first order nothing is lost: the bound is the l1 norm of the gradient, by autograd, deep or not.
+    module, weights = network(cell, n_layers)
+    X, eps = inputs(generator).requires_grad_(True), 1e-5
+    gradient = torch.stack([torch.autograd.grad(module(X)[:, k].sum(), X)[0] for k in range(K)], 1)
+    X = X.detach()
+    ball = torch.stack((X, torch.full_like(X, eps))).permute(0, 2, 3, 1).contiguous()
+    for deep in (False, True):
+        substitution = Substitution(weights.planes(), ball)
+        substitution.forward()
+        if deep:
+            substitution.forward(torch.full((N,), L))
+        upper = substitution.bounds(module.readout.weight.detach().expand(N, -1, -1), ball.new_empty(N, K, 0, D))
+        torch.testing.assert_close(upper, eps * gradient.abs().sum((2, 3)), rtol=1e-3, atol=0)
+
+
+@KINDS
+def test_linear_never_loses_and_often_wins(cell, n_layers, generator):
     _, weights = network(cell, n_layers, scale=1.0)
     X, named = inputs(generator), torch.tensor([0, 1, 1, 0, 1])
     for eps in (1e-6, 1e-3, 0.05, 0.3, 3.0):

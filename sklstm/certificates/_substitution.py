@@ -1,0 +1,216 @@
+r"""Backward substitution: bounds on sums of states from the planes around every step.
+
+A sum :math:`\sum_j c_j h_j` of the states after a step is bounded by a sum of the pre-activations and the states before
+it, with the planes of `_planes`; this by a sum of earlier states and inputs, through the weights; and so on, until only
+inputs are left, whose box is known (Zhang et al. 2018; Xu et al. 2020). What two values have in common cancels on the
+way. The pre-activations of every step are bounded like this too, and the states that a cell hands on: the narrower they
+are, the closer are the planes.
+
+Every sum is a column of coefficients, and many columns are substituted at once. Each holds for the network in exact
+arithmetic and for the network evaluated in the dtype of the weights: the rounding errors, of the network and of the
+coefficients here, are in the constants of the planes. `_interval_arithmetic` states what is assumed about rounding.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ._interval_arithmetic import Ends, dot_slack
+from ._plane_layers import PlaneLayer
+from ._planes import DOUBLE, intersect
+
+_SHALLOW, _DEEP = 2, 64  # steps of substitution, after which the intervals of the states are used
+_LOOK = 4  # steps between two looks at what is left
+_NEGLIGIBLE = 0.01  # share of a width that what is left may have, for the intervals to be used instead
+_PART = 0.001  # of the width of an output, that steps may have which do not matter
+_TOGETHER = 16  # columns end in blocks of this size, so that few shapes need memory
+
+
+class Substitution:
+    """Boxes of inputs on their way through the layers, with planes around every step.
+
+    Parameters
+    ----------
+    layers : sequence of PlaneLayer
+    box : Tensor of shape (2, L, d, n)
+        Ball of the inputs.
+    begun : list of int, optional
+        As in `EnclosedLayer.forward`.
+
+    Attributes
+    ----------
+    by_inputs : Tensor of shape (n, k), float64
+        After `bounds`: the part of them that the inputs have, without the distances of the planes.
+    mattering : Tensor of int64 of shape (n,)
+        After `bounds`: for how many of the last steps narrower planes could narrow them.
+    """
+
+    by_inputs: Tensor
+    mattering: Tensor
+
+    def __init__(self, layers: Sequence[PlaneLayer], box: Tensor, begun: list[int] | None = None):
+        _, self.n_steps, _, self.n = box.shape
+        self.layers, self.box, self.begun = layers, box, begun
+        self.deep: Tensor | None = None
+        # The constants are added in float64, some numbers in every layer and step.
+        self.slack = dot_slack(6 * self.n_steps * len(layers), DOUBLE)
+        slack = dot_slack(box.shape[2], torch.finfo(box.dtype).eps / 2) + self.slack
+        self.radius = ((1 + slack) * box[1]).transpose(1, 2)[..., None].contiguous()  # (L, n, d, 1)
+        self.underflow = box.new_zeros(self.n, 1, dtype=torch.float64)
+
+        for layer in self.layers:
+            layer.start(self.n_steps, self.n, self.slack)
+        self.before = [[(layer.state, layer.reference) for layer in self.layers]]
+
+    def forward(self, deep: Tensor | None = None) -> Tensor:
+        """Planes of every step, from values that are substituted some steps, or as far back as matters.
+
+        Parameters
+        ----------
+        deep : Tensor of int64 of shape (n,), optional
+            After a first pass without: how many of the last steps of each box have their values substituted as far back
+            as matters. Earlier steps keep their planes.
+
+        Returns
+        -------
+        reference : Tensor of shape (n, H), float64
+            The last state of the top layer at the centre of the boxes.
+        """
+        first, self.deep = 0, deep
+        if deep is not None:
+            first = self.n_steps - int(deep.max())
+            for layer, before in zip(self.layers, self.before[first], strict=True):
+                layer.state, layer.reference = before
+        del self.before[first + 1 :]
+        for t in range(first, self.n_steps):
+            reference, radius = self.box[:, t].double()
+            ends = Ends(reference - radius, reference + radius)
+            for index, layer in enumerate(self.layers):
+                if t and self.begun is not None:
+                    layer.begin(slice(self.begun[t - 1], self.begun[t]))
+                size = layer.advance(t, ends, reference, partial(self._narrow, index, t))
+                self.underflow += torch.finfo(self.box.dtype).tiny * (size + 32 * len(layer.weights))[:, None]
+                ends, reference = layer.state[0], layer.reference[0]
+            self.before.append([(layer.state, layer.reference) for layer in self.layers])
+        return reference.T
+
+    def _narrow(self, index: int, t: int, ends: Ends, at: Tensor, rounding: Tensor | None) -> Ends:
+        layer, m = self.layers[index], len(at)
+        if rounding is None:
+            below, *others = layer.unit_columns(t)
+            total = at.new_zeros(self.n, 2 * m)
+        else:
+            below = layer.starting_columns(self.n)
+            others = list(layer.start_back(torch.zeros_like(below[:, : layer.size])))[1:]
+            total = torch.cat((rounding, rounding)).T.contiguous()
+        deep = None if self.deep is None else self.n_steps - t <= self.deep
+        found = self._descend(index, t, below, others, total, deep).T
+        found = (1 + 8 * DOUBLE) * found + 8 * DOUBLE * at.abs().repeat(2, 1)
+        return intersect(ends, Ends(at - found[m:], at + found[:m]))
+
+    def bounds(self, weight: Tensor, of_inputs: Tensor) -> Tensor:
+        """Upper bounds on sums of the last states of the top layer and of inputs, as deviations from the centre.
+
+        Parameters
+        ----------
+        weight : Tensor of shape (n, k, H)
+        of_inputs : Tensor of shape (n, k, q, d)
+            Coefficients of the inputs of the last q steps.
+
+        Returns
+        -------
+        upper : Tensor of shape (n, k), float64
+        """
+        total = weight.new_zeros(*weight.shape[:2], dtype=torch.float64)
+        last, top = self.n_steps - 1, len(self.layers) - 1
+        seed = self.layers[top].start_back(weight.transpose(1, 2).contiguous())
+        below, *others = self.layers[top].substitute(last, seed)
+        self.by_inputs, so_far = torch.zeros_like(total), total.new_empty(self.n_steps, self.n)
+        upper = self._descend(top, last, below, others, total, None, of_inputs, so_far)
+        # What is infinite or no number matters; and the planes of a step depend on earlier steps, too.
+        mattering = 1 + (~(so_far >= (1 - _PART) * so_far[0])).sum(0)
+        self.mattering = (2 * mattering + _DEEP).clamp_max(self.n_steps)
+        return upper
+
+    def _descend(
+        self,
+        index: int,
+        t: int,
+        below: Tensor,
+        others: list[Tensor],
+        total: Tensor,
+        deep: Tensor | None,
+        of_inputs: Tensor | None = None,
+        so_far: Tensor | None = None,
+    ) -> Tensor:
+        """Upper bounds (n, m) on sums of what is below layer ``index`` and before step t.
+
+        ``below`` and ``others`` are as from `PlaneLayer.substitute` at this step, and ``total`` has other constants.
+        Without ``of_inputs`` the second half of the columns are the negatives of the first, and each pair ends where
+        the rest does not matter, for the boxes that are not ``deep`` (n,) soon. ``so_far`` (L, n) receives the sums of
+        the bounds after every step.
+        """
+        look = _SHALLOW if deep is None else _LOOK
+        adjoints: list[tuple[Tensor, ...]] = [()] * (index + 1)
+        found, columns = torch.empty_like(total), torch.arange(total.shape[1], device=total.device)
+        unfinished = torch.ones_like(total, dtype=torch.bool)
+        by_input = below[:, self.layers[index].size : -1]
+        for step in range(t, -1, -1):
+            for k in range(index, -1, -1):
+                layer = self.layers[k]
+                if step < t or k < index:
+                    adjoint = adjoints[k]
+                    if k < index:  # from the layer above
+                        adjoint = (adjoint[0].add_(by_input), *adjoint[1:]) if adjoint else layer.start_back(by_input)
+                    below, *others = layer.substitute(step, adjoint)
+                by_h, by_input, constants = below[:, : layer.size], below[:, layer.size : -1], below[:, -1]
+                total += constants
+                adjoints[k] = (by_h, *others)
+            if of_inputs is not None and self.n_steps - step <= of_inputs.shape[2]:
+                by_input = by_input + of_inputs[:, :, step - self.n_steps].transpose(1, 2)
+            spread = (by_input.abs() * self.radius[step]).sum(1)
+            total += spread
+            if so_far is not None:
+                self.by_inputs += spread
+                so_far[step] = total.sum(1)
+            if not step:
+                found[:, columns] = torch.where(unfinished, total, found[:, columns])
+                break
+            if self.begun is not None and self.begun[step - 1] < self.n:  # the first state of these is zero
+                for part in (part for adjoint in adjoints for part in adjoint):
+                    part[self.begun[step - 1] :] = 0
+            if of_inputs is None and (t - step) % look == look - 1:
+                rest, spread = self._rest(step, adjoints)
+                found[:, columns] = torch.where(unfinished, total + rest, found[:, columns])
+                if deep is None or t - step + 1 >= _DEEP:
+                    break
+                unfinished &= self._matters(total + rest, spread) & deep[:, None]
+                count, pairs = len(columns) // 2, unfinished.any(0).unflatten(0, (2, -1)).any(0)
+                n_kept = -(-int(pairs.count_nonzero()) // _TOGETHER) * _TOGETHER
+                if not n_kept:
+                    break
+                if n_kept < count:
+                    pairs = pairs.sort(descending=True, stable=True).indices[:n_kept]
+                    kept = torch.cat((pairs, pairs + count))
+                    columns, total, unfinished = columns[kept], total[:, kept], unfinished[:, kept]
+                    adjoints = [tuple(part.index_select(2, kept) for part in adjoint) for adjoint in adjoints]
+        found += self.underflow
+        return found.masked_fill_(~found.isfinite(), torch.inf)
+
+    def _rest(self, t: int, adjoints: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
+        """Upper bounds (n, m) on sums of the states before a step by their intervals, and the part of the radii."""
+        centres, radii = [], []
+        for layer, adjoint in zip(self.layers, adjoints, strict=False):
+            for part, (centre, radius) in zip(adjoint, layer.balls[t], strict=True):
+                centres.append(torch.bmm(centre, part)[:, 0].double())
+                radii.append(torch.bmm(radius, part.abs())[:, 0].double())
+        spread = sum(radii[1:], radii[0])
+        return sum(centres, spread), spread
+
+    @staticmethod
+    def _matters(found: Tensor, spread: Tensor) -> Tensor:
+        """Whether the states before a step have a noticeable part in the width between a bound and its negative."""
+        width = found.unflatten(1, (2, -1)).sum(1)
+        return (spread.unflatten(1, (2, -1)).amax(1) > _NEGLIGIBLE * width).repeat(1, 2)

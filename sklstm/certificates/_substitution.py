@@ -22,7 +22,7 @@ from ._plane_layers import PlaneLayer
 from ._planes import DOUBLE, intersect
 
 _SHALLOW, _DEEP = 2, 64  # steps of substitution, after which the intervals of the states are used
-_LOOK = 4  # steps between two looks at what is left
+_LOOK = 4  # steps between two more looks at what is left
 _NEGLIGIBLE = 0.01  # share of a width that what is left may have, for the intervals to be used instead
 _PART = 0.001  # of the width of an output, that steps may have which do not matter
 _TOGETHER = 16  # columns end in blocks of this size, so that few shapes need memory
@@ -152,7 +152,6 @@ class Substitution:
         the rest does not matter, for the boxes that are not ``deep`` (n,) soon. ``so_far`` (L, n) receives the sums of
         the bounds after every step.
         """
-        look = _SHALLOW if deep is None else _LOOK
         adjoints: list[tuple[Tensor, ...]] = [()] * (index + 1)
         found, columns = torch.empty_like(total), torch.arange(total.shape[1], device=total.device)
         unfinished = torch.ones_like(total, dtype=torch.bool)
@@ -181,10 +180,11 @@ class Substitution:
             if self.begun is not None and self.begun[step - 1] < self.n:  # the first state of these is zero
                 for part in (part for adjoint in adjoints for part in adjoint):
                     part[self.begun[step - 1] :] = 0
-            if of_inputs is None and (t - step) % look == look - 1:
+            depth = t - step + 1
+            if of_inputs is None and (depth == _SHALLOW or not depth % _LOOK):
                 rest, spread = self._rest(step, adjoints)
                 found[:, columns] = torch.where(unfinished, total + rest, found[:, columns])
-                if deep is None or t - step + 1 >= _DEEP:
+                if deep is None or depth >= _DEEP:
                     break
                 unfinished &= self._matters(total + rest, spread) & deep[:, None]
                 count, pairs = len(columns) // 2, unfinished.any(0).unflatten(0, (2, -1)).any(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.certificates import LayerWeights, RecurrentNetwork, output_bounds
+from sklstm.certificates import LayerWeights, RecurrentNetwork, _substitution, output_bounds
 from sklstm.certificates import _output_bounds as module_under_test
 from tests.support.attacks import Network, network_of, random_corner
 
@@ -58,6 +58,34 @@ def test_batches_and_what_stands_behind_a_sequence_change_nothing(method, monkey
     for other in others:
         for found, end in zip(other, expected, strict=True):
             torch.testing.assert_close(found, end, rtol=1e-10, atol=1e-10)
+
+
+def test_substitution_goes_as_far_back_for_a_box_as_if_it_were_alone(monkeypatch):
+    # Boxes of several sizes, of which some need more of it than others, and each for another number of steps.
+    monkeypatch.setattr(_substitution, "_DEEP", 2)
+    monkeypatch.setattr(_substitution, "_PART", 0.2)
+    module, _, _, _, generator = problem("gru", 1, 0)
+    X = torch.randn(N, 30, D, generator=generator, dtype=torch.float64)
+    eps = torch.logspace(-3, -0.5, N, dtype=X.dtype)[:, None, None].expand(X.shape)
+    lengths = torch.randint(20, 31, (N,), generator=generator)
+    network = network_of(module)
+    deep = []
+    forward = _substitution.Substitution.forward
+
+    def recorded(self, steps=None):
+        deep.append(steps)
+        return forward(self, steps)
+
+    monkeypatch.setattr(_substitution.Substitution, "forward", recorded)
+    together = output_bounds(network, X - eps, X + eps, method="linear", lengths=lengths)
+    (steps,) = (found for found in deep if found is not None)
+    assert len(set(steps.tolist())) > 2
+    assert 0 in steps
+    for i, length in enumerate(lengths.tolist()):
+        low, high = (end[i : i + 1, :length] for end in (X - eps, X + eps))
+        alone = output_bounds(network, low, high, method="linear")
+        for found, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(found[i], expected[0], rtol=1e-10, atol=1e-10)
 
 
 @KINDS

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ._enclosed_layer import LayerWeights
 from ._interval_arithmetic import Ends, Scratch, dot_slack
-from ._planes import DOUBLE, Point, gated, hull, inexact, linear_relaxation, point, ramp
+from ._planes import DOUBLE, Line, Point, gated, hull, inexact, linear_relaxation, point, ramp
 
 #: From intervals (m, n), references, and for pre-activations their rounding, to narrower intervals.
 Narrow = Callable[[Ends, Tensor, Tensor | None], Ends]
@@ -188,7 +188,7 @@ class PlaneLayer(ABC):
         plus, size = self.planes[t, :, :, column * H : (column + 2) * H].split(H, 2)
         return torch.cat((size + plus, size - plus), 2)
 
-    def blocks(self, of: Point | Ends) -> list:
+    def blocks(self, of: Point | Ends | Line) -> list:
         """A part for each block of pre-activations."""
         return [of.part(slice(k, k + self.size)) for k in range(0, len(of[0]), self.size)]
 
@@ -210,13 +210,14 @@ class PlaneLSTM(PlaneLayer):
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
         unit, before, s_before = self.unit, self.state[1], self.reference[1]
         at_i, at_f, at_g, at_o = self.blocks(at)
-        of_i, of_f, of_o = (linear_relaxation("logistic", self.blocks(net)[k], unit) for k in (0, 1, 3))
-        of_g = linear_relaxation("tanh", self.blocks(net)[2], unit)
+        net_g = self.blocks(net)[2]
+        of_i, of_f, _, of_o = self.blocks(linear_relaxation("logistic", net, unit))  # one call costs less than three
+        of_g = linear_relaxation("tanh", net_g, unit)
         s_at = at_f.at.sigmoid() * s_before + at_i.at.sigmoid() * at_g.at.tanh()
         rounding = (4 * unit + 8 * DOUBLE) * (1 + torch.maximum(before.upper, -before.lower))
         f, i = (
             gated(of_f, at_f, before, point(s_before, before), unit),
-            gated(of_i, at_i, self.blocks(net)[2], at_g, unit, of_g),
+            gated(of_i, at_i, net_g, at_g, unit, of_g),
         )
         by_net = [(0, i.by_net, i.by_net_apart), (1, f.by_net, f.by_net_apart), (2, i.by_value, None)]
         self.write(t, 2, by_net, f.shift + i.shift - s_at, f.apart + i.apart + rounding)
@@ -263,8 +264,8 @@ class PlaneGRU(PlaneLayer):
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
         H, unit, before = self.size, self.unit, self.state[0]
         at_r, at_z, at_q, at_n = self.blocks(at)
-        net_r, net_z, q, net_n = self.blocks(net)
-        of_r, of_z = (linear_relaxation("logistic", ends, unit) for ends in (net_r, net_z))
+        _, _, q, net_n = self.blocks(net)
+        of_r, of_z, *_ = self.blocks(linear_relaxation("logistic", net, unit))
         # The candidate is a function of r, q and the rest.
         r, candidate_at = gated(of_r, at_r, q, at_q, unit), at_n.at + at_r.at.sigmoid() * at_q.at
         reset, one = hull(of_r.range, q), torch.ones_like(candidate_at)

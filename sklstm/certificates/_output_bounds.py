@@ -159,6 +159,7 @@ def output_bounds(
         more time.
     minus : Tensor of shape (n,), optional
         Index of one output for each sample. The bounds are then on the differences between all outputs and this one.
+        ``"linear"`` narrows them no further where all others are known to be below 0.
     batch_size : int, optional
         Number of boxes in one batch, which limits the memory; by default as many as fit in about 100 MB.
     lengths : Tensor of int64 of shape (n,), optional
@@ -397,21 +398,26 @@ def _linear_bounds(
     weight = torch.cat((readout.weight, -readout.weight), 1).expand(len(centre), -1, -1)
     of_inputs = weight[..., readout.size :].unflatten(2, (-1, inputs.shape[2]))
     substitution = Substitution(layers, inputs, begun)
-    reference = substitution.forward()
+
+    def found(upper: Tensor) -> Interval:
+        lower, higher = (end.to(seen.dtype) for end in layers[-1].state[0])
+        last = torch.cat((torch.stack(((lower + higher) / 2, (higher - lower) / 2)).transpose(1, 2), seen), 2)
+        centre = (readout.weight.double() @ at[..., None])[..., 0] + readout.bias.double()
+        above, below = upper.chunk(2, 1)
+        return _interval(centre, torch.stack((below, above)) + _readout_slack(last, readout).double())
+
+    at = torch.cat((substitution.forward(), seen[0].double()), 1)
     upper = substitution.bounds(weight[..., : readout.size], of_inputs)
+    bounds = found(upper)
     apart, of_inputs_alone = (part.unflatten(1, (2, -1)).sum(1) for part in (upper, substitution.by_inputs))
     unsettled = ~(apart <= (1 + _SETTLED) * of_inputs_alone).all(1)
+    if minus is not None:  # differences are asked for to know whether a label holds in the whole box
+        unsettled &= (bounds.upper >= 0).sum(1) > 1  # one of them is the output itself
     if unsettled.any():
         substitution.forward(substitution.mattering * unsettled)
-        deeper = substitution.bounds(weight[..., : readout.size], of_inputs)
-        upper = torch.where(unsettled[:, None], torch.minimum(upper, deeper), upper)
-    above, below = upper.chunk(2, 1)
-    lower, higher = (end.to(seen.dtype) for end in layers[-1].state[0])
-    last = torch.cat((torch.stack(((lower + higher) / 2, (higher - lower) / 2)).transpose(1, 2), seen), 2)
-    at = torch.cat((reference, seen[0].double()), 1)
-    centre = (readout.weight.double() @ at[..., None])[..., 0] + readout.bias.double()
-    of_rounding = _readout_slack(last, readout).double()
-    return _interval(centre, torch.stack((below, above)) + of_rounding)
+        deeper = _narrower(bounds, found(substitution.bounds(weight[..., : readout.size], of_inputs)))
+        bounds = Interval(*(torch.where(unsettled[:, None], new, old) for new, old in zip(deeper, bounds, strict=True)))
+    return bounds
 
 
 def _narrower(a: Interval, b: Interval) -> Interval:

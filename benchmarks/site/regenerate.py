@@ -49,6 +49,7 @@ def timed(name, duration, **more):
 
 PEERS, IMDB, GPU = "make bench-peers, else without other packages", "--imdb", "a CUDA device"
 AEON = "the package aeon beside this one, for its data; MiniRocket: make bench-peers"
+LIRPA = "auto_LiRPA 0.7.1"
 STEPS = (
     timed("fit_speed", "30 minutes, 15 without other packages", needs=PEERS),
     timed("relu_layer", "a minute"),
@@ -74,6 +75,7 @@ STEPS = (
     Step("certificate_soundness", "20 minutes"),
     Step("bound_coverage", "20 minutes"),
     Step("certificate_tightness", "20 minutes"),
+    Step("peer_verifier", "20 minutes", needs=LIRPA),
     Step("noise_robustness", "45 minutes"),
     Step("regularisers", "an hour"),
     Step("real_data", "an hour", needs=AEON),

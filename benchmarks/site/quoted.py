@@ -13,7 +13,7 @@ import argparse
 import re
 import sys
 
-from benchmarks.evidence import certificate_tightness, quickstart_figures
+from benchmarks.evidence import certificate_soundness, certificate_tightness, quickstart_figures
 from sklstm.tikhonov._penalty import BARRIER_EPSILON
 from tests.support.fuzz import hostile, parameters, strategies
 from tests.support.quoting import Quote, at_most, corrected, differences, positive, significant
@@ -114,6 +114,13 @@ def pinned_torch():
     return {"torch": re.search(r"^torch==(\S+)$", text, re.MULTILINE)[1]}
 
 
+def attacked():
+    cases, violations = certificate_soundness.summary(latest(certificate_soundness.NAME))
+    if violations:
+        raise ValueError(f"{violations} attacks have left their bounds")
+    return {"cases": f"{cases:,}"}
+
+
 QUOTES = (
     Quote(
         "README.md",
@@ -144,6 +151,8 @@ QUOTES = (
         "With the penalty a fit on one thread takes {low} to {high} % longer",
         penalty_cost,
     ),
+    Quote("docs/guide/certify.md", "In {cases} attacked cases nothing has left its bounds", attacked),
+    Quote("docs/theory/certificates.md", "in {cases} attacked cases nothing has left its bounds", attacked),
     Quote("README.md", "from ρ_h² = {seam} on", seam),
     Quote("README.md", "the CPU build of torch {torch} is enough", pinned_torch),
     Quote(

@@ -286,6 +286,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         upper : ndarray, float64
             Limits from above, both in the shape of the predictions; with ``eps=0`` both are the predictions.
 
+        Warns
+        -----
+        WideCertificateWarning
+            If limits are farther apart than the targets of the training.
+
         Examples
         --------
         >>> import numpy as np

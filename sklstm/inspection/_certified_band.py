@@ -149,6 +149,11 @@ class CertifiedBandDisplay(Display):
             For a bad ``eps``, ``output`` or ``method``, or arrays of different lengths.
         NotFittedError
             Before `fit`.
+
+        Warns
+        -----
+        WideCertificateWarning
+            If limits are farther apart than the targets of the training.
         """
         cls._check_matplotlib("from_estimator")
         network_estimator(estimator, cls.__name__)

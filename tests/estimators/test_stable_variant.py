@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 import sklstm
 from sklstm import TikhonovGRUClassifier, TikhonovGRURegressor, TikhonovLSTMClassifier, TikhonovLSTMRegressor
 from sklstm.model_selection import RegularizationPathCV
+from tests.support.attacks import of_unit_norm
 from tests.support.problems import late_mean, signed_sum
 
 REGRESSORS = [TikhonovLSTMRegressor, TikhonovGRURegressor]
@@ -42,8 +43,8 @@ def moved_per_unit(model, X, sizes, rng):
     before = module(where)
     before[:, 0].sum().backward()
     constant = torch.from_numpy(rng.standard_normal(X[:, :1].shape)).expand_as(where)
-    deltas = torch.stack((torch.from_numpy(rng.standard_normal(X.shape)), constant, where.grad, -where.grad))
-    deltas = deltas / deltas.norm(dim=3, keepdim=True).clamp_min(1e-300)
+    kinds = torch.from_numpy(rng.standard_normal(X.shape)), constant, where.grad, -where.grad
+    deltas = of_unit_norm(torch.stack(kinds))
     scale = torch.tensor(sizes, dtype=torch.float64)
     with torch.no_grad():
         others = where + scale[:, None, None, None, None] * deltas  # (sizes, kinds, n, L, d)

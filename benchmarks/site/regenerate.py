@@ -81,7 +81,8 @@ STEPS = (
     Step("real_data", "an hour", needs=AEON),
     Step("small_sets", "half an hour", needs=AEON),
     Step("defaults", "an hour", needs=AEON),
-    Step("robust_training", "5 hours", needs=AEON),
+    Step("robust_defaults", "10 minutes", needs=AEON),
+    Step("robust_training", "two hours", needs=AEON),
     Step("occam_bound", "25 minutes, 2 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
     Step("imdb_noise", "4 hours", needs=IMDB),
 )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ._interval_arithmetic import Ends, Scratch, add_ball, dot_slack, tanh_by_logistic_
+from ._interval_arithmetic import Ends, Memory, Scratch, add_ball, dot_slack, tanh_by_logistic_
 
 
 class LayerWeights(NamedTuple):
@@ -181,7 +181,7 @@ class EnclosedLayer(ABC):
         self.back = torch.stack((back, back.abs()))
         self.back_slack = dot_slack(back.shape[1], self.unit)
         self.scratches = Scratch(self.W_x), Scratch(self.W_x)
-        self.kept: dict[str, Tensor] = {}
+        self.memory = Memory(self.W_x)
         self.tape: list[Slot] = []
         self.begun: list[int] | None = None
         self.step_of_gradient: GradientStep | None = None
@@ -263,13 +263,6 @@ class EnclosedLayer(ABC):
         """Derivatives with respect to the last state, from the ball (2, H, k, n) of those with respect to its h."""
         return (seed,)
 
-    def memory(self, name: str, *shape: int) -> Tensor:
-        """A tensor that is kept, and returned again when the same shape is requested."""
-        tensor = self.kept.get(name)
-        if tensor is None or tensor.shape != shape:
-            tensor = self.kept[name] = self.W_x.new_empty(shape)
-        return tensor
-
     def forward(self, box: Tensor, *, record: bool = True, begun: list[int] | None = None) -> Tensor:
         """Ball of the inputs (2, L, d, n) to ball of the hidden states (2, L, H, n).
 
@@ -321,7 +314,7 @@ class EnclosedLayer(ABC):
         """Set the state before step t to zero for the sequences that begin there."""
         beginners = self.beginners(t)
         if beginners is not None:
-            self.kept["operands"][:, t, : self.size, beginners] = 0
+            self.memory["operands"][:, t, : self.size, beginners] = 0
             self.tape[t % len(self.tape)].tape[..., beginners] = 0
 
     def backward(self, seeds: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
@@ -401,7 +394,7 @@ class EnclosedLayer(ABC):
             torch.bmm(back, by_here, out=by_operand)
             if by_inputs is not None:
                 torch.mul(by_operand[:, H:], 2, out=by_inputs[:, t])
-        operands = self.kept["operands"][:, :n_steps]
+        operands = self.memory["operands"][:, :n_steps]
         by_matrices = torch.bmm(by_net.flatten(0, 1), operands.flatten(0, 1).mT)
         return by_matrices.unflatten(0, (2, n_steps)).sum(1), by_inputs
 

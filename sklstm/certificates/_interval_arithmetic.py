@@ -36,7 +36,7 @@ class Scratch:
     """
 
     def __init__(self, like: Tensor):
-        self.like = like
+        self.like = like.detach()
         self.free: dict[tuple[int, ...], list[Tensor]] = {}
         self.used: dict[tuple[int, ...], int] = {}
 
@@ -52,6 +52,24 @@ class Scratch:
         """Make all memory available again."""
         self.used.clear()
         return self
+
+
+class Memory:
+    """Tensors by name, each made once for a shape."""
+
+    def __init__(self, like: Tensor):
+        self.like = like.detach()
+        self.kept: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, *shape: int) -> Tensor:
+        """A tensor that is kept, and returned again when the same shape is requested."""
+        tensor = self.kept.get(name)
+        if tensor is None or tensor.shape != shape:
+            tensor = self.kept[name] = self.like.new_empty(shape)
+        return tensor
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.kept[name]
 
 
 class Ends(NamedTuple):

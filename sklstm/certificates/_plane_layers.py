@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ._enclosed_layer import LayerWeights
-from ._interval_arithmetic import Ends, Scratch, dot_slack
-from ._planes import DOUBLE, Line, Point, gated, hull, inexact, linear_relaxation, point, ramp
+from ._interval_arithmetic import Ends, Memory, Scratch, dot_slack
+from ._planes import DOUBLE, Line, Point, gated, hull, inexact, largest, linear_relaxation, point, ramp
 
 #: From intervals (m, n), references, and for pre-activations their rounding, to narrower intervals.
 Narrow = Callable[[Ends, Tensor, Tensor | None], Ends]
@@ -42,14 +42,14 @@ class PlaneLayer(ABC):
     n_columns: ClassVar[int] = 2
 
     def __init__(self, weights: LayerWeights):
-        self.size, self.n_inputs = weights.weight_hh.shape[1], weights.weight_ih.shape[1]
+        self.size = weights.weight_hh.shape[1]
         self.unit = torch.finfo(weights.weight_hh.dtype).eps / 2
         into = self.rows(weights).detach()
         self.down = into[:, :-2].T[None].contiguous()
         double = into.double()
         self.weights, self.sizes = torch.cat((double[:, :-2], double[:, -2:].sum(1, keepdim=True)), 1), double.abs()
         self.sweeps = Scratch(into), Scratch(into)
-        self.kept: dict[str, Tensor] = {}
+        self.memory = Memory(into)
 
     def rows(self, weights: LayerWeights) -> Tensor:
         """(rows, H + d + 2): from the state, the input and both biases to the pre-activations, one block a kind."""
@@ -65,12 +65,6 @@ class PlaneLayer(ABC):
         zero = self.weights.new_zeros(self.size, n)
         self.reference = tuple(zero.clone() for _ in range(self.n_states))
         self.state = tuple(Ends(zero.clone(), zero.clone()) for _ in range(self.n_states))
-
-    def memory(self, name: str, *shape: int) -> Tensor:
-        """A tensor that is kept, and returned again when the same shape is requested."""
-        if name not in self.kept or self.kept[name].shape != shape:
-            self.kept[name] = self.down.new_empty(shape)
-        return self.kept[name]
 
     def begin(self, beginners: slice) -> None:
         """Set the state to zero for some of the boxes."""
@@ -92,18 +86,16 @@ class PlaneLayer(ABC):
         below = Ends(torch.cat((self.state[0].lower, x.lower)), torch.cat((self.state[0].upper, x.upper)))
         reference = torch.cat((self.reference[0], x_reference))
         weights, sizes = self.weights[:, :-1], self.sizes[:, :-2]
-        largest = torch.maximum(below.upper, -below.lower)
+        size = largest(below)
         # Of the sums in the network, in any order, and here; and of coefficients that the pre-activations get.
-        rounding = (
-            (len(below.lower) + 8) * (self.unit + 4 * DOUBLE) * (sizes @ largest + self.sizes[:, -2:].sum(1, True))
-        )
+        rounding = (len(below.lower) + 8) * (self.unit + 4 * DOUBLE) * (sizes @ size + self.sizes[:, -2:].sum(1, True))
         rounding += self.slack * (sizes @ point(reference, below).away)
         at = weights @ reference + self.weights[:, -1:]
         centre = weights @ ((below.lower + below.upper) / 2) + self.weights[:, -1:]
         radius = sizes @ ((below.upper - below.lower) / 2) + rounding
         net = narrow(Ends(centre - radius, centre + radius), at, rounding)
         self.state, self.reference = self.step(t, net, point(at, net, rounding), narrow)
-        return largest.sum(0) + torch.maximum(net.upper, -net.lower).sum(0)
+        return size.sum(0) + largest(net).sum(0)
 
     @abstractmethod
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
@@ -214,7 +206,7 @@ class PlaneLSTM(PlaneLayer):
         of_i, of_f, _, of_o = self.blocks(linear_relaxation("logistic", net, unit))  # one call costs less than three
         of_g = linear_relaxation("tanh", net_g, unit)
         s_at = at_f.at.sigmoid() * s_before + at_i.at.sigmoid() * at_g.at.tanh()
-        rounding = (4 * unit + 8 * DOUBLE) * (1 + torch.maximum(before.upper, -before.lower))
+        rounding = (4 * unit + 8 * DOUBLE) * (1 + largest(before))
         f, i = (
             gated(of_f, at_f, before, point(s_before, before), unit),
             gated(of_i, at_i, net_g, at_g, unit, of_g),
@@ -269,9 +261,7 @@ class PlaneGRU(PlaneLayer):
         # The candidate is a function of r, q and the rest.
         r, candidate_at = gated(of_r, at_r, q, at_q, unit), at_n.at + at_r.at.sigmoid() * at_q.at
         reset, one = hull(of_r.range, q), torch.ones_like(candidate_at)
-        rounding = (4 * unit + 8 * DOUBLE) * (
-            torch.maximum(q.upper, -q.lower) + torch.maximum(net_n.upper, -net_n.lower)
-        )
+        rounding = (4 * unit + 8 * DOUBLE) * (largest(q) + largest(net_n))
         by_net = [(0, r.by_net, r.by_net_apart), (2, r.by_value, None), (3, one, None)]
         shift, apart = r.shift + at_n.at - candidate_at, r.apart + inexact(one, at_n, unit) + rounding
         self.write(t, 0, by_net, shift, apart)

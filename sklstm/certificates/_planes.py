@@ -91,6 +91,11 @@ def hull(gate: Ends, values: Ends) -> Ends:
     return Ends(lower, torch.maximum(least * values.upper, gate.upper * values.upper))
 
 
+def largest(ends: Ends) -> Tensor:
+    """Largest absolute value in each interval."""
+    return torch.maximum(ends.upper, -ends.lower)
+
+
 def point(at: Tensor, ends: Ends, rounding: Tensor | float = 0.0) -> Point:
     """A value that is at some point of its interval."""
     return Point(at, torch.maximum(ends.upper - at, at - ends.lower).clamp_min(0), rounding)
@@ -102,7 +107,7 @@ def inexact(slope: Tensor, value: Point, unit: float) -> Tensor:
 
 
 def gated(gate: Line, net: Point, values: Ends, value: Point, unit: float, of_value: Line | None = None) -> Planes:
-    """Planes around the product of a gate and a value.
+    """Planes around the product of a gate and a value: of the product itself, y0 = 0 in `Planes`.
 
     Parameters
     ----------
@@ -118,9 +123,9 @@ def gated(gate: Line, net: Point, values: Ends, value: Point, unit: float, of_va
     """
     low = gate.range.lower.clamp_min(0)
     inner = values if of_value is None else of_value.range
+    most = largest(inner)
     centre, radius = (inner.lower + inner.upper) / 2, (inner.upper - inner.lower) / 2
     upper, lower = inner.upper.abs(), inner.lower.abs()
-    largest = torch.maximum(upper, lower)
     # The gate's line less its smallest value, times the smallest and the largest factor.
     rest = torch.addcmul(gate.shift - low, gate.slope, net.at)
     shift = torch.addcmul(centre * rest, (upper - lower) / 2, gate.error)
@@ -130,8 +135,8 @@ def gated(gate: Line, net: Point, values: Ends, value: Point, unit: float, of_va
     if of_value is not None:
         shift = torch.addcmul(shift, low, of_value.shift)
         apart = torch.addcmul(apart, low, of_value.error)
-    size = by_value * value.at.abs() + 4 * largest * (1 + gate.slope * net.at.abs()) + 4
-    apart = apart + 2 * inexact(largest * gate.slope, net, unit) + inexact(by_value, value, unit)
+    size = by_value * value.at.abs() + 4 * most * (1 + gate.slope * net.at.abs()) + 4
+    apart = apart + 2 * inexact(most * gate.slope, net, unit) + inexact(by_value, value, unit)
     return Planes(by_value, centre * gate.slope, radius * gate.slope, shift, apart + _ROUNDINGS * DOUBLE * size)
 
 
@@ -192,6 +197,6 @@ def linear_relaxation(name: str, ends: Ends, unit: float) -> Line:
     rest = function(points) - slope * points
     least, most = rest.amin(0), rest.amax(0)
     inexact = ACTIVATION * (unit + DOUBLE)
-    size = slope * torch.maximum(lower.abs(), upper.abs()) + most.abs() + least.abs()
+    size = slope * largest(Ends(lower, upper)) + most.abs() + least.abs()
     error = ((most - least) / 2 + inexact + 6 * DOUBLE * size).nan_to_num(nan=torch.inf, posinf=torch.inf)
     return Line(slope, (most + least) / 2, error, Ends(low - inexact, high + inexact))

@@ -7,6 +7,7 @@ from .estimators._classifiers import NoisyRNNClassifier
 from .estimators._compression import Compression
 from .estimators._files import load
 from .estimators._label_certificates import certified_accuracy, certified_radius
+from .estimators._noise_interval import noise_interval
 from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from .estimators._reports import generalization_report
 from .estimators._tikhonov_classifiers import TikhonovGRUClassifier, TikhonovLSTMClassifier
@@ -26,6 +27,7 @@ __all__ = [
     "certify",
     "generalization_report",
     "load",
+    "noise_interval",
 ]
 
 __version__ = version("sklstm")

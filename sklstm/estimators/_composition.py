@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, is_classifier, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -93,6 +93,40 @@ def inner_of(estimator: Any) -> Any:
     if not hasattr(estimator, "best_estimator_"):
         raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
     return estimator.best_estimator_
+
+
+def innermost(estimator: Any) -> Any:
+    """The estimator inside a fitted composition; of any other estimator, itself.
+
+    Raises
+    ------
+    TypeError
+        If `estimator` is a class or no estimator.
+    NotFittedError
+        If a part of the composition is not fitted, or a search was fitted with ``refit=False``.
+    """
+    if isinstance(estimator, type):
+        raise TypeError(f"expected a fitted estimator, got the class {estimator.__name__}.")
+    if not hasattr(estimator, "fit"):
+        raise TypeError(f"expected a fitted estimator, got {estimator!r:.80}.")
+    inside = inner_of(estimator)
+    return estimator if inside is None else innermost(inside)
+
+
+def check_predictor(estimator: Any, caller: str) -> None:
+    """Accept every fitted classifier or regressor, from this package or not.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    NotFittedError
+        Before `fit`.
+    """
+    final = innermost(estimator)
+    if not (is_classifier(estimator) or is_regressor(estimator)):
+        raise TypeError(f"{caller} needs a classifier or a regressor, got {type(estimator).__name__}.")
+    check_is_fitted(final)
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,17 @@ def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
     return 1.0 if k == n else float(beta_distribution.isf(delta, k + 1, n - k))
 
 
+def binomial_limits(counts: Any, n: int, delta: float) -> tuple[Float, Float]:
+    """Limits from below and above on probabilities of which `counts` were seen in `n` trials (Clopper & Pearson).
+
+    Each pair fails with probability `delta` at most, half on each side.
+    """
+    counts = np.asarray(counts)
+    lower = np.where(counts == 0, 0.0, beta_distribution.ppf(delta / 2, np.maximum(counts, 1), n - counts + 1))
+    upper = np.where(counts == n, 1.0, beta_distribution.isf(delta / 2, counts + 1, np.maximum(n - counts, 1)))
+    return lower, upper
+
+
 @dataclass(frozen=True)
 class Charged:
     r"""A number and the price :math:`\log(1/w)` of its choice, which is 0 if it was fixed in advance."""

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 
+from sklstm.estimators._composition import check_predictor, innermost
+
 from ._display import Display, curve_values
 from ._model_errors import certified_error, common_loss, default_error, targets
-from ._unwrapping import check_predictor, innermost
 
 # A certified error may be infinite, or so many times the smallest one, where nothing is known: the axis is logarithmic.
 _WIDE = 10

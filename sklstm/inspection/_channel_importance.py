@@ -24,10 +24,10 @@ from sklstm._tables import (
 )
 from sklstm._validation import OPTIONAL_POSITIVE_INT, Number, fresh_random_state
 from sklstm.estimators._base import SequenceEstimator
+from sklstm.estimators._composition import check_predictor, innermost
 
 from ._display import PALETTE, Display, curve_values
 from ._model_errors import check_draws, targets
-from ._unwrapping import check_predictor, innermost
 
 _OPTIONAL_INT = Number(Integral, optional=True)
 

@@ -16,8 +16,8 @@ from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
 from sklstm.estimators._label_certificates import certified_accuracy
+from sklstm.estimators._noisy_inputs import noisy_inputs
 from sklstm.metrics._certified_scorer import worst_predictions
-from sklstm.metrics._noisy_inputs import noisy_inputs
 
 Error = Callable[[Any, Any], float]
 _COUNT = Number(Integral, 1, None)

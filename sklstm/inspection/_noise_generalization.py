@@ -13,10 +13,11 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklstm._tables import as_plain, sequences_in
+from sklstm.estimators._composition import innermost
 
 from ._display import Display, curve_values, scale_x
 from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, targets
-from ._unwrapping import innermost, network_inside, with_noise
+from ._unwrapping import network_inside, with_noise
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

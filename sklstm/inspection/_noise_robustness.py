@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
+from sklstm.estimators._composition import check_predictor, innermost
+
 from ._display import Display, curve_values, labelled, scale_x
 from ._model_errors import check_draws, check_sigmas, default_error, noise_seeds, noisy_errors, targets
-from ._unwrapping import check_predictor, innermost
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

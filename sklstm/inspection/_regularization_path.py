@@ -11,11 +11,11 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._validation import Number
-from sklstm.estimators._composition import is_search
+from sklstm.estimators._composition import check_predictor, innermost, is_search
 
 from ._display import Display, curve_values, labelled, make_headroom, scale_x
 from ._model_errors import certified_error, check_draws, common_loss, default_error, noise_seeds, noisy_errors, targets
-from ._unwrapping import check_predictor, innermost, parameter_of
+from ._unwrapping import parameter_of
 
 _CHOSEN = "sklstm.chosen"  # identifier of the lines at chosen values
 _SIGMA = Number(Real, 0, 1e38, optional=True)

@@ -10,7 +10,6 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -19,28 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._validation import Number
 from sklstm.estimators._base import SequenceEstimator
-from sklstm.estimators._composition import inner_of
+from sklstm.estimators._composition import innermost
 from sklstm.estimators._tikhonov import penalty_weights
 
 from ._model_errors import training_noise
-
-
-def innermost(estimator: Any) -> Any:
-    """The estimator inside a fitted composition; of any other estimator, itself.
-
-    Raises
-    ------
-    TypeError
-        If `estimator` is a class or no estimator.
-    NotFittedError
-        If a part of the composition is not fitted, or a search was fitted with ``refit=False``.
-    """
-    if isinstance(estimator, type):
-        raise TypeError(f"expected a fitted estimator, got the class {estimator.__name__}.")
-    if not hasattr(estimator, "fit"):
-        raise TypeError(f"expected a fitted estimator, got {estimator!r:.80}.")
-    inside = inner_of(estimator)
-    return estimator if inside is None else innermost(inside)
 
 
 def network_estimator(estimator: Any, caller: str) -> Any:
@@ -61,22 +42,6 @@ def network_estimator(estimator: Any, caller: str) -> Any:
         )
     check_is_fitted(final)
     return final
-
-
-def check_predictor(estimator: Any, caller: str) -> None:
-    """Accept every fitted classifier or regressor, from this package or not.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    NotFittedError
-        Before `fit`.
-    """
-    final = innermost(estimator)
-    if not (is_classifier(estimator) or is_regressor(estimator)):
-        raise TypeError(f"{caller} needs a classifier or a regressor, got {type(estimator).__name__}.")
-    check_is_fitted(final)
 
 
 def parameter_of(estimator: Any, name: str) -> float:

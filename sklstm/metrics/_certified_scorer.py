@@ -16,8 +16,8 @@ from sklstm._validation import Choice
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.estimators._certify import certified_limits
 from sklstm.estimators._label_certificates import certified_right
+from sklstm.estimators._noisy_inputs import check_sizes
 
-from ._noisy_inputs import check_sizes
 from ._noisy_scorer import ScorerAround
 
 _METHOD, _LABEL_METHOD = Choice(METHODS), Choice((*METHODS, "auto"))

@@ -13,9 +13,8 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklstm._tables import as_plain
 from sklstm._validation import POSITIVE_INT, Number
+from sklstm.estimators._noisy_inputs import check_sizes, noisy_inputs
 from sklstm.noise import noise_of_kind
-
-from ._noisy_inputs import check_sizes, noisy_inputs
 
 _SEED = Number(Integral, 0, None, optional=True)
 

@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier
+from sklstm.estimators._noisy_inputs import noisy_inputs
 from sklstm.metrics import make_noisy_scorer
-from sklstm.metrics._noisy_inputs import noisy_inputs
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.noise import NOISES
 from sklstm.preprocessing import SequenceScaler

@@ -1,7 +1,8 @@
 """Noise on inputs in any form in which users have sequences."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,11 @@ from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_wide, sequences_in
 from sklstm._validation import NON_NEGATIVE
 from sklstm.noise import noise_of_kind
+
+# From copies (m, ...) of a sequence, the sizes of their noise and a generator to the copies with noise.
+Draw = Callable[[NDArray[Any], NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
+
+_BLOCK_NUMBERS = 1 << 21
 
 
 def check_sizes(sigma: Any, name: str = "sigma") -> float:
@@ -70,15 +76,94 @@ def noisy_inputs(X: Any, sigma: Any, rng: np.random.Generator, noise: str = "gau
         If `sigma` does not broadcast to X, or its labels are not those of X.
     """
     sigma = sizes_by_position(sigma, X, name)
+    if (entries := _list_of(X)) is not None:
+        return [noisy_inputs(entry, sigma, rng, noise, name=name) for entry in entries]
+    table = NoisyTable.of(X, sigma, name)
+    return table.filled(table.values + noise_of_kind(noise).draw_array(table.values, table.sizes, rng))
+
+
+@dataclass(frozen=True)
+class NoisyTable:
+    """X as numbers, step by step, with the sizes of their noise.
+
+    Attributes
+    ----------
+    given : array-like
+        X as the caller gave it.
+    values, sizes : ndarray of shape (n, ...)
+        Of one shape; the sizes may be repeated without memory.
+    order : ndarray of int64 or None
+        Places in X of the columns of a wide table, step by step.
+    """
+
+    given: Any
+    values: NDArray[Any]
+    sizes: NDArray[np.float64]
+    order: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, X: Any, sigma: Any, name: str) -> Self:
+        """From sizes without labels; errors as of `noisy_inputs`."""
+        values = _numbers(X)
+        sizes, order, shape = _sizes(sigma, X, values.shape, name)
+        return cls(X, (values if order is None else values[:, order]).reshape(shape), sizes, order)
+
+    def filled(self, values: NDArray[Any]) -> Any:
+        """Other numbers in the form of X; there may be more rows or fewer."""
+        flat = values.reshape(len(values), *np.shape(self.given)[1:])
+        return filled_like(self.given, flat if self.order is None else flat[:, np.argsort(self.order)])
+
+
+class NoisyCopies:
+    """Noisy copies of each sequence of X, in the form of X.
+
+    Parameters
+    ----------
+    X, sigma
+        As of `noisy_inputs`.
+    names : sequence, optional
+        Names of the channels or columns of an X that has no labels itself.
+    """
+
+    def __init__(self, X: Any, sigma: Any, names: Any = None):
+        check_sizes(sigma)
+        sigma = sizes_by_position(sigma, X, "sigma", names=names)
+        self._entries = _list_of(X)
+        if self._entries is None:
+            self._tables = [NoisyTable.of(X, sigma, "sigma")]
+        else:
+            self._tables = [NoisyTable.of(entry, sigma, "sigma") for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._tables[0].values) if self._entries is None else len(self._entries)
+
+    def numbers(self, row: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Numbers of a sequence and the sizes of their noise, of one shape."""
+        if self._entries is None:
+            return self._tables[0].values[row], self._tables[0].sizes[row]
+        return self._tables[row].values, self._tables[row].sizes
+
+    def filled(self, row: int, values: NDArray[Any]) -> Any:
+        """Copies (m, ...) of a sequence with other numbers, in the form of X."""
+        if self._entries is None:
+            return self._tables[0].filled(values)
+        return [self._tables[row].filled(copy) for copy in values]
+
+    def batches(self, row: int, n_draws: int, draw: Draw, rng: np.random.Generator) -> Iterator[Any]:
+        """Copies of a sequence with noise, about two million numbers at a time."""
+        values, sizes = self.numbers(row)
+        size = max(1, _BLOCK_NUMBERS // max(1, values.size))
+        for start in range(0, n_draws, size):
+            shape = (min(size, n_draws - start), *values.shape)
+            copies = draw(np.broadcast_to(values, shape), np.broadcast_to(sizes, shape), rng)
+            yield self.filled(row, copies)
+
+
+def _list_of(X: Any) -> list | None:
+    """The sequences of a list; None for an array, a table, or nested lists of numbers, which are read as one array."""
     sequences = None if hasattr(X, "columns") else sequences_in(X)
-    # A nested list of numbers is read as one array.
-    if sequences is not None and not (n_axes(sequences[0]) > 1 and isinstance(sequences[0], list | tuple)):
-        return [noisy_inputs(entry, sigma, rng, noise, name=name) for entry in sequences]
-    values = _numbers(X)
-    sizes, order, shape = _sizes(sigma, X, values.shape, name)
-    in_order = values if order is None else values[:, order]
-    added = noise_of_kind(noise).draw_array(in_order.reshape(shape), sizes, rng).reshape(values.shape)
-    return filled_like(X, values + (added if order is None else added[:, np.argsort(order)]))
+    nested = sequences is not None and n_axes(sequences[0]) > 1 and isinstance(sequences[0], list | tuple)
+    return None if nested else sequences
 
 
 def _numbers(X: Any) -> NDArray[Any]:

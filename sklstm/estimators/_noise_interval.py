@@ -1,0 +1,191 @@
+"""What random noise on the inputs does to predictions: intervals between order statistics, shares of labels."""
+
+from numbers import Integral
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.utils import _safe_indexing
+from tqdm.auto import tqdm
+
+from sklstm._validation import LEVEL, PROBABILITY, Number, NumberOr, fresh_random_state
+from sklstm.exceptions import NonFiniteOutputError
+from sklstm.generalization._confidence import binomial_limits
+from sklstm.generalization._order_statistics import fewest_draws, tolerance_ranks, usual_draws
+from sklstm.noise import noise_of_kind
+from sklstm.training._process import restores_settings
+
+from ._composition import check_predictor
+from ._noisy_inputs import Draw, NoisyCopies
+
+_DRAWS = NumberOr(Number(Integral, 1, None), "auto")
+_ROWS = 256  # whose plain predictions are made at a time
+
+
+@restores_settings
+def noise_interval(
+    model: Any,
+    X: Any,
+    sigma: Any,
+    *,
+    coverage: float = 0.95,
+    confidence: float = 0.999,
+    noise: Literal["gaussian", "uniform", "laplace", "dropout"] = "gaussian",
+    n_draws: int | Literal["auto"] = "auto",
+    random_state: Any = None,
+    verbose: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    r"""Interval that holds a share of what each prediction would be under random noise on its input.
+
+    Every sequence of X gets noise many times, before any scaling, and the model predicts every copy. For a regressor
+    the limits are two of the sorted predictions: the interval between them holds a share ``coverage`` of the law of
+    the prediction under noise, with probability ``confidence`` over the draws. For a classifier the limits are on the
+    probability of each label. Nothing is assumed of the model. The confidence is for each number returned by itself,
+    not for all of them at once: of 1000 intervals with ``confidence=0.999`` one may fail.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        A regressor or classifier of this package or another one, or a pipeline, a TransformedTargetRegressor or a
+        search around one.
+    X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+        In any form that ``model.predict`` takes; a mapped file is read sequence by sequence.
+    sigma : float, array-like, Series or dict
+        Standard deviation of the noise, in the units of X: one number; one for each channel; an array that broadcasts
+        to X. For rows (n, L * d), one for each channel or for each column. Labels are those of the channels or columns
+        of X, or of those seen in ``fit``. With 0, both limits are the prediction.
+    coverage : float, default=0.95
+        Share of the law that the interval is to hold; of regressors only.
+    confidence : float, default=0.999
+        Probability with which it does.
+    noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
+        Kind of the noise, see `sklstm.noise.NOISES`.
+    n_draws : int or "auto", default="auto"
+        Copies of each sequence. ``"auto"``, with z the normal quantile of the confidence: for a regressor
+        :math:`4z^2\beta/(1-\beta)`, β being the coverage, with which intervals hold about :math:`(1+\beta)/2` on
+        average (726 by default), or the fewest for which there is an interval; for a classifier :math:`100 z^2`, with
+        which limits are about 0.05 from the share.
+    random_state : int, RandomState or None, default=None
+        Seed of the noise. Each sequence has a generator of its own, made of the seed and its place in X.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    lower : ndarray, float64
+        Limits from below.
+    upper : ndarray, float64
+        Limits from above. For a regressor in the shape of its predictions. For a classifier (n, k), on the probability
+        of each of ``model.classes_`` (Clopper & Pearson).
+
+    Raises
+    ------
+    ValueError
+        For bad X, a bad argument, or fewer draws than an interval needs, before any noise is drawn.
+    TypeError
+        If the model is neither a regressor nor a classifier, or X holds anything but numbers.
+    NotFittedError
+        Before ``fit``.
+    NonFiniteOutputError
+        If a prediction under noise is not finite.
+
+    See Also
+    --------
+    certify : Bounds for every error of a given size, not only for random ones.
+
+    References
+    ----------
+    .. [1] S. S. Wilks, "Determination of sample sizes for setting tolerance limits", Annals of Mathematical Statistics
+       12, 1941.
+    .. [2] C. J. Clopper, E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+       binomial", Biometrika 26, 1934.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sklstm
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X = np.random.default_rng(0).normal(20, 5, (100, 8))  # degrees
+    >>> y = (X[:, -3:].mean(axis=1) - 20) / 3
+    >>> lstm = sklstm.TikhonovLSTMRegressor(hidden_size=4, max_epochs=5, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), lstm).fit(X, y)
+    >>> lower, upper = sklstm.noise_interval(model, X[:2], sigma=0.5, random_state=0)  # half a degree
+    >>> prediction = model.predict(X[:2])
+    >>> bool(np.all((lower < prediction) & (prediction < upper)))
+    True
+    """
+    PROBABILITY.check("coverage", coverage)
+    PROBABILITY.check("confidence", confidence)
+    _DRAWS.check("n_draws", n_draws)
+    LEVEL.check("verbose", verbose)
+    kind = noise_of_kind(noise)
+    check_predictor(model, "noise_interval")
+    labels = is_classifier(model)
+    if not labels and n_draws != "auto" and n_draws < (fewest := fewest_draws(coverage, confidence)):
+        raise ValueError(
+            f"n_draws={n_draws} is too few for an interval with coverage={coverage} and confidence={confidence}: take "
+            f"at least {fewest}, or 'auto'."
+        )
+    if n_draws == "auto":
+        n_draws = usual_draws(0.5, confidence) * 25 if labels else usual_draws(coverage, confidence)
+    copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None))
+    plain = plain_predictions(model, X, len(copies))
+    seed = seed_of(random_state)
+    if labels:
+        lower = counts_of(model, plain[:, None]).astype(np.float64)
+    else:
+        lower = plain.astype(np.float64)
+        first, last = tolerance_ranks(int(n_draws), coverage, confidence)
+    upper = lower.copy()
+
+    def draw(x: NDArray[Any], sizes: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        return x + kind.draw_array(x, sizes, rng)
+
+    for row in tqdm(range(len(copies)), desc="noise", unit="sequence", disable=not verbose):
+        if not copies.numbers(row)[1].any():
+            continue  # no noise: the prediction itself
+        drawn = predictions_under(model, copies, row, int(n_draws), draw, generator_of(seed, row))
+        if labels:
+            counts = counts_of(model, drawn[None])[0]
+            lower[row], upper[row] = binomial_limits(counts, int(n_draws), 1 - confidence)
+        else:
+            if np.isnan(drawn).any():
+                raise NonFiniteOutputError(f"A prediction of X[{row}] under noise is NaN.", row, 1)
+            ordered = np.partition(drawn, (first - 1, last - 1), axis=0)
+            lower[row], upper[row] = ordered[first - 1], ordered[last - 1]
+    return lower, upper
+
+
+def seed_of(random_state: Any) -> list[int]:
+    """Entropy from a random state as scikit-learn has them; None is a new one."""
+    return fresh_random_state(random_state).randint(0, 2**32, size=4, dtype=np.uint32).tolist()
+
+
+def generator_of(seed: list[int], row: int) -> np.random.Generator:
+    """The generator of one sequence, whatever the others are."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(row,)))
+
+
+def plain_predictions(model: Any, X: Any, n: int) -> NDArray[Any]:
+    """Predictions without noise, some sequences at a time: bad X is refused before any work."""
+    parts = (np.arange(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS))
+    return np.concatenate([np.asarray(model.predict(_safe_indexing(X, rows))) for rows in parts])
+
+
+def predictions_under(
+    model: Any, copies: NoisyCopies, row: int, n_draws: int, draw: Draw, rng: np.random.Generator
+) -> NDArray[Any]:
+    """Predictions (n_draws, ...) for copies of one sequence under noise."""
+    try:
+        return np.concatenate([np.asarray(model.predict(part)) for part in copies.batches(row, n_draws, draw, rng)])
+    except NonFiniteOutputError as error:
+        raise NonFiniteOutputError(
+            f"Outputs of the network are not finite for X[{row}] under this noise: take a smaller sigma.", row, 1
+        ) from error
+
+
+def counts_of(model: Any, labels: NDArray[Any]) -> NDArray[np.int64]:
+    """How often each class occurs (n, k) among labels (n, m)."""
+    return (labels[:, :, None] == np.asarray(model.classes_)).sum(axis=1)

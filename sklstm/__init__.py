@@ -10,6 +10,7 @@ from .estimators._label_certificates import certified_accuracy, certified_radius
 from .estimators._noise_interval import noise_interval
 from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from .estimators._reports import generalization_report
+from .estimators._smoothing import smoothed_predict, smoothed_radius
 from .estimators._tikhonov_classifiers import TikhonovGRUClassifier, TikhonovLSTMClassifier
 from .persistence import ModelFileError
 
@@ -28,6 +29,8 @@ __all__ = [
     "generalization_report",
     "load",
     "noise_interval",
+    "smoothed_predict",
+    "smoothed_radius",
 ]
 
 __version__ = version("sklstm")

@@ -1,0 +1,105 @@
+"""Smoothed labels and radii against a classifier whose radii are known, and against one that reads rounding errors."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import make_pipeline
+
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, smoothed_predict, smoothed_radius
+from sklstm.estimators._smoothing import on_grid
+from sklstm.preprocessing import SequenceScaler
+from tests.support.problems import signed_sum
+
+
+class HalfSpace(ClassifierMixin, BaseEstimator):
+    """Smoothing leaves it as it is: its radius is the distance to the plane."""
+
+    def fit(self, X=None, y=None):
+        self.classes_, self.weights_ = np.array(["down", "up"]), np.array([3.0, -4.0])
+        return self
+
+    def predict(self, X):
+        return self.classes_[(np.asarray(X) @ self.weights_ > 0).astype(int)]
+
+
+class ReadsRounding(ClassifierMixin, BaseEstimator):
+    """Sees the last digit of x in x + noise, where the sum is exact and the noise has no such digit."""
+
+    def fit(self, X=None, y=None):
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict(self, X):
+        inside = (X > -0.49) & (X < -0.01)
+        odd = np.rint(np.ldexp(np.where(inside, X, 0), 54)) % 2 == 1
+        return ((odd & inside).sum(axis=1) > 0).astype(int)
+
+
+def test_radii_of_a_half_space_are_almost_its_distances_and_never_more():
+    model = HalfSpace().fit()
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    for sigma in (0.5, [0.4, 0.8]):
+        labels, radius = smoothed_radius(model, X, sigma, n_draws=3000, random_state=0)
+        sizes = np.broadcast_to(sigma, 2)
+        weights = model.weights_ * sizes / sizes.max()  # differences are divided by sigma, times the largest
+        distance = np.abs(X @ model.weights_) / np.linalg.norm(weights)
+        most = 2.8 * sizes.max()  # of so many draws
+        assert (radius <= distance).all()
+        assert (radius >= 0.8 * np.minimum(distance, most) - 0.1).all()
+        decided = radius > 0
+        np.testing.assert_array_equal(labels[decided], model.predict(X)[decided])
+        assert all(label is None for label in labels[~decided])
+        assert decided.any()
+
+
+def test_a_classifier_that_reads_rounding_breaks_plain_smoothing_and_not_this_one():
+    model, sigma, n = ReadsRounding().fit(), 0.5, 2000
+    last = 2.0**-54
+    even = np.full((1, 200), 2 * last * np.rint(0.49 / last / 2))
+    odd = even + last  # exact: numbers below 1/2 have this digit
+    assert np.linalg.norm(even - odd) < 1e-14
+    rng = np.random.default_rng(0)
+    plain = [model.predict(x + sigma * rng.standard_normal((n, 200))).mean() for x in (odd, even)]
+    assert plain[0] > 0.99 + 0.01 * plain[1]  # a radius above σ that is broken at a distance of 1e-14
+    found = [smoothed_radius(model, x, sigma, n_draws=n, random_state=0) for x in (odd, even)]
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_noise_on_the_grid_is_gaussian_and_sums_are_exact():
+    sigma, x = np.array([0.3, 7.0]), np.array([1e5, -2.0])
+    draws = on_grid(np.broadcast_to(x, (200_000, 2)), np.broadcast_to(sigma, (200_000, 2)), np.random.default_rng(0))
+    moved = on_grid(np.broadcast_to(x + 0.1, (10, 2)), np.broadcast_to(sigma, (10, 2)), np.random.default_rng(0))
+    noise = (draws - x) / sigma
+    for at in (-2.0, -0.5, 0.0, 1.0, 3.0):
+        assert np.abs((noise <= at).mean(axis=0) - ndtr(at)).max() < 0.005
+    shift = moved - draws[:10]  # one and the same multiple of the grid, to the last digit
+    np.testing.assert_array_equal(shift, np.broadcast_to(shift[0], shift.shape))
+
+
+def test_compositions_labels_of_every_kind_and_abstention():
+    X, y = signed_sum(120)
+    codes = (y == "up").astype(int)
+    for classes, abstain in ((np.array([3, 7]), -1), (np.array(["down", "up"]), "none of them")):
+        model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(4, sigma=0.3, max_epochs=3, random_state=0))
+        model.fit(X, classes[codes])
+        options = {"n_draws": 400, "random_state": 0, "abstain": abstain}
+        labels, radius = smoothed_radius(model, X[:12], 0.5, **options)
+        np.testing.assert_array_equal(labels == abstain, radius == 0)
+        some = smoothed_radius(model, list(X[:3]), 0.5, **options)
+        np.testing.assert_array_equal(some[1], radius[:3])
+        voted = smoothed_predict(model, X[:12], 0.5, **options)
+        both = (voted != abstain) & (labels != abstain)
+        assert both.any()
+        np.testing.assert_array_equal(voted[both], labels[both])
+        with pytest.raises(ValueError, match="is one of the labels"):
+            smoothed_predict(model, X, 0.5, abstain=classes[0])
+        with pytest.raises(TypeError, match="of the kind of the labels"):
+            smoothed_predict(model, X, 0.5, abstain=0.5)
+        with pytest.raises(ValueError, match="must not be zero"):
+            smoothed_radius(model, X, 0.0)
+        with pytest.raises(ValueError, match="a million times sigma"):
+            smoothed_radius(model, 1e9 * X, 0.5)
+    with pytest.raises(TypeError, match="use noise_interval"):
+        smoothed_radius(TikhonovLSTMRegressor(2, max_epochs=1, random_state=0).fit(X, 1.0 * codes), X, 0.5)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -69,6 +69,8 @@ class HoldoutBound:
     >>> round(bound.at_delta(0.01).value, 4)  # more certain, hence larger
     0.045
     """
+
+    can_fail: ClassVar[bool] = True
 
     value: float
     mean_loss: float

@@ -13,9 +13,15 @@ from sklstm.generalization._theorem_inputs import check_delta
 
 #: The first assumption of every bound from training data; a hold-out bound has its own.
 INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
+#: Another one of every bound from training data.
+UNPAID = (
+    "Nothing before this fit was chosen with these samples: no scaling of inputs or targets, no hidden_size, rank or "
+    "other setting from a search. The bound does not pay for such choices."
+)
 
 _OFFERS = (
-    "name", "value", "delta", "vacuous", "ceiling", "guess", "quantity", "about", "assumptions", "terms", "at_delta"
+    "name", "value", "delta", "can_fail", "vacuous", "ceiling", "guess", "quantity", "about", "assumptions", "terms",
+    "at_delta",
 )  # fmt: skip
 _LEFT_OUT = object()
 _HEADER = ("bound", "value", "together", "guess", "bounds", "about", "confidence", "informative")
@@ -45,7 +51,7 @@ class Bound(Protocol):
     >>> from sklstm.generalization import GeneralizationReport, holdout_bound
     >>> class Audit:
     ...     name, about, quantity = "audit", "the trained predictor", "an error probability"
-    ...     value, delta, ceiling, vacuous, guess = 0.25, 0.01, 1.0, False, 0.5
+    ...     value, delta, can_fail, ceiling, vacuous, guess = 0.25, 0.01, True, 1.0, False, 0.5
     ...     assumptions, terms = ("The auditor is right.",), ()
     ...
     ...     def at_delta(self, delta):
@@ -69,6 +75,11 @@ class Bound(Protocol):
     @property
     def delta(self) -> float:
         """The bound may fail with this probability."""
+        ...
+
+    @property
+    def can_fail(self) -> bool:
+        """False where the formula gives `ceiling` or more for every network and sample: it takes no share of a δ."""
         ...
 
     @property
@@ -141,6 +152,7 @@ class GeneralizationReport(Mapping[str, Bound]):
     the probability that one of them fails is up to the sum of their δ. The report therefore has its own δ and divides
     it among the bounds in proportion to theirs: δ/J each if they are equal. By the union bound, the bounds at these
     shares, the column "together", hold at once with probability at least 1 − δ, whatever the dependence between them.
+    Theorems 2 and 3 are never below 1, so that they cannot fail. They take no share.
 
     Parameters
     ----------
@@ -161,7 +173,7 @@ class GeneralizationReport(Mapping[str, Bound]):
     ------
     ValueError
         If there is no bound, or two have the same name, or a value is NaN; if `delta` is out of range; if it is not
-        given and the sum of the bounds' δ is 1 or more.
+        given and the sum of the δ of bounds that can fail is 1 or more.
     TypeError
         If one of `bounds` lacks an attribute that the report reads, for instance ``at_delta``.
 
@@ -409,17 +421,17 @@ def _shared_delta(bounds: tuple[Bound, ...]) -> float:
     deltas = [bound.delta for bound in bounds]
     if len(set(deltas)) == 1:
         return float(deltas[0])
-    total = math.fsum(deltas)
+    total = math.fsum(bound.delta for bound in bounds if bound.can_fail)
     if total >= 1:
         raise ValueError(f"the deltas of the bounds, {deltas}, add up to 1 or more; pass delta= of the report")
-    return total
+    return total or max(deltas)  # of bounds that cannot fail any δ holds
 
 
 def _together(bounds: tuple[Bound, ...], delta: float) -> tuple[Bound, ...]:
-    """Each bound at its share of `delta`; the bound itself if that is its own δ up to rounding."""
+    """Each bound at its share of `delta`; itself if that is its own δ up to rounding, or if it cannot fail."""
     check_delta(delta)
-    total = math.fsum(bound.delta for bound in bounds)
-    shares = [delta * (bound.delta / total) for bound in bounds]
+    total = math.fsum(bound.delta for bound in bounds if bound.can_fail)
+    shares = [delta * (bound.delta / total) if bound.can_fail else bound.delta for bound in bounds]
     return tuple(
         bound if math.isclose(share, bound.delta, rel_tol=1e-12) else bound.at_delta(share)
         for bound, share in zip(bounds, shares, strict=True)
@@ -527,12 +539,10 @@ def _reading(rows: Sequence[Row], delta: float) -> list[str]:
     confidence = _confidence(delta)
     sentences = []
     if len(rows) > 1:
-        deltas = {bound.delta for bound, _ in rows}
-        shares = f"{_number(rows[0][1].delta)} each" if len(deltas) == 1 else "in proportion to their own"
         sentences += [
             "value: each bound holds with the confidence of its row, if it is the only one that is read.",
             f"together: {'both' if len(rows) == 2 else f'all {len(rows)}'} bounds hold at once with probability "
-            f"{confidence} or more, since their δ, {shares}, add up to {_number(delta)}.",
+            f"{confidence} or more, since {_sharing(rows, delta)}.",
             "Whoever looks at several bounds and takes the smallest must take it from the column together.",
             "Either way a bound stands or falls with its own assumptions, listed below it.",
         ]
@@ -552,6 +562,20 @@ def _reading(rows: Sequence[Row], delta: float) -> list[str]:
         verdict = "The bound says nothing" if len(rows) == 1 else "Together with the others no bound says anything"
         verdict += ": it is not below the largest possible loss."
     return [*sentences, verdict]
+
+
+def _sharing(rows: Sequence[Row], delta: float) -> str:
+    """Why all bounds hold at once, to be read after "since"."""
+    fallible = [row for row in rows if row[0].can_fail]
+    if not fallible:
+        return "no network and no sample can break them"
+    if len(fallible) == 1:
+        return f"no network and no sample can break one but {fallible[0][0].name}"
+    shares = "in proportion to their own"
+    if len({bound.delta for bound, _ in fallible}) == 1:
+        shares = f"{_number(fallible[0][1].delta)} each"
+    those = "their δ" if len(fallible) == len(rows) else "the δ of those that a sample can break"
+    return f"{those}, {shares}, add up to {_number(delta)}"
 
 
 def _claim(bound: Bound, confidence: str) -> str:

@@ -47,6 +47,7 @@ class Toy:
     assumptions: tuple[str, ...] = ("It is a toy.",)
     terms: tuple = ()
     guess: float | None = None
+    can_fail: bool = True
 
     @property
     def value(self):

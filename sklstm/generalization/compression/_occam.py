@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from torch import Tensor
 
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import INDEPENDENCE, Term, is_informative
+from sklstm.generalization._report import INDEPENDENCE, UNPAID, Term, is_informative
 from sklstm.generalization._theorem_inputs import check_delta
 
 from ._codebook import code_length, quantise
@@ -167,6 +167,8 @@ class OccamBound:
     loss: str = ""
     guess: float | None = None
 
+    can_fail: ClassVar[bool] = True
+
     @property
     def informative(self) -> bool:
         """Whether the bound is below what the best constant guess loses."""
@@ -192,8 +194,7 @@ class OccamBound:
         """What is bounded."""
         if self.zero_one:
             return "an error probability"
-        known = f"a mean {self.loss or 'loss'}"
-        return known if self.scale == 1 and not self.loss else f"{known} capped at {self.scale:g}"
+        return f"a mean {self.loss or 'loss'} capped at {self.scale:g}"
 
     @property
     def budget(self) -> float:
@@ -254,7 +255,7 @@ class OccamBound:
             Term("n_bits", self.n_bits, "K, bits of a decodable code of the weights"),
             *self._described,
             Term("n_samples", self.n_samples, "n, training samples"),
-            *(capped if self.scale != 1 or self.delta_weight != 1 else ()),
+            *(() if self.zero_one else capped),
         )
 
 
@@ -425,16 +426,17 @@ def check_certificate_parameters(delta: float, delta_weight: float, scale: float
 
 def certificate_assumptions(scale: float, delta_weight: float, zero_one: bool) -> tuple[str, ...]:
     """What has to be true for an Occam bound to hold."""
-    cap: tuple[str, ...] = ()
-    if delta_weight != 1:
-        cap = ("The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it.",)
-    elif scale != 1:
-        cap = ("The cap of the loss was fixed before seeing the data.",)
-    fixed = "the classes, scaling of inputs" if zero_one else "scaling of inputs and targets"
+    if zero_one:
+        own = "The classes were fixed before seeing the data."
+    elif delta_weight != 1:
+        own = "The cap of the loss was chosen from the data, on a grid of powers of two; δ was reduced for it."
+    else:
+        own = "The cap of the loss was fixed before seeing the data."
     return (
         INDEPENDENCE,
         "The bound is about the quantised predictor, which the code describes, not about the trained one.",
-        f"What the code does not contain (architecture, a random start, {fixed}, candidate codebook sizes) was fixed "
-        "before seeing the data.",
-        *cap,
+        "What the code does not contain (architecture, a random start, candidate codebook sizes) was fixed before "
+        "seeing the data.",
+        own,
+        UNPAID,
     )

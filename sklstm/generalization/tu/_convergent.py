@@ -8,7 +8,7 @@ import numpy as np
 
 from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import Charged, candidate_margins
-from sklstm.generalization._report import INDEPENDENCE, Term
+from sklstm.generalization._report import INDEPENDENCE, UNPAID, Term
 from sklstm.generalization._theorem_inputs import (
     Array,
     as_sequences,
@@ -303,6 +303,7 @@ def rademacher_bound(
             if margin is None
             else "The margin α and δ were chosen before seeing the data.",
             MODEL,
+            UNPAID,
         ),
     )
 

@@ -18,8 +18,8 @@ MODEL = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the c
 
 MaxNorms = Mapping[str, float | None] | Sequence[float | None] | None
 
-# Training in float32 may exceed the limit of a row sum by a few ulps per column. Such weights belong to the class with
-# the limit times this factor, which is fixed in advance too.
+# Training in float32 may exceed the limit of a row sum by a few ulps per column. The class of networks that is charged
+# has the limit times this factor, whether these weights need it or not: to choose by them would be a second class.
 _FLOAT32_SLACK = 1 + 1e-5
 
 
@@ -27,10 +27,12 @@ _FLOAT32_SLACK = 1 + 1e-5
 class MarginBound:
     """A bound on the error probability of the trained predictor: a sum of terms.
 
-    Of the terms only `confidence_term` depends on δ. A subclass names the fields of the others in `_summands`.
+    Of the terms only `confidence_term` depends on δ. A subclass names the fields of the others in `_summands`, and says
+    whether the bound `can_fail`.
     """
 
     _summands: ClassVar[tuple[str, ...]]
+    can_fail: ClassVar[bool] = True
 
     value: float
     confidence_term: float
@@ -187,17 +189,14 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
     enforced, looked_at = [], []
     for letter, matrix, limit in zip("UWV", weights, limits, strict=True):
         beta = float(max_row_sum(torch.from_numpy(matrix)))
-        # The projection and `max_row_sum` may add in different orders. Their sums then differ by rounding.
-        if limit is not None and limit < beta <= limit * (1 + matrix.shape[1] * 2.0**-52):
-            beta = float(limit)
-        if norms == "union" and limit is not None and beta > limit:
+        if norms == "union" and limit is not None and beta > limit * _FLOAT32_SLACK:
             # A further class of weights, chosen after seeing them, would cost a further share of δ.
             raise ValueError(
                 f"a row of {letter} sums to {beta:.9g}, above its limit {limit:.9g}: only a limit that training "
                 "enforced has no price. Leave it out of max_norms, and the norm is paid for in δ."
             )
         if limit is not None and beta <= limit * _FLOAT32_SLACK:
-            found.append(Charged(float(limit) if beta <= limit else limit * _FLOAT32_SLACK))
+            found.append(Charged(limit * _FLOAT32_SLACK))
             enforced.append(f"β_{letter} = {found[-1].value:.6g}")
             continue
         found.append(round_up(beta, n_steps if letter == "W" else 1) if norms == "union" else Charged(beta))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import Charged, candidate_margins, round_up
 from sklstm.generalization._eigenvalue import gershgorin_lower_bound, smallest_eigenvalue
-from sklstm.generalization._report import INDEPENDENCE, Term
+from sklstm.generalization._report import INDEPENDENCE, UNPAID, Term
 from sklstm.generalization._second_moment import SecondMoment, second_moment
 from sklstm.generalization._theorem_inputs import (
     Array,
@@ -140,6 +140,7 @@ class TuBound(MarginBound):
     """
 
     _summands = ("margin_loss", "noise_term", "fisher_rao_term", "norm_term")
+    can_fail = False  # never below 1, see docs/theory/tu.md
 
     theorem: str
     margin_loss: float
@@ -352,6 +353,7 @@ def tu_bound(
             INDEPENDENCE,
             *beta.sentences,
             *_assumptions(theorem.law if sigma > 0 else None, norms, given, margin is None),
+            UNPAID,
         ),
         noise_kind=noise_kind,
         norms=norms,

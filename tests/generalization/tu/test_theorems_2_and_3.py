@@ -177,17 +177,18 @@ def test_enforced_norms_are_charged(as_mapping):
     U, W, V, X, y = _problem()
     limits = {"u": 50.0, "w": 1e-3, "v": None}
     bound = tu_bound(U, W, V, X, y, max_norms=limits if as_mapping else tuple(limits.values()))
-    assert (bound.beta_u, bound.beta_v) == (50.0, pytest.approx(_row_sum(V), rel=1e-12))
+    assert (bound.beta_u, bound.beta_v) == (50.0 * (1 + 1e-5), pytest.approx(_row_sum(V), rel=1e-12))
     assert bound.beta_w == pytest.approx(_row_sum(W), rel=1e-12)  # the weights break this limit: measured
     assert bound.capacity == capacity(bound.beta_w, 3)
     text = "\n".join(bound.assumptions)
-    assert "enforced in advance: β_U = 50." in text
+    assert "enforced in advance: β_U = 50.0005." in text
     assert "β_W, β_V were read off the trained weights" in text
 
 
-def test_norms_that_exceed_a_limit_by_float32_round_off_are_charged_a_little_more():
+@pytest.mark.parametrize("share", [1 - 1e-7, 1.0, 2.0])
+def test_one_class_of_networks_is_charged_whether_float32_round_off_exceeds_the_limit_or_not(share):
     U, W, V, X, y = _problem()
-    limit = _row_sum(W) * (1 - 1e-7)
+    limit = _row_sum(W) * share
     bound = tu_bound(U, W, V, X, y, max_norms={"w": limit})
     assert bound.beta_w == pytest.approx(limit * (1 + 1e-5), rel=1e-15)
     assert "enforced in advance" in "\n".join(bound.assumptions)

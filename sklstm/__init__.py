@@ -8,6 +8,7 @@ from .estimators._compression import Compression
 from .estimators._files import load
 from .estimators._label_certificates import certified_accuracy, certified_radius
 from .estimators._noise_interval import noise_interval
+from .estimators._prediction_interval import prediction_interval
 from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from .estimators._reports import generalization_report
 from .estimators._smoothing import smoothed_predict, smoothed_radius
@@ -29,6 +30,7 @@ __all__ = [
     "generalization_report",
     "load",
     "noise_interval",
+    "prediction_interval",
     "smoothed_predict",
     "smoothed_radius",
 ]

@@ -36,7 +36,8 @@ class WideCertificateWarning(UserWarning):
     """Certified limits of predictions are farther apart than the targets of the training are.
 
     They are sound, and say hardly more than that the prediction could be anything. The message says for how many, how
-    wide they are, and what makes them narrower.
+    wide they are, and what makes them narrower. Prediction intervals from too few calibration data are infinite, and
+    warned of likewise.
 
     Examples
     --------

@@ -170,7 +170,7 @@ def test_bad_input_is_refused(regressor, classifier):
     model, X, y = classifier
     with pytest.raises(ValueError, match="inconsistent"):
         prediction_interval(model, X[:20], y[:19], X)
-    with pytest.raises(ValueError, match="not among those of the training data: .99."):
+    with pytest.raises(ValueError, match=r"not among those of the training data: .99."):
         prediction_interval(model, X[:20], np.repeat(99, 20), X)
 
 

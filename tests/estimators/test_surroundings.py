@@ -76,6 +76,8 @@ def results(estimator, folder):
         "best": model.certify(X[:3], 0.01),
         "linear": model.certify(X[:3], 0.01, method="linear"),
         "exact": model.certify(X[:3], 0.0),
+        "noise": sklstm.noise_interval(model, X[:3], 0.1, coverage=0.5, confidence=0.9, random_state=0),
+        "conformal": sklstm.prediction_interval(model, X[3:9], y[3:9], X[:3], coverage=0.5, eps=0.01),
         "report": [bound.value for bound in model.generalization_report(X, y).bounds],
         "quantized": quantised(model, X, y).predict(X),
         "holdout": model.holdout_bound(X, y).value,
@@ -84,6 +86,7 @@ def results(estimator, folder):
     }
     if estimator in CLASSIFIERS:
         found["radius"] = model.certified_radius(X[:3])
+        found["votes"] = sklstm.smoothed_radius(model, X[:3], 0.1, n_draws=50, random_state=0)[1]
         found["probabilities"] = model.predict_proba(X)
     model.save(folder / "model.safetensors")
     loaded = sklstm.load(folder / "model.safetensors")

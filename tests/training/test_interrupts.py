@@ -65,6 +65,9 @@ def calls(tmp_path_factory):
         "radius": lambda: relu.certified_radius(X[:2], rtol=0.5),
         # By "best", an attack, and "linear" for one.
         "accuracy": lambda: relu.certified_accuracy(X[:6], predicted[:6], 0.6, method="auto"),
+        "noise": lambda: sklstm.noise_interval(lstm, X[:2], 0.1, coverage=0.5, confidence=0.9, random_state=0),
+        "votes": lambda: sklstm.smoothed_radius(relu, X[:2], 0.1, n_draws=40, random_state=0),
+        "conformal": lambda: sklstm.prediction_interval(lstm, X[:5], y[:5], X[:2], coverage=0.5, eps=0.01),
         "save": lambda: lstm.save(folder / "new.safetensors"),
         "load": lambda: sklstm.load(folder / "there.safetensors"),
         "unpickle": lambda: pickle.loads(pickled),
@@ -75,7 +78,7 @@ def calls(tmp_path_factory):
 
 NAMES = [
     "fit", "report with compression", "fit a classifier", "partial_fit", "predict", "certify", "radius", "accuracy",
-    "save", "load", "unpickle", "quantized", "path",
+    "noise", "votes", "conformal", "save", "load", "unpickle", "quantized", "path",
 ]  # fmt: skip
 
 

@@ -85,10 +85,10 @@ class RademacherBound(MarginBound):
     ... )
     >>> round(bound.complexity_term / bound.rademacher, 6)  # 4k/α with two classes and α = 1
     8.0
-    >>> round(math.exp(bound.log_state_norm), 6)  # S = 1 + 1 + 1
+    >>> round(math.exp(bound.log_state_norm), 3)  # S = 1 + 1 + 1, up to what float32 may add to the limits
     3.0
-    >>> round(math.exp(bound.log_kappa), 6)  # κ = (1 + 2 + 4) / (1 + 1 + 1)
-    2.333333
+    >>> round(math.exp(bound.log_kappa), 3)  # κ = (1 + 2 + 4) / (1 + 1 + 1)
+    2.333
     >>> bool(bound.at_delta(0.01).value > bound.value)
     True
     """

@@ -120,8 +120,8 @@ def smoothed_radius(
     True
     """
     _DRAWS.check("n_select", n_select)
-    votes = _Votes(model, X, sigma, n_draws, confidence, abstain, random_state, "smoothed_radius")
     LEVEL.check("verbose", verbose)
+    votes = _Votes(model, X, sigma, n_draws, confidence, abstain, random_state, "smoothed_radius")
     found, radius = np.full(len(votes.copies), -1), np.zeros(len(votes.copies))
     for row in tqdm(range(len(radius)), desc="smoothing", unit="sequence", disable=not verbose):
         rng = generator_of(votes.seed, row)
@@ -200,8 +200,8 @@ def smoothed_predict(
     >>> set(labels.tolist()) <= {"up", "down", "?"}
     True
     """
-    votes = _Votes(model, X, sigma, n_draws, confidence, abstain, random_state, "smoothed_predict")
     LEVEL.check("verbose", verbose)
+    votes = _Votes(model, X, sigma, n_draws, confidence, abstain, random_state, "smoothed_predict")
     found = np.full(len(votes.copies), -1)
     for row in tqdm(range(len(found)), desc="smoothing", unit="sequence", disable=not verbose):
         counts = votes.counts(row, n_draws, generator_of(votes.seed, row))

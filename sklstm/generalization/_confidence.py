@@ -145,10 +145,8 @@ def binomial_limits(counts: Any, n: int, delta: float) -> tuple[Float, Float]:
 
     Each pair fails with probability `delta` at most, half on each side.
     """
-    counts = np.asarray(counts)
-    lower = np.where(counts == 0, 0.0, beta_distribution.ppf(delta / 2, np.maximum(counts, 1), n - counts + 1))
-    upper = np.where(counts == n, 1.0, beta_distribution.isf(delta / 2, counts + 1, np.maximum(n - counts, 1)))
-    return lower, upper
+    upper = np.array([binomial_tail_inverse(int(count), n, delta / 2) for count in counts])
+    return 1 - np.array([binomial_tail_inverse(n - int(count), n, delta / 2) for count in counts]), upper
 
 
 @dataclass(frozen=True)

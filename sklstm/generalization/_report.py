@@ -568,13 +568,13 @@ def _sharing(rows: Sequence[Row], delta: float) -> str:
     """Why all bounds hold at once, to be read after "since"."""
     fallible = [row for row in rows if row[0].can_fail]
     if not fallible:
-        return "no network and no sample can break them"
+        return "none of them can fail"
     if len(fallible) == 1:
-        return f"no network and no sample can break one but {fallible[0][0].name}"
+        return f"only {fallible[0][0].name} can fail"
     shares = "in proportion to their own"
     if len({bound.delta for bound, _ in fallible}) == 1:
         shares = f"{_number(fallible[0][1].delta)} each"
-    those = "their δ" if len(fallible) == len(rows) else "the δ of those that a sample can break"
+    those = "their δ" if len(fallible) == len(rows) else "the δ of those that can fail"
     return f"{those}, {shares}, add up to {_number(delta)}"
 
 

@@ -26,7 +26,7 @@ def test_text_has_every_term_and_assumption(report):
             assert f"- {sentence}" in text
     assert "says nothing about an error probability, which is at most 1 in any case" in text
     assert "bounds an error probability of the quantised predictor, with probability 0.95" in text
-    assert "both bounds hold at once with probability 0.95 or more, since no network and no sample can" in text
+    assert "both bounds hold at once with probability 0.95 or more, since only occam can fail." in text
     assert "must take it from the column together" in text
     best = at_most(report.tightest.value)
     assert f"the error probability of the quantised predictor is at most {best}" in text

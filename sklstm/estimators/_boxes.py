@@ -99,7 +99,8 @@ class Radii:
         shape = shape_as_given(X, sequences)
         of_each = len(shape) == 3 and _is_list(sizes) and len(sizes) == len(sequences)
         if of_each or (sequences.lengths is not None and _is_list(sizes)):
-            each = _per_sequence(estimator, [_checked(entry, name) for entry in sizes], sequences, name)
+            parts = [_checked(entry, f"{name}[{i}]") for i, entry in enumerate(sizes)]
+            each = _per_sequence(estimator, parts, sequences, name)
             return cls(each, np.array([part.max() for part in each]))
         whole = _checked(sizes, name)
         if whole.shape in ((), sequences.shape[2:]):
@@ -136,10 +137,14 @@ def _checked(eps: Any, name: str) -> np.ndarray:
     if radii.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be a number or an array of numbers, got {eps!r}.")
     radii = radii.astype(np.float64)
-    if not np.isfinite(radii).all():
-        raise ValueError(f"{name} must be finite: it holds NaN or infinity.")
-    if (radii < 0).any():
-        raise ValueError(f"{name} must not be negative, got a smallest value of {radii.min():.6g}.")
+    wrong = np.argwhere(~(np.isfinite(radii) & (radii >= 0)))
+    if len(wrong):
+        place = tuple(wrong[0].tolist())
+        where = f" at {list(place)}" if place else ""
+        raise ValueError(
+            f"{name} must be finite and not negative, got {radii[place]:.6g}{where}. Give 0 for what is exact, and a "
+            "size that bounds the errors for what is not known."
+        )
     return radii
 
 

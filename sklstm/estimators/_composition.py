@@ -212,8 +212,13 @@ class Composition:
         """
         given, sequences = self._given(X)
         radii = self._radii(given, X, sequences, scale, "scale")
-        if not radii.largest.all():
-            raise ValueError("scale must not be zero for every channel: no radius would be too large.")
+        still = np.flatnonzero(radii.largest == 0)
+        if len(still):
+            of = "" if len(still) == len(sequences) else f" of sequence {still[0]}"
+            raise ValueError(
+                f"scale must not be zero for every step and channel{of}: no radius would be too large. Leave out "
+                "sequences that are exact, or give them a unit."
+            )
         return sequences, self._balls(given, sequences, radii)
 
     def _balls(

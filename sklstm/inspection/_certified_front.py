@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,7 +39,8 @@ class CertifiedFrontDisplay(Display):
     Attributes
     ----------
     lines_ : dict of str to matplotlib Line2D
-        The models of each family in the order of their clean errors. One whose certified error is infinite is left out.
+        The models of each family in the order of their clean errors. Those whose certified error is infinite have no
+        point; the legend says how many they are.
     ax_ : matplotlib Axes
         Axes with the lines.
     figure_ : matplotlib Figure
@@ -82,7 +83,15 @@ class CertifiedFrontDisplay(Display):
 
     @classmethod
     def from_estimators(
-        cls, families: Mapping[str, Any], X: Any, y: Any, eps: Any, *, ax: Any = None, name: str | None = None
+        cls,
+        families: Mapping[str, Any],
+        X: Any,
+        y: Any,
+        eps: Any,
+        *,
+        method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
+        ax: Any = None,
+        name: str | None = None,
     ) -> Self:
         """Measure the errors of fitted models, and draw them.
 
@@ -100,6 +109,8 @@ class CertifiedFrontDisplay(Display):
         eps : float, array-like, Series, DataFrame or dict
             The certified error is an upper limit on the error of inputs within ``eps`` of X, from `sklstm.certify`. It
             is in the units of X, before any step of a pipeline.
+        method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
+            How to certify; see `sklstm.certify`. ``"auto"``, of `sklstm.certified_accuracy`, is for classifiers.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
@@ -115,7 +126,7 @@ class CertifiedFrontDisplay(Display):
             If ``families`` is no dict, a model is neither classifier nor regressor or has no certificate, or some are
             classifiers and some regressors.
         ValueError
-            If there is no model, for a bad ``eps``, no y, or arrays of different lengths.
+            If there is no model, for a bad ``eps`` or ``method``, no y, or arrays of different lengths.
         NotFittedError
             If a model is not fitted.
         """
@@ -135,7 +146,7 @@ class CertifiedFrontDisplay(Display):
         (ylabel, error), loss = default_error(*networks), common_loss(*networks)
         # This comes first, so that a bad eps is found before any other work.
         certified = {
-            key: np.array([certified_error(m, X, y, eps, loss) for m in part]) for key, part in several.items()
+            key: np.array([certified_error(m, X, y, eps, loss, method) for m in part]) for key, part in several.items()
         }
         clean = {key: np.array([error(y, model.predict(X)) for model in part]) for key, part in several.items()}
         size = f" (eps = {eps:.4g})" if isinstance(eps, Real) else ""
@@ -166,10 +177,13 @@ class CertifiedFrontDisplay(Display):
         if not self.clean or set(self.clean) != set(self.certified):
             raise ValueError("clean and certified must have the same names, at least one.")
         points = {key: self._points(key) for key in self.clean}
+        unknown = {key: np.size(self.clean[key]) - len(clean) for key, (clean, _) in points.items()}
         ax, name = self._open(ax, name)
         self.lines_ = {}
         for key, (clean, certified) in points.items():
             label = key if name is None else f"{name}, {key}"
+            if unknown[key]:
+                label += f" ({unknown[key]} without a limit)"
             self.lines_[key], _ = self._draw_mean(ax, clean, certified[:, None], label, kwargs)
         found = np.concatenate([certified for _, certified in points.values()])
         if found.size and found.min() > 0 and found.max() > _WIDE * found.min():

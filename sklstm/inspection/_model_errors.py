@@ -15,7 +15,7 @@ from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
-from sklstm.estimators._label_certificates import certified_accuracy
+from sklstm.estimators._label_certificates import certified_right
 from sklstm.estimators._noisy_inputs import noisy_inputs
 from sklstm.metrics._certified_scorer import worst_predictions
 
@@ -147,13 +147,13 @@ def noisy_errors(
     )
 
 
-def certified_error(estimator: Any, X: Any, y: Any, eps: Any, loss: RegressionLoss) -> float:
+def certified_error(estimator: Any, X: Any, y: Any, eps: Any, loss: RegressionLoss, method: str = "best") -> float:
     """Upper limit, from a certificate, on the error of inputs within `eps` of X.
 
     The error rate counts every sequence whose true label is not certified. The losses of regressors are convex in the
     prediction. `eps` is in the units of X, before any step of a pipeline.
     """
     if is_classifier(estimator):
-        return 1 - certified_accuracy(estimator, X, y, eps)
-    true, worst = worst_predictions(estimator, X, y, eps, lambda y, end: loss.entries(end, y).numpy())
+        return 1 - float(certified_right(estimator, X, y, eps, method).mean())
+    true, worst = worst_predictions(estimator, X, y, eps, lambda y, end: loss.entries(end, y).numpy(), method)
     return float(loss.entries(worst, true).mean())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -141,6 +141,7 @@ class RegularizationPathDisplay(Display):
         param_name: str = "lambda_s",
         sigma: float | None = None,
         eps: Any = None,
+        method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
         n_draws: int = 10,
         random_state: int | np.random.RandomState | None = None,
         ax: Any = None,
@@ -166,6 +167,8 @@ class RegularizationPathDisplay(Display):
         eps : float, array-like, Series, DataFrame or dict, optional
             If given, draw an upper limit on the error of inputs within ``eps`` of X, from `sklstm.certify`. It is in
             the units of X, before any step of a pipeline.
+        method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
+            How to certify; see `sklstm.certify`. ``"auto"``, of `sklstm.certified_accuracy`, is for classifiers.
         n_draws : int, default=10
             Number of draws of the noise. All models use the same draws.
         random_state : int, RandomState instance or None, default=None
@@ -185,7 +188,7 @@ class RegularizationPathDisplay(Display):
         TypeError
             If a model is neither classifier nor regressor, has no such parameter, or has no certificate.
         ValueError
-            For a bad ``sigma`` or ``eps``, no y, or arrays of different lengths.
+            For a bad ``sigma``, ``eps`` or ``method``, no y, or arrays of different lengths.
         NotFittedError
             If a model is not fitted.
         """
@@ -205,7 +208,9 @@ class RegularizationPathDisplay(Display):
         networks = [innermost(model) for model in models]
         (ylabel, error), loss = default_error(*networks), common_loss(*networks)
         # This comes first, so that a bad eps is found before any other work.
-        certified = None if eps is None else np.array([certified_error(model, X, y, eps, loss) for model in models])
+        certified = None
+        if eps is not None:
+            certified = np.array([certified_error(model, X, y, eps, loss, method) for model in models])
         curves = {"clean": np.array([error(y, model.predict(X)) for model in models])}
         if sigma is not None:
             seeds = noise_seeds(random_state, n_draws)

@@ -169,7 +169,7 @@ def test_in_a_pipeline_and_with_frames():
 @pytest.mark.parametrize(
     ("eps", "error", "message"),
     [
-        (-0.1, ValueError, "must not be negative"),
+        (-0.1, ValueError, "must be finite and not negative"),
         (np.nan, ValueError, "must be finite"),
         (np.inf, ValueError, "must be finite"),
         ("much", TypeError, "must be a number"),
@@ -250,7 +250,7 @@ def test_certified_accuracy_falls_from_the_accuracy(fitted, name):
     assert model.certified_accuracy(X, y, 0.01) == pytest.approx(np.mean(right & (radius > 0.01)), abs=0.02)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         model.certified_accuracy(X, y[:-1], 0.1)
-    with pytest.raises(ValueError, match="must not be negative"):
+    with pytest.raises(ValueError, match="must be finite and not negative"):
         model.certified_accuracy(X, y, -1)
 
 

@@ -432,7 +432,7 @@ def test_what_is_no_fitted_model_of_ours(readings):
 @pytest.mark.parametrize(
     ("eps", "error", "message"),
     [
-        (-0.1, ValueError, "must not be negative"),
+        (-0.1, ValueError, "must be finite and not negative"),
         (np.nan, ValueError, "must be finite"),
         ("much", TypeError, "must be a number"),
         (np.ones(7), ValueError, r"eps has shape \(7,\); Pipeline takes one number"),

@@ -81,7 +81,7 @@ def test_certified_accuracy_in_units_of_x(utterances):
     assert 0 < accuracies[2] < accuracies[0]
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         certified_accuracy(model, X, y[:-1], 0.1)
-    with pytest.raises(ValueError, match="must not be negative"):
+    with pytest.raises(ValueError, match="must be finite and not negative"):
         certified_accuracy(model, X, y, -1)
     with pytest.raises(ValueError, match="types"):
         certified_accuracy(model, X, np.zeros(len(X), int), 0.1)

@@ -212,11 +212,11 @@ def test_labels_of_the_scale(fitted):
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"scale": 0}, ValueError, "scale must not be zero for every channel"),
+        ({"scale": 0}, ValueError, "scale must not be zero for every step and channel: "),
         ({"scale": [0.0, 0.0]}, ValueError, "scale must not be zero"),
-        ({"scale": np.r_[1.0, np.zeros(N - 1)][:, None, None]}, ValueError, "scale must not be zero"),
-        ({"scale": -1}, ValueError, "scale must not be negative"),
-        ({"scale": [1.0, np.nan]}, ValueError, "scale must be finite"),
+        ({"scale": np.r_[1.0, np.zeros(N - 1)][:, None, None]}, ValueError, "step and channel of sequence 1: "),
+        ({"scale": -1}, ValueError, "scale must be finite and not negative"),
+        ({"scale": [1.0, np.nan]}, ValueError, r"scale must be finite and not negative, got nan at \[1\]"),
         ({"scale": [1.0, 1.0, 1.0]}, ValueError, r"scale has shape \(3,\)"),
         ({"scale": "wide"}, TypeError, "scale must be a number"),
         ({"method": "crown"}, ValueError, "method"),

@@ -197,7 +197,7 @@ def test_radii_of_ragged_certificates(fitted):
     for bad in (np.full(d + 1, 0.2), np.full((n + 1, 1, 1), 0.2), eps[:-1], [part[:, :2] for part in eps]):
         with pytest.raises(ValueError, match="eps does not fit 8 sequences of unequal length"):
             model.certify(X, bad)
-    with pytest.raises(ValueError, match="must not be negative"):
+    with pytest.raises(ValueError, match="must be finite and not negative"):
         model.certify(X, [-part - 1 for part in eps])
 
 

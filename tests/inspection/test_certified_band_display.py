@@ -157,7 +157,7 @@ def test_what_was_transformed_is_drawn_as_it_is():
 def test_wrong_arguments(made):
     with pytest.raises(TypeError, match="needs a regressor, got NoisyRNNClassifier"):
         CertifiedBandDisplay.from_estimator(made.classifier, made.X, eps=0.1)
-    with pytest.raises(ValueError, match="eps must not be negative"):
+    with pytest.raises(ValueError, match="eps must be finite and not negative"):
         CertifiedBandDisplay.from_estimator(made.lstm, made.X, eps=-0.1)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         CertifiedBandDisplay.from_estimator(made.lstm, made.X, eps=0.1, y=made.y[1:])

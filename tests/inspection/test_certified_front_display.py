@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, certified_accuracy, certify
-from sklstm.inspection import CertifiedFrontDisplay
+from sklstm.inspection import CertifiedFrontDisplay, RegularizationPathDisplay
 
 pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -51,12 +51,27 @@ def test_errors_of_classifiers_are_shares(problem):
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["net, ReLU"]
 
 
+def test_the_method_is_that_of_the_certificates(problem, regressors):
+    X, y = problem
+    families = {"plain": regressors["plain"]}
+    display = CertifiedFrontDisplay.from_estimators(families, X, y, EPS, method="linear")
+    lower, upper = certify(regressors["plain"], X, EPS, method="linear")
+    worst = np.maximum((lower - y) ** 2, (upper - y) ** 2).mean()
+    assert display.certified["plain"] == pytest.approx([worst], rel=1e-6)
+    path = RegularizationPathDisplay.from_estimators([regressors["plain"]], X, y, eps=EPS, method="linear")
+    assert path.curves["certified (eps = 0.1)"] == pytest.approx([worst], rel=1e-6)
+    with pytest.raises(ValueError, match="method must be one of"):
+        CertifiedFrontDisplay.from_estimators(families, X, y, EPS, method="auto")  # which is for labels
+
+
 def test_what_is_infinite_is_left_out_and_wide_ranges_are_logarithmic():
     display = CertifiedFrontDisplay(
         clean={"a": [0.3, 0.1, 0.2], "b": [0.1]}, certified={"a": [0.4, np.inf, 50.0], "b": [np.inf]}
     ).plot()
     np.testing.assert_array_equal(display.lines_["a"].get_xydata(), [[0.2, 50.0], [0.3, 0.4]])
     assert len(display.lines_["b"].get_xydata()) == 0
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == ["a (1 without a limit)", "b (1 without a limit)"]
     assert display.ax_.get_yscale() == "log"
 
 

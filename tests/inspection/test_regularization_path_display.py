@@ -193,7 +193,7 @@ def test_bad_arguments_come_before_any_work(made, path):
         draw(path, made.X, made.y[:-1])
     with pytest.raises(ValueError, match="sigma"):
         draw(path, made.X, made.y, sigma=-1.0)
-    with pytest.raises(ValueError, match="eps must not be negative"):
+    with pytest.raises(ValueError, match="eps must be finite and not negative"):
         draw(path, made.X, made.y, eps=-1.0)
     assert plt.get_fignums() == []
 

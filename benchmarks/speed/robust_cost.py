@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training import NetworkSpec, Robust, SequenceDataset, TrainingSpec, train
 from tests.support.records import ratio, recorded_on, table, timing
 from tests.support.suite import Bar, explanation, question, run
@@ -19,7 +19,7 @@ from tests.support.timing import compare, pinned
 
 NAME = "robust_cost"
 N, L, D, H, B = 2048, 24, 8, 32, 64
-CELLS = {"LSTM": LSTMNetwork, "GRU": GRUNetwork, "ReLU": ReLUNetwork}
+CELLS = {"LSTM": LSTMNetwork, "GRU": GRUNetwork, "ReLU": RNNNetwork}
 WEIGHTS = {"κ = 0": 0.0, "κ = 0.5": 0.5, "κ = 1": 1.0}
 BARS = {"κ = 0": 3.0, "κ = 0.5": 6.0}
 

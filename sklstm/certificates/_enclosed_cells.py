@@ -372,4 +372,73 @@ class EnclosedReLU(EnclosedLayer):
         return by_input, (before,), largest.mul_(slack[:, None]).sum(0)
 
 
-ENCLOSURES: dict[str, type[EnclosedLayer]] = {"lstm": EnclosedLSTM, "gru": EnclosedGRU, "relu": EnclosedReLU}
+class _TanhSlot(Slot):
+    """Ends (2, H, n) of h after the step."""
+
+    def __init__(self, tape: Tensor):
+        super().__init__(tape)
+        self.h = Ends(*tape)
+
+
+class _TanhGradient(GradientStep):
+    def allot(self, new: Callable[..., Tensor]) -> None:
+        self.net_lower, self.net_upper = self.by_h
+        self.square = new()
+
+    def start(self) -> None:
+        pass  # the ball of h is all that is handed on
+
+    def __call__(self, slot: Any) -> None:
+        torch.mul(slot.tape, slot.tape, out=self.square)
+        self.by_h.addcmul_(self.by_h, self.square, value=-1)
+
+
+class EnclosedTanh(EnclosedLayer):
+    """The cell h' = tanh(W_x x + W_h h), with or without biases; the state is h."""
+
+    torch_layer = nn.RNN
+    torch_mode = "RNN_TANH"
+    n_gates = 1
+    order = (0,)
+
+    def forward_matrices(self) -> Tensor:
+        both = torch.cat((self.W_h, self.W_x), dim=1)
+        # |h| ≤ 1. The rounding error of tiny products is absolute.
+        self.constant = self.slack * (self.W_h.abs().sum(1) + self.b_x.abs() + self.b_h.abs()) + self.tiny
+        self.error = 2 * ACTIVATION * self.unit  # of tanh, in the network and in this computation
+        centre = torch.cat((both, (self.b_x + self.b_h)[:, None]), dim=1)
+        return torch.stack((centre, torch.cat((both.abs(), self.constant[:, None]), dim=1)))
+
+    def slots(self, n_slots: int, n: int) -> list[Slot]:
+        return [_TanhSlot(part) for part in self.memory("tape", n_slots, 2, self.size, n)]
+
+    def step(self, slot: Any, after: Any, net: tuple[Tensor, Tensor], out: Tensor, scratch: Scratch) -> None:
+        torch.sub(*net, out=slot.h.lower)
+        torch.add(*net, out=slot.h.upper)
+        self.tanh_(slot.tape)
+        to_ball(slot.h, self.error + 4 * self.unit, out)
+
+    def gradient(self, n: int) -> GradientStep:
+        return _TanhGradient(self, n)
+
+    def step_back(
+        self, slot: Any, slack: Tensor, adjoint: tuple[Tensor, ...], scratch: Scratch
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        (by_h,) = adjoint
+        local = scratch(2, *slot.h.lower.shape)
+        to_ball(tanh_slope(slot.h, scratch), 4 * self.error, local)  # of 1 − tanh², twice the error and some units
+        local_sup = ball_sup(local, scratch)[:, None]
+        by_net = multiply_ball(by_h, local[:, :, None], local_sup, scratch, scratch(*by_h.shape))
+        largest = ball_sup(by_net, scratch)
+        before, by_input = self.through_weights(by_net, largest, scratch)
+        rounding = largest.mul_(slack.add_(self.constant[:, None])[:, None]).sum(0)
+        rounding += ball_sup(by_h, scratch).sum(0).mul_(self.error)
+        return by_input, (before,), rounding
+
+
+ENCLOSURES: dict[str, type[EnclosedLayer]] = {
+    "lstm": EnclosedLSTM,
+    "gru": EnclosedGRU,
+    "relu": EnclosedReLU,
+    "tanh": EnclosedTanh,
+}

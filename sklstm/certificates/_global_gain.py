@@ -253,6 +253,16 @@ def _relu_step(layer: _Layer, seen: _Suprema, met: _Suprema) -> _Step:
     return _Step(met.slopes, met.slopes)
 
 
+def _tanh_suprema(layer: _Layer, box: _Box) -> _Suprema:
+    centre, error = _affine(layer, box.centre, layer.bias_x + layer.bias_h)
+    states = torch.ones_like(box.radius[..., 0, :])
+    for _ in range(_ROUNDS):
+        radius = layer.up(box.radius + layer.of_states(states) + error)
+        states = layer.up(torch.tanh((centre.abs() + radius)[..., 0, :])).clamp_max(1)
+    inf = torch.full_like(states, math.inf)
+    return _Suprema((states,), inf, inf, states, _slopes(layer, centre, radius, "t"))
+
+
 class _Cell(NamedTuple):
     n_gates: int
     suprema: Callable[[_Layer, _Box], _Suprema]
@@ -263,6 +273,7 @@ _CELLS = {
     "lstm": _Cell(4, _lstm_suprema, _lstm_step),
     "gru": _Cell(3, _gru_suprema, _gru_step),
     "relu": _Cell(1, _relu_suprema, _relu_step),
+    "tanh": _Cell(1, _tanh_suprema, _relu_step),
 }
 
 
@@ -323,7 +334,7 @@ def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Ten
     Parameters
     ----------
     network : RecurrentNetwork
-        An LSTM, a GRU or a ReLU network, stacks and a linear part included.
+        An LSTM, a GRU, or a network of ReLU or tanh units, stacks and a linear part included.
     lower, upper : Tensor of shape (d,)
         Ranges of the channels of the undisturbed inputs; they may be infinite. Disturbed inputs may leave them.
 
@@ -394,7 +405,7 @@ def _gains(network: RecurrentNetwork, lower: Tensor, upper: Tensor, sizes: Tenso
         linear, blocks = _norm(A).sum(1), spectral_norm(A.transpose(0, 1)).sum()
         n_terms += A.numel()
     slack = 1 + 64 * n_terms * _UNIT
-    # A gated state is between −1 and 1 whatever the inputs.
+    # A state is between −1 and 1 whatever the inputs, unless it is that of a ReLU.
     apart = torch.where(torch.isinf(sizes)[:, None], 0.0, (seen.states + 1) / sizes[:, None])
     return torch.maximum(*(_movement(weight_out, states, linear, blocks, slack) for states in (moved, apart)))
 

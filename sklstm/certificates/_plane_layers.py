@@ -314,4 +314,15 @@ class PlaneReLU(PlaneLayer):
         return (self.signed_columns(t, 0),)
 
 
-PLANES: dict[str, type[PlaneLayer]] = {"lstm": PlaneLSTM, "gru": PlaneGRU, "relu": PlaneReLU}
+class PlaneTanh(PlaneReLU):
+    """The same with tanh, between two parallel lines."""
+
+    def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
+        line, h_at = linear_relaxation("tanh", net, self.unit), at.at.tanh()
+        at_reference = line.slope * at.at
+        apart = line.error + inexact(line.slope, at, self.unit) + 16 * DOUBLE * (2 + at_reference.abs())
+        self.write(t, 0, [(0, line.slope, None)], at_reference + line.shift - h_at, apart)
+        return (line.range,), (h_at,)
+
+
+PLANES: dict[str, type[PlaneLayer]] = {"lstm": PlaneLSTM, "gru": PlaneGRU, "relu": PlaneReLU, "tanh": PlaneTanh}

@@ -18,8 +18,8 @@ class RecurrentNetwork:
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "relu"}
-        Cells as torch defines them; ``"relu"`` is ``nn.RNN(nonlinearity="relu")``.
+    cell : {"lstm", "gru", "relu", "tanh"}
+        Cells as torch defines them; the last two are ``nn.RNN`` with that ``nonlinearity``.
     layers : sequence of LayerWeights
         First layer first: ``weight_ih`` (G·H, d), ``weight_hh`` (G·H, H), ``bias_ih`` and ``bias_hh`` (G·H,) or
         None, gates stacked as torch stacks them.
@@ -96,7 +96,7 @@ class RecurrentNetwork:
     def from_torch(
         cls, recurrent: nn.RNNBase, readout: nn.Linear, weight_linear: Tensor | None = None
     ) -> "RecurrentNetwork":
-        """The network of a torch module, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` with ReLU, and its readout.
+        """The network of a torch module, ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, and its readout.
 
         Parameters
         ----------

@@ -3,7 +3,7 @@
 Certificates allow every logistic function and tanh an error of `ACTIVATION` units, in a network and in their own
 computation. Whether that is so depends on processor, libraries and device. The first certificate of a process on a
 device measures it: torch's functions on contiguous and on strided memory, which other loops compute, and on a CPU, by
-which the outputs are evaluated that bounds are about, those inside its LSTM and GRU layers.
+which the outputs are evaluated that bounds are about, those inside its layers.
 """
 
 from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def _error(name: str, found: Tensor, x: Tensor) -> float:
 
 def _inside(kind: Any, gate: int, others: dict[int, float], x: Tensor) -> Tensor:
     """Result of one step of a layer whose units have one gate at x (n, units) and the others at fixed net inputs."""
-    size, n_gates = x.shape[1], 4 if kind is nn.LSTM else 3
+    size, n_gates = x.shape[1], {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}[kind]
     weights = {
         "weight_ih_l0": x.new_zeros(n_gates * size, size),
         "weight_hh_l0": x.new_zeros(n_gates * size, size),
@@ -74,7 +74,7 @@ def _inside(kind: Any, gate: int, others: dict[int, float], x: Tensor) -> Tensor
         weights["bias_ih_l0"][other * size : (other + 1) * size] = net
     module = kind(size, size, batch_first=True, device="meta", dtype=x.dtype)
     states = run_layer(module, weights, x[:, None])[1]
-    return states[1][0] if isinstance(states, tuple) else states[0]  # an LSTM's memory, a GRU's state
+    return states[1][0] if isinstance(states, tuple) else states[0]  # an LSTM's memory, else the state
 
 
 def _measured(dtype: torch.dtype, device: torch.device) -> Iterator[tuple[str, float]]:
@@ -95,6 +95,7 @@ def _measured(dtype: torch.dtype, device: torch.device) -> Iterator[tuple[str, f
             (nn.LSTM, 0, {2: 50.0}, "logistic"),
             (nn.LSTM, 2, {0: 50.0}, "tanh"),
             (nn.GRU, 2, {1: -800.0}, "tanh"),
+            (nn.RNN, 0, {}, "tanh"),
         ):
             found = _inside(kind, gate, others, rows).flatten()
             yield f"{name} in torch's {kind.__name__}", _error(name, found, seen) / unit

@@ -468,10 +468,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Returns
         -------
         GeneralizationReport
-            Tightest first, at the ``delta`` of the moment. Of every network the Occam bound (``"occam"``). Of the ReLU
-            network also the paper's theorem as it is printed (``"theorem_2"`` or ``"theorem_3"``), the same with norms
-            and margin paid for (``"theorem_2_union"``, ``"theorem_3_union"``), and the bound that converges
-            (``"rademacher"``).
+            Tightest first, at the ``delta`` of the moment. Of every network the Occam bound (``"occam"``). Of that of
+            `NoisyRNNClassifier` also the bound that converges (``"rademacher"``), and if its units are ReLUs, the
+            paper's theorem as it is printed (``"theorem_2"`` or ``"theorem_3"``) and with norms and margin paid for
+            (``"theorem_2_union"``, ``"theorem_3_union"``).
 
         Raises
         ------

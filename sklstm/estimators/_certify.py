@@ -205,7 +205,7 @@ def bounds_on(
     if not is_plain(module):
         raise TypeError(
             f"Nothing is proved about the network {type(module).__name__}: certificates are about torch's LSTM, GRU "
-            "and ReLU layers with a linear readout of the last state, and of a linear part."
+            "and plain recurrent layers with a linear readout of the last state, and of a linear part."
         )
     module = module_for_float64(module)
     linear = module.linear_part

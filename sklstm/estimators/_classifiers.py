@@ -1,4 +1,4 @@
-"""The bias-free ReLU network, trained with input noise."""
+"""The bias-free network of Tu, He & Tao, trained with input noise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike
 from skorch.callbacks import Callback
 
 from sklstm.linalg import project_rows_l1
-from sklstm.networks import ReLUNetwork
+from sklstm.networks import RNNNetwork
 from sklstm.training import NetworkSpec, TrainingSpec
 from sklstm.training._net import Projection
 
 from ._base import FitContext, FitData
 from ._base_classifier import SequenceClassifier
 from ._compression import Compression
-from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
+from ._parameters import ActivationName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,23 @@ class RowNorms(Projection):
 
 
 class NoisyRNNClassifier(SequenceClassifier):
-    r"""Bias-free ReLU recurrent network for classification, trained with noise on its inputs.
+    r"""Bias-free recurrent network for classification, trained with noise on its inputs.
 
     The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
     cross-entropy. Every training batch is perturbed by fresh noise of standard deviation ``sigma``, of one of the kinds
     that Remark 4 allows.
 
-    Without biases, outputs grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)` for :math:`a > 0`. Labels
-    that depend on the size of the input need a channel that is always 1; see ``docs/guide/choosing.md``.
+    Without biases, outputs of ReLU units grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)` for
+    :math:`a > 0`; those of tanh units change sign with it: :math:`y_L(-x) = -y_L(x)`. Labels that depend on the size of
+    the input, or are the same for x and −x, need a channel that is always 1; see ``docs/guide/choosing.md``.
 
     Parameters
     ----------
     hidden_size : int, default=64
         Units m.
+    activation : {"relu", "tanh"}, default="relu"
+        ρ. States of tanh units stay between −1 and 1. Theorems 1 to 3 of the paper are about the ReLU: the report of a
+        tanh network has the bound that converges and the Occam bound.
     sigma : float, default=0.1
         Standard deviation of the noise on the inputs of every training batch, in the units of X; 0 is no noise. It
         falls on every time step of X, zero padding included, unless it is dropout. Predictions are made without noise.
@@ -158,7 +162,8 @@ class NoisyRNNClassifier(SequenceClassifier):
         What has been recorded of every epoch, as numbers: losses, learning rate, seconds; a copy.
     generalization_bound_ : float
         Bound of Theorem 2 (``sigma=0``) or Theorem 3 on the probability of error, as the paper defines it. Ordinary
-        training leaves it far above 1. ``generalization_report`` has this and every other bound.
+        training leaves it far above 1. With ``activation="tanh"``, which the theorems are not about, the Occam bound of
+        the rounded weights. ``generalization_report`` has this and every other bound.
     n_features_in_ : int
         Columns of 2-D input, or channels of 3-D input, seen in fit.
     feature_names_in_ : ndarray of str
@@ -186,12 +191,13 @@ class NoisyRNNClassifier(SequenceClassifier):
     True
     """
 
-    _network = ReLUNetwork
+    _network = RNNNetwork
 
     def __init__(
         self,
         hidden_size: int = 64,
         *,
+        activation: ActivationName = "relu",
         sigma: float = 0.1,
         noise: NoiseName = "gaussian",
         robust_eps: ArrayLike = 0.0,
@@ -226,6 +232,7 @@ class NoisyRNNClassifier(SequenceClassifier):
         verbose: int = 0,
     ) -> None:
         self.hidden_size = hidden_size
+        self.activation = activation
         self.sigma = sigma
         self.noise = noise
         self.robust_eps = robust_eps
@@ -268,6 +275,7 @@ class NoisyRNNClassifier(SequenceClassifier):
                 "n_outputs": len(self.classes_),
                 "n_steps": data.X.shape[1],
                 "recurrent_scale": float(self.recurrent_scale),
+                "activation": str(self.activation),
             },
         )
         limits = (self.max_norm_u, self.max_norm_w, self.max_norm_v)

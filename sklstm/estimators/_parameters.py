@@ -30,7 +30,7 @@ from sklstm._validation import (
     Seed,
     is_integer,
 )
-from sklstm.networks import READOUTS
+from sklstm.networks import ACTIVATIONS, READOUTS
 from sklstm.noise import NOISES
 from sklstm.training._callbacks import SCHEDULES
 from sklstm.training._process import PRECISIONS
@@ -38,7 +38,8 @@ from sklstm.training._train import OPTIMIZERS
 
 from ._compression import Compression
 
-# The keys of NOISES, LOSSES, OPTIMIZERS and SCHEDULES and the entries of PRECISIONS, for type checkers.
+# The keys of NOISES, LOSSES, OPTIMIZERS and SCHEDULES and the entries of ACTIVATIONS and PRECISIONS, for type checkers.
+ActivationName = Literal["relu", "tanh"]
 NoiseName = Literal["gaussian", "uniform", "laplace", "dropout"]
 LossName = Literal["squared_error", "absolute_error", "huber", "quantile"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -92,6 +93,7 @@ class Radii:
 #: Of every parameter of every estimator; an estimator is checked by those that its constructor has.
 RULES: dict[str, Rule] = {
     "hidden_size": POSITIVE_INT,
+    "activation": Choice(ACTIVATIONS),
     "lambda_s": NumberOr(NON_NEGATIVE, "auto"),
     "lambda_1": NON_NEGATIVE,
     "lambda_2": NON_NEGATIVE,

@@ -29,7 +29,7 @@ from sklstm.generalization import (
 from sklstm.generalization._bounded_losses import BoundedLoss, CappedLoss, ErrorLoss
 from sklstm.generalization._eigenvalue import moment_summary
 from sklstm.generalization.tu._theorems_2_and_3 import tu_value
-from sklstm.networks import ReLUNetwork
+from sklstm.networks import RNNNetwork
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.training._batches import place_for
 from sklstm.training._fine_tuning import SequenceProblem
@@ -54,10 +54,11 @@ def set_bound(estimator: Any, data: FitData) -> None:
     loss, price = _loss_and_price(estimator, data)
     if isinstance(loss, CappedLoss):
         estimator._bound_cap = loss.cap
-    if isinstance(estimator.net_.module_, ReLUNetwork):
+    network = estimator.net_.module_
+    if isinstance(network, RNNNetwork) and network.cell == "relu":
         estimator.generalization_bound_ = tu_value(*_weights(estimator), **_theorem(estimator, data))
     else:
-        share = occam_value(estimator.net_, _problem(data, loss)(estimator.net_.module_), delta=estimator.delta * price)
+        share = occam_value(estimator.net_, _problem(data, loss)(network), delta=estimator.delta * price)
         estimator.generalization_bound_ = loss.cap * share
     estimator._data_digest = fingerprint_of_data(data.X, data.y)
 
@@ -126,10 +127,13 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
             f"X and y are not the training data of this {name}: generalization_report needs all of those that fit was "
             "given, in the same order and scaled as they were. For data that trained nothing use holdout_bound(X, y)."
         )
-    bounds = _theorems(estimator, data) if isinstance(estimator.net_.module_, ReLUNetwork) else []
-    return GeneralizationReport(
-        [*bounds, _occam(estimator, data, estimator.compression, *_loss_and_price(estimator, data))]
-    )
+    bounds: list[Bound] = [_occam(estimator, data, estimator.compression, *_loss_and_price(estimator, data))]
+    network = estimator.net_.module_
+    if isinstance(network, RNNNetwork):
+        theorems = _theorems(estimator, data)
+        # The first is the one whose value fit has kept.
+        bounds = [*theorems, *bounds] if network.cell == "relu" else [*bounds, *theorems]
+    return GeneralizationReport(bounds)
 
 
 def _loss_and_price(estimator: Any, data: FitData) -> tuple[BoundedLoss, float]:
@@ -168,7 +172,7 @@ def _theorem(estimator: Any, data: FitData) -> dict[str, Any]:
 
 
 def _theorems(estimator: Any, data: FitData) -> list[Bound]:
-    """Theorem 2 or 3 as printed, the same paid for, and the bound that converges, of the ReLU network.
+    """Of ReLU units Theorem 2 or 3 as printed and the same paid for; of them and of tanh the bound that converges.
 
     Parameters
     ----------
@@ -180,20 +184,23 @@ def _theorems(estimator: Any, data: FitData) -> list[Bound]:
     list of Bound
     """
     weights, theorem = _weights(estimator), _theorem(estimator, data)
-    lambda_min, gershgorin = moment_summary(theorem["X"])
-    theorem |= {"lambda_min": lambda_min, "lambda_min_estimated": True, "gershgorin": gershgorin}
+    activation = estimator.net_.module_.cell
     sample = {name: theorem[name] for name in ("X", "y", "delta", "max_norms")}
-    bounds: list[Bound] = [
-        tu_bound(*weights, **theorem),
-        tu_bound(*weights, **theorem | {"margin": None, "norms": "union"}),
-        rademacher_bound(*weights, margin=None, **sample),
-    ]
+    converging = rademacher_bound(*weights, margin=None, activation=activation, **sample)
+    if activation == "relu":
+        lambda_min, gershgorin = moment_summary(theorem["X"])
+        theorem |= {"lambda_min": lambda_min, "lambda_min_estimated": True, "gershgorin": gershgorin}
+        paid_for = tu_bound(*weights, **theorem | {"margin": None, "norms": "union"})
+        bounds: list[Bound] = [tu_bound(*weights, **theorem), paid_for, converging]
+    else:
+        left_out = "Theorems 1 to 3 of Tu, He & Tao are about ReLU units: of tanh units there is this bound instead."
+        bounds = [replace(converging, assumptions=(*converging.assumptions, left_out))]
     if data.X.lengths is not None:
         longest = (
             f"No sequence is longer than L = {data.X.shape[1]} steps, as the longest of the training data; shorter "
             "ones count as sequences that begin with zeros, which the network does not see."
         )
-        if estimator.sigma > 0:
+        if estimator.sigma > 0 and activation == "relu":
             longest += (
                 f" Training had noise of sigma = {estimator.sigma:g}. Theorem 3 is about noise on every step, those "
                 "zeros included; so this is Theorem 2, about inputs without noise."
@@ -244,7 +251,7 @@ def _occam(
         scale = _scale(loss, module_for_float64(estimator.net_.module_), data)
 
     def base(network: nn.Module) -> dict[str, Tensor]:
-        if not isinstance(network, ReLUNetwork):
+        if not isinstance(network, RNNNetwork):
             return {}
         # Where training starts: the code describes how far the recurrent matrix moved from there.
         return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(network.W.shape[0])}

@@ -1,12 +1,22 @@
 """The networks: forward passes only. Sequences in, last step out (many-to-one)."""
 
-from ._networks import READOUTS, GRUNetwork, LSTMNetwork, ReLUNetwork, aligned, is_stackable, stacked_forward
+from ._networks import (
+    ACTIVATIONS,
+    READOUTS,
+    GRUNetwork,
+    LSTMNetwork,
+    RNNNetwork,
+    aligned,
+    is_stackable,
+    stacked_forward,
+)
 
 __all__ = [
+    "ACTIVATIONS",
     "READOUTS",
     "GRUNetwork",
     "LSTMNetwork",
-    "ReLUNetwork",
+    "RNNNetwork",
     "aligned",
     "is_stackable",
     "stacked_forward",

@@ -13,6 +13,8 @@ from ._kernels import last_lstm_state, last_relu_state
 from ._linear_part import LinearPart
 
 READOUTS = {"linear": nn.Identity, "logistic": nn.Sigmoid}
+#: Activations of the network without gates. Both are 0 at 0 and move no farther than their argument.
+ACTIVATIONS = ("relu", "tanh")
 
 
 def _last_state(recurrent: nn.RNNBase, X: Tensor, lengths: Tensor | None) -> Tensor:
@@ -213,8 +215,10 @@ class GRUNetwork(GatedNetwork):
     _kind = nn.GRU
 
 
-class ReLUNetwork(nn.Module):
-    r"""Bias-free ReLU network (1) of Tu et al. 2020: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`.
+class RNNNetwork(nn.Module):
+    r"""Bias-free network (1) of Tu et al. 2020: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`.
+
+    In the paper ρ is the ReLU; it may also be tanh.
 
     The recurrent matrix starts at ``recurrent_scale`` times the identity (Le, Jaitly & Hinton 2015, arXiv:1504.00941):
     gradients then neither vanish nor explode over a hundred steps, as they do from torch's uniform start. Rows of U
@@ -235,14 +239,20 @@ class ReLUNetwork(nn.Module):
     dtype : torch.dtype
     device : str or torch.device, optional
         Of the weights, as of torch's own layers.
+    activation : {"relu", "tanh"}
+
+    Raises
+    ------
+    ValueError
+        For another activation.
 
     Examples
     --------
-    It starts with the identity as its recurrent matrix, so that a state adds up what comes in:
+    It starts with the identity as its recurrent matrix, so that a state of ReLU units adds up what comes in:
 
     >>> import torch
-    >>> from sklstm.networks import ReLUNetwork
-    >>> module = ReLUNetwork(n_features=2, hidden_size=4, n_outputs=3)
+    >>> from sklstm.networks import RNNNetwork
+    >>> module = RNNNetwork(n_features=2, hidden_size=4, n_outputs=3)
     >>> torch.equal(module.W, torch.eye(4))
     True
     >>> X = torch.ones(1, 5, 2)
@@ -250,7 +260,6 @@ class ReLUNetwork(nn.Module):
     True
     """
 
-    cell: ClassVar[str] = "relu"
     n_gates: ClassVar[int] = 1
     is_logistic: ClassVar[bool] = False
     linear_part: ClassVar[None] = None
@@ -265,10 +274,13 @@ class ReLUNetwork(nn.Module):
         recurrent_scale: float = 1.0,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device | None = None,
+        activation: str = "relu",
     ):
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {ACTIVATIONS}, got {activation!r}.")
         self.rnn = nn.RNN(
-            n_features, hidden_size, nonlinearity="relu", bias=False, batch_first=True, device=device, dtype=dtype
+            n_features, hidden_size, nonlinearity=activation, bias=False, batch_first=True, device=device, dtype=dtype
         )
         self.readout = nn.Linear(hidden_size, n_outputs, bias=False, device=device, dtype=dtype)
         with torch.no_grad():
@@ -281,6 +293,11 @@ class ReLUNetwork(nn.Module):
     def recurrent(self) -> nn.RNNBase:
         """The torch module of the recurrent layer."""
         return self.rnn
+
+    @property
+    def cell(self) -> str:
+        """The activation, as a key of what is known of recurrent cells."""
+        return self.rnn.nonlinearity
 
     @property
     def U(self) -> Tensor:
@@ -302,12 +319,12 @@ class ReLUNetwork(nn.Module):
         # Training on a CPU: the same function in less time (docs/benchmarks/relu_layer.md). Only torch's own layer
         # knows autocast, sequences without a batch axis, and second derivatives.
         plain = X.device.type == "cpu" and X.ndim == 3 and len(X) > 0 and not X.requires_grad
-        if self.training and plain and not torch.is_autocast_enabled("cpu"):
+        if self.cell == "relu" and self.training and plain and not torch.is_autocast_enabled("cpu"):
             return self.readout(last_relu_state(X[None], self.U[None], self.W[None], lengths)[0])
         return self.readout(_last_state(self.rnn, X, lengths))
 
 
-def is_plain(module: Any) -> TypeGuard[GatedNetwork | ReLUNetwork]:
+def is_plain(module: Any) -> TypeGuard[GatedNetwork | RNNNetwork]:
     """Whether a network is torch's own layers, read out linearly at the last step, perhaps a linear part, no more.
 
     What is proved about such networks, or written down as a graph, says nothing about a subclass with a ``forward`` or
@@ -330,7 +347,7 @@ def is_plain(module: Any) -> TypeGuard[GatedNetwork | ReLUNetwork]:
     >>> is_plain(LSTMNetwork(1, 4, 1)), is_plain(MeanOfStates(1, 4, 1))
     (True, False)
     """
-    known = type(module).forward in (GatedNetwork.forward, ReLUNetwork.forward)
+    known = type(module).forward in (GatedNetwork.forward, RNNNetwork.forward)
     return (
         known
         and type(module.recurrent) in (nn.LSTM, nn.GRU, nn.RNN)
@@ -349,7 +366,7 @@ def aligned(module: nn.Module) -> nn.Module:
 
     Matrix kernels treat rows by where they begin in memory. Where rows of states are whole registers, all are treated
     alike, and an output does not depend on the place of its sequence in a batch. The units added have zero weights:
-    their states are zero, in an LSTM, a GRU and a ReLU layer alike.
+    their states are zero, in an LSTM, a GRU, a ReLU and a tanh layer alike.
 
     Parameters
     ----------
@@ -408,7 +425,7 @@ def aligned(module: nn.Module) -> nn.Module:
 
 
 def is_stackable(module: nn.Module) -> bool:
-    """Whether `stacked_forward` knows the network: an LSTM of one layer, or the ReLU network.
+    """Whether `stacked_forward` knows the network: an LSTM of one layer, or the network of ReLU units.
 
     A linear part may be beside the layer, unless its matrix is fixed.
 
@@ -422,13 +439,13 @@ def is_stackable(module: nn.Module) -> bool:
 
     Examples
     --------
-    >>> from sklstm.networks import LSTMNetwork, ReLUNetwork, is_stackable
-    >>> is_stackable(ReLUNetwork(2, 4, 1)), is_stackable(LSTMNetwork(2, 4, 1, num_layers=2))
+    >>> from sklstm.networks import LSTMNetwork, RNNNetwork, is_stackable
+    >>> is_stackable(RNNNetwork(2, 4, 1)), is_stackable(LSTMNetwork(2, 4, 1, num_layers=2))
     (True, False)
     """
     if type(module) is LSTMNetwork:
         return module.n_layers == 1 and (module.linear_part is None or module.linear_part.is_trained)
-    return type(module) is ReLUNetwork
+    return type(module) is RNNNetwork and module.cell == "relu"
 
 
 def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) -> Tensor:
@@ -454,8 +471,8 @@ def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) ->
     Examples
     --------
     >>> import torch
-    >>> from sklstm.networks import ReLUNetwork, stacked_forward
-    >>> networks = [ReLUNetwork(n_features=2, hidden_size=4, n_outputs=1) for _ in range(3)]
+    >>> from sklstm.networks import RNNNetwork, stacked_forward
+    >>> networks = [RNNNetwork(n_features=2, hidden_size=4, n_outputs=1) for _ in range(3)]
     >>> weights, _ = torch.func.stack_module_state(networks)
     >>> X = torch.ones(3, 10, 7, 2)  # ten sequences for each
     >>> outputs = stacked_forward(networks[0], weights, X)
@@ -465,7 +482,7 @@ def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) ->
     if not is_stackable(module):
         raise TypeError(f"{type(module).__name__} is not a network that can be stacked.")
     to_outputs = weights["readout.weight"].mT  # (M, H, k)
-    if isinstance(module, ReLUNetwork):
+    if isinstance(module, RNNNetwork):
         return torch.bmm(last_relu_state(X, weights["rnn.weight_ih_l0"], weights["rnn.weight_hh_l0"]), to_outputs)
     names = (f"{module.cell}.{part}_l0" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     state = last_lstm_state(X, *(weights[name] for name in names))

@@ -22,6 +22,7 @@ _CELLS: Mapping[str, tuple[str, tuple[int, ...], Mapping[str, Any]]] = {
     "lstm": ("LSTM", (0, 3, 1, 2), {}),
     "gru": ("GRU", (1, 0, 2), {"linear_before_reset": 1}),
     "relu": ("RNN", (0,), {"activations": ["Relu"]}),
+    "tanh": ("RNN", (0,), {"activations": ["Tanh"]}),
 }
 
 
@@ -76,8 +77,8 @@ def onnx_model(
         raise ImportError('ONNX export needs the package onnx: pip install "sklstm[onnx]"') from error
     if not is_plain(module) or module.cell not in _CELLS:
         raise TypeError(
-            "ONNX graphs are made of torch's LSTM, GRU and ReLU layers with a linear readout of the last state, and of "
-            f"a linear part; {type(module).__name__} is something else."
+            "ONNX graphs are made of torch's LSTM, GRU and plain recurrent layers with a linear readout of the last "
+            f"state, and of a linear part; {type(module).__name__} is something else."
         )
     graph = _Graph(onnx)
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))

@@ -155,12 +155,12 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
 
     Examples
     --------
-    >>> from sklstm.networks import ReLUNetwork
+    >>> from sklstm.networks import RNNNetwork
     >>> from sklstm.training._snapshot import check_weights
     >>> arguments = {"n_features": 1, "hidden_size": 4, "n_outputs": 2}
-    >>> weights = dict(ReLUNetwork(**arguments).state_dict())
-    >>> check_weights(weights, ReLUNetwork, arguments)  # nothing wrong
-    >>> check_weights(weights, ReLUNetwork, arguments | {"n_outputs": 3})
+    >>> weights = dict(RNNNetwork(**arguments).state_dict())
+    >>> check_weights(weights, RNNNetwork, arguments)  # nothing wrong
+    >>> check_weights(weights, RNNNetwork, arguments | {"n_outputs": 3})
     Traceback (most recent call last):
         ...
     ValueError: the weight 'readout.weight' is float32 (2, 4), but the network has float32 (3, 4) there

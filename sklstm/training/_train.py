@@ -1,6 +1,7 @@
 """`TrainingSpec`, which says everything that a training is, and `train`, which does it."""
 
 import copy
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from sklstm._sequences import Sequences, as_tensor
 from sklstm.exceptions import DivergenceError
-from sklstm.networks import ReLUNetwork
+from sklstm.networks import RNNNetwork
 from sklstm.networks._networks import GatedNetwork
 
 from ._batches import InputRule, SequenceDataset, normalised, place_for, resolve_device
@@ -57,7 +58,9 @@ OPTIMIZERS: OptimizerTable = {
 }
 
 # Arguments of the networks that say what function a set of weights stands for; the others concern their start.
-_STRUCTURE = ("n_features", "hidden_size", "num_layers", "n_outputs", "readout", "skip_steps", "skip_channels")
+_STRUCTURE = (
+    "n_features", "hidden_size", "num_layers", "n_outputs", "readout", "skip_steps", "skip_channels", "activation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -441,7 +444,7 @@ def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
     """Settings of the process for a training: gradients, exact products, no subnormals, as many threads as pay."""
     device = resolve_device(spec.device)
     kind, sizes, n_threads = spec.network.kind, spec.network.arguments, torch.get_num_threads()
-    if issubclass(kind, GatedNetwork | ReLUNetwork):  # of another network nothing is known
+    if issubclass(kind, GatedNetwork | RNNNetwork):  # of another network nothing is known
         n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], kind.n_gates)
     with (
         torch.inference_mode(False),  # in inference mode nothing could be trained
@@ -519,7 +522,9 @@ def go_on_from(trained: SequenceNet, net: SequenceNet, *, everything: bool = Fal
     ValueError
         If the two are not of one structure.
     """
-    old, new = trained.get_params_for("module"), net.get_params_for("module")
+    # A net from a file of an earlier version has not all the arguments that there are now.
+    defaults = {name: parameter.default for name, parameter in inspect.signature(net.module).parameters.items()}
+    old, new = (defaults | each.get_params_for("module") for each in (trained, net))
     for name in _STRUCTURE:
         if old.get(name) != new.get(name):
             raise ValueError(

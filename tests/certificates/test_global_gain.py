@@ -126,6 +126,25 @@ def test_relu_units_by_hand():
     assert gain(0.5, weight_linear=torch.tensor([[1.0, -2.0, 4.0]]).double()) == pytest.approx(19, rel=1e-6)
 
 
+def test_tanh_units_by_hand():
+    # Inputs in ±1 let the net input be 0, where the slope is 1.
+    one = torch.ones(1, 1, dtype=torch.float64)
+    for u, w in ((3.0, -0.5), (0.2, 0.99), (1.0, 0.0)):
+        network = RecurrentNetwork("tanh", [LayerWeights(u * one, w * one)], weight_out=-2 * one)
+        gain = network_gain(network, -one[0], one[0]).item()
+        # Never above what a unit without a bound would have.
+        assert gain <= 2 * u / (1 - abs(w)) * (1 + 1e-6)
+        x = torch.full((1, 200, 1), 1.0, dtype=torch.float64)
+        for eps in (1e-4, 0.1, 2.0):
+            moved = (network.outputs(0 * x + eps * torch.sign(x)) - network.outputs(0 * x)).abs().item()
+            assert moved <= gain * eps
+    far = RecurrentNetwork("tanh", [LayerWeights(one, 1.5 * one)], weight_out=one)
+    assert network_gain(far, -one[0], one[0]) == math.inf
+    # Inputs that hold the net input away from 0 leave a smaller slope.
+    held = RecurrentNetwork("tanh", [LayerWeights(one, 0.1 * one)], weight_out=one)
+    assert network_gain(held, 3 * one[0], 4 * one[0]) < 0.8 * network_gain(held, -one[0], one[0])
+
+
 def test_a_linear_part_is_exact():
     zero = torch.zeros(4, 1, dtype=torch.float64)
     A = torch.tensor([[3.0, 4.0, 0.0, 2.0]], dtype=torch.float64)  # two steps of two channels

@@ -7,9 +7,7 @@ from sklstm.certificates import IntervalPass, LayerWeights, RecurrentNetwork, ou
 from tests.support import attacks as soundness
 
 N, L, D, K = 4, 5, 2, 3
-KINDS = pytest.mark.parametrize(
-    ("cell", "n_layers"), [("lstm", 1), ("lstm", 2), ("gru", 1), ("gru", 2), ("relu", 1), ("relu", 2)]
-)
+KINDS = pytest.mark.parametrize(("cell", "n_layers"), [(cell, depth) for cell in soundness.CELLS for depth in (1, 2)])
 
 
 def network(cell, n_layers, skip_steps=0, dtype=torch.float64):

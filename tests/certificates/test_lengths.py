@@ -10,7 +10,8 @@ from tests.support.attacks import Network, network_of, random_corner
 
 N, L, D, K = 8, 6, 2, 2
 KINDS = pytest.mark.parametrize(
-    ("cell", "n_layers", "skip_steps"), [("lstm", 1, 0), ("lstm", 2, 4), ("gru", 1, 4), ("gru", 2, 0), ("relu", 2, 4)]
+    ("cell", "n_layers", "skip_steps"),
+    [("lstm", 1, 0), ("lstm", 2, 4), ("gru", 1, 4), ("gru", 2, 0), ("relu", 2, 4), ("tanh", 2, 4)],
 )
 METHODS = ("intervals", "mean-value", "linear")
 

@@ -179,6 +179,8 @@ BAD_PARAMETERS = {
         ("num_layers", 1.5, TypeError),
     ],
     "classifier": [
+        ("activation", "sigmoid", ValueError),
+        ("activation", None, ValueError),
         ("margin", 0.0, ValueError),
         ("max_norm_u", 0.0, ValueError),
         ("max_norm_w", -1.0, ValueError),

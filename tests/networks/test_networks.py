@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training._inference import predict_blocks
 
 
@@ -70,21 +70,25 @@ def test_one_layer_has_torchs_names_and_a_stack_no_single_weights():
     assert torch.equal(stack.layers[1][1], 0.25 * before[1])
 
 
-def test_relu_rnn_is_equation_1(generator):
-    module = build(ReLUNetwork, n_features=3, hidden_size=5, n_outputs=4, n_steps=7)
+@pytest.mark.parametrize(("activation", "rho"), [("relu", lambda g: np.maximum(g, 0)), ("tanh", np.tanh)])
+def test_rnn_is_equation_1(activation, rho, generator):
+    module = build(RNNNetwork, n_features=3, hidden_size=5, n_outputs=4, n_steps=7, activation=activation)
     with torch.no_grad():
         module.W.add_(0.3 * torch.randn(5, 5, generator=generator, dtype=torch.float64))
     X = torch.randn(6, 7, 3, generator=generator, dtype=torch.float64)
     U, W, V = (w.detach().numpy() for w in (module.U, module.W, module.V))
     h = np.zeros((6, 5))
     for t in range(7):
-        h = np.maximum(X[:, t].numpy() @ U.T + h @ W.T, 0)
+        h = rho(X[:, t].numpy() @ U.T + h @ W.T)
     np.testing.assert_allclose(module(X).detach(), h @ V.T, rtol=1e-10)
     assert sum(1 for _ in module.parameters()) == 3, "no biases"
+    with pytest.raises(ValueError, match="activation must be one of"):
+        build(RNNNetwork, n_features=3, hidden_size=5, n_outputs=4, activation="sigmoid")
 
 
-def test_leading_zeros_leave_the_relu_rnn_where_it_was(generator):
-    module = build(ReLUNetwork, n_features=3, hidden_size=5, n_outputs=2, n_steps=7)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_leading_zeros_leave_the_rnn_where_it_was(activation, generator):
+    module = build(RNNNetwork, n_features=3, hidden_size=5, n_outputs=2, n_steps=7, activation=activation)
     X = torch.randn(6, 7, 3, generator=generator, dtype=torch.float64)
     padded = torch.cat((torch.zeros(6, 11, 3, dtype=torch.float64), X), dim=1)
     torch.testing.assert_close(module(padded), module(X), rtol=1e-14, atol=0)
@@ -92,7 +96,7 @@ def test_leading_zeros_leave_the_relu_rnn_where_it_was(generator):
 
 @pytest.mark.parametrize("n_steps", [10, 100, 500])
 def test_relu_rnn_starts_with_states_and_gradients_of_order_one_at_any_length(n_steps, generator):
-    module = build(ReLUNetwork, n_features=4, hidden_size=64, n_outputs=2, n_steps=n_steps)
+    module = build(RNNNetwork, n_features=4, hidden_size=64, n_outputs=2, n_steps=n_steps)
     X = torch.randn(32, n_steps, 4, generator=generator, dtype=torch.float64).requires_grad_()
     module(X).square().mean().backward()
     states, _ = module.rnn(X)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork, is_stackable, stacked_forward
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork, is_stackable, stacked_forward
 from sklstm.networks._kernels import last_lstm_state, last_relu_state
 from sklstm.training._process import seeded_construction
 
@@ -31,7 +31,7 @@ def test_lstm_gradients_are_those_of_finite_differences(generator):
 @pytest.mark.parametrize(("batch", "n_steps"), [(1, 1), (1, 7), (5, 1), (7, 9), (64, 100)])  # the last in four pieces
 @pytest.mark.parametrize("ragged", [False, True])
 def test_relu_layer_is_torchs(generator, batch, n_steps, ragged):
-    module = built(ReLUNetwork, size=32, n_steps=n_steps, recurrent_scale=0.9)
+    module = built(RNNNetwork, size=32, n_steps=n_steps, recurrent_scale=0.9)
     X = torch.randn(batch, n_steps, D, generator=generator)
     lengths = torch.randint(1, n_steps + 1, (batch,), generator=generator) if ragged else None
     results = []
@@ -50,7 +50,7 @@ def test_a_closed_unit_keeps_an_overflowing_gradient_to_itself():
 
 
 def test_training_takes_the_written_pass_and_prediction_torchs():
-    module = built(ReLUNetwork)
+    module = built(RNNNetwork)
     X = torch.ones(2, 3, D)
     assert "_LastReLUStateBackward" in graph_names(module.train()(X).grad_fn)
     assert "_LastReLUStateBackward" not in graph_names(module.eval()(X).grad_fn)
@@ -80,7 +80,7 @@ def built(kind, seed=0, size=H, **options):
         (LSTMNetwork, {"skip_steps": L}),
         (LSTMNetwork, {"skip_steps": 2, "readout": "logistic"}),
         (LSTMNetwork, {"skip_steps": L + 2}),
-        (ReLUNetwork, {}),
+        (RNNNetwork, {}),
     ],
 )
 def test_a_stack_computes_what_its_networks_do(generator, kind, options):
@@ -124,7 +124,7 @@ def test_backward_leaves_the_gradient_that_it_is_given(generator):
 
 
 def test_states_do_not_outlive_the_backward_pass():
-    module = built(ReLUNetwork).train()
+    module = built(RNNNetwork).train()
     loss = module(torch.ones(3, 4, D)).sum()
     loss.backward()
     with pytest.raises(RuntimeError, match="second time"):  # they are freed, though the loss is still there
@@ -132,7 +132,7 @@ def test_states_do_not_outlive_the_backward_pass():
 
 
 def test_what_the_written_pass_does_not_know_goes_to_torchs_layer():
-    module = built(ReLUNetwork).train()
+    module = built(RNNNetwork).train()
     X = torch.ones(3, 4, D, requires_grad=True)
     (slope,) = torch.autograd.grad(module(X).sum(), X, create_graph=True)
     torch.autograd.grad(slope.square().sum(), list(module.parameters()), allow_unused=True)

@@ -34,6 +34,7 @@ def models():
     small = Compression(hidden_size=2, epochs=5, stage_epochs=1, n_stages=2, n_trials=10)
     return {
         "noisy_rnn_classifier": (NoisyRNNClassifier(4, compression=small, **few).fit(X, labels), X, labels),
+        "tanh_classifier": (NoisyRNNClassifier(4, activation="tanh", **few).fit(X, labels), X, labels),
         "tikhonov_lstm_regressor": (TikhonovLSTMRegressor(4, **few).fit(X, y), X, y),
         "tikhonov_gru_regressor": (TikhonovGRURegressor(4, num_layers=2, **few).fit(X, np.c_[y, -y]), X, np.c_[y, -y]),
         "tikhonov_lstm_classifier": (TikhonovLSTMClassifier(4, compression=small, **few).fit(X, labels), X, labels),

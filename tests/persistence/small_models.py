@@ -52,6 +52,7 @@ def fit_all():
         "objects": (NoisyRNNClassifier(4, **FEW), X, labels.astype(object)),
         "booleans, flat": (NoisyRNNClassifier(4, n_channels=2, noise="dropout", **FEW), flat, y > 0),
         "integers": (NoisyRNNClassifier(4, **FEW), X, np.where(y > 0, 7, -3).astype(np.int32)),
+        "tanh": (NoisyRNNClassifier(4, activation="tanh", **FEW), X, labels),
         "floats": (NoisyRNNClassifier(4, **FEW), X, np.where(y > 0, 1.0, 2.0)),
         "low rank": (NoisyRNNClassifier(4, compression=Compression(rank=1, **SMALL), **FEW), X, labels),
         "LSTM": (TikhonovLSTMRegressor(4, **FEW), X, y),

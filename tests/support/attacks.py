@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.networks._linear_part import LinearPart
 
-CELLS = {"lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}
+CELLS = {
+    "lstm": (nn.LSTM, {}),
+    "gru": (nn.GRU, {}),
+    "relu": (nn.RNN, {"nonlinearity": "relu"}),
+    "tanh": (nn.RNN, {"nonlinearity": "tanh"}),
+}
 WITH_LINEAR = " with a linear part"
 KINDS = (*CELLS, *(cell + WITH_LINEAR for cell in CELLS))  # of networks, as cases are counted
 EPS = (1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.3, 1.0)

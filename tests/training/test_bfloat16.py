@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training._net import Bfloat16Twin
 from sklstm.training._process import seeded_construction
 
-MODULES = pytest.mark.parametrize("kind", [LSTMNetwork, GRUNetwork, ReLUNetwork])
+MODULES = pytest.mark.parametrize("kind", [LSTMNetwork, GRUNetwork, RNNNetwork])
 
 
 @pytest.fixture

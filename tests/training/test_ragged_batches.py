@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from sklstm._sequences import Sequences
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training import InputNoise, SequenceDataset
 from sklstm.training._batches import BatchLoader
 from sklstm.training._inference import block_size, predict_blocks
 from sklstm.training._process import seeded_construction
 
-MODULES = pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, ReLUNetwork])
+MODULES = pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, RNNNetwork])
 
 
 def ragged(n, longest=20, d=2, seed=0):

@@ -7,7 +7,7 @@ from torch import nn
 
 from sklstm._sequences import Sequences
 from sklstm.certificates import RecurrentNetwork, output_bounds
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training import InputNoise, NetworkSpec, PinballLoss, Robust, SequenceDataset, SequenceNet, TrainingSpec
 from sklstm.training import train as train_spec
 from sklstm.training._batches import BatchLoader
@@ -16,7 +16,7 @@ from sklstm.training._robust import RobustObjective
 
 N, L, D, H = 24, 6, 2, 5
 EPS = 0.2
-KINDS = pytest.mark.parametrize("kind", [LSTMNetwork, GRUNetwork, ReLUNetwork])
+KINDS = pytest.mark.parametrize("kind", [LSTMNetwork, GRUNetwork, RNNNetwork])
 
 
 def make_net(kind, loss, n_outputs, reduction="mean", dtype=torch.float64, **arguments):
@@ -50,7 +50,7 @@ def data(n_outputs, *, labels, dtype=torch.float64):
 
 def setting(kind):
     """A net with its loss, and data: labels for the ReLU network, numbers and a linear part for the others."""
-    labels = kind is ReLUNetwork
+    labels = kind is RNNNetwork
     arguments = {} if labels else {"skip_steps": 3}
     net = make_net(kind, nn.CrossEntropyLoss if labels else nn.MSELoss, 3, **arguments)
     if not labels:
@@ -60,7 +60,7 @@ def setting(kind):
 
 
 def robust(net, **arguments):
-    labels = isinstance(net.module_, ReLUNetwork)
+    labels = isinstance(net.module_, RNNNetwork)
     return RobustObjective(Robust(**{"eps": EPS, "labels": labels} | arguments))
 
 
@@ -69,7 +69,7 @@ def largest_losses(net, X, y, radius):
     module = net.module_
     part = module.linear_part
     network = RecurrentNetwork.from_torch(module.recurrent, module.readout, None if part is None else part.weight)
-    labels = isinstance(module, ReLUNetwork)
+    labels = isinstance(module, RNNNetwork)
     bounds = output_bounds(network, X - radius, X + radius, method="intervals", minus=y if labels else None)
     if labels:
         return nn.functional.cross_entropy(bounds.upper, y).item()
@@ -251,7 +251,7 @@ def test_trained_networks_withstand_more(kind):
     # On labels or numbers that the last step tells: what the bounds allow falls to a fraction.
     generator = torch.Generator().manual_seed(0)
     X = torch.randn(200, L, D, generator=generator)
-    labels = kind is ReLUNetwork
+    labels = kind is RNNNetwork
     y = (X[:, -1, 0] > 0).long() if labels else X[:, -1, :1]
     arguments = {"n_features": D, "hidden_size": 8, "n_outputs": 2 if labels else 1}
     loss = nn.CrossEntropyLoss if labels else nn.MSELoss

@@ -5,7 +5,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training._inference import BLOCK, predict_blocks
 from sklstm.training._process import seeded_construction, single_threaded_numpy, thread_limit, threads_for
 
@@ -142,7 +142,7 @@ def test_numpys_threads_are_one_inside_and_what_they_were_outside():
         (LSTMNetwork, {"num_layers": 2, "readout": "logistic"}),
         (GRUNetwork, {}),
         (GRUNetwork, {"num_layers": 2}),
-        (ReLUNetwork, {}),
+        (RNNNetwork, {}),
     ],
 )
 def test_predictions_of_any_size_of_network_are_independent_of_the_batch(module, arguments, hidden_size, d, generator):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training import SequenceDataset, SequenceNet
 from sklstm.training._snapshot import check_snapshot, check_weights, restore, take_snapshot
 from sklstm.training._train import OPTIMIZERS
@@ -77,9 +77,9 @@ def test_an_unknown_optimiser_is_forgotten():
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])
-@pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, ReLUNetwork])
+@pytest.mark.parametrize("module", [LSTMNetwork, GRUNetwork, RNNNetwork])
 def test_weights_of_the_module_pass(module, num_layers):
-    arguments = LSTM | ({"num_layers": num_layers} if module is not ReLUNetwork else {"recurrent_scale": 0.5})
+    arguments = LSTM | ({"num_layers": num_layers} if module is not RNNNetwork else {"recurrent_scale": 0.5})
     with torch.random.fork_rng(devices=[]):
         weights = dict(module(**arguments).state_dict())
     check_weights(weights, module, arguments)

@@ -13,7 +13,7 @@ from torch import nn
 from sklstm._losses import LOSSES, RegressionLoss
 from sklstm._sequences import Sequences
 from sklstm.estimators._tikhonov import NetworkPenalty, start_feasible
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training import Checkpoint, InputNoise, SequenceDataset, SequenceNet
 from sklstm.training._callbacks import DivergenceGuard, EarlyStopping, LearningRate
 from sklstm.training._linear_start import LinearStart
@@ -46,11 +46,11 @@ def make_net(module=LSTMNetwork, *, lambda_s=None, seed=0, callbacks=(), optimiz
         penalty = NetworkPenalty("lstm", lambda_s=lambda_s, lambda_1=10.0, lambda_2=10.0, cadence=1)
     net = SequenceNet(
         module,
-        options.pop("criterion", nn.CrossEntropyLoss if module is ReLUNetwork else nn.MSELoss),
+        options.pop("criterion", nn.CrossEntropyLoss if module is RNNNetwork else nn.MSELoss),
         criterion__reduction="none" if weighted else "mean",
         module__n_features=D,
         module__hidden_size=options.pop("hidden_size", 4),
-        module__n_outputs=2 if module is ReLUNetwork else 1,
+        module__n_outputs=2 if module is RNNNetwork else 1,
         train_split=None if validation is None else predefined_split(validation),
         callbacks=[("guard", DivergenceGuard()), *callbacks],
         verbose=0,
@@ -161,7 +161,7 @@ def test_classifiers_with_noise_and_projection(noise):
     def make():
         return [
             make_net(
-                ReLUNetwork,
+                RNNNetwork,
                 inputs=InputNoise(sigma, noise) if sigma else None,
                 projection=halve,
                 clip_norm=1.0,

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from torch import nn
 
-from sklstm.networks import ReLUNetwork
+from sklstm.networks import RNNNetwork
 from tests.support.peers import gru, lstm, noisy, quarantine, skorch_classifier, skorch_regressor
 
 ALL = pytest.mark.parametrize("make", [lstm, gru, noisy])
@@ -127,7 +127,7 @@ class Interruption:
         self.left = at
 
     def __call__(self, module, *_):
-        self.left -= isinstance(module, nn.RNNBase | ReLUNetwork)
+        self.left -= isinstance(module, nn.RNNBase | RNNNetwork)
         if self.left == 0:
             raise KeyboardInterrupt
 

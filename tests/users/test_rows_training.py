@@ -8,7 +8,7 @@ from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from sklstm.networks import ReLUNetwork
+from sklstm.networks import RNNNetwork
 from tests.support.peers import gru, lstm, noisy, quarantine, skorch_regressor
 from tests.support.ragged_steps import ragged, step_of
 
@@ -171,7 +171,7 @@ def test_packed_sequences(make):
     inputs = []
     hook = nn.modules.module.register_module_forward_pre_hook(
         lambda module, given: (
-            inputs.append(given[0] if given else None) if isinstance(module, nn.RNNBase | ReLUNetwork) else None
+            inputs.append(given[0] if given else None) if isinstance(module, nn.RNNBase | RNNNetwork) else None
         )
     )
     try:

@@ -1,8 +1,8 @@
-"""A margin bound for ReLU recurrent networks that falls with n: row norms in ℓ1, complexity O(1/√n)."""
+"""A margin bound for recurrent networks that falls with n: row norms in ℓ1, complexity O(1/√n)."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from sklstm.generalization._theorem_inputs import (
 )
 
 from ._margin_bound import (
-    MODEL,
+    MODELS,
     MarginBound,
     MaxNorms,
     check_margin,
@@ -139,7 +139,7 @@ class RademacherBound(MarginBound):
 
 
 def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float) -> float:
-    r"""Bound on the empirical Rademacher complexity of ReLU recurrent networks with rows in ℓ1 balls.
+    r"""Bound on the empirical Rademacher complexity of recurrent networks with rows in ℓ1 balls.
 
     .. math:: E_\sigma \sup_{\theta, y} \frac1n \sum_{i=1}^n \sigma_i [y_L(x_i)]_y
               \le \beta_V S_L \sqrt{\frac{2\,Q\,\log(4 d \kappa)}{n}}
@@ -147,8 +147,9 @@ def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float)
     .. math:: S_L = \beta_U \sum_{m<L} \beta_W^m, \qquad Q = \max_{t,c} \frac1n \sum_i x_{itc}^2, \qquad
               \kappa = \frac{\sum_{m<L} (2\beta_W)^m}{\sum_{m<L} \beta_W^m}
 
-    over all networks, of any number of hidden units, with row sums at most :math:`\beta_U, \beta_W, \beta_V`. It
-    replaces Theorem 1 of Tu et al. 2020 and needs neither :math:`\lambda_{\min}` nor the Fisher-Rao norm.
+    over all networks, of any number of hidden units, with row sums at most :math:`\beta_U, \beta_W, \beta_V`, whose
+    activation is 0 at 0 and moves no farther than its argument, as the ReLU and tanh do. It replaces Theorem 1 of Tu et
+    al. 2020, which is about the ReLU, and needs neither :math:`\lambda_{\min}` nor the Fisher-Rao norm.
 
     Parameters
     ----------
@@ -201,8 +202,9 @@ def rademacher_bound(
     margin: float | None = 1.0,
     delta: float = 0.05,
     max_norms: MaxNorms = None,
+    activation: Literal["relu", "tanh"] = "relu",
 ) -> RademacherBound:
-    r"""Bound on the error probability of a ReLU recurrent network that falls with n.
+    r"""Bound on the error probability of a recurrent network that falls with n.
 
     With probability at least 1 − δ over the sample, for every network with row sums at most
     :math:`\beta_U, \beta_W, \beta_V`,
@@ -216,7 +218,7 @@ def rademacher_bound(
     Parameters
     ----------
     U, W, V : array-like or Tensor of shape (m, d), (m, m), (k, m)
-        Weights of ``h_t = relu(U x_t + W h_{t-1})``, ``y = V h_L``, ``h_0 = 0``.
+        Weights of ``h_t = activation(U x_t + W h_{t-1})``, ``y = V h_L``, ``h_0 = 0``.
     X : array-like or Tensor of shape (n, L, d)
         Training sequences, without noise.
     y : array-like of int of shape (n,)
@@ -229,6 +231,8 @@ def rademacher_bound(
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
         Limits on the largest absolute row sums that training enforced, each a float or None. A norm without a limit is
         rounded up to a geometric grid and paid for in δ. Weights that exceed a limit are a ``ValueError``.
+    activation : {"relu", "tanh"}, default="relu"
+        Of the units. The complexity is the same; the outputs, and with them the margins, are not.
 
     Returns
     -------
@@ -238,7 +242,7 @@ def rademacher_bound(
     Raises
     ------
     ValueError
-        If shapes do not fit, labels are not 0 to k − 1, or a parameter is out of its range.
+        If shapes do not fit, labels are not 0 to k − 1, a parameter is out of its range, or the activation is unknown.
 
     References
     ----------
@@ -259,6 +263,8 @@ def rademacher_bound(
     """
     check_margin(margin)
     check_delta(delta)
+    if activation not in MODELS:
+        raise ValueError(f"activation must be one of {', '.join(map(repr, MODELS))}, got {activation!r}")
     u, w, v = as_weights(U, W, V)
     k, d = len(v), u.shape[1]
     x = as_sequences(X, d)
@@ -267,7 +273,7 @@ def rademacher_bound(
     beta = row_sums((u, w, v), max_norms, norms="union", n_steps=L)
     root = _root_mean_square(x)
     log_complexity = _log_complexity(x.shape, root, beta.u, beta.w, beta.v)
-    M = margins(u, w, v, x, labels)
+    M = margins(u, w, v, x, labels, activation=activation)
 
     def evaluate(alpha: Charged) -> tuple[float, float, float, float, Charged]:
         loss = ramp_loss(M, alpha.value)
@@ -302,7 +308,7 @@ def rademacher_bound(
             "δ was chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
             if margin is None
             else "The margin α and δ were chosen before seeing the data.",
-            MODEL,
+            MODELS[activation],
             UNPAID,
         ),
     )

@@ -13,8 +13,11 @@ from sklstm.generalization._confidence import Charged, round_up
 from sklstm.generalization._theorem_inputs import Array, Float, check_delta, noisy_chunks
 from sklstm.linalg import max_row_sum
 
-#: The assumption that the margin bounds make on the network.
-MODEL = "ReLU units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
+#: The assumption that the margin bounds make on the network, by the activation of its units.
+MODELS = {
+    name: f"{units} units, no biases, h_0 = 0, a prediction from the last state; the classes were fixed in advance."
+    for name, units in (("relu", "ReLU"), ("tanh", "tanh"))
+}
 
 MaxNorms = Mapping[str, float | None] | Sequence[float | None] | None
 
@@ -91,20 +94,28 @@ def confidence_term(delta: float, n_samples: int, log_price: float = 0.0) -> flo
     return 3 * math.sqrt((math.log(2 / delta) + log_price) / (2 * n_samples))
 
 
-def margins(u: Float, w: Float, v: Float, x: Array, y: NDArray[np.integer], added: Array | None = None) -> Float:
+def margins(
+    u: Float,
+    w: Float,
+    v: Float,
+    x: Array,
+    y: NDArray[np.integer],
+    added: Array | None = None,
+    activation: str = "relu",
+) -> Float:
     r""":math:`M = [y_L]_y - \max_{y' \ne y} [y_L]_{y'}`, shape (n,); −inf where an output overflows."""
     out = np.empty(len(x))
     start = 0
     for sequences in noisy_chunks(x, added, len(u)):
         part = slice(start, start + len(sequences))
-        out[part] = margins_of_chunk(u, w, v, sequences, y[part])
+        out[part] = margins_of_chunk(u, w, v, sequences, y[part], activation)
         start = part.stop
     return out
 
 
-def margins_of_chunk(u: Float, w: Float, v: Float, x: Float, y: NDArray[np.integer]) -> Float:
+def margins_of_chunk(u: Float, w: Float, v: Float, x: Float, y: NDArray[np.integer], activation: str = "relu") -> Float:
     """As :func:`margins`, of sequences that are few enough to compute with at once."""
-    scores = last_output(u, w, v, x)  # (b, k)
+    scores = last_output(u, w, v, x, activation)  # (b, k)
     rows = np.arange(len(scores))
     own = scores[rows, y]
     scores[rows, y] = -math.inf
@@ -114,15 +125,15 @@ def margins_of_chunk(u: Float, w: Float, v: Float, x: Float, y: NDArray[np.integ
     return np.where(np.isfinite(margin), margin, -math.inf)
 
 
-def last_output(u: Float, w: Float, v: Float, x: Float) -> Float:
-    """Outputs (b, k) of the ReLU network on x (b, L, d); NaN where a state overflowed."""
+def last_output(u: Float, w: Float, v: Float, x: Float, activation: str = "relu") -> Float:
+    """Outputs (b, k) of the network on x (b, L, d); NaN where a state overflowed."""
     h = np.zeros((len(x), len(u)))
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(x.shape[1]):
             g = x[:, t] @ u.T + h @ w.T  # (b, m)
             if not np.isfinite(g.sum()):  # a finite sum has finite summands
-                g[~np.isfinite(g)] = math.nan  # the ReLU would turn −inf into 0 and hide the overflow
-            h = np.maximum(g, 0, out=g)
+                g[~np.isfinite(g)] = math.nan  # an activation would turn inf into a number and hide the overflow
+            h = np.tanh(g, out=g) if activation == "tanh" else np.maximum(g, 0, out=g)
         return h @ v.T
 
 

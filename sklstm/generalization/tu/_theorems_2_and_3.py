@@ -37,7 +37,7 @@ from ._fisher_rao import (
     tau_c_of_chunk,
 )
 from ._margin_bound import (
-    MODEL,
+    MODELS,
     MarginBound,
     MaxNorms,
     check_margin,
@@ -554,7 +554,7 @@ def _assumptions(noise: Noise | None, norms: str, lambda_min_given: bool, margin
         fixed = (
             "σ and δ were chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
         )
-    sentences = [r, eigenvalue, fixed, MODEL]
+    sentences = [r, eigenvalue, fixed, MODELS["relu"]]
     if noise is not None:
         sentences.append(noise.law)
         if noise.estimated:

@@ -31,6 +31,7 @@ def _words(*values):
 QUICK = Compression(hidden_size=2, epochs=1, stage_epochs=1, n_stages=1, n_trials=4, coarseness=(16.0,))
 _VALUES = {
     "hidden_size": _whole(1, 4),
+    "activation": _words("relu", "tanh"),
     "sigma": st.just(0) | _reals(0.0, 0.5, 2.0),
     "robust_eps": st.just(0) | _reals(0.0, 0.1, 1e-9),
     "robust_weight": st.sampled_from([0, 1]) | _reals(0.0, 0.5, 1.0),

@@ -213,7 +213,7 @@ def describe(fitted, X, bound):
         end=" ",
     )
     print("It assumes independent windows,")
-    print("  which these are not quite.")
+    print("  which these are not quite, and does not pay for scalers and a lambda_s that these windows have chosen.")
 
 
 def regression():
@@ -274,7 +274,8 @@ def classification():
     print(
         "\n  An error probability below a number above 1 is no news: the bound says nothing. Theorem 3 is the paper's\n"
         "  own number for an ordinarily trained network, growing like beta_w ** L, and is reported as it comes out.\n"
-        "  270 sequences are too few for the others: the test data say more. print(report) shows every term."
+        "  270 sequences are too few for the others, which do not even pay for the scale of the channels, read off the\n"
+        "  same sequences: the test data say more. print(report) shows every term and assumption."
     )
     return model, X_test, report
 

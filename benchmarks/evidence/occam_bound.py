@@ -24,6 +24,7 @@ from tests.support.records import PAGES, made_on, table
 from tests.support.suite import campaign
 
 NAME = "occam_bound"
+SETTINGS = 8  # bits for the choice of the settings below
 
 MODELS = {
     "digits": (
@@ -65,7 +66,6 @@ def one(task, path, seed):
         "n": len(X),
         "compression": small,
         "bound": bound.value,
-        "together": bound.at_delta(model.delta / len(report)).value,
         "n_bits": bound.n_bits,
         "n_values": bound.n_values,
         "train_error": bound.train_loss,
@@ -82,14 +82,25 @@ def one(task, path, seed):
     }
 
 
+def limit(record, more_bits=0, delta=0.05):
+    """The bound of a record, with some bits more and at another δ."""
+    return occam_bound(record["train_error"], record["n_bits"] + more_bits, record["n"], delta=delta, zero_one=True)
+
+
+def paid(record):
+    """The bound that pays for settings which were chosen among 256 by looking at the training data."""
+    return limit(record, SETTINGS)
+
+
 COLUMNS = {
     "task": lambda r: f"{r['task']}, seed {r['seed']}",
     "n": lambda r: r["n"],
     "bits": lambda r: r["n_bits"],
     "training error": lambda r: f"{r['train_error']:.4f}",
     "Occam bound, δ = 0.05": lambda r: f"**{r['bound']:.4f}**",
-    "with 8 bits more": lambda r: f"{occam_bound(r['train_error'], r['n_bits'] + 8, r['n'], zero_one=True):.4f}",
-    "together with three others": lambda r: f"{r['together']:.4f}",
+    f"with {SETTINGS} bits more": lambda r: f"{paid(r):.4f}",
+    # Of the others only the convergent bound can fail and takes a share of δ.
+    "together with three others": lambda r: f"{limit(r, delta=0.025):.4f}",
     "test error": lambda r: f"{r['test_error']:.4f}",
     "hold-out bound": lambda r: f"{r['holdout_bound']:.4f}",
     "message decodes": lambda r: "yes" if r["decodes"] else "NO",

@@ -428,7 +428,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         >>> y = X[:, -1, 0] > 0
         >>> model = NoisyRNNClassifier(4, max_epochs=3, random_state=0).fit(X, y)
         >>> bound = model.generalization_report(X, y)["occam"]
-        >>> bool(np.mean(model.quantized(bound).predict(X) != y) == bound.train_loss)
+        >>> bool(np.mean(model.quantized(bound).predict(X) != y) <= bound.train_loss)  # which counts ties as errors
         True
         """
         return quantized(self, bound)

@@ -422,7 +422,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             Sequences that played no part in making the estimator: neither in `fit` nor in choosing its
             hyperparameters. As in `predict`.
         y : array-like of shape (n,)
-            True labels. A label that `fit` has not seen counts as an error.
+            True labels. A label that `fit` has not seen counts as an error, and so does a right one whose output is
+            within rounding of another label's: another machine might predict the other one.
         delta : float, optional
             The bound may fail with this probability; by default the estimator's ``delta``.
 

@@ -1,7 +1,8 @@
 """Fitted compositions around one of our estimators, taken apart in one place, and the boxes of inputs behind them."""
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -280,6 +281,19 @@ class Composition:
             transformed = target.transformer_.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
             y = transformed.squeeze(axis=1) if transformed.ndim == 2 and transformed.shape[1] == 1 else transformed
         return X, y
+
+    def with_powers_of_two(self) -> "tuple[Self, np.ndarray] | None":
+        """The same with the nearest powers of two as scales, and their exponents (d,).
+
+        None unless a `SequenceScaler` without a mean is all that X goes through.
+        """
+        scaler = self.transformers[0] if len(self.transformers) == 1 else None
+        if type(scaler) is not SequenceScaler or scaler.with_mean or scaler.scale_ is None or scaler.padding_value:
+            return None
+        rounded = copy.copy(scaler)
+        exponents = np.rint(np.log2(scaler.scale_)).astype(np.int64)
+        rounded.scale_ = np.ldexp(1.0, exponents)
+        return replace(self, transformers=[rounded]), exponents
 
     def ends(self, given: "Given", rows: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ends (S, d) in float64 of the images of boxes around some sequences, all steps one after the other.

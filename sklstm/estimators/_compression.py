@@ -225,6 +225,7 @@ def occam_of(
     *,
     scale: float = 1.0,
     delta_weight: float = 1.0,
+    exponents: np.ndarray | None = None,
 ) -> OccamBound:
     """Occam bound of a fitted estimator: of its rounded weights, or of what a compression makes.
 
@@ -239,6 +240,9 @@ def occam_of(
         module -> weights that are known without the data, for `Structure`.
     scale, delta_weight : float
         As of `sklstm.generalization.occam_certificate`.
+    exponents : ndarray of int of shape (d,), optional
+        The problems have every channel divided by a power of two, and the code is to hold these. Not without a
+        compression, and not in a subspace.
     """
     net, delta = estimator.net_, estimator.delta
     trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
@@ -259,6 +263,7 @@ def occam_of(
             schedule=compression.schedule,
             coarseness=tuple(map(float, compression.coarseness)),
             n_trials=int(compression.n_trials),
+            exponents=None if exponents is None else _of_columns(exponents, starts[0]),
             progress=bool(estimator.verbose),
             delta=delta,
             scale=scale,
@@ -287,6 +292,15 @@ def _starts(
     # Of one shape whatever the number of units: a linear part starts as it was trained.
     shared = {name: weight for name, weight in trained.items() if name.startswith("linear_part")}
     starts = [start | shared for start in starts]
-    input_matrix = next(name for name in starts[0] if name.endswith("weight_ih_l0"))
-    ranks = {} if compression.rank is None else {input_matrix: int(compression.rank)}
+    ranks = {} if compression.rank is None else {_input_matrix(starts[0]): int(compression.rank)}
     return Structure(starts[0], base=base(module), ranks=ranks), starts, module
+
+
+def _input_matrix(weights: dict[str, Tensor]) -> str:
+    return next(name for name in weights if name.endswith("weight_ih_l0"))
+
+
+def _of_columns(exponents: np.ndarray, weights: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """The exponents of channels as those of the columns of all matrices that read inputs, in time-major order."""
+    readers = [_input_matrix(weights), *(name for name in weights if name.startswith("linear_part"))]
+    return {name: np.tile(exponents, weights[name].shape[1] // len(exponents)) for name in readers}

@@ -39,7 +39,7 @@ from sklstm.training._process import restores_settings
 
 from ._base import FitData, SequenceEstimator
 from ._composition import Composition
-from ._compression import Compression, occam_of, occam_value
+from ._compression import occam_of, occam_value
 
 
 def set_bound(estimator: Any, data: FitData) -> None:
@@ -72,6 +72,8 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
     estimator : fitted estimator
         One of this package, or a composition around one, as of `sklstm.certify`. The bounds are about the network, in
         the units of its own inputs and targets: what steps before it have learnt from the data, they do not cover.
+        One is paid for: with ``compression`` behind a `SequenceScaler` with ``with_mean=False`` and nothing else, the
+        Occam bound is about a network that takes X unscaled, with a power of two for every channel in its code.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
         What the estimator was fitted on, all of it in the same order. It is recognised by a digest that `fit` has
         taken; other data are refused.
@@ -107,6 +109,7 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
     >>> report["theorem_3"].value == model[-1].generalization_bound_
     True
     """
+    given, composition = (X, y), None
     if not isinstance(estimator, SequenceEstimator):
         composition = Composition.around(estimator)
         X, y = composition.training_data(X, y)
@@ -127,13 +130,23 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
             f"X and y are not the training data of this {name}: generalization_report needs all of those that fit was "
             "given, in the same order and scaled as they were. For data that trained nothing use holdout_bound(X, y)."
         )
-    bounds: list[Bound] = [_occam(estimator, data, estimator.compression, *_loss_and_price(estimator, data))]
+    coded, exponents = data, None
+    if composition is not None and _codes_scales(estimator) and (scaled := composition.with_powers_of_two()):
+        composition, exponents = scaled
+        coded = estimator._check_again(*composition.training_data(*given))
+    bounds: list[Bound] = [_occam(estimator, coded, *_loss_and_price(estimator, coded), exponents)]
     network = estimator.net_.module_
     if isinstance(network, RNNNetwork):
         theorems = _theorems(estimator, data)
         # The first is the one whose value fit has kept.
         bounds = [*theorems, *bounds] if network.cell == "relu" else [*bounds, *theorems]
     return GeneralizationReport(bounds)
+
+
+def _codes_scales(estimator: Any) -> bool:
+    """Whether the code of the Occam bound has columns for all channels, whose scales it can hold."""
+    part, compression = estimator.net_.module_.linear_part, estimator.compression
+    return compression is not None and compression.subspace is None and (part is None or part.is_trained)
 
 
 def _loss_and_price(estimator: Any, data: FitData) -> tuple[BoundedLoss, float]:
@@ -232,21 +245,20 @@ def _problem(data: FitData, loss: BoundedLoss, scale: float = 1.0) -> Callable[[
     return problem
 
 
-def _occam(
-    estimator: Any, data: FitData, compression: Compression | None, loss: BoundedLoss, price: float
-) -> OccamBound:
+def _occam(estimator: Any, data: FitData, loss: BoundedLoss, price: float, exponents: np.ndarray | None) -> OccamBound:
     """Occam bound on a loss: of the rounded weights, or of what a compression makes.
 
     Parameters
     ----------
     estimator : fitted SequenceEstimator
     data : FitData
-    compression : Compression or None
     loss : BoundedLoss
     price : float
         Factor of δ, see `choose_cap`.
+    exponents : ndarray of shape (d,) or None
+        Of the powers of two by which the channels of `data` have been divided, if the code is to hold them.
     """
-    scale = 1.0
+    compression, scale = estimator.compression, 1.0
     if compression is not None and isinstance(loss, CappedLoss):
         scale = _scale(loss, module_for_float64(estimator.net_.module_), data)
 
@@ -257,7 +269,7 @@ def _occam(
         return {"rnn.weight_hh_l0": estimator.recurrent_scale * torch.eye(network.W.shape[0])}
 
     problem = _problem(data, loss, scale)
-    bound = occam_of(estimator, compression, problem, base, scale=loss.cap, delta_weight=price)
+    bound = occam_of(estimator, compression, problem, base, scale=loss.cap, delta_weight=price, exponents=exponents)
     guess = loss.of_best_constant(data.y)
     return replace(bound, loss="" if loss.zero_one else loss.words, guess=guess)
 
@@ -318,11 +330,15 @@ def holdout_bound_of(
     if "_quantized_cap" in vars(estimator):
         name, about = "holdout_quantized", "the quantised predictor"
     if isinstance(estimator, ClassifierMixin):
-        y = column_or_1d(as_plain(y, "y"))
-        predicted = estimator.predict(X)
+        y, classes = column_or_1d(as_plain(y, "y")), estimator.classes_
+        outputs = estimator._outputs(X)
+        predicted = classes[outputs.argmax(axis=1)]
         check_consistent_length(predicted, y)
         accuracy_score(y, predicted)  # refuses labels of another kind, which would all count as errors
-        return holdout_bound(y, predicted=predicted, delta=float(delta), name=name, about=about)
+        codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+        wrong = ErrorLoss().each(torch.from_numpy(outputs), torch.from_numpy(codes)).numpy() | (classes[codes] != y)
+        bound = holdout_bound(wrong, delta=float(delta), name=name, about=about)
+        return replace(bound, guess=ErrorLoss().of_best_constant(y))
     OPTIONAL_POSITIVE.check("cap", cap)
     if cap is None:
         cap = _cap_of(estimator)

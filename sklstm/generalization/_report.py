@@ -19,6 +19,12 @@ UNPAID = (
     "other setting from a search. The bound does not pay for such choices."
 )
 
+#: Instead of the last one, of a bound whose code holds the scales.
+UNPAID_BUT_SCALES = (
+    "Nothing else before this fit was chosen with these samples: no scaling of targets, no hidden_size, rank or other "
+    "setting from a search. The bound does not pay for such choices."
+)
+
 _OFFERS = (
     "name", "value", "delta", "can_fail", "vacuous", "ceiling", "guess", "quantity", "about", "assumptions", "terms",
     "at_delta",

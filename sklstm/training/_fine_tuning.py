@@ -392,6 +392,7 @@ def fine_tuned_certificate(
     delta_weight: float = 1.0,
     coarseness: Sequence[float] = (16.0, 32.0),
     n_trials: int = 200,
+    exponents: Mapping[str, np.ndarray] | None = None,
     progress: bool = False,
 ) -> OccamBound:
     """Occam bound of the best description that fine-tuning finds.
@@ -419,6 +420,9 @@ def fine_tuned_certificate(
         price, since the message contains the steps.
     n_trials : int, default=200
         For each coarseness, how often coordinate descent on the bound tries to change a single integer.
+    exponents : mapping of str to ndarray of int, optional
+        The inputs of the problem have been divided by powers of two, and these belong to the columns of matrices that
+        read them; see `Description.rescaled`. The bound is then about the network that takes the inputs as they were.
     progress : bool, default=False
         Show a progress bar.
 
@@ -455,14 +459,20 @@ def fine_tuned_certificate(
 
         values, trained_loss = _trained(structure, starts, problem, schedule, rng, tick)
         price = price_of_a_bit(trained_loss, _TYPICAL_BITS * structure.n_values, problem.n_samples, share)
-        blank = _blank(structure)
-        found = [(blank, problem.bounded_loss(blank.weights(), final=True))]
+        found: list[tuple[Description, float]] = []
+
+        def keep(description: Description) -> None:
+            whole = description if exponents is None else description.rescaled(exponents)
+            if whole is not None:
+                found.append((whole, problem.bounded_loss(description.weights(), final=True)))
+
+        keep(_blank(structure))
         for factor in coarseness:
             rough = quantise_in_stages(
                 structure, values, problem, schedule, rng, price=price, coarseness=factor, tick=tick
             )
             improved, _, _ = coordinate_descent(rough, problem, delta=share, n_trials=n_trials, price=price, tick=tick)
-            found.append((improved, problem.bounded_loss(improved.weights(), final=True)))
+            keep(improved)
     description, train_loss = min(found, key=lambda pair: bound(*pair))
     value = bound(description, train_loss)
     return OccamBound(
@@ -479,7 +489,7 @@ def fine_tuned_certificate(
         zero_one=bool(problem.zero_one),
         vacuous=value >= 1,
         weights=description.weights(),
-        assumptions=certificate_assumptions(scale, delta_weight, problem.zero_one),
+        assumptions=certificate_assumptions(delta_weight, problem.zero_one, exponents is not None),
         n_values=structure.n_values,
         description=description,
     )

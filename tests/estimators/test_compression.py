@@ -9,11 +9,14 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
+from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor, generalization_report
 from sklstm.generalization import Description, occam_bound, smallest_eigenvalue
+from sklstm.preprocessing import SequenceScaler
 from sklstm.tikhonov import tikhonov_gains
-from tests.support.coverage import quantised
+from tests.support.coverage import errors_and_ties, quantised
 from tests.support.problems import late_mean, signed_sum
 
 FAST = {"epochs": 6, "stage_epochs": 1, "n_stages": 2, "n_trials": 15, "coarseness": (16.0,)}
@@ -37,7 +40,7 @@ def test_the_bound_is_about_quantized_and_far_below_chance(fitted):
     model, X, y = fitted
     bound = model.generalization_report(X, y)["occam"]
     small = model.quantized(bound)
-    assert np.mean(small.predict(X) != y) == bound.train_loss
+    assert errors_and_ties(small, X, y) == bound.train_loss
     assert bound.train_loss < bound.value < 0.3
     expected = occam_bound(bound.train_loss, bound.n_bits, len(X), delta=model.delta, zero_one=True)
     assert bound.value == pytest.approx(expected, rel=1e-12)
@@ -93,7 +96,7 @@ def test_without_compression_the_trained_weights_are_rounded():
     bound = report["occam"]
     assert set(report) == {"theorem_2", "theorem_2_union", "rademacher", "occam"}
     assert bound.description is None
-    assert np.mean(model.quantized(bound).predict(X) != y) == bound.train_loss
+    assert errors_and_ties(model.quantized(bound), X, y) == bound.train_loss
     assert model.quantized(bound).net_.module_.W.shape == (4, 4)
 
 
@@ -112,7 +115,7 @@ def test_ways_of_description(options, n_values):
     bound = model.generalization_report(X, y)["occam"]
     assert bound.n_values == n_values
     small = model.quantized(bound)
-    assert np.mean(small.predict(X) != y) == bound.train_loss
+    assert errors_and_ties(small, X, y) == bound.train_loss
     if options == {"hidden_size": 3, "rank": 1}:
         assert torch.linalg.matrix_rank(small.net_.module_.U.detach()) <= 1
 
@@ -243,3 +246,67 @@ def test_coins_cannot_be_foretold(options):
         assert bound.at_delta(1e-6).value > 0.5
         trained.append(bound.trained_loss)
     assert min(trained) < 0.5, "noise was fitted: the training loss is no guide"
+
+
+@pytest.mark.parametrize(("kind", "rank"), [(NoisyRNNClassifier, None), (TikhonovLSTMRegressor, 1)])
+def test_a_scaling_without_means_is_in_the_code(kind, rank):
+    exponents = np.array([11, -6])
+    X, y = classes(600) if kind is NoisyRNNClassifier else late_mean(300, n_steps=5)
+    raw = X * 2.0**exponents
+    own = {} if kind is NoisyRNNClassifier else {"loss_cap": 1.0}
+    small = Compression(**FAST | {"hidden_size": 2, "rank": rank, "epochs": 20})
+    bounds = []
+    for data in (X, raw):
+        model = make_pipeline(
+            SequenceScaler(with_mean=False), kind(4, max_epochs=2, compression=small, random_state=0, **own)
+        )
+        bounds.append(generalization_report(model.fit(data, y), data, y)["occam"])
+    near, far = bounds
+    # The same network and the same loss on scaled inputs; it differs in the grid, of which the message tells.
+    assert far.train_loss == near.train_loss < 1
+    assert far.n_bits == far.description.message[1]
+    for part, integers in near.description.integers.items():
+        np.testing.assert_array_equal(far.description.integers[part], integers)
+    readers = [name for name in near.weights if name.endswith("weight_ih_l0") or name.startswith("linear_part")]
+    assert len(readers) == (1 if kind is NoisyRNNClassifier else 2)
+    for name, weight in near.weights.items():
+        columns = torch.from_numpy(np.tile(2.0**exponents, weight.shape[1] // 2)).float() if name in readers else 1
+        assert torch.equal(far.weights[name] * columns, weight)
+    decoded = Description.decode(*far.description.message, far.description.structure).weights()
+    assert all(torch.equal(decoded[name], weight) for name, weight in far.weights.items())
+    # The predictor takes X as it is: bit for bit what the other one says of scaled inputs.
+    quantised_far, quantised_near = model[-1].quantized(far), model[-1].quantized(near)
+    np.testing.assert_array_equal(quantised_far._outputs(raw), quantised_near._outputs(X))
+    if kind is NoisyRNNClassifier:
+        assert errors_and_ties(quantised_far, raw, y) == far.train_loss
+    assert "takes X as it is before the scaler" in far.assumptions[-2]
+    assert "no scaling of targets" in far.assumptions[-1]
+
+
+@pytest.mark.parametrize(
+    ("scaler", "changes"),
+    [
+        (SequenceScaler(), {}),
+        (SequenceScaler(with_mean=False), {"compression": None}),
+        (SequenceScaler(with_mean=False), {"compression": Compression(**FAST | {"subspace": 5})}),
+        (SequenceScaler(with_mean=False), {"skip": "last", "skip_channel": 0}),
+        (make_pipeline(SequenceScaler(with_mean=False), SequenceScaler(with_mean=False)), {}),
+        (StandardScaler(with_mean=False), {}),
+    ],
+)
+def test_another_scaling_is_said_not_to_be_paid_for(scaler, changes):
+    X, y = late_mean(60, n_steps=5)
+    X = X.reshape(60, -1)
+    scaler = clone(scaler)
+    for step in scaler if hasattr(scaler, "steps") else [scaler]:
+        step.set_params(**({"n_channels": 2} if isinstance(step, SequenceScaler) else {}))
+    small = Compression(**FAST | {"epochs": 2})
+    model = TikhonovLSTMRegressor(2, n_channels=2, max_epochs=2, compression=small, random_state=0).set_params(
+        **changes
+    )
+    pipeline = make_pipeline(scaler, model).fit(X, y)
+    bound = generalization_report(pipeline, X, y)["occam"]
+    assert "no scaling of inputs or targets" in bound.assumptions[-1]
+    assert not any("as it is before" in sentence for sentence in bound.assumptions)
+    predicted = pipeline[-1].quantized(bound).predict(pipeline[0].transform(X))
+    assert np.minimum((predicted - y) ** 2, bound.scale).mean() == pytest.approx(bound.train_loss, rel=1e-5)

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sklstm._losses import LOSSES, RegressionLoss
 from sklstm.generalization._bounded_losses import CappedLoss, ErrorLoss
+from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.training._inference import predict_blocks
 
 EVERY = pytest.mark.parametrize("name", LOSSES)
 
@@ -52,3 +55,43 @@ def test_the_best_squared_error_under_a_cap_is_exact_for_one_output():
 def test_the_most_frequent_label():
     y = np.array([2, 0, 2, 1, 2, 1])
     assert ErrorLoss().of_best_constant(y) == pytest.approx(min(np.mean(y != label) for label in range(3)))
+
+
+def test_a_lead_of_rounding_is_an_error_and_a_larger_one_is_not():
+    for dtype, unit in ((torch.float32, 2.0**-15), (torch.float64, 2.0**-44)):
+        base = torch.tensor([[1.0, -8.0, 1.0], [0.0, -8.0, 0.0]], dtype=dtype)
+        for label in (0, 2):
+            for lead, wrong in ((-unit, True), (0.0, True), (8 * unit, True), (8 * unit + 2 * unit, False)):
+                outputs = base.clone()
+                outputs[:, label] += lead
+                assert ErrorLoss().each(outputs, torch.full((2,), label)).tolist() == [wrong, wrong]
+
+
+def test_equal_outputs_are_errors_whatever_the_label_and_so_are_outputs_that_are_not_finite():
+    labels = torch.arange(3)
+    assert ErrorLoss().each(torch.zeros(3, 3), labels).all()
+    broken = torch.eye(3)
+    broken[1, 0] = torch.nan
+    assert ErrorLoss().each(broken, labels).tolist() == [False, True, False]
+    assert ErrorLoss().each(torch.full((3, 3), torch.inf), labels).all()
+
+
+@pytest.mark.parametrize("kind", [ReLUNetwork, LSTMNetwork, GRUNetwork])
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_what_counts_as_an_error_covers_the_rounding_of_forward_passes(kind, scale):
+    """A label that counts as right in float32 is right in float64, too, with as much room again."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = kind(3, 24, 2)
+        for parameter in network.parameters():
+            parameter *= scale
+        X = torch.randn(500, 60, 3)
+        outputs = predict_blocks(network, X)
+        exact = network.double()(X.double())
+        size = outputs.abs().amax(dim=1)
+        rounding = (outputs - exact).abs().amax(dim=1) / torch.maximum(size, size.mean())
+    assert 0 < rounding.max() < 2.0**-17
+    labels = torch.arange(500) % 2
+    counted = ErrorLoss().each(outputs, labels)
+    assert (counted >= (exact.argmax(dim=1) != labels)).all()
+    assert counted.double().mean() < (exact.argmax(dim=1) != labels).double().mean() + 0.01

@@ -87,6 +87,15 @@ def quantised(model, X, y):
     return model.quantized(model.generalization_report(X, y)["occam"])
 
 
+def errors_and_ties(classifier, X, y):
+    """Share of sequences whose label is not ahead of every other one by more than rounding, 2^-15 of outputs' size."""
+    outputs = classifier._outputs(X).astype(float)
+    own = classifier.classes_ == np.asarray(y)[:, None]
+    size = np.abs(outputs).max(axis=1)
+    lead = outputs[own] - np.where(own, -np.inf, outputs).max(axis=1)
+    return float(np.mean(lead <= 2.0**-15 * np.maximum(size, size.mean())))
+
+
 def subject(estimator, bound):
     """The predictor that `bound` is about.
 

@@ -549,6 +549,56 @@ class Description:
         """
         return Description(self.structure, self.steps, self.finer, dict(integers))
 
+    def rescaled(self, exponents: Mapping[str, Integers]) -> "Description | None":
+        r"""The description of weights whose columns are divided by powers of two, which its message holds.
+
+        With :math:`2^{e_j}` in the grid of column j instead of in the inputs, the network takes inputs that nobody has
+        scaled: :math:`U\,\mathrm{diag}(2^{-e})\,x` is computed with the same significands as :math:`U\,(2^{-e} x)`.
+
+        Parameters
+        ----------
+        exponents : mapping of str to ndarray of int
+            For some matrices of weights, :math:`e_j` of each column.
+
+        Returns
+        -------
+        Description or None
+            None if no step of the code is so large or so small.
+
+        Raises
+        ------
+        ValueError
+            If a weight has no columns of its own: in a subspace, or beside a base that is not zero.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import torch
+        >>> from sklstm.generalization import Description, Structure
+        >>> structure = Structure({"w": torch.zeros(1, 3)})
+        >>> description = Description(structure, {"w": 192}, {"w": np.zeros(3, int)}, {"w": np.array([[1, -2, 0]])})
+        >>> description.weights()["w"].tolist()
+        [[1.0, -2.0, 0.0]]
+        >>> description.rescaled({"w": np.array([-1, 3, 5])}).weights()["w"].tolist()
+        [[2.0, -0.25, 0.0]]
+        """
+        steps, finer = dict(self.steps), dict(self.finer)
+        for name, exponent in exponents.items():
+            if self.structure.subspace is not None or self.structure.base[name].any():
+                raise ValueError(f"{name} is not described column by column")
+            part = f"{name}.right" if name in self.structure.ranks else name
+            digits = self.finer[part] + exponent
+            used = self.integers[part].any(axis=0)
+            if not used.any():
+                continue
+            # The step is that of the coarsest column. A column of zeros may have any grid: the shortest to write.
+            lowest = int(digits[used].min())
+            steps[part] = self.steps[part] - lowest * _STEPS_PER_OCTAVE
+            finer[part] = np.where(used, digits - lowest, 0)
+            if not 0 <= steps[part] < N_STEPS or finer[part].max() > _FINEST:
+                return None
+        return Description(self.structure, steps, finer, self.integers)
+
 
 def columns(shape: tuple[int, ...]) -> int:
     """Columns of a part that have a grid of their own."""

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import INDEPENDENCE, UNPAID, Term, is_informative
+from sklstm.generalization._report import INDEPENDENCE, UNPAID, UNPAID_BUT_SCALES, Term, is_informative
 from sklstm.generalization._theorem_inputs import check_delta
 
 from ._codebook import code_length, quantise
@@ -20,6 +20,11 @@ _LOG_SMALLEST_TAIL = math.log(1e-290)
 
 #: Numbers of levels that :func:`occam_certificate` tries. The code names the chosen one.
 CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+#: An assumption that the code makes true.
+SCALES = (
+    "The quantised predictor takes X as it is before the scaler: the code holds a power of two for every channel, near "
+    "the scale that the scaler has found with these samples."
+)
 # A mean of float32 losses may exceed 1 by its round-off.
 _LOSS_SLACK = 1e-6
 
@@ -248,8 +253,9 @@ class OccamBound:
             Term("scale", self.scale, "M, cap of the loss"),
             Term("delta_weight", self.delta_weight, "share of δ left after choosing the cap"),
         )
+        loss = "share of training errors, near ties included," if self.zero_one else "mean training loss"
         return (
-            Term("train_loss", self.train_loss, "mean training loss of the quantised predictor"),
+            Term("train_loss", self.train_loss, f"{loss} of the quantised predictor"),
             Term("trained_loss", self.trained_loss, "the same of the trained predictor, which the bound is not about"),
             Term("budget", self.budget, "(K ln 2 + ln(1/δ)) / n, what the code costs, in nats a sample"),
             Term("n_bits", self.n_bits, "K, bits of a decodable code of the weights"),
@@ -348,7 +354,7 @@ def occam_certificate(
         zero_one=bool(zero_one),
         vacuous=value >= 1,
         weights=tensors,
-        assumptions=certificate_assumptions(scale, delta_weight, zero_one),
+        assumptions=certificate_assumptions(delta_weight, zero_one),
         n_values=sum(tensor.numel() for tensor in tensors.values()),
     )
 
@@ -424,8 +430,8 @@ def check_certificate_parameters(delta: float, delta_weight: float, scale: float
         raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
 
 
-def certificate_assumptions(scale: float, delta_weight: float, zero_one: bool) -> tuple[str, ...]:
-    """What has to be true for an Occam bound to hold."""
+def certificate_assumptions(delta_weight: float, zero_one: bool, with_scales: bool = False) -> tuple[str, ...]:
+    """What has to be true for an Occam bound to hold; `with_scales`: of a code with the scales of the channels."""
     if zero_one:
         own = "The classes were fixed before seeing the data."
     elif delta_weight != 1:
@@ -438,5 +444,5 @@ def certificate_assumptions(scale: float, delta_weight: float, zero_one: bool) -
         "What the code does not contain (architecture, a random start, candidate codebook sizes) was fixed before "
         "seeing the data.",
         own,
-        UNPAID,
+        *((SCALES, UNPAID_BUT_SCALES) if with_scales else (UNPAID,)),
     )

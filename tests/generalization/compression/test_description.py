@@ -434,6 +434,50 @@ def test_replaced_keeps_the_grid(kind):
         description.replaced({})
 
 
+@pytest.mark.parametrize("ranks", [{}, {"W": 2}])
+def test_rescaled_divides_columns_by_powers_of_two_and_its_message_says_so(ranks):
+    structure = Structure(_weights(dtype=torch.float32), ranks=ranks)
+    description = _description(structure)
+    exponents = {"W": np.array([10, -5, 0, 3, -12])}
+    rescaled = description.rescaled(exponents)
+    divisors = torch.from_numpy(2.0 ** exponents["W"]).float()
+    before, after = description.weights(), rescaled.weights()
+    assert torch.equal(after["W"], before["W"] / divisors)
+    assert all(torch.equal(after[name], before[name]) for name in ("V", "b"))
+    assert _same_bits(Description.decode(*rescaled.message, structure).weights(), after)
+    assert rescaled.n_bits == rescaled.message[1] > description.n_bits
+    # There and back; scales that all channels have are in the step, which costs what it did.
+    back = rescaled.rescaled({"W": -exponents["W"]})
+    assert _same_bits(back.weights(), before)
+    assert back.n_bits == description.n_bits
+    assert description.rescaled({"W": np.full(5, 7)}).ideal_bits == description.ideal_bits
+
+
+def test_a_column_of_zeros_has_no_scale_to_pay_for():
+    structure = Structure({"w": torch.zeros(2, 3)})
+    integers = np.array([[1, 0, -2], [0, 0, 4]])
+    description = Description(structure, {"w": 192}, {"w": np.zeros(3, dtype=int)}, {"w": integers})
+    rescaled = description.rescaled({"w": np.array([2, 30, 2])})
+    assert rescaled.ideal_bits == description.ideal_bits
+    assert torch.equal(rescaled.weights()["w"], description.weights()["w"] / 4)
+    zeros = description.replaced({"w": np.zeros((2, 3), dtype=int)})
+    assert zeros.rescaled({"w": np.array([500, -500, 3])}).message == zeros.message
+
+
+def test_rescaled_out_of_the_range_of_the_code_or_without_columns():
+    structure = Structure({"w": torch.zeros(1, 2)})
+    description = Description(structure, {"w": 192}, {"w": np.zeros(2, dtype=int)}, {"w": np.array([[1, 1]])})
+    for exponents in ([-16, -16], [49, 49], [0, 256]):
+        assert description.rescaled({"w": np.array(exponents)}) is None
+    assert description.rescaled({"w": np.array([-15, 240])}) is not None
+    for other in (
+        Structure({"w": torch.zeros(1, 2)}, subspace=1),
+        Structure({"w": torch.zeros(1, 2)}, base={"w": torch.ones(1, 2)}),
+    ):
+        with pytest.raises(ValueError, match="w is not described column by column"):
+            _description(other).rescaled({"w": np.array([1, 2])})
+
+
 def test_steps_and_their_numbers():
     sizes = [step_size(number) for number in range(N_STEPS)]
     assert sizes[0] == 2.0**-48

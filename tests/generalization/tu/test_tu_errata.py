@@ -5,10 +5,18 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from sklstm.generalization import fisher_rao_norm, fisher_rao_upper, rademacher_tu, smallest_eigenvalue, tu_bound
+from sklstm.generalization import (
+    capacity,
+    fisher_rao_norm,
+    fisher_rao_upper,
+    rademacher_tu,
+    smallest_eigenvalue,
+    tu_bound,
+)
 from sklstm.generalization.tu._fisher_rao import eta_c
 
 
@@ -145,3 +153,50 @@ def test_the_size_of_the_network_is_in_the_row_sums():
     rng = np.random.default_rng(4)
     for m in (16, 64, 256):
         assert _row_sum(rng.standard_normal((m, m)) / math.sqrt(m)) > math.sqrt(2 * m / math.pi)
+
+
+def test_above_one_the_dependence_on_the_length_is_exponential():
+    assert (capacity(2.0, 10), capacity(2.0, 20)) == (9_217, 19_922_945)
+    for beta_w in (1.1, 2.0, 5.0):
+        lengths = np.arange(100, 200)
+        growth = np.diff([math.log(capacity(beta_w, int(length))) for length in lengths])
+        assert (growth > math.log(beta_w)).all()  # each step multiplies it by more than β_W
+        upper = [fisher_rao_upper(1.0, beta_w, 1.0, 1.0, int(length)) for length in lengths]
+        assert (np.diff(np.log(upper)) > math.log(beta_w)).all()
+
+
+def _descent(clip, decay=0.0, until=None, n_steps=None):
+    """Gradient descent on a separable problem: the cross-entropy, r and the number of steps at its end."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn((40, 3, 1), generator=generator, dtype=torch.float64)
+    y = (X[:, -1, 0] > 0).long()
+    X[:, -1, 0] += 2.0 * y - 1.0
+    U, W, V = weights = [
+        torch.tensor(start, dtype=torch.float64, requires_grad=True)
+        for start in ([[0.3], [-0.3]], [[0.1, 0.0], [0.0, 0.1]], [[-0.2, 0.2], [0.2, -0.2]])
+    ]
+    taken = 0
+    while True:
+        h = torch.zeros(40, 2, dtype=torch.float64)
+        for t in range(3):
+            h = torch.relu(X[:, t] @ U.T + h @ W.T)
+        loss = torch.nn.functional.cross_entropy(h @ V.T, y)
+        if taken == n_steps or (until is not None and loss < until):
+            return loss.item(), fisher_rao_norm(*(weight.detach() for weight in weights), X), taken
+        gradient = torch.autograd.grad(loss, weights)
+        norm = math.sqrt(sum(float(part.square().sum()) for part in gradient))
+        with torch.no_grad():
+            for weight, part in zip(weights, gradient, strict=True):
+                weight -= 0.1 * (min(1.0, clip / norm) * part + decay * weight)
+        taken += 1
+
+
+def test_clipping_slows_training_and_does_not_bound_r():
+    free, clipped = _descent(clip=math.inf, until=0.1), _descent(clip=0.02, until=0.1)
+    assert (round(free[1], 1), round(clipped[1], 1)) == (4.9, 4.8)
+    assert round(clipped[2] / free[2]) == 18
+    # With clipping r goes on growing; with weight decay it comes to rest.
+    early, late = (_descent(clip=0.02, n_steps=n)[1] for n in (1000, 2000))
+    assert late > 1.5 * early > 1.5 * clipped[1]
+    early, late = (_descent(clip=math.inf, decay=0.1, n_steps=n)[1] for n in (400, 800))
+    assert late <= early

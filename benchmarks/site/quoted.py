@@ -71,7 +71,7 @@ def fuzzed_forms():
 
 def occam():
     last = {record["task"]: record for record in latest("occam_bound")}
-    fields = {}
+    fields = {"bits": str(occam_bound.SETTINGS)}
     for task, n_classes in (("imdb", 2), ("digits", 10)):
         record = last[task]
         fields |= {
@@ -131,8 +131,8 @@ QUOTES = (
     ),
     Quote(
         "README.md",
-        "paid for with 8 bits: an error probability of at most {imdb_bound} on IMDB reviews ({imdb_n} reviews, chance "
-        "{imdb_chance}, test error {imdb_error}), at most {digits_bound} on digits ({digits_n} images, chance "
+        "paid for with {bits} bits: an error probability of at most {imdb_bound} on IMDB reviews ({imdb_n} reviews, "
+        "chance {imdb_chance}, test error {imdb_error}), at most {digits_bound} on digits ({digits_n} images, chance "
         "{digits_chance}, test error {digits_error})",
         occam,
     ),

@@ -161,9 +161,9 @@ class HoldoutBound:
         """The numbers the bound is made of."""
         if self.standard_deviation is None:
             return (
-                Term("mean_loss", self.mean_loss, "k/n, share of errors on the held-out data"),
+                Term("mean_loss", self.mean_loss, "k/n, share counted as errors on the held-out data"),
                 Term("confidence_term", self.confidence_term, "exact binomial limit (Clopper and Pearson) minus k/n"),
-                Term("n_errors", self.n_errors, "k, held-out errors"),
+                Term("n_errors", self.n_errors, "k, counted as errors"),
                 Term("n_samples", self.n_samples, "n, held-out samples"),
             )
         formula = "√(2V log(2/δ) / n) + 7M log(2/δ) / (3(n − 1))"

@@ -86,6 +86,9 @@ def test_the_report_has_every_bound_and_the_paper_is_the_headline(fitted):
     assert any("estimated on the training sample" in sentence for sentence in report["theorem_3"].assumptions)
     assert report["theorem_3_union"].norms == "union"
     assert "numbers described, after fine-tuning" in str(report)
+    # Not of the trained network, which has eight units.
+    assert "the same of that network before it was rounded" in str(report)
+    assert "share of training errors, near ties included, of the quantised predictor" in str(report)
     assert report.to_dict()["occam"]["n_values"] == report["occam"].n_values
 
 

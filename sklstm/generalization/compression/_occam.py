@@ -203,7 +203,7 @@ class OccamBound:
 
     @property
     def budget(self) -> float:
-        """(K ln 2 + ln(1/δ))/n, in nats per sample."""
+        """(K ln 2 + ln(1/(wδ)))/n with w = `delta_weight`, in nats per sample."""
         return code_budget(self.n_bits, self.n_samples, self.delta * self.delta_weight)
 
     def at_delta(self, delta: float) -> Self:
@@ -251,13 +251,17 @@ class OccamBound:
         """The numbers the bound is made of."""
         capped = (
             Term("scale", self.scale, "M, cap of the loss"),
-            Term("delta_weight", self.delta_weight, "share of δ left after choosing the cap"),
+            Term("delta_weight", self.delta_weight, "w, share of δ left after choosing the cap"),
         )
-        loss = "share of training errors, near ties included," if self.zero_one else "mean training loss"
+        loss = "share of training errors, near ties included," if self.zero_one else "mean of min(loss, M) in training"
+        before = "the trained predictor" if self.description is None else "that network before it was rounded"
+        price = "ln(1/δ)) / n, what the code costs"
+        if self.delta_weight != 1:
+            price = "ln(1/(wδ))) / n, what the code and the cap cost"
         return (
             Term("train_loss", self.train_loss, f"{loss} of the quantised predictor"),
-            Term("trained_loss", self.trained_loss, "the same of the trained predictor, which the bound is not about"),
-            Term("budget", self.budget, "(K ln 2 + ln(1/δ)) / n, what the code costs, in nats a sample"),
+            Term("trained_loss", self.trained_loss, f"the same of {before}, which the bound is not about"),
+            Term("budget", self.budget, f"(K ln 2 + {price}, in nats a sample"),
             Term("n_bits", self.n_bits, "K, bits of a decodable code of the weights"),
             *self._described,
             Term("n_samples", self.n_samples, "n, training samples"),

@@ -123,7 +123,9 @@ class RademacherBound(MarginBound):
             Term("complexity_term", self.complexity_term, "(4k/α) β_V S_L √(2 Q log(4dκ) / n); falls like 1/√n"),
             Term("confidence_term", self.confidence_term, "3 √((log(2/δ) + log_price) / 2n)"),
             Term("log_price", self.log_price, "what norms and α chosen after seeing the data cost, log(1/weight)"),
-            Term("rademacher", self.rademacher, "β_V S_L √(2 Q log(4dκ) / n), empirical Rademacher complexity"),
+            Term(
+                "rademacher", self.rademacher, "β_V S_L √(2 Q log(4dκ) / n), bounds the empirical Rademacher complexity"
+            ),
             Term("beta_u", self.beta_u, "β_U, bounds the largest absolute row sum of U"),
             Term("beta_w", self.beta_w, "β_W, bounds the largest absolute row sum of W"),
             Term("beta_v", self.beta_v, "β_V, bounds the largest absolute row sum of V"),

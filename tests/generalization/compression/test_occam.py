@@ -1,6 +1,7 @@
 """The Occam bound, against its defining equation and against simulation."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,12 @@ def test_certificate_of_a_linear_regression():
     assert "quantised predictor" in text
     assert "chosen from the data" in text
     assert bound.budget == pytest.approx((bound.n_bits * math.log(2) + math.log(20 / price)) / 2000, rel=1e-12)
+    said = {term.name: term.meaning for term in bound.terms}
+    assert said["budget"].startswith("(K ln 2 + ln(1/(wδ))) / n, what the code and the cap cost")
+    assert said["delta_weight"].startswith("w, ")
+    assert said["train_loss"].startswith("mean of min(loss, M)")
+    fixed = {term.name: term.meaning for term in replace(bound, delta_weight=1.0).terms}
+    assert fixed["budget"].startswith("(K ln 2 + ln(1/δ)) / n, what the code costs")
 
 
 def test_certificate_is_the_best_over_the_candidates():

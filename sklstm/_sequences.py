@@ -526,6 +526,8 @@ def _check_array(estimator: Any, X: Any, of_y: dict[str, Any], reset: bool) -> A
             f"X has {ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
             "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of (n_steps, n_channels) arrays."
         )
+    if not reset and ndim == 2 and not estimator._fitted_flat and np.shape(X) == (1, estimator._n_channels):
+        X, ndim = np.asarray(X)[None], 3  # one sequence of one step, whichever axis is missing
     flat = ndim != 3
     if not reset and ndim == 2 and not estimator._fitted_flat:
         raise ValueError(

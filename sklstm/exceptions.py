@@ -12,10 +12,10 @@ __all__ = [
 
 
 class DataWarning(UserWarning):
-    """Data can be trained on, and are probably not as they were meant.
+    """Data can be used, and are probably not as they were meant, or too few.
 
-    X or y is far from a mean of 0 and a variance of 1, or the rows of a table with times in its index are each read as
-    a sequence. The message names the remedy.
+    X or y is far from a mean of 0 and a variance of 1, the rows of a table with times in its index are each read as
+    a sequence, or calibration data are so few that prediction intervals are infinite. The message names the remedy.
 
     Examples
     --------
@@ -36,8 +36,7 @@ class WideCertificateWarning(UserWarning):
     """Certified limits of predictions are farther apart than the targets of the training are.
 
     They are sound, and say hardly more than that the prediction could be anything. The message says for how many, how
-    wide they are, and what makes them narrower. Prediction intervals from too few calibration data are infinite, and
-    warned of likewise.
+    wide they are, and what makes them narrower.
 
     Examples
     --------

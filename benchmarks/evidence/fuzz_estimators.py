@@ -29,6 +29,8 @@ WORDS = {
     "targets_and_labels": "bad and doubtful y",
     "weights": "bad and doubtful sample_weight",
     "sequences_to_predict_and_sizes_to_certify": "bad and doubtful X afterwards, and eps",
+    "intervals_and_votes_are_the_same_in_any_form": "intervals and votes are the same in any form of X",
+    "sequences_and_sizes_of_intervals_and_votes": "bad and doubtful X, sigma and eps of intervals and votes",
     "call_orders": "orders of calls, of up to 20 each",
 }
 

@@ -1,6 +1,7 @@
 """Certificates of fitted estimators and of compositions around them: bounds on their outputs."""
 
 import warnings
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, Literal
 
@@ -128,8 +129,8 @@ def certify(
     _METHOD.check("method", method)
     _BATCH_SIZE.check("batch_size", batch_size)
     composition = Composition.around(estimator)
-    lower, upper = _limits(composition, X, eps, method, batch_size)
-    _warn_if_wide(composition, lower, upper, method)
+    lower, upper = limits_within(composition, *composition.read(X, eps), method, batch_size)
+    warn_if_wide(composition, lower, upper, method)
     return lower, upper
 
 
@@ -137,13 +138,18 @@ def certify(
 def certified_limits(estimator: Any, X: Any, eps: Any, method: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The limits of `certify` without its warning, for errors and scores that themselves say how wide they are."""
     _METHOD.check("method", method)
-    return _limits(Composition.around(estimator), X, eps, method, None)
+    composition = Composition.around(estimator)
+    return limits_within(composition, *composition.read(X, eps), method)
 
 
-def _limits(
-    composition: Composition, X: Any, eps: Any, method: str, batch_size: int | None
+def limits_within(
+    composition: Composition,
+    sequences: Sequences,
+    blocks: Iterator[tuple[np.ndarray, Boxes]],
+    method: str,
+    batch_size: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    sequences, blocks = composition.read(X, eps)
+    """Bounds on the outputs of a composition within the boxes that its `read` has returned."""
     module = composition.estimator.net_.module_
     lower, upper = (np.empty((len(sequences), module.readout.out_features)) for _ in range(2))
     for rows, boxes in blocks:
@@ -154,7 +160,7 @@ def _limits(
     return composition.outputs(lower, upper)
 
 
-def _warn_if_wide(composition: Composition, lower: np.ndarray, upper: np.ndarray, method: str) -> None:
+def warn_if_wide(composition: Composition, lower: np.ndarray, upper: np.ndarray, method: str) -> None:
     """Warn if limits are farther apart than the targets of the training, taken back as predictions are."""
     estimator = composition.estimator
     if estimator._target_range is None:

@@ -114,6 +114,18 @@ def innermost(estimator: Any) -> Any:
     return estimator if inside is None else innermost(inside)
 
 
+def training_data_of(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """X and y of a fit of a composition, known or not, as the estimator inside was given them; X is not changed."""
+    inside = inner_of(estimator)
+    if inside is None:
+        return X, y
+    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+        X = estimator[:-1].transform(copy.deepcopy(X))  # which may happen in place
+    elif isinstance(estimator, TransformedTargetRegressor):
+        y = _transformed(estimator, y)
+    return training_data_of(inside, X, y)
+
+
 def check_predictor(estimator: Any, caller: str) -> None:
     """Accept every fitted classifier or regressor, from this package or not.
 
@@ -276,10 +288,7 @@ class Composition:
             for transformer in self.transformers:
                 X = transformer.transform(X)
         for target in reversed(self.targets):
-            y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="y")
-            # As TransformedTargetRegressor does it.
-            transformed = target.transformer_.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
-            y = transformed.squeeze(axis=1) if transformed.ndim == 2 and transformed.shape[1] == 1 else transformed
+            y = _transformed(target, y)
         return X, y
 
     def with_powers_of_two(self) -> "tuple[Self, np.ndarray] | None":
@@ -414,6 +423,13 @@ def _transformers(pipeline: Pipeline) -> list[Any]:
             )
         check_is_fitted(step)
     return [step for _, step in found]
+
+
+def _transformed(target: TransformedTargetRegressor, y: Any) -> np.ndarray:
+    """Targets as TransformedTargetRegressor hands them to its regressor in a fit."""
+    y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="y")
+    transformed = target.transformer_.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
+    return transformed.squeeze(axis=1) if transformed.ndim == 2 and transformed.shape[1] == 1 else transformed
 
 
 def _target_steps(target: TransformedTargetRegressor) -> list[Any]:

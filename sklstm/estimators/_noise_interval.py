@@ -1,5 +1,6 @@
 """What random noise on the inputs does to predictions: intervals between order statistics, shares of labels."""
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Literal
 
@@ -131,7 +132,7 @@ def noise_interval(
     if n_draws == "auto":
         n_draws = usual_draws(0.5, confidence) * 25 if labels else usual_draws(coverage, confidence)
     copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None))
-    plain = plain_predictions(model, X, len(copies))
+    plain = plain_predictions(model.predict, X, len(copies))
     seed = seed_of(random_state)
     if labels:
         lower = counts_of(model, plain[:, None]).astype(np.float64)
@@ -168,10 +169,10 @@ def generator_of(seed: list[int], row: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(row,)))
 
 
-def plain_predictions(model: Any, X: Any, n: int) -> NDArray[Any]:
+def plain_predictions(predict: Callable[[Any], Any], X: Any, n: int) -> NDArray[Any]:
     """Predictions without noise, some sequences at a time: bad X is refused before any work."""
-    parts = (np.arange(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS))
-    return np.concatenate([np.asarray(model.predict(_safe_indexing(X, rows))) for rows in parts])
+    parts = (np.arange(start, min(start + _ROWS, n)) for start in range(0, max(n, 1), _ROWS))
+    return np.concatenate([np.asarray(predict(_safe_indexing(X, rows))) for rows in parts])
 
 
 def predictions_under(

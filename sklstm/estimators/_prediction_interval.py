@@ -2,25 +2,30 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
-from sklearn.base import ClassifierMixin
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from scipy.special import logsumexp
+from sklearn.base import ClassifierMixin, is_classifier
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.validation import _num_samples
 
 from sklstm._sequences import as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import PROBABILITY, Choice, caller_level
 from sklstm.certificates._output_bounds import METHODS
-from sklstm.exceptions import WideCertificateWarning
+from sklstm.exceptions import DataWarning
 from sklstm.training._fingerprint import fingerprint_of_data
 from sklstm.training._process import restores_settings
 
-from ._certify import certified_limits, certify
-from ._composition import Composition
+from ._base import SequenceEstimator
+from ._certify import limits_within, warn_if_wide
+from ._composition import Composition, check_predictor, innermost, training_data_of
+from ._noise_interval import plain_predictions
 
 _METHOD = Choice(METHODS)
 
@@ -44,7 +49,8 @@ def prediction_interval(
     Parameters
     ----------
     model : fitted estimator
-        One of this package, or a composition around one, as in `certify`.
+        A regressor or classifier of this package or another one, or a composition around one. With ``eps`` one that
+        `certify` takes.
     X_cal : array-like of shape (m, L, d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
         Calibration data that played no part in making the model: neither in ``fit``, as validation data, nor in
         choosing parameters. All the training data of the model are recognised and refused; parts of them are not.
@@ -71,7 +77,8 @@ def prediction_interval(
     Raises
     ------
     TypeError
-        If a part of the composition is unknown.
+        If the model is neither a regressor nor a classifier, or is a classifier without probabilities; with ``eps``
+        if `certify` does not know a part of it.
     NotFittedError
         Before ``fit``, or if a search was told not to refit.
     ValueError
@@ -82,9 +89,11 @@ def prediction_interval(
 
     Warns
     -----
-    WideCertificateWarning
+    DataWarning
         If there are too few calibration data for this coverage: ``coverage / (1 - coverage)`` are needed. Then limits
-        are infinite, and sets have all labels. Also as `certify`.
+        are infinite, and sets have all labels.
+    WideCertificateWarning
+        With ``eps``, as `certify`.
 
     See Also
     --------
@@ -139,39 +148,87 @@ def prediction_interval(
     """
     PROBABILITY.check("coverage", coverage)
     _METHOD.check("method", method)
-    composition = Composition.around(model)
-    composition.read(X, eps)  # refuses what is wrong with them before any work
-    outputs, _ = certified_limits(model, X_cal, 0.0, "intervals")  # the outputs themselves
-    if isinstance(composition.estimator, ClassifierMixin):
-        codes = _labels(composition, y_cal, len(outputs))
-        _refuse_training_data(composition, X_cal, codes)
-        scores = -np.take_along_axis(log_softmax(outputs, axis=1), codes[:, None], axis=1)
-        largest = _quantile(scores, coverage)[0]
-        return -_largest_log_probabilities(*certify(model, X, eps, method=method)) <= largest
+    check_predictor(model, "prediction_interval")
+    limits = _checked(model, X, eps, method)
+    try:
+        known = _predictions(model, X_cal)
+    except (TypeError, ValueError) as error:
+        error.add_note("This is about X_cal, not about X.")
+        raise
+    if is_classifier(model):
+        codes = _codes(model, y_cal, len(known))
+        _refuse_training_data(model, X_cal, codes)
+        largest = _quantile(-np.take_along_axis(known, codes[:, None], axis=1), coverage)[0]
+        upper = limits()[1]
+        return -upper <= largest
     y = check_array(as_plain(y_cal, "y"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y_cal")
-    if y.shape != outputs.shape:
-        raise ValueError(f"y_cal must have the shape of the predictions, {outputs.shape}; got {y.shape}.")
-    _refuse_training_data(composition, X_cal, y)
-    lower, upper = certify(model, X, eps, method=method)
+    if y.shape != known.shape:
+        raise ValueError(
+            f"y_cal must have the shape of the predictions for X_cal, {known.shape}, which is that of y in fit; got "
+            f"{y.shape}."
+        )
+    _refuse_training_data(model, X_cal, y)
+    q = np.nextafter(_quantile(np.abs(y - known), coverage), np.inf)  # differences are rounded
+    lower, upper = limits()
     with np.errstate(over="ignore"):
-        q = np.nextafter(_quantile(np.abs(y - outputs), coverage), np.inf)  # differences are rounded
         return np.nextafter(lower - q, -np.inf), np.nextafter(upper + q, np.inf)
 
 
-def _labels(composition: Composition, y: Any, n: int) -> NDArray[np.int64]:
+def _predictions(model: Any, X: Any) -> NDArray[np.float64]:
+    """What is compared with the truth: predictions, or the logarithms (n, k) of the probabilities of labels."""
+    n = _num_samples(X)
+    if not is_classifier(model):
+        return plain_predictions(model.predict, X, n).astype(np.float64)
+    if hasattr(model, "predict_log_proba"):
+        return plain_predictions(model.predict_log_proba, X, n).astype(np.float64)
+    if not hasattr(model, "predict_proba"):
+        raise TypeError(f"prediction_interval needs probabilities of labels, and {type(model).__name__} has none.")
+    with np.errstate(divide="ignore"):
+        return np.log(plain_predictions(model.predict_proba, X, n).astype(np.float64))
+
+
+def _checked(model: Any, X: Any, eps: Any, method: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Check X and ``eps``; what is returned computes limits on what `_predictions` is for all inputs within ``eps``."""
+    if isinstance(eps, Real) and not isinstance(eps, bool) and eps == 0:  # of any model
+        predictions = _predictions(model, X)
+        return lambda: (predictions, predictions)
+    composition = Composition.around(model)
+    boxes = composition.read(X, eps)
+
+    def limits() -> tuple[np.ndarray, np.ndarray]:
+        lower, upper = limits_within(composition, *boxes, method)
+        if isinstance(composition.estimator, ClassifierMixin):
+            return lower, _largest_log_probabilities(lower, upper)
+        warn_if_wide(composition, lower, upper, method)
+        return lower, upper
+
+    return limits
+
+
+def _codes(model: Any, y: Any, n: int) -> NDArray[np.int64]:
     """Numbers (n,) of the classes of calibration data."""
-    y = column_or_1d(as_plain(y, "y"))
-    check_consistent_length(np.empty(n), y)
-    classifier: Any = composition.estimator
-    return classifier._codes(y, classifier.classes_, "those of the training data")
+    y, classes = column_or_1d(as_plain(y, "y")), np.asarray(model.classes_)
+    if len(y) != n:
+        raise ValueError(f"y_cal has {len(y)} labels, and X_cal {n} sequences.")
+    place = {label: code for code, label in enumerate(classes.tolist())}
+    strangers = [label for label in dict.fromkeys(y.tolist()) if label not in place]
+    if strangers:
+        raise ValueError(
+            f"y_cal holds labels that are not among those of the training data: {strangers[:5]}; classes are "
+            f"{classes.tolist()[:20]}."
+        )
+    return np.array([place[label] for label in y.tolist()], dtype=np.int64)
 
 
-def _refuse_training_data(composition: Composition, X: Any, y: np.ndarray) -> None:
+def _refuse_training_data(model: Any, X: Any, y: np.ndarray) -> None:
     """``ValueError`` if these are what the network was trained on, where predictions are better than on other data."""
-    estimator = composition.estimator
+    estimator = innermost(model)
+    digest = vars(estimator).get("_data_digest") if isinstance(estimator, SequenceEstimator) else None
+    if digest is None:
+        return
     with np.errstate(all="ignore"):  # logarithms of targets that the training did not have
-        X, y = composition.training_data(X, y)
-    if fingerprint_of_data(as_sequences(estimator, X, reset=False), y) == vars(estimator).get("_data_digest"):
+        X, y = training_data_of(model, X, y)
+    if fingerprint_of_data(as_sequences(estimator, X, reset=False), y) == digest:
         raise ValueError(
             f"X_cal and y_cal are the training data of this {type(estimator).__name__}, on which its errors "
             "are smaller than on new data: the intervals would not cover. Hold data back from fit, and "
@@ -189,7 +246,7 @@ def _quantile(scores: np.ndarray, coverage: float) -> np.ndarray:
         f"coverage={float(coverage):g} needs at least {math.ceil(share / (1 - share))} calibration samples, and X_cal "
         f"has {n}: the intervals are infinite, and the sets have all labels. Use more calibration data, or a smaller "
         "coverage.",
-        WideCertificateWarning,
+        DataWarning,
         stacklevel=caller_level(),
     )
     return np.full(scores.shape[1:], np.inf)

@@ -1,5 +1,6 @@
 """Randomised smoothing: the label that a classifier votes for under Gaussian noise, and how far the vote holds."""
 
+import math
 from numbers import Integral
 from typing import Any
 
@@ -86,7 +87,8 @@ def smoothed_radius(
     Raises
     ------
     ValueError
-        For bad X, a bad argument, a ``sigma`` of 0 for a whole sequence, or X above a million times ``sigma``.
+        For bad X, a bad argument, fewer draws than any label needs, a ``sigma`` of 0 for a whole sequence, or X above a
+        million times ``sigma``.
     TypeError
         If the model is no classifier, or ``abstain`` is of another kind than the labels.
     NotFittedError
@@ -121,7 +123,7 @@ def smoothed_radius(
     """
     _DRAWS.check("n_select", n_select)
     LEVEL.check("verbose", verbose)
-    votes = _Votes(model, X, sigma, n_draws, confidence, abstain, random_state, "smoothed_radius")
+    votes = _Votes(model, X, sigma, n_draws, 1, confidence, abstain, random_state, "smoothed_radius")
     found, radius = np.full(len(votes.copies), -1), np.zeros(len(votes.copies))
     for row in tqdm(range(len(radius)), desc="smoothing", unit="sequence", disable=not verbose):
         rng = generator_of(votes.seed, row)
@@ -201,7 +203,7 @@ def smoothed_predict(
     True
     """
     LEVEL.check("verbose", verbose)
-    votes = _Votes(model, X, sigma, n_draws, confidence, abstain, random_state, "smoothed_predict")
+    votes = _Votes(model, X, sigma, n_draws, 2, confidence, abstain, random_state, "smoothed_predict")
     found = np.full(len(votes.copies), -1)
     for row in tqdm(range(len(found)), desc="smoothing", unit="sequence", disable=not verbose):
         counts = votes.counts(row, n_draws, generator_of(votes.seed, row))
@@ -223,6 +225,7 @@ class _Votes:
         X: Any,
         sigma: Any,
         n_draws: int,
+        sides: int,
         confidence: float,
         abstain: Any,
         random_state: Any,
@@ -230,6 +233,12 @@ class _Votes:
     ):
         _DRAWS.check("n_draws", n_draws)
         PROBABILITY.check("confidence", confidence)
+        # If all votes are for one label, a share of 1/2 or less has made them so with probability 2^-n.
+        if n_draws < (fewest := math.floor(math.log2(sides / (1 - confidence))) + 1):
+            raise ValueError(
+                f"n_draws={n_draws} is too few for a label with confidence={confidence}, even if all votes are for it: "
+                f"take at least {fewest}."
+            )
         check_predictor(model, caller)
         if not is_classifier(model):
             raise TypeError(f"{caller} is about labels, and {type(model).__name__} is a regressor: use noise_interval.")
@@ -238,7 +247,7 @@ class _Votes:
         self.copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None))
         for row in range(len(self.copies)):
             _check_grid(row, *self.copies.numbers(row))
-        plain_predictions(model, X, len(self.copies))  # refuses bad X
+        plain_predictions(model.predict, X, len(self.copies))  # refuses bad X
         self.seed = seed_of(random_state)
 
     def counts(self, row: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -133,6 +133,8 @@ def blocks(n_rows: int, size: int = 1 << 16) -> Iterator[slice]:
 def _read_rows(estimator: Any, X: Any, options: dict[str, Any], *, reset: bool, names: bool) -> Steps:
     """Steps of rows (n, L * d); all channels of the first step come first in a row."""
     if not reset and n_axes(X) == 2 and not estimator._fitted_flat:
+        if np.shape(X) == (1, estimator._n_channels):  # one sequence of one step, whichever axis is missing
+            return Steps(check_array(X, input_name="X", **options), np.ones(1, dtype=np.int64), np.shape(X))
         raise ValueError(
             f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
             f"n_channels={estimator._n_channels}). Reshape X to three axes."

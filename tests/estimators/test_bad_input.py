@@ -238,6 +238,10 @@ def test_wrong_shapes_at_prediction(estimator, data):
         model.predict(X.transpose(0, 2, 1))
     with pytest.raises(ValueError, match=r"was fitted on sequences of shape \(n_samples, n_steps, n_channels=2\)"):
         model.predict(X.reshape(40, -1))
+    with pytest.raises(ValueError, match="X has 2 axes"):
+        model.predict(X[0])
+    # But one step is one sequence of one step, whichever axis is missing. MAPIE asks whether a model is fitted with it.
+    np.testing.assert_array_equal(model.predict(X[0, :1]), model.predict(X[:1, :1]))
     rows = clone(estimator).set_params(n_channels=2).fit(X.reshape(40, -1), y)
     with pytest.raises(ValueError, match=f"X has 4 features, but .* is expecting {2 * L} features"):
         rows.predict(X.reshape(40, -1)[:, :4])

@@ -7,11 +7,15 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import beta, kstest
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 
 from sklstm import NoisyRNNClassifier, TikhonovGRUClassifier, TikhonovLSTMRegressor, certify, prediction_interval
 from sklstm.estimators._prediction_interval import _largest_log_probabilities, _quantile
-from sklstm.exceptions import WideCertificateWarning
+from sklstm.exceptions import DataWarning
 from sklstm.preprocessing import SequenceScaler
 from tests.support.problems import late_mean, signed_sum
 
@@ -146,7 +150,7 @@ def test_limits_of_log_probabilities_hold_at_random_points():
 
 def test_too_few_calibration_data_say_how_many_are_needed(regressor, classifier):
     model, X, y = regressor
-    with pytest.warns(WideCertificateWarning, match=r"coverage=0.95 needs at least 19 calibration samples, .* has 18"):
+    with pytest.warns(DataWarning, match=r"coverage=0.95 needs at least 19 calibration samples, .* has 18"):
         lower, upper = prediction_interval(model, X[:18], y[:18], X[18:20], coverage=0.95)
     assert np.isneginf(lower).all()
     assert np.isposinf(upper).all()
@@ -154,8 +158,55 @@ def test_too_few_calibration_data_say_how_many_are_needed(regressor, classifier)
         warnings.simplefilter("error")
         assert np.isfinite(prediction_interval(model, X[:19], y[:19], X[19:20], coverage=0.95)).all()
     model, X, y = classifier
-    with pytest.warns(WideCertificateWarning, match="the sets have all labels"):
+    with pytest.warns(DataWarning, match="the sets have all labels"):
         assert prediction_interval(model, X[:5], y[:5], X[5:9]).all()
+
+
+class Counted(FunctionTransformer):
+    """A step that nothing is known of, which counts how many sequences went through it."""
+
+    def transform(self, X):
+        self.seen = getattr(self, "seen", 0) + len(X)
+        return super().transform(X)
+
+
+def test_without_errors_of_inputs_any_step_and_any_model_will_do(regressor, classifier):
+    """With eps=0 only predictions are needed: they are made once, and X_cal is looked at again for the digest."""
+    _, X, y = regressor
+    step = Counted(np.arcsinh)
+    model = make_pipeline(step, TikhonovLSTMRegressor(**QUICK)).fit(X[:60], y[:60])
+    step.seen = 0
+    lower, upper = prediction_interval(model, X[60:160], y[60:160], X[160:200], coverage=0.8)
+    assert step.seen == 40 + 2 * 100
+    inner = prediction_interval(model[-1], np.arcsinh(X[60:160]), y[60:160], np.arcsinh(X[160:200]), coverage=0.8)
+    np.testing.assert_array_equal([lower, upper], inner)
+    with pytest.raises(TypeError, match=r"Step 'counted'.*not among the transformers"):
+        prediction_interval(model, X[60:160], y[60:160], X, eps=0.1)
+    with pytest.raises(ValueError, match="are the training data"):
+        prediction_interval(model, X[:60], y[:60], X)
+
+    flat = X.reshape(len(X), -1)
+    ridge = Ridge().fit(flat[:60], y[:60])
+    lower, upper = prediction_interval(ridge, flat[60:160], y[60:160], flat[160:], coverage=0.8)
+    q = np.sort(np.abs(y[60:160] - ridge.predict(flat[60:160])))[80]
+    np.testing.assert_allclose(upper, ridge.predict(flat[160:]) + q)
+    np.testing.assert_allclose(lower, ridge.predict(flat[160:]) - q)
+
+    mine, X, y = classifier
+    model = make_pipeline(Counted(), type(mine)(**QUICK)).fit(X[:60], y[:60])
+    sets = prediction_interval(model, X[60:160], y[60:160], X[160:])
+    np.testing.assert_array_equal(sets, prediction_interval(model[-1], X[60:160], y[60:160], X[160:]))
+    with pytest.raises(TypeError, match="LinearSVC has none"):
+        prediction_interval(LinearSVC(random_state=0).fit(X[:60, 0], y[:60]), X[60:90, 0], y[60:90], X[:, 0])
+
+
+def test_inputs_stay_as_they_are_if_scalers_work_in_place(regressor):
+    _, X, y = regressor
+    model = make_pipeline(SequenceScaler(copy=False), TikhonovLSTMRegressor(**QUICK)).fit(X[:60].copy(), y[:60])
+    for given in (X.copy(), list(X.copy())):
+        for eps in (0.0, 0.1):
+            prediction_interval(model, given[60:160], y[60:160], given[160:], eps=eps)
+            np.testing.assert_array_equal(given, X)
 
 
 def test_bad_input_is_refused(regressor, classifier):
@@ -165,13 +216,22 @@ def test_bad_input_is_refused(regressor, classifier):
             prediction_interval(model, X[:20], y[:20], X, coverage=coverage)
     with pytest.raises(ValueError, match="y_cal must have the shape of the predictions"):
         prediction_interval(model, X[:20], y[:19], X)
+    with pytest.raises(ValueError, match=r"0 sample") as caught:
+        prediction_interval(model, X[:0], y[:0], X)
+    assert caught.value.__notes__ == ["This is about X_cal, not about X."]
+    with pytest.raises(TypeError, match="eps must be a number"):
+        prediction_interval(model, X[:20], y[:20], X, eps=False)
     with pytest.raises(ValueError, match="method"):
         prediction_interval(model, X[:20], y[:20], X, method="crown")
     model, X, y = classifier
-    with pytest.raises(ValueError, match="inconsistent"):
+    with pytest.raises(ValueError, match="y_cal has 19 labels, and X_cal 20 sequences"):
         prediction_interval(model, X[:20], y[:19], X)
     with pytest.raises(ValueError, match=r"not among those of the training data: .99."):
         prediction_interval(model, X[:20], np.repeat(99, 20), X)
+    with pytest.raises(
+        ValueError, match=r"y_cal holds labels that are not among .*: .'left'.; classes are .'down', 'up'"
+    ):
+        prediction_interval(model, X[:20], np.repeat("left", 20), X)
 
 
 def test_training_data_are_refused():
@@ -182,3 +242,25 @@ def test_training_data_are_refused():
     X, y = signed_sum(60)
     with pytest.raises(ValueError, match="are the training data"):
         prediction_interval(NoisyRNNClassifier(**QUICK).fit(X, y), X, y, X)
+
+
+@pytest.mark.draws_from_numpy  # MAPIE does
+def test_mapie_gives_the_same_intervals_and_sets(regressor, classifier):
+    pytest.importorskip("mapie")
+    from mapie.classification import SplitConformalClassifier
+    from mapie.regression import SplitConformalRegressor
+
+    model, X, y = regressor
+    for each in (model, GridSearchCV(make_pipeline(SequenceScaler(), model), {}, cv=2).fit(X[:60], y[:60])):
+        for given in (X, [x[: 1 + i % len(x)] for i, x in enumerate(X)]):
+            mapie = SplitConformalRegressor(each, confidence_level=0.9, prefit=True)
+            mapie.conformalize(given[60:160], y[60:160])
+            found = mapie.predict_interval(given[160:])[1][:, :, 0].T
+            np.testing.assert_allclose(
+                found, prediction_interval(each, given[60:160], y[60:160], given[160:]), rtol=0, atol=1e-14
+            )
+    model, X, y = classifier
+    mapie = SplitConformalClassifier(make_pipeline("passthrough", model), confidence_level=0.9, prefit=True)
+    mapie.conformalize(X[60:160], y[60:160])
+    sets = mapie.predict_set(X[160:])[1][:, :, 0]
+    assert (sets == prediction_interval(model, X[60:160], y[60:160], X[160:])).mean() > 0.99, "but for ties"

@@ -103,3 +103,12 @@ def test_compositions_labels_of_every_kind_and_abstention():
             smoothed_radius(model, 1e9 * X, 0.5)
     with pytest.raises(TypeError, match="use noise_interval"):
         smoothed_radius(TikhonovLSTMRegressor(2, max_epochs=1, random_state=0).fit(X, 1.0 * codes), X, 0.5)
+
+
+@pytest.mark.parametrize(("function", "fewest"), [(smoothed_radius, 10), (smoothed_predict, 11)])
+def test_the_fewest_draws_with_which_all_votes_can_decide(function, fewest):
+    model, far = HalfSpace().fit(), np.array([[30.0, -40.0]])
+    with pytest.raises(ValueError, match=rf"n_draws={fewest - 1} is too few .* take at least {fewest}\."):
+        function(model, far, 0.5, n_draws=fewest - 1)
+    found = function(model, far, 0.5, n_draws=fewest, random_state=0)
+    assert (found[0] if function is smoothed_radius else found)[0] == "up"

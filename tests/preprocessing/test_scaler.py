@@ -285,6 +285,8 @@ def test_after_rows_sequences_are_taken_but_not_the_other_way_round(X):
     np.testing.assert_array_equal(scaler.transform(list(X))[2], scaler.transform(X)[2])
     with pytest.raises(ValueError, match=r"^X has 2 axes, but SequenceScaler was fitted on sequences of shape \(n_sam"):
         SequenceScaler(D).fit(X).transform(rows)
+    step = SequenceScaler().fit(X).transform(X[0, :1])  # one sequence of one step, whichever axis is missing
+    np.testing.assert_array_equal(step, SequenceScaler().fit(X).transform(X[:1, :1])[0])
 
 
 def test_sequences_of_another_length_are_taken(X):

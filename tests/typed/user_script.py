@@ -66,6 +66,10 @@ def regression(X: Floats, y: Floats, path: Path) -> None:
     assert_type(report, GeneralizationReport)
     assert_type(report["occam"].value, float)
     assert_type(sklstm.generalization_report(model, X, y), GeneralizationReport)
+    assert_type(sklstm.certify(model, X, {"a": 0.1}), tuple[Floats, Floats])
+    under = sklstm.noise_interval(model, X, [0.1, 0.2], coverage=0.9, noise="laplace", n_draws=1000, random_state=0)
+    assert_type(under, tuple[Floats, Floats])
+    lower, upper = sklstm.prediction_interval(model, X, y, X, coverage=0.9, eps=0.1, method="linear")
     bound = occam_certificate({}, lambda weights: 0.1, 10)
     assert_type(model.quantized(bound), TikhonovLSTMRegressor)
     assert_type(model.quantized(bound).predict(X), Floats)
@@ -98,8 +102,13 @@ def regression(X: Floats, y: Floats, path: Path) -> None:
     model.save(3)  # type: ignore[arg-type]
     TikhonovGRURegressor.load(path, device=0)  # type: ignore[arg-type]
     sklstm.load(3)  # type: ignore[arg-type]
+    sklstm.noise_interval(model, X, 0.1, noise="cauchy")  # type: ignore[arg-type]
+    sklstm.noise_interval(model, X, 0.1, n_draws="many")  # type: ignore[arg-type]
+    sklstm.noise_interval(model, X, 0.1, 0.95)  # type: ignore[call-arg]
+    sklstm.prediction_interval(model, X, y)  # type: ignore[call-arg]
+    sklstm.prediction_interval(model, X, y, X, method="crown")  # type: ignore[arg-type]
     label: str = model.predict(X)  # type: ignore[assignment]
-    del label
+    del label, lower, upper
 
 
 def classification(X: Floats, y: NDArray[np.str_]) -> None:
@@ -116,6 +125,13 @@ def classification(X: Floats, y: NDArray[np.str_]) -> None:
     assert_type(model.holdout_bound(X, y, delta=0.01), HoldoutBound)
     assert_type(model.generalization_report(X, y), GeneralizationReport)
     assert_type(model.quantized(occam_certificate({}, lambda weights: 0.1, 10)), NoisyRNNClassifier)
+
+    assert_type(sklstm.smoothed_radius(model, X, 0.1, n_draws=1000, abstain="?"), tuple[NDArray[Any], Floats])
+    assert_type(sklstm.smoothed_predict(model, X, {"a": 0.1}, confidence=0.99), NDArray[Any])
+    assert_type(sklstm.certified_radius(model, X, method="auto"), Floats)
+    assert_type(sklstm.certified_accuracy(model, X, y, 0.1), float)
+    sklstm.smoothed_radius(model, X, 0.1, n_draws="auto")  # type: ignore[arg-type]
+    sklstm.smoothed_predict(model, X, 0.1, n_select=10)  # type: ignore[call-arg]
 
     gated = TikhonovLSTMClassifier(8, lambda_s=0.1, num_layers=2, noise="laplace", class_weight="balanced")
     assert_type(gated.fit(X, y), TikhonovLSTMClassifier)

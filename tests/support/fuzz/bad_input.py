@@ -5,6 +5,7 @@ import re
 import numpy as np
 from hypothesis import strategies as st
 
+from sklstm import noise_interval, prediction_interval, smoothed_predict, smoothed_radius
 from sklstm.exceptions import DivergenceError
 from tests.support.fuzz.hostile import SEQUENCES, SIZES, TARGETS, WEIGHTS, dressed
 from tests.support.fuzz.parameters import a_parameter, must_be_refused
@@ -129,3 +130,31 @@ def sequences_to_predict_and_sizes_to_certify(task, name, size, data):
         lower, upper = outcome.value
         if np.isnan(lower).any() or np.isnan(upper).any() or not (lower <= upper).all():
             finding(f"certify with eps: {size}, method={how!r} returned {lower} and {upper}")
+
+
+@holds(
+    0.06,
+    task=tasks(),
+    name=st.sampled_from(sorted(SEQUENCES)),
+    size=st.sampled_from(sorted(SIZES)),
+    data=st.data(),
+)
+def sequences_and_sizes_of_intervals_and_votes(task, name, size, data):
+    model = rehearsal(task, True)
+    under = {"confidence": 0.9, "random_state": 0, "n_draws": 20}
+    functions = {
+        noise_interval: lambda X, sigma: call(model, noise_interval, X, sigma, coverage=0.5, **under),
+        prediction_interval: lambda X, eps: call(
+            model, prediction_interval, task.sequences[::-1], task.plain[::-1], X, coverage=0.5, eps=eps
+        ),
+    }
+    if task.classifies:
+        functions[smoothed_radius] = lambda X, sigma: call(model, smoothed_radius, X, sigma, **under)
+        functions[smoothed_predict] = lambda X, sigma: call(model, smoothed_predict, X, sigma, **under)
+    function = data.draw(st.sampled_from(sorted(functions, key=lambda each: each.__name__)))
+    (X, bad_X), (sigma, bad_sigma) = (dressed(task, name), SEQUENCES[name][1]), SIZES[size]
+    if functions[function](X, 0.25).ok and bad_X:
+        finding(f"{function.__name__} took X: {name}")
+    outcome = functions[function](task.X, sigma)
+    if outcome.ok and bad_sigma:
+        finding(f"{function.__name__} took sizes: {size}")

@@ -9,6 +9,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from sklearn.base import clone
 
+from sklstm import noise_interval, prediction_interval, smoothed_predict, smoothed_radius
 from tests.support.fuzz.profiles import holds
 from tests.support.fuzz.strategies import Task, dress, forms_of, tasks
 from tests.support.fuzz.watch import finding, learnt, must, same
@@ -131,6 +132,41 @@ def the_same_values_in_any_form_make_the_same_network(task, data):
     second = fit(other)
     same(second.net_, first.net_, f"networks from X as {task.form} and as {form} in {dtype}")
     same(outputs(second, other.X), outputs(first, task.X), f"outputs from X as {task.form} and as {form}")
+
+
+@holds(
+    0.06,
+    task=tasks(),
+    sigma=st.sampled_from([0, 0.25]),
+    noise=st.sampled_from(["gaussian", "uniform", "laplace"]),
+    eps=st.sampled_from([0, 0.125]),
+)
+def intervals_and_votes_are_the_same_in_any_form(task, sigma, noise, eps):
+    """Under noise, of true values, of votes: each for X in its form and as a list, and around the prediction."""
+    model = fit(task)
+    under = {"noise": noise, "coverage": 0.5, "confidence": 0.9, "random_state": 0}
+    lower, upper = must(model, noise_interval, task.X, sigma, n_draws=20, **under)
+    same(must(model, noise_interval, task.sequences, sigma, n_draws=20, **under), (lower, upper), "limits under noise")
+    if not (lower <= upper).all():
+        finding(f"noise_interval returned {lower} and {upper}")
+    known = task.sequences[::-1], task.plain[::-1]  # in another order: not the training data
+    found = must(model, prediction_interval, *known, task.X, coverage=0.5, eps=eps)
+    same(must(model, prediction_interval, *known, task.sequences, coverage=0.5, eps=eps), found, "intervals")
+    if not task.classifies:
+        predicted = must(model, "predict", task.X)
+        if sigma == 0:
+            same(lower, predicted, "limits without noise and predictions")
+        if not ((found[0] <= predicted) & (predicted <= found[1])).all():
+            finding(f"predictions {predicted} are not between {found[0]} and {found[1]}")
+        return
+    if lower.min() < 0 or upper.max() > 1 or found.shape != lower.shape:
+        finding(f"limits of shares are {lower} and {upper}, sets {found}")
+    votes = {"n_draws": 30, "confidence": 0.9, "random_state": 0}
+    labels, radius = must(model, smoothed_radius, task.X, 0.25, **votes)
+    same(must(model, smoothed_radius, task.sequences, 0.25, **votes)[1], radius, "radii of votes")
+    if any((label is None) != (r == 0) for label, r in zip(labels, radius, strict=True)):
+        finding(f"labels {labels} have radii {radius}")
+    must(model, smoothed_predict, task.X, 0.25, **votes)
 
 
 AMBIENT = {

@@ -1,6 +1,7 @@
 """Calls under watch: what they may raise, warn of, print and change."""
 
 import contextlib
+import functools
 import io
 import re
 import traceback
@@ -103,7 +104,8 @@ class Outcome:
 CHANGING = {"fit", "partial_fit", "set_params"}
 # What a message can be about, besides parameters.
 _ARGUMENTS = (
-    r"\b(X|y|sample_weight|eps|classes|labels?|method|[Ss]equences?|samples?|features?|weights?|fitted|tensors?)\b"
+    r"\b(X|y|X_cal|y_cal|sample_weight|eps|sigma|classes|labels?|method|[Ss]equences?|samples?|features?|weights?"
+    r"|fitted|tensors?)\b"
 )
 # numpy's and pandas' words for what is no number at all; scikit-learn's checks of estimators ask for some of them.
 _CONVERSIONS = r"could not convert string to float|argument must be a string"
@@ -139,10 +141,12 @@ def _check_error(error, estimator, label):
 
 
 def call(estimator, method, /, *args, **kwargs):
-    """Call a method under watch; the outcome is its value or a proper error.
+    """Call a method, or a function of an estimator, under watch; the outcome is its value or a proper error.
 
     Whatever else happens is a `Finding`.
     """
+    function = functools.partial(method, estimator) if callable(method) else getattr(estimator, method)
+    method = method.__name__ if callable(method) else method
     label = f"{type(estimator).__name__}.{method}"
     parameters = {} if method == "set_params" else canonical(estimator.get_params(deep=False))
     before, inputs = canonical(vars(estimator)), canonical([args, kwargs])
@@ -152,7 +156,7 @@ def call(estimator, method, /, *args, **kwargs):
         warnings.simplefilter("always")
         process = process_state()
         try:
-            outcome.value = getattr(estimator, method)(*args, **kwargs)
+            outcome.value = function(*args, **kwargs)
         except Exception as error:
             outcome.error = error
         after = process_state()
@@ -185,6 +189,7 @@ def must(estimator, method, /, *args, **kwargs):
     outcome = call(estimator, method, *args, **kwargs)
     if outcome.error is not None:
         place = traceback.extract_tb(outcome.error.__traceback__)[-1]
+        method = getattr(method, "__name__", method)
         finding(
             f"{type(estimator).__name__}.{method} refused valid input: {type(outcome.error).__name__}: "
             f"{outcome.error} ({place.filename.rpartition('/')[2]}:{place.lineno})"
@@ -196,6 +201,7 @@ def refused(estimator, method, /, *args, about, **kwargs):
     """The error of a call that must be refused."""
     outcome = call(estimator, method, *args, **kwargs)
     if outcome.ok:
+        method = getattr(method, "__name__", method)
         finding(f"{type(estimator).__name__}.{method} took {about}")
     return outcome.error
 

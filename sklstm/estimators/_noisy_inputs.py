@@ -184,7 +184,7 @@ def _sizes(
     """Standard deviations in the shape of X folded, the columns of a wide table step by step, and that shape."""
     sizes = np.asarray(as_plain(sigma, name), dtype=np.float64)
     if sizes.ndim == 0:
-        return np.full(shape, float(sizes)), None, shape
+        return np.broadcast_to(sizes, shape), None, shape
     order = None
     if is_wide(X):
         places = type(X)(np.arange(shape[1])[None], columns=X.columns)

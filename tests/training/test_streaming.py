@@ -4,13 +4,22 @@ import hashlib
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
-from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor, _sequences
+from sklstm import (
+    Compression,
+    NoisyRNNClassifier,
+    TikhonovLSTMRegressor,
+    _sequences,
+    noise_interval,
+    prediction_interval,
+)
 from sklstm._sequences import Sequences, beyond, is_mapped, row_blocks
+from sklstm.estimators._noisy_inputs import NoisyCopies
 from sklstm.noise import NOISES, RepeatedNoise
 from sklstm.preprocessing import SequenceScaler
 from sklstm.training import Checkpoint, SequenceDataset
@@ -309,3 +318,27 @@ def test_memory_stays_small(tmp_path):
     assert len(of_file) == len(of_array) == 5
     assert max(of_file) < 0.95, f"anonymous memory in sizes of X in float32: {of_file}"
     assert max(of_array) < 1.5, f"the same for X in memory, itself left out: {of_array}"
+
+
+def test_intervals_under_noise_and_of_true_values_hold_no_copy_of_a_file(mapped):
+    """Memory is that of the results and of some sequences at a time, however large the file is."""
+    n = 20_000
+    model = TikhonovLSTMRegressor(2, max_epochs=1, random_state=0).fit(numbers((N, 50, 2)), numbers((N, 1))[:, 0])
+    X = mapped(numbers((n, 50, 2)), np.float32)
+    sigma = np.zeros((n, 1, 1))
+    sigma[::5000] = 0.1
+    under = {"coverage": 0.5, "confidence": 0.5, "random_state": 0}
+    known = np.array(X[:9]), numbers((9, 1))[:, 0]
+    for call in (
+        lambda: noise_interval(model, X, sigma, **under),
+        lambda: prediction_interval(model, *known, X, coverage=0.5),
+        lambda: NoisyCopies(X, 0.1),
+    ):
+        call()  # whatever is imported and set up at the first use
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < X.nbytes / 3
+    lower, _ = noise_interval(model, X, sigma, **under)
+    np.testing.assert_array_equal(lower[:100], noise_interval(model, np.array(X[:100]), sigma[:100], **under)[0])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
 from sklstm._validation import LEVEL, PROBABILITY, Number, NumberOr, fresh_random_state
@@ -18,7 +19,7 @@ from sklstm.noise import noise_of_kind
 from sklstm.training._process import restores_settings
 
 from ._composition import check_predictor
-from ._noisy_inputs import Draw, NoisyCopies
+from ._noisy_inputs import Draw, NoisyCopies, list_of
 
 _DRAWS = NumberOr(Number(Integral, 1, None), "auto")
 _ROWS = 256  # whose plain predictions are made at a time
@@ -132,7 +133,7 @@ def noise_interval(
     if n_draws == "auto":
         n_draws = usual_draws(0.5, confidence) * 25 if labels else usual_draws(coverage, confidence)
     copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None))
-    plain = plain_predictions(model.predict, X, len(copies))
+    plain = plain_predictions(model.predict, X)
     seed = seed_of(random_state)
     if labels:
         lower = counts_of(model, plain[:, None]).astype(np.float64)
@@ -169,8 +170,11 @@ def generator_of(seed: list[int], row: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(row,)))
 
 
-def plain_predictions(predict: Callable[[Any], Any], X: Any, n: int) -> NDArray[Any]:
+def plain_predictions(predict: Callable[[Any], Any], X: Any) -> NDArray[Any]:
     """Predictions without noise, some sequences at a time: bad X is refused before any work."""
+    sequences = list_of(X)
+    X = X if sequences is None else sequences
+    n = _num_samples(X)
     parts = (np.arange(start, min(start + _ROWS, n)) for start in range(0, max(n, 1), _ROWS))
     return np.concatenate([np.asarray(predict(_safe_indexing(X, rows))) for rows in parts])
 

@@ -76,7 +76,7 @@ def noisy_inputs(X: Any, sigma: Any, rng: np.random.Generator, noise: str = "gau
         If `sigma` does not broadcast to X, or its labels are not those of X.
     """
     sigma = sizes_by_position(sigma, X, name)
-    if (entries := _list_of(X)) is not None:
+    if (entries := list_of(X)) is not None:
         return [noisy_inputs(entry, sigma, rng, noise, name=name) for entry in entries]
     table = NoisyTable.of(X, sigma, name)
     return table.filled(table.values + noise_of_kind(noise).draw_array(table.values, table.sizes, rng))
@@ -128,7 +128,7 @@ class NoisyCopies:
     def __init__(self, X: Any, sigma: Any, names: Any = None):
         check_sizes(sigma)
         sigma = sizes_by_position(sigma, X, "sigma", names=names)
-        self._entries = _list_of(X)
+        self._entries = list_of(X)
         if self._entries is None:
             self._tables = [NoisyTable.of(X, sigma, "sigma")]
         else:
@@ -159,11 +159,12 @@ class NoisyCopies:
             yield self.filled(row, copies)
 
 
-def _list_of(X: Any) -> list | None:
-    """The sequences of a list; None for an array, a table, or nested lists of numbers, which are read as one array."""
+def list_of(X: Any) -> list | None:
+    """The sequences of a list; None for an array, a table, or nested lists that have the shape of an array."""
     sequences = None if hasattr(X, "columns") else sequences_in(X)
-    nested = sequences is not None and n_axes(sequences[0]) > 1 and isinstance(sequences[0], list | tuple)
-    return None if nested else sequences
+    if sequences is None or n_axes(sequences[0]) < 2 or not isinstance(sequences[0], list | tuple):
+        return sequences
+    return None if len({len(each) for each in sequences}) == 1 else sequences
 
 
 def _numbers(X: Any) -> NDArray[Any]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.validation import _num_samples
 
 from sklstm._sequences import as_sequences
 from sklstm._tables import as_plain
@@ -176,15 +175,14 @@ def prediction_interval(
 
 def _predictions(model: Any, X: Any) -> NDArray[np.float64]:
     """What is compared with the truth: predictions, or the logarithms (n, k) of the probabilities of labels."""
-    n = _num_samples(X)
     if not is_classifier(model):
-        return plain_predictions(model.predict, X, n).astype(np.float64)
+        return plain_predictions(model.predict, X).astype(np.float64)
     if hasattr(model, "predict_log_proba"):
-        return plain_predictions(model.predict_log_proba, X, n).astype(np.float64)
+        return plain_predictions(model.predict_log_proba, X).astype(np.float64)
     if not hasattr(model, "predict_proba"):
         raise TypeError(f"prediction_interval needs probabilities of labels, and {type(model).__name__} has none.")
     with np.errstate(divide="ignore"):
-        return np.log(plain_predictions(model.predict_proba, X, n).astype(np.float64))
+        return np.log(plain_predictions(model.predict_proba, X).astype(np.float64))
 
 
 def _checked(model: Any, X: Any, eps: Any, method: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:

@@ -247,7 +247,7 @@ class _Votes:
         self.copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None))
         for row in range(len(self.copies)):
             _check_grid(row, *self.copies.numbers(row))
-        plain_predictions(model.predict, X, len(self.copies))  # refuses bad X
+        plain_predictions(model.predict, X)  # refuses bad X
         self.seed = seed_of(random_state)
 
     def counts(self, row: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -91,6 +91,11 @@ def test_a_mapped_file_and_sequences_of_several_lengths(fitted, tmp_path):
     lower, upper = noise_interval(model, ragged, 0.2, **options)
     alone = noise_interval(model, ragged[:1], 0.2, **options)
     np.testing.assert_array_equal(alone, (lower[:1], upper[:1]))
+    for form in (
+        [x.tolist() for x in ragged],
+        torch.nested.nested_tensor([torch.tensor(x) for x in ragged], layout=torch.jagged),
+    ):
+        np.testing.assert_array_equal(noise_interval(model, form, 0.2, **options), (lower, upper))
 
 
 def test_noise_is_added_before_the_scaling_of_a_composition():

@@ -10,6 +10,7 @@ Run from anywhere: ``python examples/quickstart.py [--output FOLDER]``. Needs ma
 
 import argparse
 import importlib.util
+import math
 import subprocess
 import sys
 import textwrap
@@ -203,16 +204,10 @@ def describe(fitted, X, bound):
     print("  It is inf when a constraint (rho_h_ < 1 is one) fails, as nothing keeps it without the penalty.")
     print(f"  certified move: no errors of up to {CERTIFIED} deviations in all inputs move a forecast farther, in µg/m³, in the")
     print("  median of the test windows. That is a theorem for each window.")
-    print(
-        f"\n  generalization_report: at most {bound.value:.2f}, where predicting the mean scores about 1. From the",
-        end=" ",
-    )
-    print("training windows alone,")
-    print(
-        f"  for squared errors capped at {bound.ceiling:.3g} of a second LSTM in {bound.n_bits} bits.",
-        end=" ",
-    )
-    print("It assumes independent windows,")
+    limit = math.ceil(100 * bound.value) / 100  # rounded upwards, as what is printed is to hold
+    print(f"\n  generalization_report: at most {limit:.2f}, where the best constant guess scores {bound.guess:.2f}. From")
+    print(f"  the training windows alone, for squared errors capped at {bound.ceiling:.3g} of a second LSTM in", end=" ")
+    print(f"{bound.n_bits} bits. It assumes independent windows,")
     print("  which these are not quite, and does not pay for scalers and a lambda_s that these windows have chosen.")
 
 

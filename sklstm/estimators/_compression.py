@@ -75,6 +75,10 @@ class Compression(BaseEstimator):
     All of this must be chosen before seeing the training data, or on other data; searched with
     ``GridSearchCV(..., {"compression__rank": ...})`` on the same data the confidence no longer holds.
 
+    The scaling of inputs can be paid for: behind a `SequenceScaler` with ``with_mean=False`` and nothing else, the
+    report of the pipeline is about a network that takes unscaled inputs, and a power of two for every channel is in its
+    code. Not in a ``subspace``.
+
     References
     ----------
     .. [1] S. Lotfi et al., "PAC-Bayes compression bounds so tight that they can explain generalization", NeurIPS 2022.

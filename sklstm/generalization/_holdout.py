@@ -209,7 +209,8 @@ def holdout_bound(
         One loss for each sample. Without `cap`, booleans or zeros and ones, where True and 1 mean an error. With `cap`,
         non-negative numbers; infinity counts as M. With `predicted`, the true labels.
     predicted : array-like of shape (n,), optional
-        Predicted labels. The loss is 1 where they differ from the first argument, and 0 elsewhere.
+        Predicted labels. The loss is 1 where they differ from the first argument, and 0 elsewhere. The method of the
+        classifiers also counts right labels as errors where rounding could have decided otherwise.
     cap : float, optional
         M > 0, in units of the loss. It must not be chosen from `losses`; it may be chosen from the training data.
     method : {"bernstein", "best"}, default="bernstein"

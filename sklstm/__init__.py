@@ -8,6 +8,7 @@ from .estimators._compression import Compression
 from .estimators._files import load
 from .estimators._label_certificates import certified_accuracy, certified_radius
 from .estimators._noise_interval import noise_interval
+from .estimators._pac_bayes import PACBayes, StochasticPredictor
 from .estimators._prediction_interval import prediction_interval
 from .estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from .estimators._reports import generalization_report
@@ -19,6 +20,8 @@ __all__ = [
     "Compression",
     "ModelFileError",
     "NoisyRNNClassifier",
+    "PACBayes",
+    "StochasticPredictor",
     "TikhonovGRUClassifier",
     "TikhonovGRURegressor",
     "TikhonovLSTMClassifier",

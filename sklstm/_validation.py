@@ -121,15 +121,16 @@ class Numbers:
             Number(Real, self.low, self.high, "neither").check(f"every entry of {name}", number)
 
 
-@dataclass(frozen=True)
 class Instance:
-    """None, or an instance of a class."""
+    """None, or an instance of one of some classes."""
 
-    kind: type
+    def __init__(self, *kinds: type) -> None:
+        self.kinds = kinds
 
     def check(self, name: str, value: Any) -> None:
-        if value is not None and not isinstance(value, self.kind):
-            raise TypeError(f"{name} must be None or a {self.kind.__name__}, got {value!r}.")
+        if value is not None and not isinstance(value, self.kinds):
+            allowed = " or ".join(f"a {kind.__name__}" for kind in self.kinds)
+            raise TypeError(f"{name} must be None or {allowed}, got {value!r}.")
 
 
 class ClassWeight:

@@ -173,7 +173,7 @@ def everything_is_measured_again_by_one_command():
         with tempfile.NamedTemporaryFile() as archive:
             names("--imdb", archive.name, "--continue")
             with_data = [name for name, arguments in done if arguments == ["--data", archive.name]]
-        assert with_data == ["smallest_eigenvalue", "occam_bound", "imdb_noise"]
+        assert with_data == ["smallest_eigenvalue", "occam_bound", "pac_bayes", "imdb_noise"]
         assert set(names("--only", "speed")[0]) == regenerate.in_folder("speed") - {"gpu"} | set(last)
         names("--quick", "--only", "noise_robustness", "memory", "fit_speed")
         assert done == [("fit_speed", ["--quick"]), ("memory", ["--quick"])], "smoke runs write nothing"

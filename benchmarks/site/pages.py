@@ -1,8 +1,8 @@
 """Do the pages and figures of docs/benchmarks say what is recorded?
 
 Writes all of them from benchmarks/results/ without measuring anything: the same records give the same pages on any
-machine. With --check it writes none and names those that differ. Parts of two pages are written by hand and are kept:
-fuzzing.md up to "The last run", occam_bound.md up to its table.
+machine. With --check it writes none and names those that differ. Parts of three pages are written by hand and are kept:
+fuzzing.md up to "The last run", occam_bound.md and pac_bayes.md up to their tables.
 """
 
 import argparse

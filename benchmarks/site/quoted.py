@@ -83,6 +83,10 @@ def occam():
     return fields
 
 
+def pac_bayes():
+    return {f"{record['task']}_bound": at_most(record["bound"], 3) for record in latest("pac_bayes")}
+
+
 def quickstart_errors():
     record = latest(quickstart_figures.NAME)[-1]
     clean, noisy = (quickstart_figures.change(record, "tikhonov", "plain", noise) for noise in (0.0, 1.0))
@@ -135,6 +139,11 @@ QUOTES = (
         "chance {imdb_chance}, test error {imdb_error}), at most {digits_bound} on digits ({digits_n} images, chance "
         "{digits_chance}, test error {digits_error})",
         occam,
+    ),
+    Quote(
+        "README.md",
+        "of networks drawn at random: at most {imdb_bound} and {digits_bound} on the same data",
+        pac_bayes,
     ),
     Quote(
         "README.md",

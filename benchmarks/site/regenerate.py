@@ -85,6 +85,7 @@ STEPS = (
     Step("robust_defaults", "10 minutes", needs=AEON),
     Step("robust_training", "two hours", needs=AEON),
     Step("occam_bound", "25 minutes, 2 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
+    Step("pac_bayes", "10 minutes, 1 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
     Step("imdb_noise", "4 hours", needs=IMDB),
 )
 NAMES = tuple(step.name for step in STEPS)

@@ -23,7 +23,7 @@ from sklstm._sequences import Sequences, as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import Number, Rule, check_parameters, fresh_random_state
 from sklstm.exceptions import DivergenceError
-from sklstm.generalization import OccamBound
+from sklstm.generalization import OccamBound, PACBayesBound
 from sklstm.training import (
     InputNoise,
     LastPart,
@@ -43,6 +43,7 @@ from sklstm.training._train import OPTIMIZERS, Resume, Seeds, fresh_network, siz
 
 from . import _files
 from ._fit_tasks import CallbackSupportMixin, FitTask
+from ._pac_bayes import StochasticPredictor
 from ._parameters import RULES
 
 _LARGEST_WEIGHT = 1e30  # its products with losses must stay float32 numbers
@@ -363,7 +364,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _check_compression(self, X: Sequences) -> None:
         if self.compression is not None:
-            self.compression.check(X.shape[2], int(self.hidden_size))
+            self.compression.check(X.shape, int(self.hidden_size))
 
     # Outputs.
 
@@ -432,6 +433,42 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         True
         """
         return quantized(self, bound)
+
+    def stochastic(self, bound: PACBayesBound) -> StochasticPredictor:
+        """The predictor that a PAC-Bayes bound is about, whose weights are drawn anew for every prediction.
+
+        Parameters
+        ----------
+        bound : PACBayesBound
+            ``generalization_report(X, y)["pac_bayes"]`` of this estimator, with ``compression=PACBayes(...)``.
+
+        Returns
+        -------
+        StochasticPredictor
+            With ``sample``, the predictions of one network, and ``predict``, the mean or vote of several.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If `bound` is of another kind.
+        ValueError
+            If it is about another network.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier, PACBayes
+        >>> X = np.random.default_rng(0).standard_normal((300, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> settings = PACBayes(epochs=2, n_draws=100)
+        >>> model = NoisyRNNClassifier(4, max_epochs=3, compression=settings, random_state=0).fit(X, y)
+        >>> stochastic = model.stochastic(model.generalization_report(X, y)["pac_bayes"])
+        >>> stochastic.predict(X[:3]).shape, stochastic.sample(X[:3], random_state=0).shape
+        ((3,), (3,))
+        """
+        return StochasticPredictor(self, bound)
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
         table = super()._get_fitted_attr_html(doc_link)

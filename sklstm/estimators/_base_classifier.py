@@ -469,10 +469,11 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Returns
         -------
         GeneralizationReport
-            Tightest first, at the ``delta`` of the moment. Of every network the Occam bound (``"occam"``). Of that of
-            `NoisyRNNClassifier` also the bound that converges (``"rademacher"``), and if its units are ReLUs, the
-            paper's theorem as it is printed (``"theorem_2"`` or ``"theorem_3"``) and with norms and margin paid for
-            (``"theorem_2_union"``, ``"theorem_3_union"``).
+            Tightest first, at the ``delta`` of the moment. Of every network the Occam bound (``"occam"``), or with
+            ``compression=PACBayes(...)`` the PAC-Bayes bound (``"pac_bayes"``). Of that of `NoisyRNNClassifier` also
+            the bound that converges (``"rademacher"``), and if its units are ReLUs, the paper's theorem as it is
+            printed (``"theorem_2"`` or ``"theorem_3"``) and with norms and margin paid for (``"theorem_2_union"``,
+            ``"theorem_3_union"``).
 
         Raises
         ------

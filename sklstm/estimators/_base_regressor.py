@@ -27,6 +27,7 @@ from ._certify import certify
 from ._compression import Compression
 from ._data_warnings import warn_about_data
 from ._fit_tasks import with_callbacks
+from ._pac_bayes import PACBayes
 from ._parameters import LossName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import generalization_report, holdout_bound_of, set_bound
 from ._tikhonov import certified_gain, is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
@@ -78,7 +79,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         n_iter_no_change: int = 10,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        compression: Compression | None = None,
+        compression: Compression | PACBayes | None = None,
         delta: float = 0.05,
         loss_cap: float | None = None,
         device: str | torch.device = "cpu",
@@ -382,7 +383,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         -------
         GeneralizationReport
             The Occam bound (``"occam"``) on the capped loss, at the ``delta`` of the moment. Without a
-            ``compression`` its value is ``generalization_bound_``.
+            ``compression`` its value is ``generalization_bound_``. With a `PACBayes` it is ``"pac_bayes"`` instead.
 
         Raises
         ------

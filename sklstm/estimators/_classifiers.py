@@ -17,6 +17,7 @@ from sklstm.training._net import Projection
 from ._base import FitContext, FitData
 from ._base_classifier import SequenceClassifier
 from ._compression import Compression
+from ._pac_bayes import PACBayes
 from ._parameters import ActivationName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 
 
@@ -121,10 +122,11 @@ class NoisyRNNClassifier(SequenceClassifier):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compression : Compression or None, default=None
+    compression : Compression, PACBayes or None, default=None
         How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
         codebook, which is quick and seldom below chance for more than a few units; a `Compression` trains and rounds a
-        network for the purpose. Fixed before seeing the data.
+        network for the purpose. With a `PACBayes` the report has the bound of a stochastic predictor instead. Fixed
+        before seeing the data.
     margin : float, default=1.0
         Margin α of the bound.
     delta : float, default=0.05
@@ -223,7 +225,7 @@ class NoisyRNNClassifier(SequenceClassifier):
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        compression: Compression | None = None,
+        compression: Compression | PACBayes | None = None,
         margin: float = 1.0,
         delta: float = 0.05,
         device: str | torch.device = "cpu",

@@ -70,6 +70,10 @@ class Compression(BaseEstimator):
     lr : float, default=0.01
         Learning rate before rounding; a third of it after.
 
+    See Also
+    --------
+    PACBayes : A bound about networks with random weights, from two parts of the data.
+
     Notes
     -----
     All of this must be chosen before seeing the training data, or on other data; searched with
@@ -140,15 +144,15 @@ class Compression(BaseEstimator):
         self.batch_size = batch_size
         self.lr = lr
 
-    def check(self, n_features: int, hidden_size: int) -> None:
+    def check(self, shape: tuple[int, int, int], hidden_size: int) -> None:
         """Check the parameters.
 
         Parameters
         ----------
-        n_features : int
-            Channels of the network.
+        shape : tuple of int
+            Of the training data: sequences, steps, channels.
         hidden_size : int
-            Units of the estimator's own network.
+            Units of the estimator's network.
 
         Raises
         ------
@@ -158,8 +162,8 @@ class Compression(BaseEstimator):
         Examples
         --------
         >>> from sklstm import Compression
-        >>> Compression(rank=2).check(n_features=20, hidden_size=16)  # fits
-        >>> Compression(rank=2).check(n_features=1, hidden_size=16)
+        >>> Compression(rank=2).check((100, 8, 20), hidden_size=16)  # fits
+        >>> Compression(rank=2).check((100, 8, 1), hidden_size=16)
         Traceback (most recent call last):
             ...
         ValueError: compression: rank=2 is more than the input matrix has; at most 1 with 1 channels and 16 units.
@@ -167,7 +171,7 @@ class Compression(BaseEstimator):
         check_parameters(self, self._rules)
         if self.rank is not None and self.subspace is not None:
             raise ValueError("compression: rank and subspace exclude each other.")
-        units = int(self.hidden_size or hidden_size)
+        n_features, units = shape[2], int(self.hidden_size or hidden_size)
         largest = min(n_features, units)
         if self.rank is not None and self.rank > largest:
             raise ValueError(

@@ -29,9 +29,10 @@ from sklstm.training._process import restores_settings
 from sklstm.training._snapshot import check_snapshot, restore, take_snapshot
 
 from ._compression import Compression
+from ._pac_bayes import PACBayes
 
 #: Of everything that estimators hold.
-CODEC = Codec({"Compression": Parameters(Compression, Compression._rules)})
+CODEC = Codec({kind.__name__: Parameters(kind, kind._rules) for kind in (Compression, PACBayes)})
 
 #: Classes that `load` knows, by name; a file can name no other. Every estimator of the package enters itself.
 LOADABLE: dict[str, type] = {}

@@ -37,6 +37,7 @@ from sklstm.training._process import PRECISIONS
 from sklstm.training._train import OPTIMIZERS
 
 from ._compression import Compression
+from ._pac_bayes import PACBayes
 
 # The keys of NOISES, LOSSES, OPTIMIZERS and SCHEDULES and the entries of ACTIVATIONS and PRECISIONS, for type checkers.
 ActivationName = Literal["relu", "tanh"]
@@ -129,7 +130,7 @@ RULES: dict[str, Rule] = {
     "class_weight": ClassWeight(),
     "warm_start": FLAG,
     "callbacks": Callbacks(),
-    "compression": Instance(Compression),
+    "compression": Instance(Compression, PACBayes),
     "margin": POSITIVE,
     "delta": SMALL_PROBABILITY,
     "loss_cap": OPTIONAL_POSITIVE,

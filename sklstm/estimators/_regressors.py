@@ -121,9 +121,10 @@ class TikhonovLSTMRegressor(SequenceRegressor):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compression : Compression or None, default=None
+    compression : Compression, PACBayes or None, default=None
         How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
-        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        codebook; a `Compression` trains and rounds a network for the purpose. With a `PACBayes` the report has the
+        bound of a stochastic predictor instead. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     loss_cap : float or None, default=None
@@ -322,9 +323,10 @@ class TikhonovGRURegressor(SequenceRegressor):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compression : Compression or None, default=None
+    compression : Compression, PACBayes or None, default=None
         How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
-        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        codebook; a `Compression` trains and rounds a network for the purpose. With a `PACBayes` the report has the
+        bound of a stochastic predictor instead. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     loss_cap : float or None, default=None

@@ -1,5 +1,6 @@
 """Bounds of a fitted estimator: from its training data, in fit and as a report, and from data it has never seen."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,11 +17,13 @@ from torch.nn import functional
 
 from sklstm._tables import as_plain
 from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
+from sklstm.exceptions import DivergenceError
 from sklstm.generalization import (
     Bound,
     GeneralizationReport,
     HoldoutBound,
     OccamBound,
+    PACBayesBound,
     choose_cap,
     holdout_bound,
     rademacher_bound,
@@ -31,15 +34,17 @@ from sklstm.generalization._eigenvalue import moment_summary
 from sklstm.generalization.tu._theorems_2_and_3 import tu_value
 from sklstm.networks import RNNNetwork
 from sklstm.noise import NOISES, RepeatedNoise
+from sklstm.training import SequenceNet, train
 from sklstm.training._batches import place_for
 from sklstm.training._fine_tuning import SequenceProblem
 from sklstm.training._fingerprint import fingerprint_of_data
 from sklstm.training._inference import module_for_float64, outputs_of
 from sklstm.training._process import restores_settings
 
-from ._base import FitData, SequenceEstimator
+from ._base import FitData, SequenceEstimator, training_data, training_spec
 from ._composition import Composition
 from ._compression import occam_of, occam_value
+from ._pac_bayes import PACBayes, pac_bayes_of
 
 
 def set_bound(estimator: Any, data: FitData) -> None:
@@ -130,11 +135,16 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
             f"X and y are not the training data of this {name}: generalization_report needs all of those that fit was "
             "given, in the same order and scaled as they were. For data that trained nothing use holdout_bound(X, y)."
         )
-    coded, exponents = data, None
-    if composition is not None and _codes_scales(estimator) and (scaled := composition.with_powers_of_two()):
-        composition, exponents = scaled
-        coded = estimator._check_again(*composition.training_data(*given))
-    bounds: list[Bound] = [_occam(estimator, coded, *_loss_and_price(estimator, coded), exponents)]
+    bounds: list[Bound]
+    if isinstance(estimator.compression, PACBayes):
+        estimator.compression.check(data.X.shape, int(estimator.hidden_size))
+        bounds = [_pac_bayes(estimator, data, estimator.compression)]
+    else:
+        coded, exponents = data, None
+        if composition is not None and _codes_scales(estimator) and (scaled := composition.with_powers_of_two()):
+            composition, exponents = scaled
+            coded = estimator._check_again(*composition.training_data(*given))
+        bounds = [_occam(estimator, coded, *_loss_and_price(estimator, coded), exponents)]
     network = estimator.net_.module_
     if isinstance(network, RNNNetwork):
         theorems = _theorems(estimator, data)
@@ -272,6 +282,42 @@ def _occam(estimator: Any, data: FitData, loss: BoundedLoss, price: float, expon
     bound = occam_of(estimator, compression, problem, base, scale=loss.cap, delta_weight=price, exponents=exponents)
     guess = loss.of_best_constant(data.y)
     return replace(bound, loss="" if loss.zero_one else loss.words, guess=guess)
+
+
+def _pac_bayes(estimator: Any, data: FitData, settings: PACBayes) -> PACBayesBound:
+    """PAC-Bayes bound on a loss, around a prior that is trained on a part of the data as ``fit`` would."""
+    seed = vars(estimator)["_bound_seed"]
+    rng = np.random.default_rng(seed)
+    for_prior, for_bound = (
+        FitData(data.X[torch.from_numpy(rows)], data.y[rows], None) for rows in settings.parts(len(data.X), rng)
+    )
+    # Whatever was chosen on the part of the prior is known before the other part is seen, the cap too.
+    loss, _ = _loss_and_price(estimator, for_prior)
+    prior = _trained_again(estimator, for_prior, seed)
+    bound = pac_bayes_of(
+        settings,
+        prior,
+        _problem(for_bound, loss)(prior.module_),
+        rng,
+        n_prior=len(for_prior.X),
+        delta=estimator.delta,
+        scale=loss.cap,
+        progress=bool(estimator.verbose),
+    )
+    guess = loss.of_best_constant(for_bound.y)
+    return replace(bound, loss="" if loss.zero_one else loss.words, guess=guess)
+
+
+def _trained_again(estimator: Any, data: FitData, seed: int) -> SequenceNet:
+    """A net trained as ``fit`` would on other data, which knows nothing of the fit but the labels."""
+    twin = copy.copy(estimator).set_params(warm_start=False, callbacks=None, random_state=seed)
+    twin.__dict__.pop("_target_range", None)
+    try:
+        return train(training_spec(twin, data), training_data(twin, data))
+    except DivergenceError as error:
+        if error.net is None:
+            raise
+        return error.net  # with its last good weights
 
 
 def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:

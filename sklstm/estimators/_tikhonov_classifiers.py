@@ -15,6 +15,7 @@ from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec
 from ._base import FitContext, FitData
 from ._base_classifier import SequenceClassifier
 from ._compression import Compression
+from ._pac_bayes import PACBayes
 from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._tikhonov import certified_gain, measured_gains, tikhonov_parts, warn_if_infeasible
 
@@ -58,7 +59,7 @@ class TikhonovClassifier(SequenceClassifier):
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        compression: Compression | None = None,
+        compression: Compression | PACBayes | None = None,
         delta: float = 0.05,
         device: str | torch.device = "cpu",
         precision: PrecisionName = "float32",
@@ -223,9 +224,10 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compression : Compression or None, default=None
+    compression : Compression, PACBayes or None, default=None
         How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
-        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        codebook; a `Compression` trains and rounds a network for the purpose. With a `PACBayes` the report has the
+        bound of a stochastic predictor instead. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"
@@ -403,9 +405,10 @@ class TikhonovGRUClassifier(TikhonovClassifier):
         Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
         clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
         scikit-learn see ``set_callbacks``.
-    compression : Compression or None, default=None
+    compression : Compression, PACBayes or None, default=None
         How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
-        codebook; a `Compression` trains and rounds a network for the purpose. Fixed before seeing the data.
+        codebook; a `Compression` trains and rounds a network for the purpose. With a `PACBayes` the report has the
+        bound of a stochastic predictor instead. Fixed before seeing the data.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"

@@ -8,6 +8,7 @@ from ._eigenvalue import (
     smallest_eigenvalue,
 )
 from ._holdout import HoldoutBound, holdout_bound
+from ._pac_bayes import GaussianWeights, PACBayesBound, pac_bayes_bound
 from ._report import Bound, GeneralizationReport
 from ._second_moment import SecondMoment, second_moment
 from .compression._description import Description, Structure
@@ -20,9 +21,11 @@ from .tu._theorems_2_and_3 import TuBound, tu_bound, zhang_order
 __all__ = [
     "Bound",
     "Description",
+    "GaussianWeights",
     "GeneralizationReport",
     "HoldoutBound",
     "OccamBound",
+    "PACBayesBound",
     "RademacherBound",
     "SecondMoment",
     "Structure",
@@ -40,6 +43,7 @@ __all__ = [
     "kl_inverse",
     "occam_bound",
     "occam_certificate",
+    "pac_bayes_bound",
     "rademacher_bound",
     "rademacher_row_norms",
     "rademacher_tu",

@@ -146,15 +146,9 @@ class HoldoutBound:
 
     def _price(self, standard_deviation: float, nats: float) -> float:
         """What is added to the mean of capped losses; `nats` is log(1/δ), since δ/2 may underflow."""
-        both = self.method == "best"
-        if both:  # half of δ for each: both hold at once, so that the smaller one holds too
-            nats += math.log(2)
-        n, log_term = self.n_samples, nats + math.log(2)
-        bernstein = standard_deviation * math.sqrt(2 * log_term / n) + 7 * self.cap * log_term / (3 * (n - 1))
-        if not both:
-            return bernstein
-        chernoff = self.cap * kl_inverse(min(self.mean_loss / self.cap, 1.0), nats / n) - self.mean_loss
-        return min(bernstein, chernoff)
+        if self.method == "best":
+            return best_price(self.mean_loss, standard_deviation, self.n_samples, nats, self.cap)
+        return _bernstein(standard_deviation, self.n_samples, nats, self.cap)
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -280,6 +274,21 @@ def holdout_bound(
         assumptions=_assumptions(zero_one),
     )
     return blank.at_delta(delta)
+
+
+def _bernstein(standard_deviation: float, n: int, nats: float, cap: float) -> float:
+    log_term = nats + math.log(2)
+    return standard_deviation * math.sqrt(2 * log_term / n) + 7 * cap * log_term / (3 * (n - 1))
+
+
+def best_price(mean: float, standard_deviation: float, n: int, nats: float, cap: float) -> float:
+    """What is added to a mean of n losses in [0, cap]: the smaller of empirical Bernstein and Chernoff.
+
+    Each has half of δ, which is exp(-`nats`): both hold at once, so that the smaller one holds too.
+    """
+    nats += math.log(2)
+    chernoff = cap * kl_inverse(min(mean / cap, 1.0), nats / n) - mean
+    return min(_bernstein(standard_deviation, n, nats, cap), chernoff)
 
 
 def _check_cap(cap: Any) -> None:

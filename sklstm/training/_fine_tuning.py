@@ -8,7 +8,7 @@ rounding changes the loss least. After every stage the other weights are trained
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -130,10 +130,39 @@ class SequenceProblem:
         rows = rows.to(self.X.device)
         leaves = {name: tensor.detach().to(self.device).requires_grad_(True) for name, tensor in weights.items()}
         with torch.enable_grad():
-            outputs = _outputs(self.trainable, leaves, to_device(self.X.batch(rows), self.device))
+            outputs = outputs_with(self.trainable, leaves, to_device(self.X.batch(rows), self.device))
             loss = (self.smooth if bounded else self.likelihood)(outputs, self.y[rows])
             gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         return loss.item(), {name: part.cpu() for name, part in zip(leaves, gradient, strict=True)}
+
+    @torch.no_grad()
+    def losses_on(self, several: Iterable[Values], rows: Tensor) -> Tensor:
+        """Means (m,) of the loss of the bound, in [0, 1], of m networks, each on b sequences of its own.
+
+        Parameters
+        ----------
+        several : iterable of m dicts of str to Tensor
+            Weights of each.
+        rows : Tensor of int64 of shape (m, b)
+            Places of its sequences.
+
+        Returns
+        -------
+        Tensor of shape (m,), float64
+            NaN counts as 1.
+        """
+        module, size, every = self._scratch.eval(), rows.shape[1], rows.flatten()
+        own, means = module.state_dict(), []
+        batch = to_device(self.X.batch(every.to(self.X.device)), self.device)
+        targets = self.y[every.to(self.y.device)]
+        for number, weights in enumerate(several):
+            for name, weight in weights.items():
+                own[name].copy_(weight)
+            part = slice(number * size, (number + 1) * size)
+            outputs = module(**{name: values[part] for name, values in batch.items()})
+            # Each by itself: what counts as a tie depends on all outputs that the loss is given.
+            means.append(torch.nan_to_num(self.losses(outputs, targets[part]).double(), nan=1.0).mean())
+        return torch.stack(means)
 
     @torch.no_grad()
     def bounded_loss(self, weights: Values, *, final: bool = False) -> float:
@@ -151,7 +180,7 @@ class SequenceProblem:
         return float(torch.nan_to_num(losses, nan=1.0).mean())
 
 
-def _outputs(module: nn.Module, weights: Mapping[str, Tensor], inputs: dict[str, Tensor]) -> Tensor:
+def outputs_with(module: nn.Module, weights: Mapping[str, Tensor], inputs: dict[str, Tensor]) -> Tensor:
     """Outputs of a network with other weights, by which they can be differentiated."""
     with without_word_of_compact_weights(inputs["X"].device):
         return functional_call(module, dict(weights), (), inputs)
@@ -195,10 +224,10 @@ class CodedNetwork(nn.Module):
             name: weight.to(X.device, self.structure.like[name].dtype)
             for name, weight in self.structure.compose(free).items()
         }
-        return _outputs(self.networks[0], weights, {"X": X, **inputs})
+        return outputs_with(self.networks[0], weights, {"X": X, **inputs})
 
 
-class _MeanLoss(nn.Module):
+class MeanLoss(nn.Module):
     """A criterion of a function of outputs and targets that takes the mean itself."""
 
     def __init__(self, of: Callable[[Tensor, Tensor], Tensor], reduction: str):
@@ -209,7 +238,7 @@ class _MeanLoss(nn.Module):
         return self.of(outputs, targets)
 
 
-class _Tick(OwnCallback):
+class Tick(OwnCallback):
     """Calls a function after every epoch."""
 
     def __init__(self, tick: Callable[[], None]):
@@ -281,13 +310,13 @@ def train_values(
     }
     spec = TrainingSpec(
         network=NetworkSpec(CodedNetwork, parts),
-        loss=partial(_MeanLoss, problem.smooth if bounded else problem.likelihood),
+        loss=partial(MeanLoss, problem.smooth if bounded else problem.likelihood),
         lr=lr,
         lr_schedule="cosine",
         clip_norm=1.0,
         max_epochs=epochs,
         batch_size=schedule.batch_size,
-        callbacks=(_Tick(tick),),
+        callbacks=(Tick(tick),),
         device=device,
         seeds=Seeds(batches=int(rng.integers(2**63))),
     )

@@ -178,7 +178,7 @@ def test_errors_come_before_training(monkeypatch):
     X, y = classes(60)
     monkeypatch.setattr("sklstm.estimators._base_classifier.train", lambda *a, **k: pytest.fail("training began"))
     cases = [
-        ({"compression": "finetune"}, TypeError, "compression must be None or a Compression"),
+        ({"compression": "finetune"}, TypeError, "compression must be None or a Compression or a PACBayes"),
         ({"compression": Compression(rank=3)}, ValueError, "at most 2 with 2 channels and 8 units"),
         ({"compression": Compression(hidden_size=1, rank=2)}, ValueError, "at most 1 with 2 channels and 1 units"),
         ({"compression": Compression(rank=1, subspace=3)}, ValueError, "exclude each other"),

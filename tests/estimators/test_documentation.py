@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.utils._testing import assert_docstring_consistency
 
-from sklstm import Compression, TikhonovLSTMRegressor
+from sklstm import Compression, PACBayes, TikhonovLSTMRegressor
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import Checkpoint
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS, GATED, REGRESSORS
@@ -18,7 +18,7 @@ from tests.support.estimators import CLASSIFIERS, ESTIMATORS, GATED, REGRESSORS
 NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
 
 PREPROCESSORS = [SequenceScaler, SequencesFromTable]
-OTHERS = [Compression, Checkpoint]
+OTHERS = [Compression, PACBayes, Checkpoint]
 REQUIRED = {"SequencesFromTable": ["id"], "Checkpoint": ["folder"]}
 OF_THE_HISTORY = {"validation_loss_curve_", "best_loss_", "history_"}
 PROPERTIES = OF_THE_HISTORY | {"certified_gain_"}

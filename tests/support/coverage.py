@@ -12,11 +12,13 @@ from itertools import product
 import numpy as np
 from scipy.stats import beta, binom, norm
 
+from sklstm import StochasticPredictor
 from sklstm.generalization import holdout_bound
 
 # A mean of capped losses may exceed the cap by its round-off; relative.
 ROUNDING = 1e-9
 CALIBRATION_DELTA, N_DRAWS = 0.2, 5000
+N_NETWORKS = 10  # of a stochastic predictor
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,24 @@ def subject(estimator, bound):
     Raises
     ------
     ValueError
-        If `bound.about` names neither: it must not be compared with the wrong one in silence.
+        If `bound.about` names none that is known: it must not be compared with the wrong one in silence.
     """
     if "quantised" in bound.about:
         return estimator.quantized(bound)
+    if "stochastic" in bound.about:
+        return estimator.stochastic(bound)
     if "trained" in bound.about:
         return estimator
-    raise ValueError(f"{bound.name} is about {bound.about!r}, neither the trained nor the quantised predictor")
+    raise ValueError(
+        f"{bound.name} is about {bound.about!r}, neither the trained nor the quantised nor the stochastic predictor"
+    )
+
+
+def predictions_of(predictor, X):
+    """The predictions of a predictor; of a stochastic one, those of some of its networks, whose losses are averaged."""
+    if isinstance(predictor, StochasticPredictor):
+        return [predictor.sample(X, random_state=seed) for seed in range(N_NETWORKS)]
+    return [predictor.predict(X)]
 
 
 def loss_cap(bound):
@@ -148,8 +161,10 @@ def compare(estimator, bounds, truth):
     for bound in bounds:
         predictor, cap = subject(estimator, bound), loss_cap(bound)
         if id(predictor) not in predictions:  # the predictor is kept too, or its id may be given to the next one
-            predictions[id(predictor)] = predictor, predictor.predict(truth.X)
-        losses = truth.losses(predictions[id(predictor)][1], cap)
+            predictions[id(predictor)] = predictor, predictions_of(predictor, truth.X)
+        several = predictions[id(predictor)][1]
+        losses = np.mean([truth.losses(predicted, cap) for predicted in several], axis=0)
+        zero_one = cap is None and isinstance(truth, HeldOut) and len(several) == 1
         loss, half = float(losses.mean()), bound.at_delta(0.5)
         rows.append(
             {
@@ -162,7 +177,7 @@ def compare(estimator, bounds, truth):
                 "half": float(half.value),
                 "half_vacuous": bool(half.vacuous),
                 "loss": loss,
-                "lower": loss if truth.exact else lower_limit(losses, cap is None and isinstance(truth, HeldOut)),
+                "lower": loss if truth.exact else lower_limit(losses, zero_one),
             }
         )
     return rows

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from torch.utils._device import DeviceContext
 
 import sklstm
-from sklstm import Compression, NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm import Compression, NoisyRNNClassifier, PACBayes, TikhonovLSTMRegressor
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.training import _process
 from sklstm.training._process import restores_settings
@@ -55,7 +55,11 @@ def calls(tmp_path_factory):
     plain = TikhonovLSTMRegressor(**QUICK | {"max_epochs": 2})
     small = Compression(2, epochs=1, stage_epochs=1, n_stages=1, n_trials=1, coarseness=(16.0,))
     compressed = NoisyRNNClassifier(compression=small, **QUICK).fit(X[:8], labels[:8])
+    drawn = PACBayes(scales=(0.1,), epochs=1, n_draws=2)
+    random = NoisyRNNClassifier(compression=drawn, **QUICK).fit(X[:8], labels[:8])
+    stochastic = random.stochastic(random.generalization_report(X[:8], labels[:8])["pac_bayes"])
     return {
+        "report with PAC-Bayes": lambda: random.generalization_report(X[:8], labels[:8]),
         "report with compression": lambda: compressed.generalization_report(X[:8], labels[:8]),
         "fit": lambda: TikhonovLSTMRegressor(early_stopping=True, **QUICK).fit(X, y),
         "fit a classifier": lambda: NoisyRNNClassifier(**QUICK).fit(X, labels),
@@ -72,6 +76,7 @@ def calls(tmp_path_factory):
         "load": lambda: sklstm.load(folder / "there.safetensors"),
         "unpickle": lambda: pickle.loads(pickled),
         "quantized": lambda: relu.quantized(occam),
+        "sample": lambda: stochastic.sample(X[:4], random_state=0),
         "path": lambda: RegularizationPathCV(plain, "lambda_s", [0.01, 0.1], cv=2, refit=False).fit(X, y),
     }
 
@@ -79,6 +84,7 @@ def calls(tmp_path_factory):
 NAMES = [
     "fit", "report with compression", "fit a classifier", "partial_fit", "predict", "certify", "radius", "accuracy",
     "noise", "votes", "conformal", "save", "load", "unpickle", "quantized", "path",
+    "report with PAC-Bayes", "sample",
 ]  # fmt: skip
 
 
@@ -93,7 +99,9 @@ def chosen_lines(call, closely):
 def test_an_interrupt_leaves_the_process_as_it_was(calls, name):
     call = calls[name]
     # Compression and paths pass through what the other fits do, and take longest.
-    closely = {"report with compression": set(), "path": {"_process.py"}}.get(name, CLOSELY)
+    closely = {"report with compression": set(), "report with PAC-Bayes": set(), "path": {"_process.py"}}.get(
+        name, CLOSELY
+    )
     assert list(harmful_lines(call, chosen_lines(call, closely))) == []
     call()  # nothing is locked, nothing half done
 

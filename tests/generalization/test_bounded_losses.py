@@ -6,7 +6,7 @@ import torch
 
 from sklstm._losses import LOSSES, RegressionLoss
 from sklstm.generalization._bounded_losses import CappedLoss, ErrorLoss
-from sklstm.networks import GRUNetwork, LSTMNetwork, ReLUNetwork
+from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training._inference import predict_blocks
 
 EVERY = pytest.mark.parametrize("name", LOSSES)
@@ -76,7 +76,7 @@ def test_equal_outputs_are_errors_whatever_the_label_and_so_are_outputs_that_are
     assert ErrorLoss().each(torch.full((3, 3), torch.inf), labels).all()
 
 
-@pytest.mark.parametrize("kind", [ReLUNetwork, LSTMNetwork, GRUNetwork])
+@pytest.mark.parametrize("kind", [RNNNetwork, LSTMNetwork, GRUNetwork])
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_what_counts_as_an_error_covers_the_rounding_of_forward_passes(kind, scale):
     """A label that counts as right in float32 is right in float64, too, with as much room again."""

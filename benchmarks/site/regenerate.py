@@ -73,7 +73,7 @@ STEPS = (
     Step("fuzz_saved_models", "a minute", ()),
     Step("fuzz_estimators", "5 minutes", ()),
     Step("certificate_soundness", "25 minutes"),
-    Step("bound_coverage", "20 minutes"),
+    Step("bound_coverage", "25 minutes"),
     Step("guarantee_coverage", "5 minutes"),
     Step("certificate_tightness", "20 minutes"),
     Step("peer_verifier", "20 minutes", needs=LIRPA),

@@ -49,7 +49,7 @@ def timed(name, duration, **more):
 
 PEERS, IMDB, GPU = "make bench-peers, else without other packages", "--imdb", "a CUDA device"
 AEON = "the package aeon beside this one, for its data; MiniRocket: make bench-peers"
-LIRPA = "auto_LiRPA 0.7.1"
+LIRPA, MAPIE = "auto_LiRPA 0.7.1", "MAPIE 1.6.0"
 STEPS = (
     timed("fit_speed", "30 minutes, 15 without other packages", needs=PEERS),
     timed("relu_layer", "a minute"),
@@ -75,6 +75,7 @@ STEPS = (
     Step("certificate_soundness", "25 minutes"),
     Step("bound_coverage", "25 minutes"),
     Step("guarantee_coverage", "5 minutes"),
+    Step("conformal_drift", "5 minutes", needs=MAPIE),
     Step("certificate_tightness", "20 minutes"),
     Step("peer_verifier", "20 minutes", needs=LIRPA),
     Step("noise_robustness", "45 minutes"),

@@ -1,5 +1,6 @@
 """What random noise on the inputs does to predictions: intervals between order statistics, shares of labels."""
 
+import copy
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Literal
@@ -176,7 +177,12 @@ def plain_predictions(predict: Callable[[Any], Any], X: Any) -> NDArray[Any]:
     X = X if sequences is None else sequences
     n = _num_samples(X)
     parts = (np.arange(start, min(start + _ROWS, n)) for start in range(0, max(n, 1), _ROWS))
-    return np.concatenate([np.asarray(predict(_safe_indexing(X, rows))) for rows in parts])
+    try:
+        return np.concatenate([np.asarray(predict(_safe_indexing(X, rows))) for rows in parts])
+    except (TypeError, ValueError) as error:
+        refused = error
+    predict(copy.deepcopy(X))  # refused as well, with a message that counts the sequences from the first of X
+    raise refused
 
 
 def predictions_under(

@@ -131,6 +131,14 @@ def test_without_noise_both_limits_are_the_prediction(fitted):
         np.testing.assert_array_equal(np.sort(end), np.tile([0.0, 1.0], (len(X), 1)))
 
 
+def test_errors_count_the_sequences_of_x_however_many_are_read_at_a_time(fitted):
+    model, X = fitted
+    many = list(np.tile(X, (60, 1, 1)))
+    many[300] = many[300] * np.nan
+    with pytest.raises(ValueError, match=r"X\[300\] has a value that is not finite"):
+        noise_interval(model, many, 0.1)
+
+
 def test_bad_arguments_are_refused_before_any_prediction(fitted):
     model, X = fitted
     with pytest.raises(ValueError, match="at least 181"):

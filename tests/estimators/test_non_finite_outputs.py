@@ -42,6 +42,10 @@ CALLS = {
     "score": lambda model: model.score(MIXED, LABELS),
     "holdout_bound": lambda model: model.holdout_bound(MIXED, LABELS),
     "certified_accuracy": lambda model: model.certified_accuracy(MIXED, LABELS, 0.1),
+    "noise_interval": lambda model: sklstm.noise_interval(model, MIXED, 0.1),
+    "smoothed_radius": lambda model: sklstm.smoothed_radius(model, MIXED, 0.1),
+    "smoothed_predict": lambda model: sklstm.smoothed_predict(model, MIXED, 0.1),
+    "prediction_interval": lambda model: sklstm.prediction_interval(model, X[:9], y[:9], MIXED),
 }
 
 

@@ -224,7 +224,8 @@ costs no accuracy that seeds would show, and the LSTM and the GRU one to two poi
 digits it costs four points of accuracy and eight of what is certified at 0.03. On GunPoint it costs fifteen points of
 accuracy: 50 sequences of 150 steps, on which the ReLU network does not find its way once it is trained for bounds.
 On BasicMotions, 40 sequences of 100 steps, robust networks are the most accurate and hardly any sequence is certified:
-bounds grow with the steps, and what they allow beyond the loss of a constant guess is held back."""
+bounds grow with the steps, and what they allow beyond the loss of a constant guess is held back. Who wants certificates
+there does better without: the default LSTM is certified for half of the sequences at 0.03, the GRU for four fifths."""
 
 
 def said(settings):

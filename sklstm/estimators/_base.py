@@ -39,7 +39,7 @@ from sklstm.training import (
 from sklstm.training._held_out import Split
 from sklstm.training._inference import outputs_of
 from sklstm.training._process import restores_settings
-from sklstm.training._train import OPTIMIZERS, Resume, Seeds, fresh_network, sizes_for
+from sklstm.training._train import FEWEST_STEPS, OPTIMIZERS, Resume, Seeds, fresh_network, sizes_for
 
 from . import _files
 from ._fit_tasks import CallbackSupportMixin, FitTask
@@ -178,7 +178,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             network,
             self._loss,
             inputs=InputNoise(float(self.sigma), str(self.noise)) if self.sigma > 0 else None,
-            robust=self._robust(data, max_epochs, context, labels=labels is not None),
+            robust=self._robust(data, context, labels=labels is not None),
             resume=resume,
             optimizer=str(self.optimizer),
             lr=float(self.lr),
@@ -196,7 +196,15 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _robust(self, data: FitData, max_epochs: int, context: FitContext, *, labels: bool) -> Robust | None:
+    def _ramp(self, data: FitData, context: FitContext) -> float:
+        """Epochs in which robust training rises to its full strength: half of them all."""
+        batch_size, max_epochs = self._sizes(len(data.X))
+        if not context.one_epoch:
+            return max_epochs / 2
+        # Nobody knows how many calls of `partial_fit` will follow: as many steps as in the shortest of fits, at most.
+        return min(max_epochs, FEWEST_STEPS / -(-len(data.X) // batch_size)) / 2
+
+    def _robust(self, data: FitData, context: FitContext, *, labels: bool) -> Robust | None:
         """The errors that training is to withstand; None for ordinary training."""
         eps = np.asarray(self.robust_eps, dtype=np.float64)
         if eps.ndim and len(eps) != data.X.shape[2]:
@@ -205,14 +213,15 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             )
         if not eps.any():
             return None
-        guess = self._loss_of_guess(data.y, data.weight)
+        # Targets that are all alike, as in one call of `partial_fit`, tell nothing about guesses.
+        guess = self._loss_of_guess(data.y, data.weight) or math.inf
         if context.one_epoch and data.weight is not None:  # weights that count as they are
             guess *= float(data.weight.mean())
         return Robust(
             eps,
             float(self.robust_weight),
             float(self.robust_box),
-            ramp=max_epochs / 2,  # the second half of the epochs is at full strength
+            ramp=self._ramp(data, context),
             labels=labels,
             guess=guess,
         )

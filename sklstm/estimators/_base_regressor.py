@@ -231,7 +231,10 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             data = FitData(sequences, y, weight)
             if context.resume is None:
                 warn_about_data(self, X, data)
-            self._set_fitted(train(self._training_spec(data, context), training_data(self, data, relative=False)))
+            spec = self._training_spec(data, context)
+            self._set_fitted(train(spec, training_data(self, data, relative=False)))
+            if spec.robust is not None and len(self.net_.history) > spec.robust.ramp:
+                warn_if_constant(self.net_, data.X, self._targets(data.y))
         return self
 
     @restores_settings

@@ -1,5 +1,6 @@
 """What the constructor parameters of the estimators must satisfy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
@@ -82,8 +83,13 @@ class Radii:
     """A number that is not negative, or one for each channel."""
 
     def check(self, name: str, value: Any) -> None:
+        if isinstance(value, Mapping) or (hasattr(value, "index") and hasattr(value, "to_numpy")):
+            raise TypeError(
+                f"{name} has labels, and an estimator knows none before fit: give an array with one number for each "
+                f"channel in the order of X, for instance [{name}[channel] for channel in channels]."
+            )
         if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) == 0:
-            NON_NEGATIVE.check(name, value)
+            NON_NEGATIVE.check(name, value.item() if isinstance(value, np.ndarray) else value)
             return
         if np.ndim(value) != 1 or len(value) == 0:
             raise ValueError(f"{name} must be a number, or one number for each channel; got {value!r}.")

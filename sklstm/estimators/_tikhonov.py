@@ -205,10 +205,12 @@ def is_regularised(estimator: Any) -> bool:
 
 
 def penalty_weights(estimator: Any) -> tuple[float, float, float]:
-    """λ_S, λ_1 and λ_2 as numbers: with ``lambda_s="auto"`` a robust training has no penalty."""
+    """λ_S, λ_1 and λ_2 as numbers: with ``lambda_s="auto"`` a robust training has no penalty of the paper's."""
     weights = estimator.lambda_s, estimator.lambda_1, estimator.lambda_2
     if isinstance(estimator.lambda_s, str):
-        weights = (0, 0, 0) if np.any(estimator.robust_eps) else (estimator._lambda_s, *weights[1:])
+        # The stable penalty is for a gain that is proved, which errors of one size do not give.
+        without = np.any(estimator.robust_eps) and estimator.variant != "stable"
+        weights = (0, 0, 0) if without else (estimator._lambda_s, *weights[1:])
     lambda_s, lambda_1, lambda_2 = map(float, weights)
     return lambda_s, lambda_1, lambda_2
 

@@ -149,7 +149,8 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
     lambda_s : float or "auto", default="auto"
         Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01
         for regressors and 0.00001 for classifiers; with ``robust_eps`` there is then no penalty, whatever ``lambda_1``
-        and ``lambda_2`` are, since it would cost accuracy and add nothing to what is certified.
+        and ``lambda_2`` are, since it would cost accuracy and add nothing to what is certified, unless ``variant`` is
+        ``"stable"``.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0
@@ -329,7 +330,8 @@ class TikhonovGRUClassifier(TikhonovClassifier):
     lambda_s : float or "auto", default="auto"
         Weight :math:`\lambda_S` of the perturbation term: the strength of the regularisation. ``"auto"`` is 0.01
         for regressors and 0.00001 for classifiers; with ``robust_eps`` there is then no penalty, whatever ``lambda_1``
-        and ``lambda_2`` are, since it would cost accuracy and add nothing to what is certified.
+        and ``lambda_2`` are, since it would cost accuracy and add nothing to what is certified, unless ``variant`` is
+        ``"stable"``.
     lambda_1 : float, default=10.0
         Weight of the constraint :math:`\rho_h^2 < 1`.
     lambda_2 : float, default=10.0

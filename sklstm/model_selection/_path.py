@@ -81,13 +81,13 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Fraction of the epochs that all models of a fold share, at least 0 and below 1. The shared epochs are trained
         with the value in the middle; then every model continues with its own value. With 0, every model is trained by
         itself from the start, as in GridSearchCV. It counts as 0 with ``early_stopping``, ``callbacks`` or
-        ``lr_schedule="plateau"``, which need to see a whole training, and for ``"sigma"`` of regressors with
-        ``skip="linear"``, where every value has a ridge solution of its own to start from.
+        ``lr_schedule="plateau"``, which need to see a whole training, and for ``"sigma"`` and ``"robust_eps"`` of
+        regressors with ``skip="linear"``, where every value has a ridge solution of its own to start from.
     strategy : {"auto", "stacked", "separate"}, default="auto"
         ``"stacked"`` trains many models as one program where possible: one-layer LSTMs or ReLU networks, sequences of
         one length, no ``callbacks``, no ``lr_schedule="plateau"``, and a ``param_name`` other than ``"clip_norm"``
-        and ``"max_norm_..."``. ``"separate"`` trains one model after the other. ``"auto"`` stacks up to the network
-        size for which this was measured to be faster.
+        and ``"max_norm_..."``; not with ``robust_eps`` or ``variant="stable"``. ``"separate"`` trains one model after
+        the other. ``"auto"`` stacks up to the network size for which this was measured to be faster.
 
     Attributes
     ----------
@@ -274,6 +274,14 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 f"param_name must be one of {', '.join(map(repr, possible))} for {type(self.estimator).__name__}; got "
                 f"{self.param_name!r}. For another parameter use GridSearchCV."
+            )
+        robust_eps = np.asarray(getattr(self.estimator, "robust_eps", 0.0))
+        if self.param_name in ("robust_weight", "robust_box") and not robust_eps.any():
+            raise ValueError(f"{self.param_name} has no effect with robust_eps=0: set robust_eps of the estimator.")
+        if self.param_name == "robust_eps" and robust_eps.ndim:
+            raise ValueError(
+                f"a path over robust_eps tries one number for all channels, and the estimator has robust_eps="
+                f"{self.estimator.robust_eps!r:.80}, one for each. Use GridSearchCV over a list of such arrays."
             )
         given = self.param_range
         if isinstance(given, Integral) and not isinstance(given, bool | np.bool_):

@@ -31,6 +31,9 @@ class EarlyStopping(OwnCallback):
     ----------
     n_iter_no_change : int
         Epochs without improvement after which training ends.
+    rising : float, default=0.0
+        Epochs at the beginning in which what is trained for still rises, as with `Robust`. They may hold the best
+        weights, but are not counted as epochs without improvement.
 
     Raises
     ------
@@ -54,8 +57,8 @@ class EarlyStopping(OwnCallback):
 
     fits_stacks = True
 
-    def __init__(self, n_iter_no_change: int):
-        self.n_iter_no_change = n_iter_no_change
+    def __init__(self, n_iter_no_change: int, rising: float = 0.0):
+        self.n_iter_no_change, self.rising = n_iter_no_change, rising
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         self.best_loss_, self.best_epoch_ = math.inf, 0
@@ -66,7 +69,7 @@ class EarlyStopping(OwnCallback):
         if loss < self.best_loss_:
             weights = {name: value.clone() for name, value in net.module_.state_dict().items()}
             self.best_loss_, self.best_epoch_, self.best_weights_ = loss, epoch, weights
-        elif epoch - self.best_epoch_ >= self.n_iter_no_change:
+        elif epoch - max(self.best_epoch_, self.rising) >= self.n_iter_no_change:
             raise StopTraining
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
@@ -240,6 +243,8 @@ class LearningRate(OwnCallback):
     schedule : str
         A key of ``SCHEDULES``. ``"plateau"`` halves the rate when the validation loss, or without one the training
         loss, has not fallen by 0.01 % for five epochs, down to a thousandth.
+    rising : float, default=0.0
+        Epochs at the beginning in which what is trained for still rises, and losses with it: they are no plateau.
 
     Examples
     --------
@@ -257,8 +262,8 @@ class LearningRate(OwnCallback):
     [0.1, 0.1, 0.01, 0.001]
     """
 
-    def __init__(self, schedule: str):
-        self.schedule = schedule
+    def __init__(self, schedule: str, rising: float = 0.0):
+        self.schedule, self.rising = schedule, rising
         self.fits_stacks = schedule != "plateau"  # which follows the losses of each net
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
@@ -277,7 +282,7 @@ class LearningRate(OwnCallback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         self.done_ += 1
-        if self.plateau_ is not None:
+        if self.plateau_ is not None and len(net.history) > self.rising:
             epoch = net.history[-1]
             self.plateau_.step(epoch.get("valid_loss", epoch["train_loss"]))
 

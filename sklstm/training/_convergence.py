@@ -164,17 +164,23 @@ def warn_if_constant(net: SequenceNet, X: Sequences, targets: Tensor) -> None:
         Numbers of classes, or numbers to predict.
     """
     some = torch.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).long()
-    outputs = outputs_of(net.module_, X[some])
-    # Of logits the differences count, and a standard deviation of one is a change of one in log-odds.
-    labels = not targets.is_floating_point()
-    spread = (outputs - outputs.mean(1, keepdims=True) if labels else outputs).std(0).max()
-    scale = float(len(np.unique(targets.cpu()[some])) > 1) if labels else float(targets.cpu()[some].std(0).max())
-    if not spread < _CONSTANT * scale:
+    outputs, wanted = outputs_of(net.module_, X[some]), targets.cpu()[some].numpy()
+    if targets.is_floating_point():
+        spreads, scales = outputs.std(0), wanted.reshape(len(wanted), -1).std(0)
+    else:
+        # Of logits the differences count, and a standard deviation of one is a change of one in log-odds.
+        spreads = (outputs - outputs.mean(1, keepdims=True)).std(0).max(keepdims=True)
+        scales = np.array([float(len(np.unique(wanted)) > 1)])
+    constant = np.flatnonzero(spreads < _CONSTANT * scales)
+    if not len(constant):
         return
+    which = "outputs hardly depend" if len(constant) == len(spreads) else f"output {constant[0]} hardly depends"
+    advice = "Lower robust_eps or robust_weight, or raise max_epochs, in whose first half both grow"
+    if targets.is_floating_point() and net.module_.linear_part is None:
+        advice += "; a regressor with skip='linear' begins with a linear part that withstands errors"
     warnings.warn(
-        "Training for robust_eps has made a network whose outputs hardly depend on X: over the training data they "
-        f"vary by {spread:.2g}. Lower robust_eps or robust_weight, or raise max_epochs, in whose first half both grow; "
-        "a regressor with skip='linear' keeps its linear part.",
+        f"Training for robust_eps has made a network whose {which} on X, "
+        f"varying by {spreads[constant].max():.2g} over the training data. {advice}.",
         ConvergenceWarning,
         stacklevel=caller_level(),
     )

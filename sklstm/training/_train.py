@@ -217,7 +217,7 @@ class TrainingSpec:
 # 67 sequences in batches of 64 make 200 steps in 100 epochs, too few for any network to learn.
 _BATCH_SIZES = (8, 16, 32, 64)
 _BATCHES = 8  # an epoch at least, where the smallest size allows it
-_EPOCHS, _STEPS = 100, 1500
+_EPOCHS, FEWEST_STEPS = 100, 1500
 # From ridge regression there is less to go, and where data are few more steps lead away from what they can tell.
 _EPOCHS_FROM_RIDGE = 30
 
@@ -258,7 +258,7 @@ def sizes_for(
     elif from_ridge:
         epochs = _EPOCHS_FROM_RIDGE
     else:
-        epochs = max(_EPOCHS, -(-_STEPS // n_batches))
+        epochs = max(_EPOCHS, -(-FEWEST_STEPS // n_batches))
     return size, epochs  # torch takes no numpy integers
 
 
@@ -504,13 +504,14 @@ def _callbacks(spec: TrainingSpec) -> list[Any]:
     check_one_schedule(spec.callbacks, spec.lr_schedule)
     check_monitors(spec.callbacks, spec.validation is not None)
     # Ours have names that no user gives: skorch wants names to be unique.
-    callbacks: list[Any] = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(spec.lr_schedule))]
+    rising = 0.0 if spec.robust is None else spec.robust.ramp
+    callbacks: list[Any] = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(spec.lr_schedule, rising))]
     if spec.verbose:
         bar = Progress(spec.label, spec.verbose, show_lr=spec.lr_schedule != "constant")
         callbacks.append(("_progress", bar))
     callbacks.extend(spec.callbacks)
     if spec.validation is not None:
-        callbacks.append(("_early_stopping", EarlyStopping(spec.validation.n_iter_no_change)))
+        callbacks.append(("_early_stopping", EarlyStopping(spec.validation.n_iter_no_change, rising)))
     return callbacks
 
 

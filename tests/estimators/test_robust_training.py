@@ -1,20 +1,24 @@
 """Estimators that are trained to withstand errors of their inputs."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import sklstm
+from sklstm import TikhonovLSTMRegressor
 from sklstm.estimators._base import FitContext, checked, training_data, training_spec
 from sklstm.model_selection import RegularizationPathCV
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS, REGRESSORS
 
 N, L, D = 90, 5, 2
 EPS = 0.2
+NO_VALIDATION = dict.fromkeys(("X_val", "y_val", "sample_weight_val"))
 ALL = pytest.mark.parametrize("cls", ESTIMATORS)
 
 
@@ -145,6 +149,114 @@ def test_a_network_that_has_become_a_constant_is_noticed(cls):
     skip = {"skip": "none"} if cls in REGRESSORS else {}
     with pytest.warns(ConvergenceWarning, match="hardly depend on X"):
         few(cls, robust_eps=20.0, robust_weight=1.0, max_epochs=30, lr=0.05, **skip).fit(X, y)
+
+
+def test_one_constant_output_among_others_is_noticed():
+    X = np.random.default_rng(0).standard_normal((200, 8, 1))
+    Y = np.column_stack([X[:, -1, 0], X[:, 0, 0]])
+    model = few(TikhonovLSTMRegressor, robust_eps=0.5, robust_weight=1.0, skip="none", max_epochs=40)
+    with pytest.warns(ConvergenceWarning, match="output 1 hardly depends on X") as caught:
+        model.fit(X, Y)
+    spread = model.predict(X).std(axis=0)
+    assert spread[1] < 0.02 < spread[0]
+    assert "skip='linear'" in str(caught[0].message)
+
+
+@ALL
+def test_a_constant_is_noticed_in_partial_fit_once_the_strength_is_full(cls):
+    X, y = data(cls)
+    skip = {"skip": "none"} if cls in REGRESSORS else {}
+    model = few(cls, robust_eps=20.0, robust_weight=1.0, lr=0.05, max_epochs=4, **skip)
+    classes = {"classes": ["down", "up"]} if cls in CLASSIFIERS else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            model.partial_fit(X, y, **classes)
+    assert not caught
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(30):
+            model.partial_fit(X, y, **classes)
+    assert "hardly depend on X" in str(caught[-1].message)
+
+
+@ALL
+def test_early_stopping_waits_until_the_strength_is_full(cls):
+    X, y = data(cls)
+    # Plain training makes the loss at full strength rise: no epoch is better than the first one for a while.
+    model = few(cls, robust_eps=0.5, max_epochs=30, early_stopping=True, n_iter_no_change=2).fit(X, y)
+    losses = model.net_.history[:, "valid_loss"]
+    best = int(np.argmin(losses)) + 1
+    assert model.n_iter_ >= 30 / 2 + 2
+    assert model.n_iter_ == 30 or model.n_iter_ == max(best, 30 // 2) + 2
+    plain = few(cls, robust_eps=0.0, max_epochs=30, early_stopping=True, n_iter_no_change=2, lr=1e-12).fit(X, y)
+    assert plain.n_iter_ < 15
+
+
+@ALL
+def test_a_rising_strength_is_no_plateau(cls):
+    X, y = data(cls)
+    model = few(cls, robust_eps=0.5, max_epochs=40, lr_schedule="plateau").fit(X, y)
+    rates = model.net_.history[:, "lr"]
+    assert set(rates[:20]) == {0.01}
+    still = few(cls, robust_eps=0.5, max_epochs=40, lr_schedule="plateau", lr=1e-6).fit(X, y).net_.history[:, "lr"]
+    assert set(still[:20]) == {1e-6}
+    assert still[-1] < 1e-6  # afterwards it is one
+
+
+def spec_of_one_call(model, given):
+    return model._training_spec(given, FitContext(one_epoch=True))
+
+
+@ALL
+@pytest.mark.parametrize(("batch_size", "max_epochs", "ramp"), [(20, "auto", 150), (1, "auto", 750 / 90), (20, 12, 6)])
+def test_partial_fit_comes_to_full_strength(cls, batch_size, max_epochs, ramp):
+    # Half of the epochs, or half of the fewest steps that a fit has, whichever is less: in calls of 90 sequences.
+    model = few(cls, robust_eps=EPS, batch_size=batch_size, max_epochs=max_epochs)
+    given = checked(model, *data(cls), None, NO_VALIDATION)
+    assert spec_of_one_call(model, given).robust.ramp == pytest.approx(ramp)
+
+
+@ALL
+def test_targets_that_are_all_alike_hold_no_bounds_back(cls):
+    X, y = data(cls)
+    model = few(cls, robust_eps=EPS)
+    given = checked(model, X, y, None, NO_VALIDATION)
+    assert np.isfinite(spec_of_one_call(model, given).robust.guess)
+    same = np.flatnonzero(y == "up") if cls in CLASSIFIERS else np.array([3])
+    alike = replace(given, X=given.X[torch.from_numpy(same)], y=given.y[same])
+    assert np.isinf(spec_of_one_call(model, alike).robust.guess)
+
+
+def test_the_stable_penalty_is_kept_beside_robust_training():
+    X, y = data(TikhonovLSTMRegressor)
+    stable = few(TikhonovLSTMRegressor, variant="stable", robust_eps=0.1).fit(X, y)
+    assert np.isfinite(stable.certified_gain_)
+    assert stable.net_.history[-1]["penalty"] > 0
+    assert few(TikhonovLSTMRegressor, robust_eps=0.1, max_epochs=1).fit(X, y).net_.history[-1]["penalty"] == 0
+
+
+@pytest.mark.parametrize("eps", [{"a": 0.1, "b": 0.0}, pd.Series([0.1, 0.0], index=["a", "b"])])
+def test_labels_of_robust_eps_are_refused(eps):
+    X, y = data(TikhonovLSTMRegressor)
+    with pytest.raises(TypeError, match=r"robust_eps has labels.*in the order of X"):
+        few(TikhonovLSTMRegressor, robust_eps=eps).fit(X, y)
+
+
+def test_an_array_without_axes_is_a_number():
+    X, y = data(TikhonovLSTMRegressor)
+    one, other = (few(TikhonovLSTMRegressor, max_epochs=2, robust_eps=eps).fit(X, y) for eps in (0.1, np.array(0.1)))
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
+@ALL
+def test_paths_without_an_effect_are_refused(cls):
+    X, y = data(cls)
+    for name in ("robust_weight", "robust_box"):
+        with pytest.raises(ValueError, match=f"{name} has no effect with robust_eps=0"):
+            RegularizationPathCV(few(cls), name, param_range=2, cv=2).fit(X, y)
+    with pytest.raises(ValueError, match="one number for all channels, and the estimator has robust_eps="):
+        RegularizationPathCV(few(cls, robust_eps=[0.1, 0.0]), "robust_eps", param_range=2, cv=2).fit(X, y)
 
 
 @pytest.mark.parametrize("name", ["robust_eps", "robust_weight", "robust_box"])

@@ -125,6 +125,8 @@ def classifiers():
     yield "relu, plain", NoisyRNNClassifier(**common)
     yield "relu, noise", NoisyRNNClassifier(sigma=0.3, **common)
     yield "relu, robust", NoisyRNNClassifier(robust_eps=0.1, **common)
+    yield "tanh, plain", NoisyRNNClassifier(activation="tanh", **common)
+    yield "tanh, robust", NoisyRNNClassifier(activation="tanh", robust_eps=0.1, **common)
     yield "relu, three frames", NoisyRNNClassifier(robust_eps=0.1, **common)
     yield "gru, three frames", TikhonovGRUClassifier(robust_eps=0.05, **common)
 

@@ -197,7 +197,9 @@ def the_experiment_on_reviews_goes_on_where_it_was_stopped():
             is_train=np.arange(40) < 24,
             embedding=np.vstack([np.zeros(3), rng.standard_normal((5, 3))]),
         )
-        options = Namespace(data=Path(folder) / "tiny.npz", steps=[4, 6], runs=2, hidden=3, epochs=1)
+        options = Namespace(
+            data=Path(folder) / "tiny.npz", steps=[4, 6], sigmas=imdb_noise.PAPER, runs=2, hidden=3, epochs=1
+        )
 
         def record_all():
             with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()):
@@ -206,7 +208,7 @@ def the_experiment_on_reviews_goes_on_where_it_was_stopped():
             return records.load("imdb_noise"), printed.getvalue()
 
         first, _ = record_all()
-        assert len({imdb_noise.key(record) for record in first}) == len(first) == 2 * 2 * len(imdb_noise.SIGMAS)
+        assert len({imdb_noise.key(record) for record in first}) == len(first) == 2 * 2 * len(imdb_noise.PAPER)
         path = Path(folder) / "imdb_noise.jsonl"
         lines = path.read_text().splitlines()
         path.write_text("\n".join(lines[:13]) + "\n" + lines[13][:20])  # killed while it wrote

@@ -1,4 +1,4 @@
-"""Lipschitz constants of the ReLU network that hold for all inputs, by Tu et al. 2020."""
+"""Lipschitz constants of networks without gates that hold for all inputs, by Tu et al. 2020."""
 
 import torch
 from torch import Tensor
@@ -13,9 +13,11 @@ _TINY = torch.finfo(torch.float64).tiny
 @keeps_subnormals
 @torch.no_grad()
 def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
-    r"""Per-step Lipschitz constants of the ReLU network, Lemma 8 of Tu et al. 2020 with p = ∞.
+    r"""Per-step Lipschitz constants of a network without gates, Lemma 8 of Tu et al. 2020 with p = ∞.
 
     .. math:: \|y_L(x) - y_L(x')\|_\infty \le \sum_{i=1}^L \beta_V \beta_U \beta_W^{L-i} \|x_i - x'_i\|_\infty
+
+    The lemma is about ReLU units; its proof uses only that they move no farther than their net inputs, as tanh does.
 
     Parameters
     ----------

@@ -44,10 +44,10 @@ class RNNCase:
             for shape in ((hidden_size, D), (hidden_size, hidden_size), (K, hidden_size))
         )
 
-    def output(self, X):
+    def output(self, X, rho=torch.relu):
         h = X.new_zeros(len(X), len(self.W))
         for t in range(X.shape[1]):
-            h = torch.relu(X[:, t] @ self.U.mT + h @ self.W.mT)
+            h = rho(X[:, t] @ self.U.mT + h @ self.W.mT)
         return h @ self.V.mT
 
     def bounds(self, lower, upper):
@@ -170,8 +170,9 @@ def test_lemma_8_on_random_draws(generator):
         factors = rnn_lipschitz(case.U, case.W, case.V, L)
         assert factors.shape == (L,)
         X, other = torch.randn(2, 50, L, D, generator=generator, dtype=torch.float64)
-        moved = (case.output(X) - case.output(other)).abs().amax(dim=1)
-        assert (moved <= ((X - other).abs().amax(dim=2) * factors).sum(dim=1)).all()
+        for rho in (torch.relu, torch.tanh):
+            moved = (case.output(X, rho) - case.output(other, rho)).abs().amax(dim=1)
+            assert (moved <= ((X - other).abs().amax(dim=2) * factors).sum(dim=1)).all()
 
 
 def test_lemma_8_by_hand_and_at_the_edges():

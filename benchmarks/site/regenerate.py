@@ -76,6 +76,7 @@ STEPS = (
     Step("bound_coverage", "25 minutes"),
     Step("guarantee_coverage", "5 minutes"),
     Step("conformal_drift", "5 minutes", needs=MAPIE),
+    Step("smoothing", "12 minutes"),
     Step("certificate_tightness", "20 minutes"),
     Step("peer_verifier", "20 minutes", needs=LIRPA),
     Step("noise_robustness", "45 minutes"),

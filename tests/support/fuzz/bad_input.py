@@ -145,7 +145,7 @@ def sequences_and_sizes_of_intervals_and_votes(task, name, size, data):
     functions = {
         noise_interval: lambda X, sigma: call(model, noise_interval, X, sigma, coverage=0.5, **under),
         prediction_interval: lambda X, eps: call(
-            model, prediction_interval, task.sequences[::-1], task.plain[::-1], X, coverage=0.5, eps=eps
+            model, prediction_interval, task.sequences[1:], task.plain[1:], X, coverage=0.5, eps=eps
         ),
     }
     if task.classifies:

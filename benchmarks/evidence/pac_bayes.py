@@ -31,7 +31,7 @@ MODELS = {
     ),
     "imdb": (
         {"hidden_size": 64, "sigma": 0.2, "max_epochs": 10, "lr_schedule": "constant"},
-        {"scales": (0.125, 0.0625, 0.03125), "epochs": 3, "batch_size": 250},
+        {"epochs": 3, "batch_size": 250},
     ),
 }
 

@@ -80,7 +80,7 @@ STEPS = (
     Step("certificate_tightness", "20 minutes"),
     Step("peer_verifier", "20 minutes", needs=LIRPA),
     Step("noise_robustness", "45 minutes"),
-    Step("regularisers", "an hour"),
+    Step("regularisers", "an hour and a half"),
     Step("what_the_papers_leave", "10 minutes"),
     Step("real_data", "an hour", needs=AEON),
     Step("small_sets", "half an hour", needs=AEON),

@@ -11,6 +11,7 @@ from sklstm import Compression, NoisyRNNClassifier
 from sklstm.generalization import rademacher_bound
 from sklstm.model_selection import RegularizationPathCV
 from tests.support.attacks import signed_gradient
+from tests.support.coverage import errors_and_ties
 from tests.support.problems import signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "random_state": 0, "activation": "tanh"}
@@ -25,7 +26,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def model(data):
-    small = Compression(hidden_size=2, epochs=3, stage_epochs=1, n_stages=2, n_trials=10)
+    small = Compression(hidden_size=2, epochs=60, n_trials=10, lr=0.05)
     return NoisyRNNClassifier(compression=small, **QUICK).fit(*data)
 
 
@@ -112,7 +113,7 @@ def test_its_report_has_the_bound_that_converges_and_none_of_the_relus(model, da
     assert plain.generalization_bound_ == again.value == again["occam"].value
     quantized = model.quantized(report["occam"])
     assert quantized.net_.module_.cell == "tanh"
-    assert np.mean(quantized.predict(X) != y) == report["occam"].train_loss
+    assert errors_and_ties(quantized, X, y) == report["occam"].train_loss < 0.3
 
 
 def test_limits_on_the_norms_enter_its_bound(data):

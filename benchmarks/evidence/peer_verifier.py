@@ -2,9 +2,9 @@
 
 auto_LiRPA bounds any network that torch can trace, here the LSTM unrolled over its steps. Its method CROWN substitutes
 linear bounds backwards, for the output and for every value before it, as `method="linear"` does. LSTMs of 32 units for
-windows of 24 hours of bike sharing, trained four ways; a hundred test windows, ten at a time; float32, one thread, both in
-turn on the same windows. Radii, the larger distance of the two bounds from the prediction, are divided by the largest
-change that an attack finds. auto_LiRPA leaves the rounding of float32 out; certificates include it.
+windows of 24 hours of bike sharing, trained four ways; a hundred test windows, ten at a time; float32, one thread, both
+in turn on the same windows. Radii, the larger distance of the two bounds from the prediction, are divided by the
+largest change that an attack finds. auto_LiRPA leaves the rounding of float32 out; certificates include it.
 
 Needs auto_LiRPA 0.7.1 in the environment, which installs beside this package with
 `pip install --no-deps auto_LiRPA==0.7.1 appdirs ninja graphviz`, or its source on the path.

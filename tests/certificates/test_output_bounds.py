@@ -364,11 +364,10 @@ def test_subnormal_outputs_stay_within_the_bounds(generator):
 @pytest.mark.parametrize(
     "layer",
     [
-        torch.nn.RNN(D, 4, device="meta"),
         torch.nn.GRU(D, 4, bidirectional=True, device="meta"),
         torch.nn.LSTM(D, 4, proj_size=2, device="meta"),
     ],
-    ids=["tanh", "two directions", "projections"],
+    ids=["two directions", "projections"],
 )
 def test_torch_layers_that_cannot_be_certified_are_refused(layer):
     with pytest.raises(ValueError, match="can be certified"):

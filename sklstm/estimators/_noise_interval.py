@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
-from sklstm._validation import LEVEL, PROBABILITY, Number, NumberOr, fresh_random_state
+from sklstm._validation import LEVEL, PROBABILITY, Number, NumberOr, Seed, fresh_random_state
 from sklstm.exceptions import NonFiniteOutputError
 from sklstm.generalization._confidence import binomial_limits
 from sklstm.generalization._order_statistics import fewest_draws, tolerance_ranks, usual_draws
@@ -163,6 +163,7 @@ def noise_interval(
 
 def seed_of(random_state: Any) -> list[int]:
     """Entropy from a random state as scikit-learn has them; None is a new one."""
+    Seed().check("random_state", random_state)
     return fresh_random_state(random_state).randint(0, 2**32, size=4, dtype=np.uint32).tolist()
 
 

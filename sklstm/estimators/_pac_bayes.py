@@ -266,7 +266,7 @@ class StochasticPredictor:
     TypeError
         If `bound` is of another kind.
     ValueError
-        If it is about another kind of network, or other numbers of channels or outputs.
+        If it is from other training data, about another kind of network, or other numbers of channels or outputs.
 
     Examples
     --------
@@ -290,9 +290,9 @@ class StochasticPredictor:
                 f"compression=PACBayes(...); got {bound!r:.80}."
             )
         own = estimator.net_.module_
-        if _ends(own) != _ends(bound.network):
+        if _ends(own) != _ends(bound.network) or bound.source not in ("", vars(estimator).get("_data_digest")):
             raise ValueError(
-                f"bound is about another network than that of this {type(estimator).__name__}: take it from "
+                f"bound is from other data or about another network than this {type(estimator).__name__}: take it from "
                 "generalization_report(X, y) of this estimator."
             )
         self.bound = bound
@@ -370,11 +370,11 @@ class StochasticPredictor:
         return self._model.predict(X)
 
 
-def _ends(network: nn.Module) -> tuple[type, int, int]:
-    """Kind, channels and outputs of a network."""
+def _ends(network: nn.Module) -> tuple[type, str | None, int, int]:
+    """Kind, activation if it may be another one, channels and outputs of a network."""
     shapes = {name: weight.shape for name, weight in network.named_parameters()}
     n_features = next(shape[1] for name, shape in shapes.items() if name.endswith("weight_ih_l0"))
-    return type(network), n_features, shapes["readout.weight"][0]
+    return type(network), getattr(network, "cell", None), n_features, shapes["readout.weight"][0]
 
 
 def _generator(random_state: Any) -> torch.Generator:

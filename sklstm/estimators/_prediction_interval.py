@@ -52,7 +52,8 @@ def prediction_interval(
         `certify` takes.
     X_cal : array-like of shape (m, L, d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
         Calibration data that played no part in making the model: neither in ``fit``, as validation data, nor in
-        choosing parameters. All the training data of the model are recognised and refused; parts of them are not.
+        choosing parameters. All the training data of a model of this package, in their order, are recognised and
+        refused; parts of them are not.
     y_cal : array-like of shape (m,) or (m, k)
         Their true values, in the units of the predictions, or labels.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
@@ -160,7 +161,11 @@ def prediction_interval(
         largest = _quantile(-np.take_along_axis(known, codes[:, None], axis=1), coverage)[0]
         upper = limits()[1]
         return -upper <= largest
-    y = check_array(as_plain(y_cal, "y"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y_cal")
+    try:
+        y = check_array(as_plain(y_cal, "y_cal"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y_cal")
+    except (TypeError, ValueError) as error:
+        error.add_note("This is about y_cal, which must hold numbers in the units of the predictions.")
+        raise
     if y.shape != known.shape:
         raise ValueError(
             f"y_cal must have the shape of the predictions for X_cal, {known.shape}, which is that of y in fit; got "

@@ -88,8 +88,9 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
     Returns
     -------
     GeneralizationReport
-        Computed at the values of the moment of ``delta``, ``margin``, ``loss_cap`` and ``compression``, which must have
-        been fixed before seeing the data.
+        Computed at the values of the moment of ``delta``, ``margin``, ``loss_cap`` and ``compression``, and with
+        ``PACBayes`` of all parameters, with which it trains the network of its prior. These must have been fixed
+        before seeing the data.
 
     Raises
     ------
@@ -305,7 +306,8 @@ def _pac_bayes(estimator: Any, data: FitData, settings: PACBayes) -> PACBayesBou
         progress=bool(estimator.verbose),
     )
     guess = loss.of_best_constant(for_bound.y)
-    return replace(bound, loss="" if loss.zero_one else loss.words, guess=guess)
+    words = "" if loss.zero_one else loss.words
+    return replace(bound, loss=words, guess=guess, source=estimator._data_digest)
 
 
 def _trained_again(estimator: Any, data: FitData, seed: int) -> SequenceNet:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest, norm
 from sklearn.base import is_classifier
 from tqdm.auto import tqdm
 
@@ -207,11 +207,14 @@ def smoothed_predict(
     found = np.full(len(votes.copies), -1)
     for row in tqdm(range(len(found)), desc="smoothing", unit="sequence", disable=not verbose):
         counts = votes.counts(row, n_draws, generator_of(votes.seed, row))
-        second, first = np.argsort(counts, kind="stable")[-2:]
-        most, both = int(counts[first]), int(counts[first] + counts[second])
-        # All draws together have another law than the Gaussian's with at most this probability.
-        variation = _VARIATION * votes.copies.numbers(row)[0].size * n_draws
-        if binomtest(most, both).pvalue + variation <= 1 - confidence:
+        first = int(counts.argmax())
+        most, second = int(counts[first]), int(np.delete(counts, first).max(initial=0))
+        # A draw is not one of the Gaussian's with this probability. More than `other` of all draws are not with a tenth
+        # of the probability of error, at most; as many may have voted for the first in place of the second.
+        variation = min(1.0, _VARIATION * votes.copies.numbers(row)[0].size)
+        other = int(binom.isf((1 - confidence) / 10, n_draws, variation))
+        left = 1 - confidence - binom.sf(other, n_draws, variation)
+        if most - other > second + other and binomtest(most - other, most + second).pvalue <= left:
             found[row] = first
     return votes.labels(found)
 

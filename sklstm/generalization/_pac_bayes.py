@@ -207,6 +207,8 @@ class PACBayesBound:
         The loss in words, if it is known: "absolute error".
     guess : float or None
         Mean loss of the best constant prediction on the samples of the bound, in units of the loss, if it is known.
+    source : str
+        Digest of the data of both parts, if it is known.
     informative : bool
         True when `value` is below that.
 
@@ -246,6 +248,7 @@ class PACBayesBound:
     assumptions: tuple[str, ...]
     loss: str = ""
     guess: float | None = None
+    source: str = field(default="", repr=False, compare=False)
 
     can_fail: ClassVar[bool] = True
 

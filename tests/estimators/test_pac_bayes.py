@@ -282,10 +282,29 @@ def test_only_a_pac_bayes_bound_of_such_a_network_makes_a_predictor():
     with pytest.raises(TypeError, match="bound must be the Occam bound"):
         model.quantized(report["pac_bayes"])
     other = TikhonovLSTMRegressor(4, **QUICK).fit(X, X[:, -1, 0])
-    with pytest.raises(ValueError, match="bound is about another network"):
+    with pytest.raises(ValueError, match="bound is from other data or about another network"):
         other.stochastic(report["pac_bayes"])
     stochastic = model.stochastic(report["pac_bayes"])
     with pytest.raises(ValueError, match="n_draws"):
         stochastic.predict(X, n_draws=0)
     with pytest.raises(ValueError, match="random_state"):
         stochastic.sample(X, random_state=-1)
+
+
+def test_a_bound_from_other_data_makes_no_predictor():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((120, 4, 1))
+    y = X[:, -1, 0] > 0
+    settings = PACBayes(epochs=1, n_draws=20)
+    few = {"max_epochs": 1, "compression": settings, "random_state": 0}
+    model = NoisyRNNClassifier(4, **few).fit(X, y)
+    bound = model.generalization_report(X, y)["pac_bayes"]
+    model.stochastic(bound)
+    others = (
+        NoisyRNNClassifier(4, **few).fit(X, ~y),
+        NoisyRNNClassifier(4, **few).fit(X + 1, y),
+        NoisyRNNClassifier(4, activation="tanh", **few).fit(X, y),
+    )
+    for other in others:
+        with pytest.raises(ValueError, match="bound is from other data or about another network"):
+            other.stochastic(bound)

@@ -7,7 +7,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import make_pipeline
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, smoothed_predict, smoothed_radius
-from sklstm.estimators._smoothing import on_grid
+from sklstm.estimators import _smoothing
+from sklstm.estimators._smoothing import _Votes, on_grid
 from sklstm.preprocessing import SequenceScaler
 from tests.support.problems import signed_sum
 
@@ -112,3 +113,49 @@ def test_the_fewest_draws_with_which_all_votes_can_decide(function, fewest):
         function(model, far, 0.5, n_draws=fewest - 1)
     found = function(model, far, 0.5, n_draws=fewest, random_state=0)
     assert (found[0] if function is smoothed_radius else found)[0] == "up"
+
+
+class Always(ClassifierMixin, BaseEstimator):
+    """Predicts the first of its labels."""
+
+    def __init__(self, labels=(0, 1)):
+        self.labels = labels
+
+    def fit(self, X=None, y=None):
+        self.classes_ = np.array(self.labels)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+@pytest.mark.parametrize("n_draws", [20, 2000, 50_000])
+@pytest.mark.parametrize("size", [10, 20_000])
+def test_more_draws_or_longer_sequences_withhold_no_label_that_all_votes_are_for(n_draws, size, monkeypatch):
+    # The votes are known, and need not be drawn.
+    monkeypatch.setattr(_Votes, "counts", lambda self, row, n, rng: np.array([n, 0]))
+    X = np.zeros((1, size))
+    labels = smoothed_predict(Always().fit(), X, 1.0, n_draws=n_draws, confidence=0.9999, random_state=0)
+    assert labels.tolist() == [0]
+
+
+@pytest.mark.parametrize("variation", [1e-6, 1e-3])
+def test_votes_of_another_law_are_wrong_no_more_often_than_said(variation, monkeypatch):
+    # A law for which both labels are as likely, and draws of one that is off by so much towards the first.
+    monkeypatch.setattr(_smoothing, "_VARIATION", variation)
+    rng, n = np.random.default_rng(0), 2000
+    monkeypatch.setattr(_Votes, "counts", lambda self, row, *_: rng.multinomial(n, [0.5 + variation, 0.5 - variation]))
+    X = np.zeros((2000, 1))
+    wrong = smoothed_predict(Always().fit(), X, 1.0, n_draws=n, confidence=0.9, abstain=-1, random_state=0) == 0
+    assert wrong.mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(X))  # one side of the test
+
+
+def test_one_class_is_its_label_and_votes_for_none_are_no_label():
+    X = np.zeros((2, 3))
+    assert smoothed_predict(Always(("a",)).fit(), X, 1.0, random_state=0).tolist() == ["a", "a"]
+    assert smoothed_radius(Always(("a",)).fit(), X, 1.0, random_state=0)[0].tolist() == ["a", "a"]
+
+
+def test_the_random_state_is_named():
+    with pytest.raises((TypeError, ValueError), match="random_state"):
+        smoothed_predict(Always().fit(), np.zeros((1, 2)), 1.0, random_state="a")

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from sklstm._labels import counted, row_labels
 from sklstm._tables import is_wide, n_axes, read_wide, sequences_in
 
 
@@ -46,7 +47,7 @@ def sizes_by_position(sizes: Any, X: Any, name: str, *, names: Any = None, wide:
     if entries is None:
         return _Labels.of(X, tables, names, wide).in_order(sizes, name)
     if _has_labels(sizes):  # a Series of arrays or of tables
-        _check_rows(sizes.index, [_rows(X)], name)
+        _check_rows(sizes.index, [row_labels(X)], name)
     if not any(map(_has_labels, entries)):
         return entries
     n = len(X if tables is None else tables)
@@ -55,7 +56,7 @@ def sizes_by_position(sizes: Any, X: Any, name: str, *, names: Any = None, wide:
     labels = _Labels.of(X, tables, names, wide)
     found = []
     for i, entry in enumerate(entries):
-        own = labels if tables is None else replace(labels, rows=[_rows(tables[i])])
+        own = labels if tables is None else replace(labels, rows=[row_labels(tables[i])])
         array = own.in_order(entry, f"{name}[{i}]")
         found.append(array[None] if labels.channels and _has_labels(entry) and array.ndim == 1 else array)
     return found
@@ -90,13 +91,13 @@ class _Labels:
         columns: Any = getattr(X if tables is None else tables[0], "columns", None)
         if tables is None and is_wide(X):
             if not wide:
-                return cls([(list(columns), (-1,))], False, [_rows(X)], list(columns.names))
+                return cls([(list(columns), (-1,))], False, [row_labels(X)], list(columns.names))
             ordered, head, (_, *shape) = read_wide(X)
             known = [(list(ordered.columns), tuple(shape)), (list(head.columns), (-1,))]
             times = ordered.columns.get_level_values(0).unique()
-            return cls(known, True, [_rows(X)], list(ordered.columns.names), times)
+            return cls(known, True, [row_labels(X)], list(ordered.columns.names), times)
         labels = names if columns is None else columns
-        rows = [_rows(table) for table in ([X] if tables is None else tables)]
+        rows = [row_labels(table) for table in ([X] if tables is None else tables)]
         flat = tables is None and n_axes(X) == 2
         return cls([] if labels is None else [(list(labels), (-1,))], not flat, rows, [])
 
@@ -114,7 +115,7 @@ class _Labels:
             axis = sizes.columns if is_table else sizes.index
             labels, values = list(axis), np.asarray(sizes.to_numpy())
         rows = self.rows
-        if axis is not None and _counted(labels):
+        if axis is not None and counted(labels):
             self._check_counted(labels, name)
         else:
             order, shape = self._order(labels, list(getattr(axis, "names", [])), name)
@@ -178,27 +179,17 @@ def _entries(sizes: Any) -> list | None:
 
 def _has_labels(sizes: Any) -> bool:
     """Whether it is a dict, a Series or a data frame. (A list has a method of the name ``index``.)"""
-    return isinstance(sizes, Mapping) or hasattr(sizes, "columns") or _rows(sizes) is not None
-
-
-def _rows(table: Any) -> Any:
-    """Labels of the rows of a table, or of the entries of a Series; None for what has none."""
-    return table.index if hasattr(table, "index") and hasattr(table, "to_numpy") else None
-
-
-def _counted(labels: Any) -> bool:
-    """Whether labels are no more than positions."""
-    return list(labels) == list(range(len(labels)))
+    return isinstance(sizes, Mapping) or hasattr(sizes, "columns") or row_labels(sizes) is not None
 
 
 def _check_rows(labels: Any, expected: list, name: str) -> None:
     """Compare the labels of the rows of sizes with those of every table in question."""
-    counted = _counted(labels)
+    by_position = counted(labels)
     for theirs in expected:
         if theirs is None:
-            fits = counted or len(labels) == 1  # one row for all
+            fits = by_position or len(labels) == 1  # one row for all
         else:  # their number is compared with that of X later, as for arrays
-            fits = len(theirs) != len(labels) or theirs.equals(labels) or (counted and set(theirs) != set(labels))
+            fits = len(theirs) != len(labels) or theirs.equals(labels) or (by_position and set(theirs) != set(labels))
         if fits:
             continue
         has = "no labels of rows" if theirs is None else f"{list(theirs)[:5]}"

@@ -8,19 +8,26 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
+from sklstm._labels import TIME_NAMES
+
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
-_TIME = ("time", "t", "step", "date", "datetime", "timestamp", "lag", "hour", "day", "month")
 _CHANNEL = ("channel", "variable", "feature", "sensor", "signal")
 
 
 def as_plain(values: Any, name: str = "X") -> Any:
     """Turn a tensor, on any device and with or without a graph, into an array; return anything else as it is.
 
+    What a masked array masks is missing: NaN.
+
     Raises
     ------
     TypeError
         If the tensor has no values in memory, or numpy has no type for it.
+    ValueError
+        If something is masked that is no number.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        return _without_mask(values, name)
     if not isinstance(values, torch.Tensor):
         return values
     try:
@@ -32,6 +39,15 @@ def as_plain(values: Any, name: str = "X") -> Any:
             f"{name} is a tensor of {values.dtype} on {values.device} that numpy cannot hold. Pass a dense tensor of "
             "float32 or float64 with its values in memory."
         ) from error
+
+
+def _without_mask(values: np.ma.MaskedArray, name: str) -> NDArray:
+    if not np.ma.is_masked(values):
+        return np.asarray(values.data)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has masked entries of {values.dtype}, which cannot become NaN. Leave those out.")
+    as_float = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    return np.asarray(np.ma.filled(values.astype(as_float), np.nan))
 
 
 def sequences_in(X: Any) -> list | None:
@@ -265,9 +281,58 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
 
 def _time_level(columns: Any) -> int:
     for level, name in enumerate(str(name).lower() for name in columns.names):
-        if name in _TIME:
+        if name in TIME_NAMES:
             return level
         if name in _CHANNEL:
             return 1 - level
     kinds = [columns.get_level_values(level).dtype.kind in "iufM" for level in (0, 1)]
     return 1 if kinds == [False, True] else 0
+
+
+def numbers_in(column: Any, name: str) -> NDArray:
+    """One column as floats: float32 and float64 as they are, other real numbers as float64, what is missing as NaN.
+
+    Masked entries, NA of pandas, None and NaN are all missing.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything but real numbers.
+    """
+    values = as_plain(column, name)
+    kind = getattr(getattr(values, "dtype", None), "kind", "O")
+    if hasattr(values, "array") and not isinstance(values.dtype, np.dtype) and kind in "iufb":
+        values = values.to_numpy(dtype=np.float64, na_value=np.nan)  # a nullable column, without an object for each row
+    values = np.asarray(values)
+    if values.dtype in (np.float32, np.float64):
+        return values
+    if values.dtype.kind == "O":
+        missing = is_missing(values)
+        rest = values[~missing]
+        if any(isinstance(value, str | bytes) for value in rest.ravel()):
+            raise TypeError(
+                f"{name} must hold real numbers; it holds {next(v for v in rest if isinstance(v, str | bytes))!r}."
+            )
+        found = np.full(values.shape, np.nan)
+        try:
+            found[~missing] = rest.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} must hold real numbers; {error}") from error
+        return found
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers; got dtype {values.dtype}")
+    return values.astype(np.float64)
+
+
+def is_missing(values: NDArray) -> NDArray[np.bool_]:
+    """Which entries of an array are None, NaN, NaT or another library's mark of a missing value."""
+    if values.dtype.kind != "O":
+        return np.asarray(values != values)  # true for NaN and NaT only
+    return np.array([_is_none_or_nan(value) for value in values.ravel()], dtype=bool).reshape(values.shape)
+
+
+def _is_none_or_nan(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)  # NaN and NaT differ from themselves
+    except TypeError:  # pandas.NA is neither true nor false
+        return True

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklstm._tables import names_of_columns
+from sklstm._labels import as_index, numbered
+from sklstm._tables import is_missing, names_of_columns, numbers_in
 from sklstm._validation import FLAG, check_parameters
 from sklstm.preprocessing._steps import split
 
@@ -132,7 +133,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         if not channels:
             raise ValueError("The table has no column left for channels.")
         for name in named:
-            _column(X, name)
+            _check_name(X, name)
         self.channels_ = channels
         validate_data(self, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
         return self
@@ -210,7 +211,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         targets = []
         for name in names:
             values = _column(X, name)
-            missing = _is_missing(values)
+            missing = is_missing(values)
             if missing.any():
                 raise ValueError(f"Target {name!r} of id {ids[codes[int(missing.argmax())]]!s} is missing.")
             differs = values != values[first][codes]
@@ -250,8 +251,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         if len(labels) == 0:
             raise ValueError("The table has no row.")
         _refuse_missing(labels, self.id, "an id")
-        numbers: dict[Any, int] = {}
-        codes = np.array([numbers.setdefault(label, len(numbers)) for label in labels.tolist()])
+        codes, _ = numbered(X[self.id])
         first = np.unique(codes, return_index=True)[1]
         return labels[first], codes, first
 
@@ -259,7 +259,8 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         """Rows sorted by id and, within an id, by time."""
         if self.time is None:
             return np.argsort(codes, kind="stable")
-        times = _column(X, self.time)
+        _check_name(X, self.time)
+        times = as_index(X[self.time])  # zones and periods are integers inside, and no object for each row
         ranks = _time_ranks(times, self.time)
         order = np.lexsort((ranks, codes))
         same = (np.diff(codes[order]) == 0) & (np.diff(ranks[order]) == 0)
@@ -280,7 +281,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
             if bad.any():
                 step, channel = np.unravel_index(int(bad.argmax()), bad.shape)
                 row = order[step]
-                when = "" if self.time is None else f" at time {_column(X, self.time)[row]!s}"
+                when = "" if self.time is None else f" at time {as_index(X[self.time])[row]!s}"
                 raise ValueError(
                     f"Channel {self.channels_[channel]!r} of id {_column(X, self.id)[row]!s} is {what}{when} "
                     f"(number of such values: {int(bad.sum())}){advice}"
@@ -311,58 +312,43 @@ def _refuse_repeated(names: list, message: str) -> None:
         raise ValueError(message.format(repeated))
 
 
-def _column(table: Any, name: Hashable) -> NDArray:
-    """A column as an array of shape (n_rows,)."""
+def _check_name(table: Any, name: Hashable) -> None:
     names = list(table.columns)
     if name not in names:
         levels = list(getattr(getattr(table, "index", None), "names", None) or [])
         hint = " It is a level of the index: call reset_index() first." if name in levels else ""
         raise ValueError(f"The table has no column {name!r}; it has {', '.join(map(repr, names))}.{hint}")
+
+
+def _column(table: Any, name: Hashable) -> NDArray:
+    """A column as an array of shape (n_rows,)."""
+    _check_name(table, name)
     return np.asarray(table[name])
 
 
 def _numbers(table: Any, name: Hashable) -> NDArray:
     """A column as float32 or float64, missing values as NaN; ``ValueError`` if it does not hold numbers."""
-    values = _column(table, name)
-    if values.dtype in (np.float32, np.float64):
-        return values
+    _check_name(table, name)
     try:
-        if values.dtype.kind == "O":
-            if any(isinstance(value, str | bytes) for value in values):
-                raise TypeError
-            values = np.where(_is_missing(values), np.nan, values)
-        elif values.dtype.kind not in "biuf":
-            raise TypeError
-        return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+        return numbers_in(table[name], f"Column {name!r}")
+    except TypeError as error:
         raise ValueError(
             f"Column {name!r} does not hold numbers, but every channel must. Encode it first, or list the other "
             "columns in the parameter channels."
         ) from error
 
 
-def _is_missing(values: NDArray) -> NDArray[np.bool_]:
-    """Which entries of a column are None, NaN, NaT or another library's mark of a missing value."""
-    if values.dtype.kind != "O":
-        return values != values  # true for NaN and NaT only
-    return np.array([_is_none_or_nan(value) for value in values], dtype=bool)
-
-
-def _is_none_or_nan(value: Any) -> bool:
-    try:
-        return value is None or bool(value != value)  # NaN and NaT differ from themselves
-    except TypeError:  # pandas.NA is neither true nor false
-        return True
-
-
 def _refuse_missing(values: NDArray, name: Hashable, what: str) -> None:
-    missing = _is_missing(values)
+    missing = is_missing(values)
     if missing.any():
         raise ValueError(f"Column {name!r} has no value in row {int(missing.argmax())}; every row needs {what}.")
 
 
-def _time_ranks(times: NDArray, name: Hashable) -> NDArray[np.int64]:
+def _time_ranks(labels: Any, name: Hashable) -> NDArray[np.int64]:
     """Rank of each time among the different times; ``ValueError`` if a time is missing or they cannot be sorted."""
+    if getattr(labels, "hasnans", False):
+        _refuse_missing(np.asarray(labels), name, "a time")
+    times = labels.asi8 if hasattr(labels, "asi8") else np.asarray(labels)
     _refuse_missing(times, name, "a time")
     if times.dtype.kind in "SU" or any(isinstance(time, str | bytes) for time in times[:1]):
         raise ValueError(
@@ -389,6 +375,6 @@ def _targets_by_id(y: Any, ids: Sequence[Hashable]) -> NDArray:
     if absent:
         raise ValueError(f"y has no target for id {absent[0]!s} (number of such ids: {len(absent)}).")
     targets = np.array([by_id[label] for label in ids])
-    if targets.ndim == 1 and (missing := _is_missing(targets)).any():
+    if targets.ndim == 1 and (missing := is_missing(targets)).any():
         raise ValueError(f"The target of id {ids[int(missing.argmax())]!s} is missing in y.")
     return targets

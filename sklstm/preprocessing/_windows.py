@@ -1,92 +1,135 @@
 """Windows of a time series, each with the values to predict."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklstm._tables import names_of_columns
 from sklstm._validation import is_integer
+from sklstm.exceptions import DataWarning
 
-Target = ArrayLike | int | str | Sequence[int] | Sequence[str] | None
+from ._series import SeriesToCut
 
 
 @overload
 def sliding_windows(
-    series: ArrayLike,
+    series: Any,
     window: int,
     horizon: int | Sequence[int] = 1,
     *,
-    target: Target = None,
+    target: Any = None,
     stride: int = 1,
     times: None = None,
+    groups: None = None,
 ) -> tuple[NDArray, NDArray]: ...
 @overload
 def sliding_windows(
-    series: ArrayLike,
+    series: Any,
     window: int,
     horizon: int | Sequence[int] = 1,
     *,
-    target: Target = None,
+    target: Any = None,
     stride: int = 1,
-    times: ArrayLike | Literal[True],
-) -> tuple[NDArray, NDArray, NDArray]: ...
+    times: ArrayLike | str | Literal[True],
+    groups: None = None,
+) -> tuple[NDArray, NDArray, Any]: ...
+@overload
 def sliding_windows(
-    series: ArrayLike,
+    series: Any,
     window: int,
     horizon: int | Sequence[int] = 1,
     *,
-    target: Target = None,
+    target: Any = None,
     stride: int = 1,
-    times: ArrayLike | Literal[True] | None = None,
-) -> tuple[NDArray, NDArray] | tuple[NDArray, NDArray, NDArray]:
-    """Cut a series into windows, each with the value to predict from it.
+    times: None = None,
+    groups: ArrayLike | str | Literal[True],
+) -> tuple[NDArray, NDArray, Any]: ...
+@overload
+def sliding_windows(
+    series: Any,
+    window: int,
+    horizon: int | Sequence[int] = 1,
+    *,
+    target: Any = None,
+    stride: int = 1,
+    times: ArrayLike | str | Literal[True],
+    groups: ArrayLike | str | Literal[True],
+) -> tuple[NDArray, NDArray, Any, Any]: ...
+def sliding_windows(
+    series: Any,
+    window: int,
+    horizon: int | Sequence[int] = 1,
+    *,
+    target: Any = None,
+    stride: int = 1,
+    times: ArrayLike | str | Literal[True] | None = None,
+    groups: ArrayLike | str | Literal[True] | None = None,
+) -> Any:
+    """Cut series into windows, each with the value to predict from it.
 
     Window i holds the steps ``i * stride`` to ``i * stride + window - 1`` of the series. Its target is the value
     `horizon` steps after the last of them, or the values at several horizons.
 
     Parameters
     ----------
-    series : array-like of shape (n_steps,) or (n_steps, d)
+    series : array-like of shape (n_steps,) or (n_steps, d), Series, DataFrame, or a list of series
         Observations at equal time steps, in order of time. float32 and float64 are kept; other real numbers become
-        float64. NaN is kept.
+        float64. NaN is kept, and what is masked, None or NA becomes NaN. A list of tables or of arrays of two axes, or
+        an array of shape (g, n_steps, d), is several series. So is a table whose index has two levels, id and time.
     window : int
         Steps in a window, at least 1.
     horizon : int or sequence of h ints, default=1
-        Number of steps, at least 1, from the last step of a window to the predicted step: 1 predicts the next step.
-        With a sequence of different horizons, such as ``range(1, 25)``, each of them is predicted.
-    target : None, int, str, list of them, or array-like of shape (n_steps,) or (n_steps, k), default=None
-        What to predict. None: every column of the series. An index, a name, or a list of them: these columns of the
-        series; negative indices count from the end, and names need a data frame. An array: its values, of any dtype,
-        one row for each step of the series. A list or tuple of integers always means indices of columns; give integer
-        values as an array.
+        Number of steps, at least 0, from the last step of a window to the predicted step: 1 predicts the next step, 0
+        the label of the last step. With a sequence of different horizons, such as ``range(1, 25)``, each of them is
+        predicted.
+    target : None, int, name, list of them, or array-like of shape (n_steps,) or (n_steps, k), default=None
+        What to predict. None: every column of X. An index, a name, or a list of them: these columns of the series;
+        negative indices count from the end, and names need a table. In a table with a column that is called by an
+        integer, integers are names. An array: its values, of any dtype, one row for each step of the series; a Series
+        or DataFrame is matched by its index. A list or tuple of integers always means columns; give integer values as
+        an array. For a list of series, the same for all of them, or a list with an array for each.
+
+        X does not hold columns of the target that are no numbers, and with a horizon of 0 none of them.
     stride : int, default=1
         Number of steps from one window to the next, at least 1.
-    times : array-like of shape (n_steps,) or True, default=None
-        Times of the steps; True takes the index of a pandas Series or DataFrame.
+    times : array-like of shape (n_steps,), name of a column, or True, default=None
+        Times of the steps; True takes the index, or its level that holds times. A column that is named is not in X.
+    groups : array-like of shape (n_steps,), name of a column, or True, default=None
+        Ids of the series to which the rows belong, each in order of time; no window holds rows of two of them. True
+        takes the levels of the index that are not the time, by which series are told apart anyway. A column that is
+        named is not in X. For a list of g series, True or (g,), an id for each.
 
     Returns
     -------
     X : ndarray of shape (n, window, d)
-        The windows. ``n = (n_steps - window - horizon) // stride + 1``, with the largest horizon; d is 1 for a series
-        of shape (n_steps,).
+        The windows, series after series. Each has ``n = (n_steps - window - horizon) // stride + 1``, with the largest
+        horizon; d is 1 for a series of shape (n_steps,). Windows of one series are a view, which cannot be written
+        to, without memory of their own: of the series itself, if that holds floats. ``X.copy()`` is a whole array.
     y : ndarray of shape (n,), (n, k) or (n, h * k)
         The values to predict. The shape is (n,) if `horizon` is an integer and there is one target: `target` is one
         index or name, has one dimension, or is None for a series of one column. With a sequence of horizons, all k
         targets of the first horizon come first; ``y.reshape(n, h, k)`` separates them.
-    t : ndarray of shape (n,) or (n, h)
-        Times of the predicted values, (n, h) with a sequence of horizons; only if `times` is given.
-
-        All arrays are new and contiguous: they share no memory with the arguments.
+    t : ndarray or Index of shape (n,), or ndarray or DataFrame of shape (n, h)
+        Times of the predicted values, (n, h) with a sequence of horizons; only if `times` is given. Times with zones,
+        and periods, are an Index, or a DataFrame with a column for each horizon.
+    g : ndarray or Index of shape (n,)
+        Id of the series of every window; only if `groups` is given. It is what scikit-learn's `GroupKFold` takes.
 
     Raises
     ------
     TypeError
         If `window`, `horizon` or `stride` is not an integer, `target` is a bool, the series does not hold real numbers,
-        or `times` is True and the series has no index.
+        or `times` or `groups` is True and the series has no such index.
     ValueError
-        If a number is out of range, the series is too short for one window and its target, or a shape does not fit.
+        If a number is out of range, every series is too short for one window and its target, a shape does not fit, a
+        column is unknown, labels of rows differ, or times do not increase within a series.
+
+    Warns
+    -----
+    DataWarning
+        If some series are too short for a window.
 
     Notes
     -----
@@ -125,43 +168,70 @@ def sliding_windows(
     >>> y
     array([[30., 40.],
            [40., 50.]])
-    """
-    window, stride = _positive_int(window, "window"), _positive_int(stride, "stride")
-    horizons = _horizons(horizon)  # (h,)
-    furthest = int(horizons.max())
-    values = _real_table(series)  # (n_steps, d)
-    n_steps = len(values)
-    if n_steps < window + furthest:
-        raise ValueError(
-            f"series has {n_steps} steps; window={window} and horizon={furthest} need at least {window + furthest}"
-        )
-    targets = _target_values(target, values, names_of_columns(series) or [])  # (n_steps,) or (n_steps, k)
-    instants = _instants(times, series, n_steps)
 
-    starts = np.arange(0, n_steps - window - furthest + 1, stride)  # (n,)
-    predicted = starts[:, None] + window - 1 + horizons  # (n, h)
-    # Indexing with integer arrays copies: nothing returned is a view of an argument.
-    X = np.ascontiguousarray(values[starts[:, None] + np.arange(window)])  # (n, window, d)
+    What is to be predicted may be the label of the last step. No window holds steps of two series:
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"pump": list("aaabbb"), "bar": np.arange(6.0), "state": ["ok", "ok", "leak"] * 2})
+    >>> X, y, pumps = sliding_windows(table, 2, horizon=0, target="state", groups="pump")
+    >>> X[:, :, 0].tolist(), y.tolist(), list(pumps)
+    ([[0.0, 1.0], [1.0, 2.0], [3.0, 4.0], [4.0, 5.0]], ['ok', 'leak', 'ok', 'leak'], ['a', 'a', 'b', 'b'])
+    """
+    window, stride, horizons = _integer(window, "window", 1), _integer(stride, "stride", 1), _horizons(horizon)
+    read = SeriesToCut.of(series, target, groups, times, now=bool(horizons.min() == 0))
+    needed = window + int(horizons.max())
+    counts = np.maximum((read.lengths - needed) // stride + 1, 0)  # windows of each series
+    _check_lengths(read, needed, f"window={window} and horizon={horizons.max()}")
+    of_series = np.repeat(np.arange(len(counts)), counts)  # (n,)
+    within = stride * (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts))
+    starts = (np.cumsum(read.lengths) - read.lengths)[of_series] + within
+    predicted = read.order[starts[:, None] + window - 1 + horizons]  # (n, h)
+    if len(counts) == 1:  # nothing has to be copied
+        every = np.lib.stride_tricks.sliding_window_view(
+            read.values, window, axis=0
+        )  # (n_steps - window + 1, d, window)
+        X = every[: starts[-1] + 1 : stride].swapaxes(1, 2)
+    else:
+        X = read.values[read.order[starts[:, None] + np.arange(window)]]  # (n, window, d)
     if np.ndim(horizon) == 0:
         predicted = predicted[:, 0]
-        y = np.ascontiguousarray(targets[predicted])
-    else:
-        y = np.ascontiguousarray(targets[predicted]).reshape(len(starts), -1)  # (n, h) or (n, h * k)
-    return (X, y) if instants is None else (X, y, np.ascontiguousarray(instants[predicted]))
+    y = read.targets[predicted]
+    found = [X, y if np.ndim(horizon) == 0 else y.reshape(len(starts), -1)]
+    if times is not None:
+        found.append(_instants(read.times, predicted, horizons))
+    if groups is not None:
+        found.append(read.ids[of_series])
+    return tuple(found)
 
 
-def _positive_int(value: int, name: str) -> int:
+def _check_lengths(read: SeriesToCut, needed: int, what: str) -> None:
+    """``ValueError`` if no series is long enough for a window; `DataWarning` if some are not."""
+    short = read.lengths < needed
+    if short.all():
+        which = f"series has {read.lengths.max()} steps" if len(short) == 1 else f"no series has {needed} steps"
+        raise ValueError(f"{which}; {what} need at least {needed}")
+    if short.any():
+        some = [str(read.ids[place]) for place in np.flatnonzero(short)[:5]]
+        warnings.warn(
+            f"{short.sum()} of {len(short)} series have fewer than the {needed} steps that {what} need, and give no "
+            f"window: {', '.join(some)}{', ...' if short.sum() > 5 else ''}.",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
+def _integer(value: Any, name: str, least: int) -> int:
     if not is_integer(value):
         raise TypeError(f"{name} must be an integer; got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1; got {value}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}; got {value}")
     return int(value)
 
 
-def _horizons(horizon: int | Sequence[int]) -> NDArray[np.int64]:
+def _horizons(horizon: Any) -> NDArray[np.int64]:
     if isinstance(horizon, str) or not isinstance(horizon, Sequence | np.ndarray) or np.ndim(horizon) == 0:
-        return np.array([_positive_int(horizon, "horizon")])  # type: ignore[arg-type]  # that raises for other types
-    horizons = np.array([_positive_int(value, "every horizon") for value in horizon])
+        return np.array([_integer(horizon, "horizon", 0)])
+    horizons = np.array([_integer(value, "every horizon", 0) for value in horizon])
     if len(horizons) == 0:
         raise ValueError("horizon is an empty sequence")
     if len(set(horizons.tolist())) < len(horizons):
@@ -169,94 +239,14 @@ def _horizons(horizon: int | Sequence[int]) -> NDArray[np.int64]:
     return horizons
 
 
-def _instants(times: ArrayLike | Literal[True] | None, series: Any, n_steps: int) -> NDArray | None:
-    """Times of the steps, (n_steps,); None without `times`."""
-    if times is None:
-        return None
-    if times is True:
-        # The attribute `index` of a list is a method.
-        times = None if isinstance(series, list | tuple) else getattr(series, "index", None)
-        if times is None:
-            raise TypeError("times=True needs a pandas Series or DataFrame, but the series has no index")
-    instants = np.asarray(times)
-    if instants.shape != (n_steps,):
-        raise ValueError(f"times must have shape ({n_steps},), one per step of the series; got shape {instants.shape}")
-    return instants
-
-
-def _real_table(series: ArrayLike) -> NDArray:
-    """The series as floats of shape (n_steps, d); may be a view of the argument."""
-    values = np.asarray(series)
-    if values.ndim not in (1, 2):
-        raise ValueError(f"series must have shape (n_steps,) or (n_steps, d); got {values.shape}")
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.shape[1] == 0:
-        raise ValueError(f"series must have at least one column; got shape {values.shape}")
-    if values.dtype in (np.float32, np.float64):
-        return values
-    try:
-        if values.dtype.kind not in "biufO":  # a data frame of mixed or nullable columns becomes an object array
-            raise TypeError(f"got dtype {values.dtype}")
-        return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        names = names_of_columns(series)
-        if names is None:
-            raise TypeError(f"series must hold real numbers; {error}") from error
-        wrong = [str(name) for name, column in zip(names, values.T, strict=True) if not _are_numbers(column)]
-        raise TypeError(
-            f"series must hold real numbers; these columns do not: {', '.join(wrong)}. Drop them, or convert them to "
-            "numbers; for text, use for instance pandas.get_dummies(table, columns=..., dtype=float)."
-        ) from error
-
-
-def _are_numbers(column: NDArray) -> bool:
-    if column.dtype.kind != "O":
-        return column.dtype.kind in "biuf"
-    try:
-        column.astype(np.float64)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _target_values(target: Target, values: NDArray, names: list) -> NDArray:
-    """What to predict at each step, (n_steps,) or (n_steps, k); may be a view of the arguments."""
-    n_steps, d = values.shape
-    if target is None:
-        return values[:, 0] if d == 1 else values
-    if isinstance(target, bool):
-        raise TypeError(f"target must be column indices or an array of values; got {target!r}")
-    if is_integer(target):
-        return values[:, _column(target, d)]
-    if isinstance(target, str) and names:
-        return values[:, _named(target, names)]
-    if isinstance(target, list | tuple) and len(target) and all(isinstance(t, str) and t in names for t in target):
-        target = [_named(str(name), names) for name in target]
-    if isinstance(target, list | tuple) and all(is_integer(index) for index in target):
-        columns = [_column(index, d) for index in target]
-        if not columns:
-            raise ValueError("target is an empty list of columns")
-        if len(set(columns)) < len(columns):
-            # A list of class labels would be taken for indices of columns.
-            raise ValueError("target holds a column twice; give integer values as an array")
-        return values[:, columns]
-    targets = np.asarray(target)
-    if targets.ndim not in (1, 2) or len(targets) != n_steps:
-        raise ValueError(
-            f"target must be column indices or values of shape ({n_steps},) or ({n_steps}, k), "
-            f"one row per step of the series; got shape {targets.shape}"
-        )
-    return targets
-
-
-def _named(name: str, names: list) -> int:
-    if names.count(name) != 1:
-        raise ValueError(f"target column {name!r} must occur once among the columns of the series: {names}")
-    return names.index(name)
-
-
-def _column(index: int, d: int) -> int:
-    if not -d <= index < d:
-        raise ValueError(f"target column {index} is out of range for a series with {d} columns")
-    return int(index) % d
+def _instants(times: Any, predicted: NDArray[np.int64], horizons: NDArray[np.int64]) -> Any:
+    """Times of some steps, (n,) or (n, h). Those that numpy has no type for, with zones for instance, are as given."""
+    if not hasattr(times, "asi8") or isinstance(times.dtype, np.dtype):
+        return np.asarray(times)[predicted]
+    if predicted.ndim == 1:
+        return times[predicted]
+    first, *others = horizons.tolist()
+    table = times[predicted[:, 0]].to_frame(index=False, name=first)
+    for place, steps in enumerate(others, 1):
+        table[steps] = times[predicted[:, place]]
+    return table

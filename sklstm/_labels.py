@@ -1,0 +1,152 @@
+"""Labels of rows: times, ids, the index of a Series. They are used or refused, never ignored.
+
+A Series or table whose index counts from 0, as pandas makes it by default, has no labels. What has labels is matched
+with labels; what has none is taken by position.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TIME_NAMES = ("time", "t", "step", "date", "datetime", "timestamp", "lag", "hour", "day", "month")
+
+
+def row_labels(table: Any) -> Any:
+    """Labels of the rows of a table, or of the entries of a Series; None for what has none. (A list has ``index``.)"""
+    return table.index if hasattr(table, "index") and hasattr(table, "to_numpy") else None
+
+
+def counted(labels: Any) -> bool:
+    """Whether labels are no more than positions."""
+    first = getattr(labels, "start", None)  # of a RangeIndex
+    if first is not None:
+        return bool(first == 0 and labels.step == 1)
+    if getattr(labels, "nlevels", 1) > 1 or getattr(getattr(labels, "dtype", None), "kind", "O") not in "iuO":
+        return False
+    return list(labels) == list(range(len(labels)))
+
+
+def order_of_rows(values: Any, table: Any, name: str, of: str) -> NDArray[np.int64] | None:
+    """Where the row of every label of a table is among the values; None if they are taken by position.
+
+    Parameters
+    ----------
+    values : object
+        With labels or without.
+    table : object
+        Likewise; its order counts.
+    name, of : str
+        What the values and the table are called in errors.
+
+    Raises
+    ------
+    ValueError
+        If both have labels, and they are not the same ones, each once.
+    """
+    own, theirs = row_labels(values), row_labels(table)
+    if own is None or theirs is None or counted(own) or len(own) != len(theirs) or own.equals(theirs):
+        return None
+    places = own.get_indexer(theirs) if own.is_unique and theirs.is_unique else np.array([-1])
+    if (places < 0).any():
+        missing = [label for label in theirs[:1000] if label not in own][:3]
+        which = f", such as {missing}" if missing else ""
+        raise ValueError(
+            f"the labels of the rows of {name}, {list(own[:3])}..., must be those of {of}, {list(theirs[:3])}..., each "
+            f"once{which}. Give an array for values by position."
+        )
+    return places
+
+
+def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None:
+    """``ValueError`` if values and a table have labels of rows that differ, or are in another order."""
+    if order_of_rows(values, table, name, of) is not None:
+        own, theirs = row_labels(values), row_labels(table)
+        row = int((own != theirs).argmax())
+        raise ValueError(
+            f"the rows of {name} are in another order than those of {of}: row {row} is {own[row]!s} and "
+            f"{theirs[row]!s}. Order them with {name}.loc[{of}.index], or give an array for values by position."
+        )
+
+
+def time_level(index: Any) -> int:
+    """Which level of an index holds the times: one with such a name, else dates, else the last."""
+    names = [str(name).lower() for name in index.names]
+    by_name = [level for level, name in enumerate(names) if name in TIME_NAMES]
+    dates = [level for level in range(index.nlevels) if is_time(index.get_level_values(level))]
+    return (by_name or dates or [index.nlevels - 1])[-1]
+
+
+def is_time(labels: Any) -> bool:
+    """Whether labels are dates, periods or durations, with zones or without."""
+    return hasattr(labels, "asi8") or getattr(getattr(labels, "dtype", None), "kind", "") in ("m", "M")
+
+
+def as_index(values: Any) -> Any:
+    """The values of a pandas Series as an index, which knows zones and periods; anything else as it is."""
+    return values.set_axis(values).index if hasattr(values, "iloc") and hasattr(values, "set_axis") else values
+
+
+def numbered(ids: Any) -> tuple[NDArray[np.int64], Any]:
+    """Number of the id of each row (n_rows,), in the order in which ids first appear, and the ids.
+
+    Raises
+    ------
+    ValueError
+        If one is missing.
+    """
+    if hasattr(ids, "factorize"):  # pandas
+        codes, found = as_index(ids).factorize()
+        if (codes < 0).any():
+            raise ValueError(f"row {int((codes < 0).argmax())} has no id: every row needs one.")
+        return np.asarray(codes), found
+    ids = np.asarray(ids)
+    if ids.dtype.kind == "O":
+        numbers: dict[Any, int] = {}
+        codes = np.array([numbers.setdefault(label, len(numbers)) for label in ids.tolist()], dtype=np.int64)
+        return codes, ids[np.unique(codes, return_index=True)[1]]
+    _, first, codes = np.unique(ids, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(first), dtype=np.int64)
+    place[order] = np.arange(len(first))
+    return place[codes], ids[first[order]]
+
+
+def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int64] | None, remedy: str) -> None:
+    """``ValueError`` if the times of rows, some of every group after another, do not increase within the groups.
+
+    Texts are no times: they would be sorted by their letters.
+
+    Parameters
+    ----------
+    labels : Index or array of shape (n_steps,)
+    rows : ndarray of int of shape (n_steps,)
+        Those of the first group first.
+    codes : ndarray of int of shape (n_steps,) or None
+        Number of the group of every row.
+    remedy : str
+        What to do, for the error.
+    """
+    if getattr(labels, "hasnans", False):
+        raise ValueError(f"a time of the series is missing, in row {int(np.argmax(labels.isna()))}. {remedy}")
+    values = labels.asi8 if hasattr(labels, "asi8") else np.asarray(labels)
+    if values.dtype.kind == "O":
+        if any(isinstance(value, str | bytes) for value in values):
+            return
+        values = np.unique(values, return_inverse=True)[1]
+    if values.dtype.kind not in "iufmM":
+        return
+    missing = values != values  # NaN and NaT
+    if missing.any():
+        raise ValueError(f"a time of the series is missing, in row {int(missing.argmax())}. {remedy}")
+    in_order = values[rows]
+    wrong = in_order[1:] <= in_order[:-1]
+    if codes is not None:
+        wrong &= codes[rows[1:]] == codes[rows[:-1]]
+    if wrong.any():
+        place = int(wrong.argmax())
+        before, after = labels[rows[place]], labels[rows[place + 1]]
+        what = "occurs twice" if before == after else f"comes after {before!s}"
+        raise ValueError(
+            f"the times of the series must increase, and {after!s}, in row {rows[place + 1]}, {what}. {remedy}"
+        )

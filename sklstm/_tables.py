@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from sklstm._labels import TIME_NAMES
+from sklstm._labels import TIME_NAMES, is_time
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
 _CHANNEL = ("channel", "variable", "feature", "sensor", "signal")
@@ -88,8 +88,7 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     arrays: list[NDArray] = []
     for i, entry in enumerate(sequences):
         try:
-            # A frame may have nullable columns, which scikit-learn knows how to read.
-            array = check_array(entry, **_FLOATS) if hasattr(entry, "columns") else np.asarray(as_plain(entry))
+            array = _values_of(entry)
         except ValueError as error:
             raise ValueError(
                 f"{name}[{i}] is not an array of numbers of shape (n_steps, n_channels): {error}"
@@ -115,6 +114,14 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     if not arrays:
         raise ValueError(f"{name} holds no sequence.")
     return arrays
+
+
+def _values_of(entry: Any) -> NDArray:
+    if not hasattr(entry, "columns"):
+        return np.asarray(as_plain(entry))
+    # A frame may have nullable columns, which scikit-learn knows how to read. It takes a hundred times as long.
+    array = entry.values if hasattr(type(entry), "values") else np.asarray(entry)  # pandas' own way is quicker
+    return array if array.dtype.kind in "biuf" else check_array(entry, **_FLOATS)
 
 
 def swapped(n_steps: int, expected: int) -> str:
@@ -214,10 +221,14 @@ def one_set_of_names(sequences: Sequence[Any]) -> bool:
     ValueError
         If the columns differ, or only some entries are data frames.
     """
-    first = names_of_columns(sequences[0])
-    for i, names in enumerate(map(names_of_columns, sequences)):
-        if names != first:
-            raise ValueError(f"X[{i}] has columns {names}, but X[0] has {first}: give every sequence the same columns.")
+    first = getattr(sequences[0], "columns", None)
+    for i, entry in enumerate(sequences):
+        columns = getattr(entry, "columns", None)
+        if columns is first or (hasattr(first, "equals") and hasattr(columns, "equals") and columns.equals(first)):
+            continue
+        names, known = names_of_columns(entry), names_of_columns(sequences[0])
+        if names != known:
+            raise ValueError(f"X[{i}] has columns {names}, but X[0] has {known}: give every sequence the same columns.")
     return first is not None
 
 
@@ -231,8 +242,8 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
 
     A wide table has one row for each sequence, and columns of two levels, time and channel. The name of a level, such
     as ``"time"``, ``"t"`` or ``"date"``, or ``"channel"`` or ``"variable"``, says which it is. Without such a name, the
-    labels decide: if one level holds numbers or dates and the other holds strings, as after ``DataFrame.pivot``, the
-    numbers or dates are the times. Otherwise the first level is time.
+    labels decide: if one level holds numbers, dates, periods or durations and the other holds strings, as after
+    ``DataFrame.pivot``, the former are the times. Otherwise nobody can tell.
 
     Parameters
     ----------
@@ -250,15 +261,23 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
     Raises
     ------
     ValueError
-        If the columns have more than two levels, the times are not in increasing order, or a channel is absent at a
-        step.
+        If the columns have more than two levels, it cannot be told which are the times, the times are texts or not in
+        increasing order, or a channel is absent at a step.
     """
     columns = frame.columns
     if columns.nlevels != 2:
         raise ValueError(
             f"The columns of X have {columns.nlevels} levels; they must have two, time and channel. Drop the others."
         )
-    if _time_level(columns) == 1:
+    level = _time_level(columns)
+    if any(isinstance(label, str) for label in columns.levels[level]):
+        some = list(columns.get_level_values(level).unique()[:3])
+        raise ValueError(
+            f"The times in the columns of X are texts, {some}..., which sort by their letters ('10' before '2'). "
+            f"Convert them with X.rename(columns=float, level={level}), or columns=pandas.Timestamp. If these are the channels, "
+            "name the levels of the columns 'time' and 'channel'."
+        )
+    if level == 1:
         frame = frame.swaplevel(axis=1)
         columns = frame.columns
     times, channels = columns.get_level_values(0).unique(), columns.get_level_values(1).unique()
@@ -285,8 +304,14 @@ def _time_level(columns: Any) -> int:
             return level
         if name in _CHANNEL:
             return 1 - level
-    kinds = [columns.get_level_values(level).dtype.kind in "iufM" for level in (0, 1)]
-    return 1 if kinds == [False, True] else 0
+    values = [columns.get_level_values(level) for level in (0, 1)]
+    are_times = [labels.dtype.kind in "iuf" or is_time(labels) for labels in values]
+    if sum(are_times) != 1:
+        raise ValueError(
+            f"It cannot be told which level of the columns of X holds the times: {list(values[0].unique()[:3])}... or "
+            f"{list(values[1].unique()[:3])}.... Name the levels, for instance X.columns.names = ['time', 'channel']."
+        )
+    return are_times.index(True)
 
 
 def numbers_in(column: Any, name: str) -> NDArray:

@@ -27,6 +27,16 @@ def counted(labels: Any) -> bool:
     return list(labels) == list(range(len(labels)))
 
 
+def have_labels(values: Any, table: Any) -> bool:
+    """Whether both have labels of rows that are more than positions, or count the same rows in another order."""
+    own, theirs = row_labels(values), row_labels(table)
+    if own is None or theirs is None or len(own) != len(theirs) or own.equals(theirs):
+        return False
+    if counted(own) or counted(theirs):
+        return own.is_unique and theirs.is_unique and bool((own.get_indexer(theirs) >= 0).all())
+    return True
+
+
 def order_of_rows(values: Any, table: Any, name: str, of: str) -> NDArray[np.int64] | None:
     """Where the row of every label of a table is among the values; None if they are taken by position.
 
@@ -44,29 +54,32 @@ def order_of_rows(values: Any, table: Any, name: str, of: str) -> NDArray[np.int
     ValueError
         If both have labels, and they are not the same ones, each once.
     """
-    own, theirs = row_labels(values), row_labels(table)
-    if own is None or theirs is None or counted(own) or len(own) != len(theirs) or own.equals(theirs):
+    if not have_labels(values, table):
         return None
+    own, theirs = row_labels(values), row_labels(table)
     places = own.get_indexer(theirs) if own.is_unique and theirs.is_unique else np.array([-1])
     if (places < 0).any():
-        missing = [label for label in theirs[:1000] if label not in own][:3]
-        which = f", such as {missing}" if missing else ""
         raise ValueError(
             f"the labels of the rows of {name}, {list(own[:3])}..., must be those of {of}, {list(theirs[:3])}..., each "
-            f"once{which}. Give an array for values by position."
+            "once. Give an array for values by position."
         )
     return places
 
 
 def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None:
-    """``ValueError`` if values and a table have labels of rows that differ, or are in another order."""
-    if order_of_rows(values, table, name, of) is not None:
-        own, theirs = row_labels(values), row_labels(table)
-        row = int((own != theirs).argmax())
-        raise ValueError(
-            f"the rows of {name} are in another order than those of {of}: row {row} is {own[row]!s} and "
-            f"{theirs[row]!s}. Order them with {name}.loc[{of}.index], or give an array for values by position."
-        )
+    """``ValueError`` if the rows of values and of a table have labels that differ, or are in another order.
+
+    Nothing is put in order: what permutes y on purpose, as `permutation_test_score` does, would be undone.
+    """
+    if not have_labels(values, table):
+        return
+    own, theirs = row_labels(values), row_labels(table)
+    row = next(place for place in range(len(own)) if own[place] != theirs[place])
+    raise ValueError(
+        f"the rows of {name} have other labels than those of {of}: row {row} is {own[row]!s} in {name} and "
+        f"{theirs[row]!s} in {of}. If they are the same rows in another order, give {name}.loc[{of}.index]; for values "
+        f"by position, {name}.to_numpy()."
+    )
 
 
 def time_level(index: Any) -> int:

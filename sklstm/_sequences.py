@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 from torch import Tensor
 
+from sklstm._labels import refuse_other_rows
 from sklstm._tables import (
     as_plain,
     check_channels,
@@ -455,6 +456,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
     if not reset:
         check_is_fitted(estimator)
     with_y = y is not _ABSENT  # None is a target that somebody has forgotten
+    refuse_other_rows(y, X, "y")
     y = _as_plain_y(y) if with_y else None
     sequences, channels, lengths = sequences_in(X), None, None
     if sequences is not None:

@@ -223,8 +223,8 @@ def one_set_of_names(sequences: Sequence[Any]) -> bool:
     """
     first = getattr(sequences[0], "columns", None)
     for i, entry in enumerate(sequences):
-        columns = getattr(entry, "columns", None)
-        if columns is first or (hasattr(first, "equals") and hasattr(columns, "equals") and columns.equals(first)):
+        columns: Any = getattr(entry, "columns", None)
+        if columns is first or (hasattr(columns, "equals") and columns.equals(first)):
             continue
         names, known = names_of_columns(entry), names_of_columns(sequences[0])
         if names != known:
@@ -274,8 +274,8 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
         some = list(columns.get_level_values(level).unique()[:3])
         raise ValueError(
             f"The times in the columns of X are texts, {some}..., which sort by their letters ('10' before '2'). "
-            f"Convert them with X.rename(columns=float, level={level}), or columns=pandas.Timestamp. If these are the channels, "
-            "name the levels of the columns 'time' and 'channel'."
+            f"Convert them with X.rename(columns=float, level={level}), or columns=pandas.Timestamp. If these are the "
+            "channels, name the levels of the columns 'time' and 'channel'."
         )
     if level == 1:
         frame = frame.swaplevel(axis=1)

@@ -13,6 +13,7 @@ from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor, nn
 
+from sklstm._labels import refuse_other_rows
 from sklstm._sequences import as_sequences
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.training import train
@@ -155,6 +156,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             first = context.resume is None
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
+            refuse_other_rows(sample_weight, X, "sample_weight")
             sequences, y = as_sequences(self, X, y, reset=first)
             known = self.classes_ if classes is None else self._distinct(classes, "classes")
             if not first and not np.array_equal(known, self.classes_):
@@ -457,6 +459,42 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return holdout_bound_of(self, X, y, delta=delta)
 
     @restores_settings
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of the predicted labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `predict`.
+        y : array-like of shape (n,)
+            True labels. If it has labels of rows, they must be those of X.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences, likewise.
+
+        Returns
+        -------
+        float
+            At most 1.
+
+        Raises
+        ------
+        ValueError
+            For bad X, y of another shape, or labels of rows that differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import NoisyRNNClassifier
+        >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+        >>> y = X[:, -1, 0] > 0
+        >>> model = NoisyRNNClassifier(4, max_epochs=2, random_state=0).fit(X, y)
+        >>> model.score(X, y) <= 1
+        True
+        """
+        refuse_other_rows(y, X, "y")
+        refuse_other_rows(sample_weight, X, "sample_weight")
+        return float(super().score(X, y, sample_weight))
+
     def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
         """Every bound on the error probability for new data, from the training data.
 
@@ -501,6 +539,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return generalization_report(self, X, y)
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
+        refuse_other_rows(sample_weight, X, "sample_weight")
         X, y = as_sequences(self, X, y, reset=True)
         self._check_labels(y)
         self.classes_ = self._distinct(y, "y")
@@ -517,6 +556,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     def _check_more(self, by_class: np.ndarray, X: Any, y: Any, sample_weight: Any) -> FitData:
         """Data like those seen before, whose classes have the weights (k,) that they had there."""
+        refuse_other_rows(sample_weight, X, "sample_weight")
         X, y = as_sequences(self, X, y, reset=False)
         codes = self._codes(y, self.classes_, "those of the training data")
         weight = self._weights(self._given_weights(sample_weight, len(y)), by_class[codes])

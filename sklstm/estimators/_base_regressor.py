@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sklstm._labels import refuse_other_rows
 from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import GeneralizationReport, HoldoutBound
@@ -226,6 +227,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         3
         """
         with self._one_more_epoch() as context:
+            refuse_other_rows(sample_weight, X, "sample_weight")
             sequences, y = self._check_data(X, y, reset=context.resume is None)
             weight = self._absolute(self._weights(self._given_weights(sample_weight, len(y))))
             data = FitData(sequences, y, weight)
@@ -372,6 +374,42 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return holdout_bound_of(self, X, y, delta=delta, cap=cap, method=method)
 
     @restores_settings
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of the predictions, averaged over targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
+            As in `predict`.
+        y : array-like of shape (n,) or (n, k)
+            True targets. If it has labels of rows, they must be those of X.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the sequences, likewise.
+
+        Returns
+        -------
+        float
+            At most 1.
+
+        Raises
+        ------
+        ValueError
+            For bad X, y of another shape, or labels of rows that differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklstm import TikhonovLSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((60, 5, 1))
+        >>> y = X[:, -1, 0]
+        >>> model = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0).fit(X, y)
+        >>> model.score(X, y) <= 1
+        True
+        """
+        refuse_other_rows(y, X, "y")
+        refuse_other_rows(sample_weight, X, "sample_weight")
+        return float(super().score(X, y, sample_weight))
+
     def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
         """Every bound on the loss of new data, from the training data; see `sklstm.generalization_report`.
 
@@ -408,6 +446,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return generalization_report(self, X, y)
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
+        refuse_other_rows(sample_weight, X, "sample_weight")
         X, y = self._check_data(X, y, reset=True, min_samples=2)
         weight = self._weights(self._given_weights(sample_weight, len(y)))
         self._check_compression(X)
@@ -415,6 +454,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     def _check_more(self, X: Any, y: Any, sample_weight: Any) -> FitData:
         """Data like those seen before."""
+        refuse_other_rows(sample_weight, X, "sample_weight")
         X, y = self._check_data(X, y, reset=False)
         return FitData(X, y, self._relative(self._weights(self._given_weights(sample_weight, len(y)))))
 

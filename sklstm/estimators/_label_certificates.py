@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor, nn
 
+from sklstm._labels import refuse_other_rows
 from sklstm._tables import as_plain
 from sklstm._validation import Choice, Number
 from sklstm.certificates._output_bounds import METHODS
@@ -181,6 +182,7 @@ def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str) -> ND
     classifier = _classifier_of(composition, "certified_accuracy")
     module = classifier.net_.module_
     sequences, blocks = composition.read(X, eps)
+    refuse_other_rows(y, X, "y")
     y = column_or_1d(as_plain(y, "y"))
     check_consistent_length(sequences, y)
     labels = outputs_of(module, sequences).argmax(axis=1)

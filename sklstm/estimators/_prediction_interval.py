@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils import check_array, column_or_1d
 
+from sklstm._labels import refuse_other_rows
 from sklstm._sequences import as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import PROBABILITY, Choice, caller_level
@@ -149,6 +150,7 @@ def prediction_interval(
     PROBABILITY.check("coverage", coverage)
     _METHOD.check("method", method)
     check_predictor(model, "prediction_interval")
+    refuse_other_rows(y_cal, X_cal, "y_cal", "X_cal")
     limits = _checked(model, X, eps, method)
     try:
         known = _predictions(model, X_cal)

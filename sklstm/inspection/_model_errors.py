@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import zero_one_loss
 from sklearn.utils import check_array, check_consistent_length
 
+from sklstm._labels import refuse_other_rows
 from sklstm._losses import RegressionLoss
 from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain
@@ -57,6 +58,7 @@ def targets(X: Any, y: Any, caller: str) -> Any:
     """
     if y is None:
         raise ValueError(f"{caller} measures errors and requires y, the true targets; got None.")
+    refuse_other_rows(y, X, "y")
     y = as_plain(y, "y")
     if not hasattr(X, "columns"):
         check_consistent_length(X, y)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from sklstm._labels import refuse_other_rows
 from sklstm._tables import as_plain
 from sklstm._validation import POSITIVE_INT, Number
 from sklstm.estimators._noisy_inputs import check_sizes, noisy_inputs
@@ -155,6 +156,8 @@ class _NoisyScorer(ScorerAround):
         self._n_draws, self._noise, self._random_state = n_draws, noise, random_state
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Any:
+        refuse_other_rows(y, X, "y")
+        refuse_other_rows(sample_weight, X, "sample_weight")
         if sample_weight is not None:
             params["sample_weight"] = sample_weight
         if not self._noisy:

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._labels import refuse_other_rows
 from sklstm._sequences import warn_if_rows_are_times
 from sklstm._tables import is_wide, n_axes, names_of_columns, sequences_in
 from sklstm._validation import FLAG, POSITIVE_INT, Number, Rule, check_parameters
@@ -241,8 +242,8 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
             Sequences in one of the forms listed in Notes.
-        y : None
-            Ignored.
+        y : array-like of shape (n,), default=None
+            Ignored; but if it has labels of rows, they must be those of X.
         sample_weight : array-like of shape (n,), default=None
             Weight of each sequence. Every step of the sequence has this weight, so a longer sequence counts for more.
 
@@ -255,6 +256,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X has another shape, holds infinity, or has a channel without a value.
         """
+        refuse_other_rows(y, X, "y")
         if len(names_of_columns(X) or ()) > 1:
             warn_if_rows_are_times(X, self.n_channels, type(self).__name__)
         return self._learn(X, sample_weight, first=True)
@@ -266,8 +268,8 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
             A channel without a value is allowed.
-        y : None
-            Ignored.
+        y : array-like of shape (n,), default=None
+            Ignored; but if it has labels of rows, they must be those of X.
         sample_weight : array-like of shape (n,), default=None
             Weight of each sequence. None: every weight is 1.
 
@@ -286,6 +288,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         >>> scaler.mean_.item(), scaler.n_samples_seen_  # of all 12 steps
         (5.5, 12)
         """
+        refuse_other_rows(y, X, "y")
         return self._learn(X, sample_weight, first=not hasattr(self, "_moments"), whole=False)
 
     def transform(self, X: Any) -> NDArray | list[NDArray]:
@@ -358,6 +361,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return ends[0].restored(), ends[1].restored()
 
     def _learn(self, X: Any, sample_weight: ArrayLike | None, *, first: bool, whole: bool = True) -> Self:
+        refuse_other_rows(sample_weight, X, "sample_weight")
         check_parameters(self, RULES)
         steps = read_steps(self, X, reset=first)
         n = len(steps.lengths)

@@ -153,7 +153,7 @@ def preprocessing(series: Floats, table: object) -> None:
     windows, targets = sliding_windows(series, 12, range(1, 4))
     assert_type(windows, NDArray[Any])
     _, _, times = sliding_windows(series, 12, times=series)
-    assert_type(times, NDArray[Any])
+    assert_type(times, Any)
     scaler = SequenceScaler(2, padding_value=0.0)
     assert_type(scaler.fit(windows), SequenceScaler)
     assert_type(scaler.transform(windows), NDArray[Any] | list[NDArray[Any]])

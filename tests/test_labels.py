@@ -1,0 +1,148 @@
+"""Labels of rows are used or refused, never ignored."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+
+from sklstm import certified_accuracy, prediction_interval
+from sklstm._labels import counted, numbered, order_of_rows, refuse_other_rows, time_level
+from sklstm.inspection import CertifiedFrontDisplay
+from sklstm.metrics import make_certified_scorer, make_noisy_scorer
+from sklstm.preprocessing import SequenceScaler
+from tests.support.estimators import CLASSIFIERS, ESTIMATORS
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+N = 20
+NAMES = [f"patient {i}" for i in range(N)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_is_that_of_the_labels(seed):
+    rng = np.random.default_rng(seed)
+    kinds = (
+        NAMES,
+        pd.date_range("2024", periods=N),
+        rng.permutation(1000)[:N],
+        pd.period_range("2024", periods=N, freq="D"),
+    )
+    for labels in kinds:
+        table = pd.DataFrame({"a": rng.normal(size=N)}, index=labels)
+        values = table["a"].sample(frac=1, random_state=seed)
+        order = order_of_rows(values, table, "y", "X")
+        np.testing.assert_array_equal(values.to_numpy()[order], table["a"])
+        assert order_of_rows(table["a"], table, "y", "X") is None
+
+
+def test_what_counts_rows_has_no_labels_unless_it_counts_the_same_rows():
+    table = pd.DataFrame({"a": np.arange(4.0)}, index=list("abcd"))
+    plain = pd.Series(np.arange(4.0))
+    assert counted(plain.index)
+    assert order_of_rows(plain, table, "y", "X") is None
+    assert order_of_rows(table["a"], plain.to_frame(), "y", "X") is None
+    np.testing.assert_array_equal(order_of_rows(plain[::-1], plain.to_frame(), "y", "X"), [3, 2, 1, 0])
+    np.testing.assert_array_equal(order_of_rows(plain, plain[::-1].to_frame(), "y", "X"), [3, 2, 1, 0])
+    assert order_of_rows(plain[::-1].set_axis([7, 6, 5, 4]), plain.to_frame(), "y", "X") is None
+    for without in ([1.0, 2.0], np.arange(4), None):
+        refuse_other_rows(without, table, "y")
+
+
+@pytest.mark.parametrize("labels", [list("abce"), list("abca"), pd.date_range("2024", periods=4)])
+def test_other_labels_are_refused(labels):
+    table = pd.DataFrame({"a": np.arange(4.0)}, index=list("abcd"))
+    with pytest.raises(ValueError, match=r"labels of the rows of y, .*, must be those of X"):
+        order_of_rows(pd.Series(np.arange(4.0), index=labels), table, "y", "X")
+    with pytest.raises(ValueError, match=r"rows of y have other labels than those of X: row"):
+        refuse_other_rows(pd.Series(np.arange(4.0), index=labels), table, "y")
+
+
+def test_ids_are_numbered_as_they_appear():
+    for ids in (np.array(["b", "a", "b", "c"]), np.array([3, 1, 3, 2]), np.array(["b", 1, "b", 2.5], dtype=object)):
+        for given in (ids, pd.Series(ids), pd.Index(ids)):
+            codes, found = numbered(given)
+            assert codes.tolist() == [0, 1, 0, 2]
+            assert list(found) == [ids[0], ids[1], ids[3]]
+
+
+@pytest.mark.parametrize(
+    ("levels", "names", "which"),
+    [
+        ((["a"], [1]), (None, None), 1),
+        ((pd.date_range("2024", periods=1), ["a"]), (None, None), 0),
+        (([1], ["a"]), ("time", "id"), 0),
+        ((["a"], pd.period_range("2024", periods=1, freq="D"), [3]), (None, None, None), 1),
+    ],
+)
+def test_the_level_of_times(levels, names, which):
+    assert time_level(pd.MultiIndex.from_product(levels, names=names)) == which
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(rng.normal(size=(N, 6)), index=NAMES, columns=list("abcdef"))
+
+
+def targets(cls, X):
+    values = X["a"] + X["f"]
+    return values > 0 if cls in CLASSIFIERS else values
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("piped", [False, True])
+def test_y_and_weights_of_other_rows_are_refused(cls, piped, problem):
+    X, y = problem, targets(cls, problem)
+    few = cls(4, max_epochs=1, n_channels=2, random_state=0)
+    model = make_pipeline(SequenceScaler(n_channels=2), few) if piped else few
+    weight = pd.Series(np.linspace(1, 2, N), index=NAMES)
+    expected = model.fit(X, y.to_numpy()).predict(X)
+    for same in (y, y.reset_index(drop=True)):
+        np.testing.assert_array_equal(model.fit(X, same).predict(X), expected)
+    with pytest.raises(ValueError, match=r"rows of y have other labels .*y\.loc\[X\.index\]"):
+        model.fit(X, y[::-1])
+    if piped:
+        return
+    model.fit(X, y, sample_weight=weight)
+    classes = {"classes": [False, True]} if cls in CLASSIFIERS else {}
+    with pytest.raises(ValueError, match="rows of sample_weight have other labels"):
+        model.fit(X, y, sample_weight=weight[::-1])
+    with pytest.raises(ValueError, match="rows of sample_weight have other labels"):
+        model.partial_fit(X, y, sample_weight=weight[::-1], **classes)
+    with pytest.raises(ValueError, match="rows of y have other labels"):
+        model.partial_fit(X, y[::-1], **classes)
+
+
+def test_weights_of_a_scaler_are_about_its_rows(problem):
+    weight = pd.Series(np.arange(1.0, N + 1), index=NAMES)
+    SequenceScaler(n_channels=2).fit(problem, sample_weight=weight)
+    with pytest.raises(ValueError, match="rows of sample_weight have other labels"):
+        SequenceScaler(n_channels=2).fit(problem, sample_weight=weight[::-1])
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_scores_of_other_rows_are_refused(cls, problem):
+    X, y = problem, targets(cls, problem)
+    model = cls(4, max_epochs=1, n_channels=2, random_state=0).fit(X, y)
+    is_classifier = cls in CLASSIFIERS
+    score = "accuracy" if is_classifier else "r2"
+    calls = {
+        "score": model.score,
+        "noisy": partial(make_noisy_scorer(score, 0.1), model),
+        "certified": partial(make_certified_scorer(score, 0.1), model),
+        "report": model.generalization_report,
+        "front": lambda X, y: CertifiedFrontDisplay.from_estimators({"a": model}, X, y, 0.1),
+        **({"accuracy": partial(certified_accuracy, model, eps=0.1)} if is_classifier else {}),
+    }
+    for name, call in calls.items():
+        call(X, y)
+        with pytest.raises(ValueError, match="rows of y have other labels"):
+            call(X, y[::-1])
+        if name in ("score", "noisy", "certified"):
+            with pytest.raises(ValueError, match="rows of sample_weight have other labels"):
+                call(X, y, sample_weight=pd.Series(np.ones(N), index=NAMES[::-1]))
+    new = X.set_axis([f"new {name}" for name in NAMES]) + 0.1
+    prediction_interval(model, new, y.set_axis(new.index), X, coverage=0.5)
+    with pytest.raises(ValueError, match="rows of y_cal have other labels than those of X_cal"):
+        prediction_interval(model, new, y[::-1].set_axis(new.index[::-1]), X, coverage=0.5)

@@ -242,7 +242,7 @@ def test_later_calls_keep_what_the_first_has_started(kind):
     for old, new in zip(before, weights_of(model), strict=True):
         torch.testing.assert_close(new, old)
     assert before[1].shape == (2, 8)
-    with pytest.raises(ValueError, match="its skip_steps is 4, and None is asked for now"):
+    with pytest.raises(ValueError, match="its skip_steps is 4, and 0 is asked for now"):
         model.set_params(skip="none").fit(X, y)
 
 

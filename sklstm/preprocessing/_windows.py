@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklstm._validation import is_integer
+from sklstm._validation import caller_level, is_integer
 from sklstm.exceptions import DataWarning
 
 from ._series import SeriesToCut
@@ -216,7 +216,7 @@ def _check_lengths(read: SeriesToCut, needed: int, what: str) -> None:
             f"{short.sum()} of {len(short)} series have fewer than the {needed} steps that {what} need, and give no "
             f"window: {', '.join(some)}{', ...' if short.sum() > 5 else ''}.",
             DataWarning,
-            stacklevel=3,
+            stacklevel=caller_level(),
         )
 
 

@@ -77,9 +77,9 @@ def measure(options, done):
 
 READING = """\
 **What was chosen.** κ = 0.5 and τ = 1. With less κ far less is certified on digits, power demand and GunPoint; digits
-and GunPoint gain accuracy for it. With κ = 0.8 bike sharing is better in both, and digits and GunPoint are worse in both.
-On vowels, sunspots and PM2.5 κ hardly matters. Smaller boxes certify less everywhere, and gain accuracy on digits and
-GunPoint. To hold bounds back costs nothing anywhere, and on GunPoint it saves ten points of accuracy."""
+and GunPoint gain accuracy for it. With κ = 0.8 bike sharing is better in both figures, and digits and GunPoint are
+worse in both. On vowels, sunspots and PM2.5 κ hardly matters. Smaller boxes certify less everywhere, and gain accuracy
+on digits and GunPoint. To hold bounds back costs nothing anywhere, and saves ten points of accuracy on GunPoint."""
 
 
 def words(change):

@@ -1,7 +1,7 @@
 """Series as people have them: columns by name or number, times, and groups such as the pumps of a panel."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sklstm._labels import as_index, numbered, order_of_rows, refuse_unordered, row_labels, time_level
 from sklstm._tables import as_plain, n_axes, names_of_columns, numbers_in
 from sklstm._validation import is_integer
+
+_FLOATS = (np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,15 @@ class Columns:
     names : list
         Names of the columns; that of a Series, if it has one. Empty for arrays.
     n_steps, d : int
+    read : dict
+        Columns that have been read, by place: as floats, or why they are none.
     """
 
     given: Any
     names: list
     n_steps: int
     d: int
+    read: dict[int, NDArray | str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, series: Any) -> Self:
@@ -36,7 +41,8 @@ class Columns:
         names = names_of_columns(series)
         if names is None:
             name = getattr(series, "name", None) if row_labels(series) is not None else None
-            series, names = as_plain(series, "series"), [] if name is None else [name]
+            series = np.asarray(series) if isinstance(series, list | tuple) else as_plain(series, "series")
+            names = [] if name is None else [name]
             shape = np.shape(series)
         else:
             shape = series.shape
@@ -55,30 +61,30 @@ class Columns:
             return self.given.iloc[:, place]
         return self.given[self.names[place]] if hasattr(self.given, "columns") else np.asarray(self.given)[:, place]
 
-    def why_no_numbers(self, place: int) -> str:
-        """What a column holds in place of real numbers; nothing if it does hold those, some of them missing perhaps."""
-        try:
-            numbers_in(self.raw(place), "series")
-        except TypeError as error:
-            return str(error)
-        return ""
+    def numbers_at(self, place: int) -> NDArray | str:
+        """A column as floats (n_steps,), which may share memory with what is given; or why it holds no real numbers."""
+        if place not in self.read:
+            try:
+                self.read[place] = numbers_in(self.raw(place), "series")
+            except TypeError as error:
+                self.read[place] = str(error)
+        return self.read[place]
+
+    def are_numbers(self, place: int) -> bool:
+        """Whether a column holds real numbers, some of them missing perhaps."""
+        return not isinstance(self.numbers_at(place), str)
 
     def numbers(self, places: Sequence[int]) -> NDArray:
-        """Some columns (n_steps, k) as floats; they may share memory with what is given.
+        """Some columns (n_steps, k) as floats; all of a table of floats share memory with it.
 
         Raises
         ------
         TypeError
             If one does not hold real numbers.
         """
-        if list(places) == list(range(self.d)) and not isinstance(self.given, np.ma.MaskedArray):
-            kinds = {"float32", "float64"} if not self.names else {str(self.raw(place).dtype) for place in places}
-            whole = np.asarray(self.given) if kinds <= {"float32", "float64"} else np.empty(0, dtype=object)
-            if whole.dtype in (np.float32, np.float64):
-                return whole.reshape(self.n_steps, self.d)
-        wrong = [place for place in places if self.why_no_numbers(place)]
+        wrong = [place for place in places if not self.are_numbers(place)]
         if wrong and not self.names:
-            raise TypeError(self.why_no_numbers(wrong[0]))
+            raise TypeError(self.numbers_at(wrong[0]))
         if wrong:
             names = ", ".join(str(self.names[place]) for place in wrong)
             raise TypeError(
@@ -86,9 +92,9 @@ class Columns:
                 "them: pandas.to_numeric for text that holds numbers, pandas.get_dummies(table, columns=..., "
                 "dtype=float) for labels. Name labels to predict in target, and ids of several series in groups."
             )
-        columns = [numbers_in(self.raw(place), "series") for place in places]
-        dtype = np.result_type(*columns)
-        return np.stack([column.astype(dtype, copy=False) for column in columns], axis=1)
+        if list(places) == list(range(self.d)) and all(self.raw(place).dtype in _FLOATS for place in places):
+            return np.asarray(self.given).reshape(self.n_steps, self.d)
+        return np.stack([np.asarray(self.numbers_at(place)) for place in places], axis=1)
 
     def place(self, name: Hashable, argument: str) -> int:
         """Place of the column that an argument names, or counts from 0 if no column is called by a number.
@@ -113,10 +119,6 @@ class Columns:
     def is_name(self, value: Any) -> bool:
         """Whether a value is the name of a column."""
         return isinstance(value, Hashable) and value in self.names
-
-    def place_of_name(self, value: Any, argument: str) -> int | None:
-        """Place of a column if the value is a name or a text, else None."""
-        return self.place(value, argument) if self.is_name(value) or isinstance(value, str) else None
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class Target:
         """Values (n_steps,) or (n_steps, k)."""
         if self.values is not None:
             return self.values
-        if not any(columns.why_no_numbers(place) for place in self.places):
+        if not any(not columns.are_numbers(place) for place in self.places):
             values = columns.numbers(self.places)
         else:
             values = np.stack([np.asarray(columns.raw(place)) for place in self.places], axis=1)
@@ -302,9 +304,8 @@ class SeriesToCut:
                 raise ValueError(
                     f"series[{i}] is itself several series, with an id in its index: give one table of all"
                 )
-            if part.values.shape[1] != parts[0].values.shape[1] or names_of_columns(several[i]) != names_of_columns(
-                several[0]
-            ):
+            n_channels, names = part.values.shape[1], names_of_columns(several[i])
+            if n_channels != parts[0].values.shape[1] or names != names_of_columns(several[0]):
                 raise ValueError(f"series[{i}] has other columns than series[0]: give all of them the same ones")
         joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "targets", "lengths")]
         rows = np.arange(joined[2].sum())
@@ -318,7 +319,7 @@ class SeriesToCut:
         left_out = set(rows.left_out)
         if target is not None:
             wanted = Target.of(target, columns)
-            left_out |= {place for place in wanted.places if now or columns.why_no_numbers(place)}
+            left_out |= {place for place in wanted.places if now or not columns.are_numbers(place)}
         elif now:
             raise ValueError("a horizon of 0 is the window's own last step: name in target what X is not to hold")
         else:

@@ -294,7 +294,11 @@ def _pac_bayes(estimator: Any, data: FitData, settings: PACBayes) -> PACBayesBou
     )
     # Whatever was chosen on the part of the prior is known before the other part is seen, the cap too.
     loss, _ = _loss_and_price(estimator, for_prior)
-    prior = _trained_again(estimator, for_prior, seed)
+    try:
+        prior = _trained_again(estimator, for_prior, seed)
+    except ValueError as error:  # say early stopping's, which finds no validation data in this part
+        part = f"the {len(for_prior.X)} of {len(data.X)} sequences that prior_fraction={settings.prior_fraction} takes"
+        raise ValueError(f"compression: the prior cannot be trained on {part}. {error}") from error
     bound = pac_bayes_of(
         settings,
         prior,

@@ -154,6 +154,19 @@ def test_the_prior_knows_nothing_of_the_other_part():
     assert len(rows) == bound.n_prior
 
 
+def test_a_prior_that_cannot_be_trained_is_named():
+    """Early stopping holds out a part of every class, and of a rare one the prior may have a single sequence."""
+    X, _ = late_mean(80, n_steps=4)
+    model = TikhonovLSTMClassifier(3, early_stopping=True, compression=settings(prior_fraction=0.25), **QUICK)
+    prior, others = parts(model.fit(X, np.arange(80) % 2), 80)
+    y = np.where(np.isin(np.arange(80), [prior[0], *others[:4]]), "rare", "usual")
+    model.fit(X, y)
+    np.testing.assert_array_equal(parts(model, 80)[0], prior)
+    words = r"prior cannot be trained on the 20 of 80 sequences that prior_fraction=0.25 takes. .* cannot hold out"
+    with pytest.raises(ValueError, match=words):
+        model.generalization_report(X, y)
+
+
 def second_X(X, others):
     return np.where(np.isin(np.arange(len(X)), others)[:, None, None], 5 * X, X)
 

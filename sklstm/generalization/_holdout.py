@@ -3,20 +3,20 @@
 import math
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
 from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import Term, is_informative
+from sklstm.generalization._report import LossBound, Term
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta
 
 _METHODS = ("bernstein", "best")
 
 
 @dataclass(frozen=True)
-class HoldoutBound:
+class HoldoutBound(LossBound):
     r"""Upper limit on the mean loss of a predictor from held-out data, the result of :func:`holdout_bound`.
 
     With probability at least 1 − `delta` the true mean loss is at most `value`.
@@ -70,8 +70,6 @@ class HoldoutBound:
     0.045
     """
 
-    can_fail: ClassVar[bool] = True
-
     value: float
     mean_loss: float
     standard_deviation: float | None
@@ -89,19 +87,9 @@ class HoldoutBound:
     guess: float | None = None
 
     @property
-    def informative(self) -> bool:
-        """Whether the bound is below what the best constant guess loses."""
-        return is_informative(self)
-
-    @property
     def ceiling(self) -> float:
         """The value from which on the bound says nothing."""
         return self.cap
-
-    @property
-    def quantity(self) -> str:
-        """What is bounded."""
-        return "an error probability" if self.zero_one else f"a mean {self.loss or 'loss'} capped at {self.cap:g}"
 
     @property
     def n_errors(self) -> int:

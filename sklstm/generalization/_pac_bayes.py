@@ -7,14 +7,14 @@ limit on the mean loss of the posterior, which is known from draws only. ``docs/
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from sklstm.generalization._confidence import kl_inverse
 from sklstm.generalization._holdout import best_price
-from sklstm.generalization._report import INDEPENDENCE, UNPAID, Term, is_informative
+from sklstm.generalization._report import INDEPENDENCE, UNPAID, LossBound, Term
 from sklstm.generalization._theorem_inputs import check_delta
 
 #: Share of δ for the limit on the posterior's mean loss.
@@ -168,7 +168,7 @@ def _budget(divergence: float, n_samples: int, nats: float) -> float:
 
 
 @dataclass(frozen=True)
-class PACBayesBound:
+class PACBayesBound(LossBound):
     r"""PAC-Bayes bound of a stochastic predictor: for every prediction its weights are drawn anew from a posterior.
 
     With probability at least 1 − `delta`, over the samples and the draws, its true mean loss is at most `value`.
@@ -250,13 +250,6 @@ class PACBayesBound:
     guess: float | None = None
     source: str = field(default="", repr=False, compare=False)
 
-    can_fail: ClassVar[bool] = True
-
-    @property
-    def informative(self) -> bool:
-        """Whether the bound is below what the best constant guess loses."""
-        return is_informative(self)
-
     @property
     def name(self) -> str:
         """Key of this bound in a report."""
@@ -271,13 +264,6 @@ class PACBayesBound:
     def ceiling(self) -> float:
         """The value from which on the bound says nothing."""
         return self.scale
-
-    @property
-    def quantity(self) -> str:
-        """What is bounded."""
-        if self.zero_one:
-            return "an error probability"
-        return f"a mean {self.loss or 'loss'} capped at {self.scale:g}"
 
     @property
     def budget(self) -> float:

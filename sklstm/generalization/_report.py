@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from html import escape
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 
@@ -141,6 +141,32 @@ class Bound(Protocol):
 def is_informative(bound: Bound) -> bool:
     """Whether a bound is below what the best constant guess loses, and below the largest loss."""
     return bound.guess is not None and bound.value < min(bound.guess, bound.ceiling)
+
+
+class LossBound:
+    """What bounds on a mean loss in [0, ceiling] have in common; a base of data classes."""
+
+    can_fail: ClassVar[bool] = True
+
+    value: float
+    zero_one: bool
+    loss: str
+    guess: float | None
+
+    @property
+    def ceiling(self) -> float:
+        """The value from which on the bound says nothing."""
+        raise NotImplementedError
+
+    @property
+    def informative(self) -> bool:
+        """Whether the bound is below what the best constant guess loses."""
+        return self.guess is not None and self.value < min(self.guess, self.ceiling)
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded."""
+        return "an error probability" if self.zero_one else f"a mean {self.loss or 'loss'} capped at {self.ceiling:g}"
 
 
 def _says_something(bound: Bound) -> bool:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from torch import Tensor
 
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import INDEPENDENCE, UNPAID, UNPAID_BUT_SCALES, Term, is_informative
+from sklstm.generalization._report import INDEPENDENCE, UNPAID, UNPAID_BUT_SCALES, LossBound, Term
 from sklstm.generalization._theorem_inputs import check_delta
 
 from ._codebook import code_length, quantise
@@ -95,7 +95,7 @@ def code_budget(n_bits: int, n_samples: int, delta: float) -> float:
 
 
 @dataclass(frozen=True)
-class OccamBound:
+class OccamBound(LossBound):
     r"""Occam bound of a quantised predictor, from :func:`occam_certificate` or :func:`fine_tuned_certificate`.
 
     With probability at least 1 − `delta` the true mean loss of the predictor with weights `weights` is at most `value`.
@@ -172,13 +172,6 @@ class OccamBound:
     loss: str = ""
     guess: float | None = None
 
-    can_fail: ClassVar[bool] = True
-
-    @property
-    def informative(self) -> bool:
-        """Whether the bound is below what the best constant guess loses."""
-        return is_informative(self)
-
     @property
     def name(self) -> str:
         """Key of this bound in a report."""
@@ -193,13 +186,6 @@ class OccamBound:
     def ceiling(self) -> float:
         """The value from which on the bound says nothing."""
         return self.scale
-
-    @property
-    def quantity(self) -> str:
-        """What is bounded."""
-        if self.zero_one:
-            return "an error probability"
-        return f"a mean {self.loss or 'loss'} capped at {self.scale:g}"
 
     @property
     def budget(self) -> float:

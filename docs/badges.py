@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anybadge
 import sklearn
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import sklstm
@@ -24,7 +24,8 @@ def badges():
     with open(DOCS.parent / "pyproject.toml", "rb") as file:
         project = tomllib.load(file)["project"]
     every = [getattr(sklstm, name) for name in sklstm.__all__]
-    kinds = sorted((kind for kind in every if hasattr(kind, "fit")), key=lambda kind: is_classifier(kind()))
+    learners = (kind for kind in every if isinstance(kind, type) and issubclass(kind, ClassifierMixin | RegressorMixin))
+    kinds = sorted(learners, key=lambda kind: is_classifier(kind()))
     checks = " + ".join(str(len(list(estimator_checks_generator(kind(), mark=None)))) for kind in kinds)
     release = ".".join(sklearn.__version__.split(".")[:2])
     return {

@@ -6,6 +6,7 @@ from .estimators._certify import certify
 from .estimators._classifiers import NoisyRNNClassifier
 from .estimators._compression import Compression
 from .estimators._files import load
+from .estimators._forecaster import Forecaster, make_forecaster
 from .estimators._label_certificates import certified_accuracy, certified_radius
 from .estimators._noise_interval import noise_interval
 from .estimators._pac_bayes import PACBayes, StochasticPredictor
@@ -18,6 +19,7 @@ from .persistence import ModelFileError
 
 __all__ = [
     "Compression",
+    "Forecaster",
     "ModelFileError",
     "NoisyRNNClassifier",
     "PACBayes",
@@ -32,6 +34,7 @@ __all__ = [
     "certify",
     "generalization_report",
     "load",
+    "make_forecaster",
     "noise_interval",
     "prediction_interval",
     "smoothed_predict",

@@ -241,14 +241,20 @@ def _refuse_training_data(model: Any, X: Any, y: np.ndarray) -> None:
         )
 
 
+def fewest_samples(coverage: float) -> int:
+    """The fewest calibration samples with which intervals of this coverage are finite."""
+    share = Fraction(repr(float(coverage)))  # 0.9 as it is written, not the float just above it
+    return math.ceil(share / (1 - share))
+
+
 def _quantile(scores: np.ndarray, coverage: float) -> np.ndarray:
     """The ⌈(n + 1) coverage⌉-th smallest of scores (n, ...); infinite, with a warning, if there are not so many."""
-    n, share = len(scores), Fraction(repr(float(coverage)))  # 0.9 as it is written, not the float just above it
+    n, share = len(scores), Fraction(repr(float(coverage)))
     rank = math.ceil((n + 1) * share)
     if rank <= n:
         return np.sort(scores, axis=0)[rank - 1]
     warnings.warn(
-        f"coverage={float(coverage):g} needs at least {math.ceil(share / (1 - share))} calibration samples, and X_cal "
+        f"coverage={float(coverage):g} needs at least {fewest_samples(coverage)} calibration samples, and X_cal "
         f"has {n}: the intervals are infinite, and the sets have all labels. Use more calibration data, or a smaller "
         "coverage.",
         DataWarning,

@@ -241,7 +241,9 @@ class Rows:
         if instants is not None:
             remedy = "Sort the rows by time"
             remedy += (
-                "." if ids is not None else "; if they are several series, name the column of their ids in groups."
+                "."
+                if ids is not None
+                else "; if they are several series, give an index (id, time), or the column of their ids as groups."
             )
             refuse_unordered(instants, order, codes, remedy)
         return cls(order, lengths, ids, instants, left_out)

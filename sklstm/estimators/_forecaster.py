@@ -1,0 +1,590 @@
+"""From a table to forecasts: windows, scaling, a regressor for all horizons at once, and calibrated intervals."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone, is_regressor
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.metrics import r2_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from sklstm._validation import POSITIVE_INT, PROBABILITY, Number, Rule, caller_level, check_parameters
+from sklstm.exceptions import DataWarning
+from sklstm.preprocessing import SequenceScaler, sliding_windows
+from sklstm.preprocessing._regular_series import RegularSeries
+
+from ._prediction_interval import fewest_samples, prediction_interval
+
+_RULES: dict[str, Rule] = {
+    "window": POSITIVE_INT,
+    "horizon": POSITIVE_INT,
+    "calibration_fraction": Number(Real, 0, 1, "left"),
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How windows and targets are cut from series.
+
+    Attributes
+    ----------
+    window, horizon : int
+    targets : tuple of int of length k
+        Places of the columns to predict.
+    known : tuple of int
+        Places of the columns whose future is known: a window holds them `horizon` steps ahead.
+    flat : bool
+        Whether windows are rows (n, window * d), not (n, window, d).
+    """
+
+    window: int
+    horizon: int
+    targets: tuple[int, ...]
+    known: tuple[int, ...]
+    flat: bool
+
+    def windows(self, series: RegularSeries) -> tuple[NDArray, NDArray]:
+        """Windows and values to predict (n, horizon * k), of the series that are long enough."""
+        needed = self.window + self.horizon
+        series = series.tail(np.where(series.lengths >= needed, series.lengths, 0))
+        d = series.values.shape[1]
+        if not len(series.lengths):
+            return self._formed(np.empty((0, self.window, d))), np.empty((0, self.horizon * len(self.targets)))
+        X, y = sliding_windows(
+            self._ahead(series, None),
+            self.window,
+            range(1, self.horizon + 1),
+            target=list(self.targets),
+            groups=np.repeat(np.arange(len(series.lengths)), series.lengths),
+        )[:2]
+        return self._formed(X), y
+
+    def last(self, series: RegularSeries, future: NDArray | None) -> NDArray:
+        """The last window of every series; ``future`` (g, horizon, c) holds the known columns after its end."""
+        ends = np.cumsum(series.lengths)
+        rows = ends[:, None] - self.window + np.arange(self.window)
+        return self._formed(self._ahead(series, future)[rows])
+
+    def _formed(self, X: NDArray) -> NDArray:
+        return X.reshape(len(X), self.window * X.shape[2]) if self.flat else X
+
+    def _ahead(self, series: RegularSeries, future: NDArray | None) -> NDArray:
+        """Rows of the series, the known columns `horizon` steps ahead; NaN where these are not given."""
+        if not self.known:
+            return series.values
+        values, places = series.values.copy(), list(self.known)
+        ends = np.cumsum(series.lengths)
+        for number, (start, end) in enumerate(zip(ends - series.lengths, ends, strict=True)):
+            after = np.full((self.horizon, len(places)), np.nan) if future is None else future[number]
+            values[start:end, places] = np.concatenate([values[start:end, places], after])[self.horizon :]
+        return values
+
+
+class Forecaster(BaseEstimator):
+    """Forecasts of a table's columns: scaling, windows, a regressor for all horizons at once, and intervals.
+
+    `fit` takes a table with a row for every time step, cuts it into windows, scales them, and fits the regressor to
+    the next `horizon` values of the targets, all at once ("direct multi-step": no prediction is fed back as input).
+    `predict` answers in the units of the table, with the names of its columns and the times that come next.
+
+    Parameters
+    ----------
+    estimator : regressor
+        Of this package, or any other of scikit-learn's kind that takes a vector of targets. It is cloned, and fitted to
+        scaled windows and scaled targets. One that takes sequences gets windows (n, window, d), another one the same as
+        rows (n, window * d), all columns of the first step first.
+    window : int
+        Steps of the past in a window, at least 1.
+    horizon : int
+        Steps to forecast, at least 1.
+    targets : name, int, list of these, or None, default=None
+        Columns to forecast, which are inputs as well. None: all that are not known in advance. One name or number makes
+        forecasts a Series, or an array with one axis; a list a DataFrame, or an array with two.
+    known : name, int, list of these, or None, default=None
+        Columns whose future is known in advance, such as calendar and planned prices, and is given to `predict` as
+        ``future``. A window holds them `horizon` steps ahead: their last `window` steps up to the last one that is
+        forecast. Needs ``window >= horizon``. All other columns are known up to the present only.
+    calibration_fraction : float, default=0.2
+        Part of the rows, the last ones of every series, that the regressor is not fitted to: `predict_interval`
+        measures on them how far forecasts are off. With 0 everything is fitted to, and there are no intervals.
+
+    Attributes
+    ----------
+    model_ : TransformedTargetRegressor
+        The fitted composition from windows to forecasts, both in the units of the table, for `certify`,
+        `noise_interval` and the like: a pipeline of `SequenceScaler` and the regressor, with a StandardScaler for the
+        targets. Its ``feature_names_in_`` are the names of the columns, for labels of ``eps``.
+    targets_ : list
+        Names of the columns that are forecast, or their numbers if the table had no names.
+    n_features_in_ : int
+        Columns d of the table.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the columns, if all of them are strings.
+
+    See Also
+    --------
+    make_forecaster : The same, checked before it is fitted.
+    sklstm.preprocessing.sliding_windows : The windows alone.
+
+    Notes
+    -----
+    A table is a DataFrame or Series of pandas whose index holds the times, at equal steps: dates with or without a
+    zone, periods, time spans, or integers; or an array (n_steps,) or (n_steps, d). An index of several levels, id and
+    time, makes it a panel: windows hold rows of one id only, one model serves all, forecasts come for each. Missing
+    values are refused.
+
+    The last rows are held out, not random ones: windows overlap, and intervals should be about the time after the
+    training. Scales are those of the training rows alone. What precedes the held-out rows is the past of the first
+    windows in them, as it is in use. If the series drifts, errors of the held-out rows are not like those to come,
+    and fewer values lie inside the intervals than promised.
+
+    In ``GridSearchCV(forecaster, {"estimator__lambda_s": [...]}, cv=TimeSeriesSplit()).fit(table)`` folds are rows of
+    the table; `score` is about the windows that lie within a test fold, their past included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import sklstm
+    >>> hours = pd.date_range("2024-01-01", periods=400, freq="h", tz="Europe/Berlin")
+    >>> noise = np.random.default_rng(0).normal(0, 5, 400)
+    >>> table = pd.DataFrame({"load": 100 + 20 * np.sin(np.arange(400) * np.pi / 12) + noise}, index=hours)
+    >>> lstm = sklstm.TikhonovLSTMRegressor(4, max_epochs=5, random_state=0)
+    >>> forecaster = sklstm.make_forecaster(lstm, window=24, horizon=3, targets="load").fit(table)
+    >>> forecast = forecaster.predict()
+    >>> print(forecast.index[0], forecast.name, len(forecast))
+    2024-01-17 16:00:00+01:00 load 3
+    >>> lower, upper = forecaster.predict_interval(coverage=0.9)
+    >>> bool(((lower < forecast) & (forecast < upper)).all())
+    True
+    """
+
+    _rules: ClassVar[dict[str, Rule]] = _RULES
+
+    model_: TransformedTargetRegressor
+    targets_: list
+    n_features_in_: int
+    _cut: Cut
+    _recent: RegularSeries
+    _single: bool
+
+    def __init__(
+        self,
+        estimator: Any,
+        window: int,
+        horizon: int,
+        *,
+        targets: Any = None,
+        known: Any = None,
+        calibration_fraction: float = 0.2,
+    ) -> None:
+        self.estimator = estimator
+        self.window = window
+        self.horizon = horizon
+        self.targets = targets
+        self.known = known
+        self.calibration_fraction = calibration_fraction
+
+    def fit(self, table: Any, y: Any = None) -> Self:
+        """Fit to all rows of a table but the last part, which calibrates the intervals.
+
+        Parameters
+        ----------
+        table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d)
+            A row for each time step; see Notes of the class.
+        y : None, default=None
+            Must be None: what is to be forecast are columns of the table.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the estimator is no regressor, a column does not hold real numbers, or the index does not hold times.
+        ValueError
+            If a parameter is out of range, the table has too few rows, a value is missing, a column is unknown, or
+            times do not increase in equal steps.
+
+        Warns
+        -----
+        DataWarning
+            If some series of a panel are too short for a window.
+        """
+        self._check()
+        if y is not None:
+            raise ValueError("fit takes a table alone, y=None: name the columns to forecast in targets.")
+        series = RegularSeries.of(table)
+        cut = self._cut_for(series)
+        held = np.rint(float(self.calibration_fraction) * series.lengths).astype(np.int64)
+        self._check_lengths(series, held, cut)
+        model = self._model(series, cut).fit(*cut.windows(series.head(series.lengths - held)))
+        if not cut.flat and series.names:
+            model.feature_names_in_ = _array_of(series.names)
+        fitted: dict[str, Any] = {
+            "model_": model,
+            "targets_": [series.names[place] if series.names else place for place in cut.targets],
+            "n_features_in_": series.values.shape[1],
+            "_cut": cut,
+            "_recent": series.tail(np.where(series.lengths < cut.window, 0, held + cut.window)),
+            "_single": np.ndim(table) == 1 if self.targets is None else series.places(self.targets, "targets")[1],
+        }
+        if series.names and all(isinstance(name, str) for name in series.names):
+            fitted["feature_names_in_"] = _array_of(series.names)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted)
+        return self
+
+    def predict(self, table: Any = None, *, future: Any = None) -> Any:
+        """Forecast the steps after the end of the table of `fit`, or of another one.
+
+        Parameters
+        ----------
+        table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d), optional
+            At least `window` rows of each series, with the columns of `fit` in any order and the same step between
+            times; the last `window` rows count. By default the table of `fit`, held-out part included.
+        future : DataFrame, Series, or array-like of shape (horizon,) or (horizon, c), optional
+            The known columns at the times of the forecast; needed if there are some. Rows of a table are matched by
+            their times and ids; further rows are allowed.
+
+        Returns
+        -------
+        Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
+            Forecasts in the units of the table. The index holds their times, or for panels ids and times.
+        """
+        check_is_fitted(self)
+        series, X = self._last(table, future)
+        return self._answer(self.model_.predict(X), series)
+
+    def predict_interval(
+        self,
+        table: Any = None,
+        *,
+        coverage: float = 0.9,
+        future: Any = None,
+        eps: Any = 0.0,
+        method: Literal["best", "linear", "mean-value", "intervals"] = "best",
+    ) -> tuple[Any, Any]:
+        """Limits between which the values to come lie with a given probability.
+
+        Split conformal prediction, see `sklstm.prediction_interval`: the errors of forecasts on the last part of the
+        table of `fit`, which the regressor was not fitted to, say how far forecasts are off. Each target at each
+        horizon has its own width, and its own coverage.
+
+        Parameters
+        ----------
+        table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d), optional
+            As for `predict`.
+        coverage : float, default=0.9
+            Probability with which each value lies between its limits, in (0, 1). It takes
+            ``coverage / (1 - coverage)`` held-out windows.
+        future : DataFrame, Series, or array-like of shape (horizon,) or (horizon, c), optional
+            As for `predict`.
+        eps : float, array-like, Series or dict, default=0.0
+            How far the entries of the table may be off, in its units: one number, or one for each column by name. The
+            limits then hold whatever these errors are, as in `certify`. Needs an estimator of this package.
+        method : {"best", "linear", "mean-value", "intervals"}, default="best"
+            How to certify, if ``eps`` is not 0; see `certify`.
+
+        Returns
+        -------
+        lower : Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
+            Limits from below, in the form of the forecasts of `predict`.
+        upper : Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
+            Limits from above.
+        """
+        check_is_fitted(self)
+        PROBABILITY.check("coverage", coverage)
+        X_cal, y_cal = self._cut.windows(self._recent)
+        if len(y_cal) < fewest_samples(coverage):
+            raise ValueError(
+                f"coverage={coverage:g} takes at least {fewest_samples(coverage)} windows that fit held out, and it "
+                f"held out {len(y_cal)} (calibration_fraction={self.calibration_fraction:g}). Fit with a larger "
+                "calibration_fraction or on more rows, or ask for a smaller coverage."
+            )
+        series, X = self._last(table, future)
+        lower, upper = prediction_interval(self.model_, X_cal, y_cal, X, coverage=coverage, eps=eps, method=method)
+        return self._answer(lower, series), self._answer(upper, series)
+
+    def windows(self, table: Any) -> tuple[NDArray, NDArray]:
+        """All windows of a table with the values to predict, as ``model_`` takes them.
+
+        Parameters
+        ----------
+        table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d)
+            With the columns of `fit`. A series shorter than ``window + horizon`` has no window.
+
+        Returns
+        -------
+        X : ndarray of shape (n, window, d) or (n, window * d)
+            In the units of the table, series after series.
+        y : ndarray of shape (n, horizon * k)
+            All targets of the first horizon come first.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import sklstm
+        >>> table = np.random.default_rng(0).normal(size=(200, 2)).cumsum(axis=0)
+        >>> lstm = sklstm.TikhonovLSTMRegressor(4, max_epochs=5, random_state=0)
+        >>> forecaster = sklstm.make_forecaster(lstm, window=10, horizon=2, targets=0).fit(table[:150])
+        >>> X, y = forecaster.windows(table[150:])
+        >>> X.shape, y.shape
+        ((39, 10, 2), (39, 2))
+        >>> lower, upper = sklstm.certify(forecaster.model_, X, eps=[0.1, 0])  # errors of the first column
+        >>> bool((lower < upper).all())
+        True
+        """
+        check_is_fitted(self)
+        X, y = self._cut.windows(RegularSeries.of(table, self._recent))
+        if not len(X):
+            raise ValueError(f"no series has the {self._needed()} rows that a window and its forecast need.")
+        return X, y
+
+    def last_windows(self, table: Any = None, *, future: Any = None) -> NDArray:
+        """The window from which `predict` forecasts, one for each series, as ``model_`` takes it.
+
+        Parameters
+        ----------
+        table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d), optional
+            As for `predict`.
+        future : DataFrame, Series, or array-like of shape (horizon,) or (horizon, c), optional
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (g, window, d) or (g, window * d)
+            In the units of the table; g is 1 but for panels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import sklstm
+        >>> from sklearn.linear_model import Ridge
+        >>> table = np.random.default_rng(0).normal(size=200).cumsum()
+        >>> forecaster = sklstm.make_forecaster(Ridge(), window=10, horizon=2).fit(table)
+        >>> X = forecaster.last_windows()
+        >>> bool((X == table[-10:]).all()), bool((forecaster.model_.predict(X) == forecaster.predict()).all())
+        (True, True)
+        """
+        check_is_fitted(self)
+        return self._last(table, future)[1]
+
+    def score(self, table: Any, y: Any = None) -> float:
+        """Coefficient of determination R² of the forecasts for all windows of a table.
+
+        Parameters
+        ----------
+        table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d)
+            With the columns of `fit`. Past and forecast of every window lie within the table.
+        y : None, default=None
+            Not used; scikit-learn hands it over.
+
+        Returns
+        -------
+        float
+            Mean of R² over horizons and targets.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import sklstm
+        >>> from sklearn.linear_model import Ridge
+        >>> table = np.sin(np.arange(300) / 5) + np.random.default_rng(0).normal(0, 0.1, 300)
+        >>> forecaster = sklstm.make_forecaster(Ridge(), window=10, horizon=3).fit(table[:200])
+        >>> bool(forecaster.score(table[200:]) > 0.9)
+        True
+        """
+        X, actual = self.windows(table)
+        return float(r2_score(actual, self.model_.predict(X)))
+
+    def _check(self) -> None:
+        """Check the parameters as far as that is possible without a table."""
+        check_parameters(self, self._rules)
+        if not hasattr(self.estimator, "fit") or isinstance(self.estimator, type) or not is_regressor(self.estimator):
+            raise TypeError(f"estimator must be a regressor, got {self.estimator!r:.80}.")
+        if self.known is not None and self.window < self.horizon:
+            raise ValueError(
+                f"known columns need window >= horizon, as a window holds their last steps up to the horizon; got "
+                f"window={self.window} and horizon={self.horizon}."
+            )
+
+    def _cut_for(self, series: RegularSeries) -> Cut:
+        """How to cut a table with these columns."""
+        known = () if self.known is None else series.places(self.known, "known")[0]
+        if self.targets is None:
+            targets = tuple(place for place in range(series.values.shape[1]) if place not in known)
+        else:
+            targets = series.places(self.targets, "targets")[0]
+        if not targets or set(targets) & set(known):
+            raise ValueError(
+                f"there must be a column to forecast, and none of them can be known in advance; got "
+                f"targets={self.targets!r} and known={self.known!r}."
+            )
+        return Cut(int(self.window), int(self.horizon), targets, known, not _takes_sequences(self.estimator))
+
+    def _check_lengths(self, series: RegularSeries, held: NDArray[np.int64], cut: Cut) -> None:
+        """``ValueError`` unless there are windows to fit to and to calibrate with; `DataWarning` for short series."""
+        needed = cut.window + cut.horizon
+        short = series.lengths - held < needed
+        calibrates = held >= cut.horizon if self.calibration_fraction else ~short
+        if short.all() or not (calibrates & (series.lengths >= needed)).any():
+            rows = f"the table has {series.lengths.max()} rows"
+            if series.ids is not None:
+                rows = f"the longest series has {series.lengths.max()} rows"
+            raise ValueError(
+                f"{rows}; window={cut.window}, horizon={cut.horizon} and "
+                f"calibration_fraction={self.calibration_fraction:g} need at least "
+                f"{_fewest_rows(needed, cut.horizon, float(self.calibration_fraction))}."
+            )
+        if short.any():
+            some = [str(series.ids[place]) for place in np.flatnonzero(short)[:5]]
+            warnings.warn(
+                f"{short.sum()} of {len(short)} series have fewer than {needed} rows before the held-out part, and the "
+                f"estimator is not fitted to them: {', '.join(some)}{', ...' if short.sum() > 5 else ''}.",
+                DataWarning,
+                stacklevel=caller_level(),
+            )
+
+    def _model(self, series: RegularSeries, cut: Cut) -> TransformedTargetRegressor:
+        """The composition to fit."""
+        scaler = SequenceScaler(series.values.shape[1] if cut.flat else 1)
+        inputs_scaled = Pipeline([("scaler", scaler), ("estimator", clone(self.estimator))])
+        # Not checked: in float32 the way back is right to seven digits.
+        return TransformedTargetRegressor(inputs_scaled, transformer=StandardScaler(), check_inverse=False)
+
+    def _needed(self) -> int:
+        return self._cut.window + self._cut.horizon
+
+    def _last(self, table: Any, future: Any) -> tuple[RegularSeries, NDArray]:
+        """The last rows of a table's series, and the windows from which to forecast."""
+        cut = self._cut
+        series = self._recent if table is None else RegularSeries.of(table, self._recent)
+        short = np.flatnonzero(series.lengths < cut.window)
+        if len(short):
+            of = "the table" if series.ids is None else f"series {series.ids[short[0]]!s}"
+            raise ValueError(
+                f"{of} has {series.lengths[short[0]]} rows; a forecast takes the last {cut.window} of every series."
+            )
+        series = series.tail(np.full_like(series.lengths, cut.window))
+        return series, cut.last(series, self._future_of(series, future))
+
+    def _future_of(self, series: RegularSeries, future: Any) -> NDArray | None:
+        """Known columns (g, horizon, c) after the end of every series."""
+        known = [series.names[place] if series.names else place for place in self._cut.known]
+        if not known:
+            if future is not None:
+                raise ValueError("future holds columns that are known in advance, and known names none.")
+            return None
+        index = series.after(self._cut.horizon)
+        when = "steps" if index is None else f"times from {index[0]!s} to {index[-1]!s}"
+        if future is None:
+            raise ValueError(f"future must hold the known columns {known} at the {self._cut.horizon} {when}.")
+        return series.future(future, known, index, self._cut.horizon)
+
+    def _answer(self, values: NDArray, series: RegularSeries) -> Any:
+        """Values (g, horizon * k) in the form of the table."""
+        columns = values.reshape(-1, len(self._cut.targets))
+        index = series.after(self._cut.horizon)
+        if index is None:
+            return columns[:, 0] if self._single else columns
+        import pandas as pd
+
+        if self._single:
+            return pd.Series(columns[:, 0], index=index, name=self.targets_[0] if series.names else None)
+        return pd.DataFrame(columns, index=index, columns=self.targets_)
+
+
+def make_forecaster(
+    estimator: Any,
+    window: int,
+    horizon: int,
+    *,
+    targets: Any = None,
+    known: Any = None,
+    calibration_fraction: float = 0.2,
+) -> Forecaster:
+    """Make a forecaster of tables from a regressor.
+
+    Parameters
+    ----------
+    estimator : regressor
+        Of this package, or any other of scikit-learn's kind that takes a vector of targets.
+    window : int
+        Steps of the past in a window, at least 1.
+    horizon : int
+        Steps to forecast, at least 1.
+    targets : name, int, list of these, or None, default=None
+        Columns to forecast; see `Forecaster`.
+    known : name, int, list of these, or None, default=None
+        Columns whose future is known in advance; see `Forecaster`.
+    calibration_fraction : float, default=0.2
+        Part of the rows, the last ones of every series, that is held out for intervals.
+
+    Returns
+    -------
+    Forecaster
+        Not fitted yet.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is no regressor, or a number is none.
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    Temperatures as inputs, a calendar that is known in advance, and a regressor of scikit-learn:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import sklstm
+    >>> from sklearn.linear_model import Ridge
+    >>> hours = pd.date_range("2024-01-01", periods=500, freq="h")
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame({"temp": rng.normal(size=500), "weekend": 1.0 * (hours.day_of_week > 4)}, index=hours)
+    >>> table["load"] = 50 - 30 * table["weekend"] + rng.normal(size=500)
+    >>> forecaster = sklstm.make_forecaster(Ridge(), window=24, horizon=6, targets=["load"], known=["weekend"])
+    >>> past, future = table[:480], table[480:]
+    >>> forecast = forecaster.fit(past).predict(future=future[["weekend"]])
+    >>> forecast.shape, bool((forecast["load"] < 30).all())  # a Sunday
+    ((6, 1), True)
+    """
+    forecaster = Forecaster(
+        estimator, window, horizon, targets=targets, known=known, calibration_fraction=calibration_fraction
+    )
+    forecaster._check()
+    return forecaster
+
+
+def _takes_sequences(estimator: Any) -> bool:
+    """Whether a regressor, or one inside of a composition, takes arrays with three axes."""
+    parts = [estimator, *estimator.get_params().values()]
+    return any(is_regressor(part) and get_tags(part).input_tags.three_d_array for part in parts if hasattr(part, "fit"))
+
+
+def _fewest_rows(needed: int, horizon: int, fraction: float) -> int:
+    """The fewest rows of a table that has a window to fit to, and one to calibrate with."""
+    rows = max(
+        needed, math.floor((needed - 1) / (1 - fraction)), math.floor((horizon - 1) / fraction) if fraction else 0
+    )
+    while rows - np.rint(fraction * rows) < needed or (fraction and np.rint(fraction * rows) < horizon):
+        rows += 1
+    return rows
+
+
+def _array_of(names: Sequence[Any]) -> NDArray[np.object_]:
+    array = np.empty(len(names), dtype=object)
+    array[:] = names
+    return array

@@ -1,0 +1,345 @@
+"""Series at equal time steps, as tables have them, and the times that come after them."""
+
+from bisect import bisect_left
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklstm._labels import row_labels, time_level
+from sklstm._validation import is_integer
+
+from ._series import Columns, Rows
+
+_REMEDY = (
+    "A forecast needs a row for every step: table.asfreq(...) or table.resample(...) makes the missing ones, "
+    "table.interpolate() fills them in. Dates such as the 15th of every month are equally spaced as periods: "
+    "table.to_period('M')."
+)
+
+
+@dataclass(frozen=True)
+class RegularSeries:
+    """One or several series of the same columns, each at equal time steps.
+
+    Attributes
+    ----------
+    values : ndarray of shape (N, d)
+        The rows, those of the first series first; finite.
+    lengths : ndarray of int of shape (g,)
+        Numbers of rows of the series.
+    names : list of length d
+        Of the columns; empty for arrays.
+    ids : Index of shape (g,) or None
+        Of the series of a panel; None if the table is one series.
+    times : Index of shape (N,) or None
+        None for arrays.
+    step : int, offset of pandas or None
+        From one time to the next.
+    levels : list
+        Names of the levels of the table's index.
+    level : int
+        Which of them holds the times.
+    """
+
+    values: NDArray
+    lengths: NDArray[np.int64]
+    names: list
+    ids: Any
+    times: Any
+    step: Any
+    levels: list
+    level: int
+
+    @classmethod
+    def of(cls, table: Any, like: "RegularSeries | None" = None) -> Self:
+        """Read a table, or one with the columns and the time step of another.
+
+        Raises
+        ------
+        TypeError
+            If it is of another kind, a column does not hold real numbers, or the index does not hold times.
+        ValueError
+            If a value is missing or infinite, the columns are others than those of ``like``, or times do not increase
+            in equal steps.
+        """
+        if hasattr(table, "columns") and not hasattr(table, "iloc"):
+            raise TypeError(
+                "table must be a DataFrame or Series of pandas with times as its index, or an array; got a "
+                f"{type(table).__module__}.{type(table).__name__}. Give table.to_pandas().set_index(...)."
+            )
+        if isinstance(table, list | tuple) and len(table) and np.ndim(table[0]) > 1:
+            raise TypeError(
+                "table must be one table; got a list of several. Give pandas.concat(tables, keys=ids), whose index is "
+                "(id, time)."
+            )
+        columns = Columns.of(table)
+        rows = Rows.of(columns, None, None)
+        index = getattr(table, "index", None) if rows.times is not None else None
+        if like is not None and (like.times is None) != (rows.times is None):
+            raise TypeError(f"fit had {_kind(like.times)}, and this is {_kind(rows.times)}: give the same kind.")
+        if like is not None and (like.ids is None) != (rows.ids is None):
+            raise ValueError("the tables of fit and of now must both have an id in their index, or none of them.")
+        values = _numbers(columns, range(columns.d) if like is None else _places(columns, like))
+        times = rows.times
+        if len(rows.lengths) > 1:
+            values, times = values[rows.order], times[rows.order]
+        names = columns.names if like is None else like.names
+        _refuse_missing(values, names, times)
+        levels = [] if index is None else list(index.names)
+        level = time_level(index) if len(levels) > 1 else 0
+        step = None if times is None else like.step if like is not None else _step(times, rows.lengths)
+        series = cls(values, rows.lengths, names, rows.ids, times, step, levels, level)
+        series._check_times()
+        return series
+
+    def places(self, wanted: Any, argument: str) -> tuple[tuple[int, ...], bool]:
+        """Places of the columns that an argument names, and whether it names one, not a list of them.
+
+        Raises
+        ------
+        TypeError
+            If it names none.
+        ValueError
+            If there is no such column, or one is named twice.
+        """
+        columns = Columns(None, self.names, len(self.values), self.values.shape[1])
+        single = is_integer(wanted) or isinstance(wanted, str) or columns.is_name(wanted)
+        listed = [wanted] if single else list(wanted) if np.iterable(wanted) else None
+        if not listed or any(isinstance(name, bool) or not isinstance(name, Hashable) for name in listed):
+            raise TypeError(f"{argument} must be a name or number of a column, or a list of these; got {wanted!r:.80}")
+        places = tuple(columns.place(name, argument) for name in listed)
+        if len(set(places)) < len(places):
+            raise ValueError(f"{argument} names a column twice: {wanted!r:.80}")
+        return places, single
+
+    def future(self, given: Any, known: list, index: Any, n: int) -> NDArray:
+        """Values (g, n, c) of known columns at the n steps after the end of every series, from what a user gives.
+
+        Raises
+        ------
+        TypeError
+            If it is of another kind than the table, or does not hold real numbers.
+        ValueError
+            If it has other columns or lacks a time, a value is missing, or the shape of an array does not fit.
+        """
+        columns = Columns.of(given)
+        labels = row_labels(given)
+        if (labels is None) != (index is None):
+            raise TypeError(f"future must be {_kind(self.times)}, as in fit; got {_kind(labels)}.")
+        if columns.names and sorted(map(str, columns.names)) != sorted(map(str, known)):
+            raise ValueError(f"future must have the known columns {known}; got {columns.names[:20]}.")
+        if columns.d != len(known):
+            raise ValueError(f"future must have the {len(known)} known columns {known}; got {columns.d}.")
+        order = [columns.names.index(name) for name in known] if columns.names else range(columns.d)
+        values = _numbers(columns, order)
+        if index is None:
+            if len(values) != n:
+                raise ValueError(f"future must have {n} rows, one for each step that is forecast; got {len(values)}.")
+        else:
+            if not labels.is_unique:
+                raise ValueError(f"future has {labels[int(labels.duplicated().argmax())]!s} twice.")
+            rows = labels.get_indexer(index)
+            if (rows < 0).any():
+                raise ValueError(
+                    f"future has no row for {index[int((rows < 0).argmax())]!s}; a forecast needs the known columns at "
+                    f"{n} steps, here from {index[0]!s} to {index[-1]!s}."
+                )
+            values = values[rows]
+        _refuse_missing(values, known, index)
+        return values.reshape(-1, n, len(known))
+
+    def part(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> Self:
+        """Rows ``first`` (g,) to before ``last`` (g,) of every series; a series without a row is left out."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        lengths = np.maximum(last - first, 0)
+        kept = lengths > 0
+        if len(lengths) == 1:  # a view
+            rows: Any = slice(int(first[0]), int(first[0] + lengths[0]))
+        else:
+            offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            rows = np.repeat(starts + first, lengths) + offsets
+        return type(self)(
+            self.values[rows],
+            lengths[kept],
+            self.names,
+            None if self.ids is None else self.ids[kept],
+            None if self.times is None else self.times[rows],
+            self.step,
+            self.levels,
+            self.level,
+        )
+
+    def head(self, n: NDArray[np.int64]) -> Self:
+        """The first n (g,) rows of every series."""
+        return self.part(np.zeros_like(self.lengths), np.clip(n, 0, self.lengths))
+
+    def tail(self, n: NDArray[np.int64]) -> Self:
+        """The last n (g,) rows of every series."""
+        return self.part(np.clip(self.lengths - n, 0, None), self.lengths)
+
+    def id_of_rows(self) -> Any:
+        """Id (N,) of the series of every row, its number if there are no ids."""
+        of_row = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return of_row if self.ids is None else self.ids[of_row]
+
+    def after(self, n: int) -> Any:
+        """Index (g * n,) of the n steps after the end of every series, in the form of the table's; None for arrays."""
+        if self.times is None:
+            return None
+        ends = np.cumsum(self.lengths) - 1
+        following = [_range(self.times[end : end + 1], n + 1, self.step)[1:] for end in ends]
+        times = following[0].append(following[1:]) if len(following) > 1 else following[0]
+        if self.ids is None:
+            return times.rename(self.levels[0])
+        of_row = np.repeat(np.arange(len(self.ids)), n)
+        levels = [self.ids.get_level_values(level)[of_row] for level in range(self.ids.nlevels)]
+        levels.insert(self.level, times)
+        import pandas as pd
+
+        return pd.MultiIndex.from_arrays(levels, names=self.levels)
+
+    def _check_times(self) -> None:
+        """``ValueError`` if a series is not at equal steps."""
+        if self.times is None:
+            return
+        ends = np.cumsum(self.lengths)
+        for number, (start, end) in enumerate(zip(ends - self.lengths, ends, strict=True)):
+            times = self.times[start:end]
+            expected = _range(times[:1], len(times), self.step)
+            wrong = np.flatnonzero(np.asarray(expected != times))
+            if len(wrong):
+                of = "" if self.ids is None else f" of series {self.ids[number]!s}"
+                place = max(int(wrong[0]), 1)
+                raise ValueError(
+                    f"The times{of} are not equally spaced: {times[place]!s} follows {times[place - 1]!s}, where "
+                    f"{_in_words(self.step)} make {expected[place]!s}. {_REMEDY}"
+                )
+
+
+def _kind(times: Any) -> str:
+    return "an array" if times is None else "a table of pandas"
+
+
+def _places(columns: Columns, like: RegularSeries) -> list[int]:
+    """Places of the columns of another table, in their order there."""
+    if not like.names and not columns.names:
+        if columns.d != like.values.shape[1]:
+            raise ValueError(f"the table has {columns.d} columns, and that of fit had {like.values.shape[1]}.")
+        return list(range(columns.d))
+    if columns.names == like.names:
+        return list(range(columns.d))
+    missing = [name for name in like.names if columns.names.count(name) != 1]
+    unknown = [name for name in columns.names if name not in like.names]
+    if missing or unknown:
+        raise ValueError(
+            f"the columns of the table must be those of fit, each once, in any order: {like.names[:20]}; got "
+            f"{columns.names[:20]}."
+        )
+    return [columns.names.index(name) for name in like.names]
+
+
+def _numbers(columns: Columns, places: Sequence[int]) -> NDArray:
+    wrong = [place for place in places if not columns.are_numbers(place)]
+    if wrong and not columns.names:
+        raise TypeError(columns.numbers_at(wrong[0]))
+    if wrong:
+        raise TypeError(
+            f"the columns of the table must hold real numbers; these do not: "
+            f"{', '.join(str(columns.names[place]) for place in wrong)}. Times and ids belong in the index, "
+            "table.set_index('time') or table.set_index(['id', 'time']); leave other text out, or make numbers of it: "
+            "pandas.get_dummies(table, dtype=float)."
+        )
+    return columns.numbers(places)
+
+
+def _refuse_missing(values: NDArray, names: list, times: Any) -> None:
+    """``ValueError`` that says where, if a value is missing or infinite."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    column = int((~finite).any(axis=0).argmax())
+    row = int((~finite[:, column]).argmax())
+    what = "infinite" if np.isinf(values[row, column]) else "missing"
+    where = f"row {row}" if times is None else f"row {row}, {times[row]!s}"
+    name = repr(names[column]) if names else column
+    raise ValueError(
+        f"{int((~finite).any(axis=1).sum())} of {len(values)} rows have a missing or infinite value; the first is "
+        f"{what}, in column {name}, {where}. Fill it in before, with the past only, for instance table.ffill(), or "
+        "leave the column out."
+    )
+
+
+def _step(times: Any, lengths: NDArray[np.int64]) -> Any:
+    """The step between times of one series after another, by the longest series, or by its beginning that is regular.
+
+    Raises
+    ------
+    TypeError
+        If these are neither dates, periods, time spans nor integers.
+    ValueError
+        If there is none, or there are too few times to tell.
+    """
+    longest = int(lengths.argmax())
+    end = int(lengths[: longest + 1].sum())
+    some = times[end - lengths[longest] : end]
+    if not hasattr(some, "asi8") and some.dtype.kind not in "iu":
+        raise TypeError(
+            f"the index of the table must hold dates, periods, time spans or integers; it holds {some[0]!r}. Make "
+            "dates of text: table.index = pandas.to_datetime(table.index). If the rows have no times, give "
+            "table.reset_index(drop=True)."
+        )
+    if len(some) < 3:
+        raise ValueError(f"the longest series has {len(some)} rows; it takes 3 to tell the step between times.")
+    step = _inferred(some)
+    if step is not None:
+        return step
+    fits = 2 + bisect_left(range(3, len(some)), True, key=lambda n: _inferred(some[:n]) is None)
+    if fits > 2:
+        return _inferred(some[:fits])
+    steps = np.diff(some.asi8 if hasattr(some, "asi8") else some.to_numpy())
+    found, counts = np.unique(steps, return_counts=True)
+    usual = int((steps == found[counts.argmax()]).argmax())
+    place = int((steps != steps[usual]).argmax())
+    raise ValueError(
+        f"The times are not equally spaced: from {some[place]!s} to {some[place + 1]!s} it is "
+        f"{some[place + 1] - some[place]!s}, and mostly {some[usual + 1] - some[usual]!s}. {_REMEDY}"
+    )
+
+
+def _inferred(times: Any) -> Any:
+    """The step between at least three times; None if they are not equally spaced."""
+    if not hasattr(times, "asi8"):
+        steps = np.diff(times.to_numpy().astype(np.int64))
+        return int(steps[0]) if (steps == steps[0]).all() else None
+    # Of an index that was made with a frequency, and of periods; else it is inferred.
+    step = getattr(times, "freq", None) or type(times)(times, freq="infer").freq
+    steps = np.diff(times.asi8)
+    if step is None and (steps == steps[0]).all():  # days of 24 hours while clocks change
+        from pandas.tseries.frequencies import to_offset
+
+        return to_offset(f"{int((times[1] - times[0]).total_seconds())}s")
+    return step
+
+
+def _in_words(step: Any) -> str:
+    return f"steps of {step}" if isinstance(step, int) else f"steps of {step.freqstr!r}"
+
+
+def _range(start: Any, n: int, step: Any) -> Any:
+    """Index of n times from that of an index of one on."""
+    if isinstance(step, int) != (not hasattr(start, "asi8")):
+        raise TypeError(f"fit had times at {_in_words(step)}, and these are of another kind: {start[0]!r}.")
+    import pandas as pd
+
+    if isinstance(step, int):
+        return pd.Index(np.arange(n) * step + int(start[0]), name=start.name)
+    kinds: dict[type, Any] = {
+        pd.DatetimeIndex: pd.date_range,
+        pd.PeriodIndex: pd.period_range,
+        pd.TimedeltaIndex: pd.timedelta_range,
+    }
+    found = kinds[type(start)](start[0], periods=n, freq=step)
+    return found.as_unit(start.unit) if hasattr(start, "unit") else found

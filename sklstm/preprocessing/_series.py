@@ -243,7 +243,7 @@ class Rows:
             remedy += (
                 "."
                 if ids is not None
-                else "; if they are several series, give an index (id, time), or the column of their ids as groups."
+                else "; if they are several series, give an index (id, time), or the column of their ids in groups."
             )
             refuse_unordered(instants, order, codes, remedy)
         return cls(order, lengths, ids, instants, left_out)

@@ -3,17 +3,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-REQUIREMENTS := pyproject.toml constraints.txt
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+VERSIONS := tests/constraints/tested.txt
+REQUIREMENTS := pyproject.toml constraints.txt $(VERSIONS) tests/constraints/tools.txt
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VERSIONS)
 # As a path, not as a finder: Python takes a folder named sklstm where it is started, this one for instance, for the
 # package before it asks a finder.
 EDITABLE = $(INSTALL) --config-settings editable_mode=compat --editable
 
-.PHONY: help quickstart test lint docs format bench bench-quick bench-pages bench-peers regenerate clean
+.PHONY: help quickstart test test-versions lint docs format bench bench-quick bench-pages bench-peers regenerate package clean
 
 help:
 	@echo "make quickstart   set up and show what the package does (about a minute)"
 	@echo "make test         set up and run the tests"
+	@echo "make test-versions  the tests with the lowest and with the newest versions of everything (sets up .venv-lowest, .venv-newest)"
 	@echo "make lint         set up and check style, types and import directions"
 	@echo "make docs         set up, check the pages of benchmarks, run the gallery, build the site in docs/_build/html and"
 	@echo "                  check its links (a few minutes)"
@@ -24,7 +26,8 @@ help:
 	@echo "make bench-pages  write all pages of docs/benchmarks and what quotes them again from what is recorded"
 	@echo "make regenerate   measure every number in the documentation again (hours; its list: python -m benchmarks.site.regenerate --list)"
 	@echo "make bench-peers  set up the other packages that make bench compares with"
-	@echo "make clean        remove .venv, .venv-peers and what the tools left behind"
+	@echo "make package      build what is uploaded in dist/ and check it as the registry and pyroma do"
+	@echo "make clean        remove all environments, dist/ and what the tools left behind"
 
 # The stamp, not the interpreter: a set-up that was interrupted can leave an interpreter without pip. Making the
 # environment again completes it and removes nothing.
@@ -34,12 +37,18 @@ $(VENV)/.has-python:
 	$(BIN)/python -m pip --version >/dev/null
 	@touch $@
 
-$(VENV)/.installed-plot: $(REQUIREMENTS) | $(VENV)/.has-python
+# The registry's torch for Linux brings gigabytes of CUDA libraries; its own index has builds for CPUs. Where that cannot
+# be reached, pip takes what it finds.
+$(VENV)/.has-torch: constraints.txt | $(VENV)/.has-python
+	$(INSTALL) --no-deps --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu torch
+	@touch $@
+
+$(VENV)/.installed-plot: $(REQUIREMENTS) $(VENV)/.has-torch
 	@echo "Installing sklstm, matplotlib and pandas into $(VENV) ..."
 	$(EDITABLE) '.[plot,tables]'
 	@touch $@
 
-$(VENV)/.installed-dev: $(REQUIREMENTS) | $(VENV)/.has-python
+$(VENV)/.installed-dev: $(REQUIREMENTS) $(VENV)/.has-torch
 	@echo "Installing sklstm and the development tools into $(VENV) ..."
 	$(EDITABLE) '.[dev]'
 	@touch $@
@@ -50,6 +59,10 @@ quickstart: $(VENV)/.installed-plot
 # One process a core, each with one thread: threads of several processes would fight for the cores.
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+
+test-versions:
+	.ci/versions lowest
+	.ci/versions newest
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -87,16 +100,30 @@ bench-pages: $(VENV)/.installed-dev
 regenerate: $(VENV)/.installed-dev
 	$(BENCH).regenerate $(if $(IMDB),--imdb $(IMDB))
 
-# Their limits on pandas, numpy and scikit-learn exclude the versions of constraints.txt; torch is the same.
+# Their limits on pandas, numpy and scikit-learn exclude the versions of the tests; torch is the same.
 PEERS := .venv-peers
 bench-peers: $(PEERS)/.installed
 
 $(PEERS)/.installed: benchmarks/peers.txt constraints.txt
 	$(PYTHON) -m venv $(PEERS)
-	grep '^torch==' constraints.txt > $(PEERS)/torch.txt
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(PEERS)/torch.txt \
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--requirement benchmarks/peers.txt
 	@touch $@
 
+# What is uploaded: of what is committed, and nothing else.
+PACKAGING := .venv-package
+package: $(PACKAGING)/.installed
+	rm -rf dist $(PACKAGING)/sources
+	mkdir $(PACKAGING)/sources
+	git archive HEAD | tar --extract --directory $(PACKAGING)/sources
+	$(PACKAGING)/bin/python -m build --quiet --outdir dist $(PACKAGING)/sources
+	$(PACKAGING)/bin/twine check --strict dist/*
+	$(PACKAGING)/bin/pyroma --min 10 dist/*.tar.gz
+
+$(PACKAGING)/.installed:
+	$(PYTHON) -m venv $(PACKAGING)
+	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check build pyroma twine
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(PEERS) build docs/_build docs/api docs/gallery *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output
+	rm -rf .venv* build dist docs/_build docs/api docs/gallery *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache quickstart_output

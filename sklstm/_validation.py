@@ -11,6 +11,11 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
 
+#: Where the diagram of an estimator in a notebook links to, in scikit-learn's form: ``_doc_link_template``.
+API_PAGE = "https://sklstm.readthedocs.io/en/stable/api/generated/{estimator_module}.{estimator_name}.html"
+#: Of what is imported from the package itself, wherever it stands.
+API_PAGE_AT_TOP = API_PAGE.replace("{estimator_module}", "sklstm")
+
 _INSIDE = ("sklstm.", "skorch.", "sklearn.callback.", "contextlib")
 
 

@@ -2,16 +2,21 @@
 
 import ast
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import sklearn
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import sklstm
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +38,67 @@ def test_badges_are_true(badges):
 
 
 def test_one_version_everywhere():
-    with open(ROOT / "pyproject.toml", "rb") as file:
-        version = tomllib.load(file)["project"]["version"]
+    version = PROJECT["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert sklstm.__version__ == version == citation["version"]
     assert f"\n## {version} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def pins(name):
+    """Distribution -> version of a file of constraints, those that it names included."""
+    path, found = ROOT / "tests" / "constraints" / name, {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("--constraint "):
+            found |= pins(path.parent / line.split()[1])
+        elif line and not line.startswith("#"):
+            distribution, version = line.split("==")
+            found[canonicalize_name(distribution)] = Version(version)
+    return found
+
+
+def bounds(*extras):
+    """Distribution -> lowest version that is allowed, of the package and of some of its extras."""
+    lines = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    for each in map(Requirement, lines):
+        if each.name != "sklstm":
+            (bound,) = each.specifier
+            assert bound.operator == ">="
+            yield canonicalize_name(each.name), Version(bound.version)
+
+
+def test_the_lowest_versions_are_tested():
+    lowest = pins("lowest.txt")
+    for name, bound in bounds("plot", "tables", "onnx", "search"):
+        assert lowest[name].release[: len(bound.release)] == bound.release, name
+        assert pins("tested.txt")[name] > bound, name
+
+
+def test_the_versions_of_the_tests_are_pinned():
+    tested = pins("tested.txt")
+    for name, bound in bounds("plot", "tables", "onnx", "search", "test", "docs", "dev"):
+        assert name == "setuptools" or tested[name] >= bound, name
+    users = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split("==")[0] for line in users if not line.startswith("#")] == ["torch"]
+
+
+def test_the_long_description_is_the_readme_with_addresses():
+    spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
+    setup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    text, readme = setup.long_description(), (ROOT / "README.md").read_text(encoding="utf-8")
+    source = f"https://github.com/sklstm/sklstm/blob/v{PROJECT['version']}/"
+    pictures = f"https://raw.githubusercontent.com/sklstm/sklstm/v{PROJECT['version']}/"
+    links = re.findall(r"(!?)\[[^\]]*\]\(([^)]*)\)", text)
+    assert len(links) > 50
+    for picture, address in links:
+        base = pictures if picture else source
+        if address.startswith(base):
+            assert (ROOT / address.removeprefix(base).split("#")[0]).is_file()
+        else:
+            assert address.startswith("https://")
+            assert not picture
+            assert address in readme
+    assert text.replace(pictures, "").replace(source, "") == readme  # nothing else has changed
 
 
 def test_both_papers_are_cited_alike():

@@ -10,7 +10,6 @@ untrue whatever its numbers, its function raises an error: then the sentence has
 """
 
 import argparse
-import re
 import sys
 
 from benchmarks.evidence import certificate_soundness, certificate_tightness, occam_bound, quickstart_figures
@@ -113,11 +112,6 @@ def seam():
     return {"seam": f"{1 - BARRIER_EPSILON:g}"}
 
 
-def pinned_torch():
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    return {"torch": re.search(r"^torch==(\S+)$", text, re.MULTILINE)[1]}
-
-
 def attacked():
     cases, violations = certificate_soundness.summary(latest(certificate_soundness.NAME))
     if violations:
@@ -163,7 +157,6 @@ QUOTES = (
     Quote("docs/guide/certify.md", "In {cases} attacked cases nothing has left its bounds", attacked),
     Quote("docs/theory/certificates.md", "in {cases} attacked cases nothing has left its bounds", attacked),
     Quote("README.md", "from ρ_h² = {seam} on", seam),
-    Quote("README.md", "the CPU build of torch {torch} is enough", pinned_torch),
     Quote(
         "docs/benchmarks/occam_bound.md",
         "From the training data alone: IMDB reviews (the first 100 words as GloVe vectors, {imdb_n} reviews; chance is "

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from sklstm._sequences import Sequences, as_sequences
 from sklstm._tables import as_plain
-from sklstm._validation import Number, Rule, check_parameters, fresh_random_state
+from sklstm._validation import API_PAGE_AT_TOP, Number, Rule, check_parameters, fresh_random_state
 from sklstm.exceptions import DivergenceError
 from sklstm.generalization import OccamBound, PACBayesBound
 from sklstm.training import (
@@ -98,6 +98,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     _rules: ClassVar[dict[str, Rule]] = {}
     _network: ClassVar[type[Any]]
     _optimizers = OPTIMIZERS
+    _doc_link_module, _doc_link_template = "sklstm", API_PAGE_AT_TOP
 
     net_: SequenceNet
     loss_curve_: list[float]

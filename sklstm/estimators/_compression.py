@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from sklstm._validation import (
+    API_PAGE_AT_TOP,
     NON_NEGATIVE_INT,
     OPTIONAL_POSITIVE_INT,
     POSITIVE,
@@ -116,6 +117,8 @@ class Compression(BaseEstimator):
         "batch_size": POSITIVE_INT,
         "lr": POSITIVE,
     }
+
+    _doc_link_module, _doc_link_template = "sklstm", API_PAGE_AT_TOP
 
     def __init__(
         self,

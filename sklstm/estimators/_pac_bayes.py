@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklstm._validation import (
+    API_PAGE_AT_TOP,
     NON_NEGATIVE_INT,
     POSITIVE,
     POSITIVE_INT,
@@ -105,6 +106,8 @@ class PACBayes(BaseEstimator):
         "lr": POSITIVE,
         "n_draws": Number(Integral, 2, None),
     }
+
+    _doc_link_module, _doc_link_template = "sklstm", API_PAGE_AT_TOP
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._tables import as_plain, sequences_in
-from sklstm._validation import FLAG, Choice, Number, caller_level
+from sklstm._validation import API_PAGE, FLAG, Choice, Number, caller_level
 from sklstm.estimators._base import SequenceEstimator, checked
 from sklstm.estimators._certify import certify
 from sklstm.estimators._composition import method_owner
@@ -175,6 +175,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     score_path_: NDArray[np.float64]
     data_loss_path_: NDArray[np.float64]
     scorer_: Any
+
+    _doc_link_module, _doc_link_template = "sklstm", API_PAGE
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklstm._labels import as_index, numbered
 from sklstm._tables import is_missing, names_of_columns, numbers_in
-from sklstm._validation import FLAG, check_parameters
+from sklstm._validation import API_PAGE, FLAG, check_parameters
 from sklstm.preprocessing._steps import split
 
 
@@ -82,6 +82,8 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     >>> gather.fit(table).transform(new)
     [array([[6.]])]
     """
+
+    _doc_link_module, _doc_link_template = "sklstm", API_PAGE
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklstm._labels import refuse_other_rows
 from sklstm._sequences import warn_if_rows_are_times
 from sklstm._tables import is_wide, n_axes, names_of_columns, sequences_in
-from sklstm._validation import FLAG, POSITIVE_INT, Number, Rule, check_parameters
+from sklstm._validation import API_PAGE, FLAG, POSITIVE_INT, Number, Rule, check_parameters
 from sklstm.preprocessing._steps import Steps, blocks, edge_padding, read_steps
 
 RULES: dict[str, Rule] = {
@@ -219,6 +219,8 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_samples_seen_: int | float | NDArray
     _moments: Moments
     _counted: bool
+
+    _doc_link_module, _doc_link_template = "sklstm", API_PAGE
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -448,37 +448,60 @@ def _release_entry(entry: tuple[_Shared, object]) -> None:
         _held().remove(entry)
 
 
-# Device -> the flags of torch that say how its products of float32 matrices are rounded. On CUDA torch's default for
-# recurrent layers is TF32, on a CPU `torch.set_float32_matmul_precision("medium")` brings bfloat16.
+class _Rounding(NamedTuple):
+    """A setting of torch that says how products of float32 matrices are rounded."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+    exact: Any
+    fast: Any  # TF32 where the device has it
+
+
+def _attribute(owner: Any, name: str, exact: Any, fast: Any) -> _Rounding:
+    return _Rounding(lambda: getattr(owner, name), lambda value: setattr(owner, name, value), exact, fast)
+
+
+# Device -> the settings for its products. On CUDA torch's default for recurrent layers is TF32, on a CPU
+# `torch.set_float32_matmul_precision("medium")` brings bfloat16.
 _BACKENDS: Any = torch.backends  # some of whose parts type checkers do not see
-_FLAGS: dict[str, tuple[Any, ...]] = {
-    "cuda": (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.rnn),
-    "cpu": (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.rnn),
-}
-_EXACT, _FAST = "ieee", "tf32"
+_ROUNDINGS: dict[str, tuple[_Rounding, ...]]
+if hasattr(_BACKENDS.cudnn, "rnn"):
+    # Through torch's newer names alone: they can be read whichever the caller has set, and what they restore restores
+    # what the older ones, `allow_tf32`, say.
+    _ROUNDINGS = {
+        "cuda": tuple(
+            _attribute(kind, "fp32_precision", "ieee", "tf32") for kind in (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.rnn)
+        ),
+        "cpu": tuple(
+            _attribute(kind, "fp32_precision", "ieee", "tf32")
+            for kind in (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.rnn)
+        ),
+    }
+else:  # before torch 2.9: one setting for matrices, whatever the device
+    _MATRICES = _Rounding(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest", "high")
+    _ROUNDINGS = dict.fromkeys(("cuda", "cpu"), (_MATRICES, _attribute(_BACKENDS.cudnn, "allow_tf32", False, True)))
 
 
-def _shared_flags(flags: Sequence[Any]) -> _Shared:
+def _shared_roundings(roundings: Sequence[_Rounding]) -> _Shared:
     """While anyone wants exact products, all are exact.
 
     Fits that would take TF32 meanwhile are slower, and as good. To wait for each other instead could take as long as a
     fit, and for ever where one is inside of the other, as in a callback that predicts.
     """
 
-    def write(values: list[str]) -> None:
-        for flag, value in zip(flags, values, strict=True):
-            # Through torch's newer names alone: they can be read whichever the caller has set, and what they restore
-            # restores what the older ones, `allow_tf32`, say.
-            flag.fp32_precision = value
+    def write(values: list[Any]) -> None:
+        for each, value in zip(roundings, values, strict=True):
+            each.write(value)
 
     return _Shared(
-        read=lambda: [flag.fp32_precision for flag in flags],
+        read=lambda: [each.read() for each in roundings],
         write=write,
-        agree=lambda wishes, n: [_EXACT if _EXACT in wishes else _FAST] * n,
+        agree=lambda wishes, n: [each.exact if _EXACT in wishes else each.fast for each in roundings],
     )
 
 
-_SHARED_FLAGS = {kind: _shared_flags(flags) for kind, flags in _FLAGS.items()}
+_EXACT, _FAST = "exact", "fast"
+_SHARED_ROUNDINGS = {each: _shared_roundings(each) for each in _ROUNDINGS.values()}
 
 
 @contextmanager
@@ -495,7 +518,7 @@ def products_in(precision: str, device: str | torch.device) -> Iterator[None]:
     Notes
     -----
     Blocks may overlap in several threads: while one of them wants float32, all get it. The last to end restores the
-    flags. None of this initialises CUDA.
+    settings. None of this initialises CUDA.
 
     Examples
     --------
@@ -508,11 +531,10 @@ def products_in(precision: str, device: str | torch.device) -> Iterator[None]:
     True
     """
     kind = torch.device(device).type
-    shared = _SHARED_FLAGS.get(kind)
-    if shared is None:
+    if kind not in _ROUNDINGS:
         yield
         return
-    with _holding(shared, _FAST if precision == "tf32" and kind == "cuda" else _EXACT):
+    with _holding(_SHARED_ROUNDINGS[_ROUNDINGS[kind]], _FAST if precision == "tf32" and kind == "cuda" else _EXACT):
         yield
 
 

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.training import Checkpoint, _batches
+from sklstm.training import Checkpoint, _batches, _process
 from sklstm.training._batches import fits, resolve_device, to_device
 from sklstm.training._process import products_in
 from tests.support.coverage import errors_and_ties
@@ -161,18 +161,18 @@ def test_auto_is_this_device():
     assert {weight.device.type for weight in model.net_.module_.parameters()} == {"cuda"}
 
 
-def tf32_flags():
-    return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.rnn.fp32_precision
+def roundings():
+    return [setting.read() for setting in _process._ROUNDINGS["cuda"]]
 
 
 @ALL
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
-def test_every_precision_trains_and_restores_the_flags(estimator, precision):
+def test_every_precision_trains_and_restores_the_settings(estimator, precision):
     X, y = problem(estimator)
-    before = tf32_flags()
+    before = roundings()
     host = estimator(**QUICK | {"max_epochs": 15}).fit(X, y)
     model = estimator(device="cuda", precision=precision, **QUICK | {"max_epochs": 15}).fit(X, y)
-    assert tf32_flags() == before
+    assert roundings() == before
     assert {weight.dtype for weight in model.net_.module_.parameters()} == {torch.float32}
     way = host.loss_curve_[0] - host.loss_curve_[-1]
     assert abs(model.loss_curve_[-1] - host.loss_curve_[-1]) < 0.1 * way

@@ -1,5 +1,8 @@
 """What an estimator tells of itself: its diagram in a notebook, names and numbers of features."""
 
+import importlib
+import inspect
+import pkgutil
 import re
 
 import numpy as np
@@ -10,6 +13,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from skorch import NeuralNet
 
 import sklstm
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
@@ -24,6 +28,9 @@ EACH = pytest.mark.parametrize("estimator", ESTIMATORS)
 QUICK = {"max_epochs": 100, "random_state": 0}
 BARE = {"max_epochs": 1, "random_state": 0}
 
+with_parameters = pytest.mark.skipif(
+    not hasattr(BaseEstimator, "_get_params_html"), reason="no table of parameters before scikit-learn 1.7"
+)
 with_table = pytest.mark.skipif(
     not hasattr(BaseEstimator, "_get_fitted_attr_html"), reason="no table of fitted attributes before scikit-learn 1.9"
 )
@@ -52,9 +59,11 @@ def fitted_attributes(estimator):
     table = diagram(estimator).partition("Fitted attributes")[2]
     rows = re.findall(r"<tr.*?</tr>", table, flags=re.S)[1:]
     cells = [re.findall(r"<td.*?>(.*?)</td>", row, flags=re.S) for row in rows]
-    return {re.sub(r"<.*?>", "", name).strip(): value.strip() for name, _, value in cells}
+    # Behind a name stands what its docstring says.
+    return {re.sub(r"<.*?>", "", name, flags=re.S).split()[0].rstrip(":"): value.strip() for name, _, value in cells}
 
 
+@with_parameters
 @EACH
 def test_diagram_before_a_fit(estimator):
     model = estimator(4, compression=Compression(hidden_size=2))
@@ -112,6 +121,41 @@ def test_diagram_of_what_holds_an_estimator(estimator, X):
         assert before.count(estimator.__name__) >= 1
         assert shown.count(estimator.__name__) >= 1
         assert len(shown) - len(before) < 60_000
+
+
+def rooms():
+    yield sklstm
+    for found in pkgutil.iter_modules(sklstm.__path__, "sklstm."):
+        if found.ispkg:
+            yield importlib.import_module(found.name)
+
+
+def public_classes():
+    """What people set parameters of, with the first place where they import it from."""
+    place = {}
+    for room in rooms():
+        for name in getattr(room, "__all__", ()):
+            target = getattr(room, name)
+            if isinstance(target, type) and issubclass(target, BaseEstimator) and not issubclass(target, NeuralNet):
+                place.setdefault(target, room.__name__)
+    return place
+
+
+@pytest.mark.parametrize(("kind", "room"), public_classes().items())
+def test_diagram_links_to_the_page_of_the_class(kind, room):
+    # docs/_extensions/api_pages.py names the pages so.
+    page = f"https://sklstm.readthedocs.io/en/stable/api/generated/{room}.{kind.__name__}.html"
+    arguments = {"estimator": TikhonovLSTMRegressor(), "param_name": "lr", "id": "unit"}
+    needed = {name: arguments[name] for name in inspect.signature(kind).parameters if name in arguments}
+    assert f'href="{page}"' in kind(**needed)._repr_html_()
+
+
+@EACH
+def test_a_class_of_somebody_else_has_no_page_here(estimator):
+    class Own(estimator):
+        pass
+
+    assert "readthedocs" not in Own()._repr_html_()
 
 
 @EACH

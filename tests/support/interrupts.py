@@ -24,12 +24,13 @@ def settings():
         "flushed": are_flushed(),
         "grad": torch.is_grad_enabled(),
         "inference": torch.is_inference_mode_enabled(),
-        "default device": str(torch.get_default_device()),
+        # Not of get_default_device, which torch 2.6 breaks when a device is taken back.
+        "default device": str(torch.empty(0).device),
         "modes": [id(torch._C._get_function_stack_at(i)) for i in range(torch._C._len_torch_function_stack())],
         "autocast": torch.is_autocast_enabled("cpu"),
         "errors": np.geterr(),
         "locks": [lock.is_owned() for lock in _process._Lock.all],  # one left held stops all other threads
-        "products": [torch.backends.mkldnn.matmul.fp32_precision, torch.backends.mkldnn.rnn.fp32_precision],
+        "products": [setting.read() for setting in _process._ROUNDINGS["cpu"]],
     }
 
 

@@ -8,11 +8,16 @@ import torch
 from sklstm.training import _process
 from sklstm.training._process import products_in, restores_settings
 
-CUDA, CPU = _process._FLAGS["cuda"], _process._FLAGS["cpu"]
+CUDA, CPU = _process._ROUNDINGS["cuda"], _process._ROUNDINGS["cpu"]
+EXACT, FAST = "exact", "fast"
 
 
-def values(flags):
-    return [flag.fp32_precision for flag in flags]
+def values(settings):
+    return [setting.read() for setting in settings]
+
+
+def of(settings, kind):
+    return [getattr(setting, kind) for setting in settings]
 
 
 def legacy():
@@ -24,7 +29,7 @@ def legacy():
 
 
 @pytest.fixture(autouse=True)
-def flags_and_cuda_are_left_alone(monkeypatch):
+def settings_and_cuda_are_left_alone(monkeypatch):
     def touched():
         raise AssertionError("CUDA was initialised")
 
@@ -36,30 +41,31 @@ def flags_and_cuda_are_left_alone(monkeypatch):
 
 def test_torch_itself_lets_recurrent_layers_on_cuda_round_to_tf32():
     """Why float32 has to be asked for."""
-    assert torch.backends.cudnn.rnn.fp32_precision == "tf32"
+    recurrent = CUDA[1]
+    assert recurrent.read() == recurrent.fast
 
 
 @pytest.mark.parametrize(
     ("precision", "device", "expected"),
     [
-        ("float32", "cuda", "ieee"),
-        ("tf32", torch.device("cuda", 1), "tf32"),
-        ("bfloat16", "cuda:0", "ieee"),
-        ("float32", "cpu", "ieee"),
-        ("tf32", "cpu", "ieee"),
+        ("float32", "cuda", EXACT),
+        ("tf32", torch.device("cuda", 1), FAST),
+        ("bfloat16", "cuda:0", EXACT),
+        ("float32", "cpu", EXACT),
+        ("tf32", "cpu", EXACT),
     ],
 )
-def test_products_are_rounded_as_asked_and_the_flags_come_back(precision, device, expected):
-    flags, others = (CUDA, CPU) if torch.device(device).type == "cuda" else (CPU, CUDA)
+def test_products_are_rounded_as_asked_and_the_settings_come_back(precision, device, expected):
+    settings, others = (CUDA, CPU) if torch.device(device).type == "cuda" else (CPU, CUDA)
     before = values(others)
     with products_in(precision, device):
-        assert values(flags) == [expected] * len(flags)
-        assert values(others) == before
+        assert values(settings) == of(settings, expected)
+        assert settings == others or values(others) == before  # before torch 2.9 devices share their settings
     with pytest.raises(RuntimeError, match="inside"), products_in(precision, device):
         raise RuntimeError("inside")
 
 
-def test_a_device_without_flags():
+def test_a_device_without_settings():
     before = values(CUDA), values(CPU)
     with products_in("tf32", "mps"):
         assert (values(CUDA), values(CPU)) == before
@@ -67,27 +73,27 @@ def test_a_device_without_flags():
 
 @pytest.mark.parametrize("name", ["high", "medium"])
 def test_what_the_caller_had_set_comes_back(name):
-    at_first = [(flag, flag.fp32_precision) for flag in (*CUDA, *CPU)]
+    at_first = [(setting, setting.read()) for setting in (*CUDA, *CPU)]
     torch.set_float32_matmul_precision(name)
     try:
         before = values(CUDA), values(CPU), legacy()
-        for device, flags in (("cuda", CUDA), ("cpu", CPU)):
+        for device, settings in (("cuda", CUDA), ("cpu", CPU)):
             with products_in("float32", device):
-                assert set(values(flags)) == {"ieee"}
+                assert values(settings) == of(settings, EXACT)
             assert (values(CUDA), values(CPU), legacy()) == before
     finally:
         torch.set_float32_matmul_precision("highest")
-        for flag, value in at_first:
-            flag.fp32_precision = value
+        for setting, value in at_first:
+            setting.write(value)
 
 
 def test_while_one_wants_float32_all_get_it():
     with products_in("tf32", "cuda"):
         with products_in("float32", "cuda"):
-            assert values(CUDA) == ["ieee", "ieee"]
+            assert values(CUDA) == of(CUDA, EXACT)
             with products_in("tf32", "cuda"):
-                assert values(CUDA) == ["ieee", "ieee"]
-        assert values(CUDA) == ["tf32", "tf32"]
+                assert values(CUDA) == of(CUDA, EXACT)
+        assert values(CUDA) == of(CUDA, FAST)
 
 
 def test_blocks_that_overlap_in_threads():
@@ -102,8 +108,8 @@ def test_blocks_that_overlap_in_threads():
     with products_in("tf32", "cuda"):
         thread.start()
         assert inside.wait(10)
-        assert values(CUDA) == ["ieee", "ieee"]
-    assert values(CUDA) == ["ieee", "ieee"]  # the other is still there
+        assert values(CUDA) == of(CUDA, EXACT)
+    assert values(CUDA) == of(CUDA, EXACT)  # the other is still there
     leave.set()
     thread.join()  # and the fixture sees that the last has put things back
 

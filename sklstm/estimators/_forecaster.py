@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._validation import POSITIVE_INT, PROBABILITY, Number, Rule, caller_level, check_parameters
+from sklstm._validation import API_PAGE_AT_TOP, POSITIVE_INT, PROBABILITY, Number, Rule, caller_level, check_parameters
 from sklstm.exceptions import DataWarning
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 from sklstm.preprocessing._regular_series import RegularSeries
@@ -176,6 +176,8 @@ class Forecaster(BaseEstimator):
     _cut: Cut
     _recent: RegularSeries
     _single: bool
+
+    _doc_link_module, _doc_link_template = "sklstm", API_PAGE_AT_TOP
 
     def __init__(
         self,

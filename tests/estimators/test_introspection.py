@@ -145,7 +145,7 @@ def public_classes():
 def test_diagram_links_to_the_page_of_the_class(kind, room):
     # docs/_extensions/api_pages.py names the pages so.
     page = f"https://sklstm.readthedocs.io/en/stable/api/generated/{room}.{kind.__name__}.html"
-    arguments = {"estimator": TikhonovLSTMRegressor(), "param_name": "lr", "id": "unit"}
+    arguments = {"estimator": TikhonovLSTMRegressor(), "param_name": "lr", "id": "unit", "window": 3, "horizon": 1}
     needed = {name: arguments[name] for name in inspect.signature(kind).parameters if name in arguments}
     assert f'href="{page}"' in kind(**needed)._repr_html_()
 

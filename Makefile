@@ -10,12 +10,13 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # package before it asks a finder.
 EDITABLE = $(INSTALL) --config-settings editable_mode=compat --editable
 
-.PHONY: help quickstart test test-versions lint docs format bench bench-quick bench-pages bench-peers regenerate package clean
+.PHONY: help quickstart test test-versions check-adapters lint docs format bench bench-quick bench-pages bench-peers regenerate package clean
 
 help:
 	@echo "make quickstart   set up and show what the package does (about a minute)"
 	@echo "make test         set up and run the tests"
 	@echo "make test-versions  the tests with the lowest and with the newest versions of everything (sets up .venv-lowest, .venv-newest)"
+	@echo "make check-adapters  set up aeon and sktime beside the package and run their checks of our adapters"
 	@echo "make lint         set up and check style, types and import directions"
 	@echo "make docs         set up, check the pages of benchmarks, run the gallery, build the site in docs/_build/html and"
 	@echo "                  check its links (a few minutes)"
@@ -123,6 +124,19 @@ package: $(PACKAGING)/.installed
 $(PACKAGING)/.installed:
 	$(PYTHON) -m venv $(PACKAGING)
 	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check build pyroma twine
+	@touch $@
+
+# CI runs this where it may fetch two more packages. An environment of its own, in which aeon and sktime choose the
+# versions of pandas, numpy and scikit-learn; torch is the same.
+ADAPTERS := .venv-adapters
+check-adapters: $(ADAPTERS)/.installed
+	OMP_NUM_THREADS=1 $(ADAPTERS)/bin/python -m pytest -k "adapters or dotted_names" \
+		tests/adapters tests/test_docstrings.py tests/test_pages.py tests/test_named_files.py sklstm/adapters
+
+$(ADAPTERS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ADAPTERS)
+	$(ADAPTERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--config-settings editable_mode=compat --editable '.[aeon,sktime]' pytest hypothesis numpydoc sybil
 	@touch $@
 
 clean:

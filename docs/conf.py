@@ -42,6 +42,7 @@ autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 autodoc_typehints = "none"  # the docstrings have them, in words
+autodoc_mock_imports = ["aeon", "sktime"]  # the adapters are described without them
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],

@@ -16,7 +16,7 @@ API_PAGE = "https://sklstm.readthedocs.io/en/stable/api/generated/{estimator_mod
 #: Of what is imported from the package itself, wherever it stands.
 API_PAGE_AT_TOP = API_PAGE.replace("{estimator_module}", "sklstm")
 
-_INSIDE = ("sklstm.", "skorch.", "sklearn.callback.", "contextlib")
+_INSIDE = ("sklstm.", "skorch.", "sklearn.callback.", "contextlib", "aeon.", "sktime.")  # the last two around adapters
 
 
 class Rule(Protocol):

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
 
 import pytest
 
@@ -31,6 +32,9 @@ ROOMS = [
     "sklstm.preprocessing",
     "sklstm.training",
 ]
+# They need the packages that they adapt to; `make check-adapters` has these.
+ADAPTERS = [f"sklstm.adapters.{name}" for name in ("aeon", "sktime") if find_spec(name) is not None]
+ROOMS += ADAPTERS
 # The networks are tested beside their formulas; their examples, here.
 NETWORKS = "sklstm.networks"
 # Where people come from scikit-learn, every parameter gets a sentence.
@@ -41,6 +45,7 @@ FOR_USERS = {
     "sklstm.metrics",
     "sklstm.model_selection",
     "sklstm.preprocessing",
+    *ADAPTERS,
 }
 
 HOUSE_STYLE = {
@@ -137,7 +142,7 @@ def documented(target, section):
 def test_no_room_is_left_out():
     rooms = {f"sklstm.{module.name}" for module in pkgutil.iter_modules(sklstm.__path__) if module.name[0] != "_"}
     # The estimators are those of sklstm.
-    assert rooms - set(ROOMS) == {"sklstm.estimators", NETWORKS}
+    assert rooms - set(ROOMS) == {"sklstm.estimators", NETWORKS, "sklstm.adapters"}
     assert len(NAMES) > 200
 
 

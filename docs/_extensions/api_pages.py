@@ -9,6 +9,7 @@ import inspect
 import types
 from pathlib import Path
 
+from sphinx.ext.autodoc.mock import mock
 from sphinx.util.typing import stringify_annotation
 
 #: In the order in which people meet them, each with its title.
@@ -27,6 +28,8 @@ ROOMS = {
     "sklstm.training": "Training",
     "sklstm.persistence": "Saved models",
     "sklstm.exceptions": "Errors and warnings",
+    "sklstm.adapters.aeon": "For aeon",
+    "sklstm.adapters.sktime": "For sktime",
 }
 KINDS = {"autoclass": "Classes", "autoexception": "Exceptions", "autofunction": "Functions", "autodata": "Constants"}
 
@@ -96,7 +99,8 @@ def generate(app):
     wanted = {folder / "index.rst"}
     seen = set()
     for room, title in ROOMS.items():
-        module = importlib.import_module(room)
+        with mock(app.config.autodoc_mock_imports):
+            module = importlib.import_module(room)
         # What two rooms offer is described in the first.
         names = [name for name in module.__all__ if not name.startswith("__") and id(getattr(module, name)) not in seen]
         seen |= {id(getattr(module, name)) for name in names}

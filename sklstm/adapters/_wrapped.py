@@ -1,0 +1,32 @@
+"""What the adapters of all toolkits share: the estimator inside, and the order of axes."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+
+
+def classifier_from(estimator: Any, X: Any, y: Any) -> Any:
+    """A fitted clone of a classifier; ``TypeError`` if it is none."""
+    if not (isinstance(estimator, BaseEstimator) and is_classifier(estimator)):
+        raise _not_a("classifier", estimator, "TikhonovGRUClassifier()")
+    return clone(estimator).fit(X, y)
+
+
+def regressor_from(estimator: Any, X: Any, y: Any) -> Any:
+    """A fitted clone of a regressor; ``TypeError`` if it is none."""
+    if not (isinstance(estimator, BaseEstimator) and is_regressor(estimator)):
+        raise _not_a("regressor", estimator, "TikhonovGRURegressor()")
+    return clone(estimator).fit(X, y)
+
+
+def _not_a(kind: str, estimator: Any, example: str) -> TypeError:
+    return TypeError(
+        f"estimator must be a {kind} of sklstm such as {example}, alone or in a pipeline or a search of scikit-learn; "
+        f"got {estimator!r:.80}."
+    )
+
+
+def time_before_channels(X: np.ndarray) -> np.ndarray:
+    """A view of sequences (n, d, L) with axes (n, L, d); of one sequence (d, L) with axes (L, d)."""
+    return np.swapaxes(X, -1, -2)

@@ -1,0 +1,49 @@
+"""No adapter is imported before it is asked for, and without its toolkit the error says what to install."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
+from sklstm.adapters._wrapped import classifier_from, regressor_from, time_before_channels
+
+
+def test_the_package_imports_no_adapter():
+    script = (
+        "import sys, sklstm\n"
+        "assert not {name.split('.')[0] for name in sys.modules} & {'aeon', 'sktime'}\n"
+        "assert 'sklstm.adapters' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("name", ["aeon", "sktime"])
+def test_without_its_toolkit_an_adapter_names_the_extra(name, monkeypatch):
+    for module in {name, *(module for module in sys.modules if module.startswith(f"{name}."))}:
+        monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, f"sklstm.adapters.{name}", raising=False)
+    with pytest.raises(ImportError, match=rf'needs the package {name}: pip install "sklstm\[{name}\]"'):
+        __import__(f"sklstm.adapters.{name}")
+
+
+def test_axes_are_swapped_in_arrays_and_in_single_sequences():
+    X = np.arange(24.0).reshape(2, 3, 4)
+    assert time_before_channels(X).shape == (2, 4, 3)
+    assert np.array_equal([time_before_channels(one) for one in X], time_before_channels(X))
+
+
+@pytest.mark.parametrize(
+    ("fitted_from", "estimator", "kind"),
+    [
+        (classifier_from, TikhonovLSTMRegressor(), "classifier"),
+        (classifier_from, NoisyRNNClassifier, "classifier"),
+        (regressor_from, NoisyRNNClassifier(), "regressor"),
+        (regressor_from, TikhonovLSTMRegressor, "regressor"),
+        (regressor_from, None, "regressor"),
+    ],
+)
+def test_another_kind_of_estimator_is_an_error_before_any_work(fitted_from, estimator, kind):
+    with pytest.raises(TypeError, match=f"estimator must be a {kind} of sklstm such as .*got {estimator!r:.20}"):
+        fitted_from(estimator, None, None)

@@ -52,7 +52,7 @@ class DartsLSTM:
     """A forecaster: all windows of one series, the first channel the target and the others past covariates."""
 
     loop = staticmethod(lstm)
-    packages = ("u8darts", "pytorch-lightning", "torch")
+    packages = ("darts", "pytorch-lightning", "torch")
 
     def __init__(self, threads):
         from darts import TimeSeries

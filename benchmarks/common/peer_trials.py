@@ -28,13 +28,25 @@ class Package:
 
     packages: tuple[str, ...] = ()
     takes_modules = False  # whether the network is what the user hands over
-    units = "hidden_size"  # the parameter that a search varies
+    units, sizes = "hidden_size", (3, 5)  # the parameter that a search varies, and its values
 
     def make(self, **parameters):
         raise NotImplementedError
 
     def given(self, X):
         return X
+
+    def convolutional(self):
+        """A regressor with the same interface whose network is convolutional; None if there is none."""
+        return None
+
+    def regressors(self):
+        """All that predict a number from a sequence, with the same interface."""
+        return ()
+
+    def forecast(self, series):
+        """The next value of a Series, with its time; None if the user makes windows, scales and keeps times."""
+        return None
 
     def save(self, model, folder):
         """A file from which `load` makes the whole model; None if pickle is the documented way."""
@@ -50,6 +62,11 @@ class Sklstm(Package):
         return TikhonovLSTMRegressor(
             **{"hidden_size": 4, "max_epochs": 2, "random_state": 0, "n_channels": D} | parameters
         )
+
+    def forecast(self, series):
+        from sklstm import make_forecaster
+
+        return make_forecaster(self.make(n_channels=1), window=L, horizon=1).fit(series).predict()
 
     def save(self, model, folder):
         import sklstm
@@ -83,6 +100,31 @@ class Skorch(Package):
         return NeuralNetRegressor(Network, **defaults | parameters)
 
 
+class Keras(Package):
+    packages = ("keras", "torch")
+    takes_modules = True
+    units, sizes = "model_kwargs", ({"units": 3}, {"units": 5})
+
+    def given(self, X):
+        return X.reshape(len(X), -1) if isinstance(X, np.ndarray) else X  # its wrapper takes rows only
+
+    def make(self, **parameters):
+        os.environ["KERAS_BACKEND"] = "torch"
+        import keras
+        from keras.wrappers import SKLearnRegressor
+
+        def network(X, y, units=4):
+            layers = keras.layers
+            model = keras.Sequential(
+                [layers.Input(X.shape[1:]), layers.Reshape((-1, D)), layers.LSTM(units), layers.Dense(1)]
+            )
+            model.compile(optimizer="adam", loss="mse")
+            return model
+
+        keras.utils.set_random_seed(0)  # there is no other way to get the same model again
+        return SKLearnRegressor(network, **{"fit_kwargs": {"epochs": 2, "verbose": 0}} | parameters)
+
+
 class ChannelsFirst(Package):
     def given(self, X):
         if isinstance(X, list):
@@ -106,6 +148,22 @@ class Sktime(ChannelsFirst):
 
         return SimpleRNNRegressorTorch(**{"hidden_dim": 4, "num_epochs": 2, "random_state": 0} | parameters)
 
+    def convolutional(self):
+        from sktime.regression.deep_learning.cnn import CNNRegressorTorch
+
+        return CNNRegressorTorch(num_epochs=2, kernel_sizes=(3, 3), avg_pool_size=1)
+
+    def regressors(self):
+        from sktime.registry import all_estimators
+
+        return all_estimators("regressor", as_dataframe=False)
+
+    def forecast(self, series):
+        from sktime.forecasting.compose import make_reduction
+
+        forecaster = make_reduction(self.make(), scitype="time-series-regressor", window_length=L)
+        return forecaster.fit(series, fh=[1]).predict()
+
 
 class Aeon(ChannelsFirst):
     packages = ("aeon", "tensorflow-cpu")
@@ -117,12 +175,22 @@ class Aeon(ChannelsFirst):
 
         return RecurrentRegressor(**{"n_units": 4, "n_epochs": 2, "random_state": 0} | parameters)
 
+    def convolutional(self):
+        from aeon.regression.deep_learning import FCNRegressor
+
+        return FCNRegressor(n_epochs=2, random_state=0)
+
+    def regressors(self):
+        from aeon.utils.discovery import all_estimators
+
+        return all_estimators(type_filter="regressor")
+
     def save(self, model, folder):
         model.save_last_model_to_file(str(folder))
         raise RuntimeError("what is loaded is a keras model without the estimator around it")
 
 
-PACKAGES = {"sklstm": Sklstm, "skorch": Skorch, "sktime": Sktime, "aeon": Aeon}
+PACKAGES = {"sklstm": Sklstm, "skorch": Skorch, "keras": Keras, "sktime": Sktime, "aeon": Aeon}
 
 
 # ------------------------------------------------------------------------------------------------------- trials
@@ -143,7 +211,7 @@ def search(package):
     from sklearn.model_selection import GridSearchCV
 
     grid = GridSearchCV(
-        package.make(), {package.units: [3, 5]}, cv=2, scoring="neg_mean_squared_error", error_score="raise"
+        package.make(), {package.units: package.sizes}, cv=2, scoring="neg_mean_squared_error", error_score="raise"
     )
     return np.isfinite(grid.fit(package.given(X), Y).cv_results_["mean_test_score"]).all()
 
@@ -226,12 +294,38 @@ def own_network(package):
     return package.takes_modules and package.make().fit(package.given(X), Y) is not None
 
 
+def convolutional(package):
+    """A convolutional network in place of the recurrent one: of the package, or of the user."""
+    if package.takes_modules:
+        return True  # whatever layers torch or keras have
+    model = package.convolutional()
+    return model is not None and np.isfinite(model.fit(package.given(X), Y).predict(package.given(X))).all()
+
+
+def many_methods(package):
+    """Kernels, distances, features, forests and other networks: more than 20 regressors for sequences."""
+    return len(package.regressors()) > 20
+
+
+def forecast(package):
+    """From a Series with times to the next value with its time, without windows or scaling by hand."""
+    import pandas as pd
+
+    times = pd.date_range("2026-01-01", periods=120, freq="h")
+    series = pd.Series(np.sin(np.arange(120.0) / 4) + 5, index=times, name="load")
+    following = package.forecast(series)
+    return following is not None and list(following.index) == [times[-1] + pd.Timedelta("1h")]
+
+
 TRIALS = {
     "in a `Pipeline` behind `StandardScaler`, from rows": pipeline,
     "in `GridSearchCV`": search,
     "y of shape (n,) without a warning": one_dimensional_target,
     "sequences of unequal length": unequal_lengths,
-    "any torch module as the network": own_network,
+    "any network of one's own": own_network,
+    "a convolutional network with the same interface": convolutional,
+    "more than 20 other methods for sequences with the same interface": many_methods,
+    "a forecast with its time from a table, without windows by hand": forecast,
     "a prediction is the same alone and among others, bit for bit": bit_for_bit,
     "`sample_weight`": weights,
     "global random state left alone": random_state_untouched,

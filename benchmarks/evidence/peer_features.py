@@ -2,8 +2,8 @@
 
 Every line is a trial, run on the versions named (`benchmarks/common/peer_trials.py` has the code): a "no" is a trial
 that failed or raised, with its reason below the table. The packages are those with a recurrent regressor that is called
-like an estimator; darts and neuralforecast forecast series of their own type, keras has no estimator. The last line is
-a measured time, from [fit_speed.md](fit_speed.md).
+like an estimator. Others: darts forecasts series of its own type, neuralforecast forecasts long tables, tsai trains
+fastai learners. The last lines are measured times, from [fit_speed.md](fit_speed.md).
 
 Of bounds the trials ask only whether there is a public name for them, of own networks whether the class takes any. What
 sklstm's names are worth is in [certificate_soundness.md](certificate_soundness.md) and
@@ -24,9 +24,10 @@ from tests.support.records import PAGES, ROOT, append, current, load, table
 from tests.support.suite import explanation, question
 
 NAME = "peer_features"
-NAMES = {"sklstm": "TikhonovLSTMRegressor", "skorch": "NeuralNetRegressor", "sktime": "SimpleRNNRegressorTorch",
-         "aeon": "RecurrentRegressor"}  # fmt: skip
-TIMES = {"sklstm": "sklstm, default λ", "skorch": "skorch", "sktime": "sktime RNN", "aeon": "aeon LSTM"}
+NAMES = {"sklstm": "TikhonovLSTMRegressor", "skorch": "NeuralNetRegressor", "keras": "SKLearnRegressor",
+         "sktime": "SimpleRNNRegressorTorch", "aeon": "RecurrentRegressor"}  # fmt: skip
+TIMES = {"sklstm": "sklstm, default λ", "skorch": "skorch", "keras": "keras LSTM", "sktime": "sktime RNN",
+         "aeon": "aeon LSTM"}  # fmt: skip
 README = ROOT / "README.md"
 MARK = "<!-- peers -->"
 

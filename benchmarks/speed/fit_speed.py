@@ -246,9 +246,9 @@ def page(records):
             "one of that cell; it does not shuffle. darts forecasts all windows of one series. keras runs on torch, "
             "where its LSTM is a loop over time steps in Python unless there is a CUDA device. aeon runs on "
             "TensorFlow, compiles a graph in every fit and writes a checkpoint after every epoch that is the best so "
-            "far; fits of more than these 2 to 10 epochs come out better. Left out: tsai, which does not install "
-            "beside torch 2.13; neuralforecast, whose LSTM ends in a network of several layers and is trained by "
-            "steps, not epochs; tslearn, which has no recurrent regressor."
+            "far; fits of more than these 2 to 10 epochs come out better. Left out: tsai, which trains fastai learners "
+            "and needs the torchvision that was built for the torch it runs on; neuralforecast, whose LSTM ends in a "
+            "network of several layers and is trained by steps, not epochs; tslearn, which has no recurrent regressor."
         )
     parts.append(
         f"Regenerate: `python -m benchmarks.speed.{NAME} --report` on an otherwise idle machine, after "

@@ -5,6 +5,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from os import PathLike
 from typing import Any, NamedTuple
@@ -37,12 +38,15 @@ CODEC = Codec({kind.__name__: Parameters(kind, kind._rules) for kind in (Compres
 #: Classes that `load` knows, by name; a file can name no other. Every estimator of the package enters itself.
 LOADABLE: dict[str, type] = {}
 
+#: Readers of documents, from which and a device they make what is no estimator, by the name of its class.
+OTHERS: dict[str, Callable[[dict[str, Any], Any], Any]] = {}
+
 _DOCUMENT = {"class", "parameters", "state", "network"}
 # Parameters that files and pickles of before do not have, with what there was then where the default is another one.
 _BEFORE = {"skip": "none"}
 _DIGEST = re.compile("[0-9a-f]{64}")
 # Exceptions that bad values in a file can cause; never an interrupt.
-_MISFITS = (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+MISFITS = (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
 
 def save(estimator: Any, path: str | PathLike[str]) -> None:
@@ -62,13 +66,13 @@ def save(estimator: Any, path: str | PathLike[str]) -> None:
 
 def load_as(cls: type, path: str | PathLike[str], device: str | torch.device | None) -> Any:
     """Read an estimator of one class from a file, see `SequenceEstimator.load`."""
-    return _loaded(path, device, lambda document: cls)
+    return loaded(path, device, partial(from_document, cls))
 
 
 # Any: whoever loads a file knows of which class its model is, and a type checker does not.
 @restores_settings
 def load(path: str | PathLike[str], *, device: str | torch.device | None = None) -> Any:
-    """Read a model that ``model.save(path)`` has written, of any estimator of this package.
+    """Read a model that ``model.save(path)`` has written, of any estimator of this package, or a `Forecaster`.
 
     Nothing in the file is executed, whatever it holds.
 
@@ -110,23 +114,26 @@ def load(path: str | PathLike[str], *, device: str | torch.device | None = None)
     >>> bool((loaded.predict(X) == model.predict(X)).all())
     True
     """
-    return _loaded(path, device, _class_in)
+    return loaded(path, device, _from_any)
 
 
-def _class_in(document: dict[str, Any]) -> Any:
+def _from_any(document: dict[str, Any], device: Any) -> Any:
     name = document.get("class")
+    if isinstance(name, str) and name in OTHERS:
+        return OTHERS[name](document, device)
     if not isinstance(name, str) or name not in LOADABLE:
-        known = ", ".join(sorted(LOADABLE))
+        known = ", ".join(sorted({*LOADABLE, *OTHERS}))
         raise ValueError(f"it holds {_described(document)}, not one of {known}; a class of your own has its own load")
-    return LOADABLE[name]
+    return from_document(LOADABLE[name], document, device)
 
 
-def _loaded(path: str | PathLike[str], device: Any, class_of: Callable[[dict[str, Any]], Any]) -> Any:
+def loaded(path: str | PathLike[str], device: Any, read: Callable[[dict[str, Any], Any], Any]) -> Any:
+    """What a file holds, made of its document and a device; `ModelFileError` for what the reader refuses."""
     if device is not None:
         Device().check("device", device)
     document = read_document(path)
     try:
-        return from_document(class_of(document), document, device)
+        return read(document, device)
     except ValueError as error:
         raise ModelFileError(path, error) from error
 
@@ -145,9 +152,9 @@ def document_of(estimator: Any) -> dict[str, Any]:
     network = take_snapshot(estimator.net_, estimator._optimizers, resumable=False)
     return {
         "class": type(estimator).__name__,
-        "parameters": _encoded(parameters),
-        "state": _encoded(_fitted_state(estimator)),
-        "network": _encoded(network),
+        "parameters": encoded(parameters),
+        "state": encoded(_fitted_state(estimator)),
+        "network": encoded(network),
     }
 
 
@@ -174,7 +181,7 @@ def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any
         check_parameters(estimator, cls._rules)
     except ValueError:
         raise
-    except _MISFITS as error:
+    except MISFITS as error:
         raise ValueError(f"it holds something of a wrong type: {error}") from error
     estimator.net_ = restore(network, cls._network, estimator._loss, cls._optimizers, place)
     # Another order of batches and other noise than in the epochs behind it, the same in every process.
@@ -193,7 +200,7 @@ def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], d
         raise ValueError(f"it holds {_described(document)}, not {cls.__name__}")
     kept, cap = _apart(document["state"])
     parameters, state, network = (
-        _decoded(plain, part)
+        decoded(plain, part)
         for part, plain in (("parameters", document["parameters"]), ("state", kept), ("network", document["network"]))
     )
     parameters.pop("compute_bound", None)
@@ -228,7 +235,7 @@ def _apart(plain: Any) -> tuple[Any, float | None]:
     try:
         bounds = reports[0][1]["fields"]["bounds"]
         scale = next(bound["fields"]["scale"] for bound in bounds if bound["class"] == "OccamBound")
-    except (*_MISFITS, StopIteration) as error:
+    except (*MISFITS, StopIteration) as error:
         raise ValueError("its report has no Occam bound") from error
     if not conforms(scale, float):
         raise ValueError("the scale of its Occam bound is no number")
@@ -245,12 +252,12 @@ def _place(estimator: Any, saved: str, device: Any) -> Any:
     return place
 
 
-def _encoded(values: dict[str, Any]) -> dict[str, Any]:
+def encoded(values: dict[str, Any]) -> dict[str, Any]:
     """The values as the codec encodes a dict; its messages then name the entry alone."""
     return {"kind": "dict", "items": [[name, CODEC.encode(value, name)] for name, value in values.items()]}
 
 
-def _decoded(plain: Any, name: str) -> dict[str, Any]:
+def decoded(plain: Any, name: str) -> dict[str, Any]:
     values = CODEC.decode(plain, name)
     if type(values) is not dict:
         raise ValueError(f"{name} is no dict")

@@ -2,12 +2,13 @@
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from numbers import Real
+from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
@@ -19,74 +20,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._validation import API_PAGE_AT_TOP, POSITIVE_INT, PROBABILITY, Number, Rule, caller_level, check_parameters
 from sklstm.exceptions import DataWarning
-from sklstm.preprocessing import SequenceScaler, sliding_windows
-from sklstm.preprocessing._regular_series import RegularSeries
+from sklstm.preprocessing import SequenceScaler
+from sklstm.preprocessing._regular_series import Cut, RegularSeries
+from sklstm.training._process import restores_settings
 
+from . import _files, _forecaster_files
 from ._prediction_interval import fewest_samples, prediction_interval
-
-_RULES: dict[str, Rule] = {
-    "window": POSITIVE_INT,
-    "horizon": POSITIVE_INT,
-    "calibration_fraction": Number(Real, 0, 1, "left"),
-}
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How windows and targets are cut from series.
-
-    Attributes
-    ----------
-    window, horizon : int
-    targets : tuple of int of length k
-        Places of the columns to predict.
-    known : tuple of int
-        Places of the columns whose future is known: a window holds them `horizon` steps ahead.
-    flat : bool
-        Whether windows are rows (n, window * d), not (n, window, d).
-    """
-
-    window: int
-    horizon: int
-    targets: tuple[int, ...]
-    known: tuple[int, ...]
-    flat: bool
-
-    def windows(self, series: RegularSeries) -> tuple[NDArray, NDArray]:
-        """Windows and values to predict (n, horizon * k), of the series that are long enough."""
-        needed = self.window + self.horizon
-        series = series.tail(np.where(series.lengths >= needed, series.lengths, 0))
-        d = series.values.shape[1]
-        if not len(series.lengths):
-            return self._formed(np.empty((0, self.window, d))), np.empty((0, self.horizon * len(self.targets)))
-        X, y = sliding_windows(
-            self._ahead(series, None),
-            self.window,
-            range(1, self.horizon + 1),
-            target=list(self.targets),
-            groups=np.repeat(np.arange(len(series.lengths)), series.lengths),
-        )[:2]
-        return self._formed(X), y
-
-    def last(self, series: RegularSeries, future: NDArray | None) -> NDArray:
-        """The last window of every series; ``future`` (g, horizon, c) holds the known columns after its end."""
-        ends = np.cumsum(series.lengths)
-        rows = ends[:, None] - self.window + np.arange(self.window)
-        return self._formed(self._ahead(series, future)[rows])
-
-    def _formed(self, X: NDArray) -> NDArray:
-        return X.reshape(len(X), self.window * X.shape[2]) if self.flat else X
-
-    def _ahead(self, series: RegularSeries, future: NDArray | None) -> NDArray:
-        """Rows of the series, the known columns `horizon` steps ahead; NaN where these are not given."""
-        if not self.known:
-            return series.values
-        values, places = series.values.copy(), list(self.known)
-        ends = np.cumsum(series.lengths)
-        for number, (start, end) in enumerate(zip(ends - series.lengths, ends, strict=True)):
-            after = np.full((self.horizon, len(places)), np.nan) if future is None else future[number]
-            values[start:end, places] = np.concatenate([values[start:end, places], after])[self.horizon :]
-        return values
 
 
 class Forecaster(BaseEstimator):
@@ -168,7 +107,11 @@ class Forecaster(BaseEstimator):
     True
     """
 
-    _rules: ClassVar[dict[str, Rule]] = _RULES
+    _rules: ClassVar[dict[str, Rule]] = {
+        "window": POSITIVE_INT,
+        "horizon": POSITIVE_INT,
+        "calibration_fraction": Number(Real, 0, 1, "left"),
+    }
 
     model_: TransformedTargetRegressor
     targets_: list
@@ -230,21 +173,11 @@ class Forecaster(BaseEstimator):
         cut = self._cut_for(series)
         held = np.rint(float(self.calibration_fraction) * series.lengths).astype(np.int64)
         self._check_lengths(series, held, cut)
-        model = self._model(series, cut).fit(*cut.windows(series.head(series.lengths - held)))
-        if not cut.flat and series.names:
-            model.feature_names_in_ = _array_of(series.names)
-        fitted: dict[str, Any] = {
-            "model_": model,
-            "targets_": [series.names[place] if series.names else place for place in cut.targets],
-            "n_features_in_": series.values.shape[1],
-            "_cut": cut,
-            "_recent": series.tail(np.where(series.lengths < cut.window, 0, held + cut.window)),
-            "_single": np.ndim(table) == 1 if self.targets is None else series.places(self.targets, "targets")[1],
-        }
-        if series.names and all(isinstance(name, str) for name in series.names):
-            fitted["feature_names_in_"] = _array_of(series.names)
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(fitted)
+        model = self._composition(clone(self.estimator), cut, series.values.shape[1])
+        model.fit(*cut.windows(series.head(series.lengths - held)))
+        recent = series.tail(np.where(series.lengths < cut.window, 0, held + cut.window))
+        single = np.ndim(table) == 1 if self.targets is None else series.places(self.targets, "targets")[1]
+        self._set_fitted(model, cut, recent, single)
         return self
 
     def predict(self, table: Any = None, *, future: Any = None) -> Any:
@@ -350,7 +283,9 @@ class Forecaster(BaseEstimator):
         check_is_fitted(self)
         X, y = self._cut.windows(RegularSeries.of(table, self._recent))
         if not len(X):
-            raise ValueError(f"no series has the {self._needed()} rows that a window and its forecast need.")
+            raise ValueError(
+                f"no series has the {self._cut.window + self._cut.horizon} rows that a window and its forecast need."
+            )
         return X, y
 
     def last_windows(self, table: Any = None, *, future: Any = None) -> NDArray:
@@ -410,6 +345,86 @@ class Forecaster(BaseEstimator):
         X, actual = self.windows(table)
         return float(r2_score(actual, self.model_.predict(X)))
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted forecaster to one file that holds no code, as estimators do; see ``docs/guide/saving.md``.
+
+        The file holds the rows of the table that intervals and the next forecast need: the held-out part and a window
+        before it.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Of the file. One that is there is replaced, in one step at the end; its folder must exist.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If the regressor is not an estimator of this package, or something is of a type that files do not hold.
+        ValueError
+            If times or ids would not come back as they are.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import sklstm
+        >>> lstm = sklstm.TikhonovLSTMRegressor(4, max_epochs=2, random_state=0)
+        >>> forecaster = sklstm.make_forecaster(lstm, window=10, horizon=2).fit(np.sin(np.arange(200.0)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     forecaster.save(Path(folder) / "forecaster.safetensors")
+        ...     loaded = sklstm.load(Path(folder) / "forecaster.safetensors")
+        >>> bool((loaded.predict() == forecaster.predict()).all())
+        True
+        """
+        _forecaster_files.save(self, path)
+
+    @classmethod
+    @restores_settings
+    def load(cls, path: str | PathLike[str], *, device: str | torch.device | None = None) -> Self:
+        """Read a forecaster that `save` has written. Nothing in the file is executed, whatever it holds.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Of the file.
+        device : str or torch.device, optional
+            Where to put the network, as in `sklstm.load`.
+
+        Returns
+        -------
+        Forecaster
+            Its forecasts and intervals are those of the saved one, bit for bit on a machine with the same kernels.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is no forecaster, is damaged, or was saved by a newer version.
+        ValueError
+            If torch cannot use ``device`` here.
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklstm import Forecaster, TikhonovLSTMRegressor
+        >>> lstm = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0)
+        >>> forecaster = Forecaster(lstm, window=10, horizon=2).fit(np.sin(np.arange(200.0)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     forecaster.save(Path(folder) / "forecaster.safetensors")
+        ...     loaded = Forecaster.load(Path(folder) / "forecaster.safetensors")
+        >>> loaded.horizon, loaded.estimator.hidden_size
+        (2, 4)
+        """
+        return _files.loaded(path, device, partial(_forecaster_files.from_document, cls))
+
     def _check(self) -> None:
         """Check the parameters as far as that is possible without a table."""
         check_parameters(self, self._rules)
@@ -441,11 +456,9 @@ class Forecaster(BaseEstimator):
         short = series.lengths - held < needed
         calibrates = held >= cut.horizon if self.calibration_fraction else ~short
         if short.all() or not (calibrates & (series.lengths >= needed)).any():
-            rows = f"the table has {series.lengths.max()} rows"
-            if series.ids is not None:
-                rows = f"the longest series has {series.lengths.max()} rows"
+            which = "table" if series.ids is None else "longest series"
             raise ValueError(
-                f"{rows}; window={cut.window}, horizon={cut.horizon} and "
+                f"the {which} has {series.lengths.max()} rows; window={cut.window}, horizon={cut.horizon} and "
                 f"calibration_fraction={self.calibration_fraction:g} need at least "
                 f"{_fewest_rows(needed, cut.horizon, float(self.calibration_fraction))}."
             )
@@ -458,15 +471,31 @@ class Forecaster(BaseEstimator):
                 stacklevel=caller_level(),
             )
 
-    def _model(self, series: RegularSeries, cut: Cut) -> TransformedTargetRegressor:
-        """The composition to fit."""
-        scaler = SequenceScaler(series.values.shape[1] if cut.flat else 1)
-        inputs_scaled = Pipeline([("scaler", scaler), ("estimator", clone(self.estimator))])
+    @staticmethod
+    def _composition(estimator: Any, cut: Cut, d: int) -> TransformedTargetRegressor:
+        """What `model_` is, not fitted yet."""
+        inputs_scaled = Pipeline([("scaler", SequenceScaler(d if cut.flat else 1)), ("estimator", estimator)])
         # Not checked: in float32 the way back is right to seven digits.
         return TransformedTargetRegressor(inputs_scaled, transformer=StandardScaler(), check_inverse=False)
 
-    def _needed(self) -> int:
-        return self._cut.window + self._cut.horizon
+    def _set_fitted(self, model: TransformedTargetRegressor, cut: Cut, recent: RegularSeries, single: bool) -> None:
+        """Set all fitted attributes; ``recent`` is the held-out part and a window before it."""
+        names = np.empty(len(recent.names), dtype=object)
+        names[:] = recent.names
+        if not cut.flat and recent.names:
+            model.feature_names_in_ = names
+        fitted: dict[str, Any] = {
+            "model_": model,
+            "targets_": [recent.names[place] if recent.names else place for place in cut.targets],
+            "n_features_in_": recent.values.shape[1],
+            "_cut": cut,
+            "_recent": recent,
+            "_single": single,
+        }
+        if recent.names and all(isinstance(name, str) for name in recent.names):
+            fitted["feature_names_in_"] = names
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted)
 
     def _last(self, table: Any, future: Any) -> tuple[RegularSeries, NDArray]:
         """The last rows of a table's series, and the windows from which to forecast."""
@@ -479,20 +508,7 @@ class Forecaster(BaseEstimator):
                 f"{of} has {series.lengths[short[0]]} rows; a forecast takes the last {cut.window} of every series."
             )
         series = series.tail(np.full_like(series.lengths, cut.window))
-        return series, cut.last(series, self._future_of(series, future))
-
-    def _future_of(self, series: RegularSeries, future: Any) -> NDArray | None:
-        """Known columns (g, horizon, c) after the end of every series."""
-        known = [series.names[place] if series.names else place for place in self._cut.known]
-        if not known:
-            if future is not None:
-                raise ValueError("future holds columns that are known in advance, and known names none.")
-            return None
-        index = series.after(self._cut.horizon)
-        when = "steps" if index is None else f"times from {index[0]!s} to {index[-1]!s}"
-        if future is None:
-            raise ValueError(f"future must hold the known columns {known} at the {self._cut.horizon} {when}.")
-        return series.future(future, known, index, self._cut.horizon)
+        return series, cut.last(series, series.future(future, cut.known, cut.horizon))
 
     def _answer(self, values: NDArray, series: RegularSeries) -> Any:
         """Values (g, horizon * k) in the form of the table."""
@@ -505,6 +521,9 @@ class Forecaster(BaseEstimator):
         if self._single:
             return pd.Series(columns[:, 0], index=index, name=self.targets_[0] if series.names else None)
         return pd.DataFrame(columns, index=index, columns=self.targets_)
+
+
+_files.OTHERS["Forecaster"] = partial(_forecaster_files.from_document, Forecaster)
 
 
 def make_forecaster(
@@ -537,13 +556,6 @@ def make_forecaster(
     -------
     Forecaster
         Not fitted yet.
-
-    Raises
-    ------
-    TypeError
-        If the estimator is no regressor, or a number is none.
-    ValueError
-        If a number is out of range.
 
     Examples
     --------
@@ -584,9 +596,3 @@ def _fewest_rows(needed: int, horizon: int, fraction: float) -> int:
     while rows - np.rint(fraction * rows) < needed or (fraction and np.rint(fraction * rows) < horizon):
         rows += 1
     return rows
-
-
-def _array_of(names: Sequence[Any]) -> NDArray[np.object_]:
-    array = np.empty(len(names), dtype=object)
-    array[:] = names
-    return array

@@ -1,4 +1,4 @@
-"""Series at equal time steps, as tables have them, and the times that come after them."""
+"""Series at equal time steps, as tables have them: windows cut from them, and the times that come after them."""
 
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
@@ -12,6 +12,7 @@ from sklstm._labels import row_labels, time_level
 from sklstm._validation import is_integer
 
 from ._series import Columns, Rows
+from ._windows import sliding_windows
 
 _REMEDY = (
     "A forecast needs a row for every step: table.asfreq(...) or table.resample(...) makes the missing ones, "
@@ -92,7 +93,7 @@ class RegularSeries:
         level = time_level(index) if len(levels) > 1 else 0
         step = None if times is None else like.step if like is not None else _step(times, rows.lengths)
         series = cls(values, rows.lengths, names, rows.ids, times, step, levels, level)
-        series._check_times()
+        series.check_times()
         return series
 
     def places(self, wanted: Any, argument: str) -> tuple[tuple[int, ...], bool]:
@@ -115,16 +116,26 @@ class RegularSeries:
             raise ValueError(f"{argument} names a column twice: {wanted!r:.80}")
         return places, single
 
-    def future(self, given: Any, known: list, index: Any, n: int) -> NDArray:
-        """Values (g, n, c) of known columns at the n steps after the end of every series, from what a user gives.
+    def future(self, given: Any, places: tuple[int, ...], n: int) -> NDArray | None:
+        """Values (g, n, c) of known columns at the n steps after the end of every series; None if none is known.
 
         Raises
         ------
         TypeError
-            If it is of another kind than the table, or does not hold real numbers.
+            If what is given is of another kind than the table, or does not hold real numbers.
         ValueError
-            If it has other columns or lacks a time, a value is missing, or the shape of an array does not fit.
+            If nothing is given or nothing is known; if it has other columns or lacks a time, a value is missing, or the
+            shape of an array does not fit.
         """
+        if not places:
+            if given is not None:
+                raise ValueError("future holds columns that are known in advance, and known names none.")
+            return None
+        known = [self.names[place] if self.names else place for place in places]
+        index = self.after(n)
+        if given is None:
+            when = "" if index is None else f", from {index[0]!s} to {index[-1]!s}"
+            raise ValueError(f"future must hold the known columns {known} at the {n} steps that are forecast{when}.")
         columns = Columns.of(given)
         labels = row_labels(given)
         if (labels is None) != (index is None):
@@ -201,7 +212,7 @@ class RegularSeries:
 
         return pd.MultiIndex.from_arrays(levels, names=self.levels)
 
-    def _check_times(self) -> None:
+    def check_times(self) -> None:
         """``ValueError`` if a series is not at equal steps."""
         if self.times is None:
             return
@@ -217,6 +228,64 @@ class RegularSeries:
                     f"The times{of} are not equally spaced: {times[place]!s} follows {times[place - 1]!s}, where "
                     f"{_in_words(self.step)} make {expected[place]!s}. {_REMEDY}"
                 )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How windows and targets are cut from series.
+
+    Attributes
+    ----------
+    window, horizon : int
+    targets : tuple of int of length k
+        Places of the columns to predict.
+    known : tuple of int
+        Places of the columns whose future is known: a window holds them `horizon` steps ahead.
+    flat : bool
+        Whether windows are rows (n, window * d), not (n, window, d).
+    """
+
+    window: int
+    horizon: int
+    targets: tuple[int, ...]
+    known: tuple[int, ...]
+    flat: bool
+
+    def windows(self, series: RegularSeries) -> tuple[NDArray, NDArray]:
+        """Windows and values to predict (n, horizon * k), of the series that are long enough."""
+        needed = self.window + self.horizon
+        series = series.tail(np.where(series.lengths >= needed, series.lengths, 0))
+        d = series.values.shape[1]
+        if not len(series.lengths):
+            return self._formed(np.empty((0, self.window, d))), np.empty((0, self.horizon * len(self.targets)))
+        X, y = sliding_windows(
+            self._ahead(series, None),
+            self.window,
+            range(1, self.horizon + 1),
+            target=list(self.targets),
+            groups=np.repeat(np.arange(len(series.lengths)), series.lengths),
+        )[:2]
+        return self._formed(X), y
+
+    def last(self, series: RegularSeries, future: NDArray | None) -> NDArray:
+        """The last window of every series; ``future`` (g, horizon, c) holds the known columns after its end."""
+        ends = np.cumsum(series.lengths)
+        rows = ends[:, None] - self.window + np.arange(self.window)
+        return self._formed(self._ahead(series, future)[rows])
+
+    def _formed(self, X: NDArray) -> NDArray:
+        return X.reshape(len(X), self.window * X.shape[2]) if self.flat else X
+
+    def _ahead(self, series: RegularSeries, future: NDArray | None) -> NDArray:
+        """Rows of the series, the known columns `horizon` steps ahead; NaN where these are not given."""
+        if not self.known:
+            return series.values
+        values, places = series.values.copy(), list(self.known)
+        ends = np.cumsum(series.lengths)
+        for number, (start, end) in enumerate(zip(ends - series.lengths, ends, strict=True)):
+            after = np.full((self.horizon, len(places)), np.nan) if future is None else future[number]
+            values[start:end, places] = np.concatenate([values[start:end, places], after])[self.horizon :]
+        return values
 
 
 def _kind(times: Any) -> str:

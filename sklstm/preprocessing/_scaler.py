@@ -388,14 +388,17 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"X has no value in channel {channel}: all are NaN, padding or of weight 0. Leave the channel out."
             )
 
-        counted = sample_weight is None and (first or self._counted)
+        self._set_moments(total, sample_weight is None and (first or self._counted))
+        return self
+
+    def _set_moments(self, total: Moments, counted: bool) -> None:
+        """Set what is learnt: moments, and whether their counts are numbers of steps, not sums of weights."""
         self._moments, self._counted = total, counted
         seen = total.count.astype(np.int64) if counted else total.count
         self.n_samples_seen_ = seen[0].item() if (seen == seen[0]).all() else seen
         self.mean_ = np.where(total.count == 0, np.nan, total.mean) if self.with_mean or self.with_std else None
         self.var_ = total.variance if self.with_std else None
         self.scale_ = total.scale if self.with_std else None
-        return self
 
     def _padding(self, steps: Steps) -> NDArray[np.bool_] | None:
         if self.padding_value is None:

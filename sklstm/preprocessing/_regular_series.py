@@ -66,10 +66,10 @@ class RegularSeries:
             If a value is missing or infinite, the columns are others than those of ``like``, or times do not increase
             in equal steps.
         """
-        if hasattr(table, "columns") and not hasattr(table, "iloc"):
+        if hasattr(table, "to_pandas"):  # of polars, xarray, pyarrow
             raise TypeError(
-                "table must be a DataFrame or Series of pandas with times as its index, or an array; got a "
-                f"{type(table).__module__}.{type(table).__name__}. Give table.to_pandas().set_index(...)."
+                f"table must be of pandas, or an array; got a {type(table).__module__}.{type(table).__name__}. Give "
+                "table.to_pandas() with times as its index, or table.to_numpy() if there are none."
             )
         if isinstance(table, list | tuple) and len(table) and np.ndim(table[0]) > 1:
             raise TypeError(

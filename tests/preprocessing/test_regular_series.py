@@ -172,6 +172,18 @@ def test_what_has_no_regular_times_or_numbers_is_refused_in_words(table, error, 
         RegularSeries.of(table)
 
 
+def test_tables_of_others_are_to_be_made_tables_of_pandas():
+    class Frame:
+        columns = ("a",)
+        shape = (9, 1)
+
+        def to_pandas(self):
+            raise AssertionError("only the user knows which column holds the times")
+
+    with pytest.raises(TypeError, match=r"got a .*Frame\. Give table\.to_pandas\(\) with times"):
+        RegularSeries.of(Frame())
+
+
 def test_a_frequency_that_is_set_is_believed():
     holidays = pd.tseries.offsets.CustomBusinessDay(holidays=["2024-01-10"])
     index = pd.date_range("2024-01-01", periods=20, freq=holidays)

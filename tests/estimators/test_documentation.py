@@ -8,9 +8,10 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 from sklearn.utils._testing import assert_docstring_consistency
 
-from sklstm import Compression, PACBayes, TikhonovLSTMRegressor
+from sklstm import Compression, Forecaster, PACBayes, TikhonovLSTMRegressor
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable
 from sklstm.training import Checkpoint
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS, GATED, REGRESSORS
@@ -18,8 +19,12 @@ from tests.support.estimators import CLASSIFIERS, ESTIMATORS, GATED, REGRESSORS
 NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
 
 PREPROCESSORS = [SequenceScaler, SequencesFromTable]
-OTHERS = [Compression, PACBayes, Checkpoint]
-REQUIRED = {"SequencesFromTable": ["id"], "Checkpoint": ["folder"]}
+OTHERS = [Compression, PACBayes, Checkpoint, Forecaster]
+REQUIRED = {
+    "SequencesFromTable": ["id"],
+    "Checkpoint": ["folder"],
+    "Forecaster": ["estimator", "window", "horizon"],
+}
 OF_THE_HISTORY = {"validation_loss_curve_", "best_loss_", "history_"}
 PROPERTIES = OF_THE_HISTORY | {"certified_gain_"}
 
@@ -74,7 +79,8 @@ def test_constructors_are_annotated(cls):
     for parameter in inspect.signature(cls).parameters.values():
         assert parameter.annotation is not inspect.Parameter.empty
     kinds = [parameter.kind for parameter in inspect.signature(cls).parameters.values()]
-    first = 4 if cls is SequencesFromTable else 1  # the columns, in the order of the sentence
+    # The columns, in the order of the sentence; a regressor, and from how much to forecast how much.
+    first = {SequencesFromTable: 4, Forecaster: 3}.get(cls, 1)
     assert kinds[first:] == [inspect.Parameter.KEYWORD_ONLY] * (len(kinds) - first)
 
 
@@ -97,6 +103,11 @@ def test_attributes_of_estimators_are_documented_and_there(cls, X):
 def test_attributes_of_preprocessors_are_documented_and_there(cls, X):
     model = (cls() if cls is SequenceScaler else cls("id")).fit(table(X))
     assert public(model) == set(documented_attributes(cls))
+
+
+def test_attributes_of_forecasters_are_documented_and_there(X):
+    forecaster = Forecaster(Ridge(), 3, 1).fit(table(X)[["load", "heat"]])
+    assert public(forecaster) == set(documented_attributes(Forecaster))
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)

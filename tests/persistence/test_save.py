@@ -294,7 +294,7 @@ class TestLoadRefuses:
         X, y = sequences()
         mine = Mine(3, **FEW).fit(X, y > 0)
         mine.save(path)
-        self.refuse(path, "'Mine', not one of Forecaster, NoisyRNNClassifier, TikhonovGRUClassifier, TikhonovGRURegressor")
+        self.refuse(path, "'Mine', not one of Forecaster, NoisyRNNClassifier, TikhonovGRUClassifier")
         assert_same(Mine.load(path), mine, X)
 
     def test_files_of_newer_and_of_no_versions(self, regressor, path):

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, va
 from torch import Tensor
 
 from sklstm._labels import refuse_other_rows
+from sklstm._layout import Layout, axes_swapped
 from sklstm._tables import (
     as_plain,
     check_channels,
@@ -409,9 +410,10 @@ def as_sequences(
 
     Parameters
     ----------
-    estimator : estimator with ``n_channels``
+    estimator : estimator with ``n_channels`` and ``layout``
     X : array-like of shape (n, L * d), time-major columns, or (n, L, d); list of n arrays of shape (L_i, d); or
-        DataFrame whose columns have two levels, time and channel
+        DataFrame whose columns have two levels, time and channel. With ``layout="nct"``, (n, d, L) and (d, L_i), and
+        the columns of rows are channel-major; what comes out is the same.
     y : array-like, optional
         Required with ``reset``; None is refused.
     reset : bool
@@ -426,6 +428,9 @@ def as_sequences(
     X : Sequences; with y, the pair (X, y)
         Its values are float32 or float64; a memory-mapped array is in it as a view in its own dtype, not copied.
     """
+    layout = Layout.of(estimator)
+    if layout.name == "nct":  # the only place where X becomes sequences; rows are folded with their names known
+        X = axes_swapped(X)
     if not reset and y is _ABSENT and _is_in_order(estimator, X):
         return Sequences(X)
     try:
@@ -575,7 +580,7 @@ def _check_list(estimator: Any, sequences: list) -> tuple[np.ndarray, NDArray[np
 def _fold(estimator: Any, X: np.ndarray, lengths: NDArray[np.int64] | None, *, reset: bool) -> Sequences:
     flat = X.ndim == 2 and lengths is None
     if lengths is None:
-        folded = Sequences(X.reshape(folded_shape(estimator, X.shape, reset=reset)))
+        folded = Sequences(Layout.of(estimator).folded(X, folded_shape(estimator, X.shape, reset=reset)))
     else:
         folded = Sequences(X, lengths)
         check_channels(estimator, folded.shape, reset=reset)

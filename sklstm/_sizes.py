@@ -1,17 +1,20 @@
 """Sizes of perturbations: labels are matched with those of X, or refused; nothing with labels is taken by position."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from sklstm._labels import counted, row_labels
+from sklstm._layout import NTC, Layout
 from sklstm._tables import is_wide, n_axes, read_wide, sequences_in
 
 
-def sizes_by_position(sizes: Any, X: Any, name: str, *, names: Any = None, wide: bool = True) -> Any:
-    """Sizes with labels as arrays in the order of X, those without labels as they are.
+def sizes_by_position(
+    sizes: Any, X: Any, name: str, *, names: Any = None, wide: bool = True, layout: Layout = NTC
+) -> Any:
+    """Sizes with labels as arrays in the order of X, those without labels as they are; all with steps before channels.
 
     A Series or a dict has the labels of channels or columns. A data frame has these as its columns, and the labels of
     sequences or of time steps as its rows. A Series or data frame that counts its entries from 0, as pandas does by
@@ -28,6 +31,8 @@ def sizes_by_position(sizes: Any, X: Any, name: str, *, names: Any = None, wide:
         Names of the columns or channels that a model was fitted on: those of an X that has no labels itself.
     wide : bool
         Whether a table whose columns have two levels is read as times and channels.
+    layout : Layout
+        Of X, and of sizes without labels.
 
     Returns
     -------
@@ -42,22 +47,24 @@ def sizes_by_position(sizes: Any, X: Any, name: str, *, names: Any = None, wide:
     """
     entries = _entries(sizes)
     if entries is None and not _has_labels(sizes):
-        return sizes
+        return layout.sizes_to_ntc(sizes, X, name)
     tables = None if hasattr(X, "columns") else sequences_in(X)
     if entries is None:
-        return _Labels.of(X, tables, names, wide).in_order(sizes, name)
+        labels = _Labels.of(layout.to_ntc(X), tables, layout.names_to_ntc(names, X), wide)
+        return labels.in_order(sizes, name, lambda values: layout.sizes_to_ntc(values, X, name))
     if _has_labels(sizes):  # a Series of arrays or of tables
         _check_rows(sizes.index, [row_labels(X)], name)
     if not any(map(_has_labels, entries)):
-        return entries
+        return layout.sizes_to_ntc(entries, X, name)
     n = len(X if tables is None else tables)
     if len(entries) != n:
         raise ValueError(f"{name} has {len(entries)} entries with labels, and X has {n} sequences.")
-    labels = _Labels.of(X, tables, names, wide)
+    labels = _Labels.of(layout.to_ntc(X), tables, layout.names_to_ntc(names, X), wide)
+    framed = tables is not None and hasattr(tables[0], "columns")
     found = []
     for i, entry in enumerate(entries):
         own = labels if tables is None else replace(labels, rows=[row_labels(tables[i])])
-        array = own.in_order(entry, f"{name}[{i}]")
+        array = own.in_order(entry, f"{name}[{i}]", lambda size: size if framed else layout.size_to_ntc(size, name))
         found.append(array[None] if labels.channels and _has_labels(entry) and array.ndim == 1 else array)
     return found
 
@@ -101,10 +108,10 @@ class _Labels:
         flat = tables is None and n_axes(X) == 2
         return cls([] if labels is None else [(list(labels), (-1,))], not flat, rows, [])
 
-    def in_order(self, sizes: Any, name: str) -> Any:
-        """Sizes as an array in the order of these labels; those without labels as they are."""
+    def in_order(self, sizes: Any, name: str, by_position: Callable[[Any], Any]) -> Any:
+        """Sizes as an array in the order of these labels; those without labels as this function has them."""
         if not _has_labels(sizes):
-            return sizes
+            return by_position(sizes)
         is_table = hasattr(sizes, "columns")
         if isinstance(sizes, Mapping):
             axis, labels, values = None, list(sizes), np.array(list(sizes.values()), dtype=object)
@@ -117,6 +124,7 @@ class _Labels:
         rows = self.rows
         if axis is not None and counted(labels):
             self._check_counted(labels, name)
+            values = by_position(values)
         else:
             order, shape = self._order(labels, list(getattr(axis, "names", [])), name)
             if self.times is not None and shape == (-1,):

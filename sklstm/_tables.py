@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_array
 from sklstm._labels import TIME_NAMES, is_time
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+# What stands first in rows of numbers, by layout.
+_FIRST = {"ntc": "channels of the first time step", "nct": "time steps of the first channel"}
 _CHANNEL = ("channel", "variable", "feature", "sensor", "signal")
 
 
@@ -134,10 +136,10 @@ def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tupl
 
     Parameters
     ----------
-    estimator : estimator with ``n_channels``
+    estimator : estimator with ``n_channels`` and ``layout``
         After a fit, also with ``_n_channels``, the number of channels seen in fit.
     shape : tuple of int
-        Shape of the array.
+        Shape of the array; of one with three axes, with the steps before the channels.
     reset : bool
         True in fit: the number of channels is compared with ``n_channels``. False later: with ``_n_channels``.
 
@@ -163,14 +165,14 @@ def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tupl
         if n_columns % d:
             raise ValueError(
                 f"X has {n_columns} columns, which is not a multiple of n_channels={d}: a row must hold n_steps * "
-                "n_channels values, all channels of the first time step first."
+                f"n_channels values, all {_FIRST[estimator.layout]} first."
             )
         shape = (n, n_columns // d, d)
     n, n_steps, d = shape
     if n_steps == 0 or d == 0:
         raise ValueError(
-            f"X has {n_steps} time steps and {d} channels (shape {shape}, read as (n_samples, n_steps, n_channels)): "
-            f"{name} needs at least one of each."
+            f"X has {n_steps} time steps and {d} channels ({_as_read(estimator, shape, sizes=False)}): {name} needs at "
+            "least one of each."
         )
     check_channels(estimator, shape, reset=reset)
     return n, n_steps, d
@@ -186,11 +188,25 @@ def check_channels(estimator: Any, shape: tuple[int, ...], *, reset: bool, name:
     if reset and expected == 1:  # the default, with which an array may have any number of channels
         return
     if d != expected:
-        axes = f"(n_samples, n_steps={n_steps}, n_channels={d})" if len(shape) == 3 else "(n_steps, n_channels)"
+        other, place = ("ntc", "axis before the last") if estimator.layout == "nct" else ("nct", "last axis")
+        hint = swapped(n_steps, expected)
         raise ValueError(
-            f"{name} has {d} channels on its last axis (shape {shape}, read as {axes}), but "
-            f"{type(estimator).__name__} is expecting {expected} channels.{swapped(n_steps, expected)}"
+            f"{name} has {d} channels on its {place} ({_as_read(estimator, shape)}), but {type(estimator).__name__} is "
+            f"expecting {expected} channels.{hint}{f' If they are, set layout={other!r}.' if hint else ''}"
         )
+
+
+def _as_read(estimator: Any, shape: tuple[int, ...], *, sizes: bool = True) -> str:
+    """How the axes of an array, or of a sequence of a list, are read: the shape is in the order in which users have it.
+
+    ``shape`` has the steps before the channels.
+    """
+    axes = list(zip(("n_samples", "n_steps", "n_channels")[-len(shape) :], shape, strict=True))
+    if estimator.layout == "nct":
+        axes[-2:] = axes[:-3:-1]
+    with_sizes = sizes and len(shape) == 3
+    names = (f"{axis}={size}" if with_sizes and axis != "n_samples" else axis for axis, size in axes)
+    return f"shape {tuple(size for _, size in axes)}, read as ({', '.join(names)})"
 
 
 def names_of_columns(table: Any) -> list | None:

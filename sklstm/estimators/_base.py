@@ -593,9 +593,9 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         onnx.ModelProto
-            Input ``X`` (n, L, d) in float32; n and L are free. Output of a regressor: ``prediction``, in the shape of
-            y; of a classifier: ``label`` (n,) and ``probabilities`` (n, k). Outputs are float32, labels int64,
-            float64, bool or strings.
+            Input ``X`` in float32, (n, L, d) or, with ``layout="nct"``, (n, d, L); n and L are free. Output of a
+            regressor: ``prediction``, in the shape of y; of a classifier: ``label`` (n,) and ``probabilities`` (n, k).
+            Outputs are float32, labels int64, float64, bool or strings.
 
         Raises
         ------

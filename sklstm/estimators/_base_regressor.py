@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklstm._labels import refuse_other_rows
+from sklstm._layout import Layout, LayoutName
 from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
 from sklstm.generalization import GeneralizationReport, HoldoutBound
@@ -66,6 +67,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         loss: LossName = "squared_error",
         quantile: float = 0.5,
         n_channels: int = 1,
+        layout: LayoutName = "ntc",
         max_epochs: int | Literal["auto"] = "auto",
         lr: float = 0.003,
         lr_schedule: ScheduleName = "cosine",
@@ -105,6 +107,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.loss = loss
         self.quantile = quantile
         self.n_channels = n_channels
+        self.layout = layout
         self.max_epochs = max_epochs
         self.lr = lr
         self.lr_schedule = lr_schedule
@@ -565,8 +568,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         each = list(given) if isinstance(given, list | tuple) else [0 if given is None else given] * n_outputs
         if len(each) != n_outputs:
             raise ValueError(f"skip_channel has {len(each)} channels, but y has {n_outputs} outputs: one for each.")
-        # After wide rows the names are those of all columns: the last step's have its channels.
-        names = list(vars(self).get("feature_names_in_", ()))[-n_channels:]
+        # After rows with names of columns these are those of all steps: the last step's have its channels.
+        names = Layout.of(self).last_of(list(vars(self).get("feature_names_in_", ())), n_channels)
         for channel in each:
             if channel not in (names if isinstance(channel, str) else range(n_channels)):
                 raise ValueError(

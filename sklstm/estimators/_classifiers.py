@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from skorch.callbacks import Callback
 
+from sklstm._layout import LayoutName
 from sklstm.linalg import project_rows_l1
 from sklstm.networks import RNNNetwork
 from sklstm.training import NetworkSpec, TrainingSpec
@@ -77,6 +78,11 @@ class NoisyRNNClassifier(SequenceClassifier):
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
+    layout : {"ntc", "nct"}, default="ntc"
+        Axes of X: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time), as in aeon and sktime. With
+        ``"nct"``, sequences of a list are (d, L_i), rows have all steps of the first channel first, and ``eps`` and
+        ``sigma`` of the shape of X have its axes. Data frames with a column for each channel, and wide tables, name
+        their channels: they are read by these names, whatever the layout.
     max_epochs : int or "auto", default="auto"
         Passes over the training data. ``"auto"`` is 100, or as many as make 1,500 optimiser steps where data are small.
     lr : float, default=0.001
@@ -206,6 +212,7 @@ class NoisyRNNClassifier(SequenceClassifier):
         robust_weight: float = 0.5,
         robust_box: float = 1.0,
         n_channels: int = 1,
+        layout: LayoutName = "ntc",
         max_epochs: int | Literal["auto"] = "auto",
         lr: float = 0.001,
         lr_schedule: ScheduleName = "cosine",
@@ -241,6 +248,7 @@ class NoisyRNNClassifier(SequenceClassifier):
         self.robust_weight = robust_weight
         self.robust_box = robust_box
         self.n_channels = n_channels
+        self.layout = layout
         self.max_epochs = max_epochs
         self.lr = lr
         self.lr_schedule = lr_schedule

@@ -14,6 +14,7 @@ from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from sklstm._layout import NTC, Layout
 from sklstm._sequences import Sequences, as_sequences, steps_of
 from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain, filled_like, is_wide, read_entries, read_wide, sequences_in
@@ -126,6 +127,31 @@ def training_data_of(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
     return training_data_of(inside, X, y)
 
 
+def layout_of(estimator: Any) -> Layout:
+    """How an estimator, or a composition of any kind, reads X: as its parts that have a layout; without any, "ntc".
+
+    Raises
+    ------
+    ValueError
+        If they have several.
+    """
+    found, parts = [], [estimator]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, SequenceEstimator | SequenceScaler):
+            found.append(Layout.of(part))
+        elif hasattr(part, "get_params") and not isinstance(part, type):
+            parts += part.get_params(deep=True).values()
+    names = {layout.name for layout in found}
+    if len(names) > 1:
+        raise ValueError(
+            f"The parts of {type(estimator).__name__} have the layouts {sorted(names)}: it cannot be told which axis "
+            "of X is time. Give all of them the same layout."
+        )
+    # A scaler with one channel may stand before an estimator with several: it takes all columns of rows together.
+    return Layout(names.pop(), max(layout.n_channels for layout in found)) if found else Layout()
+
+
 def check_predictor(estimator: Any, caller: str) -> None:
     """Accept every fitted classifier or regressor, from this package or not.
 
@@ -191,7 +217,13 @@ class Composition:
             raise TypeError(
                 f"A TransformedTargetRegressor around {type(estimator).__name__}, a classifier, has no certificate."
             )
+        layout_of(outermost)  # refuses two
         return cls(outermost, transformers, estimator, targets)
+
+    @property
+    def layout(self) -> Layout:
+        """Of X."""
+        return layout_of(self.outermost)
 
     def read(self, X: Any, eps: Any) -> tuple[Sequences, Iterator[tuple[np.ndarray, Boxes]]]:
         """Sequences behind the transformers, and the boxes that contain the images of X ± eps; all validated.
@@ -205,8 +237,9 @@ class Composition:
     def _radii(self, given: "Given | None", X: Any, sequences: Sequences, sizes: Any, name: str) -> Radii:
         wide = not self.transformers or isinstance(self.transformers[0], SequenceScaler)
         names = getattr(self.outermost, "feature_names_in_", None)
-        sizes = sizes_by_position(sizes, X, name, names=names, wide=wide)
-        return Radii.of(self.outermost, X if given is None else given.axes, sequences, sizes, name)
+        sizes = sizes_by_position(sizes, X, name, names=names, wide=wide, layout=self.layout)
+        axes = self.layout.to_ntc(X) if given is None else given.axes
+        return Radii.of(self.outermost, axes, sequences, sizes, name)
 
     def _blocks(self, given: "Given | None", sequences: Sequences, radii: Radii) -> Iterator[tuple[np.ndarray, Boxes]]:
         for rows, steps, lengths in sequences.parts():
@@ -261,7 +294,7 @@ class Composition:
     def _given(self, X: Any) -> "tuple[Given | None, Sequences]":
         if not self.transformers:
             return None, as_sequences(self.estimator, X, reset=False)
-        given = Given.read(X, self.transformers[0])
+        given = Given.read(X, self.transformers[0], self.layout)
         return given, self.sequences(given.whole())
 
     def _around(
@@ -284,7 +317,7 @@ class Composition:
     def training_data(self, X: Any, y: Any) -> tuple[Any, Any]:
         """X and y of a fit of the composition as its estimator was given them."""
         if self.transformers:
-            X = Given.read(X, self.transformers[0]).whole()
+            X = Given.read(X, self.transformers[0], self.layout).whole()
             for transformer in self.transformers:
                 X = transformer.transform(X)
         for target in reversed(self.targets):
@@ -347,33 +380,42 @@ class Given:
     Attributes
     ----------
     numbers : list of ndarray
-        One array, or one for each sequence of a list, all of one dtype of floats.
+        One array, or one for each sequence of a list, all of one dtype of floats; time steps before channels.
     tables : list
-        As the caller gave them.
+        As the caller gave them, but in this order.
     listed : bool
         Whether there is a table for each sequence.
     axes : array-like
         X in the shape to which ``eps`` refers.
+    layout : Layout
+        In which the caller gave it.
     """
 
     numbers: list[np.ndarray]
     tables: list[Any]
     listed: bool
     axes: Any
+    layout: Layout
 
     @classmethod
-    def read(cls, X: Any, reader: Any) -> Self:
+    def read(cls, X: Any, reader: Any, layout: Layout = NTC) -> Self:
         """X as the first transformer reads it."""
+        if layout.name == "nct" and is_wide(X) and not isinstance(reader, SequenceScaler):
+            raise ValueError(
+                f"{type(reader).__name__} does not read the two levels of the columns of X, and with layout='nct' rows "
+                "have all steps of one channel first. Take a SequenceScaler, or layout='ntc'."
+            )
+        X = layout.to_ntc(X)
         tables = sequences_in(X)
         if tables is not None:
             entries = read_entries(tables)
             values = _numbers(np.concatenate(entries))
-            return cls(np.split(values, np.cumsum([len(entry) for entry in entries])[:-1]), tables, True, X)
+            return cls(np.split(values, np.cumsum([len(entry) for entry in entries])[:-1]), tables, True, X, layout)
         if is_wide(X) and isinstance(reader, SequenceScaler):  # to which the columns are times and channels
             ordered = read_wide(X)[0]
-            return cls([_numbers(ordered)], [ordered], False, X)
+            return cls([_numbers(ordered)], [ordered], False, X, layout)
         values = _numbers(as_plain(X))
-        return cls([values], [X], False, values)
+        return cls([values], [X], False, values, layout)
 
     def whole(self) -> Any:
         """A copy of X, which may be transformed in place."""
@@ -392,7 +434,7 @@ class Given:
 
     def _filled(self, tables: list[Any], numbers: list[np.ndarray]) -> Any:
         filled = [filled_like(table, values) for table, values in zip(tables, numbers, strict=True)]
-        return filled if self.listed else filled[0]
+        return self.layout.from_ntc(filled if self.listed else filled[0])
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklstm._layout import Layout
 from sklstm._validation import FLAG, Device, caller_level, check_parameters
 from sklstm.networks._networks import GatedNetwork
 from sklstm.persistence._atomic import write_atomically
@@ -297,15 +298,18 @@ def to_onnx(estimator: Any, path: str | PathLike[str] | None, with_lengths: bool
     """The network of a fitted estimator as an ONNX model, see `SequenceEstimator.to_onnx`."""
     check_is_fitted(estimator)
     FLAG.check("with_lengths", with_lengths)
+    layout = Layout.of(estimator).name
     model = onnx_model(
         estimator.net_.module_,
         classes=estimator.classes_ if is_classifier(estimator) else None,
         one_output=is_regressor(estimator) and estimator._target_shape == (),
         with_lengths=bool(with_lengths),
+        layout=layout,
         metadata={
             "estimator": type(estimator).__name__,
             "n_features": str(estimator.net_.module__n_features),
             "n_features_in": str(estimator.n_features_in_),
+            "layout": layout,
         },
     )
     if path is not None:

@@ -19,7 +19,7 @@ from sklstm.generalization._order_statistics import fewest_draws, tolerance_rank
 from sklstm.noise import noise_of_kind
 from sklstm.training._process import restores_settings
 
-from ._composition import check_predictor
+from ._composition import check_predictor, layout_of
 from ._noisy_inputs import Draw, NoisyCopies, list_of
 
 _DRAWS = NumberOr(Number(Integral, 1, None), "auto")
@@ -133,7 +133,7 @@ def noise_interval(
         )
     if n_draws == "auto":
         n_draws = usual_draws(0.5, confidence) * 25 if labels else usual_draws(coverage, confidence)
-    copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None))
+    copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None), layout_of(model))
     plain = plain_predictions(model.predict, X)
     seed = seed_of(random_state)
     if labels:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sklstm._layout import NTC, Layout
 from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_wide, sequences_in
 from sklstm._validation import NON_NEGATIVE
@@ -50,10 +51,18 @@ def check_sizes(sigma: Any, name: str = "sigma") -> float:
     return float(array.max())
 
 
-def noisy_inputs(X: Any, sigma: Any, rng: np.random.Generator, noise: str = "gaussian", *, name: str = "sigma") -> Any:
+def noisy_inputs(
+    X: Any,
+    sigma: Any,
+    rng: np.random.Generator,
+    noise: str = "gaussian",
+    *,
+    name: str = "sigma",
+    layout: Layout = NTC,
+) -> Any:
     """X plus independent noise. The result has the form of X, which is not changed.
 
-    Sequences get the same noise whether they are an array, rows, a list, or a wide table.
+    Sequences get the same noise whether they are an array, rows, a list, or a wide table, and in either layout.
 
     Parameters
     ----------
@@ -67,6 +76,8 @@ def noisy_inputs(X: Any, sigma: Any, rng: np.random.Generator, noise: str = "gau
         A key of `sklstm.noise.NOISES`.
     name : str
         Name of `sigma` in errors.
+    layout : Layout
+        Of X and of an array `sigma`.
 
     Raises
     ------
@@ -75,11 +86,14 @@ def noisy_inputs(X: Any, sigma: Any, rng: np.random.Generator, noise: str = "gau
     ValueError
         If `sigma` does not broadcast to X, or its labels are not those of X.
     """
-    sigma = sizes_by_position(sigma, X, name)
-    if (entries := list_of(X)) is not None:
-        return [noisy_inputs(entry, sigma, rng, noise, name=name) for entry in entries]
-    table = NoisyTable.of(X, sigma, name)
-    return table.filled(table.values + noise_of_kind(noise).draw_array(table.values, table.sizes, rng))
+    sigma = sizes_by_position(sigma, X, name, layout=layout)
+    X = layout.to_ntc(X)
+    entries = list_of(X)
+    tables = [NoisyTable.of(entry, sigma, name) for entry in ([X] if entries is None else entries)]
+    noisy = [
+        table.filled(table.values + noise_of_kind(noise).draw_array(table.values, table.sizes, rng)) for table in tables
+    ]
+    return layout.from_ntc(noisy[0] if entries is None else noisy)
 
 
 @dataclass(frozen=True)
@@ -119,15 +133,16 @@ class NoisyCopies:
 
     Parameters
     ----------
-    X, sigma
+    X, sigma, layout
         As of `noisy_inputs`.
     names : sequence, optional
         Names of the channels or columns of an X that has no labels itself.
     """
 
-    def __init__(self, X: Any, sigma: Any, names: Any = None):
+    def __init__(self, X: Any, sigma: Any, names: Any = None, layout: Layout = NTC):
         check_sizes(sigma)
-        sigma = sizes_by_position(sigma, X, "sigma", names=names)
+        sigma = sizes_by_position(sigma, X, "sigma", names=names, layout=layout)
+        X, self._layout = layout.to_ntc(X), layout
         self._entries = list_of(X)
         if self._entries is None:
             self._tables = [NoisyTable.of(X, sigma, "sigma")]
@@ -146,8 +161,8 @@ class NoisyCopies:
     def filled(self, row: int, values: NDArray[Any]) -> Any:
         """Copies (m, ...) of a sequence with other numbers, in the form of X."""
         if self._entries is None:
-            return self._tables[0].filled(values)
-        return [self._tables[row].filled(copy) for copy in values]
+            return self._layout.from_ntc(self._tables[0].filled(values))
+        return self._layout.from_ntc([self._tables[row].filled(copy) for copy in values])
 
     def batches(self, row: int, n_draws: int, draw: Draw, rng: np.random.Generator) -> Iterator[Any]:
         """Copies of a sequence with noise, about two million numbers at a time."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
+from sklstm._layout import LAYOUT
 from sklstm._losses import LOSS
 from sklstm._sequences import Sequences
 from sklstm._validation import (
@@ -117,6 +118,7 @@ RULES: dict[str, Rule] = {
     "loss": LOSS,
     "quantile": PROBABILITY,
     "n_channels": POSITIVE_INT,
+    "layout": LAYOUT,
     "max_epochs": NumberOr(POSITIVE_INT, "auto"),
     "lr": POSITIVE,
     "lr_schedule": Choice(tuple(SCHEDULES)),

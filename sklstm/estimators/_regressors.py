@@ -83,6 +83,11 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
+    layout : {"ntc", "nct"}, default="ntc"
+        Axes of X: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time), as in aeon and sktime. With
+        ``"nct"``, sequences of a list are (d, L_i), rows have all steps of the first channel first, and ``eps`` and
+        ``sigma`` of the shape of X have its axes. Data frames with a column for each channel, and wide tables, name
+        their channels: they are read by these names, whatever the layout.
     max_epochs : int or "auto", default="auto"
         Passes over the training data. ``"auto"`` is 30 with ``skip="linear"`` and the squared error; otherwise 100, or
         as many as make 1,500 optimiser steps where data are small.
@@ -286,6 +291,11 @@ class TikhonovGRURegressor(SequenceRegressor):
     n_channels : int, default=1
         Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
         With 3-D input and a value other than 1, the number of channels that X must have.
+    layout : {"ntc", "nct"}, default="ntc"
+        Axes of X: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time), as in aeon and sktime. With
+        ``"nct"``, sequences of a list are (d, L_i), rows have all steps of the first channel first, and ``eps`` and
+        ``sigma`` of the shape of X have its axes. Data frames with a column for each channel, and wide tables, name
+        their channels: they are read by these names, whatever the layout.
     max_epochs : int or "auto", default="auto"
         Passes over the training data. ``"auto"`` is 30 with ``skip="linear"`` and the squared error; otherwise 100, or
         as many as make 1,500 optimiser steps where data are small.

@@ -15,7 +15,7 @@ from sklstm._validation import LEVEL, PROBABILITY, Number
 from sklstm.generalization import binomial_tail_inverse
 from sklstm.training._process import restores_settings
 
-from ._composition import check_predictor
+from ._composition import check_predictor, layout_of
 from ._noise_interval import counts_of, generator_of, plain_predictions, predictions_under, seed_of
 from ._noisy_inputs import NoisyCopies
 
@@ -247,7 +247,7 @@ class _Votes:
             raise TypeError(f"{caller} is about labels, and {type(model).__name__} is a regressor: use noise_interval.")
         self.model, self.abstain, self.classes = model, abstain, np.asarray(model.classes_)
         self._check_abstain()
-        self.copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None))
+        self.copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None), layout_of(model))
         for row in range(len(self.copies)):
             _check_grid(row, *self.copies.numbers(row))
         plain_predictions(model.predict, X)  # refuses bad X

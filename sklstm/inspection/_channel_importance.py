@@ -1,7 +1,7 @@
 """Which channels does a fitted estimator use? What its score loses when a channel is permuted among the sequences."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length
 
+from sklstm._layout import Layout
 from sklstm._tables import (
     as_plain,
     filled_like,
@@ -24,7 +25,7 @@ from sklstm._tables import (
 )
 from sklstm._validation import OPTIONAL_POSITIVE_INT, Number, fresh_random_state
 from sklstm.estimators._base import SequenceEstimator
-from sklstm.estimators._composition import check_predictor, innermost
+from sklstm.estimators._composition import check_predictor, innermost, layout_of
 
 from ._display import PALETTE, Display, curve_values
 from ._model_errors import check_draws, targets
@@ -129,7 +130,10 @@ def channel_importance(
     _OPTIONAL_INT.check("n_jobs", n_jobs)
     OPTIONAL_POSITIVE_INT.check("n_channels", n_channels)
     y = targets(X, y, "channel_importance")
-    channels = _channels_of(X, estimator, n_channels)
+    layout = layout_of(estimator)
+    if n_channels is not None:
+        layout = replace(layout, n_channels=n_channels)
+    channels = _channels_of(layout.to_ntc(X), estimator, n_channels)
     names = channels.names if channel_names is None else list(channel_names)
     if len(names) != channels.shape[1]:
         raise ValueError(f"channel_names has {len(names)} names, but X has {channels.shape[1]} channels.")
@@ -140,7 +144,7 @@ def channel_importance(
         estimator,
         donors,
         y,
-        scoring=_ExchangedScorer(check_scoring(estimator, scoring), channels),
+        scoring=_ExchangedScorer(check_scoring(estimator, scoring), channels, layout),
         n_repeats=n_repeats,
         n_jobs=n_jobs,
         random_state=fresh_random_state(random_state),
@@ -154,11 +158,11 @@ def channel_importance(
 class _ExchangedScorer:
     """Scores an estimator on sequences whose channels come from the sequences that a table (n, d) names."""
 
-    def __init__(self, scorer: Any, channels: "_Channels") -> None:
-        self.scorer, self.channels = scorer, channels
+    def __init__(self, scorer: Any, channels: "_Channels", layout: Layout) -> None:
+        self.scorer, self.channels, self.layout = scorer, channels, layout
 
     def __call__(self, estimator: Any, donors: NDArray[np.int64], y: Any, **params: Any) -> Any:
-        return self.scorer(estimator, self.channels.exchanged(donors), y, **params)
+        return self.scorer(estimator, self.layout.from_ntc(self.channels.exchanged(donors)), y, **params)
 
 
 class _Channels:

@@ -11,11 +11,13 @@ from sklearn.metrics import zero_one_loss
 from sklearn.utils import check_array, check_consistent_length
 
 from sklstm._labels import refuse_other_rows
+from sklstm._layout import NTC, Layout
 from sklstm._losses import RegressionLoss
 from sklstm._sizes import sizes_by_position
 from sklstm._tables import as_plain
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
+from sklstm.estimators._composition import layout_of
 from sklstm.estimators._label_certificates import certified_right
 from sklstm.estimators._noisy_inputs import noisy_inputs
 from sklstm.metrics._certified_scorer import worst_predictions
@@ -91,7 +93,7 @@ def common_loss(*networks: Any) -> RegressionLoss:
     return losses.pop() if len(losses) == 1 else RegressionLoss()
 
 
-def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any:
+def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator, layout: Layout = NTC) -> Any:
     """X plus independent Gaussian noise of standard deviation ``sigma * scale``. The result has the form of X.
 
     Parameters
@@ -105,6 +107,8 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any
         Labels are matched with those of X.
     rng : numpy Generator
         Source of the noise.
+    layout : Layout
+        Of X and of an array `scale`.
 
     Raises
     ------
@@ -115,14 +119,14 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator) -> Any
     """
     if sigma == 0:
         return X
-    factors = np.asarray(as_plain(sizes_by_position(scale, X, "scale"), "scale"), dtype=np.float64)
-    return noisy_inputs(X, sigma * factors, rng, name="scale")
+    factors = np.asarray(as_plain(sizes_by_position(scale, X, "scale", layout=layout), "scale"), dtype=np.float64)
+    return layout.from_ntc(noisy_inputs(layout.to_ntc(X), sigma * factors, rng, name="scale"))
 
 
 def training_noise(X: Any, *, estimator: Any, rng: np.random.Generator) -> Any:
     """X plus the noise that `estimator` adds in training: its kind and its ``sigma``."""
     parameters = estimator.get_params(deep=False)
-    return noisy_inputs(X, parameters["sigma"], rng, parameters.get("noise", "gaussian"))
+    return noisy_inputs(X, parameters["sigma"], rng, parameters.get("noise", "gaussian"), layout=layout_of(estimator))
 
 
 def noise_seeds(random_state: Any, n_draws: int) -> NDArray[Any]:
@@ -141,12 +145,12 @@ def noisy_errors(
     error: Error,
 ) -> NDArray[np.float64]:
     """Errors (n_sigmas, n_draws) under Gaussian noise. All sigmas use the same draws, multiplied by sigma."""
-    return np.array(
-        [
-            [error(y, estimator.predict(perturbed(X, sigma, scale, np.random.default_rng(seed)))) for seed in seeds]
-            for sigma in sigmas
-        ]
-    )
+    layout = layout_of(estimator)
+
+    def noisy(sigma: float, seed: Any) -> Any:
+        return perturbed(X, sigma, scale, np.random.default_rng(seed), layout)
+
+    return np.array([[error(y, estimator.predict(noisy(sigma, seed))) for seed in seeds] for sigma in sigmas])
 
 
 def certified_error(estimator: Any, X: Any, y: Any, eps: Any, loss: RegressionLoss, method: str = "best") -> float:

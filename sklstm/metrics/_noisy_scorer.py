@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklstm._labels import refuse_other_rows
 from sklstm._tables import as_plain
 from sklstm._validation import POSITIVE_INT, Number
+from sklstm.estimators._composition import layout_of
 from sklstm.estimators._noisy_inputs import check_sizes, noisy_inputs
 from sklstm.noise import noise_of_kind
 
@@ -162,9 +163,9 @@ class _NoisyScorer(ScorerAround):
             params["sample_weight"] = sample_weight
         if not self._noisy:
             return self._scorer(estimator, X, y, **params)
-        rng = np.random.default_rng(self._random_state)
+        rng, layout = np.random.default_rng(self._random_state), layout_of(estimator)
         scores = [
-            self._scorer(estimator, noisy_inputs(X, self._sigma, rng, self._noise), y, **params)
+            self._scorer(estimator, noisy_inputs(X, self._sigma, rng, self._noise, layout=layout), y, **params)
             for _ in range(self._n_draws)
         ]
         if isinstance(scores[0], dict):

@@ -32,6 +32,7 @@ def onnx_model(
     classes: np.ndarray | None = None,
     one_output: bool = False,
     with_lengths: bool = False,
+    layout: str = "ntc",
     metadata: Mapping[str, str] | None = None,
 ) -> Any:
     """The graph of one of the package's modules, checked.
@@ -47,14 +48,16 @@ def onnx_model(
         Whether predictions have the shape (n,) instead of (n, 1).
     with_lengths : bool, default=False
         Whether the graph takes the number of steps of every sequence, too.
+    layout : {"ntc", "nct"}, default="ntc"
+        Of the graph's input.
     metadata : mapping of str to str, optional
         Kept in the model's metadata.
 
     Returns
     -------
     onnx.ModelProto
-        Input ``X`` (n, L, d) float32 and, with ``with_lengths``, ``lengths`` (n,) int64. Outputs ``label`` (n,) and
-        ``probabilities`` (n, k), or ``prediction``.
+        Input ``X`` (n, L, d), or (n, d, L), float32 and, with ``with_lengths``, ``lengths`` (n,) int64. Outputs
+        ``label`` (n,) and ``probabilities`` (n, k), or ``prediction``.
 
     Raises
     ------
@@ -82,13 +85,18 @@ def onnx_model(
         )
     graph = _Graph(onnx)
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
-    inputs = [graph.tensor_info("X", np.float32, ["n", "steps", recurrent.input_size])]
+    axes: list[str | int] = ["n", "steps", recurrent.input_size]
+    X = "X"
+    if layout == "nct":
+        axes[1:] = axes[:0:-1]
+        X = graph.add("Transpose", ["X"], "X_ntc", perm=[0, 2, 1])
+    inputs = [graph.tensor_info("X", np.float32, axes)]
     lengths = ""
     if with_lengths:
         inputs.append(graph.tensor_info("lengths", np.int64, ["n"]))
         lengths = graph.add("Cast", ["lengths"], "lengths_int32", to=onnx.TensorProto.INT32)
-    state = _recurrence(graph, module.cell, recurrent, lengths)
-    outputs = _readout(graph, module, state, with_lengths)
+    state = _recurrence(graph, X, module.cell, recurrent, lengths)
+    outputs = _readout(graph, X, module, state, with_lengths)
     n_outputs = module.readout.out_features
     if classes is not None:
         results = _classification(graph, outputs, classes)
@@ -137,10 +145,10 @@ class _Graph:
         return name
 
 
-def _recurrence(graph: _Graph, cell: str, recurrent: nn.RNNBase, lengths: str) -> str:
+def _recurrence(graph: _Graph, X: str, cell: str, recurrent: nn.RNNBase, lengths: str) -> str:
     """Name of the last layer's state (n, H) after the last step of every sequence."""
     operator, order, attributes = _CELLS[cell]
-    steps = graph.add("Transpose", ["X"], "steps_first", perm=[1, 0, 2])  # (L, n, d), ONNX's layout
+    steps = graph.add("Transpose", [X], "steps_first", perm=[1, 0, 2])  # (L, n, d), ONNX's layout
     for number, (weight_ih, weight_hh, *biases) in enumerate(recurrent.all_weights):
         names = [
             graph.constant(f"layer_{number}_{name}", np.concatenate([_reordered(part, order) for part in parts])[None])
@@ -175,24 +183,24 @@ def _without_trailing_blanks(names: list[str]) -> list[str]:
     return names
 
 
-def _readout(graph: _Graph, module: Any, state: str, with_lengths: bool) -> str:
+def _readout(graph: _Graph, X: str, module: Any, state: str, with_lengths: bool) -> str:
     inputs = [state, graph.constant("readout_weight", _array(module.readout.weight))]
     if module.readout.bias is not None:
         inputs.append(graph.constant("readout_bias", _array(module.readout.bias)))
     outputs = graph.add("Gemm", inputs, "outputs", transB=1)
     if module.linear_part is not None:
         weight = graph.constant("linear_weight", _array(module.linear_part.weight))
-        last = _last_steps(graph, module.linear_part.n_steps, with_lengths)
+        last = _last_steps(graph, X, module.linear_part.n_steps, with_lengths)
         outputs = graph.add("Gemm", [last, weight, outputs], "outputs_and_linear", transB=1)
     if module.is_logistic:
         outputs = graph.add("Sigmoid", [outputs], "linked")
     return outputs
 
 
-def _last_steps(graph: _Graph, n_steps: int, with_lengths: bool) -> str:
+def _last_steps(graph: _Graph, X: str, n_steps: int, with_lengths: bool) -> str:
     """Name of the last steps (n, n_steps * d) of every sequence, with zeros for those that it does not have."""
     zeros_before = graph.constant("zeros_before", np.array([0, n_steps, 0, 0, 0, 0]))
-    padded = graph.add("Pad", ["X", zeros_before], "padded")
+    padded = graph.add("Pad", [X, zeros_before], "padded")
     if with_lengths:
         # In a padded sequence of length l these are the steps l to l + n_steps - 1.
         rows = graph.add("Unsqueeze", ["lengths", graph.constant("lengths_axis", np.array([1]))], "lengths_rows")

@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._labels import refuse_other_rows
+from sklstm._layout import LAYOUT, LayoutName
 from sklstm._sequences import warn_if_rows_are_times
 from sklstm._tables import is_wide, n_axes, names_of_columns, sequences_in
 from sklstm._validation import API_PAGE, FLAG, POSITIVE_INT, Number, Rule, check_parameters
@@ -20,6 +21,7 @@ from sklstm.preprocessing._steps import Steps, blocks, edge_padding, read_steps
 
 RULES: dict[str, Rule] = {
     "n_channels": POSITIVE_INT,
+    "layout": LAYOUT,
     "with_mean": FLAG,
     "with_std": FLAG,
     "copy": FLAG,
@@ -128,7 +130,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     .. math:: z_{i,t,c} = (x_{i,t,c} - \bar x_c) / s_c
 
-    `transform` returns sequences in the form in which they were given.
+    `transform` returns sequences in the form and the layout in which they were given.
 
     Parameters
     ----------
@@ -136,6 +138,11 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Number of channels d of 2-D X, whose columns hold all channels of the first step first; the estimators have the
         same parameter. Arrays with three axes and lists have a channel axis; if `n_channels` is not 1, it must be the
         length of that axis.
+    layout : {"ntc", "nct"}, default="ntc"
+        Axes of X and of what `transform` returns: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time),
+        as in aeon and sktime. With ``"nct"``, sequences of a list are (d, L_i), and rows have all steps of the first
+        channel first. Data frames with a column for each channel, and wide tables, name their channels: they are read
+        by these names, whatever the layout. Give the estimator behind the scaler the same layout.
     with_mean : bool, default=True
         Subtract the mean.
     with_std : bool, default=True
@@ -226,12 +233,14 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self,
         n_channels: int = 1,
         *,
+        layout: LayoutName = "ntc",
         with_mean: bool = True,
         with_std: bool = True,
         copy: bool = True,
         padding_value: float | None = None,
     ) -> None:
         self.n_channels = n_channels
+        self.layout = layout
         self.with_mean = with_mean
         self.with_std = with_std
         self.copy = copy

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
+from sklstm._layout import Layout, axes_swapped
 from sklstm._tables import (
     as_plain,
     check_channels,
@@ -34,18 +35,24 @@ class Steps:
     lengths : ndarray of shape (n,)
         Steps of each sequence, at least 1.
     shape : tuple of int or None
-        Shape of the array that held the steps; None if a list held them.
+        Shape of the array that held the steps, the steps before the channels; None if a list held them.
+    layout : Layout
+        Of what held them.
     """
 
     values: NDArray
     lengths: NDArray[np.int64]
     shape: tuple[int, ...] | None
+    layout: Layout
 
     def restored(self) -> NDArray | list[NDArray]:
         """Values in the form in which they were given: an array of this shape, or a list of (L_i, d) arrays."""
-        if self.shape is not None:
-            return self.values.reshape(self.shape)
-        return split(self.values, self.lengths)
+        if self.shape is None:
+            return self.layout.from_ntc(split(self.values, self.lengths))
+        if len(self.shape) == 2:
+            folded = (len(self.lengths), int(self.lengths[0]), self.values.shape[1])
+            return self.layout.unfolded(self.values.reshape(folded), self.shape)
+        return self.layout.from_ntc(self.values.reshape(self.shape))
 
 
 def split(values: NDArray, lengths: NDArray[np.int64]) -> list[NDArray]:
@@ -59,7 +66,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
 
     Parameters
     ----------
-    estimator : estimator with ``n_channels``
+    estimator : estimator with ``n_channels`` and ``layout``
     X : array-like of shape (n, L * d) or (n, L, d), list of (L_i, d) array-likes, or frame with (time, channel) columns
     reset : bool
         True in fit: the number and names of the channels are stored. False later: they are compared.
@@ -73,6 +80,9 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     Steps
         Values in float32 or float64; NaN is allowed. They are writeable unless `reset`.
     """
+    layout = Layout.of(estimator)
+    if layout.name == "nct":
+        X = axes_swapped(X)
     sequences = sequences_in(X)
     X = as_plain(X) if sequences is None else X
     options = FLOATS | {"copy": copy, "force_writeable": copy or not reset}
@@ -83,7 +93,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
         entries = read_entries(sequences)
         check_channels(estimator, entries[0].shape, reset=reset, name="X[0]")
         values = check_array(np.concatenate(entries), input_name="X", **FLOATS)
-        steps = Steps(values, np.array([len(entry) for entry in entries]), None)
+        steps = Steps(values, np.array([len(entry) for entry in entries]), None, layout)
         head = sequences[0] if one_set_of_names(sequences) else entries[0]
     elif n_axes(X) >= 3:
         array = check_array(X, allow_nd=True, input_name="X", **options)
@@ -134,7 +144,7 @@ def _read_rows(estimator: Any, X: Any, options: dict[str, Any], *, reset: bool, 
     """Steps of rows (n, L * d); all channels of the first step come first in a row."""
     if not reset and n_axes(X) == 2 and not estimator._fitted_flat:
         if np.shape(X) == (1, estimator._n_channels):  # one sequence of one step, whichever axis is missing
-            return Steps(check_array(X, input_name="X", **options), np.ones(1, dtype=np.int64), np.shape(X))
+            return Steps(check_array(X, input_name="X", **options), np.ones(1, dtype=np.int64), np.shape(X), Layout())
         raise ValueError(
             f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
             f"n_channels={estimator._n_channels}). Reshape X to three axes."
@@ -152,4 +162,5 @@ def _read_rows(estimator: Any, X: Any, options: dict[str, Any], *, reset: bool, 
 def _steps_of(estimator: Any, X: NDArray, *, reset: bool) -> Steps:
     """Steps of an array (n, L * d) or (n, L, d)."""
     n, n_steps, d = folded_shape(estimator, X.shape, reset=reset)
-    return Steps(X.reshape(-1, d), np.full(n, n_steps), X.shape)
+    layout = Layout.of(estimator)
+    return Steps(layout.folded(X, (n, n_steps, d)).reshape(-1, d), np.full(n, n_steps), X.shape, layout)

@@ -132,6 +132,8 @@ BAD_PARAMETERS = {
         ("robust_box", 0.0, ValueError),
         ("robust_box", 2, ValueError),
         ("n_channels", 0, ValueError),
+        ("layout", "tnc", ValueError),
+        ("layout", None, ValueError),
         ("max_epochs", 0, ValueError),
         ("max_epochs", "automatic", ValueError),
         ("lr", 0.0, ValueError),

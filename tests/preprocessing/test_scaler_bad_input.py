@@ -41,7 +41,7 @@ def test_swapped_axes_are_named():
     scaler = SequenceScaler().fit(ZEROS)
     message = (
         "X has 6 channels on its last axis (shape (4, 3, 6), read as (n_samples, n_steps=3, n_channels=6)), but "
-        "SequenceScaler is expecting 3 channels. The time and channel axes look swapped."
+        "SequenceScaler is expecting 3 channels. The time and channel axes look swapped. If they are, set layout='nct'."
     )
     for call in (scaler.transform, scaler.inverse_transform, scaler.partial_fit, SequenceScaler(3).fit):
         with pytest.raises(ValueError) as error:

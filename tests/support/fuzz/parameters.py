@@ -56,6 +56,7 @@ _VALUES = {
     "lambda_1": st.just(0) | _reals(0.0, 10.0),
     "lambda_2": st.just(0) | _reals(0.0, 10.0),
     "variant": _words("turkin", "tight", "stable"),
+    "layout": st.just("ntc"),  # "nct" is another X: see `tests/estimators/test_layouts.py`
     "readout": _words("linear", "logistic"),
     "skip": _words("none", "linear"),  # "last" goes with other parameters: see `tasks`
     "skip_channel": st.none() | st.sampled_from([0, np.int64(1), "load", [0], ("load", 1)]),

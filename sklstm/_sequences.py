@@ -317,6 +317,14 @@ class Sequences:
             part = part[:, :: max(1, part.size // n_numbers)]
         return part.reshape(-1, part.shape[-1])
 
+    def some(self, n_numbers: int, n_steps: int, n_channels: int) -> np.ndarray:
+        """Sequences of one length at even distances, about this many numbers: of each some first steps and channels."""
+        values: Any = self.values
+        shape = (min(n_steps, values.shape[1]), min(n_channels, values.shape[2]))
+        every = max(1, len(self) * math.prod(shape) // n_numbers)
+        rows = slice(None, None, every) if self.rows is None else self.rows[::every]
+        return np.asarray(values[rows, : shape[0], : shape[1]])
+
     def _padded(self, rows: np.ndarray) -> dict[str, Tensor]:
         lengths = self.lengths[rows]  # type: ignore[index]
         steps = np.arange(lengths.max())

@@ -171,7 +171,7 @@ def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tupl
     n, n_steps, d = shape
     if n_steps == 0 or d == 0:
         raise ValueError(
-            f"X has {n_steps} time steps and {d} channels ({_as_read(estimator, shape, sizes=False)}): {name} needs at "
+            f"X has {n_steps} time steps and {d} channels ({as_read(estimator, shape, sizes=False)}): {name} needs at "
             "least one of each."
         )
     check_channels(estimator, shape, reset=reset)
@@ -191,12 +191,12 @@ def check_channels(estimator: Any, shape: tuple[int, ...], *, reset: bool, name:
         other, place = ("ntc", "axis before the last") if estimator.layout == "nct" else ("nct", "last axis")
         hint = swapped(n_steps, expected)
         raise ValueError(
-            f"{name} has {d} channels on its {place} ({_as_read(estimator, shape)}), but {type(estimator).__name__} is "
+            f"{name} has {d} channels on its {place} ({as_read(estimator, shape)}), but {type(estimator).__name__} is "
             f"expecting {expected} channels.{hint}{f' If they are, set layout={other!r}.' if hint else ''}"
         )
 
 
-def _as_read(estimator: Any, shape: tuple[int, ...], *, sizes: bool = True) -> str:
+def as_read(estimator: Any, shape: tuple[int, ...], *, sizes: bool = True) -> str:
     """How the axes of an array, or of a sequence of a list, are read: the shape is in the order in which users have it.
 
     ``shape`` has the steps before the channels.

@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TIME_NAMES = ("time", "t", "step", "date", "datetime", "timestamp", "lag", "hour", "day", "month")
+TIME_NAMES = (
+    "time",
+    "timepoint",
+    "timepoints",
+    "t",
+    "step",
+    "date",
+    "datetime",
+    "timestamp",
+    "lag",
+    "hour",
+    "day",
+    "month",
+)
 
 
 def row_labels(table: Any) -> Any:
@@ -88,6 +101,12 @@ def time_level(index: Any) -> int:
     by_name = [level for level, name in enumerate(names) if name in TIME_NAMES]
     dates = [level for level in range(index.nlevels) if is_time(index.get_level_values(level))]
     return (by_name or dates or [index.nlevels - 1])[-1]
+
+
+def has_times(index: Any) -> bool:
+    """Whether a level of an index has the name of times, or holds dates."""
+    names = {str(name).lower() for name in index.names}
+    return bool(names & set(TIME_NAMES)) or any(is_time(index.get_level_values(i)) for i in range(index.nlevels))
 
 
 def is_time(labels: Any) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 from torch import Tensor
 
-from sklstm._labels import refuse_other_rows
+from sklstm._labels import has_times, refuse_other_rows, row_labels
 from sklstm._layout import Layout, axes_swapped
 from sklstm._tables import (
     as_plain,
@@ -25,6 +25,7 @@ from sklstm._tables import (
     one_set_of_names,
     read_entries,
     read_wide,
+    refuse_nested,
     sequences_in,
 )
 from sklstm._validation import caller_level
@@ -469,6 +470,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
     if not reset:
         check_is_fitted(estimator)
     with_y = y is not _ABSENT  # None is a target that somebody has forgotten
+    refuse_nested(X)
     refuse_other_rows(y, X, "y")
     y = _as_plain_y(y) if with_y else None
     sequences, channels, lengths = sequences_in(X), None, None
@@ -507,14 +509,21 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
 
 def warn_if_rows_are_times(X: Any, n_channels: int, who: str) -> None:
     """Warn if X is a table with one row a time step, to judge by its index, whose rows are to be sequences."""
-    kind = type(getattr(X, "index", None)).__name__
-    columns = names_of_columns(X)
-    if kind not in ("DatetimeIndex", "PeriodIndex") or columns is None or n_channels != 1 or is_wide(X):
+    index, columns = row_labels(X), names_of_columns(X)
+    kind = type(index).__name__
+    with_ids = getattr(index, "nlevels", 1) == 2 and has_times(index)
+    if not (kind in ("DatetimeIndex", "PeriodIndex") or with_ids) or columns is None or n_channels != 1 or is_wide(X):
         return
+    what = "index of id and time" if with_ids else kind
+    gather = (
+        "read_sequences(X) makes a sequence of the rows of each id"
+        if with_ids
+        else ("SequencesFromTable makes sequences of a table of many series")
+    )
     warnings.warn(
-        f"The rows of X are time steps, to judge by its {kind}, and {who} reads each as a sequence of its own, of "
+        f"The rows of X are time steps, to judge by its {what}, and {who} reads each as a sequence of its own, of "
         f"{len(columns)} steps of one channel. Cut windows: X, y = sliding_windows(table, window=..., target=...); "
-        "SequencesFromTable makes sequences of a table of many series. If every row is a sequence, pass X.to_numpy().",
+        f"{gather}. If every row is a sequence, pass X.to_numpy().",
         DataWarning,
         stacklevel=caller_level(),
     )

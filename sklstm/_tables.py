@@ -253,6 +253,22 @@ def is_wide(X: Any) -> bool:
     return getattr(getattr(X, "columns", None), "nlevels", 1) > 1
 
 
+def is_nested(X: Any) -> bool:
+    """Whether X is a table with a series of numbers in a cell of its first row."""
+    if not hasattr(X, "iloc") or not hasattr(X, "columns") or not len(X):
+        return False
+    return any(not isinstance(cell, str | bytes) and n_axes(cell) > 0 for cell in X.iloc[0].tolist())
+
+
+def refuse_nested(X: Any) -> None:
+    """``ValueError`` if X is a nested table, which is nothing that an estimator reads."""
+    if is_nested(X):
+        raise ValueError(
+            "X is a nested table: its cells hold series, not numbers. sklstm.preprocessing.read_sequences(X) makes "
+            "sequences of its rows."
+        )
+
+
 def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
     """Order the columns of a wide table step by step.
 

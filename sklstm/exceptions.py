@@ -15,7 +15,8 @@ class DataWarning(UserWarning):
     """Data can be used, and are probably not as they were meant, or too few.
 
     X or y is far from a mean of 0 and a variance of 1, the rows of a table with times in its index are each read as
-    a sequence, or calibration data are so few that prediction intervals are infinite. The message names the remedy.
+    a sequence, the axes of X look swapped, or calibration data are so few that prediction intervals are infinite. The
+    message names the remedy.
 
     Examples
     --------

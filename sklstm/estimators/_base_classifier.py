@@ -83,8 +83,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Warns
         -----
         DataWarning
-            If X is far from a mean of 0 and a variance of 1, or X is a table with times in its index, whose rows
-            are then each read as a sequence.
+            If X is far from a mean of 0 and a variance of 1, its axes look swapped, or it is a table with times in its
+            index, whose rows are then each read as a sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with self._fitting(X, y, sample_weight) as context:

@@ -109,7 +109,7 @@ def looks_swapped(X: NDArray) -> bool:
 def _differences(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean squared difference of neighbours on the last axis (d - 1,), over that of any two; none if all are alike."""
     deviation = x.std(axis=2, ddof=1)
-    varies = deviation > 0
+    varies = deviation > 1e-6
     rows = x[varies] / deviation[varies][:, None]
     return np.square(np.diff(rows, axis=1)).mean(axis=0) / 2 if len(rows) else np.empty(0)
 

@@ -138,11 +138,6 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Number of channels d of 2-D X, whose columns hold all channels of the first step first; the estimators have the
         same parameter. Arrays with three axes and lists have a channel axis; if `n_channels` is not 1, it must be the
         length of that axis.
-    layout : {"ntc", "nct"}, default="ntc"
-        Axes of X and of what `transform` returns: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time),
-        as in aeon and sktime. With ``"nct"``, sequences of a list are (d, L_i), and rows have all steps of the first
-        channel first. Data frames with a column for each channel, and wide tables, name their channels: they are read
-        by these names, whatever the layout. Give the estimator behind the scaler the same layout.
     with_mean : bool, default=True
         Subtract the mean.
     with_std : bool, default=True
@@ -154,6 +149,11 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Steps in which every channel has this value are padding, if they are at the start or at the end of a sequence.
         `fit` ignores padding, and `transform` leaves it unchanged. Steps between others are data, even if they have
         this value. None: there is no padding.
+    layout : {"ntc", "nct"}, default="ntc"
+        Axes of X and of what `transform` returns: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time),
+        as in aeon and sktime. With ``"nct"``, sequences of a list are (d, L_i), and rows have all steps of the first
+        channel first. Data frames with a column for each channel, and wide tables, name their channels: they are read
+        by these names, whatever the layout. Give the estimator behind the scaler the same layout.
 
     Attributes
     ----------
@@ -233,18 +233,18 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self,
         n_channels: int = 1,
         *,
-        layout: LayoutName = "ntc",
         with_mean: bool = True,
         with_std: bool = True,
         copy: bool = True,
         padding_value: float | None = None,
+        layout: LayoutName = "ntc",
     ) -> None:
         self.n_channels = n_channels
-        self.layout = layout
         self.with_mean = with_mean
         self.with_std = with_std
         self.copy = copy
         self.padding_value = padding_value
+        self.layout = layout
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn mean and standard deviation of every channel.

@@ -18,6 +18,7 @@ from sklstm._tables import (
     one_set_of_names,
     read_entries,
     read_wide,
+    refuse_nested,
     sequences_in,
 )
 
@@ -80,6 +81,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     Steps
         Values in float32 or float64; NaN is allowed. They are writeable unless `reset`.
     """
+    refuse_nested(X)
     layout = Layout.of(estimator)
     if layout.name == "nct":
         X = axes_swapped(X)

@@ -5,18 +5,28 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 
+from sklstm.estimators._composition import layout_of
+
 
 def classifier_from(estimator: Any, X: Any, y: Any) -> Any:
     """A fitted clone of a classifier; ``TypeError`` if it is none."""
     if not (isinstance(estimator, BaseEstimator) and is_classifier(estimator)):
         raise _not_a("classifier", estimator, "TikhonovGRUClassifier()")
-    return clone(estimator).fit(X, y)
+    return _fitted(estimator, X, y)
 
 
 def regressor_from(estimator: Any, X: Any, y: Any) -> Any:
     """A fitted clone of a regressor; ``TypeError`` if it is none."""
     if not (isinstance(estimator, BaseEstimator) and is_regressor(estimator)):
         raise _not_a("regressor", estimator, "TikhonovGRURegressor()")
+    return _fitted(estimator, X, y)
+
+
+def _fitted(estimator: Any, X: Any, y: Any) -> Any:
+    if layout_of(estimator).name == "nct":
+        raise ValueError(
+            "estimator has layout='nct', but adapters hand X on with axes (n, time, channels): leave it at 'ntc'."
+        )
     return clone(estimator).fit(X, y)
 
 

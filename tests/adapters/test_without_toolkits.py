@@ -5,9 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import make_pipeline
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
 from sklstm.adapters._wrapped import classifier_from, regressor_from, time_before_channels
+from sklstm.preprocessing import SequenceScaler
 
 
 def test_the_package_imports_no_adapter():
@@ -47,3 +50,14 @@ def test_axes_are_swapped_in_arrays_and_in_single_sequences():
 def test_another_kind_of_estimator_is_an_error_before_any_work(fitted_from, estimator, kind):
     with pytest.raises(TypeError, match=f"estimator must be a {kind} of sklstm such as .*got {estimator!r:.20}"):
         fitted_from(estimator, None, None)
+
+
+def test_a_layout_that_would_turn_the_axes_again_is_refused():
+    scaled = make_pipeline(SequenceScaler(layout="nct"), NoisyRNNClassifier(layout="nct"))
+    for fitted_from, estimator in (
+        (classifier_from, scaled),
+        (regressor_from, TikhonovLSTMRegressor(layout="nct")),
+        (regressor_from, TransformedTargetRegressor(TikhonovLSTMRegressor(layout="nct"))),
+    ):
+        with pytest.raises(ValueError, match="estimator has layout='nct'"):
+            fitted_from(estimator, None, None)

@@ -1,5 +1,6 @@
 """From a table to forecasts: windows, scaling, a regressor for all horizons at once, and calibrated intervals."""
 
+import copy
 import math
 import warnings
 from functools import partial
@@ -197,9 +198,9 @@ class Forecaster(BaseEstimator):
         Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
             Forecasts in the units of the table. The index holds their times, or for panels ids and times.
         """
-        check_is_fitted(self)
-        series, X = self._last(table, future)
-        return self._answer(self.model_.predict(X), series)
+        now = self._as_fitted()
+        series, X = now._last(table, future)
+        return now._answer(now.model_.predict(X), series)
 
     def predict_interval(
         self,
@@ -238,18 +239,18 @@ class Forecaster(BaseEstimator):
         upper : Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
             Limits from above.
         """
-        check_is_fitted(self)
         PROBABILITY.check("coverage", coverage)
-        X_cal, y_cal = self._cut.windows(self._recent)
+        now = self._as_fitted()
+        X_cal, y_cal = now._cut.windows(now._recent)
         if len(y_cal) < fewest_samples(coverage):
             raise ValueError(
                 f"coverage={coverage:g} takes at least {fewest_samples(coverage)} windows that fit held out, and it "
                 f"held out {len(y_cal)} (calibration_fraction={self.calibration_fraction:g}). Fit with a larger "
                 "calibration_fraction or on more rows, or ask for a smaller coverage."
             )
-        series, X = self._last(table, future)
-        lower, upper = prediction_interval(self.model_, X_cal, y_cal, X, coverage=coverage, eps=eps, method=method)
-        return self._answer(lower, series), self._answer(upper, series)
+        series, X = now._last(table, future)
+        lower, upper = prediction_interval(now.model_, X_cal, y_cal, X, coverage=coverage, eps=eps, method=method)
+        return now._answer(lower, series), now._answer(upper, series)
 
     def windows(self, table: Any) -> tuple[NDArray, NDArray]:
         """All windows of a table with the values to predict, as ``model_`` takes them.
@@ -280,11 +281,11 @@ class Forecaster(BaseEstimator):
         >>> bool((lower < upper).all())
         True
         """
-        check_is_fitted(self)
-        X, y = self._cut.windows(RegularSeries.of(table, self._recent))
+        now = self._as_fitted()
+        X, y = now._cut.windows(RegularSeries.of(table, now._recent))
         if not len(X):
             raise ValueError(
-                f"no series has the {self._cut.window + self._cut.horizon} rows that a window and its forecast need."
+                f"no series has the {now._cut.window + now._cut.horizon} rows that a window and its forecast need."
             )
         return X, y
 
@@ -314,8 +315,7 @@ class Forecaster(BaseEstimator):
         >>> bool((X == table[-10:]).all()), bool((forecaster.model_.predict(X) == forecaster.predict()).all())
         (True, True)
         """
-        check_is_fitted(self)
-        return self._last(table, future)[1]
+        return self._as_fitted()._last(table, future)[1]
 
     def score(self, table: Any, y: Any = None) -> float:
         """Coefficient of determination R² of the forecasts for all windows of a table.
@@ -342,8 +342,9 @@ class Forecaster(BaseEstimator):
         >>> bool(forecaster.score(table[200:]) > 0.9)
         True
         """
-        X, actual = self.windows(table)
-        return float(r2_score(actual, self.model_.predict(X)))
+        now = self._as_fitted()
+        X, actual = now.windows(table)
+        return float(r2_score(actual, now.model_.predict(X)))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted forecaster to one file that holds no code, as estimators do; see ``docs/guide/saving.md``.
@@ -358,14 +359,10 @@ class Forecaster(BaseEstimator):
 
         Raises
         ------
-        NotFittedError
-            Before `fit`.
         TypeError
             If the regressor is not an estimator of this package, or something is of a type that files do not hold.
         ValueError
             If times or ids would not come back as they are.
-        OSError
-            If the file cannot be written.
 
         Examples
         --------
@@ -496,6 +493,11 @@ class Forecaster(BaseEstimator):
             fitted["feature_names_in_"] = names
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(fitted)
+
+    def _as_fitted(self) -> Self:
+        """Itself as it is now, whatever another thread fits meanwhile."""
+        check_is_fitted(self)
+        return copy.copy(self)
 
     def _last(self, table: Any, future: Any) -> tuple[RegularSeries, NDArray]:
         """The last rows of a table's series, and the windows from which to forecast."""

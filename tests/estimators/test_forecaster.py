@@ -418,6 +418,36 @@ def test_parameters_changed_after_fit_count_for_the_next_fit():
     assert forecaster.fit(table).predict().shape == (1,)
 
 
+class Interrupted(Ridge):
+    """While it predicts, something else happens once."""
+
+    meanwhile = None
+
+    def predict(self, X):
+        if Interrupted.meanwhile is not None:
+            call, Interrupted.meanwhile = Interrupted.meanwhile, None
+            call()
+        return super().predict(X)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_interval", "score"])
+def test_a_prediction_is_that_of_the_model_with_which_it_began(method):
+    table, other = table_of(), table_of(80, start="2023-01-01")["load"]
+    forecaster = make_forecaster(Interrupted(), WINDOW, HORIZON).fit(table)
+    arguments = [table] if method == "score" else []
+    expected = getattr(forecaster, method)(*arguments)
+
+    def fit_again():
+        forecaster.set_params(window=3, horizon=1).fit(other)
+
+    Interrupted.meanwhile = fit_again
+    found = getattr(forecaster, method)(*arguments)
+    for one, two in zip(np.atleast_1d(found), np.atleast_1d(expected), strict=True):
+        assert_array_equal(one, two)
+    assert forecaster.predict().shape == (1,)
+    assert np.shape(found) == np.shape(expected)
+
+
 def test_a_failed_fit_changes_nothing():
     table = table_of()
     forecaster = make_forecaster(LSTM, WINDOW, HORIZON).fit(table)

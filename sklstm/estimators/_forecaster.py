@@ -73,7 +73,6 @@ class Forecaster(BaseEstimator):
     See Also
     --------
     make_forecaster : The same, checked before it is fitted.
-    sklstm.preprocessing.sliding_windows : The windows alone.
 
     Notes
     -----
@@ -235,7 +234,7 @@ class Forecaster(BaseEstimator):
         Returns
         -------
         lower : Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
-            Limits from below, in the form of the forecasts of `predict`.
+            Limits from below, in the form of forecasts.
         upper : Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
             Limits from above.
         """
@@ -325,7 +324,7 @@ class Forecaster(BaseEstimator):
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d)
             With the columns of `fit`. Past and forecast of every window lie within the table.
         y : None, default=None
-            Not used; scikit-learn hands it over.
+            Not used.
 
         Returns
         -------
@@ -403,8 +402,6 @@ class Forecaster(BaseEstimator):
             If the file is no forecaster, is damaged, or was saved by a newer version.
         ValueError
             If torch cannot use ``device`` here.
-        OSError
-            If the file cannot be read.
 
         Examples
         --------
@@ -423,10 +420,13 @@ class Forecaster(BaseEstimator):
         return _files.loaded(path, device, partial(_forecaster_files.from_document, cls))
 
     def _check(self) -> None:
-        """Check the parameters as far as that is possible without a table."""
+        """Check the parameters, as far as that is possible without a table."""
         check_parameters(self, self._rules)
         if not hasattr(self.estimator, "fit") or isinstance(self.estimator, type) or not is_regressor(self.estimator):
             raise TypeError(f"estimator must be a regressor, got {self.estimator!r:.80}.")
+        swapped = [name for name, value in self.get_params().items() if name.endswith("__layout") and value == "nct"]
+        if swapped:
+            raise ValueError(f"windows have the shape (n, n_steps, n_channels): set {swapped[0]}='ntc'.")
         if self.known is not None and self.window < self.horizon:
             raise ValueError(
                 f"known columns need window >= horizon, as a window holds their last steps up to the horizon; got "

@@ -95,6 +95,53 @@ def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None
     )
 
 
+def check_names(estimator: Any, table: Any, *, reset: bool) -> None:
+    """Remember or compare names of columns that are not all texts, which scikit-learn forgets.
+
+    Names that count from 0 are no names, unless they are those of a fit in another order. Files keep them as texts, in
+    ``_names_seen``.
+
+    Raises
+    ------
+    ValueError
+        If a table has names, and not those seen in ``fit`` in their order.
+    """
+    columns = getattr(table, "columns", None)
+    known = vars(estimator)
+    if columns is None:
+        if reset:
+            known.pop("_names_seen", None)
+        return
+    names = list(columns)
+    texts = all(isinstance(name, str) for name in names)
+    seen = [_as_text(name) for name in names]
+    if reset:
+        known.pop("_names_seen", None)
+        if not texts:
+            known["_names_seen"] = seen
+        return
+    if "_names_seen" in known:
+        expected = known["_names_seen"]
+    elif "feature_names_in_" in known and not texts:
+        expected = [repr(name) for name in known["feature_names_in_"].tolist()]
+    else:
+        return  # scikit-learn compares them
+    if seen == expected or len(seen) != len(expected):
+        return
+    counts = [repr(place) for place in range(len(names))]
+    if counts in (seen, expected) and set(seen) != set(expected):
+        return
+    place = next(place for place, name in enumerate(expected) if seen[place] != name)
+    raise ValueError(
+        f"the columns of X have other names than in fit: column {place} is {seen[place]}, and was {expected[place]}. "
+        "Put the columns in the order that they had in fit; for columns by position, give X.to_numpy()."
+    )
+
+
+def _as_text(name: Any) -> str:
+    return repr(name.item() if isinstance(name, np.generic) and name.dtype.kind in "biuf" else name)
+
+
 def time_level(index: Any) -> int:
     """Which level of an index holds the times: one with such a name, else dates, else the last."""
     names = [str(name).lower() for name in index.names]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 from torch import Tensor
 
-from sklstm._labels import has_times, refuse_other_rows, row_labels
+from sklstm._labels import check_names, has_times, refuse_other_rows, row_labels
 from sklstm._layout import Layout, axes_swapped
 from sklstm._tables import (
     as_plain,
@@ -500,6 +500,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
     folded = _fold(estimator, X, lengths, reset=reset)
     if channels is not None and (reset or not estimator._fitted_flat):
         # The first sequence stands for all: its columns are what is counted and, in a DataFrame, named.
+        check_names(estimator, channels, reset=reset)
         validate_data(estimator, X=channels, reset=reset, skip_check_array=True)
     values: Any = folded.values
     if values.dtype.kind == "f" and values.dtype.itemsize > 4 and beyond(values, _LARGEST):
@@ -560,6 +561,7 @@ def _check_array(estimator: Any, X: Any, of_y: dict[str, Any], reset: bool) -> A
         )
     # A file is read a part at a time, whatever its numbers are; scikit-learn would convert a copy of the whole.
     mapped = isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and is_mapped(X)
+    check_names(estimator, X, reset=reset)
     return validate_data(
         estimator,
         X=X,

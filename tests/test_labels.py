@@ -146,3 +146,67 @@ def test_scores_of_other_rows_are_refused(cls, problem):
     prediction_interval(model, new, y.set_axis(new.index), X, coverage=0.5)
     with pytest.raises(ValueError, match="rows of y_cal have other labels than those of X_cal"):
         prediction_interval(model, new, y[::-1].set_axis(new.index[::-1]), X, coverage=0.5)
+
+
+NOT_TEXTS = {
+    "numbers": [7, 3],
+    "counted the other way": [1, 0],
+    "fractions": [0.5, -1.0],
+    "dates": list(pd.date_range("2024", periods=2)),
+    "zones": list(pd.date_range("2024", periods=2, tz="Europe/Berlin")),
+    "tuples": [("a", 1), ("a", 0)],
+    "None": [None, 1],
+}
+
+
+def frames_of(X, names):
+    return [pd.DataFrame(x, columns=pd.Index(names, dtype=object, tupleize_cols=False)) for x in X]
+
+
+@pytest.mark.parametrize("names", NOT_TEXTS.values(), ids=NOT_TEXTS)
+@pytest.mark.parametrize("cls", [SequenceScaler, *ESTIMATORS])
+def test_columns_whose_names_are_no_texts_are_told_apart(cls, names, tmp_path):
+    """scikit-learn forgets names that are not all texts: frames with permuted columns would be taken by position."""
+    X = np.random.default_rng(0).normal(size=(8, 4, 2))
+    model = cls() if cls is SequenceScaler else cls(2, max_epochs=1, random_state=0)
+    y = None if cls is SequenceScaler else X[:, -1, 0].round() % 2
+    model.fit(frames_of(X, names), y)
+    use = model.transform if cls is SequenceScaler else model.predict
+    expected = use(list(X))
+    for given in (frames_of(X, names), list(X)):
+        np.testing.assert_array_equal(use(given), expected)
+    for wrong in (names[::-1], ["a", "b"], ["other", names[1]]):
+        with pytest.raises(ValueError, match="columns of X have other names than in fit: column 0 is "):
+            use(frames_of(X, wrong))
+    if cls is not SequenceScaler:
+        model.save(tmp_path / "model")
+        with pytest.raises(ValueError, match="other names than in fit"):
+            cls.load(tmp_path / "model").predict(frames_of(X, names[::-1]))
+        table = pd.DataFrame(X.reshape(8, 8), columns=pd.period_range("2024", periods=8, freq="M"))
+        rows = cls(2, max_epochs=1, n_channels=2, random_state=0).fit(table, y)
+        np.testing.assert_array_equal(rows.predict(table), rows.predict(table.to_numpy()))
+        with pytest.raises(ValueError, match=r"column 0 is Period\('2024-08', 'M'\), and was Period\('2024-01', 'M'\)"):
+            rows.predict(table.iloc[:, ::-1])
+    # Texts were seen, and others are given.
+    model.fit(frames_of(X, ["a", "b"]), y)
+    with pytest.raises(ValueError, match=r"column 0 is .*, and was 'a'"):
+        use(frames_of(X, names))
+
+
+def test_columns_that_are_counted_have_no_names_but_an_order():
+    X = np.random.default_rng(0).normal(size=(8, 4, 3))
+    scaler = SequenceScaler().fit(frames_of(X, [0, 1, 2]))
+    expected = scaler.transform(list(X))
+    np.testing.assert_array_equal(scaler.transform(frames_of(X, [5, 6, 7])), expected)
+    with pytest.raises(ValueError, match="column 0 is 1, and was 0"):
+        scaler.transform(frames_of(X, [1, 0, 2]))
+    np.testing.assert_allclose(SequenceScaler().fit(X).transform(frames_of(X, [5, 6, 7])), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in ESTIMATORS if hasattr(cls(), "skip_channel")])
+def test_a_number_that_is_the_name_of_another_column_is_no_place(cls):
+    X = np.random.default_rng(0).normal(size=(8, 4, 2))
+    model = cls(2, max_epochs=1, skip="last", skip_channel=1, random_state=0)
+    model.fit(frames_of(X, [0, 1]), X[:, -1, 1])
+    with pytest.raises(ValueError, match=r"skip_channel=1: X has a column called 1, which is its column 0"):
+        model.fit(frames_of(X, [1, 0]), X[:, -1, 1])

@@ -19,6 +19,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
+from sklstm._fitted import of_one_fit, take_over, unfitted_copy
 from sklstm._sequences import Sequences, as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import API_PAGE_AT_TOP, Number, Rule, check_parameters, fresh_random_state
@@ -277,55 +278,55 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     # All or nothing.
 
     @contextmanager
-    def _fitting(self, X: Any, y: Any, sample_weight: Any) -> Iterator[FitContext]:
-        """Of ``fit``: reset the fitted attributes; restore them if the fit fails."""
+    def _fitting(self, X: Any, y: Any, sample_weight: Any) -> Iterator[tuple[Self, FitContext]]:
+        """Of ``fit``: a copy to be fitted, without fitted attributes, which the estimator takes over at the end."""
         check_parameters(self, self._rules)
-        task = FitTask(self, X, y, sample_weight, self._attributes_at)
+        task = FitTask(self, X, y, sample_weight)
         task.begin()
-        before = dict(self.__dict__)
-        with self._all_or_nothing(before):
-            for name in before:
-                if name in _files.KEPT or (name.endswith("_") and not name.startswith("_")):
-                    delattr(self, name)
-            start = before.get("net_") if self.warm_start else None
-            resume = None if start is None else Resume(start)
-            yield FitContext(resume, callbacks=task.epochs(), classes=before.get("classes_"))
-            task.end()
+        before = copy.copy(self)
+        model = unfitted_copy(self)
+        for name in _files.KEPT:
+            model.__dict__.pop(name, None)
+        start = vars(before).get("net_") if self.warm_start else None
+        resume = None if start is None else Resume(start)
+        with self._taking_over(model):
+            yield model, FitContext(resume, callbacks=task.epochs(model), classes=vars(before).get("classes_"))
+            task.end(model)
 
     @contextmanager
-    def _one_more_epoch(self) -> Iterator[FitContext]:
-        """Of ``partial_fit``: continue from the fitted net, if there is one; delete results of the old weights."""
+    def _one_more_epoch(self) -> Iterator[tuple[Self, FitContext]]:
+        """Of ``partial_fit``: a copy to go on with, which the estimator takes over at the end."""
         check_parameters(self, self._rules)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees a part of the data at a time.")
-        before = dict(self.__dict__)
-        fitted = before.get("net_")
-        with self._all_or_nothing(before, keep=fitted is not None):
-            yield FitContext(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
+        model = copy.copy(self)
+        fitted = vars(model).get("net_")
+        with self._taking_over(model, keep=fitted is not None):
+            yield model, FitContext(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
             for name in ("generalization_bound_", "_data_digest", "_bound_cap", "_quantized_cap"):
-                self.__dict__.pop(name, None)
+                model.__dict__.pop(name, None)  # results of the old weights
 
     @contextmanager
-    def _all_or_nothing(self, before: dict[str, Any], *, keep: bool = False) -> Iterator[None]:
+    def _taking_over(self, model: Self, *, keep: bool = False) -> Iterator[None]:
+        """All or nothing, and in one step: other threads predict with the old network until the new one is there."""
         try:
             with torch.inference_mode(False):
                 yield
-        except BaseException as error:
+        except DivergenceError as error:
             # A fit that diverges keeps its last good weights, if there are any; `partial_fit` those from before.
-            if isinstance(error, DivergenceError) and error.net is not None and not keep:
-                self._set_fitted(error.net)
+            if error.net is not None and not keep:
+                model._set_fitted(error.net)
                 error.net = None
-            else:
-                self.__dict__.clear()
-                self.__dict__.update(before)
+                take_over(self, model)
             raise
+        take_over(self, model)
 
-    def _attributes_at(self, net: SequenceNet) -> dict[str, Any]:
-        """Fitted attributes for a net that is still training, as a copy."""
+    def _at(self, net: SequenceNet) -> Self:
+        """Of the copy that is being fitted: what it would be if training ended now, as a copy."""
         twin = copy.copy(self)
         module = copy.deepcopy(net.module_).to(net.device)  # on CUDA this puts the copy's weights into one piece
         twin._set_fitted(net.twin(module))
-        return {name: value for name, value in vars(twin).items() if self.__dict__.get(name) is not value}
+        return twin
 
     # Weights of sequences.
 
@@ -392,13 +393,15 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         NaN for epochs without one, of ``partial_fit`` for instance.
         """
         check_is_fitted(self, "net_")
-        losses = [float(epoch.get("valid_loss", math.nan)) for epoch in self.net_.history]
-        return losses if any("valid_loss" in epoch for epoch in self.net_.history) else None
+        history = self.net_.history
+        losses = [float(epoch.get("valid_loss", math.nan)) for epoch in history]
+        return losses if any("valid_loss" in epoch for epoch in history) else None
 
     @property
     def best_loss_(self) -> float:
         """The lowest validation loss of all epochs; without validation, the lowest training loss."""
-        losses = self.validation_loss_curve_ or self.loss_curve_
+        model = copy.copy(self)
+        losses = model.validation_loss_curve_ or model.loss_curve_
         return min((loss for loss in losses if not math.isnan(loss)), default=math.inf)
 
     @property
@@ -408,6 +411,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return [{name: value for name, value in epoch.items() if name != "batches"} for epoch in self.net_.history]
 
     @restores_settings
+    @of_one_fit
     def quantized(self, bound: OccamBound) -> Self:
         """The fitted predictor that an Occam bound is about: this one with other weights.
 
@@ -478,7 +482,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         >>> stochastic.predict(X[:3]).shape, stochastic.sample(X[:3], random_state=0).shape
         ((3,), (3,))
         """
-        return StochasticPredictor(self, bound)
+        return StochasticPredictor(copy.copy(self), bound)
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
         table = super()._get_fitted_attr_html(doc_link)
@@ -488,6 +492,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     # What travels.
 
     @restores_settings
+    @of_one_fit
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
@@ -579,6 +584,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return _files.load_as(cls, path, device)
 
     @restores_settings
+    @of_one_fit
     def to_onnx(self, path: str | PathLike[str] | None = None, *, with_lengths: bool = False) -> Any:
         """The fitted network as an ONNX model, for runtimes without Python.
 

@@ -13,6 +13,7 @@ from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor, nn
 
+from sklstm._fitted import of_one_fit
 from sklstm._labels import refuse_other_rows
 from sklstm._sequences import as_sequences
 from sklstm.generalization import GeneralizationReport, HoldoutBound
@@ -87,21 +88,21 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             index, whose rows are then each read as a sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        with self._fitting(X, y, sample_weight) as context:
-            data = self._check_fit(X, y, sample_weight, validation)
-            warn_about_data(self, X, data)
-            if context.resume is not None and not np.array_equal(self.classes_, np.asarray(context.classes)):
+        with self._fitting(X, y, sample_weight) as (model, context):
+            data = model._check_fit(X, y, sample_weight, validation)
+            warn_about_data(model, X, data)
+            if context.resume is not None and not np.array_equal(model.classes_, np.asarray(context.classes)):
                 raise ValueError(
                     f"warm_start=True goes on with the classes of the last fit, {context.classes}; y has "
-                    f"{self.classes_}. Use warm_start=False."
+                    f"{model.classes_}. Use warm_start=False."
                 )
-            spec = self._training_spec(data, context)
-            self._set_fitted(train(spec, training_data(self, data)))
+            spec = model._training_spec(data, context)
+            model._set_fitted(train(spec, training_data(model, data)))
             if spec.robust is not None:
-                warn_if_constant(self.net_, data.X, self._targets(data.y))
-            self._warn_after_training()
-            warn_if_unsettled(self.net_, self.lr_schedule)
-            set_bound(self, data)
+                warn_if_constant(model.net_, data.X, model._targets(data.y))
+            model._warn_after_training()
+            warn_if_unsettled(model.net_, model.lr_schedule)
+            set_bound(model, data)
         return self
 
     @restores_settings
@@ -147,8 +148,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         >>> model.n_iter_
         3
         """
-        with self._one_more_epoch() as context:
-            if isinstance(self.class_weight, str):
+        with self._one_more_epoch() as (model, context):
+            if isinstance(model.class_weight, str):
                 raise ValueError(
                     "partial_fit does not support class_weight='balanced', which takes the frequencies of all labels: "
                     "pass a dict, from sklearn.utils.compute_class_weight."
@@ -157,24 +158,25 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             refuse_other_rows(sample_weight, X, "sample_weight")
-            sequences, y = as_sequences(self, X, y, reset=first)
-            known = self.classes_ if classes is None else self._distinct(classes, "classes")
-            if not first and not np.array_equal(known, self.classes_):
-                raise ValueError(f"classes={known} is not the same as on the first call, {self.classes_}.")
-            codes = self._codes(y, known, "classes")
-            self.classes_ = known
-            given = self._given_weights(sample_weight, len(y))
-            weight = self._weights(given, self._weights_of_classes(codes, given)[codes])
-            data = FitData(sequences, codes, self._absolute(weight))
+            sequences, y = as_sequences(model, X, y, reset=first)
+            known = model.classes_ if classes is None else model._distinct(classes, "classes")
+            if not first and not np.array_equal(known, model.classes_):
+                raise ValueError(f"classes={known} is not the same as on the first call, {model.classes_}.")
+            codes = model._codes(y, known, "classes")
+            model.classes_ = known
+            given = model._given_weights(sample_weight, len(y))
+            weight = model._weights(given, model._weights_of_classes(codes, given)[codes])
+            data = FitData(sequences, codes, model._absolute(weight))
             if first:
-                warn_about_data(self, X, data)
-            spec = self._training_spec(data, context)
-            self._set_fitted(train(spec, training_data(self, data, relative=False)))
-            if spec.robust is not None and len(self.net_.history) > spec.robust.ramp:
-                warn_if_constant(self.net_, data.X, self._targets(data.y))
+                warn_about_data(model, X, data)
+            spec = model._training_spec(data, context)
+            model._set_fitted(train(spec, training_data(model, data, relative=False)))
+            if spec.robust is not None and len(model.net_.history) > spec.robust.ramp:
+                warn_if_constant(model.net_, data.X, model._targets(data.y))
         return self
 
     @restores_settings
+    @of_one_fit
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Network outputs y_L.
 
@@ -208,6 +210,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     @restores_settings
+    @of_one_fit
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Class probabilities, the softmax of the outputs.
 
@@ -230,6 +233,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return softmax(self._outputs(X).astype(np.float64), axis=1)
 
     @restores_settings
+    @of_one_fit
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Logarithms of the class probabilities, the log-softmax of the outputs.
 
@@ -266,6 +270,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return log_softmax(self._outputs(X).astype(np.float64), axis=1)
 
     @restores_settings
+    @of_one_fit
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable labels.
 
@@ -414,6 +419,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return certified_accuracy(self, X, y, eps, method=method)
 
     @restores_settings
+    @of_one_fit
     def holdout_bound(self, X: Any, y: Any, *, delta: float | None = None) -> HoldoutBound:
         """Upper limit on the error probability of `predict` from held-out data, exact.
 
@@ -459,6 +465,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return holdout_bound_of(self, X, y, delta=delta)
 
     @restores_settings
+    @of_one_fit
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of the predicted labels.
 

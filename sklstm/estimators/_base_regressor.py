@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sklstm._fitted import of_one_fit
 from sklstm._labels import refuse_other_rows
 from sklstm._layout import Layout, LayoutName
 from sklstm._losses import RegressionLoss
@@ -179,16 +180,16 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             times in its index, whose rows are then each read as a sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        with self._fitting(X, y, sample_weight) as context:
-            data = self._check_fit(X, y, sample_weight, validation)
-            warn_about_data(self, X, data)
-            spec = self._training_spec(data, context)
-            self._set_fitted(train(spec, training_data(self, data)))
+        with self._fitting(X, y, sample_weight) as (model, context):
+            data = model._check_fit(X, y, sample_weight, validation)
+            warn_about_data(model, X, data)
+            spec = model._training_spec(data, context)
+            model._set_fitted(train(spec, training_data(model, data)))
             if spec.robust is not None:
-                warn_if_constant(self.net_, data.X, self._targets(data.y))
-            warn_if_infeasible(self)
-            warn_if_unsettled(self.net_, self.lr_schedule, self._best_guess(data, spec))
-            set_bound(self, data)
+                warn_if_constant(model.net_, data.X, model._targets(data.y))
+            warn_if_infeasible(model)
+            warn_if_unsettled(model.net_, model.lr_schedule, model._best_guess(data, spec))
+            set_bound(model, data)
         return self
 
     @restores_settings
@@ -229,20 +230,21 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         >>> model.n_iter_
         3
         """
-        with self._one_more_epoch() as context:
+        with self._one_more_epoch() as (model, context):
             refuse_other_rows(sample_weight, X, "sample_weight")
-            sequences, y = self._check_data(X, y, reset=context.resume is None)
-            weight = self._absolute(self._weights(self._given_weights(sample_weight, len(y))))
+            sequences, y = model._check_data(X, y, reset=context.resume is None)
+            weight = model._absolute(model._weights(model._given_weights(sample_weight, len(y))))
             data = FitData(sequences, y, weight)
             if context.resume is None:
-                warn_about_data(self, X, data)
-            spec = self._training_spec(data, context)
-            self._set_fitted(train(spec, training_data(self, data, relative=False)))
-            if spec.robust is not None and len(self.net_.history) > spec.robust.ramp:
-                warn_if_constant(self.net_, data.X, self._targets(data.y))
+                warn_about_data(model, X, data)
+            spec = model._training_spec(data, context)
+            model._set_fitted(train(spec, training_data(model, data, relative=False)))
+            if spec.robust is not None and len(model.net_.history) > spec.robust.ramp:
+                warn_if_constant(model.net_, data.X, model._targets(data.y))
         return self
 
     @restores_settings
+    @of_one_fit
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict targets.
 
@@ -318,6 +320,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return certify(self, X, eps, method=method, batch_size=batch_size)
 
     @restores_settings
+    @of_one_fit
     def holdout_bound(
         self,
         X: Any,
@@ -377,6 +380,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return holdout_bound_of(self, X, y, delta=delta, cap=cap, method=method)
 
     @restores_settings
+    @of_one_fit
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of the predictions, averaged over targets.
 
@@ -575,6 +579,14 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
                 raise ValueError(
                     f"skip_channel={given!r}: there is no channel {channel!r} among the {n_channels} of X"
                     f"{', ' + ', '.join(map(repr, names)) if names else ', which have no names'}."
+                )
+        numbers = vars(self).get("_names_seen", [])[-n_channels:]
+        for channel in each:
+            place = numbers.index(repr(channel)) if repr(channel) in numbers else channel
+            if place != channel:
+                raise ValueError(
+                    f"skip_channel={given!r}: X has a column called {channel}, which is its column {place}, and "
+                    "skip_channel counts from 0. Give the columns names, or number them from 0."
                 )
         return tuple(names.index(channel) if isinstance(channel, str) else int(channel) for channel in each)
 

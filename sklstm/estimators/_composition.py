@@ -152,8 +152,31 @@ def layout_of(estimator: Any) -> Layout:
     return Layout(names.pop(), max(layout.n_channels for layout in found)) if found else Layout()
 
 
-def check_predictor(estimator: Any, caller: str) -> None:
+def as_of_now(estimator: Any) -> Any:
+    """A composition whose parts of this package are shallow copies: what another thread fits meanwhile is not seen."""
+    if isinstance(estimator, SequenceEstimator | SequenceScaler):
+        return copy.copy(estimator)
+    if isinstance(estimator, Pipeline):
+        twin = copy.copy(estimator)
+        twin.steps = [(name, as_of_now(step)) for name, step in estimator.steps]
+        return twin
+    kinds = {FrozenEstimator: "estimator", TransformedTargetRegressor: "regressor_"}
+    held = next((held for kind, held in kinds.items() if isinstance(estimator, kind)), None)
+    held = "best_estimator_" if is_search(estimator) else held
+    if held is None or held not in vars(estimator):
+        return estimator
+    twin = copy.copy(estimator)
+    vars(twin)[held] = as_of_now(vars(twin)[held])
+    return twin
+
+
+def check_predictor(estimator: Any, caller: str) -> Any:
     """Accept every fitted classifier or regressor, from this package or not.
+
+    Returns
+    -------
+    estimator
+        `as_of_now`.
 
     Raises
     ------
@@ -162,10 +185,12 @@ def check_predictor(estimator: Any, caller: str) -> None:
     NotFittedError
         Before `fit`.
     """
+    estimator = as_of_now(estimator)
     final = innermost(estimator)
     if not (is_classifier(estimator) or is_regressor(estimator)):
         raise TypeError(f"{caller} needs a classifier or a regressor, got {type(estimator).__name__}.")
     check_is_fitted(final)
+    return estimator
 
 
 @dataclass(frozen=True)
@@ -175,7 +200,7 @@ class Composition:
     Attributes
     ----------
     outermost : estimator
-        The composition.
+        The composition, `as_of_now`.
     transformers : list
         Through which X goes, in this order.
     estimator : SequenceEstimator
@@ -194,7 +219,7 @@ class Composition:
         """Take a composition apart; ``TypeError`` if a part is unknown, `NotFittedError` if one is not fitted."""
         transformers: list[Any] = []
         targets: list[TransformedTargetRegressor] = []
-        estimator = outermost
+        estimator = outermost = as_of_now(outermost)
         while not isinstance(estimator, SequenceEstimator):
             inside = inner_of(estimator)
             # The labels of a tuned threshold have a rule of their own.

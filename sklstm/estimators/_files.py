@@ -433,6 +433,7 @@ KEPT: dict[str, Kept] = {
     ),
     "_bound_cap": Kept(float, None, lambda value, *_: 0 < value < math.inf),
     "_fitted_flat": Kept(bool, _always),
+    "_names_seen": Kept(list[str], None, lambda value, state, _: len(value) == state["n_features_in_"]),
     "_n_channels": Kept(int, _always, lambda value, _, arguments: value == arguments["n_features"]),
     "_target_shape": Kept(
         tuple[int, ...],

@@ -28,6 +28,11 @@ def with_callbacks(method: Fit) -> Fit:
     return callback.with_callbacks(method) if _ONLY_WATCH else method
 
 
+def whole(model: Any) -> dict[str, Any]:
+    """What makes a copy of an estimator this model: all attributes at once, so that none is left of an earlier fit."""
+    return {"__dict__": dict(vars(model))}
+
+
 class FitTask:
     """One call of ``fit``, as scikit-learn's callbacks hear of it; without callbacks it does nothing.
 
@@ -36,12 +41,10 @@ class FitTask:
     estimator : SequenceEstimator
     X, y, sample_weight
         As of ``fit``, for the callbacks that ask for them.
-    attributes : callable
-        From a net to the fitted attributes of the moment, but for the bound; later epochs do not change them.
     """
 
-    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, attributes: Callable[[Any], dict[str, Any]]):
-        self.estimator, self.attributes = estimator, attributes
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any):
+        self.estimator = estimator
         self.callbacks: list[Any] = getattr(estimator, "_skl_callbacks", None) or []  # of scikit-learn's mixin
         self.data = {"X": X, "y": y, "metadata": {} if sample_weight is None else {"sample_weight": sample_weight}}
 
@@ -54,21 +57,23 @@ class FitTask:
             self.context = self.estimator._init_callback_context(max_subtasks=max_epochs)
             self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def end(self) -> None:
-        """Tell of the end."""
+    def end(self, model: Any) -> None:
+        """Tell of the end; the model is the copy that has been fitted."""
         if self.callbacks:
-            self.context.call_on_fit_task_end(estimator=self.estimator, **self.data, reconstruction_attributes={})
+            self.context.call_on_fit_task_end(
+                estimator=self.estimator, **self.data, reconstruction_attributes=lambda: whole(model)
+            )
 
-    def epochs(self) -> tuple[tuple[str, Callback], ...]:
-        """The callback for the net that tells of every epoch; none, no cost."""
-        return (("_tasks", _EpochTasks(self)),) if self.callbacks else ()
+    def epochs(self, model: Any) -> tuple[tuple[str, Callback], ...]:
+        """The callback for the net that tells of every epoch; none, no cost. The model is what is being fitted."""
+        return (("_tasks", _EpochTasks(self, model)),) if self.callbacks else ()
 
 
 class _EpochTasks(OwnCallback):
     """Tells scikit-learn's callbacks of every epoch; one that asks for an end gets it."""
 
-    def __init__(self, fit: FitTask):
-        self.fit_ = fit
+    def __init__(self, fit: FitTask, model: Any):
+        self.fit_, self.model_ = fit, model
         # For `Checkpoint`, to which a fit that one of these may end is another fit.
         self.listeners = sorted(
             f"{type(callback).__module__}.{type(callback).__qualname__}"
@@ -95,5 +100,5 @@ class _EpochTasks(OwnCallback):
         return hook(
             estimator=self.fit_.estimator,
             **self.fit_.data,
-            reconstruction_attributes=lambda: self.fit_.attributes(net),
+            reconstruction_attributes=lambda: whole(self.model_._at(net)),
         )

@@ -124,7 +124,7 @@ def noise_interval(
     _DRAWS.check("n_draws", n_draws)
     LEVEL.check("verbose", verbose)
     kind = noise_of_kind(noise)
-    check_predictor(model, "noise_interval")
+    model = check_predictor(model, "noise_interval")
     labels = is_classifier(model)
     if not labels and n_draws != "auto" and n_draws < (fewest := fewest_draws(coverage, confidence)):
         raise ValueError(

@@ -149,7 +149,7 @@ def prediction_interval(
     """
     PROBABILITY.check("coverage", coverage)
     _METHOD.check("method", method)
-    check_predictor(model, "prediction_interval")
+    model = check_predictor(model, "prediction_interval")
     refuse_other_rows(y_cal, X_cal, "y_cal", "X_cal")
     limits = _checked(model, X, eps, method)
     try:

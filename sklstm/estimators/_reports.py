@@ -42,7 +42,7 @@ from sklstm.training._inference import module_for_float64, outputs_of
 from sklstm.training._process import restores_settings
 
 from ._base import FitData, SequenceEstimator, training_data, training_spec
-from ._composition import Composition
+from ._composition import Composition, as_of_now
 from ._compression import occam_of, occam_value
 from ._pac_bayes import PACBayes, pac_bayes_of
 
@@ -116,6 +116,7 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
     True
     """
     given, composition = (X, y), None
+    estimator = as_of_now(estimator)
     if not isinstance(estimator, SequenceEstimator):
         composition = Composition.around(estimator)
         X, y = composition.training_data(X, y)

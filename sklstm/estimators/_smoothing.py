@@ -242,7 +242,7 @@ class _Votes:
                 f"n_draws={n_draws} is too few for a label with confidence={confidence}, even if all votes are for it: "
                 f"take at least {fewest}."
             )
-        check_predictor(model, caller)
+        model = check_predictor(model, caller)
         if not is_classifier(model):
             raise TypeError(f"{caller} is about labels, and {type(model).__name__} is a regressor: use noise_interval.")
         self.model, self.abstain, self.classes = model, abstain, np.asarray(model.classes_)

@@ -1,5 +1,6 @@
 """Turkin's penalty for the estimators: made of their parameters, bound to a network, measured when it is trained."""
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -298,6 +299,7 @@ def certified_gain(estimator: Any) -> float:
 
     ``inf`` where nothing is known: of a network of another kind, or a model that does not know the range.
     """
+    estimator = copy.copy(estimator)  # of one fit
     check_is_fitted(estimator, "net_")
     module = estimator.net_.module_
     if "_input_range" not in vars(estimator) or not is_plain(module):

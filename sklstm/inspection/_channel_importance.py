@@ -125,7 +125,7 @@ def channel_importance(
     sensor matters
     clock hardly matters
     """
-    check_predictor(estimator, "channel_importance")
+    estimator = check_predictor(estimator, "channel_importance")
     check_draws(random_state, n_repeats=n_repeats)
     _OPTIONAL_INT.check("n_jobs", n_jobs)
     OPTIONAL_POSITIVE_INT.check("n_channels", n_channels)

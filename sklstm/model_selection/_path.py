@@ -20,6 +20,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._fitted import take_over, unfitted_copy
 from sklstm._tables import as_plain, sequences_in
 from sklstm._validation import API_PAGE, FLAG, Choice, Number, caller_level
 from sklstm.estimators._base import SequenceEstimator, checked
@@ -249,16 +250,11 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         self._check_parameters()
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        before = dict(self.__dict__)
-        try:
-            for name in [name for name in before if name.endswith("_") and not name.startswith("_")]:
-                delattr(self, name)
-            validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-            return self._fit(X, y, sample_weight, groups, validation)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        model = unfitted_copy(self)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        model._fit(X, y, sample_weight, groups, validation)
+        take_over(self, model)  # all or nothing, and in one step
+        return self
 
     def _check_parameters(self) -> None:
         if not isinstance(self.estimator, SequenceEstimator):
@@ -302,7 +298,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
             raise ValueError(f"scoring must be one score, a string or a callable; got {self.scoring!r}.")
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, validation: dict[str, Any]) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, validation: dict[str, Any]) -> None:
         base = clone(self.estimator)
         # Of the parameters too, with the estimator's own messages.
         data = checked(base, X, y, sample_weight, validation)
@@ -332,7 +328,6 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             best = _with(clone(self.estimator), **self.best_params_, warm_start=False)
             self.best_estimator_ = best.fit(X, y, **weights, **validation)
             self.refit_time_ = time.perf_counter() - started
-        return self
 
     def _values(self, X: Any) -> NDArray[np.float64]:
         given: Any = self.param_range

@@ -1,5 +1,6 @@
 """Sequences from a long table, which has one row for each id and time."""
 
+import copy
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklstm._fitted import of_one_fit, take_over
 from sklstm._labels import as_index, numbered
 from sklstm._tables import is_missing, names_of_columns, numbers_in
 from sklstm._validation import API_PAGE, FLAG, check_parameters
@@ -136,10 +138,13 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
             raise ValueError("The table has no column left for channels.")
         for name in named:
             _check_name(X, name)
-        self.channels_ = channels
-        validate_data(self, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
+        model = copy.copy(self)
+        model.channels_ = channels
+        validate_data(model, X, skip_check_array=True)  # n_features_in_ and feature_names_in_
+        take_over(self, model)
         return self
 
+    @of_one_fit
     def transform(self, X: Any) -> list[NDArray]:
         """Gather the rows of each id.
 

@@ -1,5 +1,6 @@
 """Standardisation of every channel of sequences, by means and variances computed in one pass."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -12,6 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._fitted import of_one_fit, take_over
 from sklstm._labels import refuse_other_rows
 from sklstm._layout import LAYOUT, LayoutName
 from sklstm._sequences import warn_if_rows_are_times
@@ -302,6 +304,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         refuse_other_rows(y, X, "y")
         return self._learn(X, sample_weight, first=not hasattr(self, "_moments"), whole=False)
 
+    @of_one_fit
     def transform(self, X: Any) -> NDArray | list[NDArray]:
         """Scale sequences.
 
@@ -321,6 +324,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         steps = read_steps(self, X, reset=False, copy=self.copy)
         return self._rescaled(steps, lambda x: (x - mean) / scale)
 
+    @of_one_fit
     def inverse_transform(self, X: Any) -> NDArray | list[NDArray]:
         """Undo the scaling.
 
@@ -348,6 +352,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         steps = read_steps(self, X, reset=False, copy=self.copy, names=False)
         return self._rescaled(steps, lambda x: x * scale + mean)
 
+    @of_one_fit
     def _transform_ends(self, lower: Any, upper: Any) -> tuple[Any, Any]:
         """Bounds, entry by entry, on `transform(X)` for every X between `lower` and `upper`, which have one form.
 
@@ -374,7 +379,8 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _learn(self, X: Any, sample_weight: ArrayLike | None, *, first: bool, whole: bool = True) -> Self:
         refuse_other_rows(sample_weight, X, "sample_weight")
         check_parameters(self, RULES)
-        steps = read_steps(self, X, reset=first)
+        model = copy.copy(self)
+        steps = read_steps(model, X, reset=first)
         n = len(steps.lengths)
         padding = self._padding(steps)
         weights: NDArray[np.float64] | None = None
@@ -384,7 +390,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             if padding is not None:
                 weights[padding] = 0.0
         new = moments(steps.values, weights)
-        total = new if first else self._moments + new
+        total = new if first else model._moments + new
         finite = np.isfinite(total.squares)
         if not finite.all():
             channel = int(finite.argmin())
@@ -397,7 +403,8 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"X has no value in channel {channel}: all are NaN, padding or of weight 0. Leave the channel out."
             )
 
-        self._set_moments(total, sample_weight is None and (first or self._counted))
+        model._set_moments(total, sample_weight is None and (first or model._counted))
+        take_over(self, model)  # in one step: other threads transform with the old statistics or with the new ones
         return self
 
     def _set_moments(self, total: Moments, counted: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
+from sklstm._labels import check_names
 from sklstm._layout import Layout, axes_swapped
 from sklstm._tables import (
     as_plain,
@@ -105,6 +106,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
         return _read_rows(estimator, X, options, reset=reset, names=names)
     # The columns of `head` are the channels. After a fit on rows, the stored names are those of L * d columns.
     if reset or (names and not estimator._fitted_flat):
+        check_names(estimator, head, reset=reset)
         validate_data(estimator, head, reset=reset, skip_check_array=True)
     if reset:
         estimator._fitted_flat, estimator._n_channels = False, steps.values.shape[1]
@@ -152,6 +154,7 @@ def _read_rows(estimator: Any, X: Any, options: dict[str, Any], *, reset: bool, 
             f"n_channels={estimator._n_channels}). Reshape X to three axes."
         )
     if names:
+        check_names(estimator, X, reset=reset)
         rows = validate_data(estimator, X, reset=reset, **options)
     else:
         rows = check_array(X, input_name="X", **options)

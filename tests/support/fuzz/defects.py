@@ -14,11 +14,6 @@ from sklstm.training import _inference, _train
 
 
 @contextlib.contextmanager
-def _nothing_restored(self, before, *, keep=False):
-    yield
-
-
-@contextlib.contextmanager
 def _seeds_the_process(seed):
     torch.manual_seed(seed)
     yield
@@ -64,7 +59,7 @@ _set_fitted, _outputs, _as_sequences = SequenceEstimator._set_fitted, SequenceEs
 # What it is: a context in which it is so.
 DEFECTS = {
     "a failed fit leaves the estimator half fitted": lambda: mock.patch.object(
-        SequenceEstimator, "_all_or_nothing", _nothing_restored
+        _base, "unfitted_copy", lambda estimator: estimator
     ),
     "fit seeds torch's global generator": lambda: mock.patch.object(_train, "seeded_construction", _seeds_the_process),
     "predictions depend on the other rows": lambda: mock.patch.object(

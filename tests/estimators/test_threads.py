@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.base import clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
@@ -275,6 +276,26 @@ def test_a_path_answers_with_its_old_model_until_the_new_one_is_there(monkeypatc
     for one, other in zip(seen, old, strict=True):
         np.testing.assert_equal(one, other)
     assert (path.predict(X) != old[0]).any()
+
+
+def test_a_forecaster_and_its_scalers_are_replaced_in_one_step():
+    class Interrupted(sklstm.Forecaster):
+        def _last(self, table, future):
+            found = super()._last(table, future)
+            if again:
+                again.pop()(100 - 3 * series)
+            return found
+
+    series, again = np.random.default_rng(0).normal(size=60).cumsum(), []
+    forecaster = Interrupted(Ridge(), window=5, horizon=2).fit(series)
+    before, limits = forecaster.predict(series[-5:]), forecaster.predict_interval(series[-5:], coverage=0.5)
+    again.append(forecaster.fit)
+    np.testing.assert_array_equal(forecaster.predict(series[-5:]), before)
+    assert (forecaster.predict(series[-5:]) != before).all()
+    forecaster.fit(series)
+    again.append(forecaster.fit)
+    np.testing.assert_array_equal(forecaster.predict_interval(series[-5:], coverage=0.5), limits)
+    assert not again
 
 
 def test_a_composition_is_read_as_it_is_when_a_call_begins():

@@ -10,7 +10,7 @@ import warnings
 from hypothesis import Phase, given, seed
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.support.fuzz import bad_input, valid_input  # noqa: F401  for what they enter into PROPERTIES
+from tests.support.fuzz import bad_input, labelled, valid_input  # noqa: F401  for what they enter into PROPERTIES
 from tests.support.fuzz.call_orders import SHARE, STEPS, CallOrders
 from tests.support.fuzz.profiles import PROPERTIES, share
 from tests.support.fuzz.watch import Finding

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import unique_labels
 from torch import Tensor, nn
 
 from sklstm._labels import refuse_other_rows
@@ -186,7 +186,7 @@ def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str) -> ND
     y = column_or_1d(as_plain(y, "y"))
     check_consistent_length(sequences, y)
     labels = outputs_of(module, sequences).argmax(axis=1)
-    accuracy_score(y, classifier.classes_[labels])  # refuses labels of another kind, which would all count as wrong
+    unique_labels(y, classifier.classes_)  # refuses labels of another kind, which would all count as wrong
     right = np.asarray(classifier.classes_[labels] == y)
     for rows, boxes in blocks:
         doubtful = np.flatnonzero(right[rows] & ~boxes.are_points)

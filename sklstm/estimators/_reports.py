@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional
@@ -387,7 +387,7 @@ def holdout_bound_of(
         outputs = estimator._outputs(X)
         predicted = classes[outputs.argmax(axis=1)]
         check_consistent_length(predicted, y)
-        accuracy_score(y, predicted)  # refuses labels of another kind, which would all count as errors
+        unique_labels(y, classes)  # refuses labels of another kind, which would all count as errors
         codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
         wrong = ErrorLoss().each(torch.from_numpy(outputs), torch.from_numpy(codes)).numpy() | (classes[codes] != y)
         bound = holdout_bound(wrong, delta=float(delta), name=name, about=about)

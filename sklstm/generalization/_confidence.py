@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta as beta_distribution
+from scipy.special import betainccinv
 
 from sklstm._losses import RegressionLoss
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta, check_finite, exponential
@@ -137,7 +137,7 @@ def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
     check_delta(delta)
     if not (n >= 1 and 0 <= k <= n):
         raise ValueError(f"k errors in n trials need 0 <= k <= n and n >= 1, got k={k!r}, n={n!r}")
-    return 1.0 if k == n else float(beta_distribution.isf(delta, k + 1, n - k))
+    return 1.0 if k == n else float(betainccinv(k + 1, n - k, delta))
 
 
 def binomial_limits(counts: Any, n: int, delta: float) -> tuple[Float, Float]:

@@ -308,7 +308,7 @@ class Codec:
         kind = dtype_of(dtype, name)
         if kind.kind != "O" and type(entry) in ((str,) if kind.kind == "U" else (bool, int, float)):
             with suppress(OverflowError), np.errstate(all="ignore"):
-                number = kind.type(entry)
+                number = np.asarray(entry).astype(kind)[()]
                 item = number.item()
                 if type(item) is type(entry) and (item == entry or item != item):
                     return number

@@ -186,7 +186,7 @@ def _advice(net: Any) -> str:
     (group, *_), kind = net.optimizer_.param_groups, net.optimizer_
     step = group["lr"] * group["weight_decay"]
     # Adam's own weight decay is part of the gradient, whose size Adam takes out.
-    if step > 1 and (isinstance(kind, torch.optim.SGD) or group.get("decoupled_weight_decay")):
+    if step > 1 and isinstance(kind, torch.optim.SGD | torch.optim.AdamW):
         return (
             f"In every step weight decay takes lr * weight_decay = {step:.3g} times each weight from it, beyond zero: "
             "lower weight_decay or lr."

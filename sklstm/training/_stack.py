@@ -225,8 +225,12 @@ class Stack:
         each = self.criterion(outputs.flatten(0, 1), y.flatten(0, 1)).reshape(busy, longest, -1).mean(2)
         loss = (weights * each).sum(1) / sizes.to(each.dtype)
         found = torch.autograd.grad(loss.sum(), list(leaves.values()))
-        # Fused optimisers take the memory of a gradient as it lies.
-        gradients = {name: gradient.contiguous() for name, gradient in zip(leaves, found, strict=True)}
+        # Fused optimisers take the memory of a gradient as it lies. Biases that are added to each other may have one
+        # gradient in common, as with torch 2.6: what is done to it in place would be done to both.
+        gradients = {
+            name: gradient.clone(memory_format=torch.contiguous_format) if "bias" in name else gradient.contiguous()
+            for name, gradient in zip(leaves, found, strict=True)
+        }
         values = torch.zeros(len(self.nets), dtype=torch.float64, device=loss.device)
         if self.penalty is not None:
             penalties = self.penalty.accumulate(*(gradients[name] for name in self._penalised()))

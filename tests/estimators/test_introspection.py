@@ -28,9 +28,6 @@ EACH = pytest.mark.parametrize("estimator", ESTIMATORS)
 QUICK = {"max_epochs": 100, "random_state": 0}
 BARE = {"max_epochs": 1, "random_state": 0}
 
-with_parameters = pytest.mark.skipif(
-    not hasattr(BaseEstimator, "_get_params_html"), reason="no table of parameters before scikit-learn 1.7"
-)
 with_table = pytest.mark.skipif(
     not hasattr(BaseEstimator, "_get_fitted_attr_html"), reason="no table of fitted attributes before scikit-learn 1.9"
 )
@@ -63,7 +60,6 @@ def fitted_attributes(estimator):
     return {re.sub(r"<.*?>", "", name, flags=re.S).split()[0].rstrip(":"): value.strip() for name, _, value in cells}
 
 
-@with_parameters
 @EACH
 def test_diagram_before_a_fit(estimator):
     model = estimator(4, compression=Compression(hidden_size=2))

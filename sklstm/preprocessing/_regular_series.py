@@ -16,8 +16,8 @@ from ._windows import sliding_windows
 
 _REMEDY = (
     "A forecast needs a row for every step: table.asfreq(...) or table.resample(...) makes the missing ones, "
-    "table.interpolate() fills them in. Dates such as the 15th of every month are equally spaced as periods: "
-    "table.to_period('M')."
+    "table.ffill() fills them in with the past only. Dates such as the 15th of every month are equally spaced as "
+    "periods: table.to_period('M')."
 )
 
 

@@ -13,13 +13,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sktime.classification.model_evaluation import evaluate
 from sktime.datatypes import convert
+from sktime.forecasting.model_evaluation import evaluate as evaluate_forecasts
 from sktime.regression.model_selection import TSRGridSearchCV
+from sktime.split import ExpandingWindowSplitter
 from sktime.transformations.boxcox import LogTransformer
 from sktime.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 import sklstm
 from sklstm import NoisyRNNClassifier, TikhonovGRUClassifier, TikhonovGRURegressor, TikhonovLSTMRegressor
-from sklstm.adapters.sktime import RecurrentClassifier, RecurrentRegressor
+from sklstm.adapters.sktime import RecurrentClassifier, RecurrentForecaster, RecurrentRegressor
 from sklstm.datasets import load_japanese_vowels
 from sklstm.exceptions import DataWarning
 from sklstm.preprocessing import SequenceScaler
@@ -37,7 +39,7 @@ def panel(frames, container):
     return convert(frames, from_type="df-list", to_type=container, as_scitype="Panel")
 
 
-@parametrize_with_checks([RecurrentClassifier, RecurrentRegressor], obj_varname="adapter")
+@parametrize_with_checks([RecurrentClassifier, RecurrentForecaster, RecurrentRegressor], obj_varname="adapter")
 @pytest.mark.draws_from_numpy  # sktime's checks do
 @pytest.mark.filterwarnings("ignore")  # among their inputs are some about which we and sktime warn
 def test_checks_of_sktime(adapter, test_name):
@@ -153,3 +155,75 @@ def test_missing_values_are_refused_by_name():
 def test_another_kind_of_estimator_is_an_error(kind, estimator):
     with pytest.raises(TypeError, match=r"estimator must be a .* of sklstm"):
         kind(estimator).fit(X, LABELS if kind is RecurrentClassifier else TARGETS)
+
+
+HOURS = pd.date_range("2024-01-01", periods=160, freq="h", name="hour")
+LOAD = pd.DataFrame({"load": 50 + 9 * np.sin(np.arange(160) / 4), "price": rng.normal(size=160)}, index=HOURS)
+CALENDAR = pd.DataFrame({"night": (HOURS.hour < 6).astype(float), "day": HOURS.dayofweek.astype(float)}, index=HOURS)
+RIDGE = TikhonovLSTMRegressor(4, max_epochs=2, random_state=0)
+
+
+def test_forecasts_are_those_of_the_forecaster_without_sktime():
+    plain = sklstm.make_forecaster(RIDGE, window=12, horizon=4).fit(LOAD)
+    model = RecurrentForecaster(RIDGE, window=12).fit(LOAD, fh=[1, 2, 4])
+    pd.testing.assert_frame_equal(model.predict(), plain.predict().iloc[[0, 1, 3]], check_freq=False)
+    limits = model.predict_interval(coverage=[0.5, 0.8])
+    for share in (0.5, 0.8):
+        lower, upper = plain.predict_interval(coverage=share)
+        for column in LOAD:
+            assert np.array_equal(limits[column, share, "lower"], lower[column].iloc[[0, 1, 3]])
+            assert np.array_equal(limits[column, share, "upper"], upper[column].iloc[[0, 1, 3]])
+    assert not hasattr(RIDGE, "net_")
+
+
+def test_columns_of_X_are_known_in_advance_whatever_their_names():
+    together = LOAD.join(CALENDAR)
+    plain = sklstm.make_forecaster(RIDGE, window=12, horizon=3, known=["night", "day"]).fit(together[:150])
+    model = RecurrentForecaster(RIDGE, window=12).fit(LOAD[:150], X=CALENDAR[:150], fh=[1, 2, 3])
+    expected = plain.predict(future=CALENDAR[150:])
+    pd.testing.assert_frame_equal(model.predict(X=CALENDAR[150:153]), expected, check_freq=False)
+    pd.testing.assert_frame_equal(model.predict(X=CALENDAR[150:153][["day", "night"]]), expected, check_freq=False)
+    alike = CALENDAR.set_axis(["load", "price"], axis=1)  # names that columns of y have too
+    model = RecurrentForecaster(RIDGE, window=12).fit(LOAD[:150], X=alike[:150], fh=[1, 2, 3])
+    pd.testing.assert_frame_equal(model.predict(X=alike[150:153]), expected, check_freq=False)
+
+
+def test_a_window_holds_the_future_of_X_up_to_the_horizon():
+    model = RecurrentForecaster(RIDGE, window=2).fit(LOAD[:150], X=CALENDAR[:150], fh=5)
+    assert model.forecaster_.window == 5
+    assert RecurrentForecaster(RIDGE, window=2).fit(LOAD, fh=5).forecaster_.window == 2
+
+
+def test_an_update_without_refit_forecasts_from_later_rows_and_with_it_is_a_fit():
+    model = RecurrentForecaster(RIDGE, window=12).fit(LOAD[:140], fh=[1, 2])
+    expected = model.forecaster_.predict(LOAD)
+    model.update(LOAD[140:], update_params=False)
+    pd.testing.assert_frame_equal(model.predict(), expected, check_freq=False)
+    model.update(LOAD[150:], update_params=True)
+    again = RecurrentForecaster(RIDGE, window=12).fit(LOAD, fh=[1, 2])
+    pd.testing.assert_frame_equal(model.predict(), again.predict())
+
+
+def test_one_network_serves_all_series_of_a_panel():
+    panels = pd.concat({"a": LOAD[["load"]], "b": LOAD[["load"]][::-1].set_axis(HOURS)[:120]}, names=["id"])
+    model = RecurrentForecaster(RIDGE, window=12).fit(panels, fh=[2])
+    plain = sklstm.make_forecaster(RIDGE, window=12, horizon=2).fit(panels)
+    pd.testing.assert_frame_equal(model.predict(), plain.predict().iloc[[1, 3]])
+
+
+def test_a_certificate_holds_for_forecasts():
+    model = RecurrentForecaster(RIDGE, window=12).fit(LOAD, fh=[1, 2])
+    window = model.forecaster_.last_windows()
+    lower, upper = sklstm.certify(model.forecaster_.model_, window, eps={"load": 0.5, "price": 0.0})
+    for _ in range(10):
+        later = LOAD.copy()
+        later["load"] += rng.uniform(-0.5, 0.5, 160)
+        model.update(later, update_params=False)
+        moved = model.predict().to_numpy().reshape(1, -1)
+        assert ((lower <= moved) & (moved <= upper)).all()
+
+
+def test_forecasters_go_through_sktimes_evaluation():
+    found = evaluate_forecasts(RecurrentForecaster(RIDGE, 12), ExpandingWindowSplitter([1, 2], 120, 20), LOAD["load"])
+    assert len(found) == 2
+    assert found["test_MeanAbsolutePercentageError"].lt(0.5).all()

@@ -47,6 +47,7 @@ def timed(name, duration, **more):
     return Step(name, duration, (), quick=True, **more)
 
 
+ADAPTERS = "make check-adapters"
 PEERS, IMDB, GPU = "make bench-peers, else without other packages", "--imdb", "a CUDA device"
 AEON = "the package aeon beside this one, for its data; MiniRocket: make bench-peers"
 LIRPA, MAPIE = "auto_LiRPA 0.7.1", "MAPIE 1.6.0"
@@ -63,6 +64,7 @@ STEPS = (
     timed("stacked_training", "5 minutes"),
     Step("search_speed", "2 minutes", quick=True),
     Step("peer_features", "2 minutes", (), needs=PEERS),
+    Step("adapter_checks", "10 minutes", (), needs=ADAPTERS),
     timed("memory", "5 minutes", needs="Linux"),
     Step("large_data", "15 minutes", needs="Linux, 1.4 GB of temporary disk"),
     Step("gpu", "10 minutes", needs=GPU),

@@ -224,7 +224,7 @@ def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int
         wrong &= codes[rows[1:]] == codes[rows[:-1]]
     if wrong.any():
         place = int(wrong.argmax())
-        before, after = labels[rows[place]], labels[rows[place + 1]]
+        before, after = labels[int(rows[place])], labels[int(rows[place + 1])]
         what = "occurs twice" if before == after else f"comes after {before!s}"
         raise ValueError(
             f"the times of the series must increase, and {after!s}, in row {rows[place + 1]}, {what}. {remedy}"

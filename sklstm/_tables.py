@@ -24,12 +24,17 @@ def as_plain(values: Any, name: str = "X") -> Any:
     Raises
     ------
     TypeError
-        If the tensor has no values in memory, or numpy has no type for it.
+        If the tensor has no values in memory, or numpy has no type for it; for objects of xarray.
     ValueError
         If something is masked that is no number.
     """
     if isinstance(values, np.ma.MaskedArray):
         return _without_mask(values, name)
+    if hasattr(values, "dims") and hasattr(values, "coords"):
+        raise TypeError(
+            f"{name} is a {type(values).__name__} of xarray with the axes {tuple(values.dims)}, whose names and labels "
+            f"are not read. Put the axes in order and give the numbers, {name}.transpose(...).to_numpy()."
+        )
     if not isinstance(values, torch.Tensor):
         return values
     try:

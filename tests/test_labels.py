@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sklstm import certified_accuracy, prediction_interval
+from sklstm import certified_accuracy, noise_interval, prediction_interval
 from sklstm._labels import counted, numbered, order_of_rows, refuse_other_rows, time_level
 from sklstm.inspection import CertifiedFrontDisplay
 from sklstm.metrics import make_certified_scorer, make_noisy_scorer
-from sklstm.preprocessing import SequenceScaler
+from sklstm.preprocessing import SequenceScaler, sliding_windows
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -210,3 +210,46 @@ def test_a_number_that_is_the_name_of_another_column_is_no_place(cls):
     model.fit(frames_of(X, [0, 1]), X[:, -1, 1])
     with pytest.raises(ValueError, match=r"skip_channel=1: X has a column called 1, which is its column 0"):
         model.fit(frames_of(X, [1, 0]), X[:, -1, 1])
+
+
+class Named:
+    """An array whose axes have names, as xarray has them."""
+
+    def __init__(self, values, *dims):
+        self.values, self.dims, self.coords = np.asarray(values), dims, {}
+        self.shape, self.ndim, self.dtype = self.values.shape, self.values.ndim, self.values.dtype
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values.astype(dtype) if dtype else self.values
+
+    def __len__(self):
+        return len(self.values)
+
+
+def test_axes_with_names_are_refused_and_not_forgotten():
+    """They could be in another order than ours, and nobody would know."""
+    X = np.random.default_rng(0).normal(size=(8, 2, 3))
+    y, axes = X[:, 0, -1], ("sample", "channel", "time")
+    model = ESTIMATORS[0](2, max_epochs=1, random_state=0).fit(X, y)
+    calls = (
+        lambda: model.fit(Named(X, *axes), y),
+        lambda: model.fit([Named(x, *axes[1:]) for x in X], y),
+        lambda: model.fit(X, Named(y, "sample")),
+        lambda: model.fit(X, y, Named(np.ones(8), "sample")),
+        lambda: model.predict(Named(X, *axes)),
+        lambda: model.certify(X, Named([0.1, 0.2, 0.3], "channel")),
+        lambda: noise_interval(model, Named(X, *axes), 0.1),
+        lambda: SequenceScaler().fit(Named(X, *axes)),
+        lambda: sliding_windows(Named(X[0], *axes[1:]), 1),
+        lambda: sliding_windows(X[0], 1, target=Named(X[0, :, 0], "time")),
+    )
+    for call in calls:
+        with pytest.raises((TypeError, ValueError), match=r"of xarray with the axes \('"):
+            call()
+
+
+def test_times_of_polars_that_run_backwards_are_named():
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"t": [2, 1, 0], "a": [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match="the times of the series must increase, and 1, in row 1, comes after 2"):
+        sliding_windows(table, 1, times="t")

@@ -119,6 +119,8 @@ class NoisyTable:
     def of(cls, X: Any, sigma: Any, name: str) -> Self:
         """From sizes without labels; errors as of `noisy_inputs`."""
         values = _numbers(X)
+        if np.ndim(values) == 0:
+            raise TypeError(f"X must be sequences, got {X!r:.80}. One sequence of one step and channel is [[[x]]].")
         sizes, order, shape = _sizes(sigma, X, values.shape, name)
         return cls(X, (values if order is None else values[:, order]).reshape(shape), sizes, order)
 

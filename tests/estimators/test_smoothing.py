@@ -6,7 +6,7 @@ from scipy.special import ndtr
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import make_pipeline
 
-from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, smoothed_predict, smoothed_radius
+from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, noise_interval, smoothed_predict, smoothed_radius
 from sklstm.estimators import _smoothing
 from sklstm.estimators._smoothing import _Votes, on_grid
 from sklstm.preprocessing import SequenceScaler
@@ -159,3 +159,11 @@ def test_one_class_is_its_label_and_votes_for_none_are_no_label():
 def test_the_random_state_is_named():
     with pytest.raises((TypeError, ValueError), match="random_state"):
         smoothed_predict(Always().fit(), np.zeros((1, 2)), 1.0, random_state="a")
+
+
+@pytest.mark.parametrize("X", [1.5, np.float32(2), np.array(3)])
+def test_a_number_is_no_sequences(X):
+    model = HalfSpace().fit()
+    for function in (smoothed_predict, smoothed_radius, noise_interval):
+        with pytest.raises(TypeError, match=r"X must be sequences, got .*[123]"):
+            function(model, X, 0.1)

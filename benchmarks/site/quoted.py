@@ -22,7 +22,7 @@ from tests.support.records import ROOT, current, latest
 NOT_MEASURED = {
     "Python ≥ 3.11": "a requirement, as in pyproject.toml",
     "torch ≥ 2.6": "likewise",
-    "Tested with Python 3.11 to 3.14, NumPy ≥ 1.26, scikit-learn ≥ 1.6, and pandas ≥ 2.2.2": "likewise",
+    "For Python 3.11 to 3.14, NumPy ≥ 1.26, scikit-learn ≥ 1.7, and pandas ≥ 2.2.2": "likewise",
     "`lambda_s` from 0.001 to 3 in steps": "a grid to try",
     "for classifiers from 0.000001 to 0.001": "a grid to try",
     "near the noise you expect: 0.1 to 1 on": "a range to try",

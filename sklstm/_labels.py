@@ -174,12 +174,11 @@ def numbered(ids: Any) -> tuple[NDArray[np.int64], Any]:
     ValueError
         If one is missing.
     """
+    ids = as_index(ids) if hasattr(ids, "factorize") else np.asarray(ids)
+    refuse_missing_ids(ids)
     if hasattr(ids, "factorize"):  # pandas
-        codes, found = as_index(ids).factorize()
-        if (codes < 0).any():
-            raise ValueError(f"row {int((codes < 0).argmax())} has no id: every row needs one.")
+        codes, found = ids.factorize()
         return np.asarray(codes), found
-    ids = np.asarray(ids)
     if ids.dtype.kind == "O":
         numbers: dict[Any, int] = {}
         codes = np.array([numbers.setdefault(label, len(numbers)) for label in ids.tolist()], dtype=np.int64)
@@ -189,6 +188,28 @@ def numbered(ids: Any) -> tuple[NDArray[np.int64], Any]:
     place = np.empty(len(first), dtype=np.int64)
     place[order] = np.arange(len(first))
     return place[codes], ids[first[order]]
+
+
+def refuse_missing_ids(ids: Any, of: str = "row") -> None:
+    """``ValueError`` if an id of an array or Index is missing, or a part of one."""
+    levels = [ids.get_level_values(level).isna() for level in range(ids.nlevels)] if hasattr(ids, "nlevels") else []
+    missing = np.any(levels, axis=0) if levels else is_missing(ids)
+    if missing.any():
+        raise ValueError(f"{of} {int(missing.argmax())} has no id: every {of} needs one.")
+
+
+def is_missing(values: NDArray) -> NDArray[np.bool_]:
+    """Which entries of an array are None, NaN, NaT or another library's mark of a missing value."""
+    if values.dtype.kind != "O":
+        return np.asarray(values != values)  # true for NaN and NaT only
+    return np.array([_is_none_or_nan(value) for value in values.ravel()], dtype=bool).reshape(values.shape)
+
+
+def _is_none_or_nan(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)  # NaN and NaT differ from themselves
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
 
 
 def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int64] | None, remedy: str) -> None:

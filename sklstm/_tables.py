@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from sklstm._labels import TIME_NAMES, is_time
+from sklstm._labels import TIME_NAMES, is_missing, is_time
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
 # What stands first in rows of numbers, by layout.
@@ -386,17 +386,3 @@ def numbers_in(column: Any, name: str) -> NDArray:
     if values.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got dtype {values.dtype}")
     return values.astype(np.float64)
-
-
-def is_missing(values: NDArray) -> NDArray[np.bool_]:
-    """Which entries of an array are None, NaN, NaT or another library's mark of a missing value."""
-    if values.dtype.kind != "O":
-        return np.asarray(values != values)  # true for NaN and NaT only
-    return np.array([_is_none_or_nan(value) for value in values.ravel()], dtype=bool).reshape(values.shape)
-
-
-def _is_none_or_nan(value: Any) -> bool:
-    try:
-        return value is None or bool(value != value)  # NaN and NaT differ from themselves
-    except TypeError:  # pandas.NA is neither true nor false
-        return True

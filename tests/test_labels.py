@@ -66,6 +66,27 @@ def test_ids_are_numbered_as_they_appear():
             assert list(found) == [ids[0], ids[1], ids[3]]
 
 
+NO_ID = {
+    "None in a list": ["a", "a", None, None],
+    "NaN in a list": ["a", "a", np.nan, "b"],
+    "NaN among numbers": np.array([1.0, 1.0, np.nan, np.nan]),
+    "masked": np.ma.masked_array([1, 1, 2, 2], [0, 0, 1, 0]),
+    "objects": np.array(["a", "a", None, "b"], dtype=object),
+    "dates": np.array(["2024", "2024", "NaT", "2025"], dtype="datetime64[D]"),
+    "a column": pd.Series(["a", "a", None, "b"]),
+    "a nullable column": pd.Series([1, 1, None, 2], dtype="Int64"),
+    "a level": pd.MultiIndex.from_arrays([list("aaab"), [1.0, 1.0, np.nan, 2.0]]),
+}
+
+
+@pytest.mark.parametrize("ids", NO_ID.values(), ids=NO_ID)
+def test_a_missing_id_is_refused_wherever_it_is(ids):
+    with pytest.raises(ValueError, match=r"^row 2 has no id: every row needs one"):
+        sliding_windows(np.arange(4.0), 1, groups=ids)
+    with pytest.raises(ValueError, match=r"^series 2 has no id: every series needs one"):
+        sliding_windows([np.ones((3, 1))] * 4, 1, groups=ids)
+
+
 @pytest.mark.parametrize(
     ("levels", "names", "which"),
     [

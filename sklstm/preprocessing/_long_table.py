@@ -11,8 +11,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklstm._fitted import of_one_fit, take_over
-from sklstm._labels import as_index, numbered
-from sklstm._tables import is_missing, names_of_columns, numbers_in
+from sklstm._labels import as_index, is_missing, numbered
+from sklstm._tables import names_of_columns, numbers_in
 from sklstm._validation import API_PAGE, FLAG, check_parameters
 from sklstm.preprocessing._steps import split
 

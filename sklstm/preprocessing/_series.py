@@ -7,7 +7,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._labels import as_index, numbered, order_of_rows, refuse_unordered, row_labels, time_level
+from sklstm._labels import (
+    as_index,
+    is_missing,
+    numbered,
+    order_of_rows,
+    refuse_missing_ids,
+    refuse_unordered,
+    row_labels,
+    time_level,
+)
 from sklstm._tables import as_plain, n_axes, names_of_columns, numbers_in
 from sklstm._validation import is_integer
 
@@ -258,12 +267,21 @@ def _along(values: Any, columns: Columns, argument: str, left_out: set[int]) -> 
     order = order_of_rows(values, columns.given, argument, "the series")
     along = as_index(values)
     if not hasattr(along, "get_level_values"):
-        along = np.asarray(as_plain(values, argument))
+        along = _entries(values, argument)
     if along.shape != (columns.n_steps,):
         raise ValueError(
             f"{argument} must have shape ({columns.n_steps},), one per step of the series; got shape {along.shape}"
         )
     return along if order is None else along[order]
+
+
+def _entries(values: Any, argument: str) -> NDArray:
+    """The values as an array. What is missing among texts stays so; numpy would make the text "nan" of it."""
+    array = np.asarray(as_plain(values, argument))
+    if array.dtype.kind in "US" and isinstance(values, list | tuple):
+        objects = np.array(values, dtype=object)
+        return objects if is_missing(objects).any() else array
+    return array
 
 
 @dataclass(frozen=True)
@@ -293,9 +311,10 @@ class SeriesToCut:
         if several is None:
             return cls._of_one(series, target, groups, times, now=now)
         n = len(several)
-        ids = np.arange(n) if groups is None or groups is True else np.asarray(as_plain(groups, "groups"))
+        ids = np.arange(n) if groups is None or groups is True else _entries(groups, "groups")
         if ids.shape != (n,):
             raise ValueError(f"groups must hold one id for each of the {n} series; got shape {ids.shape}")
+        refuse_missing_ids(as_index(groups) if hasattr(groups, "factorize") else ids, "series")
         targets, instants = _of_each(target, n, "target"), _of_each(times, n, "times")
         parts = [
             cls._of_one(one, of_one, None, at, now=now)

@@ -136,6 +136,8 @@ def axes_swapped(X: Any, name: str = "X") -> Any:
                     f"{name}[{i}] has shape {array.shape}; with layout='nct', every sequence of a list must have "
                     f"shape (n_channels, n_steps).{hint}"
                 )
+        if all(isinstance(entry, list | tuple) for entry in sequences) and len({array.shape for array in arrays}) == 1:
+            return np.stack(arrays).swapaxes(1, 2)  # nested lists of one shape are an array
         return [array if hasattr(array, "columns") else array.T for array in arrays]
     return np.asarray(as_plain(X, name)).swapaxes(1, 2) if n_axes(X) == 3 else X
 

@@ -81,11 +81,12 @@ def _warn_if_swapped(estimator: Any, X: Sequences) -> None:
         return
     if not looks_swapped(X.some(_NUMBERS // 2, _MOST_STEPS, _MOST_CHANNELS)):
         return
-    steps = "there is one step only" if n_steps == 1 else "neighbouring steps do not"
+    steps = "" if n_steps == 1 else ", and closer than neighbouring steps"
     other = "nct" if estimator.layout == "ntc" else "ntc"
     warnings.warn(
-        f"The axes of X look swapped ({as_read(estimator, X.shape)}): neighbouring channels hardly differ, as values "
-        f"in time do, and {steps}. If they are swapped, set layout={other!r}, of a SequenceScaler before too.",
+        f"The axes of X look swapped ({as_read(estimator, X.shape)}): neighbouring channels are close, as values in "
+        f"time are{steps}. If they are swapped, set layout={other!r}, of a SequenceScaler before too. If the channels "
+        "have an order of their own, as frequencies have, nothing is wrong.",
         DataWarning,
         stacklevel=caller_level(),
     )

@@ -226,6 +226,17 @@ def test_noise(kind, form):
     same(of)
 
 
+def test_nested_lists_are_an_array():
+    model = fitted(sklstm.TikhonovGRURegressor, "array", "nct")
+    axes = EPS[:4].swapaxes(1, 2)
+    for sigma in (axes, axes[:, :1, :1], axes[:1, :, :1], axes[0]):
+        of_array, of_lists = (
+            sklstm.noise_interval(model, each, sigma, n_draws=80, confidence=0.9, random_state=0)
+            for each in (X[:4].swapaxes(1, 2), X[:4].swapaxes(1, 2).tolist())
+        )
+        np.testing.assert_array_equal(of_array, of_lists)
+
+
 @pytest.mark.parametrize("form", ["array", "ragged"])
 def test_displays(form):
     mpl.use("Agg")

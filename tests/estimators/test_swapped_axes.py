@@ -123,14 +123,14 @@ def test_fit_says_what_it_reads_and_what_to_set(kind):
     turned = X.swapaxes(1, 2)
     (message,) = heard(fit(turned, "ntc"))
     assert "shape (200, 11, 24), read as (n_samples, n_steps=11, n_channels=24)" in message
-    assert "neighbouring steps do not" in message
+    assert "and closer than neighbouring steps" in message
     assert "set layout='nct'" in message
     assert not heard(fit(turned, "nct"))
     (message,) = heard(fit(X, "nct"))
     assert "shape (200, 24, 11), read as (n_samples, n_channels=24, n_steps=11)" in message
     assert "set layout='ntc'" in message
     (message,) = heard(fit(standardised(SERIES["bikes, one channel"][:200]).swapaxes(1, 2), "ntc"))
-    assert "there is one step only" in message
+    assert "neighbouring steps" not in message  # there is one only
     # Rows have no axes to swap, names say what channels are, and what goes on has been warned about.
     assert not heard(fit(turned.reshape(200, -1), "ntc", n_channels=24))
     assert not heard(fit([pd.DataFrame(x).add_prefix("channel ") for x in turned], "ntc"))

@@ -91,6 +91,11 @@ class RegularSeries:
         _refuse_missing(values, names, times)
         levels = [] if index is None else list(index.names)
         level = time_level(index) if len(levels) > 1 else 0
+        if like is not None and like.ids is not None and like.levels[like.level] in set(levels) - {None, levels[level]}:
+            raise ValueError(
+                f"fit took level {like.levels[like.level]!r} of the index as times, and here it would be "
+                f"{levels[level]!r}: put the levels in the order of fit, table.reorder_levels({like.levels})."
+            )
         step = None if times is None else like.step if like is not None else _step(times, rows.lengths)
         series = cls(values, rows.lengths, names, rows.ids, times, step, levels, level)
         series.check_times()
@@ -150,6 +155,7 @@ class RegularSeries:
             if len(values) != n:
                 raise ValueError(f"future must have {n} rows, one for each step that is forecast; got {len(values)}.")
         else:
+            labels = self._reordered(labels)
             if not labels.is_unique:
                 raise ValueError(f"future has {labels[int(labels.duplicated().argmax())]!s} twice.")
             rows = labels.get_indexer(index)
@@ -161,6 +167,27 @@ class RegularSeries:
             values = values[rows]
         _refuse_missing(values, known, index)
         return values.reshape(-1, n, len(known))
+
+    def _reordered(self, labels: Any) -> Any:
+        """The index of ``future``, its levels in the order of the table's: by names, or by which holds the times."""
+        names, n = list(labels.names), len(self.levels)
+        if len(names) != n:
+            raise ValueError(
+                f"the index of future must have the {n} levels of that of fit, {self.levels}; got {names}."
+            )
+        if n == 1:
+            return labels
+        if len(set(names)) == n and set(names) == set(self.levels):
+            order = [names.index(name) for name in self.levels]
+        elif not any(name is not None for name in names) or not any(name is not None for name in self.levels):
+            times = time_level(labels)
+            order = [level for level in range(n) if level != times]
+            order.insert(self.level, times)
+        else:
+            raise ValueError(
+                f"the levels of the index of future must have the names {self.levels} of fit; got {names}."
+            )
+        return labels.set_names([None] * n).reorder_levels(order)
 
     def part(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> Self:
         """Rows ``first`` (g,) to before ``last`` (g,) of every series; a series without a row is left out."""

@@ -334,6 +334,44 @@ def test_a_panel_with_a_known_column():
         )
 
 
+def test_levels_of_the_future_are_matched_by_their_names():
+    index = pd.MultiIndex.from_product([range(30), range(1, 31), ["x"]], names=["id", "t", "kind"])
+    table = pd.DataFrame({"y": np.sin(np.arange(900.0)), "k": np.arange(900.0)}, index=index)
+    past, future = table[index.get_level_values("t") < 27], table[["k"]]  # ids are times as well
+    forecaster = make_forecaster(Ridge(), 10, 3, targets="y", known="k").fit(past)
+    windows = forecaster.last_windows(future=future)
+    assert_array_equal(windows.reshape(30, 10, 2)[:, -3:, 1], future.to_numpy().reshape(30, 30)[:, 26:29])
+    for order in (["t", "id", "kind"], ["kind", "t", "id"]):
+        assert_array_equal(forecaster.last_windows(future=future.reorder_levels(order)), windows)
+        assert_array_equal(forecaster.last_windows(past.reorder_levels(order), future=future), windows)
+    for names in (["id", "time", "kind"], ["id", None, "kind"], ["id", "id", "t"]):
+        with pytest.raises(ValueError, match=r"the levels of the index of future must have the names \['id', 't'"):
+            forecaster.last_windows(future=future.rename_axis(names))
+    with pytest.raises(ValueError, match="the index of future must have the 3 levels of that of fit"):
+        forecaster.last_windows(future=future.droplevel("kind"))
+
+
+@pytest.mark.parametrize("names", [["pump", "day"], [None, None]])
+def test_levels_without_names_are_told_by_their_dates(names):
+    index = pd.MultiIndex.from_product([["b", "a"], pd.date_range("2024-01-01", periods=40)], names=names)
+    table = pd.DataFrame({"y": np.sin(np.arange(80.0)), "k": np.arange(80.0)}, index=index)
+    past, future = table.groupby(level=0).head(36), table[["k"]]
+    forecaster = make_forecaster(Ridge(), 10, 3, targets="y", known="k").fit(past)
+    windows = forecaster.last_windows(future=future)
+    for other in (names, ["pump", "day"], [None, None]):
+        renamed = future.rename_axis(other)
+        assert_array_equal(forecaster.last_windows(future=renamed), windows)
+        assert_array_equal(forecaster.last_windows(future=renamed.swaplevel()), windows)
+
+
+def test_a_panel_whose_times_would_be_ids_is_refused():
+    index = pd.MultiIndex.from_product([range(30), range(30)], names=["pump", "cycle"])
+    table = pd.DataFrame({"y": np.sin(np.arange(900.0))}, index=index)
+    forecaster = make_forecaster(Ridge(), 10, 3).fit(table)
+    with pytest.raises(ValueError, match="fit took level 'cycle' of the index as times, and here it would be 'pump'"):
+        forecaster.predict(table.swaplevel())
+
+
 def test_short_series_of_a_panel_are_named():
     panel = panel_of((90, 15, 120), ("c", "short", "b"))
     with pytest.warns(DataWarning, match="1 of 3 series have fewer than 16 rows .* not fitted to them: short"):

@@ -14,12 +14,6 @@ from sklstm._validation import is_integer
 from ._series import Columns, Rows
 from ._windows import sliding_windows
 
-_REMEDY = (
-    "A forecast needs a row for every step: table.asfreq(...) or table.resample(...) makes the missing ones, "
-    "table.ffill() fills them in with the past only. Dates such as the 15th of every month are equally spaced as "
-    "periods: table.to_period('M')."
-)
-
 
 @dataclass(frozen=True)
 class RegularSeries:
@@ -88,15 +82,15 @@ class RegularSeries:
         if len(rows.lengths) > 1:
             values, times = values[rows.order], times[rows.order]
         names = columns.names if like is None else like.names
-        _refuse_missing(values, names, times)
         levels = [] if index is None else list(index.names)
         level = time_level(index) if len(levels) > 1 else 0
+        _refuse_missing(values, names, times, _of_ids(levels, level))
         if like is not None and like.ids is not None and like.levels[like.level] in set(levels) - {None, levels[level]}:
             raise ValueError(
                 f"fit took level {like.levels[like.level]!r} of the index as times, and here it would be "
                 f"{levels[level]!r}: put the levels in the order of fit, table.reorder_levels({like.levels})."
             )
-        step = None if times is None else like.step if like is not None else _step(times, rows.lengths)
+        step = None if times is None else like.step if like is not None else _step(times, rows.lengths, levels, level)
         series = cls(values, rows.lengths, names, rows.ids, times, step, levels, level)
         series.check_times()
         return series
@@ -165,7 +159,7 @@ class RegularSeries:
                     f"{n} steps, here from {index[0]!s} to {index[-1]!s}."
                 )
             values = values[rows]
-        _refuse_missing(values, known, index)
+        _refuse_missing(values, known, index, _of_ids(self.levels, self.level))
         return values.reshape(-1, n, len(known))
 
     def _reordered(self, labels: Any) -> Any:
@@ -253,7 +247,8 @@ class RegularSeries:
                 place = max(int(wrong[0]), 1)
                 raise ValueError(
                     f"The times{of} are not equally spaced: {times[place]!s} follows {times[place - 1]!s}, where "
-                    f"{_in_words(self.step)} make {expected[place]!s}. {_REMEDY}"
+                    f"{_in_words(self.step)} make {expected[place]!s}. "
+                    f"{_rows_for_all_steps(self.levels, self.level)}"
                 )
 
 
@@ -351,7 +346,33 @@ def _numbers(columns: Columns, places: Sequence[int]) -> NDArray:
     return columns.numbers(places)
 
 
-def _refuse_missing(values: NDArray, names: list, times: Any) -> None:
+def _of_ids(levels: list, level: int) -> str:
+    """What stands between table and a method that must not mix the ids of a panel."""
+    ids = [_argument(levels, place) for place in range(len(levels)) if place != level]
+    return f".groupby(level={ids[0] if len(ids) == 1 else '[' + ', '.join(ids) + ']'})" if ids else ""
+
+
+def _argument(levels: list, level: int) -> str:
+    """A level of an index as an argument of pandas: its name if all have one, else its place."""
+    return repr(levels[level] if len({name for name in levels if isinstance(name, str)}) == len(levels) else level)
+
+
+def _rows_for_all_steps(levels: list, level: int) -> str:
+    """What to do if times are not equally spaced, for an error."""
+    of_ids = _of_ids(levels, level)
+    if of_ids:
+        place = _argument(levels, level)
+        make = f"for dates, table = table{of_ids}.resample('D', level={place}).last()"
+        periods = f"table.index.set_levels(table.index.levels[{level}].to_period('M'), level={level})"
+    else:
+        make, periods = "table.asfreq(...) or table.resample(...)", "table.to_period('M')"
+    return (
+        f"A forecast needs a row for every step: {make} makes the missing ones, table{of_ids}.ffill() fills them in "
+        f"with the past only. Dates such as the 15th of every month are equally spaced as periods: {periods}."
+    )
+
+
+def _refuse_missing(values: NDArray, names: list, times: Any, of_ids: str) -> None:
     """``ValueError`` that says where, if a value is missing or infinite."""
     finite = np.isfinite(values)
     if finite.all():
@@ -363,12 +384,12 @@ def _refuse_missing(values: NDArray, names: list, times: Any) -> None:
     name = repr(names[column]) if names else column
     raise ValueError(
         f"{int((~finite).any(axis=1).sum())} of {len(values)} rows have a missing or infinite value; the first is "
-        f"{what}, in column {name}, {where}. Fill it in before, with the past only, for instance table.ffill(), or "
-        "leave the column out."
+        f"{what}, in column {name}, {where}. Fill it in before, with the past only, for instance "
+        f"table{of_ids}.ffill(), or leave the column out."
     )
 
 
-def _step(times: Any, lengths: NDArray[np.int64]) -> Any:
+def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> Any:
     """The step between times of one series after another, by the longest series, or by its beginning that is regular.
 
     Raises
@@ -382,10 +403,15 @@ def _step(times: Any, lengths: NDArray[np.int64]) -> Any:
     end = int(lengths[: longest + 1].sum())
     some = times[end - lengths[longest] : end]
     if not hasattr(some, "asi8") and some.dtype.kind not in "iu":
-        raise TypeError(
-            f"the index of the table must hold dates, periods, time spans or integers; it holds {some[0]!r}. Make "
-            "dates of text: table.index = pandas.to_datetime(table.index). If the rows have no times, give "
+        remedy = (
+            "Make dates of text: table.index = table.index.set_levels("
+            f"pandas.to_datetime(table.index.levels[{level}]), level={level})."
+            if len(levels) > 1
+            else "Make dates of text: table.index = pandas.to_datetime(table.index). If the rows have no times, give "
             "table.reset_index(drop=True)."
+        )
+        raise TypeError(
+            f"the index of the table must hold dates, periods, time spans or integers; it holds {some[0]!r}. {remedy}"
         )
     if len(some) < 3:
         raise ValueError(f"the longest series has {len(some)} rows; it takes 3 to tell the step between times.")
@@ -401,7 +427,8 @@ def _step(times: Any, lengths: NDArray[np.int64]) -> Any:
     place = int((steps != steps[usual]).argmax())
     raise ValueError(
         f"The times are not equally spaced: from {some[place]!s} to {some[place + 1]!s} it is "
-        f"{some[place + 1] - some[place]!s}, and mostly {some[usual + 1] - some[usual]!s}. {_REMEDY}"
+        f"{some[place + 1] - some[place]!s}, and mostly {some[usual + 1] - some[usual]!s}. "
+        f"{_rows_for_all_steps(levels, level)}"
     )
 
 
@@ -437,5 +464,15 @@ def _range(start: Any, n: int, step: Any) -> Any:
         pd.PeriodIndex: pd.period_range,
         pd.TimedeltaIndex: pd.timedelta_range,
     }
-    found = kinds[type(start)](start[0], periods=n, freq=step)
+    try:
+        found = kinds[type(start)](start[0], periods=n, freq=step)
+    except Exception as error:  # of another kind for every version of pandas
+        if getattr(start, "tz", None) is None:
+            raise
+        _range(start.tz_localize(None), n, step)  # what has nothing to do with clocks is raised here
+        raise ValueError(
+            f"{_in_words(step)} from {start[0]!s} on meet a time that the clocks of {start.tz} skip or repeat. Give "
+            "times in UTC, table.tz_convert('UTC'), or without a zone, table.tz_localize(None); with level=... for the "
+            "index of a panel."
+        ) from error
     return found.as_unit(start.unit) if hasattr(start, "unit") else found

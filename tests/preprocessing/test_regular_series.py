@@ -1,5 +1,7 @@
 """Series at equal time steps: what is read, what is refused, and the times that come after."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -205,3 +207,75 @@ def test_tables_of_another_kind_than_the_first_are_refused():
         RegularSeries.of(table_of(hours), RegularSeries.of(table_of(hours).to_numpy()))
     with pytest.raises(ValueError, match="has 3 columns, and that of fit had 2"):
         RegularSeries.of(np.zeros((9, 3)), RegularSeries.of(np.zeros((9, 2))))
+
+
+# Remedies, as they are written in errors
+
+
+def remedies(table):
+    """What the error about a table advises."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        RegularSeries.of(table)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("names", [["symbol", "date"], [None, None], ["symbol", None]])
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_what_errors_about_a_panel_advise_works_and_mixes_no_ids(names, interleaved):
+    index = pd.MultiIndex.from_product([["b", "a"], pd.date_range("2024-01-01", periods=12)], names=names)
+    table = pd.DataFrame({"y": np.arange(24.0)}, index=index)
+    right = RegularSeries.of(table)
+
+    texts = table.set_axis(index.set_levels(index.levels[1].astype(str), level=1))
+    advice = re.search(r"table\.index = (.*)\.$", remedies(texts))[1]
+    texts.index = eval(advice, {"table": texts, "pandas": pd})
+    assert RegularSeries.of(texts).times.equals(right.times)
+
+    gap = table.drop(index=[("b", pd.Timestamp("2024-01-05"))])
+    if interleaved:
+        gap = gap.sort_index(level=1)
+    message = remedies(gap)
+    filled = eval(re.search(r"table = (.*?) makes", message)[1], {"table": gap})
+    with pytest.raises(ValueError, match="1 of 24 rows have a missing"):
+        RegularSeries.of(filled)
+    filled = eval(re.search(r"ones, (.*?) fills", message)[1], {"table": filled})
+    series = RegularSeries.of(filled)
+    assert sorted(series.lengths) == [12, 12]
+    assert filled.loc[("b", pd.Timestamp("2024-01-05")), "y"] == 3
+
+    table.iloc[12] = np.nan  # the first of the second id
+    advice = re.search(r"instance (.*?), or leave", remedies(table))[1]
+    with pytest.raises(ValueError, match="1 of 24 rows have a missing"):  # nothing before it
+        RegularSeries.of(eval(advice, {"table": table}))
+
+    months = pd.date_range("2024-01-15", periods=12, freq="MS") + pd.Timedelta("14D")
+    fifteenths = pd.DataFrame({"y": 1.0}, index=pd.MultiIndex.from_product([["b", "a"], months], names=names))
+    fifteenths.index = eval(re.search(r"periods: (.*)\.$", remedies(fifteenths))[1], {"table": fifteenths})
+    assert RegularSeries.of(fifteenths).after(1)[0][1] == pd.Period("2025-01")
+
+
+def test_panels_of_two_ids_are_filled_by_both():
+    index = pd.MultiIndex.from_product([["b", "a"], range(9), ["x"]], names=["plant", "time", "unit"])
+    table = pd.DataFrame({"y": [np.nan] + [1.0] * 17}, index=index)
+    assert "table.groupby(level=['plant', 'unit']).ffill()" in remedies(table)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.date_range("2024-01-01 02:30", periods=89, freq="D", tz=BERLIN),  # on 31 March there is no 02:30
+        pd.date_range("2024-08-01 02:30", periods=86, freq="D", tz=BERLIN),  # two of them on 27 October
+    ],
+)
+def test_days_that_meet_a_change_of_the_clock_are_refused_with_a_remedy(times):
+    series = RegularSeries.of(table_of(without_frequency(times)))
+    with pytest.raises(ValueError, match=r"'D' from .* clocks of Europe/Berlin skip or repeat. .*tz_convert\('UTC'\)"):
+        series.after(4)
+    for other in (times.tz_convert("UTC"), times.tz_localize(None)):
+        assert len(RegularSeries.of(table_of(other)).after(4)) == 4
+
+
+def test_times_that_pandas_cannot_hold_are_not_laid_to_the_clock():
+    times = pd.date_range("2261-01-01", periods=400, freq="D", tz="UTC", unit="ns")
+    with pytest.raises(pd.errors.OutOfBoundsDatetime):
+        RegularSeries.of(table_of(times)).after(400)

@@ -212,10 +212,32 @@ def _is_none_or_nan(value: Any) -> bool:
         return True
 
 
+def refuse_texts(times: Any, what: str, how: str = "pandas.to_datetime") -> None:
+    """``ValueError`` if times are texts. ``what`` holds them, and ``how`` makes times of them, for the error."""
+    values = times if hasattr(times, "asi8") else np.asarray(times)
+    kind = getattr(values.dtype, "kind", "O")
+    if kind in "SU" or (kind == "O" and any(isinstance(time, str | bytes) for time in values)):
+        raise ValueError(
+            f"{what} holds strings, which sort by their letters ('10' before '9'). Convert it, for instance with {how}."
+        )
+
+
+def refuse_text_index(index: Any, name: str, *, said: bool = False) -> None:
+    """``ValueError`` if the times of an index are texts. One level is of times if its name or the user says so."""
+    if index.nlevels > 1:
+        level = time_level(index)
+        converted = f"pandas.to_datetime({name}.index.levels[{level}])"
+        how = f"{name}.index = {name}.index.set_levels({converted}, level={level})"
+        refuse_texts(index.get_level_values(level), f"Level {level} of the index of {name}, the times,", how)
+    elif said or str(index.name).lower() in TIME_NAMES:
+        how = f"{name}.index = pandas.to_datetime({name}.index)"
+        refuse_texts(index, f"The index {index.name!r} of {name}", f"{how}; if it holds no times, rename it")
+
+
 def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int64] | None, remedy: str) -> None:
     """``ValueError`` if the times of rows, some of every group after another, do not increase within the groups.
 
-    Texts are no times: they would be sorted by their letters.
+    Texts are passed over, as labels. Where they are said to be times, `refuse_texts` comes first.
 
     Parameters
     ----------

@@ -242,7 +242,7 @@ def one_set_of_names(sequences: Sequence[Any]) -> bool:
     ValueError
         If the columns differ, or only some entries are data frames.
     """
-    first = getattr(sequences[0], "columns", None)
+    first: Any = getattr(sequences[0], "columns", None)
     listed = first.tolist() if hasattr(first, "tolist") else None
     for i, entry in enumerate(sequences):
         columns: Any = getattr(entry, "columns", None)

@@ -11,7 +11,7 @@ from sklstm import certified_accuracy, noise_interval, prediction_interval
 from sklstm._labels import counted, numbered, order_of_rows, refuse_other_rows, time_level
 from sklstm.inspection import CertifiedFrontDisplay
 from sklstm.metrics import make_certified_scorer, make_noisy_scorer
-from sklstm.preprocessing import SequenceScaler, sliding_windows
+from sklstm.preprocessing import SequenceScaler, SequencesFromTable, read_sequences, sliding_windows
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -98,6 +98,53 @@ def test_a_missing_id_is_refused_wherever_it_is(ids):
 )
 def test_the_level_of_times(levels, names, which):
     assert time_level(pd.MultiIndex.from_product(levels, names=names)) == which
+
+
+DAYS = ["2024-01-03", "2024-01-02", "2024-01-01"]
+
+
+def days(index):
+    return pd.Series([3.0, 2.0, 1.0], index=index)
+
+
+PANEL = days(pd.MultiIndex.from_product([["a"], DAYS], names=["id", "date"]))
+TEXTS_AS_TIMES = {
+    "a named index": lambda: sliding_windows(days(pd.Index(DAYS, name="date")), 1),
+    "an index that is said to be times": lambda: sliding_windows(days(DAYS), 1, times=True),
+    "bytes": lambda: sliding_windows(np.ones(3), 1, times=np.array(DAYS, dtype="S")),
+    "an array": lambda: sliding_windows(np.ones(3), 1, times=np.array(DAYS)),
+    "a list with something missing": lambda: sliding_windows(np.ones(3), 1, times=[*DAYS[:2], None]),
+    "a Series": lambda: sliding_windows(np.ones(3), 1, times=pd.Series(DAYS, dtype="string")),
+    "a column": lambda: sliding_windows(pd.DataFrame({"d": DAYS, "a": 1.0}), 1, times="d"),
+    "a category": lambda: sliding_windows(pd.DataFrame({"d": pd.Categorical(DAYS), "a": 1.0}), 1, times="d"),
+    "a panel": lambda: sliding_windows(PANEL, 1),
+    "a panel of sktime": lambda: read_sequences(PANEL.to_frame("a")),
+    "a nested table": lambda: read_sequences(pd.DataFrame({"a": [days(pd.Index(DAYS, name="date"))]})),
+    "a long table": lambda: SequencesFromTable("i", "d").fit_transform(pd.DataFrame({"i": 1, "d": DAYS, "a": 1.0})),
+}
+
+
+@pytest.mark.parametrize("call", TEXTS_AS_TIMES.values(), ids=TEXTS_AS_TIMES)
+def test_texts_are_no_times(call):
+    """They sort by their letters: a table with its newest row first would be windowed backwards."""
+    with pytest.raises(ValueError, match=r"holds strings, which sort by their letters .*pandas\.to_datetime"):
+        call()
+
+
+def test_what_the_error_advises_makes_times_of_texts():
+    series = PANEL[::-1].copy()
+    with pytest.raises(
+        ValueError, match=r"with series\.index = series\.index\.set_levels\(pandas\.to_datetime\(series\.index\.levels"
+    ):
+        sliding_windows(series, 1)
+    series.index = series.index.set_levels(pd.to_datetime(series.index.levels[1]), level=1)
+    assert sliding_windows(series, 1, times=True)[2].tolist() == pd.to_datetime(DAYS[1::-1]).to_numpy().tolist()
+
+
+def test_an_index_of_texts_that_is_not_said_to_be_times_is_one_of_labels():
+    for name in (None, "product"):
+        X, y = sliding_windows(days(pd.Index(DAYS, name=name)), 1)
+        np.testing.assert_array_equal((X.ravel(), y), ([3, 2], [2, 1]))
 
 
 @pytest.fixture

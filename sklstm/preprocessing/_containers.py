@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._labels import numbered, refuse_unordered, row_labels, time_level
+from sklstm._labels import numbered, refuse_text_index, refuse_unordered, row_labels, time_level
 from sklstm._layout import LAYOUT, LayoutName, axes_swapped
 from sklstm._sequences import row_blocks
 from sklstm._tables import (
@@ -51,9 +51,9 @@ def read_sequences(X: Any, *, layout: LayoutName = "ntc") -> Any:
     Raises
     ------
     ValueError
-        If a value is missing elsewhere than in steps that fill up; if times do not increase, or differ between the
-        channels of a sequence; if channels or shapes do not agree; if X is rows of numbers, of which nobody can tell
-        what they are.
+        If a value is missing elsewhere than in steps that fill up; if times are texts, do not increase, or
+        differ between the channels of a sequence; if channels or shapes do not agree; if X is rows of numbers, of which
+        nobody can tell what they are.
     TypeError
         If a column of a table does not hold real numbers.
 
@@ -152,6 +152,7 @@ def _of_table(X: Any) -> Any:
         )
     level = time_level(index)
     times, (codes, ids) = index.get_level_values(level), numbered(index.get_level_values(1 - level))
+    refuse_text_index(index, "X")
     rows = np.argsort(codes, kind="stable")
     refuse_unordered(times, rows, codes, "Sort the rows: X.sort_index().")
     values = np.column_stack([_column(X, place) for place in range(X.shape[1])])
@@ -177,6 +178,7 @@ def _of_nested(X: Any) -> Any:
         sequence = np.column_stack(values)
         _refuse_missing(sequence, f"the sequence in row {X.index[row]!s}")
         if times[0] is not None:
+            refuse_text_index(times[0], f"X.iloc[{row}, 0]")
             refuse_unordered(
                 times[0], np.arange(len(sequence)), None, f"Sort the cells of row {X.index[row]!s} by time."
             )

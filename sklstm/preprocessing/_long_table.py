@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklstm._fitted import of_one_fit, take_over
-from sklstm._labels import as_index, is_missing, numbered
+from sklstm._labels import as_index, is_missing, numbered, refuse_texts
 from sklstm._tables import names_of_columns, numbers_in
 from sklstm._validation import API_PAGE, FLAG, check_parameters
 from sklstm.preprocessing._steps import split
@@ -357,11 +357,7 @@ def _time_ranks(labels: Any, name: Hashable) -> NDArray[np.int64]:
         _refuse_missing(np.asarray(labels), name, "a time")
     times = labels.asi8 if hasattr(labels, "asi8") else np.asarray(labels)
     _refuse_missing(times, name, "a time")
-    if times.dtype.kind in "SU" or any(isinstance(time, str | bytes) for time in times[:1]):
-        raise ValueError(
-            f"Column {name!r} holds strings, which sort by their letters ('10' before '9'). Convert it, for instance "
-            "with pandas.to_datetime."
-        )
+    refuse_texts(times, f"Column {name!r}")
     try:
         return np.unique(times, return_inverse=True)[1]
     except TypeError as error:

@@ -13,6 +13,8 @@ from sklstm._labels import (
     numbered,
     order_of_rows,
     refuse_missing_ids,
+    refuse_text_index,
+    refuse_texts,
     refuse_unordered,
     row_labels,
     time_level,
@@ -337,6 +339,11 @@ class SeriesToCut:
     def _of_one(cls, series: Any, target: Any, groups: Any, times: Any, *, now: bool) -> Self:
         columns = Columns.of(series)
         rows = Rows.of(columns, groups, times)
+        if times is not None and times is not True:
+            named = columns.is_name(times) or isinstance(times, str)
+            refuse_texts(rows.times, f"Column {times!r}" if named else "The array times")
+        elif rows.times is not None:
+            refuse_text_index(row_labels(columns.given), "series", said=times is True)
         left_out = set(rows.left_out)
         if target is not None:
             wanted = Target.of(target, columns)

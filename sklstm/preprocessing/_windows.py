@@ -96,6 +96,7 @@ def sliding_windows(
         Number of steps from one window to the next, at least 1.
     times : array-like of shape (n_steps,), name of a column, or True, default=None
         Times of the steps; True takes the index, or its level that holds times. A column that is named is not in X.
+        Texts are no times; an index of texts is one of labels, unless its name says that it holds times.
     groups : array-like of shape (n_steps,), name of a column, or True, default=None
         Ids of the series to which the rows belong, each in order of time; no window holds rows of two of them. True
         takes the levels of the index that are not the time, by which series are told apart anyway. A column that is
@@ -124,7 +125,8 @@ def sliding_windows(
         or `times` or `groups` is True and the series has no such index.
     ValueError
         If a number is out of range, every series is too short for one window and its target, a shape does not fit, a
-        column is unknown, labels of rows differ, or times do not increase within a series.
+        column is unknown, labels of rows differ, an id is missing, or times are texts or do not increase within a
+        series.
 
     Warns
     -----

@@ -1,7 +1,6 @@
 """From a table to forecasts: windows, scaling, a regressor for all horizons at once, and calibrated intervals."""
 
 import copy
-import math
 import warnings
 from functools import partial
 from numbers import Real
@@ -87,7 +86,9 @@ class Forecaster(BaseEstimator):
     and fewer values lie inside the intervals than promised.
 
     In ``GridSearchCV(forecaster, {"estimator__lambda_s": [...]}, cv=TimeSeriesSplit()).fit(table)`` folds are rows of
-    the table; `score` is about the windows that lie within a test fold, their past included.
+    the table; `score` is about the windows that lie within a test fold, their past included. The training rows of a
+    fold must be without a gap in time, as `TimeSeriesSplit` makes them and `KFold` does not. Sort a panel by time
+    before, ``table.sort_index(level="time")``. `GridSearchCV.predict` takes no ``future``: ask ``best_estimator_``.
 
     Examples
     --------
@@ -164,7 +165,7 @@ class Forecaster(BaseEstimator):
         Warns
         -----
         DataWarning
-            If some series of a panel are too short for a window.
+            If some series of a panel are too short to be fitted to; it names those that get no forecast.
         """
         self._check()
         if y is not None:
@@ -187,7 +188,8 @@ class Forecaster(BaseEstimator):
         ----------
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d), optional
             At least `window` rows of each series, with the columns of `fit` in any order and the same step between
-            times; the last `window` rows count. By default the table of `fit`, held-out part included.
+            times; the last `window` rows count. By default the table of `fit`, held-out part included, without those
+            series of a panel that have fewer rows.
         future : DataFrame, Series, or array-like of shape (horizon,) or (horizon, c), optional
             The known columns at the times of the forecast; needed if there are some. Rows of a table are matched by
             their times and ids; further rows are allowed.
@@ -214,7 +216,8 @@ class Forecaster(BaseEstimator):
 
         Split conformal prediction, see `sklstm.prediction_interval`: the errors of forecasts on the last part of the
         table of `fit`, which the regressor was not fitted to, say how far forecasts are off. Each target at each
-        horizon has its own width, and its own coverage.
+        horizon has its own width, and its own coverage. The series of a panel share these widths: the coverage is that
+        of all of them together, more for those that are easy to forecast and less for others.
 
         Parameters
         ----------
@@ -457,16 +460,18 @@ class Forecaster(BaseEstimator):
             raise ValueError(
                 f"the {which} has {series.lengths.max()} rows; window={cut.window}, horizon={cut.horizon} and "
                 f"calibration_fraction={self.calibration_fraction:g} need at least "
-                f"{_fewest_rows(needed, cut.horizon, float(self.calibration_fraction))}."
+                f"{cut.fewest_rows(float(self.calibration_fraction))}."
             )
         if short.any():
-            some = [str(series.ids[place]) for place in np.flatnonzero(short)[:5]]
-            warnings.warn(
+            message = (
                 f"{short.sum()} of {len(short)} series have fewer than {needed} rows before the held-out part, and the "
-                f"estimator is not fitted to them: {', '.join(some)}{', ...' if short.sum() > 5 else ''}.",
-                DataWarning,
-                stacklevel=caller_level(),
+                f"estimator is not fitted to them: {_some(series.ids[short])}."
             )
+            if (none := series.lengths < cut.window).any():
+                message += (
+                    f" predict() has no forecast for those with fewer than {cut.window}: {_some(series.ids[none])}."
+                )
+            warnings.warn(message, DataWarning, stacklevel=caller_level())
 
     @staticmethod
     def _composition(estimator: Any, cut: Cut, d: int) -> TransformedTargetRegressor:
@@ -590,11 +595,6 @@ def _takes_sequences(estimator: Any) -> bool:
     return any(is_regressor(part) and get_tags(part).input_tags.three_d_array for part in parts if hasattr(part, "fit"))
 
 
-def _fewest_rows(needed: int, horizon: int, fraction: float) -> int:
-    """The fewest rows of a table that has a window to fit to, and one to calibrate with."""
-    rows = max(
-        needed, math.floor((needed - 1) / (1 - fraction)), math.floor((horizon - 1) / fraction) if fraction else 0
-    )
-    while rows - np.rint(fraction * rows) < needed or (fraction and np.rint(fraction * rows) < horizon):
-        rows += 1
-    return rows
+def _some(ids: Any) -> str:
+    """The first ids, in words."""
+    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import floor
 from typing import Any, Self
 
 import numpy as np
@@ -272,6 +273,14 @@ class Cut:
     targets: tuple[int, ...]
     known: tuple[int, ...]
     flat: bool
+
+    def fewest_rows(self, fraction: float) -> int:
+        """The fewest rows of a table that has a window to fit to, and, if a part is held out, one to calibrate with."""
+        needed = self.window + self.horizon
+        rows = max(needed, floor((needed - 1) / (1 - fraction)), floor((self.horizon - 1) / (fraction or 1)))
+        while rows - np.rint(fraction * rows) < needed or (fraction and np.rint(fraction * rows) < self.horizon):
+            rows += 1
+        return rows
 
     def windows(self, series: RegularSeries) -> tuple[NDArray, NDArray]:
         """Windows and values to predict (n, horizon * k), of the series that are long enough."""

@@ -4,7 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binom
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -18,9 +18,9 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sklstm
 from sklstm import Forecaster, TikhonovGRURegressor, TikhonovLSTMRegressor, make_forecaster
-from sklstm.estimators._forecaster import _fewest_rows
 from sklstm.exceptions import DataWarning
 from sklstm.preprocessing import SequenceScaler, sliding_windows
+from sklstm.preprocessing._regular_series import Cut
 
 WINDOW, HORIZON = 12, 4
 ZONE = "Europe/Berlin"
@@ -381,6 +381,48 @@ def test_short_series_of_a_panel_are_named():
         forecaster.predict(panel.drop(panel.loc[["short"]].index[:4]))
 
 
+def test_series_without_a_forecast_are_named():
+    panel = panel_of((90, 15, 11, 120, 3), ("c", "short", "shorter", "b", "shortest"))
+    named = (
+        "3 of 5 series have fewer than 16 rows .* not fitted to them: short, shorter, shortest. "
+        r"predict\(\) has no forecast for those with fewer than 12: shorter, shortest.$"
+    )
+    with pytest.warns(DataWarning, match=named):
+        forecaster = make_forecaster(Ridge(), WINDOW, HORIZON).fit(panel)
+    assert forecaster.predict().index.get_level_values(0).unique().tolist() == ["c", "short", "b"]
+
+
+def test_series_of_a_panel_share_the_widths_of_intervals():
+    panel = panel_of((120, 120), ("c", "b"))
+    forecaster = make_forecaster(Ridge(), WINDOW, HORIZON, targets="load").fit(panel)
+    lower, upper = forecaster.predict_interval(coverage=0.8)
+    widths = (upper - lower).to_numpy().reshape(2, HORIZON)
+    assert_allclose(widths[0], widths[1], rtol=1e-10)
+
+
+# Searches over a panel, and what a search cannot do
+
+
+def test_folds_of_a_panel_that_is_sorted_by_time_hold_all_ids():
+    panel = panel_of((120, 120, 120), ("c", "a", "b"))
+    by_time = panel.sort_index(level="when")
+    for train, test in TimeSeriesSplit(3).split(by_time):
+        for rows in (train, test):
+            assert set(by_time.index[rows].get_level_values(0)) == {"a", "b", "c"}
+        times = by_time.index.get_level_values("when")
+        assert times[train].max() <= times[test].min()
+    scores = cross_val_score(make_forecaster(Ridge(), WINDOW, HORIZON), by_time, cv=TimeSeriesSplit(3))
+    assert np.isfinite(scores).all()
+
+
+def test_a_search_with_known_columns_forecasts_by_its_best_estimator():
+    table = table_of(160)
+    past, future = table[:-HORIZON], table[["temp"]][-HORIZON:]
+    forecaster = make_forecaster(Ridge(), WINDOW, HORIZON, targets="load", known="temp")
+    search = GridSearchCV(forecaster, {"estimator__alpha": [1, 10]}, cv=TimeSeriesSplit(3)).fit(past)
+    assert len(search.best_estimator_.predict(future=future)) == HORIZON
+
+
 # Too few rows
 
 
@@ -389,7 +431,7 @@ def test_the_number_of_rows_in_the_error_is_the_fewest():
     for _ in range(60):
         window, horizon = (int(n) for n in rng.integers(1, 9, size=2))
         fraction = float(rng.choice([0, 0.1, 0.2, 0.25, 1 / 3, 0.5, 0.9, rng.random()]))
-        n = _fewest_rows(window + horizon, horizon, fraction)
+        n = Cut(window, horizon, (0,), (), True).fewest_rows(fraction)
         forecaster = make_forecaster(Ridge(), window, horizon, calibration_fraction=fraction)
         forecaster.fit(np.arange(float(n)))
         assert forecaster.predict().shape == (horizon,)

@@ -76,6 +76,11 @@ class RegularSeries:
         index = getattr(table, "index", None) if rows.times is not None else None
         if like is not None and (like.times is None) != (rows.times is None):
             raise TypeError(f"fit had {_kind(like.times)}, and this is {_kind(rows.times)}: give the same kind.")
+        if like is not None and rows.times is not None and _kind_of_times(like.times) != _kind_of_times(rows.times):
+            raise TypeError(
+                f"the times of fit were {_kind_of_times(like.times)}, such as {like.times[0]!s}, and these are "
+                f"{_kind_of_times(rows.times)}, such as {rows.times[0]!s}: give the same kind."
+            )
         if like is not None and (like.ids is None) != (rows.ids is None):
             raise ValueError("the tables of fit and of now must both have an id in their index, or none of them.")
         values = _numbers(columns, range(columns.d) if like is None else _places(columns, like))
@@ -323,6 +328,13 @@ def _kind(times: Any) -> str:
     return "an array" if times is None else "a table of pandas"
 
 
+def _kind_of_times(times: Any) -> str:
+    if not hasattr(times, "asi8"):
+        return "integers" if times.dtype.kind in "iu" else "neither dates nor integers"
+    kind = {"DatetimeIndex": "dates", "PeriodIndex": "periods"}.get(type(times).__name__, "time spans")
+    return kind if kind != "dates" else f"dates {'without' if times.tz is None else 'with'} a zone"
+
+
 def _places(columns: Columns, like: RegularSeries) -> list[int]:
     """Places of the columns of another table, in their order there."""
     if not like.names and not columns.names:
@@ -446,9 +458,11 @@ def _inferred(times: Any) -> Any:
     if not hasattr(times, "asi8"):
         steps = np.diff(times.to_numpy().astype(np.int64))
         return int(steps[0]) if (steps == steps[0]).all() else None
-    # Of an index that was made with a frequency, and of periods; else it is inferred.
-    step = getattr(times, "freq", None) or type(times)(times, freq="infer").freq
     steps = np.diff(times.asi8)
+    if _kind_of_times(times) == "periods":  # counted in single months even if they are two months long
+        return times.freq.base * int(steps[0]) if (steps == steps[0]).all() else None
+    # Of an index that was made with a frequency; else it is inferred.
+    step = times.freq or type(times)(times, freq="infer").freq
     if step is None and (steps == steps[0]).all():  # days of 24 hours while clocks change
         from pandas.tseries.frequencies import to_offset
 
@@ -468,13 +482,15 @@ def _range(start: Any, n: int, step: Any) -> Any:
 
     if isinstance(step, int):
         return pd.Index(np.arange(n) * step + int(start[0]), name=start.name)
-    kinds: dict[type, Any] = {
-        pd.DatetimeIndex: pd.date_range,
-        pd.PeriodIndex: pd.period_range,
-        pd.TimedeltaIndex: pd.timedelta_range,
-    }
+    if isinstance(start, pd.PeriodIndex):
+        if start.freq.base != step.base:
+            raise TypeError(f"fit had periods at {_in_words(step)}, and these are of another kind: {start.dtype}.")
+        return pd.PeriodIndex.from_ordinals(
+            int(start.asi8[0]) + np.arange(n) * step.n, freq=start.freq, name=start.name
+        )
+    make: Any = pd.date_range if isinstance(start, pd.DatetimeIndex) else pd.timedelta_range
     try:
-        found = kinds[type(start)](start[0], periods=n, freq=step)
+        found = make(start[0], periods=n, freq=step)
     except Exception as error:  # of another kind for every version of pandas
         if getattr(start, "tz", None) is None:
             raise

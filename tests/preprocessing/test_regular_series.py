@@ -26,6 +26,8 @@ INDEXES = {
     "seconds": pd.date_range("2024-01-01", periods=40, freq="s", unit="s"),
     "periods": pd.period_range("2024-01", periods=40, freq="M"),
     "two-hour periods": pd.period_range("2024-01-01", periods=40, freq="2h"),
+    "every other period": pd.period_range("2010-01", periods=80, freq="M")[::2],
+    "every third of two-hour periods": pd.period_range("2024-01-01", periods=120, freq="2h")[::3],
     "spans": pd.timedelta_range("3h", periods=40, freq="90min"),
     "counted": pd.RangeIndex(40),
     "tens": pd.Index(np.arange(100, 500, 10)),
@@ -199,7 +201,7 @@ def test_tables_of_another_kind_than_the_first_are_refused():
     first = RegularSeries.of(table_of(hours))
     with pytest.raises(TypeError, match="give the same kind"):
         RegularSeries.of(table_of(hours).to_numpy(), first)
-    with pytest.raises(TypeError, match="of another kind"):
+    with pytest.raises(TypeError, match=r"dates without a zone, .* and these are integers"):
         RegularSeries.of(table_of(INDEXES["counted"]), first)
     with pytest.raises(ValueError, match="an id in their index"):
         RegularSeries.of(pd.concat({"a": table_of(hours)}, names=["id", "when"]), first)
@@ -279,3 +281,31 @@ def test_times_that_pandas_cannot_hold_are_not_laid_to_the_clock():
     times = pd.date_range("2261-01-01", periods=400, freq="D", tz="UTC", unit="ns")
     with pytest.raises(pd.errors.OutOfBoundsDatetime):
         RegularSeries.of(table_of(times)).after(400)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "now", "said"),
+    [
+        ("hours", "spring", "were dates without a zone, such as .* and these are dates with a zone, such as"),
+        ("days", "periods", "were dates with a zone, .* and these are periods"),
+        ("periods", "working days", "were periods, .* and these are dates without a zone"),
+        ("spans", "tens", "were time spans, .* and these are integers"),
+        ("counted", "hours", "were integers, .* and these are dates without a zone"),
+    ],
+)
+def test_times_of_another_kind_than_in_fit_are_refused(fitted, now, said):
+    with pytest.raises(TypeError, match=said):
+        RegularSeries.of(table_of(INDEXES[now]), RegularSeries.of(table_of(INDEXES[fitted])))
+
+
+def test_another_zone_is_the_same_kind():
+    series = RegularSeries.of(table_of(INDEXES["spring"]))
+    assert RegularSeries.of(table_of(INDEXES["spring"].tz_convert("UTC")), series).after(1)[0] == series.after(1)[0]
+
+
+def test_periods_of_another_length_than_in_fit_are_refused():
+    series = RegularSeries.of(table_of(INDEXES["periods"]))
+    with pytest.raises(TypeError, match=r"periods at steps of 'ME?', and these are of another kind: period"):
+        RegularSeries.of(table_of(pd.period_range("2024-01-01", periods=40, freq="D")), series)
+    with pytest.raises(ValueError, match="not equally spaced"):
+        RegularSeries.of(table_of(INDEXES["every other period"]), series)

@@ -63,7 +63,11 @@ def save(forecaster: Any, path: str | PathLike[str]) -> None:
         if not _same_labels(read._recent, forecaster._recent):
             raise ValueError("its times or ids would come back as others")
     except ValueError as error:
-        raise ValueError(f"this forecaster cannot be saved: a file would be refused, since {error}.") from error
+        raise ValueError(
+            f"this forecaster cannot be saved: a file would be refused, since {str(error).rstrip('.')}. Files hold ids "
+            "that are texts, numbers or dates, and times at a step that pandas writes as a short text, such as 'h' or "
+            "'B': table.asfreq('B').ffill() has it. joblib keeps others, for a model that you alone will load."
+        ) from error
     write_atomically(path, content)
 
 

@@ -259,3 +259,18 @@ def test_a_model_of_another_class_is_refused(document, path):
     assert isinstance(sklstm.load(path), TikhonovLSTMRegressor)
     with pytest.raises(ModelFileError, match="it is no Forecaster"):
         Forecaster.load(path)
+
+
+@pytest.mark.parametrize(
+    "step", [pd.offsets.CustomBusinessDay(holidays=["2024-01-05"]), pd.DateOffset(months=1, days=0)], ids=str
+)
+def test_a_step_that_files_do_not_hold_has_a_remedy(step, tmp_path):
+    path = tmp_path / "f.safetensors"
+    table = pd.Series(np.sin(np.arange(60.0)), index=pd.date_range("2024-01-01", periods=60, freq=step))
+    lstm = sklstm.TikhonovLSTMRegressor(2, max_epochs=1, random_state=0)
+    forecaster = sklstm.make_forecaster(lstm, window=5, horizon=2)
+    with pytest.raises(ValueError, match=r"cannot be saved: .* at a step that pandas writes .*asfreq\('B'\)"):
+        forecaster.fit(table).save(path)
+    assert not path.exists()
+    forecaster.fit(table.asfreq("B").ffill()).save(path)
+    assert (sklstm.load(path).predict() == forecaster.predict()).all()

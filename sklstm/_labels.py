@@ -11,17 +11,32 @@ from numpy.typing import NDArray
 
 TIME_NAMES = (
     "time",
+    "times",
     "timepoint",
     "timepoints",
+    "time_point",
+    "timestep",
+    "timesteps",
+    "time_step",
+    "time_idx",
+    "timestamp",
     "t",
+    "ds",
     "step",
+    "cycle",
+    "lag",
     "date",
     "datetime",
-    "timestamp",
-    "lag",
-    "hour",
-    "day",
+    "period",
+    "year",
+    "quarter",
     "month",
+    "week",
+    "weekday",
+    "day",
+    "hour",
+    "minute",
+    "second",
 )
 
 
@@ -142,12 +157,33 @@ def _as_text(name: Any) -> str:
     return repr(name.item() if isinstance(name, np.generic) and name.dtype.kind in "biuf" else name)
 
 
+def could_be_times(index: Any) -> list[int]:
+    """The levels of an index that could hold its times: those of dates, else with such a name, else of numbers."""
+    levels = [index.get_level_values(level) for level in range(index.nlevels)]
+    named = [level for level, name in enumerate(index.names) if str(name).lower() in TIME_NAMES]
+    dates = [level for level, labels in enumerate(levels) if is_time(labels)]
+    # The name tells dates from other dates. Dates called "date" beside numbers called "hour" are the times together.
+    found = named if not dates or set(named) & set(dates) else dates
+    return found or [level for level, labels in enumerate(levels) if labels.dtype.kind in "iuf"]
+
+
 def time_level(index: Any) -> int:
-    """Which level of an index holds the times: one with such a name, else dates, else the last."""
-    names = [str(name).lower() for name in index.names]
-    by_name = [level for level, name in enumerate(names) if name in TIME_NAMES]
-    dates = [level for level in range(index.nlevels) if is_time(index.get_level_values(level))]
-    return (by_name or dates or [index.nlevels - 1])[-1]
+    """Which level of an index of rows holds the times: the one that could, the last of several levels of texts.
+
+    Raises
+    ------
+    ValueError
+        If several could.
+    """
+    found = could_be_times(index)
+    if len(found) > 1:
+        some = [f"{index.names[level]!r}, {list(index.get_level_values(level).unique()[:3])}..." for level in found]
+        raise ValueError(
+            f"It cannot be told which level of the index holds the times: {' or '.join(some)}. Name the levels, for "
+            "instance table.index.names = ['id', 'time']; no other may have a name of times, such as 'hour', beside "
+            "them. Times that are made of two levels must be put into one."
+        )
+    return found[0] if found else index.nlevels - 1
 
 
 def has_times(index: Any) -> bool:

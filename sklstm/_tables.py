@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from sklstm._labels import TIME_NAMES, is_missing, is_time
+from sklstm._labels import could_be_times, is_missing
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
 # What stands first in rows of numbers, by layout.
@@ -338,19 +338,15 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
 
 
 def _time_level(columns: Any) -> int:
-    for level, name in enumerate(str(name).lower() for name in columns.names):
-        if name in TIME_NAMES:
-            return level
-        if name in _CHANNEL:
-            return 1 - level
-    values = [columns.get_level_values(level) for level in (0, 1)]
-    are_times = [labels.dtype.kind in "iuf" or is_time(labels) for labels in values]
-    if sum(are_times) != 1:
+    channels = [level for level, name in enumerate(columns.names) if str(name).lower() in _CHANNEL]
+    found = [1 - channels[0]] if len(channels) == 1 else could_be_times(columns)
+    if len(found) != 1:
+        values = [columns.get_level_values(level) for level in (0, 1)]
         raise ValueError(
             f"It cannot be told which level of the columns of X holds the times: {list(values[0].unique()[:3])}... or "
             f"{list(values[1].unique()[:3])}.... Name the levels, for instance X.columns.names = ['time', 'channel']."
         )
-    return are_times.index(True)
+    return found[0]
 
 
 def numbers_in(column: Any, name: str) -> NDArray:

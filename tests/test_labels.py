@@ -1,6 +1,7 @@
 """Labels of rows are used or refused, never ignored."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from sklstm import certified_accuracy, noise_interval, prediction_interval
-from sklstm._labels import counted, numbered, order_of_rows, refuse_other_rows, time_level
+from sklstm._labels import TIME_NAMES, counted, numbered, order_of_rows, refuse_other_rows, time_level
 from sklstm.inspection import CertifiedFrontDisplay
 from sklstm.metrics import make_certified_scorer, make_noisy_scorer
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable, read_sequences, sliding_windows
@@ -94,10 +95,54 @@ def test_a_missing_id_is_refused_wherever_it_is(ids):
         ((pd.date_range("2024", periods=1), ["a"]), (None, None), 0),
         (([1], ["a"]), ("time", "id"), 0),
         ((["a"], pd.period_range("2024", periods=1, freq="D"), [3]), (None, None, None), 1),
+        (([1], ["a"]), (None, None), 0),
+        (([2024], [1]), ("Year", "store"), 0),
+        (([2024], [1]), ("quarter", "store"), 0),
+        ((["a"], ["2024-01-01"]), (None, None), 1),
+        (([1], pd.date_range("2024", periods=1)), ("lag", "observed"), 1),  # dates win over names
+        ((pd.date_range("1990", periods=1), pd.date_range("2024", periods=1)), ("born", "date"), 1),
     ],
 )
 def test_the_level_of_times(levels, names, which):
     assert time_level(pd.MultiIndex.from_product(levels, names=names)) == which
+
+
+DATES = pd.date_range("2024", periods=9)
+
+
+@pytest.mark.parametrize(
+    ("levels", "names"),
+    [
+        ((range(2000, 2003), range(9)), ("year", "week")),
+        ((DATES, range(24)), ("date", "hour")),
+        ((DATES, DATES), (None, None)),
+        ((range(3), range(9)), (None, None)),
+        ((range(3), range(9)), ("store", "visit")),
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_levels_of_which_two_could_be_times_are_refused(levels, names, swapped):
+    table = pd.DataFrame({"a": 1.0}, index=pd.MultiIndex.from_product(levels, names=names))
+    table = table.swaplevel() if swapped else table
+    for call in (lambda: sliding_windows(table, 2), lambda: read_sequences(table)):
+        with pytest.raises(ValueError, match=r"which level of the index .*table\.index\.names = \['id', 'time'\]"):
+            call()
+
+
+def test_the_years_of_a_panel_are_its_times():
+    index = pd.MultiIndex.from_product([range(2000, 2006), [7, 8]], names=["year", "store"])
+    table = pd.DataFrame({"a": np.arange(12.0)}, index=index)
+    X, _, times, groups = sliding_windows(table, 3, times=True, groups=True)
+    np.testing.assert_array_equal(X[0].ravel(), [0, 2, 4])
+    assert (list(times), list(groups)) == ([2003, 2004, 2005] * 2, [7] * 3 + [8] * 3)
+    assert list(read_sequences(table).index) == [7, 8]
+
+
+def test_the_names_of_times_are_told():
+    guide = (Path(__file__).parents[1] / "docs" / "guide" / "sequences.md").read_text(encoding="utf-8")
+    for name in TIME_NAMES:
+        assert f'"{name}"' in read_sequences.__doc__
+        assert f"`{name}`" in guide
 
 
 DAYS = ["2024-01-03", "2024-01-02", "2024-01-01"]

@@ -36,8 +36,12 @@ def read_sequences(X: Any, *, layout: LayoutName = "ntc") -> Any:
           (L_i, d). Of data frames: sktime's df-list, one column for each channel, whatever the layout.
         - A nested data frame, as sktime has it: one row for each sequence, one column for each channel, and a Series or
           array of all steps in every cell.
-        - A data frame with one row for each step and an index of two levels, id and time, sktime's pd-multiindex. The
-          level of times is that with such a name, or dates, or the last one.
+        - A data frame with one row for each step and an index of two levels, id and time, sktime's pd-multiindex.
+          The level of times is the one of dates, periods or durations, else the one whose name says so, else the one of
+          numbers. Where two could be, it is an error. Names of times, in upper case or lower: "time", "times",
+          "timepoint", "timepoints", "time_point", "timestep", "timesteps", "time_step", "time_idx", "timestamp", "t",
+          "ds", "step", "cycle", "lag", "date", "datetime", "period", "year", "quarter", "month", "week", "weekday",
+          "day", "hour", "minute", "second".
     layout : {"ntc", "nct"}, default="ntc"
         Axes of arrays: (n, time, channels) and (time, channels), or (n, channels, time) and (channels, time).
 

@@ -365,11 +365,19 @@ def test_levels_without_names_are_told_by_their_dates(names):
 
 
 def test_a_panel_whose_times_would_be_ids_is_refused():
-    index = pd.MultiIndex.from_product([range(30), range(30)], names=["pump", "cycle"])
+    index = pd.MultiIndex.from_product([range(30), pd.date_range("2024", periods=30)], names=["pump", "run"])
     table = pd.DataFrame({"y": np.sin(np.arange(900.0))}, index=index)
     forecaster = make_forecaster(Ridge(), 10, 3).fit(table)
-    with pytest.raises(ValueError, match="fit took level 'cycle' of the index as times, and here it would be 'pump'"):
-        forecaster.predict(table.swaplevel())
+    pd.testing.assert_frame_equal(forecaster.predict(table.swaplevel()).swaplevel(), forecaster.predict(table))
+    with pytest.raises(ValueError, match="fit took level 'run' of the index as times, and here it would be 'pump'"):
+        forecaster.predict(table.rename_axis(["run", "pump"]))
+
+
+def test_a_panel_whose_times_cannot_be_told_from_its_ids_is_refused():
+    for names in (["year", "week"], ["store", "visit"], [None, None]):
+        index = pd.MultiIndex.from_product([range(30), range(8)], names=names)
+        with pytest.raises(ValueError, match="It cannot be told which level of the index holds the times"):
+            make_forecaster(Ridge(), 4, 2).fit(pd.DataFrame({"y": np.arange(240.0)}, index=index))
 
 
 def test_short_series_of_a_panel_are_named():

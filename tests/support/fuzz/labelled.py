@@ -161,7 +161,9 @@ def windows_of_a_table(kind, rows, seed, window, horizon):
     told = kind in SAFE and kind != "bools"  # a target may be no bool
     permuted = table.iloc[:, order]
     by_name = functools.partial(sliding_windows, window=window, horizon=horizon)
-    either(lambda: by_name(table, target=target, times=True), (X, y, at), "windows, target and times", must=told)
+    # Texts are no times, and other labels are returned as they are.
+    with_times = functools.partial(by_name, table, target=target, times=True)
+    either(with_times, (X, y, at), "windows, target and times", must=told and rows in TIMES | {"tuples": None})
     either(lambda: by_name(permuted, target=target), (X[:, :, order], y), "windows of permuted columns", must=told)
     shuffled = moved(n, seed + 1)
     if rows in TIMES:

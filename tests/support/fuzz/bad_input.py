@@ -39,6 +39,7 @@ def any_value_of_any_parameter(task, data, refit):
     name, value = data.draw(a_parameter(task.kind))
     model = rehearsal(task, refit)
     before = canonical(predictions(model, task.X)) if refit else None
+    own = model.get_params()
     model.set_params(**READ_WITH.get(name, {}), **{name: value})
     about = f"{name}={value!r}"
     if must_be_refused(name, value):
@@ -54,6 +55,8 @@ def any_value_of_any_parameter(task, data, refit):
     if not re.search(rf"\b{name}\b|{by_others}", str(error)):
         finding(f"{about} is refused without its name: {type(error).__name__}: {error}")
     if refit and not isinstance(error, DivergenceError):
+        if name == "layout":  # says how X is to be read, in `predict` too
+            model.set_params(layout=own[name])
         same(canonical(predictions(model, task.X)), before, f"predictions before and after a fit with {about}")
 
 

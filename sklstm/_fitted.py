@@ -3,14 +3,14 @@
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Estimator = TypeVar("Estimator")
 
 
-def of_one_fit(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+def of_one_fit(method: Callable[P, T]) -> Callable[P, T]:
     """Call a method on a shallow copy of its estimator, which another thread cannot fit meanwhile.
 
     Examples
@@ -29,9 +29,11 @@ def of_one_fit(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate
     (0, 2)
     """
 
+    with_another_self: Callable[..., T] = method
+
     @functools.wraps(method)
-    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
-        return method(copy.copy(self), *args, **kwargs)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return with_another_self(copy.copy(args[0]), *args[1:], **kwargs)
 
     return call
 

@@ -27,13 +27,13 @@ def table_of(index=None, n=60):
 def panel_of(ids, n=60):
     hours = pd.date_range("2024-03-30", periods=n, freq="h", tz="Europe/Berlin")
     tables = [table_of(hours) + shift for shift, _ in enumerate(ids)]
-    return pd.concat(dict(zip(ids, tables, strict=True)), names=["pump", "when"])
+    return pd.concat(dict(zip(ids, tables, strict=True)), names=["pump", "time"])
 
 
 INDEXES = {
     "counted": pd.RangeIndex(60),
     "tens": pd.RangeIndex(100, 700, 10, name="step"),
-    "hours": pd.date_range("2024-03-30", periods=60, freq="h", tz="Europe/Berlin", name="when"),
+    "hours": pd.date_range("2024-03-30", periods=60, freq="h", tz="Europe/Berlin", name="time"),
     "offset": pd.date_range("2024-03-30", periods=60, freq="15min", tz="+05:30"),
     "UTC": pd.date_range("2024-03-30", periods=60, freq="D", tz="UTC", unit="s"),
     "months": pd.date_range("2020-01-31", periods=60, freq="ME", unit="ns"),
@@ -45,7 +45,7 @@ INDEXES = {
 TABLES = {name: table_of(index) for name, index in INDEXES.items()} | {
     "texts": panel_of(["b", "a"]),
     "numbers": panel_of([3, 1, 2]),
-    "pairs": panel_of([("x", 1), ("x", 2)]).rename_axis(["site", "pump", "when"]),
+    "pairs": panel_of([("x", 1), ("x", 2)]).rename_axis(["site", "pump", "time"]),
     "days": panel_of([pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02")]),
     "time first": panel_of(["b", "a"]).swaplevel(),
     "array": table_of().to_numpy(),

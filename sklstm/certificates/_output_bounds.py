@@ -377,7 +377,7 @@ def _enclosed_bounds(
     if method == "intervals":
         return bounds
     at_centre = torch.cat((last_h, seen[0]), 1)
-    n_inputs = (n_steps if lengths is None else lengths) * centre.shape[2]
+    n_inputs = (n_steps if lengths is None else lengths.to(centre.dtype)) * centre.shape[2]
     mean_value = _mean_value(layers, at_centre, inputs[1], n_inputs, last, readout)
     if method == "mean-value":
         return mean_value

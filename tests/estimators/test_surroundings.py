@@ -73,6 +73,7 @@ def results(estimator, folder):
         "bound": model.generalization_bound_,
         "predict": model.predict(X),
         "predict ragged": model.predict(ragged),
+        "certify ragged": model.certify(ragged, 0.1, method="mean-value"),
         "best": model.certify(X[:3], 0.01),
         "linear": model.certify(X[:3], 0.01, method="linear"),
         "exact": model.certify(X[:3], 0.0),

@@ -108,7 +108,9 @@ def test_enforced_norms_cost_nothing():
     # Limits kept cost nothing and broken ones would cost as much as none: together more than δ.
     broken = {"max_norms": (limits[0], _row_sum(W) * (1 - 1e-4), limits[2])}
     for bound in (rademacher_bound, partial(tu_bound, norms="union")):
-        with pytest.raises(ValueError, match=r"a row of W sums to .* above its limit .* Leave it out of max_norms"):
+        with pytest.raises(
+            ValueError, match=r"a row of W sums to .* above its limit max_norm_w=.* leave it out of max_norms"
+        ):
             bound(U, W, V, X, y, **broken)
     assert tu_bound(U, W, V, X, y, **broken).beta_w == pytest.approx(_row_sum(W), rel=1e-12), "as printed: measured"
 

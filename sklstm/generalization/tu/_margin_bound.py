@@ -203,8 +203,9 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
         if norms == "union" and limit is not None and beta > limit * _FLOAT32_SLACK:
             # A further class of weights, chosen after seeing them, would cost a further share of δ.
             raise ValueError(
-                f"a row of {letter} sums to {beta:.9g}, above its limit {limit:.9g}: only a limit that training "
-                "enforced has no price. Leave it out of max_norms, and the norm is paid for in δ."
+                f"a row of {letter} sums to {beta:.9g}, above its limit max_norm_{letter.lower()}={limit:.9g}: only a "
+                "limit that training enforced has no price. Fit again with it, or leave it out of max_norms, and the "
+                "norm is paid for in δ."
             )
         if limit is not None and beta <= limit * _FLOAT32_SLACK:
             found.append(Charged(limit * _FLOAT32_SLACK))

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+import types
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
@@ -79,6 +80,7 @@ class Skorch(Package):
     packages = ("skorch", "torch")
     takes_modules = True
     units = "module__hidden_size"
+    defaults = types.MappingProxyType({"max_epochs": 2, "verbose": 0, "train_split": None})
 
     def make(self, **parameters):
         import torch
@@ -96,8 +98,22 @@ class Skorch(Package):
 
         torch.manual_seed(0)
         # y as its users have it, (n,); with (n, 1) it trains as meant.
-        defaults = {"max_epochs": 2, "verbose": 0, "train_split": None}
-        return NeuralNetRegressor(Network, **defaults | parameters)
+        return NeuralNetRegressor(Network, **self.defaults | parameters)
+
+    def convolutional(self):
+        from skorch import NeuralNetRegressor
+        from torch import nn
+
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = nn.Sequential(nn.Conv1d(D, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten())
+                self.linear = nn.Linear(4, 1)
+
+            def forward(self, X):
+                return self.linear(self.inner(X.mT))
+
+        return NeuralNetRegressor(Network, **self.defaults)
 
 
 class Keras(Package):
@@ -108,16 +124,20 @@ class Keras(Package):
     def given(self, X):
         return X.reshape(len(X), -1) if isinstance(X, np.ndarray) else X  # its wrapper takes rows only
 
+    def convolutional(self):
+        return self.make(model_kwargs={"convolutional": True})
+
     def make(self, **parameters):
         os.environ["KERAS_BACKEND"] = "torch"
         import keras
         from keras.wrappers import SKLearnRegressor
 
-        def network(X, y, units=4):
+        def network(X, y, units=4, convolutional=False):
             layers = keras.layers
-            model = keras.Sequential(
-                [layers.Input(X.shape[1:]), layers.Reshape((-1, D)), layers.LSTM(units), layers.Dense(1)]
-            )
+            inner = [layers.LSTM(units)]
+            if convolutional:
+                inner = [layers.Conv1D(units, 3, activation="relu"), layers.GlobalMaxPooling1D()]
+            model = keras.Sequential([layers.Input(X.shape[1:]), layers.Reshape((-1, D)), *inner, layers.Dense(1)])
             model.compile(optimizer="adam", loss="mse")
             return model
 
@@ -296,8 +316,6 @@ def own_network(package):
 
 def convolutional(package):
     """A convolutional network in place of the recurrent one: of the package, or of the user."""
-    if package.takes_modules:
-        return True  # whatever layers torch or keras have
     model = package.convolutional()
     return model is not None and np.isfinite(model.fit(package.given(X), Y).predict(package.given(X))).all()
 

@@ -1,8 +1,7 @@
-"""What the adapters of all toolkits share: the estimator inside, and the order of axes."""
+"""What the adapters of all toolkits share: the estimator inside."""
 
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 
 from sklstm.estimators._composition import layout_of
@@ -35,8 +34,3 @@ def _not_a(kind: str, estimator: Any, example: str) -> TypeError:
         f"estimator must be a {kind} of sklstm such as {example}, alone or in a pipeline or a search of scikit-learn; "
         f"got {estimator!r:.80}."
     )
-
-
-def time_before_channels(X: np.ndarray) -> np.ndarray:
-    """A view of sequences (n, d, L) with axes (n, L, d); of one sequence (d, L) with axes (L, d)."""
-    return np.swapaxes(X, -1, -2)

@@ -18,12 +18,13 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklstm._layout import axes_swapped
 from sklstm.estimators._classifiers import NoisyRNNClassifier
 from sklstm.estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators._tikhonov_classifiers import TikhonovGRUClassifier
 from sklstm.preprocessing import SequenceScaler
 
-from ._wrapped import classifier_from, regressor_from, time_before_channels
+from ._wrapped import classifier_from, regressor_from
 
 __all__ = ["RecurrentClassifier", "RecurrentRegressor"]
 
@@ -33,11 +34,6 @@ _TAGS = {
     "capability:unequal_length": True,
     "algorithm_type": "deeplearning",
 }
-
-
-def _sequences(X: Any) -> Any:
-    """What aeon hands over, with time before channels."""
-    return time_before_channels(X) if isinstance(X, np.ndarray) else [time_before_channels(one) for one in X]
 
 
 class RecurrentClassifier(BaseClassifier):
@@ -85,14 +81,14 @@ class RecurrentClassifier(BaseClassifier):
         super().__init__()
 
     def _fit(self, X: Any, y: np.ndarray) -> Self:
-        self.estimator_ = classifier_from(self.estimator, _sequences(X), y)
+        self.estimator_ = classifier_from(self.estimator, axes_swapped(X), y)
         return self
 
     def _predict(self, X: Any) -> np.ndarray:
-        return self.estimator_.predict(_sequences(X))
+        return self.estimator_.predict(axes_swapped(X))
 
     def _predict_proba(self, X: Any) -> np.ndarray:
-        return self.estimator_.predict_proba(_sequences(X))
+        return self.estimator_.predict_proba(axes_swapped(X))
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
@@ -145,11 +141,11 @@ class RecurrentRegressor(BaseRegressor):
         super().__init__()
 
     def _fit(self, X: Any, y: np.ndarray) -> Self:
-        self.estimator_ = regressor_from(self.estimator, _sequences(X), y)
+        self.estimator_ = regressor_from(self.estimator, axes_swapped(X), y)
         return self
 
     def _predict(self, X: Any) -> np.ndarray:
-        return self.estimator_.predict(_sequences(X))
+        return self.estimator_.predict(axes_swapped(X))
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

@@ -22,13 +22,14 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklstm._layout import axes_swapped
 from sklstm.estimators._classifiers import NoisyRNNClassifier
 from sklstm.estimators._forecaster import Forecaster, make_forecaster
 from sklstm.estimators._regressors import TikhonovGRURegressor, TikhonovLSTMRegressor
 from sklstm.estimators._tikhonov_classifiers import TikhonovGRUClassifier
 from sklstm.preprocessing import SequenceScaler
 
-from ._wrapped import classifier_from, regressor_from, time_before_channels
+from ._wrapped import classifier_from, regressor_from
 
 __all__ = ["RecurrentClassifier", "RecurrentForecaster", "RecurrentRegressor"]
 
@@ -39,11 +40,6 @@ _TAGS = _AUTHORS | {
     "capability:unequal_length": True,
     "capability:categorical_in_X": False,
 }
-
-
-def _sequences(X: Any) -> Any:
-    """What sktime hands over, with time before channels, as its frames have them."""
-    return time_before_channels(X) if isinstance(X, np.ndarray) else X
 
 
 class RecurrentClassifier(BaseClassifier):
@@ -92,14 +88,14 @@ class RecurrentClassifier(BaseClassifier):
         super().__init__()
 
     def _fit(self, X: Any, y: np.ndarray) -> Self:
-        self.estimator_ = classifier_from(self.estimator, _sequences(X), y)
+        self.estimator_ = classifier_from(self.estimator, axes_swapped(X), y)
         return self
 
     def _predict(self, X: Any) -> np.ndarray:
-        return self.estimator_.predict(_sequences(X))
+        return self.estimator_.predict(axes_swapped(X))
 
     def _predict_proba(self, X: Any) -> np.ndarray:
-        return self.estimator_.predict_proba(_sequences(X))
+        return self.estimator_.predict_proba(axes_swapped(X))
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
@@ -152,11 +148,11 @@ class RecurrentRegressor(BaseRegressor):
         super().__init__()
 
     def _fit(self, X: Any, y: np.ndarray) -> Self:
-        self.estimator_ = regressor_from(self.estimator, _sequences(X), y[:, 0] if y.shape[1] == 1 else y)
+        self.estimator_ = regressor_from(self.estimator, axes_swapped(X), y[:, 0] if y.shape[1] == 1 else y)
         return self
 
     def _predict(self, X: Any) -> np.ndarray:
-        return self.estimator_.predict(_sequences(X)).reshape(len(X), -1)
+        return self.estimator_.predict(axes_swapped(X)).reshape(len(X), -1)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

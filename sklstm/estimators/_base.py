@@ -1,11 +1,10 @@
-"""The shared base: a fit that is undone if it fails, sample weights, outputs, saving and pickling."""
+"""The shared base: what is to be trained, sample weights, outputs, saving and pickling."""
 
 import copy
 import inspect
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from os import PathLike
@@ -19,11 +18,10 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
-from sklstm._fitted import of_one_fit, take_over, unfitted_copy
+from sklstm._fitted import of_one_fit
 from sklstm._sequences import Sequences, as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import API_PAGE_AT_TOP, Number, Rule, check_parameters, fresh_random_state
-from sklstm.exceptions import DivergenceError
 from sklstm.generalization import OccamBound, PACBayesBound
 from sklstm.training import (
     InputNoise,
@@ -40,10 +38,10 @@ from sklstm.training import (
 from sklstm.training._held_out import Split
 from sklstm.training._inference import outputs_of
 from sklstm.training._process import restores_settings
-from sklstm.training._train import FEWEST_STEPS, OPTIMIZERS, Resume, Seeds, fresh_network, sizes_for
+from sklstm.training._train import FEWEST_STEPS, OPTIMIZERS, Seeds, fresh_network, sizes_for
 
 from . import _files
-from ._fit_tasks import CallbackSupportMixin, FitTask
+from ._fit_tasks import CallbackSupportMixin, FitContext
 from ._pac_bayes import StochasticPredictor
 from ._parameters import RULES
 
@@ -69,28 +67,6 @@ class FitData:
     y: np.ndarray
     weight: np.ndarray | None
     validation: "FitData | None" = None
-
-
-@dataclass(frozen=True, eq=False)
-class FitContext:
-    """What a training is part of, beside its data.
-
-    Attributes
-    ----------
-    resume : Resume or None
-        The net that a warm start or ``partial_fit`` goes on from.
-    one_epoch : bool
-        Of ``partial_fit``: one epoch at a constant rate.
-    callbacks : tuple
-        For the net, besides the user's own.
-    classes : ndarray or None
-        Of the fit that a warm start goes on from.
-    """
-
-    resume: Resume | None = None
-    one_epoch: bool = False
-    callbacks: tuple[Any, ...] = ()
-    classes: np.ndarray | None = None
 
 
 class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
@@ -274,52 +250,6 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             # The checks are those of X and y, and speak of X, y and sample_weight.
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"In the validation data X_val, y_val, sample_weight_val: {error}") from error
-
-    # All or nothing.
-
-    @contextmanager
-    def _fitting(self, X: Any, y: Any, sample_weight: Any) -> Iterator[tuple[Self, FitContext]]:
-        """Of ``fit``: a copy to be fitted, without fitted attributes, which the estimator takes over at the end."""
-        check_parameters(self, self._rules)
-        task = FitTask(self, X, y, sample_weight)
-        task.begin()
-        before = copy.copy(self)
-        model = unfitted_copy(self)
-        for name in _files.KEPT:
-            model.__dict__.pop(name, None)
-        start = vars(before).get("net_") if self.warm_start else None
-        resume = None if start is None else Resume(start)
-        with self._taking_over(model):
-            yield model, FitContext(resume, callbacks=task.epochs(model), classes=vars(before).get("classes_"))
-            task.end(model)
-
-    @contextmanager
-    def _one_more_epoch(self) -> Iterator[tuple[Self, FitContext]]:
-        """Of ``partial_fit``: a copy to go on with, which the estimator takes over at the end."""
-        check_parameters(self, self._rules)
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True: it sees a part of the data at a time.")
-        model = copy.copy(self)
-        fitted = vars(model).get("net_")
-        with self._taking_over(model, keep=fitted is not None):
-            yield model, FitContext(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
-            for name in ("generalization_bound_", "_data_digest", "_bound_cap", "_quantized_cap"):
-                model.__dict__.pop(name, None)  # results of the old weights
-
-    @contextmanager
-    def _taking_over(self, model: Self, *, keep: bool = False) -> Iterator[None]:
-        """All or nothing, and in one step: other threads predict with the old network until the new one is there."""
-        try:
-            with torch.inference_mode(False):
-                yield
-        except DivergenceError as error:
-            # A fit that diverges keeps its last good weights, if there are any; `partial_fit` those from before.
-            if error.net is not None and not keep:
-                model._set_fitted(error.net)
-                error.net = None
-                take_over(self, model)
-            raise
-        take_over(self, model)
 
     def _at(self, net: SequenceNet) -> Self:
         """Of the copy that is being fitted: what it would be if training ended now, as a copy."""

@@ -24,7 +24,7 @@ from sklstm.training._process import restores_settings
 from ._base import FitData, SequenceEstimator, training_data
 from ._certify import certify
 from ._data_warnings import warn_about_data
-from ._fit_tasks import with_callbacks
+from ._fit_tasks import fitting, one_more_epoch, with_callbacks
 from ._label_certificates import certified_accuracy, certified_radius
 from ._reports import generalization_report, holdout_bound_of, set_bound
 
@@ -88,7 +88,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             index, whose rows are then each read as a sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        with self._fitting(X, y, sample_weight) as (model, context):
+        with fitting(self, X, y, sample_weight) as (model, context):
             data = model._check_fit(X, y, sample_weight, validation)
             warn_about_data(model, X, data)
             if context.resume is not None and not np.array_equal(model.classes_, np.asarray(context.classes)):
@@ -148,7 +148,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         >>> model.n_iter_
         3
         """
-        with self._one_more_epoch() as (model, context):
+        with one_more_epoch(self) as (model, context):
             if isinstance(model.class_weight, str):
                 raise ValueError(
                     "partial_fit does not support class_weight='balanced', which takes the frequencies of all labels: "

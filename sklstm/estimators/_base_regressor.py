@@ -25,11 +25,11 @@ from sklstm.training._linear_start import LinearStart, steps_read
 from sklstm.training._process import restores_settings
 from sklstm.training._train import sizes_for
 
-from ._base import FitContext, FitData, SequenceEstimator, training_data
+from ._base import FitData, SequenceEstimator, training_data
 from ._certify import certify
 from ._compression import Compression
 from ._data_warnings import warn_about_data
-from ._fit_tasks import with_callbacks
+from ._fit_tasks import FitContext, fitting, one_more_epoch, with_callbacks
 from ._pac_bayes import PACBayes
 from ._parameters import LossName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import generalization_report, holdout_bound_of, set_bound
@@ -180,7 +180,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             times in its index, whose rows are then each read as a sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        with self._fitting(X, y, sample_weight) as (model, context):
+        with fitting(self, X, y, sample_weight) as (model, context):
             data = model._check_fit(X, y, sample_weight, validation)
             warn_about_data(model, X, data)
             spec = model._training_spec(data, context)
@@ -230,7 +230,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         >>> model.n_iter_
         3
         """
-        with self._one_more_epoch() as (model, context):
+        with one_more_epoch(self) as (model, context):
             refuse_other_rows(sample_weight, X, "sample_weight")
             sequences, y = model._check_data(X, y, reset=context.resume is None)
             weight = model._absolute(model._weights(model._given_weights(sample_weight, len(y))))

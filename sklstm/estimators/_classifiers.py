@@ -15,9 +15,10 @@ from sklstm.networks import RNNNetwork
 from sklstm.training import NetworkSpec, TrainingSpec
 from sklstm.training._net import Projection
 
-from ._base import FitContext, FitData
+from ._base import FitData
 from ._base_classifier import SequenceClassifier
 from ._compression import Compression
+from ._fit_tasks import FitContext
 from ._pac_bayes import PACBayes
 from ._parameters import ActivationName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 

@@ -1,12 +1,26 @@
-"""scikit-learn's callbacks (`sklearn.callback`, from 1.9 on): a fit is a task, and so is every epoch of it."""
+"""One call of ``fit`` or ``partial_fit``: in a copy, all or nothing; and what scikit-learn's callbacks hear of it.
 
-from collections.abc import Callable
+For these callbacks (`sklearn.callback`, from 1.9 on) a fit is a task, and so is every epoch of it.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
 from skorch.callbacks import Callback
 
+from sklstm._fitted import take_over, unfitted_copy
+from sklstm._validation import check_parameters
+from sklstm.exceptions import DivergenceError
 from sklstm.training import SequenceNet, StopTraining
 from sklstm.training._net import OwnCallback
+from sklstm.training._train import Resume
+
+from . import _files
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -102,3 +116,72 @@ class _EpochTasks(OwnCallback):
             **self.fit_.data,
             reconstruction_attributes=lambda: whole(self.model_._at(net)),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class FitContext:
+    """What a training is part of, beside its data.
+
+    Attributes
+    ----------
+    resume : Resume or None
+        The net that a warm start or ``partial_fit`` goes on from.
+    one_epoch : bool
+        Of ``partial_fit``: one epoch at a constant rate.
+    callbacks : tuple
+        For the net, besides the user's own.
+    classes : ndarray or None
+        Of the fit that a warm start goes on from.
+    """
+
+    resume: Resume | None = None
+    one_epoch: bool = False
+    callbacks: tuple[Any, ...] = ()
+    classes: np.ndarray | None = None
+
+
+@contextmanager
+def fitting(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[tuple[Any, FitContext]]:
+    """Of ``fit``: a copy to be fitted, without fitted attributes, which the estimator takes over at the end."""
+    check_parameters(estimator, estimator._rules)
+    task = FitTask(estimator, X, y, sample_weight)
+    task.begin()
+    before = dict(vars(estimator))
+    model = unfitted_copy(estimator)
+    for name in _files.KEPT:
+        vars(model).pop(name, None)
+    start = before.get("net_") if estimator.warm_start else None
+    resume = None if start is None else Resume(start)
+    with _taking_over(estimator, model):
+        yield model, FitContext(resume, callbacks=task.epochs(model), classes=before.get("classes_"))
+        task.end(model)
+
+
+@contextmanager
+def one_more_epoch(estimator: Any) -> Iterator[tuple[Any, FitContext]]:
+    """Of ``partial_fit``: a copy to go on with, which the estimator takes over at the end."""
+    check_parameters(estimator, estimator._rules)
+    if estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True: it sees a part of the data at a time.")
+    model = copy.copy(estimator)
+    fitted = vars(model).get("net_")
+    with _taking_over(estimator, model, keep=fitted is not None):
+        yield model, FitContext(None if fitted is None else Resume(fitted, everything=True), one_epoch=True)
+        for name in ("generalization_bound_", "_data_digest", "_bound_cap", "_quantized_cap"):
+            vars(model).pop(name, None)  # results of the old weights
+
+
+@contextmanager
+def _taking_over(estimator: Any, model: Any, *, keep: bool = False) -> Iterator[None]:
+    """All or nothing, and in one step: other threads predict with the old network until the new one is there."""
+    try:
+        with torch.inference_mode(False):
+            yield
+    except DivergenceError as error:
+        # A fit that diverges keeps its last good weights, if there are any; `partial_fit` those from before.
+        if error.net is not None and not keep:
+            model._set_fitted(error.net)
+            error.net = None
+            take_over(estimator, model)
+        raise
+    take_over(estimator, model)

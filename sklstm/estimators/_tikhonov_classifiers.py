@@ -13,9 +13,10 @@ from sklstm._layout import LayoutName
 from sklstm.networks import GRUNetwork, LSTMNetwork
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec
 
-from ._base import FitContext, FitData
+from ._base import FitData
 from ._base_classifier import SequenceClassifier
 from ._compression import Compression
+from ._fit_tasks import FitContext
 from ._pac_bayes import PACBayes
 from ._parameters import NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._tikhonov import certified_gain, measured_gains, tikhonov_parts, warn_if_infeasible

@@ -138,7 +138,20 @@ class Bound(Protocol):
         ...
 
 
-def is_informative(bound: Bound) -> bool:
+class _Guessed(Protocol):
+    """What a guess can be compared with."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def ceiling(self) -> float: ...
+
+    @property
+    def guess(self) -> float | None: ...
+
+
+def is_informative(bound: _Guessed) -> bool:
     """Whether a bound is below what the best constant guess loses, and below the largest loss."""
     return bound.guess is not None and bound.value < min(bound.guess, bound.ceiling)
 
@@ -161,7 +174,7 @@ class LossBound:
     @property
     def informative(self) -> bool:
         """Whether the bound is below what the best constant guess loses."""
-        return self.guess is not None and self.value < min(self.guess, self.ceiling)
+        return is_informative(self)
 
     @property
     def quantity(self) -> str:

@@ -3,13 +3,12 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor
-from sklstm.adapters._wrapped import classifier_from, regressor_from, time_before_channels
+from sklstm.adapters._wrapped import classifier_from, regressor_from
 from sklstm.preprocessing import SequenceScaler
 
 
@@ -29,12 +28,6 @@ def test_without_its_toolkit_an_adapter_names_the_extra(name, monkeypatch):
     monkeypatch.delitem(sys.modules, f"sklstm.adapters.{name}", raising=False)
     with pytest.raises(ImportError, match=rf'needs the package {name}: pip install "sklstm\[{name}\]"'):
         __import__(f"sklstm.adapters.{name}")
-
-
-def test_axes_are_swapped_in_arrays_and_in_single_sequences():
-    X = np.arange(24.0).reshape(2, 3, 4)
-    assert time_before_channels(X).shape == (2, 4, 3)
-    assert np.array_equal([time_before_channels(one) for one in X], time_before_channels(X))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import sklstm
 from sklstm import TikhonovLSTMRegressor
-from sklstm.estimators._base import FitContext, checked, training_data, training_spec
+from sklstm.estimators._base import checked, training_data, training_spec
+from sklstm.estimators._fit_tasks import FitContext
 from sklstm.model_selection import RegularizationPathCV
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS, REGRESSORS
 

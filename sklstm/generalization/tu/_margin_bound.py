@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sklstm.generalization._confidence import Charged, round_up
+from sklstm.generalization._report import is_informative
 from sklstm.generalization._theorem_inputs import Array, Float, check_delta, noisy_chunks
 from sklstm.linalg import max_row_sum
 
@@ -48,7 +49,7 @@ class MarginBound:
     @property
     def informative(self) -> bool:
         """Whether the bound is below the error of naming the most frequent class."""
-        return self.guess is not None and self.value < min(self.guess, self.ceiling)
+        return is_informative(self)
 
     def at_delta(self, delta: float) -> Self:
         """The same bound at another failure probability.

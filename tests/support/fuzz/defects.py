@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from sklstm.estimators import _base, _base_classifier, _composition
+from sklstm.estimators import _base, _base_classifier, _composition, _fit_tasks
 from sklstm.estimators._base import SequenceEstimator
 from sklstm.training import _inference, _train
 
@@ -59,7 +59,7 @@ _set_fitted, _outputs, _as_sequences = SequenceEstimator._set_fitted, SequenceEs
 # What it is: a context in which it is so.
 DEFECTS = {
     "a failed fit leaves the estimator half fitted": lambda: mock.patch.object(
-        _base, "unfitted_copy", lambda estimator: estimator
+        _fit_tasks, "unfitted_copy", lambda estimator: estimator
     ),
     "fit seeds torch's global generator": lambda: mock.patch.object(_train, "seeded_construction", _seeds_the_process),
     "predictions depend on the other rows": lambda: mock.patch.object(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._tables import as_plain, is_wide, n_axes, sequences_in
+from sklstm._tables import as_plain, is_wide, n_axes, names_of_columns, sequences_in
 from sklstm._validation import Choice
 
 LayoutName = Literal["ntc", "nct"]
@@ -126,7 +126,7 @@ def axes_swapped(X: Any, name: str = "X") -> Any:
     ValueError
         If an entry of a list has not two axes, or another number of channels than the first.
     """
-    sequences = None if hasattr(X, "columns") else sequences_in(X)
+    sequences = None if names_of_columns(X) is not None else sequences_in(X)
     if sequences is not None:
         arrays = [entry if hasattr(entry, "columns") else np.asarray(as_plain(entry, name)) for entry in sequences]
         for i, array in enumerate(arrays):

@@ -8,7 +8,7 @@ import numpy as np
 
 from sklstm._labels import counted, row_labels
 from sklstm._layout import NTC, Layout
-from sklstm._tables import is_wide, n_axes, read_wide, sequences_in
+from sklstm._tables import is_wide, n_axes, names_of_columns, read_wide, sequences_in
 
 
 def sizes_by_position(
@@ -187,7 +187,7 @@ def _entries(sizes: Any) -> list | None:
 
 def _has_labels(sizes: Any) -> bool:
     """Whether it is a dict, a Series or a data frame. (A list has a method of the name ``index``.)"""
-    return isinstance(sizes, Mapping) or hasattr(sizes, "columns") or row_labels(sizes) is not None
+    return isinstance(sizes, Mapping) or names_of_columns(sizes) is not None or row_labels(sizes) is not None
 
 
 def _check_rows(labels: Any, expected: list, name: str) -> None:

@@ -24,17 +24,20 @@ def as_plain(values: Any, name: str = "X") -> Any:
     Raises
     ------
     TypeError
-        If the tensor has no values in memory, or numpy has no type for it; for objects of xarray.
+        If the tensor has no values in memory, or numpy has no type for it; for objects of xarray, and for lazy tables
+        of polars, which have no values yet.
     ValueError
         If something is masked that is no number.
     """
     if isinstance(values, np.ma.MaskedArray):
         return _without_mask(values, name)
     if hasattr(values, "dims") and hasattr(values, "coords"):
+        of_dataset = ".to_array()" if hasattr(values, "to_array") else ""
         raise TypeError(
             f"{name} is a {type(values).__name__} of xarray with the axes {tuple(values.dims)}, whose names and labels "
-            f"are not read. Put the axes in order and give the numbers, {name}.transpose(...).to_numpy()."
+            f"are not read. Put the axes in order and give the numbers, {name}{of_dataset}.transpose(...).to_numpy()."
         )
+    refuse_lazy(values)
     if not isinstance(values, torch.Tensor):
         return values
     try:
@@ -46,6 +49,12 @@ def as_plain(values: Any, name: str = "X") -> Any:
             f"{name} is a tensor of {values.dtype} on {values.device} that numpy cannot hold. Pass a dense tensor of "
             "float32 or float64 with its values in memory."
         ) from error
+
+
+def refuse_lazy(table: Any) -> None:
+    """``TypeError`` for a lazy table, as polars has them: it has no values yet."""
+    if hasattr(table, "collect") and not hasattr(table, "shape"):
+        raise TypeError(f"A {type(table).__name__} has no values yet: give what its method collect() returns.")
 
 
 def _without_mask(values: np.ma.MaskedArray, name: str) -> NDArray:
@@ -80,6 +89,7 @@ def n_axes(entry: Any) -> int:
         return int(ndim)
     if isinstance(entry, list | tuple):
         return 1 + (n_axes(entry[0]) if entry else 0)
+    refuse_lazy(entry)
     return np.asarray(entry).ndim  # not np.ndim: an object may offer __array__ and nothing else
 
 
@@ -216,6 +226,7 @@ def as_read(estimator: Any, shape: tuple[int, ...], *, sizes: bool = True) -> st
 
 def names_of_columns(table: Any) -> list | None:
     """Names of the columns of a data frame; None for anything that has none."""
+    refuse_lazy(table)
     columns = getattr(table, "columns", None)
     return None if columns is None else list(columns)
 
@@ -257,6 +268,7 @@ def one_set_of_names(sequences: Sequence[Any]) -> bool:
 
 def is_wide(X: Any) -> bool:
     """Whether X is a table whose columns have several levels."""
+    refuse_lazy(X)
     return getattr(getattr(X, "columns", None), "nlevels", 1) > 1
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import xarray as xr
 from sklearn.pipeline import make_pipeline
 
-from sklstm import certified_accuracy, noise_interval, prediction_interval
+from sklstm import certified_accuracy, make_forecaster, noise_interval, prediction_interval
 from sklstm._labels import TIME_NAMES, counted, numbered, order_of_rows, refuse_other_rows, time_level
 from sklstm.inspection import CertifiedFrontDisplay
 from sklstm.metrics import make_certified_scorer, make_noisy_scorer
@@ -325,44 +327,121 @@ def test_a_number_that_is_the_name_of_another_column_is_no_place(cls):
         model.fit(frames_of(X, [1, 0]), X[:, -1, 1])
 
 
-class Named:
-    """An array whose axes have names, as xarray has them."""
-
-    def __init__(self, values, *dims):
-        self.values, self.dims, self.coords = np.asarray(values), dims, {}
-        self.shape, self.ndim, self.dtype = self.values.shape, self.values.ndim, self.values.dtype
-
-    def __array__(self, dtype=None, copy=None):
-        return self.values.astype(dtype) if dtype else self.values
-
-    def __len__(self):
-        return len(self.values)
-
-
 def test_axes_with_names_are_refused_and_not_forgotten():
     """They could be in another order than ours, and nobody would know."""
     X = np.random.default_rng(0).normal(size=(8, 2, 3))
     y, axes = X[:, 0, -1], ("sample", "channel", "time")
     model = ESTIMATORS[0](2, max_epochs=1, random_state=0).fit(X, y)
+    eps = xr.DataArray([0.1, 0.2, 0.3], dims="channel")
     calls = (
-        lambda: model.fit(Named(X, *axes), y),
-        lambda: model.fit([Named(x, *axes[1:]) for x in X], y),
-        lambda: model.fit(X, Named(y, "sample")),
-        lambda: model.fit(X, y, Named(np.ones(8), "sample")),
-        lambda: model.predict(Named(X, *axes)),
-        lambda: model.certify(X, Named([0.1, 0.2, 0.3], "channel")),
-        lambda: noise_interval(model, Named(X, *axes), 0.1),
-        lambda: SequenceScaler().fit(Named(X, *axes)),
-        lambda: sliding_windows(Named(X[0], *axes[1:]), 1),
-        lambda: sliding_windows(X[0], 1, target=Named(X[0, :, 0], "time")),
+        lambda: model.fit(xr.DataArray(X, dims=axes), y),
+        lambda: model.fit([xr.DataArray(x, dims=axes[1:]) for x in X], y),
+        lambda: model.fit(X, xr.DataArray(y, dims="sample")),
+        lambda: model.fit(X, y, xr.DataArray(np.ones(8), dims="sample")),
+        lambda: model.predict(xr.DataArray(X, dims=axes)),
+        lambda: model.certify(X, eps),
+        lambda: noise_interval(model, xr.DataArray(X, dims=axes), 0.1),
+        lambda: prediction_interval(model, xr.DataArray(X, dims=axes), y, X),
+        lambda: SequenceScaler().fit(xr.DataArray(X, dims=axes)),
+        lambda: read_sequences(xr.DataArray(X, dims=axes)),
+        lambda: sliding_windows(xr.DataArray(X[0], dims=axes[1:]), 1),
+        lambda: sliding_windows(X[0], 1, target=xr.DataArray(X[0, :, 0], dims="time")),
     )
     for call in calls:
         with pytest.raises((TypeError, ValueError), match=r"of xarray with the axes \('"):
             call()
 
 
+def test_datasets_of_xarray_are_refused():
+    X = np.random.default_rng(0).normal(size=(8, 2, 3))
+    data = xr.Dataset({"a": (("sample", "time"), X[:, 0]), "b": (("sample", "time"), X[:, 1])})
+    model = ESTIMATORS[0](2, max_epochs=1, random_state=0).fit(X, X[:, 0, -1])
+    for call in (
+        lambda: model.fit(data, X[:, 0, -1]),
+        lambda: model.fit([data] * 8, X[:, 0, -1]),
+        lambda: model.fit(X, data),
+        lambda: model.certify(X, data),
+        lambda: model.predict(data),
+        lambda: sliding_windows(data, 1),
+        lambda: SequenceScaler().fit(data),
+        lambda: read_sequences(data),
+        lambda: SequencesFromTable("sample").fit(data),
+        lambda: make_forecaster(ESTIMATORS[0](2, max_epochs=1), 1, 1).fit(data),
+    ):
+        with pytest.raises(TypeError, match=r"xarray|must be a table with named columns"):
+            call()
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_frames_of_polars_are_read_as_those_of_pandas(cls):
+    X = np.random.default_rng(0).normal(size=(12, 4, 2))
+    y = (X[:, -1, 0] > 0).astype(float)
+    frames = [pl.DataFrame(x, schema=["a", "b"]) for x in X]
+    model = cls(2, max_epochs=2, random_state=0).fit(frames, pl.Series(y), pl.Series(np.ones(12)))
+    same = cls(2, max_epochs=2, random_state=0).fit(frames_of(X, ["a", "b"]), y, np.ones(12))
+    assert list(model.feature_names_in_) == ["a", "b"]
+    np.testing.assert_array_equal(model.predict(frames), same.predict(frames_of(X, ["a", "b"])))
+    for ours, theirs in zip(
+        model.certify(frames, {"a": 0.1, "b": 0.0}),
+        same.certify(frames_of(X, ["a", "b"]), {"a": 0.1, "b": 0.0}),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        model.predict([frame[["b", "a"]] for frame in frames])
+    missing = [frame.with_columns(a=pl.lit(None).cast(pl.Float64)) for frame in frames]
+    with pytest.raises(ValueError, match=r"X\[0\] has a value that is not finite at step 0, channel 0"):
+        model.predict(missing)
+    with pytest.raises(ValueError, match="contains NaN"):
+        model.fit(frames, pl.Series([None, *y[1:]]))
+
+
+def test_tables_of_polars_become_the_sequences_of_those_of_pandas():
+    rng = np.random.default_rng(0)
+    times = pd.date_range("2024", periods=10, freq="h")
+    table = pd.DataFrame(
+        {"id": np.repeat(["u", "v"], 10), "t": times.append(times), "a": rng.normal(size=20), "b": rng.normal(size=20)}
+    )
+    polar = pl.DataFrame({name: table[name].to_numpy() for name in table})
+    for ours, theirs in zip(
+        sliding_windows(polar, 3, groups="id", times="t"),
+        sliding_windows(table, 3, groups="id", times="t"),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    reader = SequencesFromTable("id", time="t")
+    for ours, theirs in zip(reader.fit_transform(polar), reader.fit_transform(table), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match=r"the times of the series must increase.*if they are several series"):
+        sliding_windows(polar, 3, times="t")
+
+
+def test_lazy_tables_are_refused_with_the_remedy():
+    X = np.random.default_rng(0).normal(size=(8, 3, 2))
+    y, lazy = X[:, -1, 0], pl.DataFrame(X[0], schema=["a", "b"]).lazy()
+    model = ESTIMATORS[0](2, max_epochs=1, random_state=0).fit(X, y)
+    for call in (
+        lambda: model.fit(lazy, y),
+        lambda: model.fit([lazy] * 8, y),
+        lambda: model.fit(X, lazy),
+        lambda: model.fit(X, y, lazy),
+        lambda: model.predict(lazy),
+        lambda: model.predict([lazy]),
+        lambda: model.certify(X, lazy),
+        lambda: SequenceScaler().fit([lazy]),
+        lambda: SequenceScaler(layout="nct").fit(lazy),
+        lambda: SequencesFromTable("a").fit(lazy),
+        lambda: read_sequences(lazy),
+        lambda: sliding_windows(lazy, 1),
+        lambda: make_forecaster(ESTIMATORS[0](2, max_epochs=1), 1, 1).fit(lazy),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^A LazyFrame has no values yet: give what its method collect\(\) returns"
+        ):
+            call()
+
+
 def test_times_of_polars_that_run_backwards_are_named():
-    polars = pytest.importorskip("polars")
-    table = polars.DataFrame({"t": [2, 1, 0], "a": [1.0, 2.0, 3.0]})
+    table = pl.DataFrame({"t": [2, 1, 0], "a": [1.0, 2.0, 3.0]})
     with pytest.raises(ValueError, match="the times of the series must increase, and 1, in row 1, comes after 2"):
         sliding_windows(table, 1, times="t")

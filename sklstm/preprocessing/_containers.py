@@ -13,6 +13,7 @@ from sklstm._tables import (
     is_nested,
     is_wide,
     n_axes,
+    names_of_columns,
     numbers_in,
     one_set_of_names,
     read_entries,
@@ -93,7 +94,7 @@ def read_sequences(X: Any, *, layout: LayoutName = "ntc") -> Any:
     (['b', 'a'], (2, 2))
     """
     LAYOUT.check("layout", layout)
-    if hasattr(X, "columns"):
+    if names_of_columns(X) is not None:
         return _of_table(X)
     sequences = sequences_in(X)
     if sequences is None or _is_nested_lists_of_one_shape(X):

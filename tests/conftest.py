@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
+from joblib import parallel_config
 
 from sklstm._subnormals import are_flushed
 
@@ -26,6 +27,16 @@ settings.load_profile("suite")
 # Started in the background by a shell, a process ignores Ctrl-C, and so does all that it starts: tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def workers_stay_until_the_end():
+    """joblib's workers end after five idle minutes; a test that hands them a task just then may wait for ever.
+
+    See https://github.com/joblib/joblib/issues/869.
+    """
+    with parallel_config("loky", idle_worker_timeout=3600):
+        yield
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""What does an epoch cost, in time and memory, as n grows?
+"""What do an epoch and the guarantees cost, in time and memory, as n grows?
 
 Sequences of 24 steps and 7 channels in a file, trained on as a ``numpy.memmap`` or read into an array first; one epoch,
-then the bounds, then predictions for all of them, each measurement in a process of its own. Memory is what came on top
-of the imported library, taken from the system every 10 ms: anonymous pages, which are needed, and pages of the file,
-which the system takes back when others need memory.
+then the bounds, then predictions for all of them, each measurement in a process of its own. Of the files of float32
+also the guarantees of every prediction: certificates, intervals under random noise, smoothed radii. Memory is what came
+on top of the imported library, taken from the system every 10 ms: anonymous pages, which are needed, and pages of the
+file, which the system takes back when others need memory.
 """
 
 import json
@@ -23,6 +24,8 @@ L, D = 24, 7
 HIDDEN, BATCH = 16, 512
 NAME = "large_data"
 ESTIMATORS = ("TikhonovLSTMRegressor", "NoisyRNNClassifier")
+EPS = SIGMA = 0.1
+N_DRAWS, N_SELECT = 40, 10
 CASES = [("memmap", "float32"), ("memmap", "float64"), ("array", "float32")]
 
 
@@ -106,10 +109,52 @@ def measure(kind, source, dtype, n, path):
     return record
 
 
+def measure_guarantees(kind, dtype, n, path):
+    import sklstm
+
+    rng = np.random.default_rng(1)
+    small = rng.standard_normal((BATCH, L, D))
+    y = small[:, -1, 0] if kind == "TikhonovLSTMRegressor" else small[:, -1, 0] > 0
+    model = getattr(sklstm, kind)(HIDDEN, batch_size=BATCH, max_epochs=2, random_state=0).fit(small, y)
+    X = np.memmap(path, dtype, mode="r", shape=(n, L, D))
+    options = {"coverage": 0.5, "confidence": 0.9, "n_draws": N_DRAWS, "random_state": 0}
+    calls = {
+        "certify": lambda X: model.certify(X, EPS),
+        "noise_interval": lambda X: sklstm.noise_interval(model, X, SIGMA, **options),
+    }
+    if kind == "NoisyRNNClassifier":
+        draws = {"n_draws": N_DRAWS, "n_select": N_SELECT, "confidence": 0.9, "random_state": 0}
+        calls["certified_radius"] = lambda X: model.certified_radius(X)
+        calls["smoothed_radius"] = lambda X: sklstm.smoothed_radius(model, X, SIGMA, **draws)
+    record = {"estimator": kind, "source": "memmap", "dtype": dtype, "n": n, "guarantees": {}}
+    for name, call in calls.items():
+        call(small.astype(dtype))  # whatever is set up at the first use
+        with Peak(memory()) as peak:
+            call(X)
+        record["guarantees"][name] = peak.record()
+    return record
+
+
+def _key(record):
+    return (*(record[name] for name in ("estimator", "source", "dtype", "n")), "guarantees" in record)
+
+
 def page(records):
-    records = {(r["estimator"], r["source"], r["dtype"], r["n"]): r for r in records}  # the last of each
-    rows = []
-    for (kind, source, dtype, n), r in sorted(records.items()):
+    records = {_key(r): r for r in records}  # the last of each
+    rows, guarantees = [], []
+    for (kind, source, dtype, n, of_guarantees), r in sorted(records.items()):
+        if of_guarantees:
+            guarantees += [
+                [
+                    kind,
+                    name,
+                    f"{n:,}",
+                    f"{1e6 * part['seconds'] / n:.1f}",
+                    f"{part['anonymous_mb']} + {part['file_mb']}",
+                ]
+                for name, part in r["guarantees"].items()
+            ]
+            continue
         fit, bounds, predict = r["fit"], r["fit_with_bounds"], r["predict"]
         micro = 1e6 / n
         rows.append(
@@ -133,22 +178,33 @@ def page(records):
         "the bounds that come after it, of predictions. Memory is the peak on top of the imported library, y and, "
         "where X is an array, X itself: anonymous pages + pages of the file. The system takes the latter back when "
         f"memory is short.\n\n{table(header, rows)}\n\n"
+        f"Guarantees of every prediction, from the file of float32: certificates for ε = {EPS}, intervals from "
+        f"{N_DRAWS} draws of noise of σ = {SIGMA} a sequence, smoothed radii from {N_SELECT} + {N_DRAWS}. Memory is "
+        "the peak on top of what was there before the call.\n\n"
+        + table(["estimator", "function", "n", "µs a sequence", "memory, MB"], guarantees)
+        + "\n\n"
         f"It needs 1.4 GB of disk in the temporary folder. {regenerate(NAME, list(records.values()))}"
     )
 
 
 def measure_all(options, done):
-    done = {(r["estimator"], r["source"], r["dtype"], r["n"]) for r in done}
+    done = {_key(r) for r in done}
     for n in map(int, options.sizes):
         for source, dtype in CASES:
-            kinds = [kind for kind in options.estimators if (kind, source, dtype, n) not in done]
-            if not kinds:
+            parts = (False, True) if (source, dtype) == CASES[0] else (False,)
+            cases = [
+                (kind, part)
+                for kind in options.estimators
+                for part in parts
+                if (kind, source, dtype, n, part) not in done
+            ]
+            if not cases:
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "x"
                 write(path, n, dtype)
-                for kind in kinds:
-                    case = ["--child", kind, source, dtype, str(n), str(path)]
+                for kind, of_guarantees in cases:
+                    case = ["--child", kind, "guarantees" if of_guarantees else source, dtype, str(n), str(path)]
                     command = [sys.executable, "-m", module_of(NAME), *case]
                     child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                     yield json.loads(child.stdout.splitlines()[-1])
@@ -162,7 +218,12 @@ def add_options(parser):
 def main():
     if sys.argv[1:2] == ["--child"]:
         kind, source, dtype, n, path = sys.argv[2:]
-        print(json.dumps(measure(kind, source, dtype, int(n), path)))
+        found = (
+            measure_guarantees(kind, dtype, int(n), path)
+            if source == "guarantees"
+            else measure(kind, source, dtype, int(n), path)
+        )
+        print(json.dumps(found))
     else:
         campaign(NAME, __doc__, measure_all, page, add_options=add_options)
 

@@ -1,7 +1,7 @@
 """What random noise on the inputs does to predictions: intervals between order statistics, shares of labels."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral
 from typing import Any, Literal
 
@@ -143,13 +143,15 @@ def noise_interval(
         first, last = tolerance_ranks(int(n_draws), coverage, confidence)
     upper = lower.copy()
 
-    def draw(x: NDArray[Any], sizes: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-        return x + kind.draw_array(x, sizes, rng)
+    def draw(
+        x: NDArray[Any], sizes: NDArray[np.float64], n_draws: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        shape = (n_draws, *x.shape)
+        return x + kind.draw_array(np.broadcast_to(x, shape), np.broadcast_to(sizes, shape), rng)
 
-    for row in tqdm(range(len(copies)), desc="noise", unit="sequence", disable=not verbose):
-        if not copies.numbers(row)[1].any():
-            continue  # no noise: the prediction itself
-        drawn = predictions_under(model, copies, row, int(n_draws), draw, generator_of(seed, row))
+    every = tqdm(range(len(copies)), desc="noise", unit="sequence", disable=not verbose)
+    noisy = (row for row in every if copies.numbers(row)[1].any())  # without noise it is the prediction itself
+    for row, drawn in predictions_under(model, copies, noisy, int(n_draws), draw, seed):
         if labels:
             counts = counts_of(model, drawn[None])[0]
             lower[row], upper[row] = binomial_limits(counts, int(n_draws), 1 - confidence)
@@ -187,15 +189,26 @@ def plain_predictions(predict: Callable[[Any], Any], X: Any) -> NDArray[Any]:
 
 
 def predictions_under(
-    model: Any, copies: NoisyCopies, row: int, n_draws: int, draw: Draw, rng: np.random.Generator
-) -> NDArray[Any]:
-    """Predictions (n_draws, ...) for copies of one sequence under noise."""
-    try:
-        return np.concatenate([np.asarray(model.predict(part)) for part in copies.batches(row, n_draws, draw, rng)])
-    except NonFiniteOutputError as error:
-        raise NonFiniteOutputError(
-            f"Outputs of the network are not finite for X[{row}] under this noise: take a smaller sigma.", row, 1
-        ) from error
+    model: Any, copies: NoisyCopies, rows: Iterable[int], n_draws: int, draw: Draw, seed: list[int]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Sequences, and predictions (n_draws, ...) for copies of each under noise; several at a time if draws are few."""
+    for group, n_together in copies.groups(rows, n_draws):
+        generators = [generator_of(seed, row) for row in group]
+        found = []
+        for start in range(0, n_draws, n_together):
+            count = min(n_together, n_draws - start)
+            drawn = [copies.draw(row, count, draw, rng) for row, rng in zip(group, generators, strict=True)]
+            try:
+                predicted = np.asarray(model.predict(copies.filled(group, drawn)))
+            except NonFiniteOutputError as error:
+                row = group[error.first // count]
+                raise NonFiniteOutputError(
+                    f"Outputs of the network are not finite for X[{row}] under this noise: take a smaller sigma.",
+                    row,
+                    1,
+                ) from error
+            found.append(predicted.reshape(len(group), count, *predicted.shape[1:]))
+        yield from zip(group, np.concatenate(found, axis=1), strict=True)
 
 
 def counts_of(model: Any, labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Noise on inputs in any form in which users have sequences."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,10 +13,11 @@ from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_wide, se
 from sklstm._validation import NON_NEGATIVE
 from sklstm.noise import noise_of_kind
 
-# From copies (m, ...) of a sequence, the sizes of their noise and a generator to the copies with noise.
-Draw = Callable[[NDArray[Any], NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
+# From a sequence, the sizes of its noise, a number of copies and a generator to the copies (m, ...) with noise.
+Draw = Callable[[NDArray[Any], NDArray[np.float64], int, np.random.Generator], NDArray[np.float64]]
 
-_BLOCK_NUMBERS = 1 << 21
+_BLOCK_NUMBERS = 1 << 21  # of copies in memory at a time
+_BLOCK_COPIES = 1 << 11  # that are worth a call of predict
 
 
 def check_sizes(sigma: Any, name: str = "sigma") -> float:
@@ -160,20 +161,33 @@ class NoisyCopies:
             return self._tables[0].values[row], self._tables[0].sizes[row]
         return self._tables[row].values, self._tables[row].sizes
 
-    def filled(self, row: int, values: NDArray[Any]) -> Any:
-        """Copies (m, ...) of a sequence with other numbers, in the form of X."""
+    def filled(self, rows: Sequence[int], copies: Sequence[NDArray[Any]]) -> Any:
+        """Copies (m, ...) of some sequences with other numbers, in the form of X, one sequence after the other."""
         if self._entries is None:
+            values = copies[0] if len(copies) == 1 else np.concatenate(copies)
             return self._layout.from_ntc(self._tables[0].filled(values))
-        return self._layout.from_ntc([self._tables[row].filled(copy) for copy in values])
+        every = zip(rows, copies, strict=True)
+        return self._layout.from_ntc([self._tables[row].filled(copy) for row, some in every for copy in some])
 
-    def batches(self, row: int, n_draws: int, draw: Draw, rng: np.random.Generator) -> Iterator[Any]:
-        """Copies of a sequence with noise, about two million numbers at a time."""
-        values, sizes = self.numbers(row)
-        size = max(1, _BLOCK_NUMBERS // max(1, values.size))
-        for start in range(0, n_draws, size):
-            shape = (min(size, n_draws - start), *values.shape)
-            copies = draw(np.broadcast_to(values, shape), np.broadcast_to(sizes, shape), rng)
-            yield self.filled(row, copies)
+    def draw(self, row: int, n_draws: int, draw: Draw, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Copies (n_draws, ...) of a sequence with noise."""
+        return draw(*self.numbers(row), n_draws, rng)
+
+    def groups(self, rows: Iterable[int], n_draws: int) -> Iterator[tuple[list[int], int]]:
+        """Sequences to be drawn together, and how many copies of each at a time: two million numbers, or one copy."""
+        group: list[int] = []
+        count = 0
+        for row in rows:
+            size = max(1, self.numbers(row)[0].size) * n_draws
+            if group and (count + size > _BLOCK_NUMBERS or (len(group) + 1) * n_draws > _BLOCK_COPIES):
+                yield group, n_draws
+                group, count = [], 0
+            if size > _BLOCK_NUMBERS:
+                yield [row], max(1, _BLOCK_NUMBERS * n_draws // size)
+                continue
+            group, count = [*group, row], count + size
+        if group:
+            yield group, n_draws
 
 
 def list_of(X: Any) -> list | None:

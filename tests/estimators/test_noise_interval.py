@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, noise_interval
+from sklstm.exceptions import NonFiniteOutputError
 from sklstm.generalization._order_statistics import tolerance_ranks, usual_draws
 from sklstm.preprocessing import SequenceScaler
 from tests.support.problems import late_mean, signed_sum
@@ -96,6 +97,35 @@ def test_a_mapped_file_and_sequences_of_several_lengths(fitted, tmp_path):
         torch.nested.nested_tensor([torch.tensor(x) for x in ragged], layout=torch.jagged),
     ):
         np.testing.assert_array_equal(noise_interval(model, form, 0.2, **options), (lower, upper))
+
+
+@pytest.mark.parametrize("n_draws", [50, 1500, 2500])
+def test_limits_of_a_sequence_are_the_same_alone_and_among_others(n_draws):
+    """Few draws of several sequences are predicted together."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 5, 2))
+    options = {"coverage": 0.5, "confidence": 0.9, "n_draws": n_draws, "random_state": 0}
+    model = TikhonovLSTMRegressor(3, max_epochs=1, random_state=0).fit(X, X[:, -1, :2])
+    sigma = np.full((30, 5, 2), 0.2)
+    sigma[3:6] = 0
+    for form, sizes in ((X, sigma), ([x[: 2 + i % 4] for i, x in enumerate(X)], 0.2)):
+        lower, upper = noise_interval(model, form, sizes, **options)
+        for n in (1, 5, 12):
+            some = noise_interval(model, form[:n], sizes if np.ndim(sizes) == 0 else sizes[:n], **options)
+            np.testing.assert_array_equal(some[0], lower[:n])
+            np.testing.assert_array_equal(some[1], upper[:n])
+
+
+def test_an_output_that_is_not_finite_names_its_sequence_among_others():
+    rng = np.random.default_rng(0)
+    model = NoisyRNNClassifier(4, max_epochs=1, random_state=0).fit(rng.normal(size=(20, 3, 1)), [0, 1] * 10)
+    for weight in model.net_.module_.recurrent.parameters():
+        weight.data.fill_(50.0)
+    sigma = np.ones((60, 1, 1))
+    sigma[41] = 1e36
+    with pytest.raises(NonFiniteOutputError, match=r"not finite for X\[41\] under this noise") as caught:
+        noise_interval(model, np.zeros((60, 3, 1)), sigma, n_draws=20, confidence=0.9, random_state=0)
+    assert caught.value.first == 41
 
 
 def test_noise_is_added_before_the_scaling_of_a_composition():

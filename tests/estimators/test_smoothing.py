@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, noise_interval, smoothed_predict, smoothed_radius
 from sklstm.estimators import _smoothing
-from sklstm.estimators._smoothing import _Votes, on_grid
+from sklstm.estimators._smoothing import _CUMULATED, _PARTS, _cells, _Votes, on_grid
 from sklstm.preprocessing import SequenceScaler
 from tests.support.problems import signed_sum
 
@@ -70,13 +70,46 @@ def test_a_classifier_that_reads_rounding_breaks_plain_smoothing_and_not_this_on
 
 def test_noise_on_the_grid_is_gaussian_and_sums_are_exact():
     sigma, x = np.array([0.3, 7.0]), np.array([1e5, -2.0])
-    draws = on_grid(np.broadcast_to(x, (200_000, 2)), np.broadcast_to(sigma, (200_000, 2)), np.random.default_rng(0))
-    moved = on_grid(np.broadcast_to(x + 0.1, (10, 2)), np.broadcast_to(sigma, (10, 2)), np.random.default_rng(0))
+    draws = on_grid(x, sigma, 200_000, np.random.default_rng(0))
+    moved = on_grid(x + 0.1, sigma, 10, np.random.default_rng(0))
     noise = (draws - x) / sigma
     for at in (-2.0, -0.5, 0.0, 1.0, 3.0):
         assert np.abs((noise <= at).mean(axis=0) - ndtr(at)).max() < 0.005
     shift = moved - draws[:10]  # one and the same multiple of the grid, to the last digit
     np.testing.assert_array_equal(shift, np.broadcast_to(shift[0], shift.shape))
+
+
+def test_cells_are_those_of_a_search_at_every_border():
+    parts, rng = np.arange(_PARTS) / _PARTS, np.random.default_rng(0)
+    for numbers in (_CUMULATED, np.nextafter(_CUMULATED, 0), np.nextafter(_CUMULATED, 1), parts, rng.random(10**6)):
+        inside = numbers[(numbers >= 0) & (numbers < 1)]
+        np.testing.assert_array_equal(_cells(inside), np.searchsorted(_CUMULATED, inside, side="right"))
+    below = np.nextafter(parts[1:], 0)
+    np.testing.assert_array_equal(_cells(below), np.searchsorted(_CUMULATED, below, side="right"))
+
+
+@pytest.mark.parametrize("n_draws", [30, 700, 3000])
+def test_votes_on_a_sequence_are_the_same_alone_and_among_others(n_draws):
+    X, y = signed_sum(40)
+    model = NoisyRNNClassifier(4, sigma=0.3, max_epochs=3, random_state=0).fit(X, y)
+    ragged = [x[: 2 + i % 3] for i, x in enumerate(X)]
+    options = {"n_draws": n_draws, "confidence": 0.9, "random_state": 0}
+    for form in (X, ragged):
+        labels, radius = smoothed_radius(model, form, 0.5, **options)
+        assert len(set(radius)) > 5
+        # A sequence has the generator of its place: the first ones alone have the same noise.
+        for n in (1, 7):
+            some = smoothed_radius(model, form[:n], 0.5, **options)
+            np.testing.assert_array_equal(some[0], labels[:n])
+            np.testing.assert_array_equal(some[1], radius[:n])
+
+
+def test_entries_without_noise_stay_as_they_are():
+    x = np.array([[0.123456789, 5.0], [7.7, -1.1]])
+    sizes = np.array([[0.0, 1.0], [2.0, 0.0]])
+    drawn = on_grid(x, sizes, 50, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn[:, sizes == 0], np.broadcast_to(x[sizes == 0], (50, 2)))
+    assert (drawn[:, sizes > 0].std(axis=0) > 0.5).all()
 
 
 def test_compositions_labels_of_every_kind_and_abstention():
@@ -133,7 +166,7 @@ class Always(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize("size", [10, 20_000])
 def test_more_draws_or_longer_sequences_withhold_no_label_that_all_votes_are_for(n_draws, size, monkeypatch):
     # The votes are known, and need not be drawn.
-    monkeypatch.setattr(_Votes, "counts", lambda self, row, n, rng: np.array([n, 0]))
+    monkeypatch.setattr(_Votes, "each", lambda *_: [(0, None, np.array([n_draws, 0]))])
     X = np.zeros((1, size))
     labels = smoothed_predict(Always().fit(), X, 1.0, n_draws=n_draws, confidence=0.9999, random_state=0)
     assert labels.tolist() == [0]
@@ -144,7 +177,8 @@ def test_votes_of_another_law_are_wrong_no_more_often_than_said(variation, monke
     # A law for which both labels are as likely, and draws of one that is off by so much towards the first.
     monkeypatch.setattr(_smoothing, "_VARIATION", variation)
     rng, n = np.random.default_rng(0), 2000
-    monkeypatch.setattr(_Votes, "counts", lambda self, row, *_: rng.multinomial(n, [0.5 + variation, 0.5 - variation]))
+    votes = rng.multinomial(n, [0.5 + variation, 0.5 - variation], size=2000)
+    monkeypatch.setattr(_Votes, "each", lambda *_: [(row, None, counts) for row, counts in enumerate(votes)])
     X = np.zeros((2000, 1))
     wrong = smoothed_predict(Always().fit(), X, 1.0, n_draws=n, confidence=0.9, abstain=-1, random_state=0) == 0
     assert wrong.mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(X))  # one side of the test

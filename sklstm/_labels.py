@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import _get_feature_names
 
 TIME_NAMES = (
     "time",
@@ -111,7 +112,7 @@ def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None
 
 
 def check_names(estimator: Any, table: Any, *, reset: bool) -> None:
-    """Remember or compare names of columns that are not all texts, which scikit-learn forgets.
+    """Remember or compare names of columns that scikit-learn does not read: some are no texts, or the table is unknown.
 
     Names that count from 0 are no names, unless they are those of a fit in another order. Files keep them as texts, in
     ``_names_seen``.
@@ -129,15 +130,16 @@ def check_names(estimator: Any, table: Any, *, reset: bool) -> None:
         return
     names = list(columns)
     texts = all(isinstance(name, str) for name in names)
+    are_read = texts and _get_feature_names(table) is not None  # not those of polars 2 by scikit-learn 1.7
     seen = [_as_text(name) for name in names]
     if reset:
         known.pop("_names_seen", None)
-        if not texts:
+        if not are_read:
             known["_names_seen"] = seen
         return
     if "_names_seen" in known:
         expected = known["_names_seen"]
-    elif "feature_names_in_" in known and not texts:
+    elif "feature_names_in_" in known and not are_read:
         expected = [repr(name) for name in known["feature_names_in_"].tolist()]
     else:
         return  # scikit-learn compares them
@@ -199,7 +201,11 @@ def is_time(labels: Any) -> bool:
 
 def as_index(values: Any) -> Any:
     """The values of a pandas Series as an index, which knows zones and periods; anything else as it is."""
-    return values.set_axis(values).index if hasattr(values, "iloc") and hasattr(values, "set_axis") else values
+    if not hasattr(values, "iloc") or not hasattr(values, "set_axis"):
+        return values
+    if values.dtype == object:  # dates, for instance; whether an index finds out is a matter of the version of pandas
+        values = values.infer_objects()
+    return values.set_axis(values).index
 
 
 def numbered(ids: Any) -> tuple[NDArray[np.int64], Any]:

@@ -187,8 +187,10 @@ def test_bad_callbacks(estimator, callbacks, message):
 
 
 @ALL
-def test_progress_shows_the_losses_and_cleans_up(estimator):
+def test_progress_shows_the_losses_and_cleans_up(estimator, monkeypatch):
     X, y = problem(estimator)
+    monkeypatch.setenv("COLUMNS", "250")  # tqdm cuts off what does not fit
+    monkeypatch.setenv("LINES", "40")
     for callbacks in (None, [StopAfter(3)], [StopAfter(3, ZeroDivisionError)]):
         err, out = io.StringIO(), io.StringIO()
         model = clone(estimator).set_params(verbose=1, callbacks=callbacks, early_stopping=True, lr_schedule="cosine")

@@ -171,6 +171,7 @@ def test_weights_are_routed_through_pipelines_and_searches(estimator):
     with sklearn.config_context(enable_metadata_routing=True):
         asking = clone(estimator).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), asking)
+        pipeline.set_score_request(sample_weight=True)  # scikit-learn before 1.9 asks the pipeline, too
         name = list(pipeline.named_steps)[-1]
         search = GridSearchCV(pipeline, {f"{name}__hidden_size": [4, 8]}, cv=3).fit(X, y, sample_weight=times)
         size = search.best_params_[f"{name}__hidden_size"]

@@ -52,7 +52,7 @@ def test_slopes_are_the_derivatives_of_the_gains(cell, variant, region):
         leaves, gains = autograd_of_layer(cell, variant, layer)
         expected = torch.autograd.grad(gains @ torch.tensor(by), leaves, allow_unused=True, materialize_grads=True)
         ours = CELLS[cell].slopes(*layer, VARIANTS[variant], by)
-        np.testing.assert_allclose(flat(ours), torch.hstack(expected), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(flat(ours), torch.hstack(expected).detach(), rtol=1e-12, atol=1e-14)
 
 
 @CELLS_AND_VARIANTS
@@ -102,7 +102,7 @@ def test_zero_norms_have_finite_slopes(cell, variant, what, n_layers):
         ours = [row.slopes(*layer, constants, by) for layer, by in zip(layers, by_gains, strict=True)]
         found = np.concatenate([*(flat(slopes) for slopes in ours), [by_readout]])
         assert np.isfinite(found).all()
-        np.testing.assert_allclose(found, torch.hstack(expected), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(found, torch.hstack(expected).detach(), rtol=1e-12, atol=1e-14)
 
 
 def test_scalars_agree_with_tensors_and_never_raise():

@@ -66,7 +66,7 @@ def test_scikit_learn_checks(make):
             return tags
 
     n_checks = sum(1 for _ in estimator_checks_generator(make(), mark=None))
-    assert n_checks >= 60
+    assert n_checks >= 59  # 59 in scikit-learn 1.7, more in later ones
     with pytest.warns(SkipTestWarning, match="Can't test estimator NotTwoDimensional"):
         made = check_estimator(NotTwoDimensional(), on_fail=None)
     assert [check["status"] for check in made] == ["passed"], "the one that it can be cloned, and all is green"

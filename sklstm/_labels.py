@@ -160,12 +160,15 @@ def _as_text(name: Any) -> str:
 
 
 def could_be_times(index: Any) -> list[int]:
-    """The levels of an index that could hold its times: those of dates, else with such a name, else of numbers."""
+    """The levels of an index that could hold its times: those of dates or with such a name, else those of numbers."""
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
-    named = [level for level, name in enumerate(index.names) if str(name).lower() in TIME_NAMES]
+    names = [str(name).lower() for name in index.names]
+    if sorted(names) == ["id", "time"]:  # as `time_level` advises
+        return [names.index("time")]
+    named = [level for level, name in enumerate(names) if name in TIME_NAMES]
     dates = [level for level, labels in enumerate(levels) if is_time(labels)]
-    # The name tells dates from other dates. Dates called "date" beside numbers called "hour" are the times together.
-    found = named if not dates or set(named) & set(dates) else dates
+    # The name tells dates from other dates. Dates beside numbers called "hour" may be the times together: both.
+    found = named if not dates or set(named) & set(dates) else sorted({*dates, *named})
     return found or [level for level, labels in enumerate(levels) if labels.dtype.kind in "iuf"]
 
 

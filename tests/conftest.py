@@ -9,12 +9,13 @@ import pickle
 import signal
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
-from joblib import parallel_config
+from sklearn.utils.fixes import parse_version
 
 from sklstm._subnormals import are_flushed
 
@@ -35,7 +36,9 @@ def workers_stay_until_the_end():
 
     See https://github.com/joblib/joblib/issues/869.
     """
-    with parallel_config("loky", idle_worker_timeout=3600):
+    # Earlier versions cannot be told, or not in this way.
+    options = {"idle_worker_timeout": 3600} if parse_version(joblib.__version__) >= parse_version("1.5") else {}
+    with joblib.parallel_config("loky", **options):
         yield
 
 

@@ -101,7 +101,8 @@ def test_a_missing_id_is_refused_wherever_it_is(ids):
         (([2024], [1]), ("Year", "store"), 0),
         (([2024], [1]), ("quarter", "store"), 0),
         ((["a"], ["2024-01-01"]), (None, None), 1),
-        (([1], pd.date_range("2024", periods=1)), ("lag", "observed"), 1),  # dates win over names
+        (([1], pd.date_range("2024", periods=1)), ("run", "observed"), 1),
+        ((pd.date_range("2024", periods=1), [1.5]), ("id", "time"), 1),
         ((pd.date_range("1990", periods=1), pd.date_range("2024", periods=1)), ("born", "date"), 1),
     ],
 )
@@ -117,6 +118,8 @@ DATES = pd.date_range("2024", periods=9)
     [
         ((range(2000, 2003), range(9)), ("year", "week")),
         ((DATES, range(24)), ("date", "hour")),
+        ((DATES, range(24)), ("day", "step")),
+        ((range(24), DATES), ("lag", "observed")),
         ((DATES, DATES), (None, None)),
         ((range(3), range(9)), (None, None)),
         ((range(3), range(9)), ("store", "visit")),

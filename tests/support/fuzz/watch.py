@@ -83,7 +83,8 @@ def process_state():
         "default dtype": torch.get_default_dtype(),
         "thread count": torch.get_num_threads(),
         "error state": np.geterr(),
-        "warnings filters": list(warnings.filters),
+        # torch 2.6 imports pkg_resources when it first trains, which adds a filter for a warning of its own.
+        "warnings filters": [each for each in warnings.filters if each[2].__module__ != "pkg_resources"],
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "print options": (np.get_printoptions(), repr(torch._tensor_str.PRINT_OPTS)),
     }

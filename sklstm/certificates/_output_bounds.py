@@ -33,7 +33,7 @@ from ._substitution import Substitution
 METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
 _SETTLED = 0.03  # share of the width that planes may be apart, for a substitution to be deep enough
-_COLUMNS = 2**17  # coefficients of a state in one batch of substitutions: in the cache of a core
+_COLUMNS = 2**19  # coefficients of a state in one batch of substitutions: with fewer, calls take longer than sums
 _OVERHEAD = (100, 5)  # boxes that a step takes as long for as for its calls; second for `linear` (H = 32)
 
 
@@ -125,7 +125,7 @@ def rows_at_once(network: RecurrentNetwork, n_steps: int, method: str = "best") 
     if method == "linear":
         columns = max(layer.weight_hh.shape[0] * layer.weight_hh.shape[1] for layer in network.layers)
         planes = sum(
-            4 * layer.weight_hh.shape[1] * sum(map(len, (layer.weight_ih.T, layer.weight_hh.T)))
+            2 * layer.weight_hh.shape[1] * sum(map(len, (layer.weight_ih.T, layer.weight_hh.T)))
             for layer in network.layers
         )
         return max(1, min(_COLUMNS // columns, _TAPE // (planes * n_steps)))

@@ -16,7 +16,21 @@ from torch import Tensor
 
 from ._enclosed_layer import LayerWeights
 from ._interval_arithmetic import Ends, Memory, Scratch, dot_slack
-from ._planes import DOUBLE, Line, Point, gated, hull, inexact, largest, linear_relaxation, point, ramp
+from ._planes import (
+    DOUBLE,
+    Line,
+    Planes,
+    Point,
+    gated,
+    hull,
+    inexact,
+    largest,
+    linear_relaxation,
+    parallel,
+    parallel_ramp,
+    point,
+    ramp,
+)
 
 #: From intervals (m, n), references, and for pre-activations their rounding, to narrower intervals.
 Narrow = Callable[[Ends, Tensor, Tensor | None], Ends]
@@ -24,6 +38,9 @@ Narrow = Callable[[Ends, Tensor, Tensor | None], Ends]
 
 class PlaneLayer(ABC):
     """One recurrent layer on boxes, with planes around every step. A subclass is one cell.
+
+    Values within the network are bounded by parallel planes, which are written as a matrix for each step: many sums go
+    through each. The outputs are bounded by the closest planes, whose slopes are kept as they are.
 
     Parameters
     ----------
@@ -33,13 +50,10 @@ class PlaneLayer(ABC):
     Attributes
     ----------
     n_states : int
-        Number of tensors in the state.
-    n_columns : int
-        Blocks of H coefficients, or sizes of them, that a step is multiplied with.
+        Number of tensors in the state; planes are written around as many values of each unit.
     """
 
     n_states: ClassVar[int] = 1
-    n_columns: ClassVar[int] = 2
 
     def __init__(self, weights: LayerWeights):
         self.size = weights.weight_hh.shape[1]
@@ -58,10 +72,14 @@ class PlaneLayer(ABC):
 
     def start(self, n_steps: int, n: int, slack: float) -> None:
         """Memory for the planes of all steps, and the first state. ``slack`` is that of the sums of constants."""
-        columns = self.n_columns * self.size
+        columns, rows = self.n_states * self.size, self.down.shape[2]
         self.planes = self.memory("planes", n_steps, n, self.down.shape[1] + 1, columns)
+        self.apart = self.memory("apart", n_steps, n, 1, columns)
+        # Of the closest planes: mean slopes and half their differences for pre-activations, and the constants.
+        self.slopes = self.memory("slopes", n_steps, 2, n, rows, 1)
+        self.constants = self.memory("constants", n_steps, 2, n, columns, 1)
         self.balls = self.memory("balls", n_steps, self.n_states, 2, n, 1, self.size)
-        self.slack = dot_slack(columns, self.unit) + slack
+        self.slack = dot_slack(max(columns, rows), self.unit) + slack
         zero = self.weights.new_zeros(self.size, n)
         self.reference = tuple(zero.clone() for _ in range(self.n_states))
         self.state = tuple(Ends(zero.clone(), zero.clone()) for _ in range(self.n_states))
@@ -113,8 +131,8 @@ class PlaneLayer(ABC):
         """
 
     @abstractmethod
-    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Through the planes of step t: from coefficients of the state after the step to those of what it comes from.
+    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Through the parallel planes of step t: from the state after the step to what it comes from.
 
         Parameters
         ----------
@@ -126,59 +144,82 @@ class PlaneLayer(ABC):
         -------
         below : Tensor of shape (n, H + d + 1, m)
             Coefficients of h before the step and of the input, and the constants.
-        others : Tensor of shape (n, H, m)
-            Those of the rest of the state before the step.
+        apart : Tensor of shape (n, m)
+            How far the sums can be from that.
+        others : list of Tensor of shape (n, H, m)
+            Coefficients of the rest of the state before the step.
         """
 
     @abstractmethod
-    def unit_columns(self, t: int) -> tuple[Tensor, ...]:
-        """`substitute` for each of the values that `step` has just written planes of, and for its negative."""
+    def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Through the closest planes of step t, for upper bounds.
+
+        Parameters
+        ----------
+        t, adjoint
+            As in `substitute`.
+
+        Returns
+        -------
+        below : Tensor of shape (n, H + d, m)
+            Coefficients of h before the step and of the input.
+        constants : Tensor of shape (n, m)
+        others : list of Tensor of shape (n, H, m)
+        """
+
+    def own_columns(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """`substitute` for each of the values that `step` has just written planes of."""
+        H, first = self.size, (self.n_states - 1) * self.size
+        part = slice(first, first + H)
+        return self.planes[t, :, :, part].clone(), self.apart[t, :, 0, part].clone(), []
 
     def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
         """Coefficients of a state, of which only those of h are not zero."""
         return (seed,)
 
-    def starting_columns(self, n: int) -> Tensor:
-        """Coefficients (n, H + d + 1, 2 * rows) of h before a step, and the input, in pre-activations and negatives."""
-        columns = torch.cat((self.down, -self.down), 2)
-        return torch.nn.functional.pad(columns, (0, 0, 0, 1)).repeat(n, 1, 1)
-
-    def write(
-        self, t: int, column: int, by_net: Sequence[tuple[int, Tensor, Tensor | None]], shift: Tensor, apart: Tensor
-    ) -> None:
-        """Two blocks of columns of the matrix of step t, for coefficients of values and for their sizes.
+    def write(self, t: int, column: int, by_net: Sequence[tuple[int, Tensor]], shift: Tensor, apart: Tensor) -> None:
+        """A block of columns of the matrix of step t: parallel planes around a value of each unit.
 
         Parameters
         ----------
         t, column : int
-            The first of the blocks.
-        by_net : sequence of (int, Tensor, Tensor or None)
-            A block of pre-activations, the mean slopes (H, n) for them, and half the differences, None for zero.
+        by_net : sequence of (int, Tensor)
+            A block of pre-activations, and the slopes (H, n) for them.
         shift, apart : Tensor of shape (H, n)
-            The same of the constants. ``apart`` is enlarged by the rounding of their sums.
+            Constants. ``apart`` is enlarged by the rounding of their sums.
         """
-        H = self.size
-        both = self.planes[t, :, :, column * H : (column + 2) * H].zero_()
-        for block, *slopes in by_net:
-            weights = self.down[:, :, block * H : (block + 1) * H]
-            for part, slope in zip(both[:, :-1].split(H, 2), slopes, strict=True):
-                if slope is not None:
-                    part.addcmul_(weights, slope.T[:, None].to(part.dtype))
-        apart = apart + self.slack * (shift.abs() + apart.abs())
-        both[:, -1] = torch.cat((shift, apart)).T
+        part = slice(column * self.size, (column + 1) * self.size)
+        matrix = self.planes[t, :, :, part].zero_()
+        for block, slope in by_net:
+            weights = self.down[:, :, block * self.size : (block + 1) * self.size]
+            matrix[:, :-1].addcmul_(weights, slope.T[:, None].to(matrix.dtype))
+        matrix[:, -1] = shift.T
+        self.apart[t, :, 0, part] = (apart + self.slack * (shift.abs() + apart.abs())).T
 
-    def times_planes(self, t: int, by_state: Tensor) -> Tensor:
-        """The matrix of step t times coefficients (n, H, m) and their sizes."""
-        (n, H, m), scratch = by_state.shape, self.sweeps[t % 2].reset()
-        columns, below = scratch(n, 2 * H, m), scratch(n, self.planes.shape[2], m)
-        torch.abs(columns[:, :H].copy_(by_state), out=columns[:, H:])
-        return torch.bmm(self.planes[t], columns, out=below)
+    def keep_slopes(self, t: int, block: int, mean: Tensor, half: Tensor | None = None) -> None:
+        """The slopes (H, n) of the closest planes for a block of pre-activations."""
+        both = self.slopes[t, :, :, block * self.size : (block + 1) * self.size, 0]
+        both[0] = mean.T
+        both[1] = 0.0 if half is None else half.T
 
-    def signed_columns(self, t: int, column: int) -> Tensor:
-        """What `substitute` makes of each unit, and of its negative, whose blocks are ``column`` and ``column + 1``."""
-        H = self.size
-        plus, size = self.planes[t, :, :, column * H : (column + 2) * H].split(H, 2)
-        return torch.cat((size + plus, size - plus), 2)
+    def keep_constants(self, t: int, column: int, shift: Tensor, apart: Tensor) -> None:
+        """The constants (H, n) of the closest planes around a value of each unit."""
+        both = self.constants[t, :, :, column * self.size : (column + 1) * self.size, 0]
+        both[0], both[1] = shift.T, (apart + self.slack * (shift.abs() + apart.abs())).T
+
+    def through_planes(self, t: int, columns: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
+        """The matrix of step t times coefficients, and their part of the distances."""
+        n, _, m = columns.shape
+        sizes, below, apart = scratch(*columns.shape), scratch(n, self.planes.shape[2], m), scratch(n, 1, m)
+        torch.bmm(self.apart[t], torch.abs(columns, out=sizes), out=apart)
+        return torch.bmm(self.planes[t], columns, out=below), apart[:, 0]
+
+    def closest(self, t: int, by_net: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """From coefficients of the values behind every pre-activation, and of the values themselves, to those below."""
+        (mean, half), (shift, apart) = self.slopes[t], self.constants[t]
+        coefficients = by_net * mean + by_net.abs() * half
+        constants = (values * shift + values.abs() * apart).sum(1)
+        return torch.matmul(self.down, coefficients), constants
 
     def blocks(self, of: Point | Ends | Line) -> list:
         """A part for each block of pre-activations."""
@@ -189,12 +230,11 @@ class PlaneLSTM(PlaneLayer):
     """The LSTM, with the gates i, f, g, o in torch's order; the state is (h, s)."""
 
     n_states = 2
-    n_columns = 4
 
     def start(self, n_steps: int, n: int, slack: float) -> None:
         super().start(n_steps, n, slack)
-        # From h to s of the same step, and from s to s before it.
-        self.to_s, self.keep = self.memory("by_unit", 2, n_steps, n, self.size, 1)
+        # From h to s of the same step, and from s to s before it: by the parallel planes, and by the closest.
+        self.by_unit = self.memory("by_unit", 2, 2, n_steps, n, self.size, 1)
 
     def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
         return seed, torch.zeros_like(seed)
@@ -207,37 +247,50 @@ class PlaneLSTM(PlaneLayer):
         of_g = linear_relaxation("tanh", net_g, unit)
         s_at = at_f.at.sigmoid() * s_before + at_i.at.sigmoid() * at_g.at.tanh()
         rounding = (4 * unit + 8 * DOUBLE) * (1 + largest(before))
-        f, i = (
-            gated(of_f, at_f, before, point(s_before, before), unit),
-            gated(of_i, at_i, net_g, at_g, unit, of_g),
-        )
-        by_net = [(0, i.by_net, i.by_net_apart), (1, f.by_net, f.by_net_apart), (2, i.by_value, None)]
-        self.write(t, 2, by_net, f.shift + i.shift - s_at, f.apart + i.apart + rounding)
-        self.keep[t] = f.by_value.T[..., None]
+        for kind, around in enumerate((parallel, gated)):
+            f = around(of_f, at_f, before, point(s_before, before), unit)
+            i = around(of_i, at_i, net_g, at_g, unit, of_g)
+            shift, apart = f.shift + i.shift - s_at, f.apart + i.apart + rounding
+            self.by_unit[kind, 1, t] = f.by_value.T[..., None]
+            if not kind:
+                self.write(t, 1, [(0, i.by_net), (1, f.by_net), (2, i.by_value)], shift, apart)
+        self.keep_slopes(t, 0, i.by_net, i.by_net_apart)
+        self.keep_slopes(t, 1, f.by_net, f.by_net_apart)
+        self.keep_slopes(t, 2, i.by_value)
+        self.keep_constants(t, 1, shift, apart)
         kept, new = hull(of_f.range, before), hull(of_i.range, of_g.range)
         s = narrow(Ends(kept.lower + new.lower - rounding, kept.upper + new.upper + rounding), s_at, None)
         of_s, h_at = linear_relaxation("tanh", s, unit), at_o.at.sigmoid() * s_at.tanh()
         of_h = 2 * unit + 8 * DOUBLE  # rounding of the product
-        o = gated(of_o, at_o, s, point(s_at, s), unit, of_s)
-        self.write(t, 0, [(3, o.by_net, o.by_net_apart)], o.shift - h_at, o.apart + of_h)
-        self.to_s[t] = o.by_value.T[..., None]
+        for kind, around in enumerate((parallel, gated)):
+            o = around(of_o, at_o, s, point(s_at, s), unit, of_s)
+            self.by_unit[kind, 0, t] = o.by_value.T[..., None]
+            if not kind:
+                self.write(t, 0, [(3, o.by_net)], o.shift - h_at, o.apart + of_h)
+        self.keep_slopes(t, 3, o.by_net, o.by_net_apart)
+        self.keep_constants(t, 0, o.shift - h_at, o.apart + of_h)
         h = hull(of_o.range, of_s.range)
         return (Ends(h.lower - of_h, h.upper + of_h), s), (h_at, s_at)
 
-    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
         by_h, kept = adjoint
         (n, H, m), scratch = by_h.shape, self.sweeps[t % 2].reset()
-        columns, below, before = scratch(n, 4 * H, m), scratch(n, self.planes.shape[2], m), scratch(n, H, m)
-        state, by_s = columns[:, :H], columns[:, 2 * H : 3 * H]
-        torch.abs(state.copy_(by_h), out=columns[:, H : 2 * H])
-        torch.addcmul(kept, by_h, self.to_s[t], out=by_s)
-        torch.abs(by_s, out=columns[:, 3 * H :])
-        torch.mul(by_s, self.keep[t], out=before)
-        return torch.bmm(self.planes[t], columns, out=below), before
+        columns, before = scratch(n, 2 * H, m), scratch(n, H, m)
+        to_s, keep = self.by_unit[0, :, t]
+        columns[:, :H] = by_h
+        torch.addcmul(kept, by_h, to_s, out=columns[:, H:])
+        torch.mul(columns[:, H:], keep, out=before)
+        return *self.through_planes(t, columns, scratch), [before]
 
-    def unit_columns(self, t: int) -> tuple[Tensor, ...]:
-        keep = torch.diag_embed(self.keep[t, :, :, 0])
-        return self.signed_columns(t, 2), torch.cat((keep, -keep), 2)
+    def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        by_h, kept = adjoint
+        to_s, keep = self.by_unit[1, :, t]
+        by_s = torch.addcmul(kept, by_h, to_s)
+        return *self.closest(t, torch.cat((by_s, by_s, by_s, by_h), 1), torch.cat((by_h, by_s), 1)), [by_s * keep]
+
+    def own_columns(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        below, apart, _ = super().own_columns(t)
+        return below, apart, [torch.diag_embed(self.by_unit[0, 1, t, :, :, 0])]
 
 
 class PlaneGRU(PlaneLayer):
@@ -253,34 +306,49 @@ class PlaneGRU(PlaneLayer):
         of_n[:, :H], of_n[:, -1] = 0, 0
         return torch.cat((rows[: 2 * H], of_q, of_n))
 
+    def start(self, n_steps: int, n: int, slack: float) -> None:
+        super().start(n_steps, n, slack)
+        self.by_value = self.memory("by_value", 2, n_steps, n, self.size, 1)  # from h to h before, as in `PlaneLSTM`
+
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
         H, unit, before = self.size, self.unit, self.state[0]
         at_r, at_z, at_q, at_n = self.blocks(at)
         _, _, q, net_n = self.blocks(net)
         of_r, of_z, *_ = self.blocks(linear_relaxation("logistic", net, unit))
         # The candidate is a function of r, q and the rest.
-        r, candidate_at = gated(of_r, at_r, q, at_q, unit), at_n.at + at_r.at.sigmoid() * at_q.at
-        reset, one = hull(of_r.range, q), torch.ones_like(candidate_at)
+        candidate_at, one = at_n.at + at_r.at.sigmoid() * at_q.at, torch.ones_like(at_n.at)
         rounding = (4 * unit + 8 * DOUBLE) * (largest(q) + largest(net_n))
-        by_net = [(0, r.by_net, r.by_net_apart), (2, r.by_value, None), (3, one, None)]
-        shift, apart = r.shift + at_n.at - candidate_at, r.apart + inexact(one, at_n, unit) + rounding
-        self.write(t, 0, by_net, shift, apart)
-        wide = Ends(net_n.lower + reset.lower - rounding, net_n.upper + reset.upper + rounding)
+        resets = [around(of_r, at_r, q, at_q, unit) for around in (parallel, gated)]
+        distances = [r.apart + inexact(one, at_n, unit) + rounding for r in resets]
+        shifts = [r.shift + at_n.at - candidate_at for r in resets]
+        reset = resets[0]
+        by_net = [(0, reset.by_net), (2, reset.by_value), (3, one)]
+        self.write(t, 0, by_net, shifts[0], distances[0])
+        product = hull(of_r.range, q)
+        wide = Ends(net_n.lower + product.lower - rounding, net_n.upper + product.upper + rounding)
         candidate = narrow(wide, candidate_at, None)
         line, new_at = linear_relaxation("tanh", candidate, unit), candidate_at.tanh()
         # h' = n + z (h − n), and n is a function of the candidate.
         gap = Ends(before.lower - line.range.upper, before.upper - line.range.lower)
         gap_at, update_at = self.reference[0] - new_at, at_z.at.sigmoid()
-        z = gated(of_z, at_z, gap, point(gap_at, gap), unit)
-        share = 1 - z.by_value
-        slope = share * line.slope
-        by_net = [(block, slope * mean, None if half is None else slope * half) for block, mean, half in by_net]
-        by_net.append((1, z.by_net, z.by_net_apart))
-        shift = z.shift - update_at * gap_at + share * (line.slope * candidate_at + line.shift - new_at) + slope * shift
-        apart = z.apart + share * line.error + slope * apart + inexact(slope, point(candidate_at, candidate), unit)
         of_h = 8 * unit + 16 * DOUBLE  # rounding of the mixture
-        self.write(t, 0, by_net, shift, apart + of_h)
-        self.planes[t, :, :H, :H].diagonal(dim1=1, dim2=2).add_(z.by_value.T)
+        for kind, around in enumerate((parallel, gated)):
+            z, r = around(of_z, at_z, gap, point(gap_at, gap), unit), resets[kind]
+            share = 1 - z.by_value
+            slope = share * line.slope
+            shift = z.shift - update_at * gap_at + slope * shifts[kind]
+            shift = shift + share * (line.slope * candidate_at + line.shift - new_at)
+            apart = z.apart + share * line.error + slope * distances[kind] + of_h
+            apart = apart + inexact(slope, point(candidate_at, candidate), unit)
+            self.by_value[kind, t] = z.by_value.T[..., None]
+            if not kind:
+                self.write(t, 0, [*((block, slope * of_net) for block, of_net in by_net), (1, z.by_net)], shift, apart)
+                self.planes[t, :, :H].diagonal(dim1=1, dim2=2).add_(z.by_value.T)
+        self.keep_slopes(t, 0, slope * r.by_net, slope * r.by_net_apart)
+        self.keep_slopes(t, 1, z.by_net, z.by_net_apart)
+        self.keep_slopes(t, 2, slope * r.by_value)
+        self.keep_slopes(t, 3, slope)
+        self.keep_constants(t, 0, shift, apart)
         h_at = new_at + update_at * gap_at
         return (narrow(self._mixed(line.range, before, of_z.range, of_h), h_at, None),), (h_at,)
 
@@ -292,36 +360,45 @@ class PlaneGRU(PlaneLayer):
         upper = torch.maximum(new.upper.lerp(before.upper, low), new.upper.lerp(before.upper, high))
         return Ends(lower - rounding, upper + rounding)
 
-    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (self.times_planes(t, adjoint[0]),)
+    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        return *self.through_planes(t, adjoint[0], self.sweeps[t % 2].reset()), []
 
-    def unit_columns(self, t: int) -> tuple[Tensor, ...]:
-        return (self.signed_columns(t, 0),)
+    def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        (by_h,) = adjoint
+        below, constants = self.closest(t, by_h.repeat(1, 4, 1), by_h)
+        below[:, : self.size].addcmul_(by_h, self.by_value[1, t])
+        return below, constants, []
 
 
 class PlaneReLU(PlaneLayer):
     """The ReLU cell, with or without biases; the state is h."""
 
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
-        planes = ramp(net, at, self.unit)
-        self.write(t, 0, [(0, planes.by_net, planes.by_net_apart)], planes.shift, planes.apart)
+        self.write_both(t, parallel_ramp(net, at, self.unit), ramp(net, at, self.unit))
         return (Ends(net.lower.clamp_min(0), net.upper.clamp_min(0)),), (at.at.clamp_min(0),)
 
-    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (self.times_planes(t, adjoint[0]),)
+    def write_both(self, t: int, around: Planes, closest: Planes) -> None:
+        """Planes around a function of the pre-activation."""
+        self.write(t, 0, [(0, around.by_net)], around.shift, around.apart)
+        self.keep_slopes(t, 0, closest.by_net, closest.by_net_apart)
+        self.keep_constants(t, 0, closest.shift, closest.apart)
 
-    def unit_columns(self, t: int) -> tuple[Tensor, ...]:
-        return (self.signed_columns(t, 0),)
+    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        return *self.through_planes(t, adjoint[0], self.sweeps[t % 2].reset()), []
+
+    def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        return *self.closest(t, adjoint[0], adjoint[0]), []
 
 
 class PlaneTanh(PlaneReLU):
-    """The same with tanh, between two parallel lines."""
+    """The same with tanh, between two parallel lines, which are the closest planes too."""
 
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
         line, h_at = linear_relaxation("tanh", net, self.unit), at.at.tanh()
-        at_reference = line.slope * at.at
+        at_reference, zero = line.slope * at.at, torch.zeros_like(h_at)
         apart = line.error + inexact(line.slope, at, self.unit) + 16 * DOUBLE * (2 + at_reference.abs())
-        self.write(t, 0, [(0, line.slope, None)], at_reference + line.shift - h_at, apart)
+        planes = Planes(zero, line.slope, zero, at_reference + line.shift - h_at, apart)
+        self.write_both(t, planes, planes)
         return (line.range,), (h_at,)
 
 

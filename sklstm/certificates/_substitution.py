@@ -4,7 +4,7 @@ A sum :math:`\sum_j c_j h_j` of the states after a step is bounded by a sum of t
 it, with the planes of `_planes`; this by a sum of earlier states and inputs, through the weights; and so on, until only
 inputs are left, whose box is known (Zhang et al. 2018; Xu et al. 2020). What two values have in common cancels on the
 way. The pre-activations of every step are bounded like this too, and the states that a cell hands on: the narrower they
-are, the closer are the planes.
+are, the closer are the planes. They are many, and take parallel planes; the few outputs take the closest ones.
 
 Every sum is a column of coefficients, and many columns are substituted at once. Each holds for the network in exact
 arithmetic and for the network evaluated in the dtype of the weights: the rounding errors, of the network and of the
@@ -97,18 +97,19 @@ class Substitution:
         return reference.T
 
     def _narrow(self, index: int, t: int, ends: Ends, at: Tensor, rounding: Tensor | None) -> Ends:
-        layer, m = self.layers[index], len(at)
+        layer = self.layers[index]
         if rounding is None:
-            below, *others = layer.unit_columns(t)
-            total = at.new_zeros(self.n, 2 * m)
+            below, apart, others = layer.own_columns(t)
+            radius = apart.double()
+            below, centre = below[:, :-1], below[:, -1].double()
         else:
-            below = layer.starting_columns(self.n)
+            below, radius = layer.down.repeat(self.n, 1, 1), rounding.T.clone()
             others = list(layer.start_back(torch.zeros_like(below[:, : layer.size])))[1:]
-            total = torch.cat((rounding, rounding)).T.contiguous()
+            centre = torch.zeros_like(radius)
         deep = None if self.deep is None else self.n_steps - t <= self.deep
-        found = self._descend(index, t, below, others, total, deep).T
-        found = (1 + 8 * DOUBLE) * found + 8 * DOUBLE * at.abs().repeat(2, 1)
-        return intersect(ends, Ends(at - found[m:], at + found[:m]))
+        centre, radius = (part.T for part in self._descend(index, t, below, others, centre, radius, deep))
+        radius = radius + 8 * DOUBLE * (radius + 2 * centre.abs() + at.abs())
+        return intersect(ends, Ends(at + centre - radius, at + centre + radius))
 
     def bounds(self, weight: Tensor, of_inputs: Tensor) -> Tensor:
         """Upper bounds on sums of the last states of the top layer and of inputs, as deviations from the centre.
@@ -124,15 +125,40 @@ class Substitution:
         upper : Tensor of shape (n, k), float64
         """
         total = weight.new_zeros(*weight.shape[:2], dtype=torch.float64)
-        last, top = self.n_steps - 1, len(self.layers) - 1
-        seed = self.layers[top].start_back(weight.transpose(1, 2).contiguous())
-        below, *others = self.layers[top].substitute(last, seed)
+        top = len(self.layers) - 1
         self.by_inputs, so_far = torch.zeros_like(total), total.new_empty(self.n_steps, self.n)
-        upper = self._descend(top, last, below, others, total, None, of_inputs, so_far)
+        adjoints: list[tuple[Tensor, ...]] = [()] * top
+        adjoints.append(self.layers[top].start_back(weight.transpose(1, 2).contiguous()))
+        for step in range(self.n_steps - 1, -1, -1):
+            by_input = weight.new_empty(0)
+            for k in range(top, -1, -1):
+                layer = self.layers[k]
+                adjoint = adjoints[k]
+                if k < top:  # from the layer above
+                    adjoint = (adjoint[0] + by_input, *adjoint[1:]) if adjoint else layer.start_back(by_input)
+                below, constants, others = layer.substitute_closely(step, adjoint)
+                by_h, by_input = below[:, : layer.size], below[:, layer.size :]
+                total += constants
+                adjoints[k] = (by_h, *others)
+            if self.n_steps - step <= of_inputs.shape[2]:
+                by_input = by_input + of_inputs[:, :, step - self.n_steps].transpose(1, 2)
+            spread = (by_input.abs() * self.radius[step]).sum(1)
+            total += spread
+            self.by_inputs += spread
+            so_far[step] = total.sum(1)
+            if step:
+                self._begin(step, adjoints)
+        total += self.underflow
         # What is infinite or no number matters; and the planes of a step depend on earlier steps, too.
         mattering = 1 + (~(so_far >= (1 - _PART) * so_far[0])).sum(0)
         self.mattering = (2 * mattering + _DEEP).clamp_max(self.n_steps)
-        return upper
+        return total.masked_fill_(~total.isfinite(), torch.inf)
+
+    def _begin(self, step: int, adjoints: list[tuple[Tensor, ...]]) -> None:
+        """Drop the coefficients of states before the first step of a sequence, which are zero."""
+        if self.begun is not None and self.begun[step - 1] < self.n:
+            for part in (part for adjoint in adjoints for part in adjoint):
+                part[self.begun[step - 1] :] = 0
 
     def _descend(
         self,
@@ -140,22 +166,20 @@ class Substitution:
         t: int,
         below: Tensor,
         others: list[Tensor],
-        total: Tensor,
+        centre: Tensor,
+        radius: Tensor,
         deep: Tensor | None,
-        of_inputs: Tensor | None = None,
-        so_far: Tensor | None = None,
-    ) -> Tensor:
-        """Upper bounds (n, m) on sums of what is below layer ``index`` and before step t.
+    ) -> tuple[Tensor, Tensor]:
+        """Centres and radii (n, m) of sums of what is below layer ``index`` and before step t.
 
-        ``below`` and ``others`` are as from `PlaneLayer.substitute` at this step, and ``total`` has other constants.
-        Without ``of_inputs`` the second half of the columns are the negatives of the first, and each pair ends where
-        the rest does not matter, for the boxes that are not ``deep`` (n,) soon. ``so_far`` (L, n) receives the sums of
-        the bounds after every step.
+        ``below`` and ``others`` are coefficients as from `PlaneLayer.substitute` at this step, ``centre`` and
+        ``radius`` have the constants. A sum ends where the rest does not matter, for boxes that are not ``deep`` (n,)
+        soon.
         """
         adjoints: list[tuple[Tensor, ...]] = [()] * (index + 1)
-        found, columns = torch.empty_like(total), torch.arange(total.shape[1], device=total.device)
-        unfinished = torch.ones_like(total, dtype=torch.bool)
-        by_input = below[:, self.layers[index].size : -1]
+        found, columns = torch.stack((centre, radius)), torch.arange(centre.shape[1], device=centre.device)
+        unfinished = torch.ones_like(centre, dtype=torch.bool)
+        by_input = below[:, self.layers[index].size :]
         for step in range(t, -1, -1):
             for k in range(index, -1, -1):
                 layer = self.layers[k]
@@ -163,54 +187,48 @@ class Substitution:
                     adjoint = adjoints[k]
                     if k < index:  # from the layer above
                         adjoint = (adjoint[0].add_(by_input), *adjoint[1:]) if adjoint else layer.start_back(by_input)
-                    below, *others = layer.substitute(step, adjoint)
-                by_h, by_input, constants = below[:, : layer.size], below[:, layer.size : -1], below[:, -1]
-                total += constants
+                    below, apart, others = layer.substitute(step, adjoint)
+                    centre += below[:, -1]
+                    radius += apart
+                    below = below[:, :-1]
+                by_h, by_input = below[:, : layer.size], below[:, layer.size :]
                 adjoints[k] = (by_h, *others)
-            if of_inputs is not None and self.n_steps - step <= of_inputs.shape[2]:
-                by_input = by_input + of_inputs[:, :, step - self.n_steps].transpose(1, 2)
-            spread = (by_input.abs() * self.radius[step]).sum(1)
-            total += spread
-            if so_far is not None:
-                self.by_inputs += spread
-                so_far[step] = total.sum(1)
+            radius += (by_input.abs() * self.radius[step]).sum(1)
             if not step:
-                found[:, columns] = torch.where(unfinished, total, found[:, columns])
+                self._settle(found, columns, unfinished, centre, radius)
                 break
-            if self.begun is not None and self.begun[step - 1] < self.n:  # the first state of these is zero
-                for part in (part for adjoint in adjoints for part in adjoint):
-                    part[self.begun[step - 1] :] = 0
+            self._begin(step, adjoints)
             depth = t - step + 1
-            if of_inputs is None and (depth == _SHALLOW or not depth % _LOOK):
+            if depth == _SHALLOW or not depth % _LOOK:
                 rest, spread = self._rest(step, adjoints)
-                found[:, columns] = torch.where(unfinished, total + rest, found[:, columns])
+                self._settle(found, columns, unfinished, centre + rest, radius + spread)
                 if deep is None or depth >= _DEEP:
                     break
-                unfinished &= self._matters(total + rest, spread) & deep[:, None]
-                count, pairs = len(columns) // 2, unfinished.any(0).unflatten(0, (2, -1)).any(0)
-                n_kept = -(-int(pairs.count_nonzero()) // _TOGETHER) * _TOGETHER
+                unfinished &= (spread > 2 * _NEGLIGIBLE * (radius + spread)) & deep[:, None]
+                wanted = unfinished.any(0)
+                n_kept = -(-int(wanted.count_nonzero()) // _TOGETHER) * _TOGETHER
                 if not n_kept:
                     break
-                if n_kept < count:
-                    pairs = pairs.sort(descending=True, stable=True).indices[:n_kept]
-                    kept = torch.cat((pairs, pairs + count))
-                    columns, total, unfinished = columns[kept], total[:, kept], unfinished[:, kept]
+                if n_kept < len(columns):
+                    kept = wanted.sort(descending=True, stable=True).indices[:n_kept]
+                    columns, unfinished = columns[kept], unfinished[:, kept]
+                    centre, radius = centre[:, kept], radius[:, kept]
                     adjoints = [tuple(part.index_select(2, kept) for part in adjoint) for adjoint in adjoints]
-        found += self.underflow
-        return found.masked_fill_(~found.isfinite(), torch.inf)
+        found[1] += self.underflow
+        found[1].masked_fill_(~found.isfinite().all(0), torch.inf)
+        found[0].nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        return found[0], found[1]
+
+    @staticmethod
+    def _settle(found: Tensor, columns: Tensor, unfinished: Tensor, centre: Tensor, radius: Tensor) -> None:
+        for old, new in zip(found, (centre, radius), strict=True):
+            old[:, columns] = torch.where(unfinished, new, old[:, columns])
 
     def _rest(self, t: int, adjoints: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
-        """Upper bounds (n, m) on sums of the states before a step by their intervals, and the part of the radii."""
+        """Centres and radii (n, m) of sums of the states before a step, by their intervals."""
         centres, radii = [], []
         for layer, adjoint in zip(self.layers, adjoints, strict=False):
             for part, (centre, radius) in zip(adjoint, layer.balls[t], strict=True):
                 centres.append(torch.bmm(centre, part)[:, 0].double())
                 radii.append(torch.bmm(radius, part.abs())[:, 0].double())
-        spread = sum(radii[1:], radii[0])
-        return sum(centres, spread), spread
-
-    @staticmethod
-    def _matters(found: Tensor, spread: Tensor) -> Tensor:
-        """Whether the states before a step have a noticeable part in the width between a bound and its negative."""
-        width = found.unflatten(1, (2, -1)).sum(1)
-        return (spread.unflatten(1, (2, -1)).amax(1) > _NEGLIGIBLE * width).repeat(1, 2)
+        return sum(centres[1:], centres[0]), sum(radii[1:], radii[0])

@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from sklstm.certificates._interval_arithmetic import ACTIVATION, Ends
-from sklstm.certificates._planes import gated, hull, intersect, linear_relaxation, point, ramp
+from sklstm.certificates._planes import (
+    gated,
+    hull,
+    intersect,
+    linear_relaxation,
+    parallel,
+    parallel_ramp,
+    point,
+    ramp,
+)
 
 N, POINTS = 60, 400
 SINGLE, DOUBLE = 2.0**-24, 2.0**-53
@@ -68,15 +77,16 @@ def test_unbounded_intervals_have_an_infinite_error():
     assert (line.range.lower.item(), line.range.upper.item()) == pytest.approx((-1, 1), abs=1e-6)
 
 
+@pytest.mark.parametrize("around", [gated, parallel])
 @pytest.mark.parametrize("of_value", [False, True])
-def test_products_lie_between_their_planes(of_value, generator):
+def test_products_lie_between_their_planes(of_value, around, generator):
     nets, values = intervals(generator), intervals(generator)
     gate = linear_relaxation("logistic", nets, DOUBLE)
     function = linear_relaxation("tanh", values, DOUBLE) if of_value else None
     net, value = within(nets, generator), within(values, generator)
     at_net, at_value = net[5], value[6]
     at = point(at_net, nets), point(at_value, values)
-    planes = gated(gate, at[0], values, at[1], DOUBLE, function)
+    planes = around(gate, at[0], values, at[1], DOUBLE, function)
     inner = torch.tanh if of_value else torch.nn.Identity()
     at_y = torch.sigmoid(at_net) * inner(at_value)
     # `gated` has the constants of the product itself: those of the deviation are less by its value at the reference.
@@ -87,7 +97,9 @@ def test_products_lie_between_their_planes(of_value, generator):
     assert (below >= 0).all()
     enclosing = hull(gate.range, values if function is None else function.range)
     assert ((y >= enclosing.lower) & (y <= enclosing.upper)).all()
-    if not of_value:
+    if around is parallel:
+        assert not planes.by_net_apart.any()
+    elif not of_value:
         # McCormick's planes of a and w touch at corners; the gate's line adds at most twice its error.
         closest = torch.minimum(above, below).amin(0)
         assert (closest <= 2 * gate.error * torch.maximum(values.upper.abs(), values.lower.abs()) + 1e-9).all()
@@ -101,6 +113,32 @@ def test_the_value_is_passed_on_with_the_smallest_gate(generator):
         linear_relaxation("logistic", nets, DOUBLE), point(middles[0], nets), values, point(middles[1], values), DOUBLE
     )
     torch.testing.assert_close(planes.by_value, torch.sigmoid(nets.lower), rtol=0, atol=1e-14)
+
+
+def test_parallel_planes_around_a_product_are_apart_by_the_product_of_the_radii(generator):
+    nets, values = intervals(generator), intervals(generator)
+    gate = linear_relaxation("logistic", nets, DOUBLE)._replace(error=torch.zeros_like(nets.lower))
+    at = [point((ends.lower + ends.upper) / 2, ends) for ends in (nets, values)]
+    planes = parallel(gate, at[0], values, at[1], DOUBLE)
+    radius = (gate.range.upper - gate.range.lower) / 2
+    torch.testing.assert_close(planes.by_value, (gate.range.upper + gate.range.lower) / 2, rtol=0, atol=1e-14)
+    torch.testing.assert_close(planes.apart, radius * (values.upper - values.lower) / 2, rtol=0, atol=1e-9)
+
+
+def test_a_ramp_lies_between_parallel_planes_that_touch_it(generator):
+    nets = intervals(generator)
+    net = within(nets, generator)
+    at = net[7]
+    planes = parallel_ramp(nets, point(at, nets), DOUBLE)
+    assert not planes.by_net_apart.any()
+    above, below, _ = between(planes, 0, net, 0, at, net.clamp_min(0), at.clamp_min(0))
+    assert (above >= 0).all()
+    assert (below >= 0).all()
+    turns = (nets.lower < 0) & (nets.upper > 0)
+    for end, of in ((nets.lower, above), (nets.upper, above), (torch.zeros_like(at), below)):
+        there = planes.by_net * (end - at) + planes.shift + at.clamp_min(0)
+        touching = there + planes.apart if of is above else there - planes.apart
+        torch.testing.assert_close(touching[turns], end.clamp_min(0)[turns], rtol=0, atol=1e-9)
 
 
 def test_a_ramp_lies_between_its_planes_and_the_lower_one_is_the_nearer(generator):

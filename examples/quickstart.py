@@ -52,6 +52,8 @@ SEEDS = (0, 1, 2)
 STRETCH = np.datetime64("2014-10-20T00")  # days of the test period to draw
 EPOCHS = 25
 GRIDS = {"lambda_s": [0.3, 3.0, 30.0], "weight_decay": [0.003, 0.03, 0.3]}
+# For the report: a network of two units in about a hundred bits, for a bound from the training windows alone.
+SMALL = Compression(2, epochs=60, stage_epochs=3, batch_size=64, coarseness=(16.0,))
 PLAIN = {f"regressor__lstm__{name}": 0.0 for name in ("lambda_s", "lambda_1", "lambda_2")}
 LABELS = {"plain": "plain", "decay": "weight decay", "tikhonov": "Tikhonov penalty", "robust": "robust"}
 
@@ -128,9 +130,7 @@ def search(model, parameter, X, y):
 
 
 def fit_with_seed(name, model, seed, X, y):
-    # For the report: a network of two units in about a hundred bits, for a bound from the training windows alone.
-    small = Compression(2, epochs=60, stage_epochs=3, batch_size=64, coarseness=(16.0,))
-    model = clone(model).set_params(regressor__lstm__random_state=seed, regressor__lstm__compression=small)
+    model = clone(model).set_params(regressor__lstm__random_state=seed, regressor__lstm__compression=SMALL)
     return name, seed, model.fit(X, y)
 
 

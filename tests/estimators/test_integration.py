@@ -131,7 +131,7 @@ def test_joblib_round_trip_to_another_process(tmp_path):
 @ALL
 def test_cross_val_score(estimator, data):
     X, y = data(90)
-    scores = cross_val_score(clone(estimator).set_params(max_epochs=40), X, y, cv=3, error_score="raise")
+    scores = cross_val_score(clone(estimator).set_params(max_epochs=20), X, y, cv=3, error_score="raise")
     assert scores.shape == (3,)
     assert scores.mean() > 0
 
@@ -140,7 +140,7 @@ def test_transformed_target():
     X, y = late_mean(200)
     y = 500 + 100 * y
     model = TransformedTargetRegressor(
-        TikhonovLSTMRegressor(8, max_epochs=80, random_state=0), transformer=StandardScaler()
+        TikhonovLSTMRegressor(8, max_epochs=30, random_state=0), transformer=StandardScaler()
     ).fit(X, y)
     assert model.predict(X).shape == y.shape
     assert model.score(X, y) > 0.6

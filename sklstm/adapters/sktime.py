@@ -222,6 +222,7 @@ class RecurrentForecaster(BaseForecaster):
     forecaster_: Forecaster
     _past: pd.DataFrame
     _names: pd.Index
+    _levels: list
 
     def __init__(self, estimator: Any, window: int, calibration_fraction: float = 0.2) -> None:
         self.estimator = estimator
@@ -230,7 +231,7 @@ class RecurrentForecaster(BaseForecaster):
         super().__init__()
 
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> Self:
-        self._names, horizon = y.columns, int(self._steps(fh).max())
+        self._names, self._levels, horizon = y.columns, y.index.names, int(self._steps(fh).max())
         self._past = _joined(y, X)
         self.forecaster_ = make_forecaster(
             self.estimator,
@@ -265,7 +266,7 @@ class RecurrentForecaster(BaseForecaster):
         """Of forecasts for every step of every series, the steps of the horizon, under the names of y."""
         first = np.arange(0, len(forecasts), self.forecaster_.horizon)
         rows = np.add.outer(first, self._steps(fh) - 1).ravel()
-        return forecasts.iloc[rows].set_axis(self._names, axis=1)
+        return forecasts.iloc[rows].set_axis(self._names, axis=1).rename_axis(index=self._levels)
 
     def _steps(self, fh: Any) -> np.ndarray:
         return fh.to_relative(self.cutoff).to_numpy().astype(np.int64)
@@ -280,9 +281,17 @@ class RecurrentForecaster(BaseForecaster):
 
 
 def _future(X: pd.DataFrame | None) -> pd.DataFrame | None:
-    return None if X is None else pd.concat({"X": X}, axis=1)
+    return None if X is None else pd.concat({"X": _named(X)}, axis=1)
 
 
 def _joined(y: pd.DataFrame, X: pd.DataFrame | None) -> pd.DataFrame:
     """One table, in which columns of y and of X may have the same name."""
-    return y if X is None else pd.concat({"y": y, "X": X.loc[y.index]}, axis=1)
+    return _named(y if X is None else pd.concat({"y": y, "X": X.loc[y.index]}, axis=1))
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """With names of levels that say what is so in sktime, whatever they are called: the last one holds the times."""
+    ids = table.index.nlevels - 1
+    if not ids:
+        return table
+    return table.rename_axis(index=["id" if ids == 1 else f"id {level}" for level in range(ids)] + ["time"])

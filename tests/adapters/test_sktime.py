@@ -211,6 +211,18 @@ def test_one_network_serves_all_series_of_a_panel():
     pd.testing.assert_frame_equal(model.predict(), plain.predict().iloc[[1, 3]])
 
 
+@pytest.mark.parametrize("names", [(None, None), ("year", "visit"), ("time", "id")])
+def test_the_last_level_holds_the_times_whatever_it_is_called(names):
+    index = pd.MultiIndex.from_product([range(3), range(12)])
+    y = pd.DataFrame({"load": np.random.default_rng(0).normal(size=36)}, index=index)
+    model = RecurrentForecaster(RIDGE, window=2, calibration_fraction=0.3)
+    expected = model.fit(y.rename_axis(index=["shop", "hour"]), fh=[1, 2]).predict()
+    found = model.fit(y.rename_axis(index=list(names)), fh=[1, 2]).predict()
+    np.testing.assert_array_equal(found, expected)
+    assert list(found.index.names) == list(names)
+    assert found.index.tolist() == [(shop, hour) for shop in range(3) for hour in (12, 13)]
+
+
 def test_a_certificate_holds_for_forecasts():
     model = RecurrentForecaster(RIDGE, window=12).fit(LOAD, fh=[1, 2])
     window = model.forecaster_.last_windows()

@@ -118,7 +118,7 @@ class NonFiniteOutputError(ValueError):
     >>> from sklstm.exceptions import NonFiniteOutputError
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((60, 6, 2))
-    >>> model = NoisyRNNClassifier(8, random_state=0).fit(X, X[:, :, 0].sum(axis=1) > 0)
+    >>> model = NoisyRNNClassifier(8, max_epochs=20, random_state=0).fit(X, X[:, :, 0].sum(axis=1) > 0)
     >>> try:
     ...     model.predict(rng.standard_normal((5, 1000, 2)))
     ... except NonFiniteOutputError as error:

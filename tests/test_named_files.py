@@ -64,7 +64,8 @@ def test_scripts_are_there():
 
 
 def test_files_are_there():
-    every = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.*") if ".venv" not in path.parts]
+    tops = [path for path in ROOT.iterdir() if not path.name.startswith((".venv", ".git"))]
+    every = [path.relative_to(ROOT).as_posix() for top in tops for path in (top, *top.rglob("*.*"))]
     files = named(FILE)
     assert len(files) > 50
     missing = [pair for pair in files if not any(f"/{path}".endswith(f"/{pair[0]}") for path in every)]

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -112,9 +113,16 @@ def test_both_papers_are_cited_alike():
         assert f"{{{paper['year']}}}" in readme
 
 
+@cache
+def nodes(path):
+    """Imports and attributes of a file."""
+    every = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in every if isinstance(node, ast.Import | ast.ImportFrom | ast.Attribute)]
+
+
 def imported(path):
     """Names of all modules that a file imports, at its top or later."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -131,6 +139,5 @@ def test_no_test_reads_a_clock_for_a_number():
     """What measures time is a benchmark: on a busy machine a time says nothing about the code."""
     clocks = {"perf_counter", "perf_counter_ns", "process_time", "timeit"}
     for path in (ROOT / "tests").rglob("test_*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | set(imported(path))
+        used = {node.attr for node in nodes(path) if isinstance(node, ast.Attribute)} | set(imported(path))
         assert not used & clocks, path

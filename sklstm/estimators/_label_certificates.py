@@ -87,7 +87,7 @@ def certified_radius(
     >>> from sklstm.preprocessing import SequenceScaler
     >>> X = np.random.default_rng(0).normal(20, 5, (200, 8, 1))  # degrees
     >>> y = np.where(X.mean(axis=(1, 2)) > 20, "warm", "cold")
-    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(hidden_size=4, random_state=0)).fit(X, y)
+    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(4, max_epochs=20, random_state=0)).fit(X, y)
     >>> radius = sklstm.certified_radius(model, X)  # degrees
     >>> bool(np.all(model.predict(X + radius[:, None, None]) == model.predict(X)))
     True
@@ -168,7 +168,7 @@ def certified_accuracy(
     >>> from sklstm.preprocessing import SequenceScaler
     >>> X = np.random.default_rng(0).normal(20, 5, (200, 8, 1))  # degrees
     >>> y = np.where(X.mean(axis=(1, 2)) > 20, "warm", "cold")
-    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(hidden_size=4, random_state=0)).fit(X, y)
+    >>> model = make_pipeline(SequenceScaler(), sklstm.NoisyRNNClassifier(4, max_epochs=20, random_state=0)).fit(X, y)
     >>> sklstm.certified_accuracy(model, X, y, eps=0.1) <= model.score(X, y)
     True
     """

@@ -200,7 +200,7 @@ class TikhonovLSTMRegressor(SequenceRegressor):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((200, 12, 2))
     >>> y = X[:, -3:, 0].mean(axis=1)
-    >>> model = TikhonovLSTMRegressor(hidden_size=8, max_epochs=60, random_state=0).fit(X, y)
+    >>> model = TikhonovLSTMRegressor(hidden_size=8, max_epochs=20, random_state=0).fit(X, y)
     >>> model.predict(X[:5]).shape
     (5,)
     >>> bool(model.rho_h_ < 1)
@@ -408,7 +408,7 @@ class TikhonovGRURegressor(SequenceRegressor):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((200, 12, 2))
     >>> y = X[:, -3:, 0].mean(axis=1)
-    >>> model = TikhonovGRURegressor(hidden_size=8, max_epochs=60, random_state=0).fit(X, y)
+    >>> model = TikhonovGRURegressor(hidden_size=8, max_epochs=20, random_state=0).fit(X, y)
     >>> model.predict(X[:5]).shape
     (5,)
     >>> bool(model.rho_h_ < 1)

@@ -119,7 +119,7 @@ def smoothed_radius(
     >>> import numpy as np
     >>> import sklstm
     >>> X = np.random.default_rng(0).standard_normal((200, 5, 1))
-    >>> model = sklstm.NoisyRNNClassifier(4, sigma=0.5, random_state=0).fit(X, X.mean(axis=(1, 2)) > 0)
+    >>> model = sklstm.NoisyRNNClassifier(4, sigma=0.5, max_epochs=20, random_state=0).fit(X, X.mean(axis=(1, 2)) > 0)
     >>> labels, radius = sklstm.smoothed_radius(model, X[:5], 0.5, n_draws=1000, random_state=0)
     >>> bool(np.all((labels == None) == (radius == 0)))
     True
@@ -199,7 +199,7 @@ def smoothed_predict(
     >>> import sklstm
     >>> X = np.random.default_rng(0).standard_normal((200, 5, 1))
     >>> y = np.where(X.mean(axis=(1, 2)) > 0, "up", "down")
-    >>> model = sklstm.NoisyRNNClassifier(4, sigma=0.5, random_state=0).fit(X, y)
+    >>> model = sklstm.NoisyRNNClassifier(4, sigma=0.5, max_epochs=20, random_state=0).fit(X, y)
     >>> labels = sklstm.smoothed_predict(model, X[:5], 0.5, abstain="?", random_state=0)
     >>> set(labels.tolist()) <= {"up", "down", "?"}
     True

@@ -307,7 +307,7 @@ class TikhonovLSTMClassifier(TikhonovClassifier):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((200, 12, 2))
     >>> y = np.where(X[:, -3:, 0].mean(axis=1) > 0, "up", "down")
-    >>> model = TikhonovLSTMClassifier(hidden_size=8, lr=0.01, max_epochs=60, random_state=0).fit(X, y)
+    >>> model = TikhonovLSTMClassifier(hidden_size=8, lr=0.03, max_epochs=20, random_state=0).fit(X, y)
     >>> model.predict_proba(X[:5]).shape
     (5, 2)
     >>> bool(np.mean(model.predict(X) == y) > 0.85), bool(model.rho_h_ < 1)
@@ -494,7 +494,7 @@ class TikhonovGRUClassifier(TikhonovClassifier):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((200, 12, 2))
     >>> y = np.where(X[:, -3:, 0].mean(axis=1) > 0, "up", "down")
-    >>> model = TikhonovGRUClassifier(hidden_size=8, lr=0.01, max_epochs=60, random_state=0).fit(X, y)
+    >>> model = TikhonovGRUClassifier(hidden_size=8, lr=0.03, max_epochs=20, random_state=0).fit(X, y)
     >>> model.predict_proba(X[:5]).shape
     (5, 2)
     >>> bool(np.mean(model.predict(X) == y) > 0.85), bool(model.rho_h_ < 1)

@@ -57,11 +57,11 @@ class CertifiedFrontDisplay(Display):
     >>> from sklstm import TikhonovLSTMRegressor
     >>> from sklstm.inspection import CertifiedFrontDisplay
     >>> rng = np.random.default_rng(0)
-    >>> X = rng.standard_normal((100, 12, 2))
+    >>> X = rng.standard_normal((60, 8, 2))
     >>> y = X[:, -3:, 0].mean(axis=1) ** 2
     >>> families = {
     ...     name: [
-    ...         TikhonovLSTMRegressor(8, max_epochs=20, random_state=0, **{name: value}).fit(X, y)
+    ...         TikhonovLSTMRegressor(4, max_epochs=6, random_state=0, **{name: value}).fit(X, y)
     ...         for value in (0.03, 0.1)
     ...     ]
     ...     for name in ("lambda_s", "robust_eps")

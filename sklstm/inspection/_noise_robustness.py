@@ -58,14 +58,14 @@ class NoiseRobustnessDisplay(Display):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((100, 12, 2))
     >>> y = X[:, -3:, 0].mean(axis=1)
-    >>> model = TikhonovLSTMRegressor(8, max_epochs=20, random_state=0).fit(X, y)
+    >>> model = TikhonovLSTMRegressor(8, max_epochs=6, random_state=0).fit(X, y)
     >>> display = NoiseRobustnessDisplay.from_estimator(model, X, y, sigmas=[0.0, 0.5, 1.0], random_state=0)
     >>> display.errors.shape
     (3, 10)
 
     Several estimators, by name:
 
-    >>> plain = TikhonovLSTMRegressor(8, lambda_s=0, max_epochs=20, random_state=0).fit(X, y)
+    >>> plain = TikhonovLSTMRegressor(8, lambda_s=0, max_epochs=6, random_state=0).fit(X, y)
     >>> both = {"penalty": model, "no penalty": plain}
     >>> several = NoiseRobustnessDisplay.from_estimator(both, X, y, sigmas=[0.0, 0.5, 1.0], random_state=0)
     >>> bool((several.errors["penalty"] == display.errors).all())  # all see the same noise

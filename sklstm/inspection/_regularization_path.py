@@ -67,7 +67,7 @@ class RegularizationPathDisplay(Display):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((100, 12, 2))
     >>> y = X[:, -3:, 0].mean(axis=1)
-    >>> lstm = TikhonovLSTMRegressor(8, max_epochs=20, random_state=0)
+    >>> lstm = TikhonovLSTMRegressor(8, max_epochs=6, random_state=0)
     >>> search = RegularizationPathCV(lstm, "lambda_s", [0.001, 0.01, 0.1], cv=3).fit(X, y)
     >>> display = RegularizationPathDisplay.from_estimator(search)
     >>> list(display.curves), display.best_value == search.best_params_["lambda_s"]
@@ -82,7 +82,7 @@ class RegularizationPathDisplay(Display):
 
     >>> from sklstm import TikhonovLSTMRegressor
     >>> models = [
-    ...     TikhonovLSTMRegressor(8, lambda_s=value, max_epochs=20, random_state=0).fit(X, y) for value in (0.01, 0.1)
+    ...     TikhonovLSTMRegressor(8, lambda_s=value, max_epochs=6, random_state=0).fit(X, y) for value in (0.01, 0.1)
     ... ]
     >>> list(RegularizationPathDisplay.from_estimators(models, X, y, eps=0.1).curves)
     ['clean', 'certified (eps = 0.1)']

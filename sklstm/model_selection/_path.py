@@ -137,7 +137,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((200, 12, 2))
     >>> y = X[:, -3:, 0].mean(axis=1)
-    >>> lstm = TikhonovLSTMRegressor(8, max_epochs=20, random_state=0)
+    >>> lstm = TikhonovLSTMRegressor(4, max_epochs=10, random_state=0)
     >>> path = RegularizationPathCV(lstm, "lambda_s", [0.001, 0.01, 0.1], cv=3).fit(X, y)
     >>> path.score_path_.shape, path.best_params_
     ((3, 3), {'lambda_s': 0.001})

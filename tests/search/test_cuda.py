@@ -1,6 +1,5 @@
 """CUDA beside worker processes, on machines that need not have it: who asks for it, and what they are told."""
 
-import multiprocessing
 import warnings
 
 import pytest
@@ -9,7 +8,6 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-import sklstm
 from sklstm import TikhonovLSTMRegressor
 from sklstm.training._process import check_cuda_process
 from tests.support.searches import ESTIMATORS, pipeline, problem
@@ -74,19 +72,3 @@ def test_nothing_on_the_cpu_initialises_cuda(kind, monkeypatch):
     cross_val_score(model, X, y, cv=2, error_score="raise")
     # Constructed for a card, and cloned, it still asks for none.
     clone(pipeline(kind, device="cuda"))
-
-
-def import_and_construct(connection):
-    models = [clone(estimator(device="cuda")) for estimator in ESTIMATORS.values()]
-    connection.send((sklstm.__name__, len(models), torch.cuda.is_initialized()))
-    connection.close()
-
-
-def test_importing_and_constructing_in_a_new_process_leaves_cuda_alone():
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=import_and_construct, args=(sender,))
-    process.start()
-    assert receiver.poll(60)
-    assert receiver.recv() == ("sklstm", 3, False)
-    process.join()
-    assert process.exitcode == 0

@@ -53,11 +53,11 @@ def test_partial_fits_are_the_epochs_of_a_fit_bit_for_bit(estimator):
 
 @ALL
 def test_a_stream_of_parts_learns(estimator):
-    X, y = problem(estimator, 2000)
-    model = clone(estimator).set_params(lr=0.02)
+    X, y = problem(estimator, 1200)
+    model = clone(estimator).set_params(lr=0.03)
     for _ in range(3):
-        for start in range(0, 2000, 250):
-            part = slice(start, start + 250)
+        for start in range(0, 1200, 150):
+            part = slice(start, start + 150)
             model.partial_fit(X[part], y[part], **classes(estimator))
     assert model.score(X, y) > 0.7
     assert model.n_iter_ == 24

@@ -1,6 +1,8 @@
 """Early stopping: on the last sequences, on data given to fit, in compositions; and what it leaves."""
 
 import pickle
+from copy import deepcopy
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -140,11 +142,16 @@ def refusals(kind):
     yield {}, LAST | {"validation_gap": 30}, "validation_gap=30 before them: nothing is left to train on"
 
 
+@cache
+def fitted_briefly(kind):
+    return small(kind).fit(*problem(kind, 40))
+
+
 @pytest.mark.parametrize("case", range(12))
 @ALL
 def test_bad_validation_data_are_refused_and_leave_the_estimator_as_it_was(kind, case, monkeypatch):
     X, y = problem(kind, 40)
-    model = small(kind).fit(X, y)
+    model = deepcopy(fitted_briefly(kind))
     before, state = outputs(model, X), dict(vars(model))
     arguments, parameters, message = list(refusals(kind))[case]
     model.set_params(**parameters)

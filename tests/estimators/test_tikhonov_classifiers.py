@@ -113,7 +113,7 @@ def test_training_starts_at_the_feasible_start(estimator):
 def test_lambda_s_trades_fit_for_calm():
     X, y = three_classes()
     models = [
-        TikhonovLSTMClassifier(8, lambda_s=lambda_s, max_epochs=40, lr=0.01, random_state=0)
+        TikhonovLSTMClassifier(8, lambda_s=lambda_s, max_epochs=25, lr=0.02, random_state=0)
         for lambda_s in (1e-4, 1e-2, 1.0)
     ]
     gains = [model.fit(X, y).perturbation_gain_ for model in models]

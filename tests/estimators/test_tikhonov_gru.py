@@ -69,7 +69,7 @@ def test_lambda_s_means_the_same_for_stacks(estimator, variant):
 def test_learns_and_ends_feasible_with_the_gains_of_its_weights(estimator, variant, skip, num_layers):
     X, y = late_mean(500)
     model = estimator(
-        8, variant=variant, skip=skip, num_layers=num_layers, lambda_s=1e-3, lr=0.01, max_epochs=40, random_state=0
+        8, variant=variant, skip=skip, num_layers=num_layers, lambda_s=1e-3, lr=0.02, max_epochs=20, random_state=0
     ).fit(X[:400], y[:400])
     assert model.score(X[400:], y[400:]) > 0.6
     assert np.all(model.rho_h_ < 1)
@@ -118,7 +118,7 @@ def test_feasible_start_has_a_factor_a_layer(estimator):
 @pytest.mark.filterwarnings("ignore::sklstm.exceptions.DataWarning")
 def test_the_warning_names_cell_and_layer():
     X, y = late_mean(200)
-    model = TikhonovGRURegressor(8, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=40, random_state=0)
+    model = TikhonovGRURegressor(8, lambda_s=1e-9, lambda_1=0, lambda_2=0, lr=0.05, max_epochs=20, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"fitted GRU is infeasible: rho_h = [\d.]+ is not below 1") as record:
         model.fit(X, 100 * y)
     assert record[0].filename == __file__

@@ -112,10 +112,10 @@ def test_infeasible_fit_warns_in_words_to_act_on():
 
 
 def test_lambda_s_trades_fit_for_robustness():
-    X, y = late_mean(600)
+    X, y = late_mean(400)
     gains, losses = [], []
     for lambda_s in (1e-4, 1e-2, 1.0):
-        model = TikhonovLSTMRegressor(8, lambda_s=lambda_s, max_epochs=60, random_state=0)
+        model = TikhonovLSTMRegressor(8, lambda_s=lambda_s, max_epochs=40, random_state=0)
         model.fit(X, y)
         gains.append(model.perturbation_gain_)
         losses.append(model.net_.history[-1, "data_loss"])
@@ -209,7 +209,7 @@ def test_bound_holds_its_parts():
 
 def test_every_codebook_is_made_from_the_trained_weights():
     # The second route shares no tensor with the estimator: a fresh network for every loss, cloned weights.
-    X, y = late_mean(3000)
+    X, y = late_mean(1500)
     model = TikhonovLSTMRegressor(3, skip="none", max_epochs=40, random_state=0, loss_cap=1.0).fit(X, y)
     trained = {name: value.clone() for name, value in model.net_.module_.state_dict().items()}
     tried = []

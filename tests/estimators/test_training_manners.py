@@ -316,7 +316,7 @@ def test_a_penalty_that_outgrows_the_loss_is_named():
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_strong_weight_decay_ends_at_a_constant(name, decay):
     X, y = problem(ESTIMATORS[name])
-    model = clone(ESTIMATORS[name]).set_params(weight_decay=decay, lr=0.01, max_epochs=150)
+    model = clone(ESTIMATORS[name]).set_params(weight_decay=decay, lr=0.02, max_epochs=75)
     if is_regressor(model):  # from ridge regression it is further to a constant than these steps reach
         model.set_params(skip="none")
     model.fit(X, y)

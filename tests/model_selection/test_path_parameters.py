@@ -41,7 +41,7 @@ def parameters_of(kind):
 def path_and_grid(signals, model, name, values, **options):
     X, y = signals[0], signals[2 if is_classifier(model) else 1]
     path = RegularizationPathCV(model, name, values, cv=2, shared_fraction=0, **options).fit(X, y)
-    grid = GridSearchCV(model, {name: list(path.param_range_)}, cv=2).fit(X, y)
+    grid = GridSearchCV(model, {name: list(path.param_range_)}, cv=2, refit=False).fit(X, y)
     expected = np.array([grid.cv_results_[f"split{fold}_test_score"] for fold in range(2)]).T
     return path, expected
 

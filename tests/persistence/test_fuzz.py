@@ -85,7 +85,7 @@ def stored(folder):
     return path, path.read_bytes(), expected
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(seed=SEEDS)
 def test_no_changed_checkpoint_ends_a_fit_or_changes_it_unsaid(seed, folder):
     rng = np.random.default_rng(seed)

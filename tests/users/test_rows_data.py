@@ -36,7 +36,7 @@ def targets_for(make, y):
 
 def r2_after_training(make, y, X):
     # 201 sequences in batches of 50: the last one has a single sequence
-    model = make(max_epochs=60, lr=0.02, batch_size=50).fit(X, y)
+    model = make(max_epochs=30, lr=0.04, batch_size=50).fit(X, y)
     return r2_score(y, model.predict(X).reshape(y.shape))
 
 
@@ -57,7 +57,7 @@ def test_one_dimensional_y(make):
 
 
 def accuracy_after_training(make, labels, X):
-    return accuracy_score(labels, make(max_epochs=40, lr=0.01).fit(X, labels).predict(X))
+    return accuracy_score(labels, make(max_epochs=20, lr=0.02).fit(X, labels).predict(X))
 
 
 @pytest.mark.parametrize("values", [(3, 5), ("down", "up"), (False, True), (7.0, -2.0)], ids=str)
@@ -206,7 +206,7 @@ def test_probabilities(method):
     labels = np.where((y > 0) ^ (np.random.default_rng(3).random(1200) < 0.2), "up", "down")
     train, test = slice(0, 300), slice(300, None)
     # too sure of labels of which a fifth is wrong
-    options = {"hidden_size": 32, "max_epochs": 60, "lr": 0.01, "sigma": 0.0}
+    options = {"hidden_size": 32, "max_epochs": 30, "lr": 0.02, "sigma": 0.0}
     plain = noisy(**options).fit(X[train], labels[train]).predict_proba(X[test])
     calibrated = CalibratedClassifierCV(noisy(**options), method=method, cv=3).fit(X[train], labels[train])
     probabilities = calibrated.predict_proba(X[test])

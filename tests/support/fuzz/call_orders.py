@@ -220,4 +220,4 @@ class CallOrders(RuleBasedStateMachine):
             same(must(self.model, self.saying, self.data.X), self.outputs, "predictions then and now")
 
 
-SHARE, STEPS = 0.1, 20
+SHARE, STEPS = 0.06, 20

@@ -91,7 +91,7 @@ def check_certificates(model, task, eps, method):
 
 
 @holds(
-    0.2,
+    0.14,
     task=tasks(),
     eps=st.sampled_from([0, 0.0, 0.125, 1]),
     method=st.sampled_from(["best", "best", "intervals", "mean-value", "linear"]),

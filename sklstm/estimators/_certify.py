@@ -12,7 +12,7 @@ from scipy.special import expit
 from sklearn.base import ClassifierMixin
 
 from sklstm._sequences import Sequences
-from sklstm._validation import Choice, Number, caller_level
+from sklstm._validation import LEVEL, Choice, Number, caller_level
 from sklstm.certificates import RecurrentNetwork, output_bounds
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.exceptions import WideCertificateWarning
@@ -21,7 +21,7 @@ from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
 from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network
 
 from ._boxes import Boxes
-from ._composition import Composition
+from ._composition import Composition, with_progress
 
 _METHOD = Choice(METHODS)
 _BATCH_SIZE = Number(Integral, 1, None, optional=True)
@@ -36,6 +36,7 @@ def certify(
     *,
     method: Literal["best", "linear", "mean-value", "intervals"] = "best",
     batch_size: int | None = None,
+    verbose: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bounds on the outputs of a fitted estimator, pipeline or search for every input within ``eps`` of X.
 
@@ -66,6 +67,8 @@ def certify(
         ``"best"``, often many times narrower, at the cost of hundreds to thousands of predictions.
     batch_size : int, optional
         Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
+    verbose : int, default=0
+        1 shows a progress bar.
 
     Returns
     -------
@@ -128,8 +131,11 @@ def certify(
     """
     _METHOD.check("method", method)
     _BATCH_SIZE.check("batch_size", batch_size)
+    LEVEL.check("verbose", verbose)
     composition = Composition.around(estimator)
-    lower, upper = limits_within(composition, *composition.read(X, eps), method, batch_size)
+    sequences, blocks = composition.read(X, eps)
+    shown = with_progress(blocks, len(sequences), "certify", verbose)
+    lower, upper = limits_within(composition, sequences, shown, method, batch_size)
     warn_if_wide(composition, lower, upper, method)
     return lower, upper
 

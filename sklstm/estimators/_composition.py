@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted
+from tqdm.auto import tqdm
 
 from sklstm._layout import NTC, Layout
 from sklstm._sequences import Sequences, as_sequences, steps_of
@@ -460,6 +461,14 @@ class Given:
     def _filled(self, tables: list[Any], numbers: list[np.ndarray]) -> Any:
         filled = [filled_like(table, values) for table, values in zip(tables, numbers, strict=True)]
         return self.layout.from_ntc(filled if self.listed else filled[0])
+
+
+def with_progress(parts: Iterator[Any], n: int, function: str, verbose: int) -> Iterator[Any]:
+    """The same parts of n sequences, whose places each names first; a bar counts them if that is wanted."""
+    with tqdm(total=n, desc=function, unit="sequence", disable=not verbose) as bar:
+        for part in parts:
+            yield part
+            bar.update(len(part[0]))
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from sklstm._labels import refuse_other_rows
 from sklstm._tables import as_plain
-from sklstm._validation import Choice, Number
+from sklstm._validation import LEVEL, Choice, Number
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.training._inference import BLOCK, module_for_float64, outputs_of
 from sklstm.training._process import products_in, restores_settings, thread_limit, threads_for_network
 
 from ._boxes import Boxes, Ends
 from ._certify import bounds_on
-from ._composition import Composition
+from ._composition import Composition, with_progress
 
 _METHOD = Choice((*METHODS, "auto"))
 _RTOL = Number(Real, 1e-9, 1)
@@ -39,6 +39,7 @@ def certified_radius(
     scale: Any = 1.0,
     method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
     rtol: float = 0.01,
+    verbose: int = 0,
 ) -> NDArray[np.float64]:
     """Radii within which no perturbation of the input changes the label, in the units of X or in those of ``scale``.
 
@@ -56,6 +57,8 @@ def certified_radius(
         ends below those at which an attack changes the label. ``"best"`` takes far less than either.
     rtol : float, default=0.01
         At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
+    verbose : int, default=0
+        1 shows a progress bar.
 
     Returns
     -------
@@ -102,12 +105,13 @@ def certified_radius(
     """
     _METHOD.check("method", method)
     _RTOL.check("rtol", rtol)
+    LEVEL.check("verbose", verbose)
     composition = Composition.around(estimator)
     module = _classifier_of(composition, "certified_radius").net_.module_
     sequences, balls = composition.balls(X, scale)
     labels = outputs_of(module, sequences).argmax(axis=1)
     found = np.empty(len(sequences))
-    for rows, sizes, largest_scales, ends in balls:
+    for rows, sizes, largest_scales, ends in with_progress(balls, len(sequences), "certified_radius", verbose):
         # In units of the scale; what is beyond float32 cannot be tried.
         search = _Search(sizes / largest_scales, 1e37 / largest_scales, rtol)
         found[rows] = _radii(module, labels[rows], ends, search, method)
@@ -122,6 +126,7 @@ def certified_accuracy(
     eps: Any,
     *,
     method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
+    verbose: int = 0,
 ) -> float:
     """Fraction of samples that are classified rightly whatever perturbation of size ``eps``, in the units of X.
 
@@ -138,6 +143,8 @@ def certified_accuracy(
     method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
         As in `certify`. ``"auto"`` has the result of ``"linear"``, which it computes only for samples that are rightly
         classified, that ``"best"`` does not certify, and whose label an attack does not change.
+    verbose : int, default=0
+        1 shows a progress bar.
 
     Returns
     -------
@@ -172,12 +179,13 @@ def certified_accuracy(
     >>> sklstm.certified_accuracy(model, X, y, eps=0.1) <= model.score(X, y)
     True
     """
-    return float(np.mean(certified_right(estimator, X, y, eps, method)))
+    return float(np.mean(certified_right(estimator, X, y, eps, method, verbose)))
 
 
-def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str) -> NDArray[np.bool_]:
+def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str, verbose: int = 0) -> NDArray[np.bool_]:
     """Which samples (n,) are classified rightly whatever perturbation; arguments as in `certified_accuracy`."""
     _METHOD.check("method", method)
+    LEVEL.check("verbose", verbose)
     composition = Composition.around(estimator)
     classifier = _classifier_of(composition, "certified_accuracy")
     module = classifier.net_.module_
@@ -188,7 +196,7 @@ def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str) -> ND
     labels = outputs_of(module, sequences).argmax(axis=1)
     unique_labels(y, classifier.classes_)  # refuses labels of another kind, which would all count as wrong
     right = np.asarray(classifier.classes_[labels] == y)
-    for rows, boxes in blocks:
+    for rows, boxes in with_progress(blocks, len(sequences), "certified_accuracy", verbose):
         doubtful = np.flatnonzero(right[rows] & ~boxes.are_points)
         if len(doubtful):
             some = rows[doubtful]

@@ -486,3 +486,24 @@ def test_predictions_in_a_way_of_somebodys_own_have_no_certificate(readings):
     for model in (search, pipeline, estimator, make_pipeline(StandardScaler(), estimator).fit(X, y)):
         with pytest.raises(TypeError, match="has a predict of its own"):
             certify(model, X, 0.01)
+
+
+def test_certificates_show_how_far_they_are_and_nothing_unless_asked(capsys):
+    X = np.random.default_rng(0).standard_normal((9, 4, 2))
+    y = X[:, -1, 0] > 0
+    model = make_pipeline(SequenceScaler(), NoisyRNNClassifier(2, max_epochs=1, random_state=0)).fit(X, y)
+    calls = {
+        "certify": lambda **options: certify(model, X, 0.1, **options),
+        "certified_radius": lambda **options: certified_radius(model, X, **options),
+        "certified_accuracy": lambda **options: certified_accuracy(model, X, y, 0.1, **options),
+    }
+    for name, call in calls.items():
+        expected = call()
+        assert capsys.readouterr() == ("", "")
+        np.testing.assert_array_equal(call(verbose=1), expected)
+        out, err = capsys.readouterr()
+        assert not out
+        assert f"{name}: 100%" in err
+        assert "9/9" in err
+        with pytest.raises((TypeError, ValueError), match="verbose"):
+            call(verbose=-1)

@@ -25,7 +25,7 @@ from tests.support.coverage import quantised
 from tests.support.estimators import ESTIMATORS
 
 EACH = pytest.mark.parametrize("estimator", ESTIMATORS)
-QUICK = {"max_epochs": 100, "random_state": 0}
+QUICK = {"max_epochs": 12, "random_state": 0}
 BARE = {"max_epochs": 1, "random_state": 0}
 
 with_table = pytest.mark.skipif(
@@ -83,9 +83,9 @@ def test_diagram_after_a_fit(estimator, X, monkeypatch):
     assert set(shown) == left | {name for name in properties if hasattr(estimator, name)}
     assert list(shown) == sorted(shown)
     assert max(map(len, shown.values())) < 120
-    assert shown["n_iter_"] == "100"
+    assert shown["n_iter_"] == "12"
     assert shown["generalization_bound_"] == f"{model.generalization_bound_:.4g}"
-    assert re.fullmatch(r"SequenceNet\(.*100 epochs\)", shown["net_"])
+    assert re.fullmatch(r"SequenceNet\(.*12 epochs\)", shown["net_"])
     assert len(model._repr_html_()) - len(clone(model)._repr_html_()) < 10_000
 
 
@@ -101,7 +101,7 @@ def test_diagram_shows_what_is_there(X, path):
     assert set(shown) - set(twin) == {"generalization_bound_"}
     without = fitted_attributes(model.partial_fit(X, y))
     assert set(without) == set(twin)
-    assert without["n_iter_"] == "101"
+    assert without["n_iter_"] == "13"
     assert fitted_attributes(TikhonovLSTMRegressor(4, **QUICK).fit(ragged(X), y)).keys() == shown.keys()
     assert fitted_attributes(TikhonovLSTMRegressor(4, num_layers=2, **BARE).fit(X, y))["rho_h_"].startswith("[")
 

@@ -22,7 +22,7 @@ from tests.support.problems import signed_sum
 
 QUICK = {"hidden_size": 6, "max_epochs": 15, "random_state": 0}
 METHODS = ("intervals", "mean-value", "best", "linear", "auto")
-N = 16
+N = 10
 
 
 @pytest.fixture(scope="module")

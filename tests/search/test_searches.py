@@ -50,8 +50,13 @@ def empty_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("grid", kind) for kind in ("lstm", "gru", "relu")]
-    + [("random", "relu"), ("halving in samples", "lstm"), ("halving in epochs", "gru")],
+    [
+        ("grid", "lstm"),
+        ("grid", "relu"),
+        ("random", "relu"),
+        ("halving in samples", "lstm"),
+        ("halving in epochs", "gru"),
+    ],
 )
 def test_two_workers_find_what_one_finds(name, kind):
     X, y = problem(kind)
@@ -89,7 +94,7 @@ def test_optuna_searches_in_threads_and_every_trial_is_what_it_is_alone(kind, n_
         search = OptunaSearchCV(
             model,
             {"model__lr": optuna.distributions.FloatDistribution(1e-6, 0.03, log=True)},
-            n_trials=4,
+            n_trials=3,
             n_jobs=n_jobs,
             cv=folds,
             random_state=0,
@@ -97,7 +102,7 @@ def test_optuna_searches_in_threads_and_every_trial_is_what_it_is_alone(kind, n_
         ).fit(X, y)
     finally:
         optuna.logging.set_verbosity(verbosity)
-    assert len(search.trials_) == 4
+    assert len(search.trials_) == 3
     for trial in search.trials_:
         alone = cross_val_score(clone(model).set_params(**trial.params), X, y, cv=folds, error_score="raise")
         assert trial.value == np.mean(alone)
@@ -122,14 +127,15 @@ def test_a_candidate_that_fails_is_nan_and_the_rest_of_the_search_stands():
     assert search.best_params_ == {"model__lr": 0.03}
 
 
-@pytest.mark.parametrize("kind", ["lstm", "relu"])
-def test_a_pipeline_with_a_memory_fits_its_scaler_once(kind, tmp_path_factory):
+def test_a_pipeline_with_a_memory_fits_its_scaler_once(tmp_path_factory):
     from joblib import Memory
 
-    X, y = problem(kind)
+    X, y = problem("relu")
     folder = tmp_path_factory.mktemp("memory")
-    remembering = pipeline(kind).set_params(memory=Memory(folder, verbose=0))
-    plain, cached = (GridSearchCV(model, GRID, n_jobs=1, **COMMON).fit(X, y) for model in (pipeline(kind), remembering))
+    remembering = pipeline("relu").set_params(memory=Memory(folder, verbose=0))
+    plain, cached = (
+        GridSearchCV(model, GRID, n_jobs=1, **COMMON).fit(X, y) for model in (pipeline("relu"), remembering)
+    )
     assert_same_outcomes(plain, cached)
     stored = sorted(path for path in folder.rglob("output.pkl"))
     assert len(stored) == 3, "one scaler for each of two folds, whatever the candidate, and one for the refit"

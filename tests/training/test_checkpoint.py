@@ -100,7 +100,7 @@ def only_file(folder):
 @pytest.mark.parametrize("name", FITS)
 def test_a_fit_goes_on_from_any_epoch_and_ends_with_the_same_bits(name, tmp_path):
     undisturbed = fit(name)
-    for at in range(2, undisturbed.n_iter_ + 1, 3):
+    for at in range(2, undisturbed.n_iter_ + 1, 4):
         folder = tmp_path / str(at)
         interrupted(name, folder, at, every=1)
         counter = Stop()

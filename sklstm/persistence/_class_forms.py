@@ -96,6 +96,7 @@ def conforms(value: Any, hint: Any) -> bool:
     >>> conforms(np.float64(0.5), float | None)
     True
     """
+    hint = _without_alias(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(conforms(value, argument) for argument in arguments)
@@ -108,7 +109,7 @@ def conforms(value: Any, hint: Any) -> bool:
     if origin is list:
         if type(value) is not list:
             return False
-        (of_entry,) = arguments
+        of_entry = _without_alias(*arguments)
         if typing.get_origin(of_entry) in (None, typing.Union, types.UnionType):  # then the type of an entry says all
             value = {type(entry): entry for entry in value}.values()
         return all(conforms(entry, of_entry) for entry in value)
@@ -128,3 +129,11 @@ def conforms(value: Any, hint: Any) -> bool:
     if hint is float:
         return isinstance(value, Real) and not flag
     return isinstance(value, hint)
+
+
+def _without_alias(hint: Any) -> Any:
+    """What an alias made by a ``type`` statement stands for, as numpy's NDArray is one from 2.5 on."""
+    alias = typing.get_origin(hint) or hint
+    if not hasattr(alias, "__type_params__") or not hasattr(alias, "__value__"):
+        return hint
+    return alias.__value__[typing.get_args(hint)] if alias.__type_params__ else alias.__value__

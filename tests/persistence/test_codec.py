@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
+from typing_extensions import TypeAliasType
 
 from sklstm import Compression
 from sklstm.estimators._files import CODEC
@@ -178,6 +180,21 @@ def test_long_lists_of_numbers_are_arrays_and_come_back_as_lists():
 )  # fmt: skip
 def test_conforms(value, hint, expected):
     assert conforms(value, hint) is expected
+
+
+def test_aliases_are_what_they_stand_for():
+    """numpy's NDArray is one from 2.5 on, where Python has them."""
+    scalar = TypeVar("scalar")
+    array = TypeAliasType("array", np.ndarray[Any, np.dtype[scalar]], type_params=(scalar,))
+    number = TypeAliasType("number", int | None)
+    assert conforms(np.ones(2), array[np.float64])
+    assert not conforms(np.ones(2, np.float32), array[np.float64])
+    assert conforms([np.ones(2), None], list[array[np.float64] | number])
+    assert conforms(np.ones(2), array[Any])
+    assert not conforms("2", number)
+    rows = TypeAliasType("rows", list[int])
+    assert conforms([[1], [2]], list[rows])
+    assert not conforms([[1], ["2"]], list[rows])
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(), st.lists))

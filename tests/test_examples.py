@@ -13,7 +13,7 @@ sys.path.insert(0, sys.argv.pop(1))
 import joblib
 import quickstart
 joblib.parallel_config(backend="sequential")
-quickstart.EPOCHS = 6
+quickstart.EPOCHS = 10
 quickstart.SMALL.set_params(epochs=3, stage_epochs=1, n_trials=10)
 quickstart.SEEDS = quickstart.SEEDS[:1]
 quickstart.GRIDS = {name: values[1:2] for name, values in quickstart.GRIDS.items()}

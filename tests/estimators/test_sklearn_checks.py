@@ -25,7 +25,7 @@ pytestmark = [
 CHECKED = {kind.__name__: kind(hidden_size=4, max_epochs=2) for kind in ESTIMATORS}
 # These ask for what has been learnt.
 ASK_FOR_SCORES = ("check_classifiers_train", "check_class_weight_classifiers")
-LEARNING = {"hidden_size": 8, "max_epochs": 20, "lr": 0.03}
+LEARNING = {"hidden_size": 8, "max_epochs": 10, "lr": 0.06}
 # At default parameters they are asked once more, and regressors without the penalty.
 DEFAULTS = [kind(lambda_s=0, lambda_1=0, lambda_2=0) for kind in REGRESSORS] + [kind() for kind in REGRESSORS]
 # The penalty without ridge regression has the score of a regressor waived.

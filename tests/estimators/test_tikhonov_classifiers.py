@@ -69,7 +69,7 @@ def test_zero_weights_are_the_plain_network_bit_for_bit(estimator, module_type, 
 @pytest.mark.parametrize("variant", ["turkin", "tight"])
 def test_learns_and_ends_feasible_with_the_gains_of_its_weights(estimator, variant):
     X, y = three_classes(500)
-    model = estimator(8, variant=variant, max_epochs=60, lr=0.01, random_state=0)
+    model = estimator(8, variant=variant, max_epochs=30, lr=0.02, random_state=0)
     model.fit(X[:400], y[:400])
     assert model.score(X[400:], y[400:]) > 0.65  # the largest class is 0.4 of them
     assert model.rho_h_ < 1

@@ -25,7 +25,7 @@ ESTIMATORS = {
 }
 # These checks ask for what has been learnt; the others for what a brief training shows as well.
 ASK_FOR_SCORES = ("check_classifiers_train", "check_class_weight_classifiers")
-LEARNING = {"estimator__hidden_size": 8, "estimator__max_epochs": 20, "estimator__lr": 0.03}
+LEARNING = {"estimator__hidden_size": 8, "estimator__max_epochs": 10, "estimator__lr": 0.06}
 # To seven digits after a whole training, which float32 cannot keep; and the folds of repeated rows are other folds.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "float32, and other folds"}
 

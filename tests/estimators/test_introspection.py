@@ -237,3 +237,16 @@ def test_features_along_a_pipeline(X):
     assert search.feature_names_in_.tolist() == names
     with pytest.raises(ValueError, match="feature names should match"):
         search.predict(frame[names[::-1]])
+
+
+@pytest.mark.parametrize("cls", [TikhonovLSTMRegressor, TikhonovGRURegressor])
+def test_predictions_do_not_mind_what_has_become_of_the_parameters(cls):
+    X = np.random.default_rng(0).standard_normal((6, 3, 1))
+    model = cls(2, max_epochs=1, random_state=0, skip="none").fit(X, X[:, -1, 0])
+    expected = model.predict(X)
+    for name in ("skip", "lambda_s", "lambda_1", "lambda_2", "loss"):
+        for value in (np.array([]), np.ones(2), np.array("none"), None, object(), {}, "what"):
+            changed = model.set_params(**{name: value})
+            np.testing.assert_array_equal(changed.predict(X), expected)
+            model.set_params(**{name: cls().get_params()[name]})
+        model.set_params(skip="none")

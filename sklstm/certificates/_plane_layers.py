@@ -34,6 +34,8 @@ from ._planes import (
 
 #: From intervals (m, n), references, and for pre-activations their rounding, to narrower intervals.
 Narrow = Callable[[Ends, Tensor, Tensor | None], Ends]
+Around = Callable[..., Planes]  # `parallel` or `gated`
+PARALLEL, CLOSEST = 0, 1
 
 
 class PlaneLayer(ABC):
@@ -75,6 +77,8 @@ class PlaneLayer(ABC):
         columns, rows = self.n_states * self.size, self.down.shape[2]
         self.planes = self.memory("planes", n_steps, n, self.down.shape[1] + 1, columns)
         self.apart = self.memory("apart", n_steps, n, 1, columns)
+        # For the value that each passes on: by the parallel planes, and by the closest.
+        self.passed_on = self.memory("passed_on", 2, self.n_states, n_steps, n, self.size, 1)
         # Of the closest planes: mean slopes and half their differences for pre-activations, and the constants.
         self.slopes = self.memory("slopes", n_steps, 2, n, rows, 1)
         self.constants = self.memory("constants", n_steps, 2, n, columns, 1)
@@ -130,7 +134,6 @@ class PlaneLayer(ABC):
             For values of which the planes have been written with `write`.
         """
 
-    @abstractmethod
     def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Through the parallel planes of step t: from the state after the step to what it comes from.
 
@@ -149,6 +152,7 @@ class PlaneLayer(ABC):
         others : list of Tensor of shape (n, H, m)
             Coefficients of the rest of the state before the step.
         """
+        return *self.through_planes(t, adjoint[0], self.sweeps[t % 2].reset()), []
 
     @abstractmethod
     def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -194,18 +198,28 @@ class PlaneLayer(ABC):
             weights = self.down[:, :, block * self.size : (block + 1) * self.size]
             matrix[:, :-1].addcmul_(weights, slope.T[:, None].to(matrix.dtype))
         matrix[:, -1] = shift.T
-        self.apart[t, :, 0, part] = (apart + self.slack * (shift.abs() + apart.abs())).T
+        self.apart[t, :, 0, part] = self.enlarged(shift, apart).T
 
-    def keep_slopes(self, t: int, block: int, mean: Tensor, half: Tensor | None = None) -> None:
-        """The slopes (H, n) of the closest planes for a block of pre-activations."""
-        both = self.slopes[t, :, :, block * self.size : (block + 1) * self.size, 0]
-        both[0] = mean.T
-        both[1] = 0.0 if half is None else half.T
+    def keep(
+        self,
+        t: int,
+        column: int,
+        by_net: Sequence[tuple[int, Tensor, Tensor | None]],
+        shift: Tensor,
+        apart: Tensor,
+    ) -> None:
+        """The closest planes around a value of each unit; arguments as of `write`, with half differences of slopes."""
+        H = self.size
+        for block, mean, half in by_net:
+            slopes = self.slopes[t, :, :, block * H : (block + 1) * H, 0]
+            slopes[0] = mean.T
+            slopes[1] = 0.0 if half is None else half.T
+        constants = self.constants[t, :, :, column * H : (column + 1) * H, 0]
+        constants[0], constants[1] = shift.T, self.enlarged(shift, apart).T
 
-    def keep_constants(self, t: int, column: int, shift: Tensor, apart: Tensor) -> None:
-        """The constants (H, n) of the closest planes around a value of each unit."""
-        both = self.constants[t, :, :, column * self.size : (column + 1) * self.size, 0]
-        both[0], both[1] = shift.T, (apart + self.slack * (shift.abs() + apart.abs())).T
+    def enlarged(self, shift: Tensor, apart: Tensor) -> Tensor:
+        """The distance with the rounding of sums of such constants."""
+        return apart + self.slack * (shift.abs() + apart.abs())
 
     def through_planes(self, t: int, columns: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
         """The matrix of step t times coefficients, and their part of the distances."""
@@ -231,11 +245,6 @@ class PlaneLSTM(PlaneLayer):
 
     n_states = 2
 
-    def start(self, n_steps: int, n: int, slack: float) -> None:
-        super().start(n_steps, n, slack)
-        # From h to s of the same step, and from s to s before it: by the parallel planes, and by the closest.
-        self.by_unit = self.memory("by_unit", 2, 2, n_steps, n, self.size, 1)
-
     def start_back(self, seed: Tensor) -> tuple[Tensor, ...]:
         return seed, torch.zeros_like(seed)
 
@@ -247,28 +256,29 @@ class PlaneLSTM(PlaneLayer):
         of_g = linear_relaxation("tanh", net_g, unit)
         s_at = at_f.at.sigmoid() * s_before + at_i.at.sigmoid() * at_g.at.tanh()
         rounding = (4 * unit + 8 * DOUBLE) * (1 + largest(before))
-        for kind, around in enumerate((parallel, gated)):
+
+        def around_s(around: Around) -> tuple[Planes, Planes, Tensor, Tensor]:
             f = around(of_f, at_f, before, point(s_before, before), unit)
             i = around(of_i, at_i, net_g, at_g, unit, of_g)
-            shift, apart = f.shift + i.shift - s_at, f.apart + i.apart + rounding
-            self.by_unit[kind, 1, t] = f.by_value.T[..., None]
-            if not kind:
-                self.write(t, 1, [(0, i.by_net), (1, f.by_net), (2, i.by_value)], shift, apart)
-        self.keep_slopes(t, 0, i.by_net, i.by_net_apart)
-        self.keep_slopes(t, 1, f.by_net, f.by_net_apart)
-        self.keep_slopes(t, 2, i.by_value)
-        self.keep_constants(t, 1, shift, apart)
+            return f, i, f.shift + i.shift - s_at, f.apart + i.apart + rounding
+
+        f, i, shift, apart = around_s(parallel)
+        self.write(t, 1, [(0, i.by_net), (1, f.by_net), (2, i.by_value)], shift, apart)
+        self.passed_on[PARALLEL, 1, t] = f.by_value.T[..., None]
+        f, i, shift, apart = around_s(gated)
+        slopes = [(0, i.by_net, i.by_net_apart), (1, f.by_net, f.by_net_apart), (2, i.by_value, None)]
+        self.keep(t, 1, slopes, shift, apart)
+        self.passed_on[CLOSEST, 1, t] = f.by_value.T[..., None]
         kept, new = hull(of_f.range, before), hull(of_i.range, of_g.range)
         s = narrow(Ends(kept.lower + new.lower - rounding, kept.upper + new.upper + rounding), s_at, None)
         of_s, h_at = linear_relaxation("tanh", s, unit), at_o.at.sigmoid() * s_at.tanh()
         of_h = 2 * unit + 8 * DOUBLE  # rounding of the product
-        for kind, around in enumerate((parallel, gated)):
-            o = around(of_o, at_o, s, point(s_at, s), unit, of_s)
-            self.by_unit[kind, 0, t] = o.by_value.T[..., None]
-            if not kind:
-                self.write(t, 0, [(3, o.by_net)], o.shift - h_at, o.apart + of_h)
-        self.keep_slopes(t, 3, o.by_net, o.by_net_apart)
-        self.keep_constants(t, 0, o.shift - h_at, o.apart + of_h)
+        o = parallel(of_o, at_o, s, point(s_at, s), unit, of_s)
+        self.write(t, 0, [(3, o.by_net)], o.shift - h_at, o.apart + of_h)
+        self.passed_on[PARALLEL, 0, t] = o.by_value.T[..., None]
+        o = gated(of_o, at_o, s, point(s_at, s), unit, of_s)
+        self.keep(t, 0, [(3, o.by_net, o.by_net_apart)], o.shift - h_at, o.apart + of_h)
+        self.passed_on[CLOSEST, 0, t] = o.by_value.T[..., None]
         h = hull(of_o.range, of_s.range)
         return (Ends(h.lower - of_h, h.upper + of_h), s), (h_at, s_at)
 
@@ -276,7 +286,7 @@ class PlaneLSTM(PlaneLayer):
         by_h, kept = adjoint
         (n, H, m), scratch = by_h.shape, self.sweeps[t % 2].reset()
         columns, before = scratch(n, 2 * H, m), scratch(n, H, m)
-        to_s, keep = self.by_unit[0, :, t]
+        to_s, keep = self.passed_on[PARALLEL, :, t]
         columns[:, :H] = by_h
         torch.addcmul(kept, by_h, to_s, out=columns[:, H:])
         torch.mul(columns[:, H:], keep, out=before)
@@ -284,13 +294,13 @@ class PlaneLSTM(PlaneLayer):
 
     def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
         by_h, kept = adjoint
-        to_s, keep = self.by_unit[1, :, t]
+        to_s, keep = self.passed_on[CLOSEST, :, t]
         by_s = torch.addcmul(kept, by_h, to_s)
         return *self.closest(t, torch.cat((by_s, by_s, by_s, by_h), 1), torch.cat((by_h, by_s), 1)), [by_s * keep]
 
     def own_columns(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
         below, apart, _ = super().own_columns(t)
-        return below, apart, [torch.diag_embed(self.by_unit[0, 1, t, :, :, 0])]
+        return below, apart, [torch.diag_embed(self.passed_on[PARALLEL, 1, t, :, :, 0])]
 
 
 class PlaneGRU(PlaneLayer):
@@ -306,10 +316,6 @@ class PlaneGRU(PlaneLayer):
         of_n[:, :H], of_n[:, -1] = 0, 0
         return torch.cat((rows[: 2 * H], of_q, of_n))
 
-    def start(self, n_steps: int, n: int, slack: float) -> None:
-        super().start(n_steps, n, slack)
-        self.by_value = self.memory("by_value", 2, n_steps, n, self.size, 1)  # from h to h before, as in `PlaneLSTM`
-
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
         H, unit, before = self.size, self.unit, self.state[0]
         at_r, at_z, at_q, at_n = self.blocks(at)
@@ -318,12 +324,14 @@ class PlaneGRU(PlaneLayer):
         # The candidate is a function of r, q and the rest.
         candidate_at, one = at_n.at + at_r.at.sigmoid() * at_q.at, torch.ones_like(at_n.at)
         rounding = (4 * unit + 8 * DOUBLE) * (largest(q) + largest(net_n))
-        resets = [around(of_r, at_r, q, at_q, unit) for around in (parallel, gated)]
-        distances = [r.apart + inexact(one, at_n, unit) + rounding for r in resets]
-        shifts = [r.shift + at_n.at - candidate_at for r in resets]
-        reset = resets[0]
+
+        def around_candidate(around: Around) -> tuple[Planes, Tensor, Tensor]:
+            r = around(of_r, at_r, q, at_q, unit)
+            return r, r.shift + at_n.at - candidate_at, r.apart + inexact(one, at_n, unit) + rounding
+
+        reset, of_reset, reset_apart = around_candidate(parallel)
         by_net = [(0, reset.by_net), (2, reset.by_value), (3, one)]
-        self.write(t, 0, by_net, shifts[0], distances[0])
+        self.write(t, 0, by_net, of_reset, reset_apart)
         product = hull(of_r.range, q)
         wide = Ends(net_n.lower + product.lower - rounding, net_n.upper + product.upper + rounding)
         candidate = narrow(wide, candidate_at, None)
@@ -332,23 +340,30 @@ class PlaneGRU(PlaneLayer):
         gap = Ends(before.lower - line.range.upper, before.upper - line.range.lower)
         gap_at, update_at = self.reference[0] - new_at, at_z.at.sigmoid()
         of_h = 8 * unit + 16 * DOUBLE  # rounding of the mixture
-        for kind, around in enumerate((parallel, gated)):
-            z, r = around(of_z, at_z, gap, point(gap_at, gap), unit), resets[kind]
+
+        def around_h(around: Around, shift: Tensor, apart: Tensor) -> tuple[Planes, Tensor, Tensor, Tensor]:
+            z = around(of_z, at_z, gap, point(gap_at, gap), unit)
             share = 1 - z.by_value
             slope = share * line.slope
-            shift = z.shift - update_at * gap_at + slope * shifts[kind]
+            shift = z.shift - update_at * gap_at + slope * shift
             shift = shift + share * (line.slope * candidate_at + line.shift - new_at)
-            apart = z.apart + share * line.error + slope * distances[kind] + of_h
-            apart = apart + inexact(slope, point(candidate_at, candidate), unit)
-            self.by_value[kind, t] = z.by_value.T[..., None]
-            if not kind:
-                self.write(t, 0, [*((block, slope * of_net) for block, of_net in by_net), (1, z.by_net)], shift, apart)
-                self.planes[t, :, :H].diagonal(dim1=1, dim2=2).add_(z.by_value.T)
-        self.keep_slopes(t, 0, slope * r.by_net, slope * r.by_net_apart)
-        self.keep_slopes(t, 1, z.by_net, z.by_net_apart)
-        self.keep_slopes(t, 2, slope * r.by_value)
-        self.keep_slopes(t, 3, slope)
-        self.keep_constants(t, 0, shift, apart)
+            apart = z.apart + share * line.error + slope * apart + of_h
+            return z, slope, shift, apart + inexact(slope, point(candidate_at, candidate), unit)
+
+        z, slope, shift, apart = around_h(parallel, of_reset, reset_apart)
+        self.write(t, 0, [*((block, slope * of_net) for block, of_net in by_net), (1, z.by_net)], shift, apart)
+        self.planes[t, :, :H].diagonal(dim1=1, dim2=2).add_(z.by_value.T)
+        self.passed_on[PARALLEL, 0, t] = z.by_value.T[..., None]
+        reset, of_reset, reset_apart = around_candidate(gated)
+        z, slope, shift, apart = around_h(gated, of_reset, reset_apart)
+        slopes = [
+            (0, slope * reset.by_net, slope * reset.by_net_apart),
+            (1, z.by_net, z.by_net_apart),
+            (2, slope * reset.by_value, None),
+            (3, slope, None),
+        ]
+        self.keep(t, 0, slopes, shift, apart)
+        self.passed_on[CLOSEST, 0, t] = z.by_value.T[..., None]
         h_at = new_at + update_at * gap_at
         return (narrow(self._mixed(line.range, before, of_z.range, of_h), h_at, None),), (h_at,)
 
@@ -360,13 +375,10 @@ class PlaneGRU(PlaneLayer):
         upper = torch.maximum(new.upper.lerp(before.upper, low), new.upper.lerp(before.upper, high))
         return Ends(lower - rounding, upper + rounding)
 
-    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        return *self.through_planes(t, adjoint[0], self.sweeps[t % 2].reset()), []
-
     def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
         (by_h,) = adjoint
         below, constants = self.closest(t, by_h.repeat(1, 4, 1), by_h)
-        below[:, : self.size].addcmul_(by_h, self.by_value[1, t])
+        below[:, : self.size].addcmul_(by_h, self.passed_on[CLOSEST, 0, t])
         return below, constants, []
 
 
@@ -380,11 +392,7 @@ class PlaneReLU(PlaneLayer):
     def write_both(self, t: int, around: Planes, closest: Planes) -> None:
         """Planes around a function of the pre-activation."""
         self.write(t, 0, [(0, around.by_net)], around.shift, around.apart)
-        self.keep_slopes(t, 0, closest.by_net, closest.by_net_apart)
-        self.keep_constants(t, 0, closest.shift, closest.apart)
-
-    def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        return *self.through_planes(t, adjoint[0], self.sweeps[t % 2].reset()), []
+        self.keep(t, 0, [(0, closest.by_net, closest.by_net_apart)], closest.shift, closest.apart)
 
     def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
         return *self.closest(t, adjoint[0], adjoint[0]), []

@@ -34,7 +34,7 @@ from ._fit_tasks import FitContext, fitting, one_more_epoch, with_callbacks
 from ._pac_bayes import PACBayes
 from ._parameters import LossName, NoiseName, OptimizerName, PrecisionName, ScheduleName
 from ._reports import generalization_report, holdout_bound_of, set_bound
-from ._tikhonov import certified_gain, measured_gains, tikhonov_parts, warn_if_infeasible
+from ._tikhonov import certified_gain, is_regularised, measured_gains, tikhonov_parts, warn_if_infeasible
 
 LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below float32's 3e38
 
@@ -607,9 +607,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         # one channel, is the value at one fixed step out of ten. Remembering a position seems to take the strong
         # recurrence that rho_h < 1 rules out: R² ends at 0.3 to 0.4 after 400 epochs. The plain LSTM passes, as
         # ridge regression does.
-        # Predictions ask too, and by then the parameters may be anything: they are compared with care.
-        begins_with_ridge = isinstance(self.skip, str) and self.skip == "linear"
-        weights = self.lambda_s, self.lambda_1, self.lambda_2
-        is_plain = all(isinstance(weight, Real) and weight == 0 for weight in weights)
-        tags.regressor_tags.poor_score = not begins_with_ridge and not is_plain
+        # Predictions ask too, and by then the parameters may be anything.
+        words, numbers = (self.skip, self.variant), (self.lambda_1, self.lambda_2)
+        are_valid = all(isinstance(word, str) for word in words) and all(isinstance(each, Real) for each in numbers)
+        are_valid = are_valid and isinstance(self.lambda_s, Real | str)
+        tags.regressor_tags.poor_score = are_valid and self.skip != "linear" and is_regularised(self)
         return tags

@@ -197,7 +197,7 @@ def predictions_under(
         found = []
         for start in range(0, n_draws, n_together):
             count = min(n_together, n_draws - start)
-            drawn = [copies.draw(row, count, draw, rng) for row, rng in zip(group, generators, strict=True)]
+            drawn = [draw(*copies.numbers(row), count, rng) for row, rng in zip(group, generators, strict=True)]
             try:
                 predicted = np.asarray(model.predict(copies.filled(group, drawn)))
             except NonFiniteOutputError as error:

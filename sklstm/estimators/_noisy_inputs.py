@@ -169,10 +169,6 @@ class NoisyCopies:
         every = zip(rows, copies, strict=True)
         return self._layout.from_ntc([self._tables[row].filled(copy) for row, some in every for copy in some])
 
-    def draw(self, row: int, n_draws: int, draw: Draw, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Copies (n_draws, ...) of a sequence with noise."""
-        return draw(*self.numbers(row), n_draws, rng)
-
     def groups(self, rows: Iterable[int], n_draws: int) -> Iterator[tuple[list[int], int]]:
         """Sequences to be drawn together, and how many copies of each at a time: two million numbers, or one copy."""
         group: list[int] = []
@@ -185,7 +181,8 @@ class NoisyCopies:
             if size > _BLOCK_NUMBERS:
                 yield [row], max(1, _BLOCK_NUMBERS * n_draws // size)
                 continue
-            group, count = [*group, row], count + size
+            group.append(row)
+            count += size
         if group:
             yield group, n_draws
 

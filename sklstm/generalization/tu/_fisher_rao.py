@@ -19,7 +19,7 @@ from sklstm.generalization._theorem_inputs import (
     product,
 )
 
-from ._margin_bound import last_output, pre_activations, rows_at_a_time
+from ._margin_bound import last_output
 from ._theorem_1 import capacity, geometric_sum
 
 # Outputs (b, k) and class indices (b,) to losses (b,), differentiable in the outputs.
@@ -139,20 +139,18 @@ def eta_c(U: Any, W: Any, V: Any, X: Any) -> Float:
 
 
 def _eta_c(u: Float, w: Float, v: Float, x: Float) -> Float:
-    out = np.concatenate([_eta_c_of_rows(u, w, v, rows) for rows in rows_at_a_time(x)])
+    h = np.zeros((len(x), len(u)))
+    f = h  # f_t = h_t + D_t W f_{t-1}, the recursion of appendix A.1
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(x.shape[1]):
+            g = x[:, t] @ u.T + h @ w.T  # (b, m)
+            # The ReLU would turn −inf into 0 and hide the overflow; NaN reaches the output.
+            g[~np.isfinite(g)] = math.nan
+            h = np.maximum(g, 0)
+            f = h + np.where(g <= 0, 0.0, f @ w.T)
+        out = (h + f) @ v.T
     out[np.isnan(out)] = math.inf
     return out
-
-
-def _eta_c_of_rows(u: Float, w: Float, v: Float, x: Float) -> Float:
-    f = np.zeros((len(x), len(u)))  # f_t = h_t + D_t W f_{t-1}, the recursion of appendix A.1
-    with np.errstate(over="ignore", invalid="ignore"):
-        for g, h in pre_activations(u, w, x):  # NaN where it overflowed reaches the output
-            np.maximum(g, 0, out=h)
-            f = f @ w.T
-            np.copyto(f, 0.0, where=g <= 0)
-            f += h
-        return (h + f) @ v.T
 
 
 def fisher_rao_norm(U: Any, W: Any, V: Any, X: Any) -> float:

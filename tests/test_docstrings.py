@@ -16,7 +16,7 @@ import sklstm
 numpydoc = pytest.importorskip("numpydoc.docscrape")
 validate = pytest.importorskip("numpydoc.validate").validate
 
-ROOMS = [
+SUBPACKAGES = [
     "sklstm",
     "sklstm.certificates",
     "sklstm.datasets",
@@ -34,7 +34,7 @@ ROOMS = [
 ]
 # They need the packages that they adapt to; `make check-adapters` has these.
 ADAPTERS = [f"sklstm.adapters.{name}" for name in ("aeon", "sktime") if find_spec(name) is not None]
-ROOMS += ADAPTERS
+SUBPACKAGES += ADAPTERS
 # The networks are tested beside their formulas; their examples, here.
 NETWORKS = "sklstm.networks"
 # Where people come from scikit-learn, every parameter gets a sentence.
@@ -94,28 +94,28 @@ def own_members(cls):
             yield name
 
 
-def public_names(rooms):
-    for room in rooms:
-        module = importlib.import_module(room)
+def public_names(subpackages):
+    for subpackage in subpackages:
+        module = importlib.import_module(subpackage)
         for name in module.__all__:
             target = getattr(module, name)
             if inspect.isclass(target) or inspect.isfunction(target):
-                yield f"{room}.{name}"
+                yield f"{subpackage}.{name}"
             if inspect.isclass(target):
-                yield from (f"{room}.{name}.{member}" for member in own_members(target))
+                yield from (f"{subpackage}.{name}.{member}" for member in own_members(target))
 
 
-NAMES = list(public_names(ROOMS))
+NAMES = list(public_names(SUBPACKAGES))
 WITH_EXAMPLES = [*NAMES, *public_names([NETWORKS])]
 
 
 def resolve(name):
-    for room in sorted([*ROOMS, NETWORKS], key=len, reverse=True):
-        if name.startswith(f"{room}."):
-            target = importlib.import_module(room)
-            for part in name.removeprefix(f"{room}.").split("."):
+    for subpackage in sorted([*SUBPACKAGES, NETWORKS], key=len, reverse=True):
+        if name.startswith(f"{subpackage}."):
+            target = importlib.import_module(subpackage)
+            for part in name.removeprefix(f"{subpackage}.").split("."):
                 target = getattr(target, part)
-            return room, target
+            return subpackage, target
     raise AssertionError(name)
 
 
@@ -131,7 +131,7 @@ def record_fields(target):
 def owner_of(name):
     """The class of a member; None of what is in ``__all__`` itself."""
     owner = name.rpartition(".")[0]
-    return None if owner in (*ROOMS, NETWORKS) else resolve(owner)[1]
+    return None if owner in (*SUBPACKAGES, NETWORKS) else resolve(owner)[1]
 
 
 def documented(target, section):
@@ -140,16 +140,16 @@ def documented(target, section):
 
 
 def test_no_room_is_left_out():
-    rooms = {f"sklstm.{module.name}" for module in pkgutil.iter_modules(sklstm.__path__) if module.name[0] != "_"}
+    subpackages = {f"sklstm.{module.name}" for module in pkgutil.iter_modules(sklstm.__path__) if module.name[0] != "_"}
     # The estimators are those of sklstm.
-    assert rooms - set(ROOMS) == {"sklstm.estimators", NETWORKS, "sklstm.adapters"}
+    assert subpackages - set(SUBPACKAGES) == {"sklstm.estimators", NETWORKS, "sklstm.adapters"}
     assert len(NAMES) > 200
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_numpydoc_has_nothing_to_say(name):
-    room, target = resolve(name)
-    exempt = set(HOUSE_STYLE) | (set() if room in FOR_USERS else set(WITHOUT_SENTENCE))
+    subpackage, target = resolve(name)
+    exempt = set(HOUSE_STYLE) | (set() if subpackage in FOR_USERS else set(WITHOUT_SENTENCE))
     exempt |= set() if owner_of(name) is None else set(OF_MEMBERS)
     names = record_fields(target)
     if names is not None and not documented(target, "Parameters"):

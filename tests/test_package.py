@@ -7,11 +7,19 @@ import sklstm
 def test_public_names_exist():
     for name in sklstm.__all__:
         assert hasattr(sklstm, name)
-    for room in ("tikhonov", "certificates", "generalization", "preprocessing", "datasets", "inspection", "metrics"):
-        module = __import__(f"sklstm.{room}", fromlist=["__all__"])
+    for subpackage in (
+        "tikhonov",
+        "certificates",
+        "generalization",
+        "preprocessing",
+        "datasets",
+        "inspection",
+        "metrics",
+    ):
+        module = __import__(f"sklstm.{subpackage}", fromlist=["__all__"])
         assert module.__all__
         for name in module.__all__:
-            assert getattr(module, name).__doc__, f"{room}.{name} has no docstring"
+            assert getattr(module, name).__doc__, f"{subpackage}.{name} has no docstring"
 
 
 def test_import_needs_no_optional_package_and_changes_no_process_state():

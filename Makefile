@@ -2,7 +2,8 @@
 # A stamp per extra remembers what is installed, so that nothing is fetched again until the requirements change.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(SCRIPTS)
 VERSIONS := tests/constraints/tested.txt
 REQUIREMENTS := pyproject.toml constraints.txt $(VERSIONS) tests/constraints/tools.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VERSIONS)
@@ -107,7 +108,7 @@ bench-peers: $(PEERS)/.installed
 
 $(PEERS)/.installed: benchmarks/peers.txt constraints.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(PEERS)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--requirement benchmarks/peers.txt
 	@touch $@
 
@@ -117,25 +118,25 @@ package: $(PACKAGING)/.installed
 	rm -rf dist $(PACKAGING)/sources
 	mkdir $(PACKAGING)/sources
 	git archive HEAD | tar --extract --directory $(PACKAGING)/sources
-	$(PACKAGING)/bin/python -m build --quiet --outdir dist $(PACKAGING)/sources
-	$(PACKAGING)/bin/twine check --strict dist/*
-	$(PACKAGING)/bin/pyroma --min 10 dist/*.tar.gz
+	$(PACKAGING)/$(SCRIPTS)/python -m build --quiet --outdir dist $(PACKAGING)/sources
+	$(PACKAGING)/$(SCRIPTS)/twine check --strict dist/*
+	$(PACKAGING)/$(SCRIPTS)/pyroma --min 10 dist/*.tar.gz
 
 $(PACKAGING)/.installed:
 	$(PYTHON) -m venv $(PACKAGING)
-	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check build pyroma twine
+	$(PACKAGING)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check build pyroma twine
 	@touch $@
 
 # CI runs this where it may fetch two more packages. An environment of its own, in which aeon and sktime choose the
 # versions of pandas, numpy and scikit-learn; torch is the same.
 ADAPTERS := .venv-adapters
 check-adapters: $(ADAPTERS)/.installed
-	OMP_NUM_THREADS=1 $(ADAPTERS)/bin/python -m pytest -k "adapters or dotted_names" \
+	OMP_NUM_THREADS=1 $(ADAPTERS)/$(SCRIPTS)/python -m pytest -k "adapters or dotted_names" \
 		tests/adapters tests/test_docstrings.py tests/test_pages.py tests/test_named_files.py sklstm/adapters
 
 $(ADAPTERS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(ADAPTERS)
-	$(ADAPTERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(ADAPTERS)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--config-settings editable_mode=compat --editable '.[aeon,sktime]' pytest hypothesis numpydoc sybil
 	@touch $@
 

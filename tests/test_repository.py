@@ -113,6 +113,79 @@ def test_both_papers_are_cited_alike():
         assert f"{{{paper['year']}}}" in readme
 
 
+def read_yaml(name):
+    """A YAML file; GitHub's key "on" is a boolean in YAML 1.1."""
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+FORMS = sorted(path.name for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
+
+
+def test_there_are_three_issue_forms():
+    assert FORMS == ["bug.yml", "feature.yml", "wrong_number.yml"]
+    config = read_yaml(".github/ISSUE_TEMPLATE/config.yml")
+    assert set(config) == {"blank_issues_enabled", "contact_links"}
+    for link in config["contact_links"]:
+        assert set(link) == {"name", "url", "about"}
+        assert link["url"] in PROJECT["urls"].values()
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_issue_forms_are_as_the_host_reads_them(name):
+    form = read_yaml(f".github/ISSUE_TEMPLATE/{name}")
+    assert {"name", "description", "body"} <= set(form) <= {"name", "description", "body", "title", "labels"}
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert len({field["id"] for field in fields}) == len(fields) > 2
+    for field in form["body"]:
+        attributes = field["attributes"]
+        assert field["type"] in {"markdown", "input", "textarea", "dropdown"}
+        assert all(attributes.values())
+        if field["type"] == "markdown":
+            assert set(attributes) == {"value"}
+        else:
+            more = {"dropdown": {"options"}, "textarea": {"description", "placeholder", "render"}}
+            allowed = more.get(field["type"], {"description", "placeholder"}) | {"label"}
+            assert {"label"} <= set(attributes) <= allowed
+            assert set(field) - {"type", "id", "attributes"} <= {"validations"}
+    assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_the_workflow_runs_our_scripts_on_three_systems():
+    workflow = read_yaml(".github/workflows/ci.yml")
+    jobs = workflow["jobs"]
+    systems = {name.split("-")[0] for name in jobs["everything"]["strategy"]["matrix"]["os"]}
+    assert systems == {"ubuntu", "macos", "windows"}
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    commands = [step["run"].split()[0] for step in steps if "run" in step]
+    assert ".ci/run" in commands
+    assert all((ROOT / command).is_file() for command in commands if command.startswith("."))
+    assert workflow["permissions"] == {"contents": "read"}
+    pythons = {step["with"]["python-version"] for step in steps if "setup-python" in step.get("uses", "")}
+    assert any(PROJECT["requires-python"].endswith(version) for version in pythons)
+    for each in jobs["versions"]["strategy"]["matrix"]["include"]:
+        assert f"Programming Language :: Python :: {each['python']}" in PROJECT["classifiers"]
+
+
+def test_commit_hooks_have_the_tools_of_make_lint():
+    (local,) = read_yaml(".pre-commit-config.yaml")["repos"]
+    assert local["repo"] == "local"
+    hooks = {hook["id"]: hook for hook in local["hooks"]}
+    assert {"ruff-check", "ruff-format", "style", "large-files", "end-of-file"} <= set(hooks)
+    tools = pins("tools.txt")
+    for hook in hooks.values():
+        for each in map(Requirement, hook.get("additional_dependencies", ())):
+            (pin,) = each.specifier
+            assert pin.operator == "=="
+            assert each.name == "pre-commit-hooks" or Version(pin.version) == tools[each.name]
+    script = hooks["style"]["entry"].split()[1]
+    assert (ROOT / script).is_file()
+    texts = re.compile(hooks["style"]["files"])
+    for name in ("README.md", "docs/index.md", "docs/guide/certify.md", "sklstm/noise.py", "examples/quickstart.py"):
+        assert (ROOT / name).is_file()
+        assert texts.search(name)
+    assert not texts.search("docs/style.py")
+
+
 @cache
 def nodes(path):
     """Imports and attributes of a file."""

@@ -1,13 +1,14 @@
 """Do the adapters for aeon and sktime pass the estimator checks of these packages, and how good are they there?
 
-`check_estimator` of each package runs on the class with all its sets of test parameters: an estimator alone, and a
-pipeline with a scaler. No check is left out or excused by us. Two of aeon's for each class compare with results that
-aeon stores for its own classes, and have nothing to compare here.
+`check_estimator` of each package runs on each class with all its sets of test parameters. These are an estimator alone,
+and a pipeline with a scaler. We leave out and excuse no check. Two of aeon's checks for each class compare with results
+that aeon stores for its own classes. They have nothing to compare here.
 
-The second table is one small set of real sequences of unequal length, Japanese vowels, through aeon's `fit` and
-`score`: 270 utterances of nine speakers to train on, 370 to be told apart, the source's split. All have their defaults;
-ours stand behind `SequenceScaler`, MiniRocket behind padding, as it takes one length only. The standard error is that
-of a share of so many test sequences: differences below two of them say little.
+The second table is about Japanese vowels, one small set of real sequences of unequal length, with aeon's `fit` and
+`score`. There are 270 utterances of nine speakers to train on and 370 to recognise, in the source's split. All methods
+have their defaults. Our estimators come after `SequenceScaler`. MiniRocket comes after padding, because it takes one
+length only. The standard error is that of a share of this many test sequences. A difference of less than two standard
+errors means little.
 """
 
 import argparse

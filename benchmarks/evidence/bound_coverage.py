@@ -149,24 +149,24 @@ HEADER = (
     "median loss",
 )
 READING = """\
-A vacuous bound, at or above the largest possible loss, cannot be below the truth: its "never below" is worth nothing.
-What was put to the test are the non-vacuous ones, and "allowed" counts only them: δ of the bound times their number. At
-δ = ½ the same bounds are smaller, and more of them say something: half of those may be below the loss.
+A vacuous bound, at or above the largest possible loss, cannot be below the truth. That it never is shows nothing. The
+test is about the non-vacuous bounds, and "allowed" counts only them: δ of the bound times their number. At δ = ½ the
+same bounds are smaller, and more of them are not vacuous. Half of those may be below the loss.
 
 The loss of a stochastic predictor, which the PAC-Bayes bound is about, is the mean over {n_networks} of its networks.
 
-Where the truth is known, the loss is the truth: given the input it is in closed form, inputs of ±1 are enumerated, and
-normal ones are {n_fresh:,} fresh samples. Noise labels have the truth 1/2 whatever the classifier.
+Where the truth is known, the loss is the truth. Given the input, it has a closed form. Inputs of ±1 are enumerated, and
+for normal inputs there are {n_fresh:,} fresh samples. Noise labels have the truth 1/2 for every classifier.
 
-On real data the loss is the mean on data that trained nothing, which is itself an estimate, above the true mean about
-every other time. A bound that is true but nearly exact, as the hold-out bound is, may lie below that mean more often
-than δ: where both samples have the same size, about 12 times in a hundred at δ = 0.05. "Below its lower limit" is the
-stricter evidence: the bound is below even the lower 95 % limit of the mean (Clopper and Pearson for errors, the
-central limit theorem for capped losses).
+On real data the loss is the mean on data that trained nothing. This mean is itself an estimate, and is above the true
+mean about every other time. A bound that is true but nearly exact, such as the hold-out bound, may therefore lie below
+that mean more often than δ. Where both samples have the same size, this happens about 12 times in a hundred at δ =
+0.05. "Below its lower limit" is stricter evidence: the bound is below even the lower 95 % limit of the mean (Clopper
+and Pearson for errors, the central limit theorem for capped losses).
 
-Real data: a random half trains, and scales come from the whole set, which is the same for every half; windows of a
-series share no step. The other half checks the bounds from training data; a quarter makes the hold-out bound and the
-last quarter checks it. The models of one real task share their samples, so their failures are not independent."""
+Real data: a random half trains. Scales come from the whole set, which is the same for every half. Windows of a series
+share no step. The other half checks the bounds from training data. A quarter makes the hold-out bound, and the last
+quarter checks it. The models of one real task share their samples, so their failures are not independent."""
 
 
 def page(records):
@@ -203,8 +203,8 @@ def together_text(records):
     failed = sum(any(below(row) for row in record["together"].values()) for record in records)
     allowed = sum(record["report_delta"] for record in said)
     return (
-        f'Read together (the column "together" of the report): {len(records)} reports, {len(said)} with a bound that '
-        f"is not vacuous; {failed} with one that is below the loss, {allowed:.1f} allowed."
+        f'Read together (the column "together" of the report): {len(said)} of {len(records)} reports have a bound that '
+        f"is not vacuous. {failed} have one that is below the loss; {allowed:.1f} would be allowed."
     )
 
 
@@ -215,11 +215,12 @@ def calibration_text(rows):
     ]
     error = np.sqrt(CALIBRATION_DELTA * (1 - CALIBRATION_DELTA) / N_DRAWS)
     return (
-        f"Hold-out bounds at δ = {CALIBRATION_DELTA} on {N_DRAWS:,} samples of n losses, drawn with replacement from "
-        "those of one predictor on one half of the data, so that their mean is the truth of the draws. At most "
-        f"{CALIBRATION_DELTA} may fail; the standard error of the shares is at most {error:.4f}. The binomial limit is "
-        "close to it, as far as whole numbers of errors allow; the limits for capped losses are not exact, and fail "
-        f"less often.\n\n{table(['task', 'limit', 'n', 'share below the truth', 'exact share'], cells)}"
+        f"Hold-out bounds at δ = {CALIBRATION_DELTA} are computed on {N_DRAWS:,} samples of n losses. The losses are "
+        "drawn with replacement from those of one predictor on one half of the data, so that their mean is the truth "
+        f"of the draws. At most {CALIBRATION_DELTA} may fail. The standard error of the shares is at most {error:.4f}. "
+        "The binomial limit is close to it, as far as whole numbers of errors allow. The limits for capped losses are "
+        "not exact, and fail less "
+        f"often.\n\n{table(['task', 'limit', 'n', 'share below the truth', 'exact share'], cells)}"
     )
 
 

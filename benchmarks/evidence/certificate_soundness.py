@@ -1,21 +1,26 @@
 """Can any attack leave the certified bounds?
 
-Random networks: LSTM, GRU and ReLU in one and two layers, alone and beside a linear part; forget biases up to 10;
-weights from quiet to wild; float32 and float64. Trained networks: with and without penalty, with the penalty that is
-proved, for robustness. Boxes with eps from 1e-6 to 1 around random or unseen inputs. Every box is attacked by projected
-gradient upwards and downwards and by random corners. An attacked input is evaluated twice, in the dtype of the weights
-by torch's kernels and in float64, and both must lie within the bounds of every method; the costly method `linear` takes
-part in a share of the cases. A case is one network, one sample and one eps.
+**Networks.** Random networks are LSTM, GRU and ReLU in one and two layers, with and without a linear part. Their forget
+biases go up to 10 and their weights from small to very large, in float32 and float64. Trained networks have no penalty,
+the penalty, the penalty of a proved gain, or robust training. Boxes have eps from 1e-6 to 1, around random or unseen
+inputs. Projected gradients, upwards and downwards, and random corners attack every box. Each attacked input is
+evaluated twice: by torch's kernels in the dtype of the weights, and in float64. Both results must lie within the bounds
+of every method. The costly method `linear` is tried in a share of the cases. A case is one network, one sample and one
+eps.
 
-Compositions: targets through logarithms, roots, Box-Cox and Yeo-Johnson; inputs as arrays, rows of a table, ragged
-lists, frames with sizes by the names of their columns, in another order; scalers, frozen parts, searches around
-networks of all kinds. What is attacked is `predict` of the whole, and a case is one composition, one sample and one
-eps. Labels: radii in units of each channel and accuracies by three methods, on lists of unequal length. A case is a
-radius, or a sample that is certified at some eps. Gains: `certified_gain_` over sequences of 3,000 steps with inputs
-within the range of the training data; a case is one sequence, one kind and one size of disturbance.
+**Compositions.** Targets pass through logarithms, roots, Box-Cox and Yeo-Johnson. Inputs are arrays, rows of a table,
+ragged lists, and frames whose sizes have the names of their columns in another order. There are scalers, frozen parts
+and searches around networks of all kinds. The attack is on `predict` of the whole. A case is one composition, one
+sample and one eps.
 
-An attack that finds nothing may be a weak one. Each is therefore also made on bounds that are narrower by a tenth of
-their width, on radii that are larger by a ninth, on gains that are smaller by a tenth: there it has to find something.
+**Labels.** Radii are in units of each channel, accuracies are by three methods, both on lists of unequal length. A case
+is a radius, or a sample that is certified at some eps.
+
+**Gains.** `certified_gain_` is attacked over sequences of 3,000 steps with inputs within the range of the training
+data. A case is one sequence, one kind and one size of disturbance.
+
+An attack that finds nothing may be a weak one. Each attack therefore also runs against wrong bounds: bounds narrower by
+a tenth of their width, radii larger by a ninth, gains smaller by a tenth. There it must find something.
 """
 
 import time
@@ -360,10 +365,10 @@ def page(records):
         f"**{cases:,} attacked cases, {violations} violations.**\n\n"
         f"## Networks\n\n{table(['random', *header], rows_of(totals(records, 'random')))}\n\n"
         f"{table(['trained', *header], rows_of(totals(records, 'trained')))}\n\n"
-        f"{N_CORNERS} random corners and two attacks by {N_STEPS} signed gradient steps for each case. What they catch "
-        "of the best of the cheap bounds, narrower by a tenth, by eps: most where the bounds are nearly exact, and "
-        "less where they are wide, in large boxes and for networks that are trained as usual. At 1e-6 in float32 the "
-        "bounds are mostly about rounding.\n\n"
+        f"There are {N_CORNERS} random corners and two attacks by {N_STEPS} signed gradient steps for each case. The "
+        "next table shows the share of bounds narrower by a tenth that they break, by eps, for the best of the cheap "
+        "bounds. It is large where the bounds are nearly exact. It is small where they are wide: in large boxes and "
+        "for networks that are trained as usual. At 1e-6 in float32 the bounds are mostly about rounding.\n\n"
         f"{table(['networks', *(f'{eps:g}' for eps in EPS)], caught)}\n\n"
         f"## Compositions\n\n{table(['compositions', *header], rows_of(totals(records, 'compositions')))}\n\n"
         "Every composition is counted by its target and by its inputs.\n\n"
@@ -371,9 +376,9 @@ def page(records):
         f"{N_LABEL_STEPS} signed gradient steps towards another label.\n\n"
         f"## Gains\n\n"
         f"{table(['gain of', *header[:2], 'largest share of it that was reached', header[3]], gains)}\n\n"
-        f"Sequences of {GAIN_STEPS:,} steps; disturbances of norm {', '.join(f'{size:g}' for size in GAIN_SIZES)} at "
-        "every step: random, constant, of alternating sign, and along the gradient of the last output, upwards and "
-        f"downwards.\n\n{regenerate(NAME, records)}"
+        f"Sequences have {GAIN_STEPS:,} steps. Disturbances have the norm "
+        f"{', '.join(f'{size:g}' for size in GAIN_SIZES)} at every step. They are random, constant, of alternating "
+        f"sign, or along the gradient of the last output, upwards and downwards.\n\n{regenerate(NAME, records)}"
     )
 
 

@@ -1,9 +1,9 @@
 """How much wider are certified bounds than what an attack can do, and what do they cost?
 
-An LSTM of 32 units on three real series, trained for 100 epochs at a constant rate, with the penalty, without it, and
-with weight decay. For 500 test windows the certified radius, the larger distance of the two bounds from the prediction,
-is divided by the largest change of the output that projected gradient ascent and descent find within the same box. 1
-would be exact.
+An LSTM of 32 units is trained on three real series for 100 epochs at a constant rate: with the penalty, without it, and
+with weight decay. The certified radius is the larger distance of the two bounds from the prediction. It is divided by
+the largest change of the output that projected gradient ascent and descent find within the same box. This is done for
+500 test windows. A ratio of 1 would be exact.
 """
 
 from functools import partial
@@ -30,15 +30,21 @@ EPS = (0.001, 0.01, 0.05, 0.1, 0.3)
 METHODS = {"intervals": 500, "mean-value": 500, "best": 500, "linear": 100}
 # The words were chosen after looking at the records: read them again when these change. The numbers follow alone.
 READING = """\
-Reading: trained with either penalty, the certificates of `best` are within {close:.0f} % of what an attack does up to
-eps = 0.01 on PM2.5 and sunspots, and within {wider:.0f} % at 0.1. On bike sharing, whose networks keep stronger
-recurrences under the same penalty, `best` is not enough (turkin: {bike_low:.1f} to {bike_high:.0f} times), and
-`linear` is ({linear_low:.1f} to {linear_high:.1f} times up to eps = 0.1). The excess at eps = 0.001 is mostly float32
-rounding, which the bounds include. Up to eps = 0.1, `best` is {none_low:.0f} to {none_high:,.0f} times too wide
-without the penalty and {decay_low:.0f} to {decay_high:,.0f} times with a weight decay of 1e-3. Without the penalty
-those of `linear` are less than twice as wide as the attack up to eps = {none_reach}; with weight decay up to
-{decay_reach}; then they break down. Where they break down the intervals remain, whose width an LSTM's bounded state
-limits: that is why those ratios fall again with eps."""
+**With either penalty**, the certificates of `best` are within {close:.0f} % of what an attack does up to eps = 0.01 on
+PM2.5 and sunspots, and within {wider:.0f} % at 0.1. On bike sharing, networks keep stronger recurrences under the same
+penalty. There `best` is too wide (turkin: {bike_low:.1f} to {bike_high:.0f} times), and `linear` is narrow
+({linear_low:.1f} to {linear_high:.1f} times up to eps = 0.1). The excess at eps = 0.001 is mostly float32 rounding,
+which the bounds include.
+
+**Without the penalty**, `best` is {none_low:.0f} to {none_high:,.0f} times too wide up to eps = 0.1. With a weight
+decay of 1e-3 it is {decay_low:.0f} to {decay_high:,.0f} times too wide. The bounds of `linear` are less than twice as
+wide as the attack up to these eps:
+
+- without regularisation {none_reach};
+- with weight decay {decay_reach}.
+
+Beyond these they become useless. The intervals remain there, and the bounded state of an LSTM limits their width.
+That is why those ratios fall again with eps."""
 
 
 def ratios(records, trained, method, series=SERIES, epsilons=EPS):
@@ -160,7 +166,7 @@ def page(records):
         "Medians over 500 test windows (100 for the method `linear`) of certified radius / strongest attack.\n\n"
         f"{table(header, rows)}\n\n{reading(records)}\n\n"
         f"`linear` takes {min(linear):.0f} to {max(linear):.0f} times as long as `predict` for the same 100 windows, "
-        "one thread; for the other methods see [certificate_cost.md](certificate_cost.md).\n\n"
+        "on one thread. For the other methods see [certificate_cost.md](certificate_cost.md).\n\n"
         "What the attack can do, median |change| of the output (z-scored), and the test error of the models:\n\n"
         f"{table(['series', 'trained with', 'test MSE', *(f'eps {eps:g}' for eps in EPS)], moved)}\n\n"
         f"{regenerate(NAME, records)}"

@@ -1,17 +1,19 @@
 """What becomes of conformal intervals when a series drifts, and what do methods for series do about it?
 
-Bike sharing and PM2.5, the next hour from a day of all channels. An LSTM is trained for errors of 0.05 on 2,000 windows
-of the first part of the series; the 1,000 hours behind calibrate; the 6,000 hours behind those are forecast as they
-come. Units are standard deviations of the training part. The intervals are to hold nine of ten true values. That is
-promised if calibration and new data are exchangeable, which hours of a series are not: the smallest coverage in any 30
-days says what that does.
+The task is the next hour of bike sharing and PM2.5 from a day of all channels. An LSTM is trained robustly for errors
+of 0.05 on 2,000 windows of the first part of the series. The next 1,000 hours calibrate. The 6,000 hours after them are
+forecast in order. Units are standard deviations of the training part. The intervals should hold nine of ten true
+values. That is promised if calibration and new data are exchangeable, and hours of a series are not. The smallest
+coverage in any 30 days shows the effect.
 
-`prediction_interval` is calibrated once; likewise with `eps=0.05`, and shown inputs that are off by 0.05 in every
-entry, up or down by chance; or again after each day, with the last 1,000 hours. Of MAPIE 1.6.0, which gets the same
-fitted LSTM and the same 3-D arrays: `SplitConformalRegressor`; and `TimeSeriesRegressor`, told the true values of each
-day at its end, which then keeps the newest errors (`method="enbpi"`) or changes its level (`method="aci"`,
-`gamma=0.05`). Beside them stands how far errors of 0.05 move forecasts: `certify` for all errors, `noise_interval` for
-Gaussian ones, of every twentieth hour. Nobody promises that the true value lies in these two.
+`prediction_interval` is calibrated in three ways: once; once with `eps=0.05`; and again after each day, with the last
+1,000 hours. With `eps=0.05` it sees inputs with an error of 0.05 in every entry, up or down at random. MAPIE
+1.6.0 gets the same fitted LSTM and the same 3-D arrays. Its `SplitConformalRegressor` is calibrated once. Its
+`TimeSeriesRegressor` learns the true values of each day at its end. It then keeps the newest errors (`method="enbpi"`)
+or changes its level (`method="aci"`, `gamma=0.05`).
+
+For comparison, two more rows show how far errors of 0.05 move forecasts: `certify` for all errors and `noise_interval`
+for Gaussian ones, for every twentieth hour. Nobody promises that the true value lies in these two.
 """
 
 import importlib.util
@@ -161,9 +163,9 @@ def said(records):
         once, known = found[name, "prediction_interval"], [found[name, kind] for kind in newest]
         coverage, widths = ([r[key] for r in known] for key in ("coverage", "width"))
         parts.append(
-            f"Of {name} intervals that are calibrated once hold {once['coverage']:.2f}, those that look at the newest "
-            f"errors {min(coverage):.2f} to {max(coverage):.2f}, with {min(widths) / once['width']:.2f} to "
-            f"{max(widths) / once['width']:.2f} times the width."
+            f"On {name}, intervals that are calibrated once hold {once['coverage']:.2f} of the true values. Intervals "
+            f"that use the newest errors hold {min(coverage):.2f} to {max(coverage):.2f}, with "
+            f"{min(widths) / once['width']:.2f} to {max(widths) / once['width']:.2f} times the width."
         )
     same = max(
         abs(found[name, "MAPIE, split"][key] - found[name, "prediction_interval"][key])

@@ -104,10 +104,10 @@ def page(records):
         f"{table(['n', *CURVES, 'Theorem 2', 'convergent bound'], rows)}\n\n"
         f"From n = {first['n']} to {last['n']:,} the complexity term of the convergent bound falls to a factor "
         f"{last['complexity_term'] / first['complexity_term']:.2f}, where 1/√n falls to "
-        f"{(first['n'] / last['n']) ** 0.5:.2f}; the norm term of Theorem 2 is {last['norm_term']:.1f} after "
-        f"{first['norm_term']:.1f}. The bound itself is not below 1, since the network's margins are small compared "
-        f"with α (training error {last['train_error']:.3f}): the ramp is most of it. Why one falls and the other does "
-        f"not is in [the theory](../theory/convergent_bound.md).\n\n{regenerate(NAME, records)}"
+        f"{(first['n'] / last['n']) ** 0.5:.2f}. The norm term of Theorem 2 changes from {first['norm_term']:.1f} to "
+        f"{last['norm_term']:.1f}. The bound itself is not below 1, because the network's margins are small compared "
+        f"with α (training error {last['train_error']:.3f}). The ramp loss is most of it. Why one falls and the other "
+        f"does not is in [the theory](../theory/convergent_bound.md).\n\n{regenerate(NAME, records)}"
     )
 
 

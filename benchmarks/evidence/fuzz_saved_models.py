@@ -1,11 +1,11 @@
 """What do `sklstm.load` and `Checkpoint` make of files that are damaged, or forged by someone who knows the format?
 
 Half of the files are changed blindly: flipped bits, other bytes, pieces cut off, put in or taken out, another length of
-the header. A model must be refused or be the same model; a training must be the same, with a warning. The other half
-are forged: values, types, names, shapes, offsets and nesting are changed and the digest is made to fit. A model must
-be refused or work; a fit must end without an error, or with the one for training that diverges.
+the header. A model must be refused or be the same model. A training must be the same, with a warning. The other half
+are forged: values, types, names, shapes, offsets and nesting are changed, and the digest is made to fit. A model must
+be refused or work. A fit must end without an error, or with the one for training that diverges.
 
-The last files are made to look for whatever takes more than its share: open strings, nesting, long names, huge shapes.
+The last files try to make the reader use too much time or memory: open strings, nesting, long names, huge shapes.
 All are read under a budget of memory, and of lines and calls of Python, for each byte.
 """
 
@@ -164,25 +164,29 @@ def page(records):
 TEXT = f"""# Saved models, damaged and forged
 
 {__doc__}
-{{n}} models and {{m}} training states (seed {{seed}}), made of six small models that between them use every part of
-the format, and of one training with early stopping, interrupted and finished: **{{failures}} failures**. A failure is
-any other exception than `ModelFileError`, a model that does not predict, certify and report, another model out of a
-blindly changed file, a checkpoint that ends a fit, or a file that takes more than its budget:
-{forgery.MEMORY_PER_BYTE} bytes of memory and {forgery.EVENTS_PER_BYTE} lines and calls of Python for each of its bytes,
-above a fixed part for the network.
+{{n}} models and {{m}} training states (seed {{seed}}) gave **{{failures}} failures**. The models are made of
+six small ones that together use every part of the format. The states are made of one training with early stopping,
+interrupted and finished. A failure is one of these:
+
+- any other exception than `ModelFileError`;
+- a model that does not predict, certify and report;
+- another model from a blindly changed file;
+- a checkpoint that ends a fit;
+- a file that takes more than its budget: {forgery.MEMORY_PER_BYTE} bytes of memory and {forgery.EVENTS_PER_BYTE} lines
+  and calls of Python for each of its bytes, above a fixed part for the network.
 
 {{models}}
 
-A digest over document and tensors makes blind changes errors; the few that are the same model touch what has no
-meaning. Whoever forges a file can make the digest fit, so that a forged file may be another model, as valid as any:
-that a file is a model says nothing about who made it.
+A digest over document and tensors makes blind changes errors. The few that are the same model touch bytes without
+meaning. Anyone who forges a file can make the digest fit. A forged file may therefore be another valid model: that a
+file is a model does not show who made it.
 
 {{checkpoints}}
 
-The files are some 10 kB, so that most of the cost is the fixed part: at most {{memory}} bytes of memory and {{events}}
-lines and calls for each byte, with it.
+The files have some 10 kB, so that most of the cost is the fixed part. With it, a byte takes at most {{memory}} bytes of
+memory and {{events}} lines and calls.
 
-## Files that look for more than their share
+## Files that try to use too much
 
 {{n_hostile}} files, the ten slowest:
 

@@ -1,12 +1,16 @@
 """Do intervals for predictions and for true values hold as often as they promise, and how wide are they?
 
-Two hundred data sets of known laws, each with a network of its own, trained on 60 sequences: smooth and heavy-tailed
-targets of the LSTM and the GRU, labels of the LSTM and of the ReLU network. `prediction_interval` has 100 calibration
-samples and promises 0.9. It is asked about 400 new samples: as they are; attacked, each shown with that of 16 random
-corners of the box of errors of up to 0.1 whose prediction is worst, with `eps=0.1`; and, as a warning, attacked without
-`eps`, and after a drift in which inputs became twice as large, for which nothing is promised. `noise_interval` promises
-for 10 inputs of each regressor, with confidence 0.99, a share of 0.9 of what Gaussian noise of 0.3 makes of the
-prediction; 4,000 new draws tell the share. Widths of regressors are medians, in standard deviations of the targets.
+There are two hundred data sets of known distributions, each with a network trained on 60 sequences. Targets of the LSTM
+and the GRU are smooth or heavy-tailed. The LSTM and the ReLU network also have labels.
+
+`prediction_interval` has 100 calibration samples and promises 0.9. It is tested on 400 new samples in several ways.
+First they are as drawn. Then they are attacked: `eps` is 0.1, and each sample is replaced by the one of 16 random
+corners of its box whose prediction is worst. For two more cases nothing is promised, and they are there as a warning:
+the attack without `eps`, and a drift after which inputs are twice as large.
+
+`noise_interval` is tested on 10 inputs of each regressor. It promises, with confidence 0.99, to hold a share of 0.9 of
+the predictions under Gaussian noise of 0.3. The share is measured with 4,000 new draws. Widths of regressors are
+medians, in standard deviations of the targets.
 """
 
 import warnings
@@ -142,14 +146,14 @@ def page(records):
     ]
     return (
         f"# Coverage of intervals\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
-        f"## True values and labels\n\nOf {2 * len(records)} coverages of which something is promised, two a model, "
-        f"{below} are below {least:.3f}, which chance alone would do with probability {CHANCE:g} each. Sizes of sets "
-        "stand for widths.\n\n"
+        f"## True values and labels\n\nOf {2 * len(records)} coverages for which something is promised, two for each "
+        f"model, {below} are below {least:.3f}. Chance alone would cause this with probability {CHANCE:g} for each. "
+        "For labels, the width is the size of the set.\n\n"
         f"{table(['law', 'asked about', 'promised', 'coverage', 'smallest', 'width', 'models'], rows)}\n\n"
-        f"## Predictions under noise\n\nOf {len(shares)} intervals {np.mean(shares >= COVERAGE):.2%} hold a share of "
-        f"{COVERAGE} of the new draws or more, as measured; {CONFIDENCE:.0%} are promised. The mean share is "
+        f"## Predictions under noise\n\nOf {len(shares)} intervals, {np.mean(shares >= COVERAGE):.2%} hold a measured "
+        f"share of {COVERAGE} of the new draws or more. {CONFIDENCE:.0%} are promised. The mean share is "
         f"{shares.mean():.3f}, the smallest {shares.min():.3f}.\n\n"
-        f"Widths beside those of `certify` for errors of {EPS} and of `prediction_interval`:\n\n"
+        f"Widths, compared with those of `certify` for errors of {EPS} and of `prediction_interval`:\n\n"
         f"{table(['law', 'noise_interval', 'certify', 'prediction_interval'], noise)}\n\n{regenerate(NAME, records)}"
     )
 

@@ -142,30 +142,40 @@ def with_error(mean, error):
 TEXT = """\
 # Noise in training and the gap between training and test error
 
-Figures 1 and 2 of Tu, He & Tao (2020): a ReLU network on IMDB reviews of L words, GloVe vectors of 50 dimensions,
-trained with Gaussian noise of standard deviation σ on its inputs; test error without noise minus training error with
-noise. The paper gives no size, number of epochs or optimiser. Here: {hidden} units, {epochs} epochs, batches of 64,
-Adam at a constant rate of 0.001, gradients clipped at norm 1, all else at the defaults of `NoisyRNNClassifier`. The
-smallest eigenvalues of the second moment, which the theorem is about, are in
-[smallest_eigenvalue.md](smallest_eigenvalue.md).
+Does noise on the inputs close the gap between training and test error?
+
+This repeats figures 1 and 2 of Tu, He & Tao (2020). A ReLU network reads IMDB reviews of L words as GloVe vectors of 50
+dimensions. It is trained with Gaussian noise of standard deviation σ on its inputs. The gap is the test error without
+noise minus the training error with noise. The paper gives no size, number of epochs or optimiser. Here they are
+{hidden} units, {epochs} epochs, batches of 64, Adam at a constant rate of 0.001, and gradients clipped at norm 1. All
+else has the defaults of `NoisyRNNClassifier`. The smallest eigenvalues of the second moment, which the theorem is
+about, are in [smallest_eigenvalue.md](smallest_eigenvalue.md).
 
 ![Gap against noise](imdb_noise.png)
 
 {progress}
 
-What it shows: up to the paper's largest σ = 0.4 noise closes the gap, in points, {falls}, as the paper says of its
-first levels; its rise within that range does not appear here. Most of the fall is the training error with noise, which
-rises; the test error hardly moves. So with this network noise makes the training error honest more than it makes the
-predictor better. Beyond the paper's range, {beyond}. There the gap does rise again, from below 0 towards 0, because the
-network learns less and less: with and without noise, in training and in the test, it is wrong ever more often.
-Theorem 3 itself is no guide to these numbers: what it says of such a network is in
-[occam_bound.md](occam_bound.md).
+**Up to the paper's largest σ = 0.4**, noise closes the gap, in percentage points:
+
+{falls}
+
+The paper says the same of its first levels. The rise that it shows within that range does not appear here. The gap
+falls mostly because the training error with noise rises. The test error hardly changes. So with this network noise
+mostly makes the training error a better estimate of the test error. It improves the predictor little.
+
+**Beyond the paper's range:**
+
+{beyond}
+
+There the gap does rise again, from below 0 towards 0, because the network learns less and less. With and without noise,
+in training and in the test, it is wrong more and more often. Theorem 3 itself does not predict these numbers: its value
+for such a network is in [occam_bound.md](occam_bound.md).
 
 Mean ± standard error over the runs. One run has no standard error.
 
 {table}
 
-Every finished run is kept, and the script goes on where it was stopped. {last_line}"""
+Every finished run is kept, and the script continues where it was stopped. {last_line}"""
 
 
 def progress(results):
@@ -188,9 +198,9 @@ def page(records):
     falls = []
     for L in sorted({n_steps for n_steps, _ in results}):
         first, last = (100 * results[L, sigma][0][0] for sigma in (PAPER[0], PAPER[-1]))
-        falls.append(f"from {first:.1f} to {last:.1f} at L = {L}")
+        falls.append(f"- from {first:.1f} to {last:.1f} at L = {L}")
     beyond = [
-        f"at L = {L} and σ = {sigma:g} the gap is {100 * results[L, sigma][0][0]:.1f} and the test error "
+        f"- at L = {L} and σ = {sigma:g} the gap is {100 * results[L, sigma][0][0]:.1f} and the test error is "
         f"{100 * results[L, sigma][0][1]:.1f} %"
         for L, sigma in results
         if sigma in BEYOND
@@ -199,8 +209,8 @@ def page(records):
         hidden=hidden,
         epochs=epochs,
         progress=progress(results),
-        falls=", ".join(falls),
-        beyond=", ".join(beyond),
+        falls="\n".join(falls),
+        beyond="\n".join(beyond),
         table=table(("L", "σ", "runs", "gap, points", "test error, %", "training error with noise, %"), rows),
         last_line=regenerate(NAME, records, "--data imdb_glove.npz --anew --report"),
     )

@@ -1,14 +1,14 @@
 """Which expectations of a scikit-learn user does each package's recurrent regressor meet?
 
-Every line is a trial, run on the versions named (`benchmarks/common/peer_trials.py` has the code): a "no" is a trial
-that failed or raised, with its reason below the table. The packages are those with a recurrent regressor that is called
-like an estimator. Others: darts forecasts series of its own type, neuralforecast forecasts long tables, tsai trains
-fastai learners. The last lines are measured times, from [fit_speed.md](fit_speed.md).
+Every line is a trial, run on the versions named (`benchmarks/common/peer_trials.py` has the code). A "no" is a trial
+that failed or raised an error, with its reason below the table. The packages are those with a recurrent regressor that
+is called like an estimator. Three others are not: darts forecasts series of its own type, neuralforecast forecasts long
+tables, tsai trains fastai learners. The last lines are measured times, from [fit_speed.md](fit_speed.md).
 
-Of bounds the trials ask only whether there is a public name for them, of own networks whether the class takes any. What
-sklstm's names are worth is in [certificate_soundness.md](certificate_soundness.md) and
-[bound_coverage.md](bound_coverage.md). sktime has no LSTM for regression; its line is of its recurrent network, against
-a loop of the same cell.
+For bounds, the trials ask only whether there is a public name for them. For networks of your own, they ask whether the
+class takes any. How good sklstm's bounds are is in [certificate_soundness.md](certificate_soundness.md) and
+[bound_coverage.md](bound_coverage.md). sktime has no LSTM for regression. Its line is about its recurrent network,
+compared with a loop of the same cell.
 """
 
 import argparse
@@ -88,13 +88,13 @@ def page(records):
         if trial.get("reason")
     ]
     classes = ", ".join(f"`{kind}` of {name}" for name, kind in NAMES.items() if name in mine)
-    versions = "; ".join(
-        f"{name}: {', '.join(f'{each} {v}' for each, v in record['packages'].items())}; tried on {record['date']}"
+    versions = "\n".join(
+        f"- {name}: {', '.join(f'{each} {v}' for each, v in record['packages'].items())}; tried on {record['date']}"
         for name, record in mine.items()
     )
     return (
         f"# Beside other packages\n\n{question(__doc__)}\n\n"
-        f"{explanation(__doc__)}\n\n{overview(records)}\n\nTried: {classes}. {versions}.\n\n"
+        f"{explanation(__doc__)}\n\n{overview(records)}\n\nTried: {classes}.\n\n{versions}\n\n"
         f"What they answered:\n\n{chr(10).join(reasons)}\n\n"
         f"Regenerate: `make bench-peers`, then `python -m benchmarks.evidence.{NAME} --report`.\n"
     )

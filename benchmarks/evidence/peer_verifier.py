@@ -1,13 +1,14 @@
 """How narrow are certificates beside those of a general verifier, and what do they cost?
 
 auto_LiRPA bounds any network that torch can trace, here the LSTM unrolled over its steps. Its method CROWN substitutes
-linear bounds backwards, for the output and for every value before it, as `method="linear"` does. LSTMs of 32 units for
-windows of 24 hours of bike sharing, trained four ways; a hundred test windows, ten at a time; float32, one thread, both
-in turn on the same windows. Radii, the larger distance of the two bounds from the prediction, are divided by the
-largest change that an attack finds. auto_LiRPA leaves the rounding of float32 out; certificates include it.
+linear bounds backwards, for the output and for every value before it, as `method="linear"` does. The LSTMs have 32
+units, take windows of 24 hours of bike sharing, and are trained in four ways. Both methods run in alternation on the
+same hundred test windows, ten at a time, in float32 on one thread. The radius is the larger distance of the two bounds
+from the prediction. It is divided by the largest change that an attack finds. auto_LiRPA leaves out the rounding errors
+of float32. Our certificates include them.
 
-Needs auto_LiRPA 0.7.1 in the environment, which installs beside this package with
-`pip install --no-deps auto_LiRPA==0.7.1 appdirs ninja graphviz`, or its source on the path.
+Needs auto_LiRPA 0.7.1 in the environment, which installs beside this package with `pip install --no-deps
+auto_LiRPA==0.7.1 appdirs ninja graphviz`, or its source on the path.
 """
 
 import time
@@ -119,8 +120,8 @@ def page(records):
     return (
         f"# Certificates beside a general verifier\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
         f"{table(header, rows)}\n\n"
-        f"The radii of `linear` are {min(narrower):.2f} to {max(narrower):.2f} times those of CROWN, in the median "
-        f"{np.median(narrower):.3f}; CROWN takes {min(faster):.0f} to {max(faster):.0f} times as long.\n\n"
+        f"The radii of `linear` are {min(narrower):.2f} to {max(narrower):.2f} times those of CROWN, with a median of "
+        f"{np.median(narrower):.3f}. CROWN takes {min(faster):.0f} to {max(faster):.0f} times as long.\n\n"
         f"{regenerate(NAME, records)}"
     )
 

@@ -1,9 +1,9 @@
 """Which share κ of the bounds and which size τ of their boxes train best, and does it cost to hold bounds back?
 
-Nothing here sees the test parts of [the table over robust training](robust_training.md): the training parts are split
+Nothing here sees the test parts of [the table over robust training](robust_training.md). The training parts are split
 into 70 % to train on and 30 % to judge by, labelled sequences at random and series in time. Networks are trained with
-`robust_eps=0.05`, other parameters are defaults, and one of these is changed at a time. "not held back" is training in
-which bounds count in full, even if they allow more than the best constant guess loses.
+`robust_eps=0.05` and other parameters at their defaults. One of these is changed at a time. "not held back" is training
+in which bounds count in full, even if they allow a larger loss than predicting the mean or the most frequent label.
 """
 
 import json
@@ -76,10 +76,10 @@ def measure(options, done):
 
 
 READING = """\
-**What was chosen.** κ = 0.5 and τ = 1. With less κ far less is certified on digits, power demand and GunPoint; digits
-and GunPoint gain accuracy for it. With κ = 0.8 bike sharing is better in both figures, and digits and GunPoint are
+**What was chosen.** κ = 0.5 and τ = 1. With less κ far less is certified on digits, power demand and GunPoint. Digits
+and GunPoint gain accuracy in return. With κ = 0.8 bike sharing is better in both figures, and digits and GunPoint are
 worse in both. On vowels, sunspots and PM2.5 κ hardly matters. Smaller boxes certify less everywhere, and gain accuracy
-on digits and GunPoint. To hold bounds back costs nothing anywhere, and saves ten points of accuracy on GunPoint."""
+on digits and GunPoint. Holding bounds back costs nothing anywhere, and saves ten points of accuracy on GunPoint."""
 
 
 def words(change):

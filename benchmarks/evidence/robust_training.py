@@ -1,17 +1,19 @@
 """What does training for the certificate win, and what does it cost in accuracy?
 
-Every method has a few strengths. Each is tried once on an inner split of the training part: of a series on every other
-window of the first 70 %, judged by what follows; of labelled sequences on a random 70 %, judged by the others. The
-strength with the smallest certified error there is then trained on the whole training part with five seeds, and judged
-on the test part. Others that were judged there are shown too. Inputs are standardised.
+Every method has a few strengths. Each is tried once on an inner split of the training part. Of a series, every other
+window of the first 70 % trains, and the later windows judge. Of labelled sequences, a random 70 % trains, and the
+others judge. The strength with the smallest certified error there is trained again on the whole training part with five
+seeds, and judged on the test part. Other strengths that were judged there are shown too. Inputs are standardised.
 
-Forecasts: the LSTM without regularisation, with weight decay, two kinds of training noise and each variant of the
-penalty, and trained for errors of its inputs, from random weights and from ridge regression; and ridge regression
-itself, whose worst case is known exactly. The certified error is the largest mean squared error that errors of up to
-0.05 in every entry could cause: by `certify` with `method="best"` for all test windows, and with `method="linear"` for
-150 of them. The latter chooses. Labels: the three classifiers with their defaults, and trained for
-errors. The certified accuracy is the share of test sequences, of at most 100, that stay rightly classified whatever
-errors of 0.03 or 0.1, by `method="auto"`; the mean of both chooses.
+**Forecasts.** The LSTM is trained without regularisation, with weight decay, with two kinds of training noise and with
+each variant of the penalty. It is also trained for input errors, from random weights and from ridge regression. Ridge
+regression itself is in the table, and its worst case is known exactly. The certified error is the largest mean squared
+error that errors of up to 0.05 in every entry could cause. It is computed by `certify`, with `method="best"` for all
+test windows and with `method="linear"` for 150 of them. The latter chooses the strength.
+
+**Labels.** The three classifiers are trained with their defaults, and for input errors. The certified accuracy is a
+share of at most 100 test sequences. It counts those that are classified correctly under any error of up to 0.03 or 0.1,
+by `method="auto"`. The mean of the two chooses the strength.
 
 The last table is of `robust_eps=0.05` and nothing else, on every set that ships with the package.
 
@@ -211,21 +213,29 @@ def measure(options, done):
 
 # Written after looking at the records: read it again when these change.
 READING = """\
-**Forecasts.** On bike sharing nothing comes near training for the bounds from ridge regression: trained for errors of
-0.05 it is as accurate as any other, trained for 0.1 a little less accurate and certified most narrowly by far. On PM2.5
-robust training is certified best; the stable penalty and the weight decay follow closely. Robust training and the
-stable penalty are the most accurate there. On sunspots robust training from ridge regression is certified best; ridge
-regression and the network without regularisation are a little more accurate. κ = 0, which the inner split chose from
-random weights, is certified no better than ridge there. Without regularisation, with dropout and with input noise the
-bounds say nothing on the first two series.
+**What the forecasts show.**
 
-**Labels.** Training for errors certifies far more at 0.1 on four of the five sets. On vowels and power demand that
-costs no accuracy that seeds would show, and the LSTM and the GRU one to two points of what is certified at 0.03. On
-digits it costs four points of accuracy and eight of what is certified at 0.03. On GunPoint it costs fifteen points of
-accuracy: 50 sequences of 150 steps, on which the ReLU network does not find its way once it is trained for bounds.
-On BasicMotions, 40 sequences of 100 steps, robust networks are the most accurate and hardly any sequence is certified:
-bounds grow with the steps, and what they allow beyond the loss of a constant guess is held back. Who wants certificates
-there does better without: the default LSTM is certified for half of the sequences at 0.03, the GRU for four fifths."""
+- On bike sharing, robust training from ridge regression is far better than all others. Trained for errors of 0.05 it is
+  as accurate as any other. Trained for 0.1 it is a little less accurate and has by far the narrowest certificates.
+- On PM2.5 robust training has the best certificates. The stable penalty and the weight decay follow closely. Robust
+  training and the stable penalty are the most accurate there.
+- On sunspots robust training from ridge regression has the best certificates. Ridge regression and the network without
+  regularisation are a little more accurate. From random weights the inner split chose κ = 0, whose certificates are no
+  better than those of ridge regression.
+- Without regularisation, with dropout and with input noise the bounds are useless on the first two series.
+
+**What the labels show.**
+
+- Robust training certifies far more at 0.1 on four of the five sets.
+- On vowels and power demand it costs no accuracy beyond the variation between seeds. The LSTM and the GRU lose one to
+  two points of certified accuracy at 0.03.
+- On digits it costs four points of accuracy and eight points of certified accuracy at 0.03.
+- On GunPoint, 50 sequences of 150 steps, it costs fifteen points of accuracy. The ReLU network learns badly there when
+  it is trained for bounds.
+- On BasicMotions, 40 sequences of 100 steps, robust networks are the most accurate, and hardly any sequence is
+  certified. Bounds grow with the steps, and those above the loss of a constant prediction are held back. For
+  certificates there, train without `robust_eps`: the default LSTM is certified for half of the sequences at 0.03,
+  the GRU for four fifths."""
 
 
 def said(settings):
@@ -294,11 +304,11 @@ def page(records):
     shown = ["set", "estimator", "measured by", "constant guess", "default", "robust", "robust, worst seed", "seeds"]
     return (
         f"# Robust training\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
-        f"For what it costs in time see [here](robust_cost.md).\n\n{READING}\n\n"
+        f"The cost in time is in [robust_cost.md](robust_cost.md).\n\n{READING}\n\n"
         f"## Forecasts: mean squared errors\n\n{table(series_header, forecasts)}\n\n"
         f"## Labels: accuracy\n\n{table(labels_header, labels)}\n\n"
         "## `robust_eps=0.05` and nothing else\n\n"
-        f"Of {sum(found[-1] for found in rows)} trainings {constants} ended in a constant.\n\n"
+        f"Of {sum(found[-1] for found in rows)} trainings, {constants} ended in a constant.\n\n"
         f"{table(shown, rows)}\n\n{regenerate(NAME, records)}"
     )
 

@@ -1,8 +1,8 @@
 """On 36 to 100 sequences, how far is a classifier with its defaults behind one that is tuned?
 
-Tuned is a search over six pairs of learning rate and training noise by cross-validation in three folds, the best one
-trained again on all sequences. Judged by the source's test part. Standard errors are those of a share of so many test
-sequences, for the difference of two as if they were independent.
+Tuning is a search over six pairs of learning rate and training noise by cross-validation in three folds. The best pair
+is trained again on all sequences. The source's test part judges. Standard errors are those of a share of this many test
+sequences. For a difference they treat the two as independent.
 """
 
 import time

@@ -1,12 +1,13 @@
 """How far from each input does the label hold that a classifier votes for under noise, and what does the vote cost?
 
-Japanese vowels, standardised: every fourth test utterance, 93 of 7 to 29 steps and 12 channels. The LSTM and the ReLU
-network with their defaults are trained with Gaussian noise of standard deviation σ, and vote under the same noise
-(`smoothed_radius`, 4,000 draws, confidence 0.999), with three seeds. A radius is Euclidean, over all steps and
-channels; with so many draws it is at most 2.92 σ, which a unanimous vote has. Beside it stands the radius of the same
-network without a vote, `certified_radius` with `method="auto"`, in the largest-entry norm, of 19 of them. A box of
-half-width ρ holds the ball of radius ρ, and a ball of radius r the box of half-width r/√(L·d): with these, each is
-shown in the norm of the other.
+The data are Japanese vowels, standardised. Every fourth test utterance is used: 93 of 7 to 29 steps and 12 channels.
+The LSTM and the ReLU network with their defaults are trained with Gaussian noise of standard deviation σ. They vote
+under the same noise (`smoothed_radius`, 4,000 draws, confidence 0.999), with three seeds. A radius is Euclidean, over
+all steps and channels. With this many draws it is at most 2.92 σ, the radius of a unanimous vote.
+
+For comparison, 19 utterances have the radius of the same network without a vote: `certified_radius` with
+`method="auto"`, in the largest-entry norm. A box of half-width ρ holds the ball of radius ρ. A ball of radius r holds
+the box of half-width r/√(L·d). With these, each radius is shown in the norm of the other.
 """
 
 import warnings
@@ -108,7 +109,7 @@ def page(records):
         f"# Randomised smoothing\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
         "## The vote\n\nA radius counts as 0 where the label is wrong or withheld. "
         f"Means over the seeds.\n\n{table(header + columns, votes)}\n\n"
-        f"## Beside what is proved of the network itself\n\n{compared(records)}\n\n"
+        f"## Compared with the proved radius of the network itself\n\n{compared(records)}\n\n"
         f"{table(['network', 'σ', *norms], boxes)}\n\n{regenerate(NAME, records)}"
     )
 
@@ -121,11 +122,11 @@ def compared(records):
         for kind in KINDS
     ]
     return (
-        f"Median radii. At σ = {sigma} the vote's Euclidean radius is {min(ratios):.1f} to {max(ratios):.1f} times the "
-        f"proved one, and the proved radius in the largest-entry norm {min(in_box):.2f} to {max(in_box):.2f} times the "
-        "vote's: take the one that is about the errors you have. The vote's holds with the confidence that was asked "
-        "for, and needs thousands of predictions a sequence whenever it is used; the proved one is about `predict` "
-        "itself, and holds without chance."
+        f"The table has median radii. At σ = {sigma} the vote's Euclidean radius is {min(ratios):.1f} to "
+        f"{max(ratios):.1f} times the proved one. In the largest-entry norm, the proved radius is {min(in_box):.2f} to "
+        f"{max(in_box):.2f} times the vote's. Take the one that fits your errors. The vote's radius holds with the "
+        "chosen confidence, and needs thousands of predictions a sequence at each use. The proved radius is about "
+        "`predict` itself, and holds always."
     )
 
 

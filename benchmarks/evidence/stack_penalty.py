@@ -1,9 +1,10 @@
 """How much larger does every further layer make the perturbation term, before training?
 
-The gains of the layers of a stack multiply. The term that `lambda_s` weighs is taken from networks as training starts
-them, scaled into the feasible set, of one, two and three layers, each from five seeds: the ratio of a stack to the same
-with one layer less. The estimators divide `lambda_s`, for every layer beyond the first, by its limit for many units: 59
-(LSTM, turkin), 29 (LSTM, tight), 31 (GRU, turkin) and 13 (GRU, tight).
+The gains of the layers of a stack multiply. The term that `lambda_s` weighs is computed for networks at the start of
+training, scaled into the feasible set. They have one, two and three layers, each from five seeds. The table has the
+ratio of a stack to the same stack with one layer less. The estimators divide `lambda_s`, for every layer beyond the
+first, by the limit of this ratio for many units: 59 (LSTM, turkin), 29 (LSTM, tight), 31 (GRU, turkin) and 13 (GRU,
+tight).
 """
 
 import itertools

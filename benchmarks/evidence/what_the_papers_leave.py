@@ -1,9 +1,10 @@
 """Three remarks of the two papers that no experiment of theirs tries: are they so?
 
-Tu et al. 3.4.1: does weaker correlation between the features make a network generalise better? Tu et al. 3.4.2: do
-weight decay and clipping of the gradient make the norms and r smaller, and is what they make smaller what generalises?
-Turkin (57): where does a search for lambda_S begin? If R estimated what noise of standard deviation sigma on d channels
-does to the output, it would be at d sigma^2, the mean square of the noise at a step.
+- Tu et al. 3.4.1: does weaker correlation between the features make a network generalise better?
+- Tu et al. 3.4.2: do weight decay and clipping of the gradient make the norms and r smaller? And do networks with
+  smaller ones generalise better?
+- Turkin (57): where does a search for lambda_S begin? Suppose R estimated what noise of standard deviation sigma on d
+  channels does to the output. Then the search would begin at d sigma^2, the mean square of the noise at a step.
 """
 
 import itertools
@@ -149,22 +150,24 @@ def measure(options, done):
 
 # The words were chosen after looking at the records: read them again when these change. The tables follow alone.
 CORRELATION = """\
-No. The stronger the correlation, the smaller the gap, though λ_min falls with it: there are fewer directions in which a
-network can learn what is not there. Whether the test error falls depends on where the label lies. In the direction of
-large variance, the sum of all features, and in a random one it falls; in contrasts of the features, whose variance the
-correlation takes away, it stays, and only the training error rises to it. Whitened real inputs have more to learn by
-heart: the gap is larger on three of four sets, and the test error is larger on those and no smaller on the fourth."""
+No. The stronger the correlation, the smaller the gap, though λ_min falls with it. With strong correlation there are
+fewer directions in which a network can overfit. Whether the test error falls depends on the direction of the label.
+It falls in the direction of large variance, which is the sum of all features, and in a random direction. In
+contrasts of the features, whose variance the correlation removes, the test error stays, and only the training error
+rises to it. Whitened real inputs are easier to memorise. On three of four sets the gap and the test error are larger
+with whitening. On the fourth the test error is no smaller."""
 NORMS = """\
-A weight decay of 0.01 makes all four numbers smaller. Clipping does not: with Adam, whose steps do not depend on the
-size of the gradient, all four are larger with it than without, and so is the loss in the test. With gradient descent
-they are smaller because training has not got as far. What clipping does is keep gradient descent from diverging. Nor do
-the numbers order the networks: of gradient descent on bike sharing, the two trainings that came through without
-clipping have by far the largest, and the least error in the test. Weight decay and clipping together do best of Adam's
-rows."""
+A weight decay of 0.01 makes all four numbers smaller. Clipping does not. The steps of Adam do not depend on the size
+of the gradient: with clipping all four numbers are larger than without, and so is the test loss. With gradient
+descent they are smaller because training has not progressed as far. Clipping keeps gradient descent from diverging.
+The numbers do not order the networks either. With gradient descent on bike sharing, two trainings without clipping
+did not diverge. They have by far the largest numbers and the smallest test error. Weight decay and clipping together
+are the best of Adam's rows."""
 LAMBDA = """\
-Not at dσ²: there the penalty is ten to a hundred times too strong, and on the series of 11 channels mostly worse than
-none. R is a chain of inequalities and says more than noise does. But the scale is right: in every row the least error,
-up to 2 %, is at about dσ²/100 or dσ²/10, and never beyond. So begin at dσ²/100, and go up to dσ²/10."""
+Not at dσ²: there the penalty is ten to a hundred times too strong, and on the series of 11 channels mostly worse
+than no penalty. R is a chain of inequalities and is larger than the effect of noise. But the scale is right. In
+every row the least error, up to 2 %, is at about dσ²/100 or dσ²/10, and never beyond. So begin at dσ²/100, and go up
+to dσ²/10."""
 
 
 def of(records, **key):
@@ -253,22 +256,22 @@ def page(records):
     n_lambda = len({record["seed"] for record in of(records, part="lambda")})
     return (
         f"# What the papers leave to try\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
-        f"Means over {len(SEEDS)} seeds ± their standard error. Networks of Tu et al. have 32 ReLU units and no noise "
-        "in training: 60 epochs, batches of 32, Adam at 0.003 falling along a cosine, gradients clipped at norm 1 "
-        "where nothing else is said.\n\n"
+        f"Numbers are means over {len(SEEDS)} seeds ± their standard error. Networks of Tu et al. have 32 ReLU units "
+        "and no noise in training. They train for 60 epochs in batches of 32 with Adam at 0.003 falling along a "
+        "cosine. Gradients are clipped at norm 1 unless the table says otherwise.\n\n"
         f"## Weaker correlation (3.4.1)\n\n{CORRELATION}\n\n"
-        f"Gaussian sequences of {N_STEPS} steps and {N_CHANNELS} channels of unit variance, all pairs of whose "
+        f"Gaussian sequences have {N_STEPS} steps and {N_CHANNELS} channels of unit variance. All pairs of the "
         f"{N_STEPS * N_CHANNELS} features have the correlation ρ. The label is the sign of a linear function of them, "
-        f"a tenth of the labels flipped; {N_SYNTHETIC} sequences to train on.\n\n{first}\n\n"
-        f"Real sets, {N_TRAIN} sequences to train on: each channel standardised, or all features of a sequence "
-        "multiplied by (Ξ + 0.01)^(−1/2), Ξ being the second moment of the training part. The labels of the series "
-        f"say whether the next value is above the mean.\n\n{second}\n\n"
+        f"with a tenth of the labels flipped. There are {N_SYNTHETIC} sequences to train on.\n\n{first}\n\n"
+        f"Real sets have {N_TRAIN} sequences to train on. Either each channel is standardised, or all features of a "
+        "sequence are multiplied by (Ξ + 0.01)^(−1/2), where Ξ is the second moment of the training part. The labels "
+        f"of the series say whether the next value is above the mean.\n\n{second}\n\n"
         f"## Weight decay and clipping (3.4.2)\n\n{NORMS}\n\n{norms_table(records)}\n\n"
         f"## Where to begin\n\n{LAMBDA}\n\n"
         f"Mean squared errors of forecasts in the test, the inputs with noise σ, over {n_lambda} seeds: "
-        f'{N_TRAIN} windows, the variant "turkin", `skip="none"`, 60 epochs, batches of 32. In bold the error at '
-        "λ_S = dσ², with a star the "
-        f"least of a row; λ_S = 0 is without a penalty.\n\n{lambda_table(records)}\n\n{regenerate(NAME, records)}"
+        f'{N_TRAIN} windows, the variant "turkin", `skip="none"`, 60 epochs, batches of 32. The error at λ_S = dσ² is '
+        "in bold, and the least of a row has a star. λ_S = 0 is without a penalty.\n\n"
+        f"{lambda_table(records)}\n\n{regenerate(NAME, records)}"
     )
 
 

@@ -161,19 +161,19 @@ QUOTES = (
     Quote("README.md", "from ρ_h² = {seam} on", seam),
     Quote(
         "docs/benchmarks/occam_bound.md",
-        "From the training data alone: IMDB reviews (the first 100 words as GloVe vectors, {imdb_n} reviews; chance is "
-        "0.5) and digits (8 × 8 pixels as sequences, {digits_n} images; chance is 0.9).",
+        "IMDB has {imdb_n} reviews, of which the first 100 words are read as GloVe vectors; chance is 0.5. Digits has "
+        "{digits_n} images of 8 × 8 pixels, read as sequences; chance is 0.9.",
         occam_samples,
     ),
     Quote(
         "docs/benchmarks/fuzzing.md",
-        "in words that name what is wrong. {X} kinds of X, {y} of y, {weights} of weights, {eps} of "
-        "`eps`, and {values} values of every parameter",
+        "message names what is wrong. There are {X} kinds of X, {y} of y, {weights} of weights, {eps} of `eps`, and "
+        "{values} values of every parameter",
         fuzzed,
     ),
     Quote(
         "docs/benchmarks/fuzzing.md",
-        "y in {targets} forms for regressors and {labels} for the classifier; weights in {weights}.",
+        "y has {targets} forms for regressors and {labels} for the classifier; weights have {weights}.",
         fuzzed_forms,
     ),
     Quote("sklstm/estimators/_regressors.py", ":math:`\\rho_h^2 = {seam}` the fraction", seam, times=2),

@@ -1,8 +1,8 @@
 """How fast is the package beside what else there is, and where does it lose?
 
-One page made of what the other scripts have recorded: nothing is measured here. Ratios are medians over rounds of
-alternating runs; below 1 is faster than what is compared with. Each section names its machine, versions and date, and
-links to its own page, which has the quartiles.
+This page is made of what the other scripts have recorded. Nothing is measured here. Ratios are medians over rounds of
+alternating runs. A ratio below 1 is faster than what is compared with. Each section names its machine, versions and
+date. It links to its own page, which has the quartiles.
 """
 
 import argparse
@@ -14,15 +14,17 @@ from tests.support.suite import explanation, question
 # Slower counts as lost where three quarters of the rounds say so by 2 % or more.
 LOST = 1.02
 
-# Why this package loses: by question, contender and threads. Whoever records new figures mends the sentences; what is
-# lost without one is marked on the page, and `benchmarks.site.check` fails.
+# Why this package loses: by question, contender and threads. If you record new figures, correct the sentences. A loss
+# without a sentence is marked on the page, and `benchmarks.site.check` fails.
 ONE, MORE = "one thread", "more threads"
-FIT = "skorch's bookkeeping of every batch, the checks and the copy of X. The kernels' times are the same"
-SERIAL = (
-    "Below a million multiply-adds a time step (here up to H = 32) a fit takes one thread, whatever torch may use: a "
-    "second one brings little on idle cores and costs orders of magnitude on busy ones"
+FIT = (
+    "The reasons are skorch's bookkeeping of every batch, the checks and the copy of X. The kernels take the same time"
 )
-PREDICT = "X is checked, and copied a block at a time, and the last block is filled up"
+SERIAL = (
+    "Below a million multiply-adds a time step (here up to H = 32) a fit takes one thread, even if torch may use more. "
+    "A second thread gains little on idle cores and costs orders of magnitude on busy ones"
+)
+PREDICT = "X is checked and copied block by block, and the last block is filled up"
 WHY = {
     ("fit_speed", "sklstm, λ = 0", ONE): f"{FIT}.",
     ("fit_speed", "sklstm, λ = 0", MORE): f"{SERIAL}.",
@@ -31,10 +33,10 @@ WHY = {
     ("fit_speed", "classifier", ONE): f"{FIT}.",
     ("fit_speed", "classifier", MORE): f"{FIT}.",
     ("predict_speed", "sklstm", ONE): f"{PREDICT}.",
-    ("predict_speed", "sklstm", MORE): f"{PREDICT}; one pass over all sequences has more to share among threads.",
+    ("predict_speed", "sklstm", MORE): f"{PREDICT}. One pass over all sequences uses more threads at once.",
     ("predict_speed", "classifier", ONE): f"{PREDICT}.",
-    ("predict_speed", "classifier", MORE): f"{PREDICT}; one pass over all sequences has more to share among threads.",
-    ("memory", "fit", ONE): "fit makes a copy of X of its own; the loop reads float32 where it lies.",
+    ("predict_speed", "classifier", MORE): f"{PREDICT}. One pass over all sequences uses more threads at once.",
+    ("memory", "fit", ONE): "fit makes its own copy of X; the loop reads float32 data without a copy.",
     ("memory", "fit with bounds", ONE): "The loop has no bounds.",
     ("memory", "predict", ONE): "predict holds a block of X as float32, and its outputs in float32 and float64.",
 }
@@ -85,7 +87,7 @@ def lines_of(found, worst, amount):
         against = f"{amount.format(worst[what])} against the {baseline} ({cells})"
         lost.setdefault((name, contender, threads), []).append(against)
     return [
-        f"- {contender}, {threads}: up to {'; up to '.join(parts)}. "
+        f"- {contender}, {threads}. Up to {'. Up to '.join(parts)}. "
         f"{WHY.get((name, contender, threads), 'Not explained yet.')}"
         for (name, contender, threads), parts in lost.items()
     ]

@@ -55,8 +55,8 @@ def page(records):
         f"# Cost of the certificates\n\n{question(__doc__)}\n\n{explanation(__doc__)} Medians over "
         f"{records[0]['rounds']} rounds of alternating runs.\n\n{table(columns, rows)}\n\n"
         "For the ReLU network a sequence has 5,000 entries, and preparing the boxes in float64 costs more than the "
-        "network; the aim was 5 for `intervals` and 20 for the others.\n\n"
-        "`linear` is another matter: see [certificate_tightness.md](certificate_tightness.md).\n\n"
+        "network. The aim was 5 for `intervals` and 20 for the others.\n\n"
+        "`linear` costs far more: see [certificate_tightness.md](certificate_tightness.md).\n\n"
         f"Regenerate: `python -m benchmarks.speed.{NAME} --report` on an otherwise idle machine. Recorded on "
         f"{recorded_on(records)}.\n"
     )

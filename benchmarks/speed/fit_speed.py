@@ -1,12 +1,13 @@
 """What does fit cost beside a hand-written PyTorch loop of the same model, batches and epochs?
 
-The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam as it comes, shuffled slices of one tensor. The
-fused loop asks Adam for its fused form as well, as the estimators do. A skorch net with its own data loader stands
-beside the estimators, and so do other packages, each in a process of its own environment with the loop of its own
-cell. The classifier's loop has torch's ReLU network, cross-entropy and clipped gradients, and adds the same noise.
-What `generalization_bound_` costs after training, part of every fit, is measured in epochs of the same fit. At last
-the regressor with all its defaults, bound included, against the same by hand: scikit-learn's ridge regression, its
-penalty chosen by leaving one out, then the loop for an LSTM beside it.
+The loop is what a PyTorch user writes: nn.LSTM, torch.optim.Adam with its defaults, shuffled slices of one tensor. The
+fused loop asks Adam for its fused form, as the estimators do. The table also has a skorch net with its own data loader,
+and other packages. Each of these runs in a process of its own environment, with a loop of its own cell. The
+classifier's loop has torch's ReLU network, cross-entropy and clipped gradients, and adds the same noise.
+`generalization_bound_` is computed after training, in every fit. Its cost is given in epochs of the same fit.
+
+Finally the regressor runs with all its defaults, bound included. It is compared with the same work by hand:
+scikit-learn's ridge regression, its penalty chosen by leaving one out, then the loop for an LSTM with a linear part.
 """
 
 import time
@@ -241,14 +242,16 @@ def page(records):
     peers = [r for r in records if "packages" in r]
     if peers:
         parts.append(
-            f"Other packages ({described(peers)}): `benchmarks/common/peer_times.py` says how each is called. sktime's "
-            "recurrent regressor is torch's RNN with tanh, as sktime has no plain LSTM for regression, and its loop is "
-            "one of that cell; it does not shuffle. darts forecasts all windows of one series. keras runs on torch, "
-            "where its LSTM is a loop over time steps in Python unless there is a CUDA device. aeon runs on "
-            "TensorFlow, compiles a graph in every fit and writes a checkpoint after every epoch that is the best so "
-            "far; fits of more than these 2 to 10 epochs come out better. Left out: tsai, which trains fastai learners "
-            "and needs the torchvision that was built for the torch it runs on; neuralforecast, whose LSTM ends in a "
-            "network of several layers and is trained by steps, not epochs; tslearn, which has no recurrent regressor."
+            f"Other packages ({described(peers)}): `benchmarks/common/peer_times.py` says how each is called.\n\n"
+            "- sktime's recurrent regressor is torch's RNN with tanh, because sktime has no plain LSTM for regression. "
+            "Its loop has that cell and does not shuffle.\n"
+            "- darts forecasts all windows of one series.\n"
+            "- keras runs on torch. Its LSTM is then a loop over time steps in Python unless there is a CUDA device.\n"
+            "- aeon runs on TensorFlow, compiles a graph in every fit, and writes a checkpoint after every epoch that "
+            "is the best so far. Fits of more than these 2 to 10 epochs would have a better ratio.\n\n"
+            "Left out are three packages. tsai trains fastai learners and needs the torchvision that was built for its "
+            "torch. The LSTM of neuralforecast ends in a network of several layers and is trained by steps, not "
+            "epochs. tslearn has no recurrent regressor."
         )
     parts.append(
         f"Regenerate: `python -m benchmarks.speed.{NAME} --report` on an otherwise idle machine, after "

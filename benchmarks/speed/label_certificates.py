@@ -1,10 +1,12 @@
 """What do certified labels cost: by method, and in a list of several lengths?
 
-1,000 windows of bike sharing (L = 24, d = 6), whether rentals of the next hour are above the median; 32 units, trained
-with and without errors to withstand; one thread. `auto` is timed beside `best`: how much it adds depends on how many
-labels are neither certified by `best` nor changed by an attack. `linear` is timed on 50 windows.
+The data are 1,000 windows of bike sharing (L = 24, d = 6). The label says whether rentals of the next hour are above
+the median. Networks have 32 units and are trained as usual and robustly. Everything runs on one thread. `auto` is timed
+in comparison with `best`. How much it adds depends on how many labels are neither certified by `best` nor changed by an
+attack. `linear` is timed on 50 windows.
 
-Lists: 300 sequences of 7 to 29 steps beside as many of 18 steps in an array, which have as many steps in all.
+Lists: 300 sequences of 7 to 29 steps are compared with as many of 18 steps in an array, which have as many steps in
+all.
 """
 
 from functools import partial

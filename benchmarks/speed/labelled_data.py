@@ -1,7 +1,8 @@
 """What do labels cost: lists of frames beside lists of arrays, times with a zone beside times without?
 
-The same numbers, so the same model or windows. Fits with λ = 0, the network at its fastest; of one epoch too, where
-reading the data counts most. Every contender runs between two runs of its baseline, on one thread.
+Both have the same numbers, so they give the same model or windows. Fits have λ = 0, where the network is fastest. Some
+fits have one epoch only, where reading the data counts most. Every contender runs between two runs of its baseline, on
+one thread.
 """
 
 import numpy as np

@@ -1,10 +1,12 @@
 """What do an epoch and the guarantees cost, in time and memory, as n grows?
 
-Sequences of 24 steps and 7 channels in a file, trained on as a ``numpy.memmap`` or read into an array first; one epoch,
-then the bounds, then predictions for all of them, each measurement in a process of its own. Of the files of float32
-also the guarantees of every prediction: certificates, intervals under random noise, smoothed radii. Memory is what came
-on top of the imported library, taken from the system every 10 ms: anonymous pages, which are needed, and pages of the
-file, which the system takes back when others need memory.
+Sequences of 24 steps and 7 channels are in a file. Training reads them as a ``numpy.memmap``, or from an array that was
+read first. There is one epoch, then the bounds, then predictions for all sequences. Each measurement runs in its own
+process. Files of float32 also get the guarantees of every prediction: certificates, intervals under random noise,
+smoothed radii.
+
+Memory is what comes on top of the imported library, read from the system every 10 ms. It has two parts: anonymous
+pages, which are needed, and pages of the file, which the system takes back when others need memory.
 """
 
 import json
@@ -176,8 +178,8 @@ def page(records):
         "How such data are read is in [the guide](../guide/large_data.md).\n\n"
         f"L = {L}, d = {D}, H = {HIDDEN}, batches of {BATCH}, one thread. Times are per sequence: of an epoch, of "
         "the bounds that come after it, of predictions. Memory is the peak on top of the imported library, y and, "
-        "where X is an array, X itself: anonymous pages + pages of the file. The system takes the latter back when "
-        f"memory is short.\n\n{table(header, rows)}\n\n"
+        "where X is an array, X itself. It is given as anonymous pages + pages of the file. The system takes the "
+        f"latter back when memory is short.\n\n{table(header, rows)}\n\n"
         f"Guarantees of every prediction, from the file of float32: certificates for ε = {EPS}, intervals from "
         f"{N_DRAWS} draws of noise of σ = {SIGMA} a sequence, smoothed radii from {N_SELECT} + {N_DRAWS}. Memory is "
         "the peak on top of what was there before the call.\n\n"

@@ -1,8 +1,8 @@
 """How much memory does a fit take beyond its data, with and without the bounds?
 
-Peak of the resident memory during the call, less what was resident before it, data included. Every case is a process
-of its own, which has fitted a few sequences before, so that libraries and their pools are not counted. X is in memory
-as an array; data on disk are another matter. Needs Linux.
+The number is the peak of the resident memory during the call, less what was resident before it, data included. Every
+case runs in its own process. That process has fitted a few sequences before, so that libraries and their pools are not
+counted. X is in memory as an array; for data on disk see [large_data.md](large_data.md). Needs Linux.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def page(records):
     return (
         f"# Memory\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n{shapes}. MB beyond the data; the loop is a "
         f"hand-written one.\n\n{peaks(records)}\n\n"
-        "X as float64 is copied to float32 by all, the loop too. The bounds need a matrix of (L d)² float64 numbers "
+        "All of them copy X from float64 to float32, the loop too. The bounds need a matrix of (L d)² float64 numbers "
         "for the smallest eigenvalue, 8 MB for this classifier.\n\n"
         f"Regenerate: `python -m benchmarks.speed.{NAME} --report`. Recorded on {recorded_on(records)}.\n"
     )

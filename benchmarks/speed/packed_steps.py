@@ -1,7 +1,8 @@
 """How much faster are sequences that are filled up than torch's packed ones?
 
-One step of training, forward and backward, on 64 sequences of 20 to 24 steps: filled up to the longest and read at each
-one's own end, as the estimators do it, and as a `PackedSequence`. Both give the same states and gradients.
+One step of training, forward and backward, on 64 sequences of 20 to 24 steps is timed in two ways. In the first, as in
+the estimators, sequences are filled up to the longest and each is read at its own end. In the second they are a
+`PackedSequence`. Both give the same states and gradients.
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
 """How much faster is a whole regularisation path, cross-validated, than a grid search over the same values?
 
-RegularizationPathCV over ten values of lambda_s of an LSTM and over ten of sigma of a ReLU classifier, five folds each,
-against GridSearchCV of the same estimators with the same folds, epochs and number of workers, refit included in both
-and bounds in neither. The grid's workers are started beforehand. Scores stand beside the times: a path that chose
-worse would be no gain. How far a choice is one of the data and not of the seed, the choices of both under other seeds
-show.
+There are two paths with five folds: RegularizationPathCV over ten values of lambda_s of an LSTM, and over ten of sigma
+of a ReLU classifier. Each is compared with GridSearchCV of the same estimator with the same folds, epochs and number of
+workers. Both include the refit and neither includes the bounds. The grid's workers are started beforehand. Scores are
+given too, because a path that chose worse would be no gain. The choices of both under other seeds show how much a
+choice depends on the seed.
 """
 
 from functools import partial
@@ -126,8 +126,8 @@ def page(records):
         f"# Time of a regularisation path\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
         f"{first['sizes']['H']} units, {first['epochs']} epochs, n_jobs={first['n_jobs']}, one thread; medians over "
         f"{first['rounds']} rounds of A B A, quartiles in brackets.\n\n{table(time_header, rows)}\n\n"
-        "Cross-validated scores (R², accuracy), with the standard error over folds, and which of the "
-        f"{first['sizes']['values']} values was chosen, counted from 0; in brackets under "
+        "The second table has cross-validated scores (R², accuracy) with the standard error over folds. It also says "
+        f"which of the {first['sizes']['values']} values was chosen, counted from 0, and in brackets the choices under "
         f"{len(first['chosen_by_seed'])} other seeds:\n\n{table(score_header, scores)}\n\n"
         f"Regenerate: `python -m benchmarks.speed.{NAME} --report` on an otherwise idle machine. Recorded on "
         f"{recorded_on(records)}.\n"

@@ -1,8 +1,8 @@
 """What does the penalty add to the time of a fit, and what does tracking the norms change in the result?
 
-Time: fits with the default λ between fits with λ = 0, same seed, in one process, on one thread. Result: hourly data,
-the same fit with carried and with exact norms at every step; the difference between their predictions stands beside
-the difference between two seeds.
+Time: fits with the default λ alternate with fits with λ = 0, with the same seed, in one process, on one thread. Result:
+the same fit on hourly data has carried norms, or exact norms at every step. The difference between their predictions is
+compared with the difference between two seeds.
 """
 
 from functools import partial
@@ -144,14 +144,14 @@ def page(records):
             "brackets. `norm_error` is the largest relative error that a carried norm can have had (H up to 64) or was "
             "measured to have (beyond).\n\n"
             + table(["cell", "H", "L", "λ = 0, per step", "default λ / λ = 0", "largest norm_error"], time_rows)
-            + "\n\nThe aim was 1.20 at H = 16 and 32 and 1.05 at H = 64 and 128. What is left is mostly the number of "
-            "calls, each of which finds the caches full of the network's numbers."
+            + "\n\nThe aim was 1.20 at H = 16 and 32 and 1.05 at H = 64 and 128. The rest of the cost is mostly the "
+            "number of calls. Each of them finds the caches full of the network's numbers."
         )
     if effect_rows:
         parts.append(
             f"Forecasts of hourly data, {effects[0]['epochs']} epochs. Differences of predictions are root mean "
-            "squares over the test windows, in standard deviations of the target; differences of weights are relative. "
-            "Errors of the norms were taken at every step, `norm_error` is what the fit itself reports.\n\n"
+            "squares over the test windows, in standard deviations of the target. Differences of weights are relative. "
+            "Errors of the norms were taken at every step. `norm_error` is what the fit itself reports.\n\n"
             + table(["data", "cell", "H", *EFFECTS.values()], effect_rows)
         )
     parts.append(

@@ -1,9 +1,9 @@
 """What does predict cost beside one batched forward pass of the same network?
 
-One pass is what a PyTorch user writes, module(X) without gradients, for all sequences at once; the same in blocks of
-256 stands beside it. predict checks and converts its input and returns float64, and its blocks are of one size, the
-last one filled up, so that a prediction does not depend on its companions. X is float32 in all cases. The time
-includes a skorch net's own predict and other packages where they are installed.
+One pass is what a PyTorch user writes, module(X) without gradients for all sequences at once. The table also has the
+same in blocks of 256. predict checks and converts its input and returns float64. Its blocks are of one size, and the
+last one is filled up, so that a prediction does not depend on the other sequences. X is float32 in all cases. The table
+also has a skorch net's own predict, and other packages where they are installed.
 """
 
 from functools import partial

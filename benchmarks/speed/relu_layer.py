@@ -1,9 +1,9 @@
 """What does the ReLU layer's written pass bring over torch's own layer?
 
-Forward and backward of one layer, weights' gradients only, as in training: `sklstm.networks` against `nn.RNN`, which
-multiplies by both matrices at every step and adds up the gradients of both at every step. Beside them the matrix
-products of the written pass and nothing else, which no way of writing it can undercut. The first line is the size that
-the aim of 1.5 (a ratio of 0.67) was set at.
+The task is forward and backward of one layer, with the weights' gradients only, as in training. `sklstm.networks` is
+compared with `nn.RNN`, which multiplies by both matrices and adds up the gradients of both at every step. The table
+also has the matrix products of the written pass alone. No way of writing the pass can be faster than these. The first
+line is the size for which the aim of 1.5 (a ratio of 0.67) was set.
 """
 
 from itertools import pairwise
@@ -98,8 +98,9 @@ def page(records):
     return (
         f"# The ReLU layer\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
         f"Medians over {records[0]['rounds']} rounds of A B A, quartiles in brackets.\n\n{table(header, rows)}\n\n"
-        "What the written pass can save is the distance of `nn.RNN` from the products alone: the larger the layer, the "
-        "less. It is used in training on a CPU; predictions, other devices and autocast take torch's own layer.\n\n"
+        "The written pass can save the difference between `nn.RNN` and the products alone. The larger the layer, the "
+        "smaller this is. The pass is used in training on a CPU. Predictions, other devices and autocast take torch's "
+        "own layer.\n\n"
         f"Regenerate: `python -m benchmarks.speed.{NAME} --report` on an otherwise idle machine. Recorded on "
         f"{recorded_on(records)}.\n"
     )

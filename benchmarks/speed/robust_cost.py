@@ -1,8 +1,8 @@
 """How long does an epoch of robust training take, in epochs of ordinary training?
 
-The same fit, with and without errors to withstand, in turn, in one process on one thread: with κ = 0, which is an
-attack before every step, with κ = 0.5, which adds the bounds, and with κ = 1, which has the bounds alone. All of the
-training is at full strength. Without penalty, linear part and bound after the fit, all of which would be the same.
+The same fit runs with and without robust training, in alternation, in one process on one thread. κ = 0 is an attack
+before every step, κ = 0.5 adds the bounds, and κ = 1 has the bounds alone. Training is at full strength from the start.
+Penalty, linear part and the bound after the fit are left out, because they would be the same.
 """
 
 from functools import partial

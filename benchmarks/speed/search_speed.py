@@ -1,9 +1,9 @@
 """How much faster is a grid search on two workers than on one?
 
-The work is the same and so are the results, bit for bit; only the clock differs. Searches with one and with two workers
-alternate in one process, and the workers are started beforehand. A search in threads stands beside them. Calibration: a
-loop of plain Python, twice in one process and once in each of two workers; what it gains is what the second core had to
-give while the searches ran.
+The work is the same and so are the results, bit for bit. Only the time differs. Searches with one and with two workers
+alternate in one process, and the workers are started beforehand. A search in threads is measured too. The calibration
+is a loop of plain Python, twice in one process and once in each of two workers. What it gains is what the second core
+could give during the searches.
 """
 
 import os

@@ -1,7 +1,8 @@
 """Up to which size is it faster to train the models of a path as one program?
 
-`strategy="stacked"` against `strategy="separate"` of `RegularizationPathCV`, without shared epochs and without the
-final fit: the same 30 models, ten values on three folds. Up to which H ``"auto"`` stacks them is set by this table.
+`strategy="stacked"` is compared with `strategy="separate"` of `RegularizationPathCV`, without shared epochs and without
+the final fit. The same 30 models are trained, ten values on three folds. ``"auto"`` stacks them up to an H that this
+table sets.
 """
 
 import numpy as np
@@ -48,12 +49,12 @@ def page(records):
     header, rows = pivot(records, lambda r: (r["sizes"]["H"],), lambda r: r["sizes"]["estimator"], ratio)
     return (
         f"# Models of a path as one program\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
-        f"n = {N}, L = {L}, d = {D}, batches of {B}, one thread; time of the stacked training over that of the "
-        f"separate one, medians over {records[0]['rounds']} rounds of A B A, quartiles in brackets.\n\n"
+        f"n = {N}, L = {L}, d = {D}, batches of {B}, one thread. The table has the time of the stacked training over "
+        f"that of the separate one: medians over {records[0]['rounds']} rounds of A B A, quartiles in brackets.\n\n"
         f"{table(['H', *header], rows)}\n\n"
-        "A small network spends its time on calls, which a stack makes once for all. The larger the network, the more "
-        "its time is that of the products, which a stack cannot make fewer, and the earlier the states of a stack "
-        "leave the caches: at most 25 networks and 64 MB of states are stacked.\n\n"
+        "A small network spends its time on calls, and a stack makes one call for all networks. A larger network "
+        "spends its time on products, and a stack has as many of them. The states of a large stack also do not fit "
+        "into the caches. Therefore at most 25 networks and 64 MB of states are stacked.\n\n"
         f"Regenerate: `python -m benchmarks.speed.{NAME} --report` on an otherwise idle machine. Recorded on "
         f"{recorded_on(records)}.\n"
     )

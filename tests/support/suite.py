@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import re
 from dataclasses import dataclass
 
 from tests.support.records import PAGES, ROOT, append, begin, complete, current, latest, made_on, unfinished
@@ -29,8 +30,9 @@ def question(doc):
 
 
 def explanation(doc):
-    """The rest of the docstring, a line a paragraph."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in doc.strip().split("\n\n")[1:])
+    """The rest of the docstring, a line for each paragraph and each item of a list."""
+    paragraphs = [re.split(r"\n(?=- )", paragraph) for paragraph in doc.strip().split("\n\n")[1:]]
+    return "\n\n".join("\n".join(" ".join(item.split()) for item in items) for items in paragraphs)
 
 
 def run(name, doc, measure, page, rounds=5, add_options=None, bars=None, argv=None):

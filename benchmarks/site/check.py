@@ -109,7 +109,7 @@ def what_is_lost_is_named_with_its_reason():
     lost |= {"question": "fit_speed", "sizes": {"H": 16}}
     with mock.patch.object(summary, "current", return_value=[lost, lost | {"contender": "skorch"}]):
         (line,) = summary.losses("fit_speed", ("sklstm, λ = 0",))
-    assert "one thread: up to 1.50 against the loop (H = 16)." in line
+    assert "one thread. Up to 1.50 against the loop (H = 16)." in line
     assert line.endswith(summary.WHY["fit_speed", "sklstm, λ = 0", "one thread"])
 
 

@@ -391,33 +391,46 @@ def _linear_bounds(
     radius: Tensor,
     lengths: Tensor | None,
     minus: Tensor | None,
+    deep: Tensor | None = None,
 ) -> Interval:
-    """Bounds by backward substitution: some steps for all boxes, then more for those that it can narrow."""
+    """Bounds by backward substitution: some steps for all boxes, then more for those that it can narrow.
+
+    With ``deep`` (n,) it is the second of these, for so many of the last steps of each box.
+    """
     inputs, seen, begun = _aligned(network, centre, radius, lengths)
     readout = _readout(network, minus, inputs.shape[1])
     weight = torch.cat((readout.weight, -readout.weight), 1).expand(len(centre), -1, -1)
     of_inputs = weight[..., readout.size :].unflatten(2, (-1, inputs.shape[2]))
     substitution = Substitution(layers, inputs, begun)
 
-    def found(upper: Tensor) -> Interval:
-        lower, higher = (end.to(seen.dtype) for end in layers[-1].state[0])
-        last = torch.cat((torch.stack(((lower + higher) / 2, (higher - lower) / 2)).transpose(1, 2), seen), 2)
-        centre = (readout.weight.double() @ at[..., None])[..., 0] + readout.bias.double()
+    def found(deep: Tensor | None) -> tuple[Interval, Tensor]:
+        at = torch.cat((substitution.forward(deep), seen[0].double()), 1)
+        upper = substitution.bounds(weight[..., : readout.size], of_inputs)
+        low, high = (end.to(seen.dtype) for end in layers[-1].state[0])
+        last = torch.cat((torch.stack(((low + high) / 2, (high - low) / 2)).transpose(1, 2), seen), 2)
+        middle = (readout.weight.double() @ at[..., None])[..., 0] + readout.bias.double()
         above, below = upper.chunk(2, 1)
-        return _interval(centre, torch.stack((below, above)) + _readout_slack(last, readout).double())
+        return _interval(middle, torch.stack((below, above)) + _readout_slack(last, readout).double()), upper
 
-    at = torch.cat((substitution.forward(), seen[0].double()), 1)
-    upper = substitution.bounds(weight[..., : readout.size], of_inputs)
-    bounds = found(upper)
+    bounds, upper = found(deep)
+    if deep is not None:
+        return bounds
     apart, of_inputs_alone = (part.unflatten(1, (2, -1)).sum(1) for part in (upper, substitution.by_inputs))
     unsettled = ~(apart <= (1 + _SETTLED) * of_inputs_alone).all(1)
     if minus is not None:  # differences are asked for to know whether a label holds in the whole box
         unsettled &= (bounds.upper >= 0).sum(1) > 1  # one of them is the output itself
-    if unsettled.any():
-        substitution.forward(substitution.mattering * unsettled)
-        deeper = _narrower(bounds, found(substitution.bounds(weight[..., : readout.size], of_inputs)))
-        bounds = Interval(*(torch.where(unsettled[:, None], new, old) for new, old in zip(deeper, bounds, strict=True)))
-    return bounds
+    rows = unsettled.nonzero()[:, 0]
+    if not len(rows):
+        return bounds
+    deep = substitution.mattering * unsettled
+    if 2 * len(rows) > len(unsettled):
+        deeper = [end[rows] for end in found(deep)[0]]
+    else:  # all that the pass costs is then for these
+        some = (None if part is None else part[rows] for part in (centre, radius, lengths, minus, deep))
+        deeper = list(_linear_bounds(layers, network, *some))
+    lower, higher = (end.clone() for end in bounds)
+    lower[rows], higher[rows] = _narrower(Interval(*deeper), Interval(lower[rows], higher[rows]))
+    return Interval(lower, higher)
 
 
 def _narrower(a: Interval, b: Interval) -> Interval:

@@ -70,8 +70,8 @@ class Substitution:
         Parameters
         ----------
         deep : Tensor of int64 of shape (n,), optional
-            After a first pass without: how many of the last steps of each box have their values substituted as far back
-            as matters. Earlier steps keep their planes.
+            How many of the last steps of each box have their values substituted as far back as matters. Earlier steps
+            keep their planes from a first pass, if there was one.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class Substitution:
         """
         first, self.deep = 0, deep
         if deep is not None:
-            first = self.n_steps - int(deep.max())
+            first = min(self.n_steps - int(deep.max()), len(self.before) - 1)
             for layer, before in zip(self.layers, self.before[first], strict=True):
                 layer.state, layer.reference = before
         del self.before[first + 1 :]

@@ -45,7 +45,7 @@ CHANNELS = ["pm2.5", "dew point", "temperature", "pressure", "wind"]
 EPS = 0.1  # input errors to train for and to certify, in standard deviations of each channel
 EPS_LABELS = 0.1  # the same for the classifier
 NOISE = 0.5  # standard deviation of random noise on the test inputs, in the same unit
-EPOCHS = {"forecast": 25, "labels": 100}
+EPOCHS = {"forecast": 25, "labels": 200}
 DRAWN = np.datetime64("2014-10-20T00"), 6 * 24  # the hours of the test period in the picture
 OFF = {"lambda_s": 0.0, "lambda_1": 0.0, "lambda_2": 0.0}  # without the Tikhonov penalty
 

@@ -29,6 +29,16 @@ NAMES = {"sklstm": "TikhonovLSTMRegressor", "skorch": "NeuralNetRegressor", "ker
 TIMES = {"sklstm": "sklstm, default λ", "skorch": "skorch", "keras": "keras LSTM", "sktime": "sktime RNN",
          "aeon": "aeon LSTM"}  # fmt: skip
 README = ROOT / "README.md"
+# The lines that README.md shows, in its words.
+SHORT = {
+    "in `GridSearchCV`": "in `GridSearchCV`",
+    "sequences of unequal length": "sequences of unequal length",
+    "any network of one's own": "your own network",
+    "more than 20 other methods for sequences with the same interface": "more than 20 other methods",
+    "saved whole without pickle": "saved without pickle",
+    "bounds under input perturbation": "bounds under input errors",
+    "generalisation bound": "generalisation bound",
+}
 MARK = "<!-- peers -->"
 
 
@@ -63,24 +73,24 @@ def fit_times(units):
     return found
 
 
-def overview(records):
-    """The table of README.md."""
+def overview(records, labels):
+    """A table of the trials that have labels, and of times."""
     mine = latest(records)
-    features = next(iter(mine.values()))["features"]
     header = ["", *(f"{name} {record['packages'][name]}" for name, record in mine.items())]
     rows = [
-        [feature, *("yes" if record["features"][feature]["yes"] else "no" for record in mine.values())]
-        for feature in features
+        [label, *("yes" if record["features"][feature]["yes"] else "no" for record in mine.values())]
+        for feature, label in labels.items()
     ]
     for units in (16, 64):
         times = fit_times(units)
-        label = f"time of fit over a hand-written loop, {units} units"
+        label = f"fit, times a hand-written loop, {units} units"
         rows.append([label, *(f"{times[TIMES[name]]:.2f}" for name in mine)])
     return table(header, rows)
 
 
 def page(records):
     mine = latest(records)
+    every = {feature: feature for feature in next(iter(mine.values()))["features"]}
     reasons = [
         f"- {name}, {feature}: `{trial['reason'].replace('`', '')}`"
         for name, record in mine.items()
@@ -94,7 +104,7 @@ def page(records):
     )
     return (
         f"# Beside other packages\n\n{question(__doc__)}\n\n"
-        f"{explanation(__doc__)}\n\n{overview(records)}\n\nTried: {classes}.\n\n{versions}\n\n"
+        f"{explanation(__doc__)}\n\n{overview(records, every)}\n\nTried: {classes}.\n\n{versions}\n\n"
         f"What they answered:\n\n{chr(10).join(reasons)}\n\n"
         f"Regenerate: `make bench-peers`, then `python -m benchmarks.evidence.{NAME} --report`.\n"
     )
@@ -104,7 +114,7 @@ def readme(text, records):
     """README.md with the table between its marks, and the date."""
     before, _, after = text.split(MARK)
     dates = sorted({record["date"] for record in latest(records).values()})
-    return f"{before}{MARK}\n{overview(records)}\n\nTried on {' and '.join(dates)}.\n{MARK}{after}"
+    return f"{before}{MARK}\n{overview(records, SHORT)}\n\nTried on {' and '.join(dates)}.\n{MARK}{after}"
 
 
 def main():

@@ -66,9 +66,10 @@ def page(records):
     noisy, moved = f"with noise of {record['noise']:g}", f"input errors of up to {record['eps']:g} move a forecast by"
     return (
         f"# The quickstart\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n![{PICTURE}](../quickstart.png)\n\n"
-        f"Fine dust three hours ahead: {record['n_train']:,} training windows, {record['n_test']:,} later test windows. "
-        "The test error is the mean squared error of the logarithm; predicting the mean scores 1. Noise and input errors "
-        "are in standard deviations of each channel. The last column is certified, a median over the test windows.\n\n"
+        f"Fine dust three hours ahead: {record['n_train']:,} training windows, {record['n_test']:,} later test "
+        "windows. The test error is the mean squared error of the logarithm; predicting the mean scores 1. Noise and "
+        "input errors are in standard deviations of each channel. The last column is certified, a median over the test "
+        "windows.\n\n"
         f"{table(['trained on clean data', 'test error', noisy, f'{moved} at most'], forecasts)}\n\n"
         "Japanese vowels, nine speakers, 270 training and 370 test utterances. Certified accuracy is the share of test "
         f"utterances that stay correct under every input error of up to {record['eps_labels']:g}.\n\n"

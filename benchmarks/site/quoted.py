@@ -12,7 +12,7 @@ untrue whatever its numbers, its function raises an error: then the sentence has
 import argparse
 import sys
 
-from benchmarks.evidence import certificate_soundness, certificate_tightness, occam_bound, quickstart_figures
+from benchmarks.evidence import certificate_soundness, quickstart_figures, real_data
 from sklstm.tikhonov._penalty import BARRIER_EPSILON
 from tests.support.fuzz import hostile, parameters, strategies
 from tests.support.quoting import Quote, at_most, corrected, differences, positive, significant
@@ -22,35 +22,13 @@ from tests.support.records import ROOT, current, latest
 NOT_MEASURED = {
     "Python ≥ 3.11": "a requirement, as in pyproject.toml",
     "torch ≥ 2.6": "likewise",
-    "For Python 3.11 to 3.14, NumPy ≥ 1.26, scikit-learn ≥ 1.7, and pandas ≥ 2.2.2": "likewise",
-    "`lambda_s` from 0.001 to 3 in steps": "a grid to try",
-    "for classifiers from 0.000001 to 0.001": "a grid to try",
-    "near the noise you expect: 0.1 to 1 on": "a range to try",
-    "for `eps` up to 0.01": "the sizes that the quote is about",
-    "Theorems 2 and 3 never give": "numbers of theorems",
+    "Python 3.11 to 3.14, NumPy ≥ 1.26, scikit-learn ≥ 1.7, pandas ≥ 2.2.2": "likewise",
+    "trained for input errors of 0.1 standard deviations": "what the quote is about",
+    "[15 data sets]": "a number of files",
 }
 
 
 # What is quoted: functions without arguments to the fields as text.
-
-
-def tightness():
-    records = latest(certificate_tightness.NAME)
-    tame = certificate_tightness.ratios(
-        records, ("turkin", "tight"), "best", ("Beijing PM2.5", "sunspots"), certificate_tightness.EPS[:2]
-    )
-    positive(110 - 100 * max(tame), "certificates are within a few per cent where the penalty bites")
-    strong = certificate_tightness.ratios(records, ("turkin",), "best", ("bike sharing",))
-    without = certificate_tightness.ratios(records, ("none",), "best")
-    linear = [record["cost"]["linear"] for record in records]
-    return {
-        "strong_low": significant(min(strong)),
-        "strong_high": significant(max(strong), 2),
-        "none_low": significant(min(without)),
-        "none_high": significant(max(without)),
-        "linear_low": significant(min(linear)),
-        "linear_high": significant(max(linear), 2),
-    }
 
 
 def occam_samples():
@@ -70,36 +48,41 @@ def fuzzed_forms():
     return {name: str(len(each)) for name, each in kinds.items()}
 
 
-def occam():
-    last = {record["task"]: record for record in latest("occam_bound")}
-    fields = {"bits": str(occam_bound.SETTINGS)}
-    for task, n_classes in (("imdb", 2), ("digits", 10)):
-        record = last[task]
-        fields |= {
-            f"{task}_bound": at_most(occam_bound.paid(record), 3),
-            f"{task}_n": f"{record['n']:,}",
-            f"{task}_chance": f"{1 - 1 / n_classes:g}",
-            f"{task}_error": f"{record['test_error']:.3f}",
-        }
-    return fields
-
-
 def pac_bayes():
-    return {f"{record['task']}_bound": at_most(record["bound"], 3) for record in latest("pac_bayes")}
+    bounds = {record["task"]: record["bound"] for record in latest("pac_bayes")}
+    return {"bound": at_most(bounds["imdb"], 3)}
 
 
-def quickstart_errors():
+def quickstart():
     record = latest(quickstart_figures.NAME)[-1]
-    clean, noisy = (quickstart_figures.change(record, "tikhonov", "plain", noise) for noise in (0.0, 1.0))
+    usual, robust, ridge = (record["forecasts"][name] for name in ("LSTM", "robust LSTM", "ridge regression"))
+    positive(min(usual["moved"], ridge["moved"]) - robust["moved"], "robust training has the narrowest bounds")
+    positive(ridge["noisy"] - robust["noisy"], "robust training helps under noise")
     return {
-        "clean": significant(positive(-clean, "the penalty costs no accuracy on clean inputs"), 2),
-        "noisy": significant(positive(-noisy, "the penalty helps at noise 1"), 2),
+        "moved": f"{robust['moved']:.0f}",
+        "usual": f"{usual['moved']:.0f}",
+        "noise": f"{record['noise']:g}",
+        "noisy": f"{robust['noisy']:.2f}",
+        "ridge_noisy": f"{ridge['noisy']:.2f}",
+        "clean": f"{robust['clean']:.2f}",
+        "ridge_clean": f"{ridge['clean']:.2f}",
     }
 
 
-def quickstart_bound():
-    record = latest(quickstart_figures.NAME)[-1]
-    return {"n": f"{record['n_train']:,}", "bound": at_most(record["bound"], 2)}
+def against_ridge():
+    found = real_data.means(latest(real_data.NAME), "bike sharing, 1 ahead")
+    return {name: f"{found[method][0]:.3f}" for name, method in (("ridge", "ridge"), ("own", "TikhonovLSTMRegressor"))}
+
+
+def against_minirocket():
+    found = real_data.means(latest(real_data.NAME), "OSULeaf")
+    own = max(scores[0] for method, scores in found.items() if method.startswith(real_data.OURS))
+    return {"minirocket": f"{found['MiniRocket'][0]:.3f}", "own": f"{own:.3f}"}
+
+
+def robust_cost():
+    ratios = [record["ratio"] for record in current("robust_cost") if record["contender"] in ("κ = 0", "κ = 0.5")]
+    return {"low": f"{min(ratios):.0f}", "high": f"{max(ratios):.0f}"}
 
 
 def penalty_cost():
@@ -124,41 +107,19 @@ def attacked():
 QUOTES = (
     Quote(
         "README.md",
-        "within a few per cent where the penalty bites, {strong_low} to {strong_high} times on the series where the "
-        "default penalty leaves strong recurrences, {none_low} to {none_high} times without it. "
-        '`method="linear"`, {linear_low} to {linear_high} times slower than `predict`, narrows most of that.',
-        tightness,
+        "move its forecasts by at most {moved} µg/m³ in the median, instead of {usual}. With random noise of {noise} "
+        "standard deviations on the inputs its test error is {noisy}; ridge regression has {ridge_noisy}. On clean "
+        "inputs it has {clean}, and ridge regression {ridge_clean} ([all numbers]",
+        quickstart,
     ),
-    Quote(
-        "README.md",
-        "paid for with {bits} bits: an error probability of at most {imdb_bound} on IMDB reviews ({imdb_n} reviews, "
-        "chance {imdb_chance}, test error {imdb_error}), at most {digits_bound} on digits ({digits_n} images, chance "
-        "{digits_chance}, test error {digits_error})",
-        occam,
-    ),
-    Quote(
-        "README.md",
-        "of networks drawn at random: at most {imdb_bound} and {digits_bound} on the same data",
-        pac_bayes,
-    ),
-    Quote(
-        "README.md",
-        "in the quickstart about {clean} % less squared error clean, {noisy} % less at noise of one standard deviation",
-        quickstart_errors,
-    ),
-    Quote(
-        "README.md",
-        "in the quickstart, from {n} windows, a squared error below {bound}, where predicting the mean scores 1",
-        quickstart_bound,
-    ),
-    Quote(
-        "README.md",
-        "With the penalty a fit on one thread takes {low} to {high} % longer",
-        penalty_cost,
-    ),
+    Quote("README.md", "(bicycles: R² {ridge}, our LSTM {own})", against_ridge),
+    Quote("README.md", "(OSULeaf: accuracy {minirocket}, our best {own})", against_minirocket),
+    Quote("README.md", "its certified bounds in {cases} attacked cases", attacked),
+    Quote("README.md", "Robust training takes {low} to {high} times as long", robust_cost),
+    Quote("README.md", "A fit with it takes {low} to {high} % longer", penalty_cost),
+    Quote("README.md", "an error probability of at most {bound} on IMDB reviews", pac_bayes),
     Quote("docs/guide/certify.md", "In {cases} attacked cases nothing has left its bounds", attacked),
     Quote("docs/theory/certificates.md", "in {cases} attacked cases nothing has left its bounds", attacked),
-    Quote("README.md", "from ρ_h² = {seam} on", seam),
     Quote(
         "docs/benchmarks/occam_bound.md",
         "IMDB has {imdb_n} reviews, of which the first 100 words are read as GloVe vectors; chance is 0.5. Digits has "

@@ -425,8 +425,9 @@ def _linear_bounds(
     deep = substitution.mattering * unsettled
     if 2 * len(rows) > len(unsettled):
         deeper = [end[rows] for end in found(deep)[0]]
-    else:  # all that the pass costs is then for these
-        some = (None if part is None else part[rows] for part in (centre, radius, lengths, minus, deep))
+    else:  # the pass then costs nothing for the others
+        some_lengths, some_minus = (None if part is None else part[rows] for part in (lengths, minus))
+        some = centre[rows], radius[rows], some_lengths, some_minus, deep[rows]
         deeper = list(_linear_bounds(layers, network, *some))
     lower, higher = (end.clone() for end in bounds)
     lower[rows], higher[rows] = _narrower(Interval(*deeper), Interval(lower[rows], higher[rows]))

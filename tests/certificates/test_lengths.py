@@ -61,10 +61,10 @@ def test_batches_and_what_stands_behind_a_sequence_change_nothing(method, monkey
             torch.testing.assert_close(found, end, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("smallest, within", [(-3, False), (-2.2, True)])
+@pytest.mark.parametrize(("smallest", "within"), [(-3, False), (-2.2, True)])
 def test_substitution_goes_as_far_back_for_a_box_as_if_it_were_alone(monkeypatch, smallest, within):
-    # Boxes of several sizes, of which some need more of it than others, and each for another number of steps. Where most
-    # need it, they stay among the others; where few do, these few begin again.
+    # Boxes of several sizes, of which some need more of it than others, and each for another number of steps. If most
+    # need it, all are computed again; if few do, these few are.
     monkeypatch.setattr(_substitution, "_DEEP", 2)
     monkeypatch.setattr(_substitution, "_PART", 0.2)
     module, _, _, _, generator = problem("gru", 1, 0)

@@ -63,6 +63,7 @@ STEPS = (
     timed("path_speed", "10 minutes"),
     timed("stacked_training", "5 minutes"),
     Step("search_speed", "2 minutes", quick=True),
+    Step("cluster_traffic", "2 minutes", needs="Linux"),
     Step("labelled_data", "5 minutes", quick=True),
     Step("peer_features", "2 minutes", (), needs=PEERS),
     Step("adapter_checks", "10 minutes", (), needs=ADAPTERS),

@@ -77,8 +77,8 @@ def page(records):
         f"# Bytes that a search on a cluster sends\n\n{question(__doc__)}\n\n{explanation(__doc__)}\n\n"
         f"X has {last['megabytes']:g} MB ({last['n']:,} sequences). Bytes sent, as a multiple of that:\n\n"
         f"{table(['X is', *(f'{FOLDS * n} fits' for n in N_VALUES)], rows)}\n\n"
-        f"The data are sent about once to each of the {WORKERS} workers, and once more on the way. That does not grow with "
-        "the number of fits: joblib hands arrays to Dask once, and tasks refer to them.\n\n"
+        f"The data are sent about once to each of the {WORKERS} workers, and once more on the way. That does not grow "
+        "with the number of fits: joblib hands arrays to Dask once, and tasks refer to them.\n\n"
         f"{regenerate(NAME, records)}"
     )
 

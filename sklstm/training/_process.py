@@ -23,7 +23,7 @@ from sklstm._validation import caller_level
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: What a fit may train in, see ``docs/guide/devices.md``.
+#: What a fit may train in, see ``docs/guide/precision.md``.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 

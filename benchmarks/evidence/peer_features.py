@@ -90,7 +90,7 @@ def overview(records, labels):
 
 def page(records):
     mine = latest(records)
-    every = {feature: feature for feature in next(iter(mine.values()))["features"]}
+    every = {name: name.replace("one's own", "your own") for name in next(iter(mine.values()))["features"]}
     reasons = [
         f"- {name}, {feature}: `{trial['reason'].replace('`', '')}`"
         for name, record in mine.items()

@@ -73,13 +73,14 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 # The pages of benchmarks are compared with their records. Every example of the gallery is run, every warning is an error,
-# nothing is fetched; then the links of the finished pages and of those at the top are followed. Addresses elsewhere are
-# left alone.
+# nothing is fetched; then the links of the finished pages and of those at the top are followed, and the notebooks of the
+# gallery are checked. Addresses elsewhere are left alone.
 docs: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/python -m benchmarks.site.check
 	rm -rf docs/gallery docs/_build docs/sg_execution_times.rst
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html README.md CONTRIBUTING.md CHANGELOG.md
+	$(BIN)/python docs/check_notebooks.py docs/_build/html
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

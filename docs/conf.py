@@ -8,6 +8,7 @@ import sklstm
 
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+from gallery_pages import INSTALL
 
 project = "sklstm"
 author = "the sklstm developers"
@@ -20,11 +21,13 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "sphinx-mathjax-offline",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "api_pages",
+    "gallery_pages",
 ]
 exclude_patterns = ["_build", "_extensions"]
 templates_path = ["_templates"]
@@ -39,6 +42,7 @@ myst_links_external_new_tab = False
 
 # One page a public name; numpydoc would list inherited methods of scikit-learn's mixins again on every page.
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"  # "On this page" is about one class already
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 autodoc_typehints = "none"  # the docstrings have them, in words
@@ -49,7 +53,11 @@ sphinx_gallery_conf = {
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"plot_",
     "ignore_pattern": r"(__init__|_quickstart_picture|quickstart)\.py",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_pages.ByQuestion",
+    "minigallery_sort_order": "gallery_pages.by_question",
+    "first_notebook_cell": INSTALL,
+    "image_srcset": ["2x"],  # sharp on a phone
+    "thumbnail_size": (640, 448),
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("sklstm",),
     "reference_url": {"sklstm": None},
@@ -75,7 +83,7 @@ html_theme_options = {
     "show_prev_next": False,
     "show_toc_level": 2,
     "header_links_before_dropdown": 7,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": ["page-toc", "sg_download_links"],
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "tango",

@@ -1,12 +1,14 @@
 """
-Train robustly, then certify
-============================
+Robust training and certified forecasts
+=======================================
 
-How many bicycles will be rented in the next hour? A day of rentals and weather is known, and none of it exactly: say
-that every entry may be off by a tenth of its standard deviation. How far can such errors move a forecast? ``certify``
-answers with an interval that no errors of that size can leave. It is a theorem about a trained network, and what it
-says depends on how the network was trained. The same one three ways: as usual, with weight decay, and for errors of
-this size (``robust_eps``).
+How far can input errors move a forecast? ``certify`` answers with an interval for each forecast. As long as every input
+error is at most ``eps``, the forecast cannot leave its interval. This is proved for the trained network. The width of
+the interval depends on how the network was trained.
+
+Here the network forecasts how many bicycles will be rented in the next hour, from one day of rentals and weather. Every
+input may be wrong by a tenth of its standard deviation. The same network is trained in three ways: as usual, with
+weight decay, and with robust training against errors of this size (``robust_eps``).
 """
 
 import warnings
@@ -25,9 +27,9 @@ from sklstm.preprocessing import SequenceScaler, sliding_windows
 # %%
 # The data
 # --------
-# Rentals are in bicycles an hour, and people who rent them do so by factors: the network sees and predicts logarithms.
-# For the target that is a part of the model, so that forecasts and their limits are in bicycles. Windows overlap little;
-# the test comes a season later.
+# Rentals vary by factors over the day. The network therefore takes and predicts their logarithms. The logarithm of the
+# target is part of the model, so forecasts and bounds are in bicycles per hour. The windows overlap little. The test
+# data are from a later season than the training data.
 
 bikes = load_bike_sharing()
 channels = [bikes.feature_names.index(name) for name in ("cnt", "temp", "hum", "hour")]
@@ -53,9 +55,10 @@ def train(**parameters):
 # %%
 # What is certified, and what it costs
 # ------------------------------------
-# The first three columns are in bicycles, medians over the test hours: the error of the forecasts, how far errors of the
-# inputs can move them at most, and the largest error of the forecasts that this leaves possible. The last is the share of
-# the limits that thirty draws of random errors use: certificates are about the worst ones.
+# The first three columns are medians over the test hours, in bicycles per hour. They show the error of the forecasts,
+# how far input errors can move a forecast at most, and the largest forecast error that is then possible. The last column
+# shows how much of the certified interval thirty random errors use. Random errors use only a part of it, because the
+# certificate covers the worst case.
 
 models = {
     "plain": train(**OFF),
@@ -81,13 +84,13 @@ for warning in heard:
     print(warning.message)
 
 # %%
-# Trained as usual, the network is the most accurate, and what it does under errors is anybody's guess: the limits are
-# wider than all rentals ever seen, and ``certify`` warns of it. Trained for the errors, it is a little less accurate,
-# and certified within a fraction of what there is. Weight decay lies between.
+# The network with the usual training is the most accurate. But its certified interval is wider than the range of all
+# rentals in the data, so it says nothing, and ``certify`` warns about it. The network with robust training is a little
+# less accurate, and its certified interval is far narrower. Weight decay lies between the two.
 #
-# The band
-# --------
-# Four days of the test season, forecast hour by hour.
+# The certified band
+# ------------------
+# The forecasts for four days of the test season, hour by hour, with their certified intervals as a band.
 
 shown = slice(int(hour[1504]) + 24 * 30, int(hour[1504]) + 24 * 35)
 X_days, _ = sliding_windows(series[shown], 24, target=0)
@@ -103,7 +106,7 @@ for ax, name in zip(axes, ("plain", "robust"), strict=True):
             eps=eps,
             y=y_days,
             times=times,
-            ylabel="bicycles an hour",
+            ylabel="bicycles per hour",
             ax=ax,
         )
     ax.set(title=name, ylim=(0, 1.5 * y_days.max()))
@@ -112,11 +115,11 @@ axes[0].get_legend().remove()  # one is enough
 plt.show()
 
 # %%
-# The price
-# ---------
-# How large should ``robust_eps`` be? The mean squared error on the inputs as they are, against the largest that errors of a
-# tenth of a deviation could make of it. Both are in the units of the training, standard deviations of the logarithm, in
-# which a forecast of the mean has an error of 1. Further down and further left is better.
+# How large should ``robust_eps`` be?
+# -----------------------------------
+# The plot has the mean squared error without input errors on the horizontal axis. On the vertical axis it has the largest
+# mean squared error that input errors of a tenth of a standard deviation can cause. Both are for the standardised
+# logarithm, where a forecast of the mean has an error of 1. Points further down and further left are better.
 
 families = {
     "plain": [models["plain"]],
@@ -139,7 +142,7 @@ for name in families:
     print(f"{name}:", ", ".join(f"{a:.3f} / {b:.2f}" for a, b in pairs))
 
 # %%
-# What training has not seen has to be paid for in the certificate, and what it has in accuracy. A search can choose
-# ``robust_eps``, if it is scored by what is certified: :func:`sklstm.metrics.make_certified_scorer`.
+# A larger ``robust_eps`` costs accuracy and makes the certificate tighter. A cross-validated search can choose the value
+# if it scores what is certified. `sklstm.metrics.make_certified_scorer` makes such a score.
 
 # sphinx_gallery_thumbnail_number = 1

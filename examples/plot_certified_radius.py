@@ -1,14 +1,14 @@
 """
-How much noise can a classifier be sure to stand?
-=================================================
+Certified radius of a classifier
+================================
 
-Nine speakers are told apart by how they say one vowel. How far may an utterance be perturbed, in the worst way, before
-the answer changes? :meth:`~sklstm.NoisyRNNClassifier.certified_radius` gives a size below which nothing can change it:
-a theorem about the trained network, one number for each sequence. An attack gives a size at which something does. The
-truth lies between the two.
+How large can a perturbation of the input be before the predicted label can change? ``certified_radius`` gives one number
+for each sequence. No perturbation up to this radius changes the label. This is proved for the trained network. An attack
+shows the other side: it finds a perturbation that does change the label. The largest safe size is between the two.
 
-Does training with noise (``sigma``) make the certificate larger? And does it help to limit the recurrent weights
-(``max_norm_w``), which carry a perturbation from step to step?
+The classifier tells nine speakers apart by how they say one vowel. Two questions: Does training with noise (``sigma``)
+make the certified radius larger? And does a limit on the recurrent weights (``max_norm_w``) help? These weights carry a
+perturbation from step to step.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +20,8 @@ from sklstm.datasets import load_japanese_vowels
 from sklstm.preprocessing import pad_sequences
 
 # %%
-# The utterances are lists of arrays of 7 to 29 frames; a perturbation is measured in standard deviations of a channel.
-# The network has no biases, so it learns from lists as they are, and the noise falls on frames, not on padding.
+# Each utterance is an array of 7 to 29 frames. Perturbations are measured in standard deviations of each channel. You
+# can pass the list of arrays as it is, without padding. The noise is then added to real frames only.
 
 train = load_japanese_vowels(padded=False)
 test = load_japanese_vowels(subset="test", padded=False)
@@ -47,20 +47,21 @@ for name, model in models.items():
     )
 
 # %%
-# Noise in training makes the radius somewhat larger. The limit on the row sums of the recurrent matrix makes it many
-# times larger, and costs no accuracy here.
+# Noise in training makes the certified radius somewhat larger. The limit on the row sums of the recurrent matrix makes it
+# many times larger. Here it costs no accuracy.
 #
 # An attack
 # ---------
-# Ten steps along the sign of the gradient, never further than ``eps`` from the utterance. For the sake of speed it is
-# done on all utterances at once: zeros before the first frame leave the network at rest, and stay zero in the attack.
+# The attack takes ten steps along the sign of the gradient and stays within ``eps`` of the utterance. For speed, it
+# attacks all utterances at once. They are padded with zeros before the first frame. These zeros do not change the output
+# of this network, and the attack leaves them at zero.
 
 padded, mask = pad_sequences(X_test, return_mask=True)
 codes = torch.tensor(y_test - 1)  # speakers are numbered from 1, outputs from 0
 
 
 def still_right(model, eps, n_steps=10):
-    """Which utterances are still classified rightly after all steps of the attack, (n,); eps a number or (n,)."""
+    """Whether each utterance is still classified correctly after the attack, (n,); eps is a number or (n,)."""
     centre = torch.tensor(padded, dtype=torch.float32)
     reach = torch.tensor(
         np.reshape(eps, (-1, 1, 1)) * mask[:, :, None], dtype=torch.float32
@@ -86,7 +87,7 @@ def right_in_noise(model, eps, n_draws=10):
 
 
 # %%
-# Within its own radius no utterance may change its label. A theorem needs no test, but code does:
+# No label may change within the certified radius. The proof says so, and this tests the code:
 
 for name, model in models.items():
     changed = still_right(model, 0) & ~still_right(model, radii[name])
@@ -117,12 +118,13 @@ print(
 )
 
 # %%
-# Below a full line nothing can push the accuracy, and an attack has pushed it to the dashed one: the accuracy in the
-# worst case is somewhere in the shaded area. Random noise of the same size is harmless in comparison.
+# The solid line is the certified accuracy: no perturbation can push the accuracy below it. The dashed line is the accuracy
+# under the attack. The worst case is therefore somewhere in the shaded area. Random noise of the same size does far less
+# harm.
 #
-# In all three networks the attack has to go about equally far. The limit has hardly made the network more robust, then;
-# it has made its robustness provable: the certificate comes close to what the attack can do. Without the limit there is
-# more than one order of magnitude between the two, and nobody knows where in it the truth lies.
+# The attack needs about the same size in all three networks. So the limit hardly makes the network more robust. It makes
+# the robustness provable: the certified accuracy comes close to the accuracy under attack. Without the limit, the two
+# differ by more than one order of magnitude in size, and the worst case can be anywhere between them.
 
 styles = {
     "no noise": ("#D55E00", "s"),

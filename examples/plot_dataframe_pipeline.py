@@ -1,14 +1,13 @@
 """
-From a table with dates to forecasts
-====================================
+From a DataFrame to cross-validated forecasts
+=============================================
 
-An hourly table of bicycle rentals in Washington, D.C., is given as a pandas ``DataFrame`` with a ``DatetimeIndex``. How
-many rentals will there be at this hour tomorrow? And is an LSTM better at saying so than two forecasts that cost
-nothing: as many as at this hour today, and as many as at tomorrow's hour a week before?
+How many bicycles will be rented at this hour tomorrow? This example goes from a pandas ``DataFrame`` with a
+``DatetimeIndex`` to forecasts that are tested by cross-validation. It compares an LSTM with two simple forecasts: the
+value at this hour today, and the value at tomorrow's hour one week before.
 
-The point of the page is the way there, on which a forecast must not see its own future: features from the table,
-windows with their targets, a pipeline that learns its scales from training data only, and folds in order of time with
-a gap.
+No step may use data from the future. The features come from the past, the scales are learned from the training data
+only, and the folds are in order of time with a gap between training and test.
 """
 
 import matplotlib.dates as mdates
@@ -29,8 +28,9 @@ from sklstm.preprocessing import SequenceScaler, sliding_windows
 # %%
 # The table
 # ---------
-# Some hours are absent. ``asfreq`` puts them in as missing values, and ``ffill`` carries the last known values forward:
-# interpolation would look ahead. The forecasts are later scored on hours that were measured.
+# The table has hourly bicycle rentals in Washington, D.C. Some hours are missing. ``asfreq`` adds them as missing values,
+# and ``ffill`` fills them with the last known values. Interpolation would use future values. The forecasts are scored
+# only on hours that were measured.
 
 bikes = load_bike_sharing()
 table = pd.DataFrame(
@@ -38,12 +38,13 @@ table = pd.DataFrame(
 ).asfreq("h")
 filled = table.ffill()
 print(
-    f"{len(table)} hours from {table.index[0]}, {table['cnt'].isna().sum()} of them absent"
+    f"{len(table)} hours from {table.index[0]}, {table['cnt'].isna().sum()} of them missing"
 )
 
 # %%
-# Rentals grew by more than half from the first year to the second, so the network sees and predicts logarithms relative to the mean of the past
-# week. Every feature is known at the hour at which the forecast is made; that includes the calendar of tomorrow.
+# Rentals grew by more than half from the first year to the second. The network therefore takes and predicts logarithms
+# relative to the mean of the past week. Every feature is known at the hour at which the forecast is made. The calendar
+# of tomorrow is known too.
 
 WINDOW, HORIZON, WEEK = 24, 24, 7 * 24
 log = np.log1p(filled["cnt"])
@@ -67,9 +68,9 @@ target = (log - level.shift(HORIZON))[features.index]
 # %%
 # Windows
 # -------
-# A window is a day of hours; its target is the value 24 hours after the last of them. ``times=True`` takes the index
-# along, so that what was predicted can be found in the table again. A stride of 5 hours makes fewer windows, which in
-# the course of five days end at every hour of the day.
+# A window has 24 hours. Its target is the value 24 hours after the last of them. ``times=True`` also returns the time of
+# each target, so you can find it in the table. A stride of 5 hours makes fewer windows. Over five days, they still end at
+# every hour of the day.
 
 STRIDE = 5
 X, y, times = sliding_windows(
@@ -81,16 +82,16 @@ print(f"{len(X)} windows of {X.shape[1]} hours and {X.shape[2]} channels")
 
 
 def rentals(prediction, times):
-    """Rentals from what the network predicts for these times."""
+    """Bicycle rentals from the predictions of the network for these times."""
     return np.expm1(prediction + level.shift(HORIZON)[times].to_numpy())
 
 
 # %%
 # Folds without leakage
 # ---------------------
-# Scales of inputs and targets are part of the model, so that each fold learns them from its own training windows. Each
-# fold tests on windows that come after all it was trained on. Neighbouring windows share hours: the gap leaves out as
-# many as it takes for a test window to share none with training, targets included.
+# The scales of inputs and targets are part of the model, so each fold learns them from its own training windows. Each
+# fold is tested on later windows than it was trained on. Neighbouring windows share hours. The gap is large enough that
+# test windows and training windows share none, targets included.
 
 lstm = TikhonovLSTMRegressor(
     16,
@@ -115,7 +116,7 @@ naive = {
 
 
 def errors_by_fold(estimator, cv):
-    """Mean absolute errors of the naive forecasts and of the model on each fold's test windows, and the fits."""
+    """Mean absolute errors of the simple forecasts and the model in each fold, and the result of `cross_validate`."""
     run = cross_validate(estimator, X, y, cv=cv, return_estimator=True, return_indices=True)
     columns = {}
     for fitted, test in zip(run["estimator"], run["indices"]["test"], strict=True):
@@ -133,21 +134,24 @@ gap = -(-(WINDOW + HORIZON - 1) // STRIDE)  # in windows, rounded up
 in_order = TimeSeriesSplit(4, gap=gap)
 results, run = errors_by_fold(model, in_order)
 results.loc["LSTM, no penalty"] = errors_by_fold(plain, in_order)[0].loc["LSTM"]
-print("Mean absolute error, rentals an hour:")
+print("Mean absolute error, rentals per hour:")
 print(results.assign(mean=results.mean(axis=1)).round(1).to_string())
 
 # %%
-# The LSTM is better than both in every fold. It begins with ridge regression on the window and adds to it. Without the
-# penalty it adds what the past season had and the next one has not: the penalty keeps it from that, beside what it is
-# made for, the question of :doc:`/gallery/plot_noisy_sensors`. Errors differ from fold to fold about as much as from
-# forecast to forecast, with the seasons and the growth, which shuffled folds would have hidden.
+# The LSTM is better than both simple forecasts in every fold. Its training starts from ridge regression on the window and
+# adds to it. Without the penalty the network also learns patterns of the past season that the next season does not have.
+# The penalty prevents this, although it was made for :doc:`robustness to noise </gallery/plot_noisy_sensors>`.
+#
+# The errors differ between folds about as much as between forecasts, because of the seasons and the growth. Shuffled
+# folds would have hidden this.
 
 # %%
-# What it looks like
-# ------------------
-# Ten days of the last fold, with a forecast for every hour. They hold Thanksgiving, 22 November: the week before does
-# not know of it, the LSTM knows from its calendar that it is no working day, and takes the Friday after it for one,
-# as the calendar says and few people think. Of the empty Saturday neither has any idea.
+# The forecasts
+# -------------
+# The upper plot shows a forecast for every hour of ten days in the last fold. They include Thanksgiving, 22 November. The
+# forecast from the week before knows nothing of it. The LSTM knows from the calendar that it is no working day. The
+# calendar counts the Friday after it as a working day, so the LSTM expects one. Neither forecast expects the quiet
+# Saturday.
 
 stretch = features["2012-11-14 01:00":"2012-11-25"]  # two days earlier: window and horizon
 X_days, _, hours = sliding_windows(stretch, WINDOW, HORIZON, times=True)
@@ -166,7 +170,7 @@ week_before = naive["as a week before"][hours]
 above.plot(
     hours, week_before, "--", color=colors["as a week before"], label="as a week before"
 )
-above.set(ylabel="rentals an hour", ylim=(0, 1000))
+above.set(ylabel="rentals per hour", ylim=(0, 1000))
 above.xaxis.set_major_locator(mdates.DayLocator(interval=2))
 above.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
 above.legend(ncols=3, loc="upper center", fontsize="small")
@@ -184,7 +188,7 @@ for bars, hatch in zip(below.containers, ("", "//", "", ".."), strict=True):
         bar.set_hatch(hatch)
 below.set(
     xlabel="fold, by the month of its first test window",
-    ylabel="mean absolute error\n(rentals an hour)",
+    ylabel="mean absolute error\n(rentals per hour)",
     ylim=(0, 105),
 )
 below.legend(ncols=4, loc="upper center", fontsize="small", columnspacing=1)
@@ -193,8 +197,8 @@ plt.show()
 # %%
 # Which columns does it use?
 # --------------------------
-# On the test windows of the last fold, each channel is permuted among the windows, all its hours together. The bars
-# show what R² loses.
+# On the test windows of the last fold, each channel is permuted between windows, with all its hours together. The bars
+# show how much R² falls.
 
 test = run["indices"]["test"][-1]
 display = ChannelImportanceDisplay.from_estimator(
@@ -210,5 +214,6 @@ for name, mean in zip(features.columns, display.importances.mean(axis=1), strict
     print(f"{name:<42}{mean:6.3f}")
 
 # %%
-# It uses the counts of today and of the week before, the working day and the hour. Today's weather hardly matters for
-# tomorrow. Sine and cosine say the hour together: with one of them from another window, half of it is still right.
+# The model uses the rentals of today and of the week before, the working day and the hour. The weather of today hardly
+# matters for tomorrow. Sine and cosine give the hour together. If only one of them is permuted, half of the information
+# is still there.

@@ -1,10 +1,11 @@
 """
-A table, and the day after it
-=============================
+Forecast tomorrow from a table
+==============================
 
-How many bicycles will be rented in each hour of tomorrow? ``make_forecaster`` takes the table as it is, with times as
-its index, and answers with times, in bicycles. The calendar of tomorrow is known. Is the network better than ridge
-regression on the same windows, and better than last week? And do nine of ten true values lie in its intervals?
+How many bicycles will be rented in each hour of tomorrow? You pass a table with times as its index to
+``make_forecaster``. You get a table of forecasts with times, in bicycles per hour. This example also compares the
+network with ridge regression and with the values of last week. And it checks how often the true value lies in the
+90 % prediction interval.
 """
 
 import matplotlib.pyplot as plt
@@ -16,10 +17,11 @@ from sklstm import TikhonovLSTMRegressor, make_forecaster, prediction_interval
 from sklstm.datasets import load_bike_sharing
 
 # %%
-# A table
-# -------
-# One row for every hour: those that are absent are made, and filled with what was last known. The hour of the day as a
-# point on a circle, and whether it is a working day, are known in advance; the weather is not.
+# The table
+# ---------
+# The table has one row per hour. ``asfreq`` adds the missing hours, and ``ffill`` fills them with the last known values.
+# The working day and the hour of the day are known in advance. The hour is given as a point on a circle, its sine and
+# cosine. The weather of tomorrow is not known.
 
 bikes = load_bike_sharing()
 hours = pd.DatetimeIndex(bikes.times)
@@ -36,7 +38,8 @@ past, later = table[:6000], table[6000:8000]
 # %%
 # Two forecasters
 # ---------------
-# Each is fitted to the first four fifths of the past; the last fifth says how far forecasts are off.
+# Each forecaster is trained on the first four fifths of the past. The last fifth is the hold-out set. Its errors give
+# the width of the prediction intervals.
 
 options = {"window": 48, "horizon": 24, "targets": "cnt", "known": calendar}
 lstm = TikhonovLSTMRegressor(16, max_epochs=10, random_state=0)
@@ -46,11 +49,11 @@ forecasters = {
 }
 
 # %%
-# How far they are off, and how often their intervals are right, in the weeks after
-# ---------------------------------------------------------------------------------
-# The network begins with ridge regression, and finds little more here; both are better than last week's values.
-# Intervals come from July to September, what they are tried on is autumn: they are right as often as the seasons are
-# alike.
+# Errors and coverage in the following weeks
+# ------------------------------------------
+# The training of the network starts from ridge regression and adds to it. Here it finds little more. Both are better
+# than the values of last week. The intervals are calibrated on July to September and tested on autumn. How well the
+# coverage holds depends on how similar the two seasons are.
 
 for name, forecaster in forecasters.items():
     X, y = forecaster.windows(later)
@@ -59,15 +62,15 @@ for name, forecaster in forecasters.items():
     lower, upper = prediction_interval(forecaster.model_, *held_out, X, coverage=0.9)
     inside = np.mean((lower <= y) & (y <= upper))
     print(
-        f"{name:>16}: off by {off:.0f}, {inside:.0%} inside, width {np.mean(upper - lower):.0f}"
+        f"{name:>16}: mean absolute error {off:.0f}, {inside:.0%} inside, width {np.mean(upper - lower):.0f}"
     )
 week_before = np.abs(table["cnt"].diff(168)[6048:8000]).mean()
-print(f"{'the week before':>16}: off by {week_before:.0f}")
+print(f"{'the week before':>16}: mean absolute error {week_before:.0f}")
 
 # %%
 # Tomorrow
 # --------
-# It rained for the third day, which the forecaster saw until midnight and not beyond.
+# It rained for the third day in a row. The forecaster knows the weather until midnight, but not after it.
 
 tomorrow = later[:24]
 forecaster = forecasters["LSTM"]
@@ -77,12 +80,12 @@ lower, upper = forecaster.predict_interval(coverage=0.9, future=tomorrow[calenda
 fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 shown = past["cnt"][-72:]
 ax.plot(shown.index, shown, color="#555555", label="past")
-ax.plot(tomorrow.index, tomorrow["cnt"], color="black", linestyle=":", label="what came")
+ax.plot(tomorrow.index, tomorrow["cnt"], color="black", linestyle=":", label="true")
 ax.plot(forecast.index, forecast, color="#0072B2", marker=".", label="forecast")
 ax.fill_between(
-    forecast.index, lower, upper, color="#0072B2", alpha=0.2, label="nine of ten"
+    forecast.index, lower, upper, color="#0072B2", alpha=0.2, label="90 % interval"
 )
-ax.set(xlabel="time", ylabel="bicycles rented in an hour", ylim=(0, None))
+ax.set(xlabel="time", ylabel="bicycles per hour", ylim=(0, None))
 ax.tick_params(axis="x", rotation=30)
 ax.legend(loc="upper left")
 plt.show()

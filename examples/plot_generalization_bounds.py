@@ -1,11 +1,12 @@
 """
-========================================================
-How wrong can it be? Reading bounds, informative and not
-========================================================
+Generalisation bounds: which ones say something?
+================================================
 
-Will the air of Beijing be unhealthy three hours from now? A recurrent network answers, and theory bounds the
-probability that it is wrong on new data. Some bounds are far above 1 and therefore say nothing; some say
-something. Which is which, what is each of them about, and where do the large ones come from?
+A generalisation bound limits the error on new data with a stated probability. For a classifier, a bound below 1 says
+something. A bound above 1 is vacuous: it says nothing. This example prints both kinds, explains which network each bound
+is about, and shows where the large numbers come from.
+
+The network predicts whether the air of Beijing will be unhealthy in three hours.
 """
 
 import matplotlib.pyplot as plt
@@ -23,10 +24,12 @@ last_measured = np.maximum.accumulate(np.where(measured, np.arange(len(measured)
 dust = air.target[last_measured]  # gaps carry the last measurement forward
 
 # %%
-# The bounds want the scaling of the inputs fixed before the data are seen, so it is done with round numbers.
-# The network has no biases: a channel of ones stands in for them. Windows of eight hours do not overlap, and
-# the test comes after the training; consecutive windows of one series are still not the independent samples
-# that every bound assumes.
+# The data
+# --------
+# For the bounds, the scaling of the inputs must be fixed before you see the data. So it is done with round numbers. The
+# network has no biases, and a channel of ones takes their place. Windows of eight hours do not overlap, and the test data
+# come after the training data. Still, consecutive windows of one series are not independent samples, as every bound
+# assumes.
 
 weather = [
     air.data[:, 1] / 15,
@@ -44,7 +47,7 @@ unhealthy, measured = (
 
 
 def windows(n_hours, horizon=3):
-    """Windows that do not overlap, and whether the dust was above the limit ``horizon`` hours after."""
+    """Windows that do not overlap, and whether the dust was above the limit ``horizon`` hours later."""
     X, y, hour = sliding_windows(
         series,
         n_hours,
@@ -64,8 +67,8 @@ print(
 )
 
 # %%
-# The report's Occam bound is about a second network, of two units in few bits, which ``compression`` has it make.
-# Its settings are part of what has to be chosen beforehand.
+# The Occam bound of the report is about a second, smaller network with two units and weights in few bits.
+# ``compression`` tells the report to train it. You have to choose its settings before you see the data.
 
 small = Compression(2, epochs=60, stage_epochs=3, batch_size=64, coarseness=(16.0,))
 model = NoisyRNNClassifier(
@@ -77,13 +80,12 @@ report = model.generalization_report(X_train, y_train)
 small_network = model.quantized(report["occam"])
 print(f"small network {1 - small_network.score(X_test, y_test):.3f}", end=", ")
 print(f"'as it is now' {np.mean(now != y_test):.3f}", end=", ")
-print(f"always the commoner class {min(y_test.mean(), 1 - y_test.mean()):.3f}")
+print(f"always the more frequent class {min(y_test.mean(), 1 - y_test.mean()):.3f}")
 
 # %%
 # The report
 # ----------
-# One bar for every bound, relative to the error probability that needs no data at all: right of the line at 1 a
-# bound says nothing.
+# Each bar is one bound on the error probability. A bound to the right of the line at 1 says nothing.
 
 report = report.with_bound(model.holdout_bound(X_test, y_test))
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
@@ -92,22 +94,25 @@ plt.show()
 print(str(report).split("\n\nholdout")[0])
 
 # %%
-# - The *hold-out* bound is the exact binomial limit for the trained network, and needs data that trained
-#   nothing.
-# - The *Occam* bound comes from the training data alone, and is about the small network, not about the network
-#   that ``predict`` uses. Both lie below 1, and well below the error of always giving the commoner class.
-# - *Theorem 3* of Tu, He and Tao is about the trained network and its training data, and its value says
-#   nothing. It also wants the norms of the weights fixed beforehand: *theorem_3_union* pays for having read
-#   them off, and chooses its margin for that. *rademacher* is a bound of the same kind that falls with the
-#   number of samples. Both are smaller, and vacuous: the bars have a logarithmic scale.
+# - The *hold-out* bound is about the trained network. It is the exact binomial limit. It needs a hold-out set, which is
+#   data that was not used for training.
+# - The *Occam* bound needs the training data only. It is about the small network, not about the network that ``predict``
+#   uses. The hold-out and the Occam bound are below 1, and well below the error of always predicting the more frequent
+#   class.
+# - *Theorem 3* of Tu, He and Tao is about the trained network and its training data. Here its value is vacuous. It also
+#   assumes that the norms of the weights were fixed before training.
+# - *theorem_3_union* allows for norms that are read off the trained weights, and it chooses a margin. *rademacher* is a
+#   bound of the same kind that falls with the number of samples. Both are smaller than Theorem 3, and both are vacuous.
+#   Note the logarithmic scale.
 #
-# Whoever quotes the smallest of several bounds takes it from the column *together*.
+# If you quote the smallest of several bounds, take it from the column *together*.
 #
 # Where the large numbers come from
 # ---------------------------------
-# The norm term of the theorem grows like :math:`\beta_W^L`, with the length L of the sequences and the largest
-# row sum :math:`\beta_W` of the recurrent matrix. The same number of windows of growing length, once trained
-# freely, and once with ``max_norm_w=1``, which keeps :math:`\beta_W` at 1 or below:
+# The norm term of the theorem grows like :math:`\beta_W^L`. L is the length of the sequences, and :math:`\beta_W` is the
+# largest row sum of the recurrent matrix. The next plot has the bound for windows of growing length, with the same number
+# of training windows. One network is trained freely. The other has ``max_norm_w=1``, which keeps :math:`\beta_W` at 1 or
+# below.
 
 lengths, n = [1, 2, 4, 8, 16, 24], 1000
 ways = {
@@ -130,7 +135,7 @@ ax.axhline(1, color="0.4", ls=":")
 ax.text(24, 1.3, "above this line: vacuous", color="0.3", ha="right", va="bottom")
 ax.set(
     xlabel="hours in a window",
-    ylabel="Theorem 3, on the error probability",
+    ylabel="bound of Theorem 3",
     yscale="log",
     ylim=(0.3, None),
 )
@@ -139,8 +144,8 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %%
-# Limiting the norm takes the exponential out of the bound, and costs no accuracy here: the test errors are
-# printed above. What is left is vacuous all the same, and so is the bound for one hour, where nothing recurs:
-# the length is not its only trouble. For a number to rely on, hold data out, or compress.
+# The limit on the norm removes the exponential growth of the bound. Here it costs no accuracy, as the printed test errors
+# show. The bound is still vacuous, even for windows of one hour without any recurrence. So the length is not the only
+# problem. If you need a number to rely on, use the hold-out bound or the Occam bound.
 
 # sphinx_gallery_thumbnail_number = 1

@@ -1,11 +1,10 @@
 """
-==================================================================
-How strong a penalty? The path of clean, noisy and certified error
-==================================================================
+How strong should the penalty be?
+=================================
 
-How strong should the Tikhonov penalty be? That depends on what is asked of the forecasts: to be right on clean
-inputs, on noisy ones, or whatever happens to the inputs within some tolerance. The three errors along a path of
-:math:`\\lambda_S`, on hourly bicycle rentals in Washington, D.C.
+The best strength of the Tikhonov penalty depends on what you need. Do you want the smallest error on clean inputs, on
+noisy inputs, or in the worst case of a given input error? This example shows the three errors for nine values of
+``lambda_s``, and what a cross-validated search chooses. The data are hourly bicycle rentals in Washington, D.C.
 """
 
 import warnings
@@ -28,8 +27,11 @@ series = np.column_stack(
 )
 
 # %%
-# A day of rentals, weather and calendar predicts the rentals of the next hour. Every eleventh window is taken,
-# so that all hours of the day occur; windows with missing hours are left out. The last 30 % are the test.
+# The data
+# --------
+# The network predicts the rentals of the next hour from one day of rentals, weather and calendar. It takes every
+# eleventh window, so that all hours of the day occur. Windows with missing hours are left out. The last 30 % of the
+# windows are the test data.
 
 X, y, hour = sliding_windows(series, 24, target=0, times=bikes.times)
 gapless = hour - bikes.times[: len(hour)] == np.timedelta64(24, "h")
@@ -43,14 +45,14 @@ print(
 )
 
 # %%
-# The path
-# --------
-# One network for each value. The noisy error has Gaussian noise of one standard deviation on all inputs; the
-# certified error is a limit, from ``certify``, on what changes of the inputs of up to 0.05 could make of it. A
-# forecast of the mean has an error of about 1: what lies above says nothing and is cut off. The certified error
-# of a network without any penalty is far off the picture.
+# Three errors for each value
+# ---------------------------
+# One network is trained for each value. The noisy error is measured with Gaussian noise of one standard deviation on all
+# inputs. The certified error is the largest error that input errors of up to 0.05 can cause, as bounded by ``certify``. A
+# forecast of the mean has an error of about 1. Larger errors are cut off. The certified error of a network without any
+# penalty is far outside the plot.
 
-# The strongest penalties would want more epochs than the others, and of no penalty at all nothing useful is certified.
+# The strongest penalties need more epochs than the others. Without a penalty, the certificate says little.
 warnings.filterwarnings("ignore", "Training had not settled")
 warnings.filterwarnings("ignore", "The certificate says little")
 
@@ -103,13 +105,13 @@ print(
 )
 
 # %%
-# The three errors want three strengths. On clean inputs the weakest penalty is best, and none at all better
-# still. The certified error has its minimum in the middle of the path: a weaker penalty leaves more room to
-# errors of the inputs, a stronger one spoils the forecast itself. Under strong noise the best penalty is
-# stronger still, and little depends on it.
+# Each error has its own best strength. On clean inputs the weakest penalty is best, and no penalty is better still. The
+# certified error is smallest in the middle. With a weaker penalty, input errors can move the forecast further. With a
+# stronger one, the forecast itself gets worse. Under strong noise the best penalty is stronger still, but there the
+# exact value matters little.
 #
-# At the strong end the certificate gets worse again, first in the paper's own variant, *turkin*. What is
-# penalised falls all along the path:
+# With very strong penalties the certified error grows again, first for the variant of the paper, *turkin*. But the
+# penalised gain keeps falling:
 
 for variant, networks in paths.items():
     print(
@@ -118,10 +120,10 @@ for variant, networks in paths.items():
     )
 
 # %%
-# But the chain of inequalities behind it leaves out what the memory cell accumulates from step to step. The
-# certificate leaves nothing out. In the plane of the gate norms the networks first move away from the edge of
-# the feasible region, and at the strong end back towards it: a long memory costs little there, since the
-# weights of input and readout are small.
+# The inequalities behind this gain leave out what the memory cell accumulates from step to step. The certificate leaves
+# nothing out. The next plot shows the norms of the gates. With a growing penalty the networks first move away from the
+# edge of the feasible region. With very strong penalties they move back towards it. A long memory costs little there,
+# because the weights of input and readout are small.
 
 figure, ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
 points = [
@@ -143,8 +145,8 @@ plt.show()
 # %%
 # What a cross-validated search chooses
 # -------------------------------------
-# ``RegularizationPathCV`` trains the networks of all values and folds together and chooses the value with the best
-# mean score. Here the score is computed once on clean validation data, and once under noise of one standard deviation.
+# ``RegularizationPathCV`` trains the networks of all values and folds together. It chooses the value with the best mean
+# score. Here the score is computed in two ways: on clean validation data, and with noise of one standard deviation.
 
 
 figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, layout="constrained")
@@ -166,7 +168,7 @@ for ax, (name, sigma) in zip(
 plt.show()
 
 # %%
-# With clean validation data the weakest penalty of the path is chosen, whatever the forecasts will be used for. If the
-# inputs will be noisy, the ``scoring`` must add noise too.
+# With clean validation data the search chooses the weakest penalty. If you expect noisy inputs, use a ``scoring`` that
+# adds noise too.
 
 # sphinx_gallery_thumbnail_number = 1

@@ -1,11 +1,12 @@
 """
-============================================================
-Noisy sensors: what the penalty buys, what the band promises
-============================================================
+Forecasts from noisy sensors
+============================
 
-The fine dust in the air of Beijing is forecast from the dust and the weather of the last 24 hours, three hours
-ahead. The sensors are not exact. Does the Tikhonov penalty make the forecasts less sensitive to that? And if
-every sensor is known to be right within some tolerance, how far can its errors move a forecast at most?
+Two questions about forecasts from inexact sensors. Does the Tikhonov penalty or robust training make the forecasts less
+sensitive to noise? And if you know the tolerance of every sensor, how far can sensor errors move a forecast at most?
+
+The network forecasts the fine dust in the air of Beijing three hours ahead. Its inputs are the dust and the weather of
+the last 24 hours.
 """
 
 import warnings
@@ -32,11 +33,11 @@ series = np.column_stack([np.log1p(dust), air.data[:, 1:4], np.log1p(air.data[:,
 series, dust, times, measured = (part[24:] for part in (series, dust, air.times, measured))
 
 # %%
-# Windows that do not overlap, the last 30 % of the five years for the test; scored are hours that were
-# measured. All models are the same LSTM, the network of the paper (``skip="none"``): without a penalty, with
-# weight decay, with the penalty, and trained for errors of the sensors: dust and wind right within a factor of 1.1,
-# dew point and temperature within 1 °C, the pressure within 1 hPa. Five seeds each. The network predicts the logarithm
-# of the dust; that is a part of the model, and forecasts are in µg/m³.
+# The windows do not overlap, and the last 30 % of the five years are the test data. Hours without a measurement of dust
+# are not scored. All models are the same LSTM, the network of the paper (``skip="none"``), trained in four ways: without
+# a penalty, with weight decay, with the penalty, and with robust training. Robust training gets the tolerances of the
+# sensors: a factor of 1.1 for dust and wind, 1 °C for dew point and temperature, 1 hPa for pressure. Each model is
+# trained with five random seeds. The logarithm of the dust is part of the model, so forecasts are in µg/m³.
 
 X, _, hour = sliding_windows(
     series, 24, 3, target=0, stride=27, times=np.arange(len(series))
@@ -74,11 +75,11 @@ models = {
 }
 
 # %%
-# Does the penalty help?
-# ----------------------
-# Gaussian noise is added to the test inputs, in standard deviations of each channel. The error is the mean
-# squared one of the logarithms, and 1 for a forecast of their mean; the lines are means over the seeds, the bands their
-# standard errors.
+# Does it help against noise?
+# ---------------------------
+# Gaussian noise is added to the test inputs. Its size is in standard deviations of each channel. The error is the mean
+# squared error of the logarithms, where a forecast of their mean has an error of 1. The lines are means over the seeds,
+# and the bands are standard errors.
 
 variance = np.log1p(y_train).var()
 sigmas = [0.0, 0.1, 0.3, 0.5, 0.7, 1.0]
@@ -113,16 +114,16 @@ print(
 )
 
 # %%
-# On clean inputs the penalty costs accuracy, and leaves a forecast that is hardly better than "as it is now".
-# From moderate noise on it pays, the more the stronger the noise. A weight decay as strong does most of that as
-# well. (The strengths are set by hand here; ``examples/quickstart.py`` chooses both by cross-validation.) Robust training
-# costs about half as much, and is the better of the two up to a noise of 0.3.
+# Without noise, the penalty costs accuracy. Its forecast is then hardly better than "as it is now", the last measured
+# value. With moderate noise the penalty begins to help, and it helps more as the noise grows. Weight decay of this
+# strength does most of that as well. Both strengths are set by hand here. Robust training costs about half as much
+# accuracy as the penalty, and it is the better of the two up to a noise of 0.3.
 #
-# What the band promises
-# ----------------------
-# Noise drawn at random is not the worst that can happen. ``certify`` takes the tolerances of the sensors in the units of
-# X, through the pipeline, and returns limits that no errors of the readings of the 24 hours, within these tolerances, can
-# break, in µg/m³.
+# What does the certified band guarantee?
+# ---------------------------------------
+# Random noise is not the worst case. ``certify`` takes the tolerances of the sensors in the units of X, and it works
+# through the whole pipeline. It returns lower and upper bounds in µg/m³. As long as all 24 hours of readings are within
+# the tolerances, the forecast stays within these bounds.
 
 start = int(np.searchsorted(times, np.datetime64("2014-10-20T00")))
 days = slice(
@@ -150,9 +151,9 @@ axes[-1].xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
 plt.show()
 
 # %%
-# Without the penalty the theorem has nothing to say: the band goes on far above the picture. With it, the band
-# is narrow, and as narrow after robust training, which costs less accuracy. How much of it can errors really use? Here every error is as large as it may be, with a sign drawn
-# at random.
+# Without a penalty the certificate is useless: the band extends far above the plot. With the penalty the band is narrow.
+# After robust training it is as narrow, and the loss of accuracy is smaller. How much of the band do errors really use?
+# Here every error has the largest allowed size and a random sign.
 
 wrong = X_days + tolerance * np.random.default_rng(0).choice(
     [-1.0, 1.0], (50, *X_days.shape)
@@ -164,21 +165,22 @@ for name, (lower, upper) in bands.items():
         end="; ",
     )
     print(
-        f"of the forecasts from wrong sensors {np.mean((forecasts >= lower) & (forecasts <= upper)):.0%} inside",
+        f"{np.mean((forecasts >= lower) & (forecasts <= upper)):.0%} of the forecasts with sensor errors inside",
         end=", ",
     )
     print(
         f"using {np.median(np.ptp(forecasts, axis=0) / (upper - lower)):.0%} of the width",
         end="; ",
     )
-    print(f"of the dust {np.mean((y_days >= lower) & (y_days <= upper)):.0%} inside")
+    print(f"{np.mean((y_days >= lower) & (y_days <= upper)):.0%} of the true values inside")
 
 # %%
-# The band holds every forecast that sensors within their tolerance can cause: that is a theorem. It does not
-# say that the dust will lie inside, and mostly it does not: the band is about the sensors' errors, not about
-# the forecast's own. The strong weight decay makes a network that is as easy to certify here, even easier. That
-# is not so everywhere: on the sunspots only the penalties left certificates that say something
-# (:doc:`/benchmarks/regularisers`). What is trained for errors of a size is certified at that size, and more in
-# :doc:`/gallery/plot_certified_band`.
+# The band contains every forecast that sensors within their tolerances can cause. This is proved. It does not say that
+# the true value is inside, and mostly it is not. The band covers the errors of the sensors. It does not cover the error
+# of the forecast itself.
+#
+# Here the strong weight decay makes the network even easier to certify. This is not always so. On the sunspot data only
+# the penalties gave useful certificates, see :doc:`penalty against other regularisers </benchmarks/regularisers>`. More on
+# robust training is in :doc:`robust training and certified forecasts </gallery/plot_certified_band>`.
 
 # sphinx_gallery_thumbnail_number = 2

@@ -1,13 +1,12 @@
 """
-The penalty in a training loop of one's own
-===========================================
+The penalty in your own PyTorch loop
+====================================
 
-A network, a loss and an optimiser in plain PyTorch, because something about them is not what the estimators offer: here
-the Huber loss, which forgives single months of many sunspots. What does it take to train the same network with the
-Tikhonov penalty, and what does one gain and lose? The functions of :mod:`sklstm.tikhonov` take tensors and know
-nothing of scikit-learn.
+You have a network, a loss and an optimiser in plain PyTorch. How do you add the Tikhonov penalty, and what do you gain
+and lose? The functions of `sklstm.tikhonov` and `sklstm.certificates` take tensors. You need no scikit-learn estimator.
 
-The task is to forecast the sunspots half a year ahead from three years of monthly numbers.
+Here the loss is the Huber loss, which the estimators do not offer. It gives less weight to single months with many
+sunspots. The network forecasts the number of sunspots half a year ahead, from three years of monthly numbers.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -24,8 +23,10 @@ from sklstm.preprocessing import sliding_windows
 from sklstm.tikhonov import TikhonovPenalty, feasible_scale, tikhonov_gains
 
 # %%
-# Square roots make the noise of the series more even. The last fifth is for testing; none of its windows shares a month
-# with a training window.
+# The data
+# --------
+# Square roots make the noise of the series more even. The last fifth is the test data. No test window shares a month with
+# a training window.
 
 WINDOW, HORIZON, EPS = 36, 6, 0.1
 sun = load_sunspots()
@@ -59,7 +60,7 @@ class Forecaster(nn.Module):
 
 
 def certified(model, X, eps=EPS):
-    """Limits of the outputs for all inputs within eps of X, (n,) each."""
+    """Bounds on the outputs for all inputs within eps of X, (n,) each."""
     lower, upper = output_bounds(
         RecurrentNetwork.from_torch(model.lstm, model.readout), X - eps, X + eps
     )
@@ -71,7 +72,7 @@ def train(seed, penalty=None, n_epochs=30, batch_size=64):
     model = Forecaster()
     weights = model.lstm.weight_ih_l0, model.lstm.weight_hh_l0
     if penalty is not None:
-        # Torch's start violates the constraints of the penalty: begin inside, at smaller recurrent weights.
+        # The initial weights of torch violate the constraints of the penalty. Scale the recurrent weights down first.
         with torch.no_grad():
             model.lstm.weight_hh_l0.mul_(feasible_scale(*weights))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
@@ -94,8 +95,8 @@ def train(seed, penalty=None, n_epochs=30, batch_size=64):
 
 
 # %%
-# With the penalty, three lines are new: the object, the start, and the sum. The object carries estimates of the norms
-# from step to step, so that a call costs little; every network has its own.
+# The penalty needs three new lines: make the penalty object, scale the initial weights, add the penalty to the loss. The
+# object keeps estimates of the norms from step to step, so that a call costs little. Make a new object for every network.
 
 SEEDS = range(3)
 runs = {
@@ -119,11 +120,13 @@ naive = nn.functional.huber_loss(X_test[:, -1, 0], y_test)
 print(f"Means over {len(SEEDS)} seeds. Test loss of the last month's number: {naive:.4f}")
 
 # %%
-# The penalty costs training loss, as it must, and it makes training slower. On the test years the two end about alike,
-# but the plain network was better in between: who stops it in time gets the better forecasts from it. What the penalty
-# buys is the certificate: the range of the forecasts for all inputs within ``EPS`` is several times narrower (``width``,
-# the median over every twentieth test window), though it grows with what is learned. What the penalty holds down is
-# ``rho_h``, a stand-in for how much the states amplify what they carry on; the width is a theorem.
+# With the penalty the training loss is higher, and training is slower. At the end both networks are about equally good on
+# the test years. But the plain network was better in between, so with early stopping it gives the better forecasts.
+#
+# The penalty makes the certificate tighter. ``width`` is the width of the certified interval for all inputs within
+# ``EPS``, the median over every twentieth test window. It is several times narrower with the penalty, though it grows
+# during training. The penalty keeps ``rho_h`` small. This number is an estimate of how much the states amplify an error
+# from step to step. The width is proved.
 
 colors = {"plain": "#D55E00", "with penalty": "#0072B2"}
 markers = {"plain": "s", "with penalty": "o"}
@@ -141,7 +144,7 @@ left.set(xlabel="epoch", ylabel="Huber loss (mean over seeds)", ylim=(0.09, 0.28
 left.legend(fontsize="small")
 right.set(
     xlabel="epoch",
-    ylabel=f"certified width of each seed, eps = {EPS}",
+    ylabel=f"certified width, eps = {EPS}",
     yscale="log",
     ylim=(0.02, 30),
 )
@@ -150,9 +153,10 @@ plt.show()
 # %%
 # In numbers of sunspots
 # ----------------------
-# Limits may be sent through any increasing function, here back from standardised roots to numbers. Around the forecasts
-# of the plain network they say nothing: they hold all that there ever was. Around the others they follow the cycle. They
-# are limits to what an error of ``EPS`` in every input can do to a forecast, not to how wrong it is.
+# Bounds stay valid under any increasing function. Here the function goes from standardised square roots back to numbers
+# of sunspots. The bounds of the plain network say nothing: they contain every number that was ever observed. With the
+# penalty the bounds follow the cycle. They limit how far an error of ``EPS`` in every input can move a forecast. They do
+# not limit the error of the forecast itself.
 
 
 def sunspots(values):

@@ -1,11 +1,10 @@
 """
-A regularisation path in place of a grid search
-===============================================
+A faster search: path instead of grid
+=====================================
 
-How strong should the penalty be? Cross-validation answers this question. With eight values of ``lambda_s`` and three
-folds it has to train 24 networks. ``GridSearchCV`` trains each of them by itself.
-:class:`~sklstm.model_selection.RegularizationPathCV` uses the fact that they differ in one number only. How much time
-does this save, and is the choice the same?
+Cross-validation chooses the strength of the penalty. With eight values of ``lambda_s`` and three folds it has to train
+24 networks. ``GridSearchCV`` trains each of them by itself. ``RegularizationPathCV`` uses the fact that they differ in
+one number only. How much time does this save, and is the choice the same?
 
 The task is to forecast the fine dust of Beijing three hours ahead, from one day of dust and weather. We assume that the
 sensors in use are noisier than those that recorded the data.
@@ -26,9 +25,12 @@ from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
 # %%
+# The data
+# --------
 # The windows cover all five years and do not overlap. If an hour has no measurement of dust, the last one before it is
 # used as input, and no window has this hour as its target. The scales are learned once, to keep the comparison short.
-# In real use they belong into the model, as in :doc:`/gallery/plot_dataframe_pipeline`.
+# In real use they belong in the model, as in
+# :doc:`from a DataFrame to cross-validated forecasts </gallery/plot_dataframe_pipeline>`.
 
 WINDOW, HORIZON = 24, 3
 air = load_beijing_pm25()
@@ -99,8 +101,8 @@ for name, search in searches.items():
     )
 
 # %%
-# One run on a busy machine gives a rough idea of the time. :doc:`/benchmarks/path_speed` has a careful measurement, with
-# repetitions, other data and two workers.
+# One run on a busy machine gives a rough idea of the time. There is a careful measurement in
+# :doc:`speed of the path </benchmarks/path_speed>`, with repetitions, other data and two workers.
 #
 # With nothing shared, the scores are those of the grid search, up to rounding and the errors of the estimated norms. With
 # shared epochs they agree near the middle of the path and differ towards its ends: there the networks were trained with
@@ -112,7 +114,7 @@ figure, (above, below) = plt.subplots(
 )
 for name in ("grid search", "path"):
     RegularizationPathDisplay.from_estimator(searches[name], ax=above, name=name)
-above.set_ylabel("R² in noise (mean ± s.e. of the folds)")
+above.set_ylabel("R² in noise (mean ± s.e.)")
 above.legend(loc="lower left")
 bars = below.barh(
     list(seconds), list(seconds.values()), color=["#0072B2", "0.7", "#D55E00"]

@@ -1,11 +1,11 @@
 """
-==============================================
-An interval from two quantiles: does it hold?
-==============================================
+An interval from two quantiles
+==============================
 
-The fine dust in the air of Beijing, six hours ahead. One number is a poor forecast where the wind may or may not turn;
-an interval says how far it can be trusted. Two networks trained with the pinball loss, one for the quantile 0.05 and
-one for 0.95, make an interval that should hold nine hours in ten. Does it?
+An interval says more than a single number when the future is uncertain. One way to get it is to train two networks with
+the pinball loss, for the quantiles 0.05 and 0.95. Between them, nine of ten true values should lie. Do they?
+
+The networks forecast the fine dust in the air of Beijing six hours ahead, when the wind may or may not turn.
 """
 
 import matplotlib.dates as mdates
@@ -28,10 +28,12 @@ series = np.column_stack([np.log1p(dust), air.data[:, 1:4], np.log1p(air.data[:,
 series, dust, times, measured = (part[24:] for part in (series, dust, air.times, measured))
 
 # %%
-# A day of hours in, windows that do not overlap, the last 30 % of the five years for the test. The networks differ in
-# nothing but the quantile. They predict the logarithm of the dust, standardised; that is a part of the model, which takes
-# it back. The quantiles of the dust itself are these, since a monotone transformation keeps the order. (Means are not kept
-# so.)
+# The models
+# ----------
+# The windows have 24 hours and do not overlap. The last 30 % of the five years are the test data. The networks differ
+# only in the quantile. They predict the standardised logarithm of the dust, and the model transforms the predictions
+# back to µg/m³. An increasing transformation keeps the order, so the results are quantiles of the dust. This is not true
+# for means.
 
 X, _, hour = sliding_windows(
     series, 24, 6, target=0, stride=29, times=np.arange(len(series))
@@ -63,14 +65,15 @@ models = {quantile: quantile_model(quantile) for quantile in (0.05, 0.5, 0.95)}
 
 
 def forecast(X):
-    """Lower end, median and upper end, in µg/m³. Models fitted one by one may cross: sorted, they do not."""
+    """Lower end, median and upper end, in µg/m³. Separate models may give crossing quantiles, so they are sorted."""
     return np.sort([model.predict(X) for model in models.values()], axis=0)
 
 
 # %%
 # A week of the test years
 # ------------------------
-# The interval is wide where there is much dust, which the wind may clear away within six hours, and narrow in clean air.
+# The interval is wide when there is much dust, because the wind may clear it away within six hours. It is narrow in clean
+# air.
 
 start = int(np.searchsorted(times, np.datetime64("2014-10-20T00")))
 week = slice(start - 29, start + 168)
@@ -82,26 +85,26 @@ ax.fill_between(
 )
 ax.plot(hours, median, color="#0072B2", label="median")
 ax.plot(hours, dust[week][29:], "k.", markersize=3, label="measured")
-ax.set(ylabel="fine dust, forecast six hours before (µg/m³)")
+ax.set(ylabel="fine dust (µg/m³), six hours ahead")
 ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
 ax.legend(loc="upper left")
 plt.show()
 
 # %%
-# Does it hold?
-# -------------
-# On the test years, of which the networks have seen nothing:
+# How often is the true value inside?
+# -----------------------------------
+# The networks have not seen the test years:
 
 low, median, high = forecast(X_test)
 below, above = np.mean(y_test < low), np.mean(y_test > high)
 print(
-    f"Of {len(y_test)} test hours {1 - below - above:.1%} are inside the interval, which was trained for 90 %; "
+    f"Of {len(y_test)} test hours {1 - below - above:.1%} are inside the interval, which was trained for 90 %. "
     f"{below:.1%} are below it and {above:.1%} above."
 )
 constant = np.subtract(*np.quantile(y_train, [0.95, 0.05]))
 print(
-    f"It is {np.mean(high - low):.0f} µg/m³ wide on average; the same quantiles of all training hours, whatever the "
-    f"weather, are {constant:.0f} apart."
+    f"It is {np.mean(high - low):.0f} µg/m³ wide on average. The same quantiles of the training data, without any "
+    f"model, are {constant:.0f} µg/m³ apart."
 )
 for name, part in zip(
     ("low", "middle", "high"),
@@ -112,7 +115,7 @@ for name, part in zip(
     print(f"{name:>6} third of the forecasts: {inside:.1%} inside")
 
 # %%
-# Near what it was trained for, and not exactly: a network that is trained for a quantile has it on its training data, if
-# anywhere. On new data it is somewhat too sure of itself, as predictors are, and later years may differ from earlier ones.
-# So the share that is inside should be measured on data set aside, as here, before anybody relies on it; nothing guarantees
-# it.
+# The share is close to 90 %, but not exact. Only on the training data is a trained quantile about right. On new data the
+# interval tends to be too narrow, and later years may differ from earlier ones. Nothing guarantees the share. Measure it
+# on a hold-out set, as here, before you rely on it. For an interval with a guarantee, use ``prediction_interval``, see
+# :doc:`three intervals around a forecast </gallery/plot_three_intervals>`.

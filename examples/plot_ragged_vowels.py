@@ -1,12 +1,13 @@
 """
-=================================================
-Sequences of unequal length: who said this vowel?
-=================================================
+Classify sequences of unequal length
+====================================
 
-Nine men say one Japanese vowel; which of them was it? An utterance is a sequence of 7 to 29 frames of 12
-numbers, so the data are no array but a list of arrays. Three questions come with such data. Does a prediction
-depend on the sequences that happen to be predicted with it, or on padding? Is it worth stopping the training
-early? And since a network reads sequences of any length: how much of an utterance does it have to hear?
+Nine men say one Japanese vowel. Who said it? An utterance has 7 to 29 frames of 12 numbers, so you pass a list of
+arrays. This example answers three questions about such data:
+
+- Does a prediction depend on padding, or on the other sequences in the same call?
+- Is early stopping worth it?
+- How much of an utterance does the network need?
 """
 
 import warnings
@@ -29,9 +30,11 @@ print(
 )
 
 # %%
-# The list goes into an ordinary pipeline: ``SequenceScaler`` is to sequences what ``StandardScaler`` is to
-# rows. Each of five seeds trains twice, once for all epochs and once with ``early_stopping``, which holds out a
-# tenth of the training data and keeps the weights of the epoch with the lowest loss on it.
+# Early stopping
+# --------------
+# The list goes into an ordinary scikit-learn pipeline. ``SequenceScaler`` does for sequences what ``StandardScaler`` does
+# for rows. The network is trained with five random seeds, once for all epochs and once with ``early_stopping``. Early
+# stopping holds out a tenth of the training data. It keeps the weights of the epoch with the lowest loss on this part.
 
 
 def train(seed, early_stopping):
@@ -54,13 +57,13 @@ for name, models in {"all epochs": full, "early stopping": stopped}.items():
     )
 
 # %%
-# Stopping early takes a fraction of the epochs and loses nothing that five seeds could show. It is no promise:
-# what is held out comes from the same occasions as the rest of the training data, the test utterances do not.
+# Early stopping needs a fraction of the epochs, and over five seeds it shows no loss of accuracy. This is no guarantee.
+# The hold-out utterances were recorded together with the rest of the training data, the test utterances were not.
 #
-# Where it errs
-# -------------
-# The confusion matrix of the first model: the errors are few, and spread over the speakers. The speakers are
-# not equally frequent in the test set, so that an accuracy says most about those who are.
+# Confusion matrix
+# ----------------
+# The first model makes few errors, and they are spread over the speakers. The speakers are not equally frequent in the
+# test set, so the accuracy depends most on the frequent ones.
 
 model = stopped[0]
 figure, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
@@ -71,12 +74,12 @@ ax.set(xlabel="predicted speaker", ylabel="true speaker")
 plt.show()
 
 # %%
-# Companions and padding
-# ----------------------
-# A prediction is the same, bit for bit, whatever is predicted beside it. Zeros *before* a scaled utterance
-# change nothing either, because this network has no biases and stays at zero until the first frame. Zeros
-# *behind* it are another matter: the network reads on, and forgets. They are a common way to make an array of
-# such data; the list needs none.
+# Other sequences and padding
+# ---------------------------
+# A prediction does not depend on the other sequences in the call, to the last bit. Zeros *before* a scaled utterance
+# change nothing either: this network has no biases, so its state stays zero until the first frame. Zeros *after* the
+# utterance do change the prediction, because the network reads on and forgets. Such padding is a common way to make an
+# array of sequences. With a list you need none.
 
 network, scaled = model[-1], model[0].transform(X_test)
 together = network.decision_function(scaled)
@@ -88,16 +91,15 @@ print(
     np.array_equal(network.decision_function(before), together),
 )
 print(
-    f"zeros behind it, the same speaker: {np.mean(network.predict(behind) == network.predict(scaled)):.0%}"
+    f"zeros after it, the same speaker:  {np.mean(network.predict(behind) == network.predict(scaled)):.0%}"
 )
 
 # %%
-# How much has to be heard?
-# -------------------------
-# Lengths are free at prediction, so the models can be given the first frames of each utterance only (a shorter
-# one is given whole). They answer early only badly. Is the beginning of a vowel so poor in information, or were
-# these networks, trained on whole utterances, never asked? Others are trained on the first 3, 6 and 10 frames
-# of each utterance as well.
+# How much of an utterance does the network need?
+# -----------------------------------------------
+# Sequences for ``predict`` may have any length. So you can pass only the first frames of each utterance. The networks
+# above do badly on them. Is there too little information in the first frames? Or is it because these networks were
+# trained on whole utterances? To find out, other networks are also trained on the first 3, 6 and 10 frames.
 
 
 warnings.filterwarnings(
@@ -141,7 +143,7 @@ ax.axhline(always, color="0.4", ls=":")
 ax.text(
     29,
     always + 0.01,
-    "always the speaker with most utterances",
+    "most frequent speaker",
     color="0.3",
     ha="right",
     va="bottom",
@@ -156,8 +158,7 @@ ax.legend(loc="center right")
 plt.show()
 
 # %%
-# The first frames say nearly all. A network that has learnt from beginnings names the speaker after one frame
-# far better than the others do, and pays for it on whole utterances, where the others are ahead: train on the
-# lengths that will be asked for.
+# The first frames hold nearly all the information. The networks that were also trained on beginnings are far better after
+# one frame. In return they are worse on whole utterances. So train on the lengths that you will predict.
 
 # sphinx_gallery_thumbnail_number = 2

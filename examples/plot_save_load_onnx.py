@@ -1,12 +1,12 @@
 """
-Saving, sharing, and leaving Python
-===================================
+Save a model, share it, run it without Python
+=============================================
 
-A fitted model is to be used elsewhere: by oneself tomorrow, by others who should not have to
-trust a pickle, or by a program without Python. How large are the files, what do they keep, and
-are the predictions still the same?
+There are three ways to use a fitted model elsewhere. ``save`` writes a file that you can share, because loading it runs
+no code from the file. ``joblib`` writes a pickle for your own disk. ``to_onnx`` writes a file for programs without
+Python. How large are the files, what do they keep, and are the predictions still the same?
 
-The model tells nine speakers apart by how they say one vowel, sequences of 7 to 29 frames.
+The model tells nine speakers apart by how they say one vowel, in sequences of 7 to 29 frames.
 """
 
 from pathlib import Path
@@ -35,9 +35,9 @@ print(f"test accuracy {model.score(X_test, test.target):.3f}")
 # %%
 # Three files
 # -----------
-# ``save`` writes one safetensors file without code: all that predictions, certificates and
-# bounds need, and a digest of it. joblib writes a pickle, which does whatever it says when it
-# is loaded: it is for one's own disk. ONNX holds the network alone.
+# ``save`` writes one safetensors file without code. It holds all that predictions, certificates and bounds need, and a
+# checksum. joblib writes a pickle. Loading a pickle can run any code, so load only your own. The ONNX file holds the
+# network alone.
 
 folder = TemporaryDirectory()
 save, pickle, onnx = (
@@ -60,14 +60,13 @@ for name, size in sizes.items():
     print(f"{name:<18} {size / 1024:5.1f} KiB")
 
 # %%
-# The ONNX file is hardly larger than its weights. The others keep the history of training and
-# the report on generalisation with its quantised network, the pickle also the state of the
-# optimiser, so that training can go on.
+# The ONNX file is hardly larger than its weights. The other two also keep the history of the training and the
+# generalisation report with its quantised network. The pickle also keeps the state of the optimiser, so you can continue
+# the training.
 #
 # The same predictions
 # --------------------
-# Of a loaded model, predictions, certificates and bounds are the same to the last bit. A file
-# that has been damaged is refused.
+# A loaded model gives the same predictions, certificates and bounds, to the last bit. A damaged file is refused.
 
 probabilities = model.predict_proba(X_test)
 radii = model.certified_radius(X_test[:20])
@@ -88,8 +87,8 @@ except sklstm.ModelFileError as error:
     print(f"{type(error).__name__}: {str(error).split(': ', 1)[1]}")
 
 # %%
-# An ONNX runtime sums in an order of its own. It takes float32, sequences filled up at the end,
-# and their lengths; scaling has to be done before.
+# An ONNX runtime adds numbers in another order, so its results differ by rounding. It takes float32 sequences that are
+# padded at the end, and their lengths. Scale the sequences before.
 
 lengths = np.array([len(sequence) for sequence in X_test])
 inputs = {"X": pad_sequences(X_test, side="right").astype(np.float32), "lengths": lengths}
@@ -101,12 +100,12 @@ print(f"probabilities differ by at most {difference.max():.2g}")
 print(f"smallest distance of the two most probable speakers: {(first - second).min():.2g}")
 
 # %%
-# Labels can differ only where two speakers are as close as that.
+# A label can differ only if the probabilities of two speakers are as close as that.
 #
 # Time
 # ----
-# One utterance at a time, the runtime is much faster, since nothing is checked and nothing is
-# written in Python. For all of them at once, the network's own time counts.
+# For one utterance, the ONNX runtime is much faster, because it checks nothing and runs no Python code. For all
+# utterances at once, the network itself takes most of the time.
 
 
 def milliseconds(predict, *arguments, n_repeats=30):
@@ -136,8 +135,8 @@ for which, (here, runtime) in times.items():
 folder.cleanup()
 
 # %%
-# The largest difference of an utterance's nine probabilities is some units in the last place of
-# a float32 near 1, or less: rounding, and nothing else.
+# The plot at the bottom shows the largest difference between the nine probabilities of each utterance. It is at most some
+# units in the last place of a float32 near 1. So the difference is only rounding.
 
 figure, axes = plt.subplot_mosaic(
     [["size", "time"], ["difference", "difference"]], figsize=(7, 5), layout="constrained"

@@ -2,10 +2,14 @@
 Three intervals around a forecast
 =================================
 
-How many bicycles will be rented in the next hour? Around one forecast there can be three intervals, which answer three
-questions. How far can sensors move it that are off by a tenth of a standard deviation, at worst? That is ``certify``.
-How far do they move it if their errors are random? That is ``noise_interval``. And where will the true number lie? That
-is ``prediction_interval``.
+Three intervals around the same forecast answer three questions:
+
+- How far can input errors move the forecast in the worst case? That is ``certify``.
+- How far do random input errors move it? That is ``noise_interval``.
+- Where will the true value be? That is ``prediction_interval``.
+
+The network forecasts how many bicycles will be rented in the next hour. Its sensors have errors of a tenth of a standard
+deviation.
 """
 
 import matplotlib.pyplot as plt
@@ -19,10 +23,10 @@ from sklstm.datasets import load_bike_sharing
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
 # %%
-# A forecaster
-# ------------
-# A day of rentals and weather says what the next hour will bring. The network is trained for errors of its inputs, so that
-# its certificates are narrow. Hours come in their order: the first 1,500 windows train, the next 500 calibrate.
+# The model
+# ---------
+# The inputs are one day of rentals and weather. Robust training makes the certified interval narrow. The windows are in
+# order of time: the first 1,500 are for training, the next 500 for calibration.
 
 bikes = load_bike_sharing()
 channels = [bikes.feature_names.index(name) for name in ("cnt", "temp", "hum", "hour")]
@@ -48,11 +52,11 @@ model = TransformedTargetRegressor(
 model.fit(X_train, y_train)
 
 # %%
-# How wide, and how often right
-# -----------------------------
-# Widths are medians over the test hours, in bicycles. Only the last interval is about the true values. Nine of ten are
-# promised to lie in it, if the hours that calibrate and those that follow are alike. They follow each other in one series,
-# and seasons differ: the share that is found says how much that matters.
+# Width and coverage
+# ------------------
+# The widths are medians over the test hours, in bicycles per hour. Only the last interval is about the true values. It is
+# guaranteed to contain nine of ten of them if calibration and test hours are alike. Here they are from one series, and
+# the seasons differ. The measured share shows how much this matters.
 
 intervals = {
     "certify": certify(model, X_test, 0.1 * deviations),
@@ -73,11 +77,9 @@ X_days, _ = sliding_windows(series[start - 24 : start + 48], 24, target=0)
 y_days, times = bikes.target[start : start + 48], bikes.times[start : start + 48]
 figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 shown = {
-    "true value, 9 of 10": prediction_interval(model, X_cal, y_cal, X_days, coverage=0.9),
-    "worst error of sensors": certify(model, X_days, 0.1 * deviations),
-    "random error of sensors": noise_interval(
-        model, X_days, 0.1 * deviations, random_state=0
-    ),
+    "true value, 90 %": prediction_interval(model, X_cal, y_cal, X_days, coverage=0.9),
+    "worst-case sensor errors": certify(model, X_days, 0.1 * deviations),
+    "random sensor errors": noise_interval(model, X_days, 0.1 * deviations, random_state=0),
 }
 for (name, (lower, upper)), colour in zip(shown.items(), ("C7", "C0", "C1"), strict=True):
     ax.fill_between(
@@ -85,11 +87,11 @@ for (name, (lower, upper)), colour in zip(shown.items(), ("C7", "C0", "C1"), str
     )
 ax.plot(times, model.predict(X_days), color="black", linewidth=1, label="forecast")
 ax.plot(times, y_days, "k.", markersize=4, label="true")
-ax.set(ylabel="bicycles an hour", ylim=(0, None))
+ax.set(ylabel="bicycles per hour", ylim=(0, None))
 ax.legend(loc="upper center", fontsize="small")
 figure.autofmt_xdate()
 plt.show()
 
 # %%
-# One forecast that is asked about in another way has another interval. Which one to ask for:
-# :doc:`/guide/guarantees`.
+# Each question has its own interval. Which one you need is explained in
+# :doc:`the guide on guarantees </guide/guarantees>`.

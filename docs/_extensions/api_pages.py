@@ -1,7 +1,8 @@
-"""The API pages, one a room and one a public name, from what the rooms' ``__all__`` say.
+"""The API pages: an index by task, one page for each module and one for each public name.
 
-Written to ``docs/api`` before Sphinx reads its sources, so that no name can be left out. autosummary's own templates
-would list the methods of scikit-learn's mixins too, whose docstrings refer to labels of scikit-learn's site.
+They are made from ``__all__`` of the modules and written to ``docs/api`` before Sphinx reads its sources, so that no
+name can be left out. autosummary's own templates would also list the methods of scikit-learn's mixins, whose docstrings
+refer to labels of scikit-learn's site.
 """
 
 import importlib
@@ -9,27 +10,30 @@ import inspect
 import types
 from pathlib import Path
 
+from api_tasks import TASKS
+from sphinx import addnodes
+from sphinx.errors import ExtensionError
 from sphinx.ext.autodoc.mock import mock
 from sphinx.util.typing import stringify_annotation
 
-#: In the order in which people meet them, each with its title.
-ROOMS = {
-    "sklstm": "Estimators",
-    "sklstm.model_selection": "Choosing hyperparameters",
-    "sklstm.metrics": "Scorers",
-    "sklstm.inspection": "Displays",
-    "sklstm.preprocessing": "Sequences from series and tables",
-    "sklstm.datasets": "Data",
-    "sklstm.tikhonov": "Input noise to output, estimated: gains and penalty",
-    "sklstm.certificates": "Input noise to output, proved: bounds",
-    "sklstm.generalization": "Training error to test error: bounds",
-    "sklstm.noise": "Kinds of noise",
-    "sklstm.linalg": "Norms and projections",
-    "sklstm.training": "Training",
-    "sklstm.persistence": "Saved models",
-    "sklstm.exceptions": "Errors and warnings",
-    "sklstm.adapters.aeon": "For aeon",
-    "sklstm.adapters.sktime": "For sktime",
+#: In the order in which users meet them, each with what it is for.
+MODULES = {
+    "sklstm": "estimators, and functions of fitted estimators",
+    "sklstm.preprocessing": "sequences from series and tables",
+    "sklstm.datasets": "example data",
+    "sklstm.model_selection": "choice of hyperparameters",
+    "sklstm.metrics": "scores under noise and in the worst case",
+    "sklstm.inspection": "plots",
+    "sklstm.exceptions": "errors and warnings",
+    "sklstm.adapters.aeon": "estimators for aeon",
+    "sklstm.adapters.sktime": "estimators for sktime",
+    "sklstm.tikhonov": "the penalty on input noise, and the estimated gains behind it, for PyTorch",
+    "sklstm.certificates": "proved bounds on outputs under input errors, for PyTorch",
+    "sklstm.generalization": "bounds on the error on new data, as functions",
+    "sklstm.noise": "kinds of input noise",
+    "sklstm.linalg": "matrix norms and projections",
+    "sklstm.training": "the training of networks",
+    "sklstm.persistence": "model files",
 }
 KINDS = {"autoclass": "Classes", "autoexception": "Exceptions", "autofunction": "Functions", "autodata": "Constants"}
 
@@ -57,9 +61,9 @@ def heading(text, line="="):
     return f"{text}\n{line * len(text)}\n\n"
 
 
-def page_of(room, name, target):
+def page_of(module, name, target):
     kind = directive(target)
-    text = heading(name) + f".. currentmodule:: {room}\n\n"
+    text = heading(name) + f".. currentmodule:: {module}\n\n"
     if isinstance(target, types.GenericAlias):  # autodata asks it for the signature of dict, and fails
         return text + f".. py:type:: {name}\n   :canonical: {stringify_annotation(target)}\n"
     text += f".. {kind}:: {name}\n"
@@ -67,24 +71,57 @@ def page_of(room, name, target):
     if members:
         text += f"   :members: {', '.join(members)}\n"
     if kind in ("autoclass", "autofunction"):
-        text += f"\n.. minigallery:: {room}.{name}\n   :add-heading: In the gallery\n   :heading-level: -\n"
+        text += f"\n.. minigallery:: {module}.{name}\n   :add-heading: Examples in the gallery\n   :heading-level: -\n"
     return text
 
 
-def page_of_room(room, title, names):
-    module = importlib.import_module(room)
-    text = heading(f"{room}: {title[0].lower()}{title[1:]}") + f".. automodule:: {room}\n   :no-members:\n\n"
-    text += f".. currentmodule:: {room}\n\n"
+def page_of_module(module, names):
+    text = heading(module) + f".. automodule:: {module}\n   :no-members:\n\n.. currentmodule:: {module}\n\n"
     for kind, words in KINDS.items():
-        mine = [name for name in names if directive(getattr(module, name)) == kind]
+        mine = [name for name in names if directive(getattr(importlib.import_module(module), name)) == kind]
         if mine and kind == "autodata":  # a table takes an alias of a type for a class, and fails
             listed = "".join(f"* :py:obj:`{name}`\n" for name in mine)
             text += f".. rubric:: {words}\n\n{listed}\n"
         elif mine:
             listed = "".join(f"   {name}\n" for name in mine)
             text += f".. rubric:: {words}\n\n.. autosummary::\n   :nosignatures:\n\n{listed}\n"
-    links = "".join(f"   generated/{room}.{name}\n" for name in names)
+    links = "".join(f"   generated/{module}.{name}\n" for name in names)
     return text + f".. toctree::\n   :hidden:\n\n{links}"
+
+
+def table(rows):
+    listed = "".join(f"   * - {left}\n     - {right}\n" for left, right in rows)
+    return f".. list-table::\n   :class: api-table\n   :widths: 40 60\n\n{listed}\n"
+
+
+def full_name(module, name, public):
+    """Of a row of `TASKS`: its name in its own module or below the package, or a method of one of these."""
+    for found in (f"{module}.{name}", f"sklstm.{name}"):
+        if found in public or found.rpartition(".")[0] in public:
+            return found
+    raise ExtensionError(f"docs/_extensions/api_tasks.py: {module} has no {name}")
+
+
+def index_page(public):
+    """All public names by task, and all modules."""
+    text = heading("API") + (
+        "Every public name under the task for which you need it. Until version 1.0 a name may change from one release\n"
+        "to the next, and the changelog says so. At the end is a :ref:`list of the modules <api-modules>`.\n\n"
+    )
+    listed = set()
+    for title, module, page, lines in TASKS:
+        rows = []
+        for name, line in lines.items():
+            found = full_name(module, name, public)
+            listed.add(found)
+            rows.append((f":py:obj:`{name} <{found}>`", line))
+        explained = f" Explained in :doc:`/{page}`." if page else ""
+        text += heading(title, "-") + f"Import from `{module}`.{explained}\n\n" + table(rows)
+    if missing := sorted(public - listed):
+        raise ExtensionError(f"docs/_extensions/api_tasks.py has no line for {', '.join(missing)}")
+    modules = table((f":doc:`{module}`", f"{words[0].upper()}{words[1:]}.") for module, words in MODULES.items())
+    links = "".join(f"   {module}\n" for module in MODULES)
+    return text + f".. _api-modules:\n\n{heading('Modules', '-')}{modules}.. toctree::\n   :hidden:\n\n{links}"
 
 
 def write(path, text):
@@ -95,33 +132,36 @@ def write(path, text):
 
 
 def generate(app):
-    folder = Path(app.srcdir) / "api"
-    wanted = {folder / "index.rst"}
+    pages = {}
     seen = set()
-    for room, title in ROOMS.items():
+    public = set()
+    for module in MODULES:
         with mock(app.config.autodoc_mock_imports):
-            module = importlib.import_module(room)
-        # What two rooms offer is described in the first.
-        names = [name for name in module.__all__ if not name.startswith("__") and id(getattr(module, name)) not in seen]
-        seen |= {id(getattr(module, name)) for name in names}
-        write(folder / f"{room}.rst", page_of_room(room, title, names))
-        wanted.add(folder / f"{room}.rst")
+            offered = importlib.import_module(module)
+        found = {name: getattr(offered, name) for name in offered.__all__ if not name.startswith("__")}
+        # What two modules offer is described in the first.
+        names = [name for name, target in found.items() if id(target) not in seen]
+        seen |= {id(found[name]) for name in names}
+        public |= {f"{module}.{name}" for name in names}
+        pages[f"{module}.rst"] = page_of_module(module, names)
         for name in names:
-            path = folder / "generated" / f"{room}.{name}.rst"
-            write(path, page_of(room, name, getattr(module, name)))
-            wanted.add(path)
-    listed = "".join(f"   {room}\n" for room in ROOMS)
-    write(
-        folder / "index.rst",
-        heading("API")
-        + "Everything that can be imported without an underscore. Until 1.0 a name may still change from one release\n"
-        "to the next; the changelog then says so.\n\n"
-        f".. toctree::\n   :maxdepth: 1\n\n{listed}",
-    )
-    for path in set(folder.rglob("*.rst")) - wanted:
+            pages[f"generated/{module}.{name}.rst"] = page_of(module, name, found[name])
+    pages["index.rst"] = index_page(public)
+    folder = Path(app.srcdir) / "api"
+    for name, text in pages.items():
+        write(folder / name, text)
+    for path in set(folder.rglob("*.rst")) - {folder / name for name in pages}:
         path.unlink()
+
+
+def name_once(app, doctree):
+    """Leave the class or function of a page out of "On this page", because the title of the page is its name."""
+    if app.env.current_document.docname.startswith("api/generated/"):
+        for described in list(doctree.findall(addnodes.desc))[:1]:
+            described["no-contents-entry"] = True
 
 
 def setup(app):
     app.connect("builder-inited", generate)
+    app.connect("doctree-read", name_once, priority=100)  # before the contents are collected
     return {"parallel_read_safe": True}

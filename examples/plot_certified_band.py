@@ -55,8 +55,8 @@ def train(**parameters):
 # %%
 # What is certified, and what it costs
 # ------------------------------------
-# The first three columns are medians over the test hours, in bicycles per hour. They show the error of the forecasts,
-# how far input errors can move a forecast at most, and the largest forecast error that is then possible. The last column
+# The first three columns are medians over the test hours, in bicycles per hour: the error of the forecasts, how far input
+# errors can move a forecast at most, and the largest forecast error that is then possible. The last column
 # shows how much of the certified interval thirty random errors use. Random errors use only a part of it, because the
 # certificate covers the worst case.
 
@@ -99,7 +99,7 @@ figure, axes = plt.subplots(
     2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained"
 )
 for ax, name in zip(axes, ("plain", "robust"), strict=True):
-    with warnings.catch_warnings(action="ignore"):  # the plain one's: seen above
+    with warnings.catch_warnings(action="ignore"):  # printed above
         CertifiedBandDisplay.from_estimator(
             models[name],
             X_days,
@@ -111,7 +111,7 @@ for ax, name in zip(axes, ("plain", "robust"), strict=True):
         )
     ax.set(title=name, ylim=(0, 1.5 * y_days.max()))
     ax.label_outer()
-axes[0].get_legend().remove()  # one is enough
+axes[0].get_legend().remove()  # the lower plot has the same
 plt.show()
 
 # %%

@@ -6,8 +6,8 @@ How many bicycles will be rented at this hour tomorrow? This example goes from a
 ``DatetimeIndex`` to forecasts that are tested by cross-validation. It compares an LSTM with two simple forecasts: the
 value at this hour today, and the value at tomorrow's hour one week before.
 
-No step may use data from the future. The features come from the past, the scales are learned from the training data
-only, and the folds are in order of time with a gap between training and test.
+No step may use data from the future. The features come from the past, and the scales are learned from the training data
+only. The folds are in order of time, with a gap between training and test.
 """
 
 import matplotlib.dates as mdates

@@ -133,7 +133,7 @@ X_days, _, hours = sliding_windows(series[days], 24, 3, target=0, times=times[da
 y_days = dust[days][26:]
 with warnings.catch_warnings(record=True, action="always") as heard:
     bands = {name: certify(fitted[0], X_days, tolerance) for name, fitted in models.items()}
-print(*(warning.message for warning in heard))  # of the first
+print(*(warning.message for warning in heard))  # for the model without a penalty
 
 figure, axes = plt.subplots(
     3, 1, figsize=(6.4, 8), sharex=True, sharey=True, layout="constrained"
@@ -146,7 +146,7 @@ for ax, name in zip(axes, ["no penalty", "penalty", "robust"], strict=True):
     ax.set(title=name, ylim=(0, 500), ylabel="dust (µg/m³)")
     ax.label_outer()
 for ax in axes[:-1]:
-    ax.get_legend().remove()  # one is enough
+    ax.get_legend().remove()  # the lowest plot has the same
 axes[-1].xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
 plt.show()
 

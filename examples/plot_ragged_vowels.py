@@ -26,7 +26,7 @@ X_test, y_test = load_japanese_vowels(subset="test", padded=False, return_X_y=Tr
 lengths = np.array([len(utterance) for utterance in X_test])
 print(f"{len(X)} utterances for training, {len(X_test)} for the test, from other occasions")
 print(
-    f"frames: {lengths.min()} to {lengths.max()}, in the middle {np.median(lengths):.0f}; channels: {X[0].shape[1]}"
+    f"frames: {lengths.min()} to {lengths.max()}, median {np.median(lengths):.0f}; channels: {X[0].shape[1]}"
 )
 
 # %%
@@ -149,7 +149,7 @@ ax.text(
     va="bottom",
 )
 ax.set(
-    xlabel="frames heard",
+    xlabel="number of frames",
     ylabel="test accuracy",
     ylim=(0, 1),
     title="Mean and range of five seeds",

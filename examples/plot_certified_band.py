@@ -55,8 +55,9 @@ def train(**parameters):
 # %%
 # What is certified, and what it costs
 # ------------------------------------
-# The first three columns are medians over the test hours, in bicycles per hour: the error of the forecasts, how far input
-# errors can move a forecast at most, and the largest forecast error that is then possible. The last column
+# The first three columns are medians over the test hours, in bicycles per hour. The first is the error of the forecasts.
+# The second is how far input errors can move a forecast at most. The third is the largest forecast error that is then
+# possible. The last column
 # shows how much of the certified interval thirty random errors use. Random errors use only a part of it, because the
 # certificate covers the worst case.
 

@@ -1,8 +1,8 @@
 """What does the quickstart find?
 
-`examples/quickstart.py` runs once. It gives the test errors of ridge regression and of one LSTM, trained as usual and for
-input errors. It says how far input errors can move their forecasts at most, and how many labels of a classifier no input
-error can change. Its picture goes to docs/quickstart.png.
+`examples/quickstart.py` runs once. It gives the test errors of ridge regression and of one LSTM, trained as usual and
+for input errors. It says how far input errors can move their forecasts at most, and how many labels of a classifier no
+input error can change. Its picture goes to docs/quickstart.png.
 """
 
 import importlib

@@ -49,7 +49,7 @@ class NoisyRNNClassifier(SequenceClassifier):
 
     Without biases, outputs of ReLU units grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)` for
     :math:`a > 0`; those of tanh units change sign with it: :math:`y_L(-x) = -y_L(x)`. Labels that depend on the size of
-    the input, or are the same for x and −x, need a channel that is always 1; see ``docs/guide/choosing.md``.
+    the input, or are the same for x and −x, need a channel that is always 1; see ``docs/guide/noisy_rnn.md``.
 
     Parameters
     ----------

@@ -143,7 +143,7 @@ def sliding_windows(
     are left out: ``TimeSeriesSplit(gap=window + horizon - 1)``, for the largest horizon. The same holds for the windows
     that early stopping judges on: ``validation_split="last", validation_gap=window + horizon - 1``. A random part of
     overlapping windows shares its steps with those trained on, and its loss is far too low; see
-    ``docs/guide/training.md``.
+    ``docs/guide/early_stopping.md``.
 
     Examples
     --------

@@ -1,7 +1,6 @@
 """Labels of rows are used or refused, never ignored."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd

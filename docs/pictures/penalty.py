@@ -38,5 +38,5 @@ def draw(figure):
         ax.plot(VALUES, errors, color=colour, lw=1.8, marker="o", ms=4, label=name)
         best = int(np.argmin(errors))
         ax.plot(VALUES[best], errors[best], marker="o", color="white", mec=colour, mew=2, ms=11, zorder=1)
-    ax.set(xscale="log", xlabel="lambda_s", ylabel="mean squared error", ylim=(0, None))
-    ax.legend(frameon=False, loc="lower right", title="○ the lowest error")
+    ax.set(xscale="log", xlabel="lambda_s", ylabel="mean squared error", ylim=(0.26, 0.41))
+    ax.legend(frameon=False, loc="upper right", title="○ the lowest error", ncols=2)

@@ -37,4 +37,4 @@ def draw(figure):
         right.plot(e / 100, factor, color=colour, lw=1.8, label=name, ls="--" if name == "warmup-cosine" else "-")
     right.set_title("lr_schedule: factor on lr")
     right.set(xlabel="share of max_epochs", ylim=(0, 1.05))
-    right.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.02, 0.98), size=8.5)
+    right.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.02, 0.98), fontsize=8.5)

@@ -18,7 +18,7 @@ help:
 	@echo "make test         set up and run the tests"
 	@echo "make test-versions  the tests with the lowest and with the newest versions of everything (sets up .venv-lowest, .venv-newest)"
 	@echo "make check-adapters  set up aeon and sktime beside the package and run their checks of our adapters"
-	@echo "make lint         set up and check style, types and import directions"
+	@echo "make lint         set up and check style, types, import directions and sentences"
 	@echo "make docs         set up, check the pages of benchmarks, run the gallery, build the site in docs/_build/html and"
 	@echo "                  check its links (a few minutes)"
 	@echo "make format       rewrite the sources in the project's style"
@@ -71,6 +71,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/style.py --clean
 
 # The pages of benchmarks are compared with their records. Every example of the gallery is run, every warning is an error,
 # nothing is fetched; then the links of the finished pages and of those at the top are followed, and the notebooks of the

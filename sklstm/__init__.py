@@ -1,4 +1,4 @@
-"""Recurrent scikit-learn estimators with analytic noise regularisation and generalisation bounds."""
+"""Recurrent scikit-learn estimators that are robust to noisy inputs, with certified bounds on their outputs."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Estimators that several threads use: a fit takes place in a copy, and a prediction knows one fit."""
+"""Thread safety of estimators: a fit takes place in a copy, and a prediction uses one fit."""
 
 import copy
 import functools
@@ -11,7 +11,7 @@ Estimator = TypeVar("Estimator")
 
 
 def of_one_fit(method: Callable[P, T]) -> Callable[P, T]:
-    """Call a method on a shallow copy of its estimator, which another thread cannot fit meanwhile.
+    """Call a method on a shallow copy of its estimator, which another thread cannot fit in the meantime.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def of_one_fit(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def unfitted_copy(estimator: Estimator) -> Estimator:
-    """A shallow copy without public fitted attributes, to be fitted."""
+    """A shallow copy without public fitted attributes, for fitting."""
     twin = copy.copy(estimator)
     for name in [name for name in vars(twin) if name.endswith("_") and not name.startswith("_")]:
         delattr(twin, name)
@@ -47,9 +47,9 @@ def unfitted_copy(estimator: Estimator) -> Estimator:
 
 
 def take_over(estimator: Any, fitted: Any) -> None:
-    """Give an estimator all that was fitted in a copy of it, in one step: nobody sees a part of it.
+    """Give an estimator all that was fitted in a copy of it, in one step.
 
-    Parameters stay what they are now. What is fitted begins or ends with an underscore.
+    Parameters keep their current values. Fitted attributes begin or end with an underscore.
     """
     own = {name: value for name, value in vars(estimator).items() if not _is_fitted(name)}
     estimator.__dict__ = own | {name: value for name, value in vars(fitted).items() if _is_fitted(name)}

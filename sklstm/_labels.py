@@ -1,7 +1,7 @@
-"""Labels of rows: times, ids, the index of a Series. They are used or refused, never ignored.
+"""Row labels: times, ids, the index of a Series; they are used or refused, never ignored.
 
-A Series or table whose index counts from 0, as pandas makes it by default, has no labels. What has labels is matched
-with labels; what has none is taken by position.
+A Series or table whose index counts from 0, as pandas makes it by default, has no labels. Data with labels are matched
+by label, and data without labels by position.
 """
 
 from typing import Any
@@ -42,12 +42,12 @@ TIME_NAMES = (
 
 
 def row_labels(table: Any) -> Any:
-    """Labels of the rows of a table, or of the entries of a Series; None for what has none. (A list has ``index``.)"""
+    """Labels of the rows of a table, or of the entries of a Series; None without labels. (A list has ``index``.)"""
     return table.index if hasattr(table, "index") and hasattr(table, "to_numpy") else None
 
 
 def counted(labels: Any) -> bool:
-    """Whether labels are no more than positions."""
+    """Whether labels are only positions."""
     first = getattr(labels, "start", None)  # of a RangeIndex
     if first is not None:
         return bool(first == 0 and labels.step == 1)
@@ -57,7 +57,7 @@ def counted(labels: Any) -> bool:
 
 
 def have_labels(values: Any, table: Any) -> bool:
-    """Whether both have labels of rows that are more than positions, or count the same rows in another order."""
+    """Whether both have row labels that are more than positions, or count the same rows in another order."""
     own, theirs = row_labels(values), row_labels(table)
     if own is None or theirs is None or len(own) != len(theirs) or own.equals(theirs):
         return False
@@ -67,21 +67,21 @@ def have_labels(values: Any, table: Any) -> bool:
 
 
 def order_of_rows(values: Any, table: Any, name: str, of: str) -> NDArray[np.int64] | None:
-    """Where the row of every label of a table is among the values; None if they are taken by position.
+    """Position among the values of the row of every label of a table; None if they are taken by position.
 
     Parameters
     ----------
     values : object
-        With labels or without.
+        Values with or without labels.
     table : object
-        Likewise; its order counts.
+        A table with or without labels; its order counts.
     name, of : str
-        What the values and the table are called in errors.
+        Names of the values and of the table in errors.
 
     Raises
     ------
     ValueError
-        If both have labels, and they are not the same ones, each once.
+        If both have labels, and these are not the same, each once.
     """
     if not have_labels(values, table):
         return None
@@ -89,16 +89,16 @@ def order_of_rows(values: Any, table: Any, name: str, of: str) -> NDArray[np.int
     places = own.get_indexer(theirs) if own.is_unique and theirs.is_unique else np.array([-1])
     if (places < 0).any():
         raise ValueError(
-            f"the labels of the rows of {name}, {list(own[:3])}..., must be those of {of}, {list(theirs[:3])}..., each "
-            "once. Give an array for values by position."
+            f"the labels of the rows of {name}, {list(own[:3])}..., must be those of {of}, {list(theirs[:3])}..., "
+            "each once. Give an array for values by position."
         )
     return places
 
 
 def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None:
-    """``ValueError`` if the rows of values and of a table have labels that differ, or are in another order.
+    """``ValueError`` if the row labels of values and of a table differ, or are in another order.
 
-    Nothing is put in order: what permutes y on purpose, as `permutation_test_score` does, would be undone.
+    Nothing is reordered: this would undo a deliberate permutation of y, for instance in `permutation_test_score`.
     """
     if not have_labels(values, table):
         return
@@ -106,13 +106,13 @@ def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None
     row = next(place for place in range(len(own)) if own[place] != theirs[place])
     raise ValueError(
         f"the rows of {name} have other labels than those of {of}: row {row} is {own[row]!s} in {name} and "
-        f"{theirs[row]!s} in {of}. If they are the same rows in another order, give {name}.loc[{of}.index]; for values "
-        f"by position, {name}.to_numpy()."
+        f"{theirs[row]!s} in {of}. If they are the same rows in another order, give {name}.loc[{of}.index]; for "
+        f"values by position, {name}.to_numpy()."
     )
 
 
 def check_names(estimator: Any, table: Any, *, reset: bool) -> None:
-    """Remember or compare names of columns that scikit-learn does not read: some are no texts, or the table is unknown.
+    """Record or compare names of columns that scikit-learn does not read: names that are no texts, unknown tables.
 
     Names that count from 0 are no names, unless they are those of a fit in another order. Files keep them as texts, in
     ``_names_seen``.
@@ -120,7 +120,7 @@ def check_names(estimator: Any, table: Any, *, reset: bool) -> None:
     Raises
     ------
     ValueError
-        If a table has names, and not those seen in ``fit`` in their order.
+        If a table has names, but not those of ``fit`` in their order.
     """
     columns = getattr(table, "columns", None)
     known = vars(estimator)
@@ -150,8 +150,8 @@ def check_names(estimator: Any, table: Any, *, reset: bool) -> None:
         return
     place = next(place for place, name in enumerate(expected) if seen[place] != name)
     raise ValueError(
-        f"the columns of X have other names than in fit: column {place} is {seen[place]}, and was {expected[place]}. "
-        "Put the columns in the order that they had in fit; for columns by position, give X.to_numpy()."
+        f"the columns of X have other names than in fit: column {place} is {seen[place]}, but was {expected[place]}. "
+        "Put the columns in the order of fit; for columns by position, give X.to_numpy()."
     )
 
 
@@ -160,39 +160,39 @@ def _as_text(name: Any) -> str:
 
 
 def could_be_times(index: Any) -> list[int]:
-    """The levels of an index that could hold its times: those of dates or with such a name, else those of numbers."""
+    """The levels of an index that could hold its times: dates or names that mean time, otherwise numbers."""
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
     names = [str(name).lower() for name in index.names]
     if sorted(names) == ["id", "time"]:  # as `time_level` advises
         return [names.index("time")]
     named = [level for level, name in enumerate(names) if name in TIME_NAMES]
     dates = [level for level, labels in enumerate(levels) if is_time(labels)]
-    # The name tells dates from other dates. Dates beside numbers called "hour" may be the times together: both.
+    # The name tells dates from other dates. Dates next to numbers called "hour" may be the times together: both count.
     found = named if not dates or set(named) & set(dates) else sorted({*dates, *named})
     return found or [level for level, labels in enumerate(levels) if labels.dtype.kind in "iuf"]
 
 
 def time_level(index: Any) -> int:
-    """Which level of an index of rows holds the times: the one that could, the last of several levels of texts.
+    """Number of the level with the times: the only candidate, or the last of several levels of texts.
 
     Raises
     ------
     ValueError
-        If several could.
+        If several levels could.
     """
     found = could_be_times(index)
     if len(found) > 1:
         some = [f"{index.names[level]!r}, {list(index.get_level_values(level).unique()[:3])}..." for level in found]
         raise ValueError(
-            f"It cannot be told which level of the index holds the times: {' or '.join(some)}. Name the levels, for "
-            "instance table.index.names = ['id', 'time']; no other may have a name of times, such as 'hour', beside "
-            "them. Times that are made of two levels must be put into one."
+            f"It is unknown which level of the index holds the times: {' or '.join(some)}. Name the levels, for "
+            "instance table.index.names = ['id', 'time']; no other level may have a name of times, such as 'hour'. "
+            "If times consist of two levels, combine them into one."
         )
     return found[0] if found else index.nlevels - 1
 
 
 def has_times(index: Any) -> bool:
-    """Whether a level of an index has the name of times, or holds dates."""
+    """Whether a level of an index has a name that means time, or holds dates."""
     names = {str(name).lower() for name in index.names}
     return bool(names & set(TIME_NAMES)) or any(is_time(index.get_level_values(i)) for i in range(index.nlevels))
 
@@ -203,10 +203,10 @@ def is_time(labels: Any) -> bool:
 
 
 def as_index(values: Any) -> Any:
-    """The values of a pandas Series as an index, which knows zones and periods; anything else as it is."""
+    """The values of a pandas Series as an index, which keeps zones and periods; anything else unchanged."""
     if not hasattr(values, "iloc") or not hasattr(values, "set_axis"):
         return values
-    if values.dtype == object:  # dates, for instance; whether an index finds out is a matter of the version of pandas
+    if values.dtype == object:  # for instance dates; whether an index recognises them depends on the version of pandas
         values = values.infer_objects()
     return values.set_axis(values).index
 
@@ -236,7 +236,7 @@ def numbered(ids: Any) -> tuple[NDArray[np.int64], Any]:
 
 
 def refuse_missing_ids(ids: Any, of: str = "row") -> None:
-    """``ValueError`` if an id of an array or Index is missing, or a part of one."""
+    """``ValueError`` if an id of an array or Index, or a part of one, is missing."""
     levels = [ids.get_level_values(level).isna() for level in range(ids.nlevels)] if hasattr(ids, "nlevels") else []
     missing = np.any(levels, axis=0) if levels else is_missing(ids)
     if missing.any():
@@ -258,7 +258,7 @@ def _is_none_or_nan(value: Any) -> bool:
 
 
 def refuse_texts(times: Any, what: str, how: str = "pandas.to_datetime") -> None:
-    """``ValueError`` if times are texts. ``what`` holds them, and ``how`` makes times of them, for the error."""
+    """``ValueError`` if times are texts. For the message: ``what`` holds them, ``how`` converts them to times."""
     values = times if hasattr(times, "asi8") else np.asarray(times)
     kind = getattr(values.dtype, "kind", "O")
     if kind in "SU" or (kind == "O" and any(isinstance(time, str | bytes) for time in values)):
@@ -268,7 +268,7 @@ def refuse_texts(times: Any, what: str, how: str = "pandas.to_datetime") -> None
 
 
 def refuse_text_index(index: Any, name: str, *, said: bool = False) -> None:
-    """``ValueError`` if the times of an index are texts. One level is of times if its name or the user says so."""
+    """``ValueError`` if the times of an index are texts; its name or the user says which level holds times."""
     if index.nlevels > 1:
         level = time_level(index)
         converted = f"pandas.to_datetime({name}.index.levels[{level}])"
@@ -280,19 +280,19 @@ def refuse_text_index(index: Any, name: str, *, said: bool = False) -> None:
 
 
 def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int64] | None, remedy: str) -> None:
-    """``ValueError`` if the times of rows, some of every group after another, do not increase within the groups.
+    """``ValueError`` if the times of rows, group after group, do not increase within the groups.
 
-    Texts are passed over, as labels. Where they are said to be times, `refuse_texts` comes first.
+    Texts are skipped, as labels. If they are declared to be times, `refuse_texts` comes first.
 
     Parameters
     ----------
     labels : Index or array of shape (n_steps,)
     rows : ndarray of int of shape (n_steps,)
-        Those of the first group first.
+        Rows, with those of the first group first.
     codes : ndarray of int of shape (n_steps,) or None
         Number of the group of every row.
     remedy : str
-        What to do, for the error.
+        Remedy for the message.
     """
     if getattr(labels, "hasnans", False):
         raise ValueError(f"a time of the series is missing, in row {int(np.argmax(labels.isna()))}. {remedy}")
@@ -315,5 +315,5 @@ def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int
         before, after = labels[int(rows[place])], labels[int(rows[place + 1])]
         what = "occurs twice" if before == after else f"comes after {before!s}"
         raise ValueError(
-            f"the times of the series must increase, and {after!s}, in row {rows[place + 1]}, {what}. {remedy}"
+            f"the times of the series must increase, but {after!s}, in row {rows[place + 1]}, {what}. {remedy}"
         )

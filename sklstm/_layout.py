@@ -1,4 +1,4 @@
-"""Order of the axes of X: (n, time, channels), in which the package computes, or (n, channels, time), as given."""
+"""Order of the axes of X: (n, time, channels), as the package computes, or (n, channels, time)."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,15 +17,15 @@ LAYOUT = Choice(("ntc", "nct"))
 class Layout:
     """How a model reads X.
 
-    What has names of its channels is read by these, whatever the layout: a list of data frames, whose columns are the
-    channels, and a wide table, whose columns name time and channel. Rows (n, L * d) have the channels one after the
-    other under "nct"; this holds for tables with one level of columns too, as these name no channels.
+    Data with names of channels are read by these names in both layouts. These are lists of data frames, whose columns
+    are the channels, and wide tables, whose columns name time and channel. Under "nct", rows (n, L * d) have all steps
+    of one channel after the other. This also holds for tables with one level of columns, which name no channels.
 
     Attributes
     ----------
     name : {"ntc", "nct"}
     n_channels : int
-        Of a step in rows (n, L * d).
+        Channels of a step in rows (n, L * d).
     """
 
     name: str = "ntc"
@@ -33,7 +33,7 @@ class Layout:
 
     @classmethod
     def of(cls, estimator: Any) -> "Layout":
-        """That of an estimator with ``layout`` and ``n_channels``; ``ValueError`` for a layout that there is not."""
+        """The layout of an estimator with ``layout`` and ``n_channels``; ``ValueError`` for an unknown layout."""
         LAYOUT.check("layout", estimator.layout)
         return cls(str(estimator.layout), estimator.n_channels)
 
@@ -44,18 +44,18 @@ class Layout:
         return _with_columns(X, self._columns(X)) if self._is_rows(X) else axes_swapped(X)
 
     def from_ntc(self, X: Any) -> Any:
-        """The way back."""
+        """The inverse of `to_ntc`."""
         if self.name == "ntc" or is_wide(X):
             return X
         return _with_columns(X, np.argsort(self._columns(X))) if self._is_rows(X) else axes_swapped(X)
 
     def sizes_to_ntc(self, sizes: Any, X: Any, name: str) -> Any:
-        """Sizes of perturbations of X as given, without labels, with time steps before channels.
+        """Sizes of input errors without labels, with time steps before channels.
 
         Raises
         ------
         ValueError
-            If they have several axes, and not those of an array X as it was given.
+            If they have several axes, but not those of the original array X.
         """
         if self.name == "ntc" or is_wide(X) or _are_frames(X):
             return sizes
@@ -71,17 +71,17 @@ class Layout:
         given, shape = np.asarray(as_plain(sizes, name)), np.shape(X) if sequences_in(X) is None else None
         if shape is not None and not _broadcasts(given.shape, shape):
             raise ValueError(
-                f"{name} has shape {given.shape}; with layout='nct' it must be one number, ({shape[1]},) per channel, "
+                f"{name} has shape {given.shape}. With layout='nct' it must be one number, ({shape[1]},) per channel, "
                 f"{shape[1:]}, or the shape of X, {shape}, in which axes may be 1."
             )
         return given.swapaxes(-1, -2)
 
     def size_to_ntc(self, size: Any, name: str) -> Any:
-        """The same of one entry of a list."""
+        """The same for one entry of a list."""
         return np.asarray(as_plain(size, name)).T if self.name == "nct" and n_axes(size) == 2 else size
 
     def names_to_ntc(self, names: Any, X: Any) -> Any:
-        """Names of the channels or columns of X as given, in the order of those of `to_ntc`."""
+        """Names of the channels or columns of the original X, in the order of `to_ntc`."""
         if self.name == "ntc" or names is None or not self._is_rows(X) or len(names) != len(self._columns(X)):
             return names
         return [names[place] for place in self._columns(X)]
@@ -94,7 +94,7 @@ class Layout:
         return rows.reshape(n, d, n_steps).swapaxes(1, 2)
 
     def unfolded(self, sequences: NDArray, shape: tuple[int, ...]) -> NDArray:
-        """The way back, to the shape that was given to `folded`."""
+        """The inverse of `folded`, to the original shape."""
         if self.name == "nct" and len(shape) == 2:
             sequences = sequences.swapaxes(1, 2)
         return sequences.reshape(shape)
@@ -108,7 +108,7 @@ class Layout:
         return n_axes(X) == 2 and sequences_in(X) is None
 
     def _columns(self, X: Any) -> NDArray[np.int64]:
-        """For each column of rows that have all channels of the first step first, its place among those given."""
+        """For each column of rows with all channels of the first step first, its original position."""
         places = np.arange(np.shape(X)[1])
         return places if len(places) % self.n_channels else places.reshape(self.n_channels, -1).T.ravel()
 
@@ -117,14 +117,14 @@ NTC = Layout()
 
 
 def axes_swapped(X: Any, name: str = "X") -> Any:
-    """X with its last two axes in the other order: of arrays with three axes, and of the entries of lists.
+    """X with its last two axes swapped: of arrays with three axes, and of the entries of lists.
 
-    Anything else stays as it is: rows, and sequences in data frames.
+    Anything else is not changed: rows, and sequences in data frames.
 
     Raises
     ------
     ValueError
-        If an entry of a list has not two axes, or another number of channels than the first.
+        If an entry of a list does not have two axes, or has another number of channels than the first.
     """
     sequences = None if names_of_columns(X) is not None else sequences_in(X)
     if sequences is not None:
@@ -133,7 +133,7 @@ def axes_swapped(X: Any, name: str = "X") -> Any:
             if array.ndim != 2:
                 hint = " A sequence of one channel has shape (1, n_steps): x.reshape(1, -1)." if array.ndim == 1 else ""
                 raise ValueError(
-                    f"{name}[{i}] has shape {array.shape}; with layout='nct', every sequence of a list must have "
+                    f"{name}[{i}] has shape {array.shape}, but with layout='nct' every sequence of a list must have "
                     f"shape (n_channels, n_steps).{hint}"
                 )
         if all(isinstance(entry, list | tuple) for entry in sequences) and len({array.shape for array in arrays}) == 1:

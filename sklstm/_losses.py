@@ -1,4 +1,4 @@
-"""Losses of regressors: how a network is trained for each, what it is called, and the best constant guess."""
+"""Losses of regressors: the criterion for training, the name, and the best constant prediction for each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,9 @@ from ._validation import PROBABILITY, Choice
 
 _Array = NDArray[np.float64]
 
-#: Where Huber's loss turns from a parabola into a line, in units of y: one standard deviation of standardised targets,
-#: as they should be. It is torch's default too. The errors of a useful model are mostly smaller. scikit-learn's
-#: HuberRegressor has 1.35, in units of a scale that it estimates from the data; a bound needs a loss that is fixed
-#: before the data are seen.
+#: Where Huber's loss changes from a parabola to a line, in units of y: one standard deviation of standardised targets.
+#: It is torch's default too. The errors of a useful model are mostly smaller. scikit-learn's HuberRegressor has 1.35,
+#: in units of a scale that it estimates from the data. A bound needs a loss that is fixed before the data are seen.
 HUBER_DELTA = 1.0
 
 
@@ -32,16 +31,16 @@ class PinballLoss(nn.Module):
     quantile : float, default=0.5
         q, in (0, 1). At 0.5 the loss is half of the absolute error.
     reduction : {"mean", "sum", "none"}, default="mean"
-        Mean or sum over all entries, or every entry by itself, as of torch's criteria.
+        Mean or sum over all entries, or every entry by itself, as in torch's criteria.
 
     Raises
     ------
     ValueError
-        If `quantile` or `reduction` is out of range; in a call, if outputs and targets differ in shape.
+        If `quantile` or `reduction` is out of range. In a call, if outputs and targets differ in shape.
 
     Notes
     -----
-    At y = f the derivative is 0, one of the subgradients there, as of torch's ``L1Loss``.
+    At y = f the derivative is 0, one of the subgradients there, as in torch's ``L1Loss``.
 
     Examples
     --------
@@ -72,10 +71,10 @@ class PinballLoss(nn.Module):
         Returns
         -------
         Tensor
-            Of no dimension, or with ``reduction="none"`` of that shape.
+            A scalar, or with ``reduction="none"`` a tensor of that shape.
         """
         if outputs.shape != targets.shape:  # they would broadcast
-            raise ValueError(f"outputs have shape {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
+            raise ValueError(f"outputs have shape {tuple(outputs.shape)}, but targets have {tuple(targets.shape)}")
         above = targets - outputs
         each = self.quantile * above.relu() + (1 - self.quantile) * (-above).relu()
         if self.reduction == "none":
@@ -85,16 +84,17 @@ class PinballLoss(nn.Module):
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is known of a loss; q is the quantile, which one of them has."""
+    """The properties of a loss; q is the quantile, which only one of them has."""
 
-    #: Class of a criterion, or a function (quantile, reduction) -> criterion.
+    #: Class of a criterion, or a function from (quantile, reduction) to a criterion.
     criterion: Callable[..., nn.Module]
     words: str
     #: With its unit, for an axis; {y} is the name of the targets.
     label: str
-    #: (targets (n, k), quantile, weights (n,) or None) -> the constant (k,) with the smallest mean loss.
+    #: A function from (targets (n, k), quantile, weights (n,) or None) to the constant (k,) with the smallest mean
+    #: loss.
     best_constant: Callable[[_Array, Any, _Array | None], _Array]
-    #: p of a loss that is multiplied by s^p if errors are multiplied by s.
+    #: The degree p: the loss is multiplied by s^p if errors are multiplied by s.
     degree: float
 
 
@@ -121,13 +121,13 @@ def _huber_constant(y: _Array, quantile: None, weight: _Array | None) -> _Array:
         low, high = float(column.min()), float(column.max())
         if low == high:
             return low
-        # Of the mean loss, up to its sign: continuous, monotone, of both signs between the ends.
+        # Derivative of the mean loss, up to its sign: continuous, monotone, of both signs between the ends.
         return float(brentq(derivative, low, high, args=(column,)))
 
     return np.array([best(column) for column in y.T])
 
 
-#: The losses by the names that scikit-learn has for them.
+#: The losses by scikit-learn's names.
 LOSSES: dict[str, _Kind] = {
     "squared_error": _Kind(
         nn.MSELoss,
@@ -165,14 +165,14 @@ LOSS = Choice(tuple(LOSSES))
 
 @dataclass(frozen=True)
 class RegressionLoss:
-    """The loss of a regressor: a criterion for training, and what bounds and displays need to know of it.
+    """The loss of a regressor: a criterion for training, and its properties for bounds and displays.
 
     Parameters
     ----------
     name : str
         A key of ``LOSSES``.
     quantile : float, optional
-        Of the loss "quantile" and no other: two losses are equal if they are the same function.
+        For the loss "quantile" only: two losses are equal if they are the same function.
 
     Examples
     --------
@@ -195,7 +195,7 @@ class RegressionLoss:
 
     @classmethod
     def of(cls, name: str, quantile: float) -> "RegressionLoss":
-        """The loss that two parameters of a regressor name; ``quantile`` counts only where there is one.
+        """The loss for two parameters of a regressor; ``quantile`` counts only for that loss.
 
         Raises
         ------
@@ -211,12 +211,12 @@ class RegressionLoss:
         return LOSSES[self.name]
 
     def __call__(self, reduction: str = "mean") -> nn.Module:
-        """The criterion, as training makes it.
+        """The criterion for training.
 
         Parameters
         ----------
         reduction : str
-            As of torch's criteria.
+            As in torch's criteria.
 
         Returns
         -------
@@ -242,7 +242,7 @@ class RegressionLoss:
             If the shapes differ.
         """
         if outputs.shape != targets.shape:  # torch's criteria would broadcast
-            raise ValueError(f"predictions have shape {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
+            raise ValueError(f"predictions have shape {tuple(outputs.shape)}, but targets have {tuple(targets.shape)}")
         # Copies of arrays: torch shares neither read-only memory nor negative strides.
         outputs, targets = (
             torch.as_tensor(values if isinstance(values, Tensor) else np.array(values)).double()
@@ -270,23 +270,23 @@ class RegressionLoss:
         ----------
         y : ndarray of shape (n, k)
         weight : ndarray of shape (n,), optional
-            Of the losses in the mean; not all of them zero.
+            Weights of the losses in the mean; not all of them zero.
 
         Returns
         -------
         ndarray of shape (k,)
-            Mean, median or quantile; for Huber's loss found numerically.
+            Mean, median or quantile; for Huber's loss it is found numerically.
         """
         return self._kind.best_constant(y, self.quantile, weight)
 
     def of_best_constant(self, y: _Array, weight: _Array | None = None) -> float:
-        """Mean loss of the best constant prediction.
+        """Mean loss of the best constant prediction for these targets.
 
         Parameters
         ----------
         y : ndarray of shape (n, k), float64
         weight : ndarray of shape (n,), optional
-            As of `best_constant`.
+            As in `best_constant`.
 
         Returns
         -------
@@ -322,5 +322,5 @@ class RegressionLoss:
 
     @property
     def degree(self) -> float:
-        """p, if the loss of errors that are s times as large is s^p times as large; of Huber's, for small errors."""
+        """The degree p: errors s times as large have a loss s^p times as large; for Huber's loss, if they are small."""
         return self._kind.degree

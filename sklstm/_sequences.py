@@ -1,4 +1,4 @@
-"""Sequences: how users have them, checked before any work starts, and the one form that the package computes with."""
+"""Sequences in users' forms, checked before any work starts, and the one form that the package computes with."""
 
 import math
 import mmap
@@ -35,12 +35,12 @@ _ABSENT: Any = object()
 _DTYPES = [np.float64, np.float32]
 _LARGEST = float(np.finfo(np.float32).max)  # the networks compute in float32
 
-# Numbers in a block: 16 MiB in float64, so that a few temporaries of a block weigh little beside a network.
+# Numbers in a block: 16 MiB in float64, so that a few temporaries of a block are small beside a network.
 _BLOCK_NUMBERS = 1 << 21
 
-# Bytes of float32 that are read ahead of training. The rows of a random batch lie all over the file, and the system
-# reads 128 kB around each: with a file of 672 MB and 250 MB of memory for it, 100,000 rows took more than 100 s, batch
-# by batch. The rows of many batches at a time, in the order of the file, are little more than a pass over it: windows
+# Bytes of float32 that are read ahead of training. The rows of a random batch are spread over the file, and the system
+# reads 128 kB around each. With a file of 672 MB and 250 MB of memory for it, 100,000 rows took more than 100 s, batch
+# by batch. The rows of many batches together, in the order of the file, cost little more than one pass over it: windows
 # of 16, 32 and 64 MB took 5.5, 3.0 and 1.0 s. With the file in memory a window costs half a microsecond a row.
 WINDOW = 1 << 26
 
@@ -51,21 +51,21 @@ _PIECE = 1 << 22
 class Sequences:
     """n sequences of d channels, of one length or of several, in an array, a mapped file or a tensor.
 
-    Numbers stay where they are until they are asked for. What comes out for a network is float32 in torch's own
-    memory: torch shares neither read-only memory nor negative strides, it must not write to the user's array, and the
-    rounding of matrix kernels may depend on the alignment, which torch's memory always has.
+    Numbers are read only when they are needed. For a network they are float32 in torch's own memory, for three reasons.
+    torch shares neither read-only memory nor negative strides. It must not write to the user's array. And the rounding
+    of matrix kernels may depend on the alignment, which torch's memory always has.
 
     Parameters
     ----------
     values : ndarray or Tensor
         (n, L, d) if all sequences have one length: an array of any real dtype, in memory or in a mapped file, or a
-        float32 tensor. (sum of lengths, d), one sequence after the other, if lengths differ. Never written to.
+        float32 tensor. If lengths differ, (sum of lengths, d), one sequence after the other. Never written to.
     lengths : ndarray of int64 of shape (n,), optional
-        All at least 1; None if all sequences have one length.
+        Lengths, all at least 1; None if all sequences have one length.
     device : str or torch.device
-        Of the tensors that come out. Values that are a tensor already are on it.
+        Device of the resulting tensors. If the values are a tensor, it is on this device.
     rows : ndarray of int64 of shape (m,), optional
-        Of an array of sequences of one length: those in question, in this order.
+        For an array of sequences of one length: positions of the sequences to use, in this order.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Sequences:
     (tensor([[3., 0.],
             [1., 2.]]), tensor([1, 2]))
 
-    Three of one length, of integers, in a file perhaps:
+    Three sequences of integers of one length, for instance in a file:
 
     >>> X = Sequences(np.arange(6, dtype=np.int16).reshape(3, 2, 1))
     >>> X.batch(torch.tensor([2]))["X"].tolist()
@@ -112,18 +112,18 @@ class Sequences:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Sequences, steps of the longest, channels."""
+        """Number of sequences, steps of the longest, number of channels."""
         longest = self.values.shape[1] if self.lengths is None else int(self.lengths.max())
         return len(self), longest, self.values.shape[-1]
 
     @property
     def n_numbers(self) -> int:
-        """Numbers in all, without those that fill up shorter sequences."""
+        """Number of all numbers, without padding."""
         return math.prod(self.shape) if self.lengths is None else math.prod(self.values.shape)
 
     @property
     def is_mapped(self) -> bool:
-        """Whether the numbers lie in a file, which may be larger than memory."""
+        """Whether the numbers are in a file, which may be larger than memory."""
         return not self.is_tensor and is_mapped(self.values)
 
     def __len__(self) -> int:
@@ -132,7 +132,7 @@ class Sequences:
         return len(self.values) if self.rows is None else len(self.rows)
 
     def __getitem__(self, rows: Tensor) -> "Sequences":
-        """Some of the sequences; those of an array of one length are not read yet."""
+        """Some of the sequences; an array of one length is not read yet."""
         if self.lengths is not None:
             places = rows.cpu().numpy()
             return Sequences(self._steps(self._places_of_steps(places)), self.lengths[places], device=self.device)
@@ -140,7 +140,7 @@ class Sequences:
             return Sequences(self.values[rows])
         return Sequences(self.values, device=self.device, rows=self._places(rows))
 
-    # What networks are given.
+    # Input of networks.
 
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
         """Keyword arguments of a network's forward pass for some sequences.
@@ -148,17 +148,18 @@ class Sequences:
         Parameters
         ----------
         rows : Tensor of int64 of shape (b,)
-            Their places.
+            Positions of these sequences.
 
         Returns
         -------
         dict of str to Tensor
-            ``X`` (b, L, d) in float32; with ``lengths`` (b,), only if these differ, and zeros after the ends.
+            ``X`` (b, L, d) in float32. If lengths differ, also ``lengths`` (b,), with zeros after the ends.
 
         Notes
         -----
-        Padding costs less than packing: forward and backward of an LSTM, GRU and ReLU layer with 64 sequences of 20 to
-        24 steps and 16 units take 0.88, 2.95 and 0.99 ms on one thread; packed 3.7, 3.6 and 1.1 ms.
+        Padding costs less than packing. One forward and backward pass with 64 sequences of 20 to 24 steps and 16 units
+        was timed on one thread. For an LSTM, GRU and ReLU layer it takes 0.88, 2.95 and 0.99 ms; packed 3.7, 3.6 and
+        1.1 ms.
         """
         if self.lengths is not None:
             return self._padded(rows.cpu().numpy())
@@ -167,21 +168,21 @@ class Sequences:
         return {"X": self._gathered(self._places(rows)).to(self.device)}
 
     def batches(self, parts: Iterable[Tensor], batch_size: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """Batches by parts of a permutation; those of an array are read ahead.
+        """Batches for the parts of a permutation; arrays are read ahead.
 
         Parameters
         ----------
         parts : iterable of Tensor of int64 of shape (b,)
-            Places of the sequences of each batch.
+            Positions of the sequences of each batch.
         batch_size : int
             The largest b.
 
         Yields
         ------
         rows : Tensor of shape (b,)
-            As given.
+            The positions, one part at a time.
         inputs : dict of str to Tensor
-            As of `batch`.
+            As in `batch`.
         """
         parts = iter(parts)
         ahead = WINDOW // max(1, 4 * batch_size * math.prod(self.values.shape[1:]))
@@ -206,7 +207,7 @@ class Sequences:
         Parameters
         ----------
         size : int
-            Sequences at a time.
+            Number of sequences at a time.
 
         Yields
         ------
@@ -222,13 +223,13 @@ class Sequences:
                 yield self._gathered(self.rows[start : start + size]).to(self.device)
 
     def on(self, device: str | torch.device) -> "Sequences":
-        """The same sequences, whose batches come out on a device; those of unequal length are copied there."""
+        """The same sequences with batches on a device; those of unequal length are copied there."""
         if self.lengths is not None:
             return self.loaded(device)
         return Sequences(self.values, device=device, rows=self.rows)
 
     def loaded(self, device: str | torch.device | None = None) -> "Sequences":
-        """The same as a float32 tensor, for many readings; itself if it lies in a file, or is a tensor already."""
+        """The same as a float32 tensor, for repeated reading; unchanged if it is in a file, or a tensor already."""
         device = self.device if device is None else torch.device(device)
         if self.is_tensor or (self.lengths is None and self.is_mapped and device == self.device):
             return self
@@ -237,10 +238,10 @@ class Sequences:
         whole = as_tensor(self.values) if self.rows is None else self._gathered(self.rows)  # type: ignore[arg-type]
         return Sequences(whole.to(device), self.lengths)
 
-    # What certificates and bounds read: arrays in their own dtype.
+    # Input of certificates and bounds: arrays in their own dtype.
 
     def by_length(self) -> Iterator[tuple[NDArray[np.int64], np.ndarray]]:
-        """Indices (m,) and array (m, L, d) of the sequences of every length L that occurs; not of a tensor."""
+        """Indices (m,) and array (m, L, d) of the sequences of every length L that occurs; not for a tensor."""
         values: Any = self.values
         if self.lengths is None:
             yield np.arange(len(self)), values if self.rows is None else values[self.rows]
@@ -250,14 +251,14 @@ class Sequences:
             yield rows, values[self.offsets[rows, None] + np.arange(length)]
 
     def parts(self) -> Iterator[tuple[NDArray[np.int64], np.ndarray, NDArray[np.int64]]]:
-        """All sequences, some of similar length at a time: about two million numbers, those of shorter ones filled up.
+        """All sequences in groups of similar length: about two million numbers each, padding included.
 
         Yields
         ------
         rows : ndarray of int64 of shape (m,)
-            Their places, at least one.
+            Positions of the sequences, at least one.
         steps : ndarray of shape (sum of lengths, d)
-            One sequence after the other.
+            Steps, one sequence after the other.
         lengths : ndarray of int64 of shape (m,)
         """
         values: Any = self.values
@@ -277,11 +278,11 @@ class Sequences:
             yield rows, values[self._places_of_steps(rows)], self.lengths[rows]
 
     def _places_of_steps(self, rows: np.ndarray) -> np.ndarray:
-        """Where the steps of sequences of unequal length are, one sequence after the other."""
+        """Positions of the steps of sequences of unequal length, one sequence after the other."""
         return steps_of(rows, self.offsets, self.lengths)  # type: ignore[arg-type]
 
     def padded_left(self) -> np.ndarray:
-        """(n, L, d): zeros before the first step of shorter sequences, which a bias-free ReLU network does not see."""
+        """(n, L, d): zeros before the first step of shorter sequences, which do not affect a bias-free ReLU network."""
         if self.lengths is None:
             return next(self.by_length())[1]
         padded = np.zeros(self.shape, dtype=self.values.dtype)  # type: ignore[arg-type]
@@ -290,7 +291,7 @@ class Sequences:
         return padded
 
     def ends(self) -> NDArray[np.float64]:
-        """Smallest and largest number of every channel, (2, d), as a network sees them."""
+        """Smallest and largest number of every channel, (2, d), as a network reads them."""
         values: Any = self.values.cpu().numpy() if isinstance(self.values, Tensor) else self.values
         size = max(1, _BLOCK_NUMBERS // math.prod(values.shape[1:]))
         parts = []
@@ -310,7 +311,7 @@ class Sequences:
         )
 
     def some_steps(self, n_numbers: int) -> np.ndarray:
-        """Steps (m, d) at even distances, as they are: all of them, or at most twice the numbers asked for."""
+        """Steps (m, d) at even distances, unchanged: all of them, or at most twice the requested numbers."""
         values: Any = self.values
         every = min(max(1, self.n_numbers // n_numbers), len(values))
         part = values[::every] if self.rows is None else values[self.rows[::every]]
@@ -319,7 +320,7 @@ class Sequences:
         return part.reshape(-1, part.shape[-1])
 
     def some(self, n_numbers: int, n_steps: int, n_channels: int) -> np.ndarray:
-        """Sequences of one length at even distances, about this many numbers: of each some first steps and channels."""
+        """Sequences of one length at even distances, about this many numbers: some first steps and channels of each."""
         values: Any = self.values
         shape = (min(n_steps, values.shape[1]), min(n_channels, values.shape[2]))
         every = max(1, len(self) * math.prod(shape) // n_numbers)
@@ -350,7 +351,7 @@ class Sequences:
         return copy
 
     def _gather(self, places: np.ndarray, out: np.ndarray) -> None:
-        """Rows of the array in the first rows of ``out``, read in the order in which they lie."""
+        """Rows of the array in the first rows of ``out``, read in the order of the file."""
         values: Any = self.values
         order = np.argsort(places, kind="stable")
         size = max(1, _PIECE // (8 * math.prod(values.shape[1:])))
@@ -360,7 +361,7 @@ class Sequences:
 
 
 def steps_of(rows: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Places of the steps of some sequences that stand one after the other, from where all begin, and their lengths."""
+    """Positions of the steps of some consecutive sequences, from the start of each sequence, and their lengths."""
     some = lengths[rows]
     return np.repeat(offsets[rows] - (np.cumsum(some) - some), some) + np.arange(some.sum())
 
@@ -378,15 +379,14 @@ def as_tensor(values: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
 
 
 def _through_float64(values: np.ndarray) -> np.ndarray:
-    """As what is not a float64 or less becomes one in memory before it becomes float32: rounded twice."""
+    """Convert other types to float64 first, then to float32: rounded twice, as in memory."""
     return values if values.dtype.kind == "f" and values.dtype.itemsize <= 8 else values.astype(np.float64)
 
 
 def is_mapped(values: Any) -> bool:
-    """Whether the values lie in a mapped file: a ``numpy.memmap``, or a view, slice or reshaped form of one.
+    """Whether the values are in a mapped file: a ``numpy.memmap``, or a view, slice or reshaped form of one.
 
-    An array made from one by fancy indexing, by arithmetic or by a change of dtype is an array in memory like any
-    other.
+    After fancy indexing, arithmetic or a change of dtype the result is an array in memory like any other.
     """
     owner = values
     while owner is not None:
@@ -405,7 +405,7 @@ def row_blocks(values: np.ndarray) -> Iterator[slice]:
 def beyond(values: np.ndarray, largest: float) -> bool:
     """Whether an absolute value of an array without NaN is above ``largest``; read once, without a copy."""
     blocks = (values[rows] for rows in row_blocks(values))
-    # Ends before they are compared: np.abs would make a copy.
+    # Ends, before they are compared: np.abs would make a copy.
     return any(max(float(block.max(initial=0)), -float(block.min(initial=0))) > largest for block in blocks)
 
 
@@ -414,31 +414,31 @@ def as_sequences(
 ) -> Any:
     """Validate X, and y in fit, and fold X to `Sequences`.
 
-    ``n_features_in_`` is the number of columns, L·d, after 2-D input, as scikit-learn's checks expect, and the number
-    of channels d otherwise; ``feature_names_in_`` likewise names columns or channels.
+    ``n_features_in_`` is the number of columns, L·d, after 2-D input, as scikit-learn's checks expect. Otherwise it is
+    the number of channels d. ``feature_names_in_`` likewise names columns or channels.
 
     Parameters
     ----------
     estimator : estimator with ``n_channels`` and ``layout``
     X : array-like of shape (n, L * d), time-major columns, or (n, L, d); list of n arrays of shape (L_i, d); or
-        DataFrame whose columns have two levels, time and channel. With ``layout="nct"``, (n, d, L) and (d, L_i), and
-        the columns of rows are channel-major; what comes out is the same.
+        A DataFrame may also have columns of two levels, time and channel. With ``layout="nct"``, X is (n, d, L) or (d,
+        L_i), and the columns of rows are channel-major; the result is the same.
     y : array-like, optional
         Required with ``reset``; None is refused.
     reset : bool
-        True in fit: what is seen is remembered. False afterwards: what is seen is compared.
+        True in fit: the form of X is recorded. False later: it is compared.
     numeric_y : bool, default=False
         Whether y must be numbers, one or several for each sequence.
     min_samples : int, default=1
-        Sequences that there must be; asked together with y.
+        Smallest number of sequences; checked together with y.
 
     Returns
     -------
     X : Sequences; with y, the pair (X, y)
-        Its values are float32 or float64; a memory-mapped array is in it as a view in its own dtype, not copied.
+        Values in float32 or float64. A memory-mapped array is included as a view in its own dtype, not copied.
     """
     layout = Layout.of(estimator)
-    if layout.name == "nct":  # the only place where X becomes sequences; rows are folded with their names known
+    if layout.name == "nct":  # the only function that converts X to sequences; rows are folded with their names known
         X = axes_swapped(X)
     if not reset and y is _ABSENT and _is_in_order(estimator, X):
         return Sequences(X)
@@ -449,7 +449,7 @@ def as_sequences(
 
 
 def _is_in_order(estimator: Any, X: Any) -> bool:
-    """Whether X is what all checks would return as it is: they take a twentieth of a small prediction's time."""
+    """Whether all checks would return X unchanged: they take a twentieth of a small prediction's time."""
     known = vars(estimator)
     with np.errstate(over="ignore", invalid="ignore"):
         return (
@@ -469,7 +469,7 @@ def _is_in_order(estimator: Any, X: Any) -> bool:
 def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, min_samples: int) -> Any:
     if not reset:
         check_is_fitted(estimator)
-    with_y = y is not _ABSENT  # None is a target that somebody has forgotten
+    with_y = y is not _ABSENT  # None is a target that the user has forgotten
     refuse_nested(X)
     refuse_other_rows(y, X, "y")
     y = _as_plain_y(y) if with_y else None
@@ -482,7 +482,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
         X = check_array(ordered, dtype=_DTYPES, estimator=estimator, input_name="X").reshape(shape)
     X = as_plain(X)
     if channels is not None:
-        # What is left to check of X, its channels, comes last: scikit-learn's checks look for the names in X itself.
+        # The remaining check of X, its channels, comes last: scikit-learn's checks look for the names in X itself.
         if with_y:
             n = len(X) if lengths is None else len(lengths)
             _, y = check_X_y(
@@ -499,7 +499,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
         X, y = checked if with_y else (checked, None)
     folded = _fold(estimator, X, lengths, reset=reset)
     if channels is not None and (reset or not estimator._fitted_flat):
-        # The first sequence stands for all: its columns are what is counted and, in a DataFrame, named.
+        # The first sequence represents all: its columns are counted and, in a DataFrame, named.
         check_names(estimator, channels, reset=reset)
         validate_data(estimator, X=channels, reset=reset, skip_check_array=True)
     values: Any = folded.values
@@ -509,7 +509,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
 
 
 def warn_if_rows_are_times(X: Any, n_channels: int, who: str) -> None:
-    """Warn if X is a table with one row a time step, to judge by its index, whose rows are to be sequences."""
+    """Warn if X is a table whose index suggests one row per time step, since each row is read as a sequence."""
     index, columns = row_labels(X), names_of_columns(X)
     kind = type(index).__name__
     with_ids = getattr(index, "nlevels", 1) == 2 and has_times(index)
@@ -522,7 +522,7 @@ def warn_if_rows_are_times(X: Any, n_channels: int, who: str) -> None:
         else ("SequencesFromTable makes sequences of a table of many series")
     )
     warnings.warn(
-        f"The rows of X are time steps, to judge by its {what}, and {who} reads each as a sequence of its own, of "
+        f"The rows of X are time steps, judging by its {what}, but {who} reads each row as one sequence of "
         f"{len(columns)} steps of one channel. Cut windows: X, y = sliding_windows(table, window=..., target=...); "
         f"{gather}. If every row is a sequence, pass X.to_numpy().",
         DataWarning,
@@ -532,34 +532,34 @@ def warn_if_rows_are_times(X: Any, n_channels: int, who: str) -> None:
 
 def _as_plain_y(y: Any) -> Any:
     missing = getattr(y, "isna", None)
-    if callable(missing) and bool(np.any(np.asarray(missing()))):  # pandas' own missing values confuse what follows
+    if callable(missing) and bool(np.any(np.asarray(missing()))):  # pandas' own missing values confuse the next steps
         raise ValueError("Input y contains NaN or missing values: every sequence needs a target.")
     return as_plain(y, "y")
 
 
 def shape_as_given(X: Any, folded: Sequences) -> tuple[int, ...]:
-    """Axes in which the caller thinks of X: those of an array; of lists and wide tables, the folded ones."""
+    """Axes of X for the caller: those of an array; for lists and wide tables, the folded ones."""
     stacked = is_wide(X) or sequences_in(X) is not None
     return folded.shape if stacked else np.shape(X)
 
 
 def _check_array(estimator: Any, X: Any, of_y: dict[str, Any], reset: bool) -> Any:
-    """X, or the pair with y, checked by scikit-learn; ``of_y`` has those of its arguments that are about y."""
+    """X, or the pair with y, checked by scikit-learn; ``of_y`` has its arguments about y."""
     ndim = n_axes(X)
     if ndim > 3:
         raise ValueError(
-            f"X has {ndim} axes; {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
+            f"X has {ndim} axes. {type(estimator).__name__} takes sequences of shape (n_samples, n_steps, "
             "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of (n_steps, n_channels) arrays."
         )
     if not reset and ndim == 2 and not estimator._fitted_flat and np.shape(X) == (1, estimator._n_channels):
-        X, ndim = np.asarray(X)[None], 3  # one sequence of one step, whichever axis is missing
+        X, ndim = np.asarray(X)[None], 3  # one sequence of one step, for either missing axis
     flat = ndim != 3
     if not reset and ndim == 2 and not estimator._fitted_flat:
         raise ValueError(
             f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "
             f"n_channels={estimator.n_features_in_}). Reshape X to three axes."
         )
-    # A file is read a part at a time, whatever its numbers are; scikit-learn would convert a copy of the whole.
+    # A file of any type is read a part at a time; scikit-learn would convert a copy of the whole.
     mapped = isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and is_mapped(X)
     check_names(estimator, X, reset=reset)
     return validate_data(
@@ -574,7 +574,7 @@ def _check_array(estimator: Any, X: Any, of_y: dict[str, Any], reset: bool) -> A
 
 
 def _check_list(estimator: Any, sequences: list) -> tuple[np.ndarray, NDArray[np.int64] | None]:
-    """Sequences (L_i, d), whose values are checked here, as (n, L, d), or one after the other with their lengths."""
+    """Checked sequences (L_i, d), as (n, L, d), or one after the other with their lengths."""
     one_set_of_names(sequences)
     arrays = read_entries(sequences)
     lengths = np.array([len(array) for array in arrays])
@@ -613,8 +613,8 @@ def _fold(estimator: Any, X: np.ndarray, lengths: NDArray[np.int64] | None, *, r
 def last_steps(X: Tensor, lengths: Tensor | None, n_steps: int) -> Tensor:
     """The last steps (n, n_steps * d) of sequences X (n, L, d), all channels of the first of them first.
 
-    Sequence i ends after ``lengths[i]`` steps, by default after L. Zeros stand for the steps that a shorter sequence
-    does not have.
+    Sequence i ends after ``lengths[i]`` steps, by default after L. Zeros replace the steps that a shorter sequence
+    lacks.
     """
     if lengths is None:
         missing = n_steps - X.shape[1]

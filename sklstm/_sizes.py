@@ -1,4 +1,4 @@
-"""Sizes of perturbations: labels are matched with those of X, or refused; nothing with labels is taken by position."""
+"""Sizes of input errors: labels are matched with those of X, or refused, never taken by position."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,36 +14,36 @@ from sklstm._tables import is_wide, n_axes, names_of_columns, read_wide, sequenc
 def sizes_by_position(
     sizes: Any, X: Any, name: str, *, names: Any = None, wide: bool = True, layout: Layout = NTC
 ) -> Any:
-    """Sizes with labels as arrays in the order of X, those without labels as they are; all with steps before channels.
+    """Sizes with labels as arrays in the order of X, sizes without labels unchanged; all with steps before channels.
 
     A Series or a dict has the labels of channels or columns. A data frame has these as its columns, and the labels of
     sequences or of time steps as its rows. A Series or data frame that counts its entries from 0, as pandas does by
-    default, has no labels. Rows are compared, not put in another order.
+    default, has no labels. Rows are compared, but not reordered.
 
     Parameters
     ----------
     sizes : float, array-like, Series, DataFrame, dict, or a list with one of these for each sequence
     X : array-like
-        As the caller gave it.
+        X as the caller passed it.
     name : str
         Name of the sizes in errors.
     names : sequence, optional
-        Names of the columns or channels that a model was fitted on: those of an X that has no labels itself.
+        Names of the columns or channels that a model was fitted on, for an X that has no labels itself.
     wide : bool
         Whether a table whose columns have two levels is read as times and channels.
     layout : Layout
-        Of X, and of sizes without labels.
+        Layout of X, and of sizes without labels.
 
     Returns
     -------
     object
-        For labels of channels (d,), of columns (L * d,), of the columns of a wide table (L, d), of data frames with one
-        axis more. In a list, (1, d) in place of (d,): it is about one sequence.
+        An array (d,) for labels of channels, (L * d,) for columns, (L, d) for columns of a wide table, and with one
+        more axis for data frames. In a list it is (1, d) instead of (d,), for one sequence.
 
     Raises
     ------
     ValueError
-        If sizes have labels that X has not, lack one that X has, have one twice, or have labels beside an X without.
+        If sizes have labels that X does not have, lack one of X, have one twice, or have labels although X has none.
     """
     entries = _entries(sizes)
     if entries is None and not _has_labels(sizes):
@@ -58,7 +58,7 @@ def sizes_by_position(
         return layout.sizes_to_ntc(entries, X, name)
     n = len(X if tables is None else tables)
     if len(entries) != n:
-        raise ValueError(f"{name} has {len(entries)} entries with labels, and X has {n} sequences.")
+        raise ValueError(f"{name} has {len(entries)} entries with labels, but X has {n} sequences.")
     labels = _Labels.of(layout.to_ntc(X), tables, layout.names_to_ntc(names, X), wide)
     framed = tables is not None and hasattr(tables[0], "columns")
     found = []
@@ -71,18 +71,18 @@ def sizes_by_position(
 
 @dataclass(frozen=True)
 class _Labels:
-    """What X calls its channels or columns, and its rows.
+    """Labels of X: of its channels or columns, and of its rows.
 
     Attributes
     ----------
     known : list of (list, tuple of int)
-        Labels in their order, and the shape in which sizes for them are wanted. No entry if X has no labels.
+        Labels in their order, and the shape of sizes for them. No entry if X has no labels.
     channels : bool
-        Whether they are about channels of sequences; else about columns of a table.
+        Whether they are labels of channels of sequences; otherwise of columns of a table.
     rows : list
-        Labels of the rows of every table in question; None for one that has none.
+        Labels of the rows of every table; None for one without labels.
     level_names : list
-        Names of the two levels of the columns of a wide table, in the order of the labels; else empty.
+        Names of the two levels of the columns of a wide table, in the order of the labels; otherwise empty.
     times : Index or None
         Labels of the time steps of a wide table.
     """
@@ -109,7 +109,7 @@ class _Labels:
         return cls([] if labels is None else [(list(labels), (-1,))], not flat, rows, [])
 
     def in_order(self, sizes: Any, name: str, by_position: Callable[[Any], Any]) -> Any:
-        """Sizes as an array in the order of these labels; those without labels as this function has them."""
+        """Sizes as an array in the order of these labels; sizes without labels as this function receives them."""
         if not _has_labels(sizes):
             return by_position(sizes)
         is_table = hasattr(sizes, "columns")
@@ -138,12 +138,12 @@ class _Labels:
         for known, _ in self.known:
             if len(known) == len(labels) and set(known) == set(labels) and known != labels:
                 raise ValueError(
-                    f"{name} counts its entries from 0, and the {self._what} of X have the same labels in another "
+                    f"{name} counts its entries from 0, but the {self._what} of X have the same labels in another "
                     f"order, {known[:5]}. Give an array for sizes by position, or a dict for sizes by label."
                 )
 
     def _order(self, labels: list, level_names: list, name: str) -> tuple[list[int], tuple[int, ...]]:
-        """For each known label its place among those of the sizes, and the shape to give them."""
+        """For each known label its position among those of the sizes, and the shape of the result."""
         if not self.known:
             raise ValueError(f"{name} has labels, {labels[:5]}, but X has none. Give an array for sizes by position.")
         for those, whose in ((labels, name), (self.known[0][0], "X")):
@@ -161,7 +161,7 @@ class _Labels:
                 if len(known) == len(each) and set(known) == set(each):
                     place = {label: i for i, label in enumerate(each)}
                     return [place[label] for label in known], shape
-        # The last are the channels, which are more often meant than all columns of a wide table.
+        # The last are the channels, which are meant more often than all columns of a wide table.
         known = self.known[0][0] if pairs else self.known[-1][0]
         unknown = [label for label in orders[0] if label not in set(known)]
         missing = [label for label in known if label not in set(orders[0])]
@@ -177,7 +177,7 @@ class _Labels:
 
 
 def _entries(sizes: Any) -> list | None:
-    """Sizes that are given one by one; None for a number, an array, a table, numbers by label."""
+    """Sizes given one by one; None for a number, an array, a table, or numbers by label."""
     if isinstance(sizes, list | tuple):
         return list(sizes)
     of_objects = getattr(getattr(sizes, "dtype", None), "kind", "") == "O" and getattr(sizes, "ndim", None) == 1
@@ -186,12 +186,12 @@ def _entries(sizes: Any) -> list | None:
 
 
 def _has_labels(sizes: Any) -> bool:
-    """Whether it is a dict, a Series or a data frame. (A list has a method of the name ``index``.)"""
+    """Whether it is a dict, a Series or a data frame. (A list has a method called ``index``.)"""
     return isinstance(sizes, Mapping) or names_of_columns(sizes) is not None or row_labels(sizes) is not None
 
 
 def _check_rows(labels: Any, expected: list, name: str) -> None:
-    """Compare the labels of the rows of sizes with those of every table in question."""
+    """Compare the row labels of sizes with those of every table."""
     by_position = counted(labels)
     for theirs in expected:
         if theirs is None:

@@ -1,8 +1,9 @@
-"""Subnormal numbers: whether arithmetic keeps them or takes them for zero.
+"""Subnormal numbers: whether arithmetic keeps them or treats them as zero.
 
 Numbers below the smallest normal one, 1e-38 in float32, have fewer digits, and every operation on them takes many times
-as long. A processor can take them for zero instead. It has this mode for every thread, and a new thread begins in that
-of the thread that starts it: so do the threads among which OpenMP shares the work of torch's functions, which stay.
+as long. A processor can treat them as zero instead. Every thread has its own mode, and a new thread inherits the mode
+of the thread that starts it. This includes the threads of OpenMP that share the work of torch's functions, and these
+threads stay alive.
 """
 
 import ctypes
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class _Local(threading.local):
-    """Of each thread."""
+    """Values of each thread."""
 
     def __init__(self) -> None:
         self.n_threads = 1  # that torch shared work among when the mode was last set
@@ -32,9 +33,9 @@ _HARD = 2  # omp_pause_hard
 
 
 def are_flushed() -> bool:
-    """Whether this thread takes subnormal numbers for zero, as after ``torch.set_flush_denormal(True)``.
+    """Whether this thread treats subnormal numbers as zero, as after ``torch.set_flush_denormal(True)``.
 
-    torch cannot tell. Half of the smallest normal number is subnormal.
+    torch has no query for this. Half of the smallest normal number is subnormal.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def are_flushed() -> bool:
 
 
 def set_flushed(flushed: bool) -> None:
-    """Take subnormal numbers for zero in this thread and in those that share its work, or keep them.
+    """Treat subnormal numbers as zero in this thread and in those that share its work, or keep them.
 
     Nothing happens on processors without such a mode.
 
@@ -65,9 +66,8 @@ def set_flushed(flushed: bool) -> None:
 
     Notes
     -----
-    The threads that share the work are sent home first. Those that start with the next work inherit the mode. Only
-    GNU's OpenMP, which torch has on Linux, does this for the threads of the caller alone; elsewhere they stay as they
-    are.
+    The threads that share the work are ended first. The threads of the next work inherit the mode. Only GNU's OpenMP,
+    which torch has on Linux, does this for the threads of the caller alone. With other libraries they do not change.
     """
     n_threads = torch.get_num_threads()
     if max(n_threads, _LOCAL.n_threads) > 1:
@@ -86,7 +86,7 @@ def _gnu_openmp() -> list[ctypes.CDLL]:
 
 
 def keeps_subnormals(function: Callable[P, T]) -> Callable[P, T]:
-    """Run a function in arithmetic that keeps subnormal numbers, whatever mode the caller is in.
+    """Run a function in arithmetic that keeps subnormal numbers, in any mode of the caller.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def keeps_subnormals(function: Callable[P, T]) -> Callable[P, T]:
                 return function(*args, **kwargs)
             finally:
                 set_flushed(True)
-        finally:  # makes good what an interrupt has cut off
+        finally:  # repairs what an interrupt has cut off
             set_flushed(True)
 
     return call

@@ -1,4 +1,4 @@
-"""What users hand over: tensors, lists of sequences, data frames, and wide tables with one row for each sequence."""
+"""Input forms of users: tensors, lists of sequences, data frames, and wide tables with one row per sequence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,31 +11,32 @@ from sklearn.utils.validation import check_array
 from sklstm._labels import could_be_times, is_missing
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
-# What stands first in rows of numbers, by layout.
+# What comes first in rows of numbers, by layout.
 _FIRST = {"ntc": "channels of the first time step", "nct": "time steps of the first channel"}
 _CHANNEL = ("channel", "variable", "feature", "sensor", "signal")
 
 
 def as_plain(values: Any, name: str = "X") -> Any:
-    """Turn a tensor, on any device and with or without a graph, into an array; return anything else as it is.
+    """Convert a tensor, on any device and with or without a graph, to an array; return anything else unchanged.
 
-    What a masked array masks is missing: NaN.
+    Masked entries of a masked array are missing: they become NaN.
 
     Raises
     ------
     TypeError
-        If the tensor has no values in memory, or numpy has no type for it; for objects of xarray, and for lazy tables
-        of polars, which have no values yet.
+        If the tensor has no values in memory, or numpy has no type for it. Also for objects of xarray, and for lazy
+        tables of polars, which have no values yet.
     ValueError
-        If something is masked that is no number.
+        If a masked entry is no number.
     """
     if isinstance(values, np.ma.MaskedArray):
         return _without_mask(values, name)
     if hasattr(values, "dims") and hasattr(values, "coords"):
         of_dataset = ".to_array()" if hasattr(values, "to_array") else ""
         raise TypeError(
-            f"{name} is a {type(values).__name__} of xarray with the axes {tuple(values.dims)}, whose names and labels "
-            f"are not read. Put the axes in order and give the numbers, {name}{of_dataset}.transpose(...).to_numpy()."
+            f"{name} is a {type(values).__name__} of xarray with the axes {tuple(values.dims)}, whose names and "
+            "labels are not read. Put the axes in order and give the numbers, "
+            f"{name}{of_dataset}.transpose(...).to_numpy()."
         )
     refuse_lazy(values)
     if not isinstance(values, torch.Tensor):
@@ -52,9 +53,9 @@ def as_plain(values: Any, name: str = "X") -> Any:
 
 
 def refuse_lazy(table: Any) -> None:
-    """``TypeError`` for a lazy table, as polars has them: it has no values yet."""
+    """``TypeError`` for a lazy table of polars, which has no values yet."""
     if hasattr(table, "collect") and not hasattr(table, "shape"):
-        raise TypeError(f"A {type(table).__name__} has no values yet: give what its method collect() returns.")
+        raise TypeError(f"A {type(table).__name__} has no values yet. Give the result of its method collect().")
 
 
 def _without_mask(values: np.ma.MaskedArray, name: str) -> NDArray:
@@ -77,13 +78,13 @@ def sequences_in(X: Any) -> list | None:
     axes = n_axes(entries[0])
     if axes >= 2 or (of_objects and axes == 1):
         return entries
-    # scikit-learn reads rows of one length as a table. Rows of several lengths are sequences, to be refused as such.
+    # scikit-learn reads rows of one length as a table. Rows of several lengths are refused as sequences.
     unequal = axes == 1 and all(n_axes(row) == 1 for row in entries) and len({len(row) for row in entries}) > 1
     return entries if unequal else None
 
 
 def n_axes(entry: Any) -> int:
-    """Number of axes of an array-like; of nested lists, the depth of the first entry, as lengths may be unequal."""
+    """Number of axes of an array-like; for nested lists, the depth of the first entry, as lengths may be unequal."""
     ndim = getattr(entry, "ndim", None)
     if ndim is not None:
         return int(ndim)
@@ -99,8 +100,8 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     Raises
     ------
     ValueError
-        If the list is empty, or an entry does not have two axes, has no step or no channel, or has another number of
-        channels than the first.
+        If the list is empty, or an entry does not have two axes, or has no step or no channel. Also if an entry has
+        another number of channels than the first.
     """
     arrays: list[NDArray] = []
     for i, entry in enumerate(sequences):
@@ -113,13 +114,13 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
         if array.ndim != 2:
             hint = " A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)." if array.ndim == 1 else ""
             raise ValueError(
-                f"{name}[{i}] has shape {array.shape}; every sequence of the list must have shape "
-                f"(n_steps, n_channels).{hint}"
+                f"{name}[{i}] has shape {array.shape}, but every sequence of the list must have shape (n_steps, "
+                f"n_channels).{hint}"
             )
         if 0 in array.shape:
             raise ValueError(
-                f"{name}[{i}] has {array.shape[0]} time steps and {array.shape[1]} channels; a sequence needs at least "
-                "one of each."
+                f"{name}[{i}] has {array.shape[0]} time steps and {array.shape[1]} channels, but a sequence needs at "
+                "least one of each."
             )
         if arrays and array.shape[1] != arrays[0].shape[1]:
             expected = arrays[0].shape[1]
@@ -136,7 +137,7 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
 def _values_of(entry: Any) -> NDArray:
     if not hasattr(entry, "columns"):
         return np.asarray(as_plain(entry))
-    # A frame may have nullable columns, which scikit-learn knows how to read. It takes a hundred times as long.
+    # A frame may have nullable columns, which scikit-learn can read, but this takes a hundred times as long.
     array = entry.values if hasattr(type(entry), "values") else np.asarray(entry)  # pandas' own way is quicker
     return array if array.dtype.kind in "biuf" else check_array(entry, **_FLOATS)
 
@@ -165,14 +166,14 @@ def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tupl
     Raises
     ------
     ValueError
-        If there are more than three axes, a row does not hold whole steps, there is no step or channel, or the number
-        of channels is another one.
+        If there are more than three axes, a row does not hold whole steps, or there is no step or channel. Also if the
+        number of channels is another one.
     """
     name = type(estimator).__name__
     if len(shape) > 3:
         raise ValueError(
-            f"X has {len(shape)} axes; {name} takes sequences of shape (n_samples, n_steps, n_channels), rows of shape "
-            "(n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, n_channels)."
+            f"X has {len(shape)} axes. {name} takes sequences of shape (n_samples, n_steps, n_channels), rows of "
+            "shape (n_samples, n_steps * n_channels), or a list of arrays of shape (n_steps, n_channels)."
         )
     if len(shape) == 2:
         n, n_columns = shape
@@ -186,8 +187,8 @@ def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tupl
     n, n_steps, d = shape
     if n_steps == 0 or d == 0:
         raise ValueError(
-            f"X has {n_steps} time steps and {d} channels ({as_read(estimator, shape, sizes=False)}): {name} needs at "
-            "least one of each."
+            f"X has {n_steps} time steps and {d} channels ({as_read(estimator, shape, sizes=False)}), but {name} "
+            "needs at least one of each."
         )
     check_channels(estimator, shape, reset=reset)
     return n, n_steps, d
@@ -196,7 +197,7 @@ def folded_shape(estimator: Any, shape: tuple[int, ...], *, reset: bool) -> tupl
 def check_channels(estimator: Any, shape: tuple[int, ...], *, reset: bool, name: str = "X") -> None:
     """Compare the last axis of sequences with the expected number of channels, as `folded_shape` does.
 
-    The shape is that of an array (n, L, d), or (L, d) for a sequence of a list; `name` is its name in the error.
+    The shape is that of an array (n, L, d), or (L, d) for a sequence of a list. `name` is its name in the error.
     """
     n_steps, d = shape[-2:]
     expected = estimator.n_channels if reset else estimator._n_channels
@@ -212,7 +213,7 @@ def check_channels(estimator: Any, shape: tuple[int, ...], *, reset: bool, name:
 
 
 def as_read(estimator: Any, shape: tuple[int, ...], *, sizes: bool = True) -> str:
-    """How the axes of an array, or of a sequence of a list, are read: the shape is in the order in which users have it.
+    """How the axes of an array, or of a sequence of a list, are read: the shape in the user's order.
 
     ``shape`` has the steps before the channels.
     """
@@ -232,7 +233,7 @@ def names_of_columns(table: Any) -> list | None:
 
 
 def filled_like(table: Any, values: NDArray) -> Any:
-    """Values with the names of a table's columns, if it has any, and of its rows, if there are as many."""
+    """Values with the names of a table's columns, if it has any, and of its rows, if their number is equal."""
     if not hasattr(table, "columns"):
         return values
     if hasattr(table, "iloc"):  # pandas, and what is like it
@@ -262,7 +263,7 @@ def one_set_of_names(sequences: Sequence[Any]) -> bool:
             continue
         names, known = names_of_columns(entry), names_of_columns(sequences[0])
         if names != known:
-            raise ValueError(f"X[{i}] has columns {names}, but X[0] has {known}: give every sequence the same columns.")
+            raise ValueError(f"X[{i}] has columns {names}, but X[0] has {known}. Give every sequence the same columns.")
     return first is not None
 
 
@@ -280,7 +281,7 @@ def is_nested(X: Any) -> bool:
 
 
 def refuse_nested(X: Any) -> None:
-    """``ValueError`` if X is a nested table, which is nothing that an estimator reads."""
+    """``ValueError`` if X is a nested table, which no estimator reads."""
     if is_nested(X):
         raise ValueError(
             "X is a nested table: its cells hold series, not numbers. sklstm.preprocessing.read_sequences(X) makes "
@@ -291,10 +292,10 @@ def refuse_nested(X: Any) -> None:
 def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
     """Order the columns of a wide table step by step.
 
-    A wide table has one row for each sequence, and columns of two levels, time and channel. The name of a level, such
-    as ``"time"``, ``"t"`` or ``"date"``, or ``"channel"`` or ``"variable"``, says which it is. Without such a name, the
-    labels decide: if one level holds numbers, dates, periods or durations and the other holds strings, as after
-    ``DataFrame.pivot``, the former are the times. Otherwise nobody can tell.
+    A wide table has one row for each sequence, and columns of two levels, time and channel. A name of a level, such as
+    ``"time"``, ``"t"`` or ``"date"``, or ``"channel"`` or ``"variable"``, shows which it is. Without such a name, the
+    labels decide. If one level holds numbers, dates, periods or durations and the other holds strings, as after
+    ``DataFrame.pivot``, the former are the times. Otherwise it is an error.
 
     Parameters
     ----------
@@ -312,13 +313,14 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
     Raises
     ------
     ValueError
-        If the columns have more than two levels, it cannot be told which are the times, the times are texts or not in
-        increasing order, or a channel is absent at a step.
+        If the columns have more than two levels, or both could be the times. If the times are texts or not in
+        increasing order, or if a channel is absent at a step.
     """
     columns = frame.columns
     if columns.nlevels != 2:
         raise ValueError(
-            f"The columns of X have {columns.nlevels} levels; they must have two, time and channel. Drop the others."
+            f"The columns of X have {columns.nlevels} levels, but they must have two, time and channel. Drop the "
+            "others."
         )
     level = _time_level(columns)
     if any(isinstance(label, str) for label in columns.levels[level]):
@@ -355,21 +357,21 @@ def _time_level(columns: Any) -> int:
     if len(found) != 1:
         values = [columns.get_level_values(level) for level in (0, 1)]
         raise ValueError(
-            f"It cannot be told which level of the columns of X holds the times: {list(values[0].unique()[:3])}... or "
+            f"It is unknown which level of the columns of X holds the times: {list(values[0].unique()[:3])}... or "
             f"{list(values[1].unique()[:3])}.... Name the levels, for instance X.columns.names = ['time', 'channel']."
         )
     return found[0]
 
 
 def numbers_in(column: Any, name: str) -> NDArray:
-    """One column as floats: float32 and float64 as they are, other real numbers as float64, what is missing as NaN.
+    """One column as floats: float32 and float64 unchanged, other real numbers as float64, missing values as NaN.
 
     Masked entries, NA of pandas, None and NaN are all missing.
 
     Raises
     ------
     TypeError
-        If it holds anything but real numbers.
+        If it holds anything other than real numbers.
     """
     values = as_plain(column, name)
     kind = getattr(getattr(values, "dtype", None), "kind", "O")
@@ -383,7 +385,7 @@ def numbers_in(column: Any, name: str) -> NDArray:
         rest = values[~missing]
         if any(isinstance(value, str | bytes) for value in rest.ravel()):
             raise TypeError(
-                f"{name} must hold real numbers; it holds {next(v for v in rest if isinstance(v, str | bytes))!r}."
+                f"{name} must hold real numbers, but it holds {next(v for v in rest if isinstance(v, str | bytes))!r}."
             )
         found = np.full(values.shape, np.nan)
         try:

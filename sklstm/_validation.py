@@ -1,4 +1,4 @@
-"""Rules for parameters, checked before any work starts, random states, and the line that a warning should name."""
+"""Rules for parameters, checked before any work starts; random states; the line that a warning names."""
 
 import inspect
 import sys
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
 
-#: Where the diagram of an estimator in a notebook links to, in scikit-learn's form: ``_doc_link_template``.
+#: Link target of the diagram of an estimator in a notebook, in scikit-learn's form: ``_doc_link_template``.
 API_PAGE = "https://sklstm.readthedocs.io/en/stable/api/generated/{estimator_module}.{estimator_name}.html"
-#: Of what is imported from the package itself, wherever it stands.
+#: For names imported from the package itself, in any module.
 API_PAGE_AT_TOP = API_PAGE.replace("{estimator_module}", "sklstm")
 
 _INSIDE = ("sklstm.", "skorch.", "sklearn.callback.", "contextlib", "aeon.", "sktime.")  # the last two around adapters
@@ -26,12 +26,12 @@ class Rule(Protocol):
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
-    """Whether a value is an integer of Python or numpy; neither a bool nor a time span is one here."""
+    """Whether a value is an integer of Python or numpy; bools and time spans do not count."""
     return isinstance(value, Integral) and not isinstance(value, bool | np.timedelta64)
 
 
 def _as_python(value: Any) -> Any:
-    """Turn a numpy scalar into Python's own type; return anything else as it is."""
+    """Convert a numpy scalar to Python's own type; return anything else unchanged."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -62,7 +62,7 @@ class Number:
 
 @dataclass(frozen=True)
 class NumberOr:
-    """A number, or one word that stands for a choice by the package."""
+    """A number, or one word that lets the package choose."""
 
     number: Number
     word: str
@@ -157,7 +157,7 @@ NON_NEGATIVE = Number(Real, 0, _LARGEST)
 POSITIVE = Number(Real, 0, _LARGEST, "neither")
 OPTIONAL_POSITIVE = Number(Real, 0, _LARGEST, "neither", optional=True)
 PROBABILITY = Number(Real, 0, 1, "neither")
-# A bound divides this probability among many events: every part must be above 0 in float64.
+# A bound divides this probability among many events, and every part must be above 0 in float64.
 SMALL_PROBABILITY = Number(Real, 1e-150, 1, "left")
 FLAG = Choice((True, False))
 LEVEL = Number(Integral, 0, None, flag=True)

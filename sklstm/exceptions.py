@@ -1,4 +1,4 @@
-"""Errors and warnings of the package's own; each is also one of Python's, for those who catch these."""
+"""Errors and warnings of this package; each is also a subclass of one of Python's."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ __all__ = [
 
 
 class DataWarning(UserWarning):
-    """Data can be used, and are probably not as they were meant, or too few.
+    """Data can be used, but look wrong, or are too few.
 
-    X or y is far from a mean of 0 and a variance of 1, the rows of a table with times in its index are each read as
-    a sequence, the axes of X look swapped, or calibration data are so few that prediction intervals are infinite. The
-    message names the remedy.
+    Raised in four cases. X or y is far from a mean of 0 and a variance of 1. The axes of X look swapped. X is a table
+    with times in its index, so that each row is read as one sequence. Or calibration data are so few that prediction
+    intervals are infinite. The message names the remedy.
 
     Examples
     --------
@@ -34,10 +34,10 @@ class DataWarning(UserWarning):
 
 
 class WideCertificateWarning(UserWarning):
-    """Certified limits of predictions are farther apart than the targets of the training are.
+    """Certified bounds of predictions are farther apart than the range of the training targets.
 
-    They are sound, and say hardly more than that the prediction could be anything. The message says for how many, how
-    wide they are, and what makes them narrower.
+    Such bounds hold, but hardly tell anything about the prediction. The message says how many they are, how wide they
+    are, and what makes them narrower.
 
     Examples
     --------
@@ -57,9 +57,9 @@ class WideCertificateWarning(UserWarning):
 class DivergenceError(ValueError):
     """The training loss became infinite or NaN.
 
-    The estimator keeps the weights after the last epoch with a finite loss, or those at the start, and can predict
-    with them; ``n_iter_`` counts the epochs that they have seen. It has no generalisation bound. If not even
-    the weights at the start have finite outputs, it is left as it was before.
+    The estimator keeps the weights after the last epoch with a finite loss, or those at the start, and can predict with
+    them. ``n_iter_`` counts the epochs that they have seen. It has no generalisation bound. If not even the weights at
+    the start have finite outputs, the estimator does not change.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class DivergenceError(ValueError):
     Attributes
     ----------
     net : SequenceNet or None
-        The net with these weights, from `sklstm.training.train`; None from an estimator, which has it itself.
+        The net with these weights, from `sklstm.training.train`. None from an estimator, which has the net itself.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class DivergenceError(ValueError):
 
 
 class NonFiniteOutputError(ValueError):
-    """The outputs of a network are infinite or NaN for some sequences: there is no prediction, label or certificate.
+    """Outputs of a network are infinite or NaN for some sequences, so there is no prediction, label or bound.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class NonFiniteOutputError(ValueError):
     first : int
         Position in X of the first such sequence.
     count : int
-        How many there are.
+        Number of such sequences.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class NonFiniteOutputError(ValueError):
 
     Examples
     --------
-    A ReLU network that has learned from 6 steps is asked about 1000:
+    A ReLU network trained on sequences of 6 steps predicts one of 1000 steps:
 
     >>> import numpy as np
     >>> from sklstm import NoisyRNNClassifier
@@ -133,9 +133,9 @@ class NonFiniteOutputError(ValueError):
 
 
 class InaccurateFunctionError(RuntimeError):
-    """Raised by certificates on a machine whose elementary functions have larger errors than the margins allow for.
+    """Raised by certificates if elementary functions of this machine are less accurate than the margins allow.
 
-    The first certificate of a process measures them; none is given where it would not be sound.
+    The first certificate of a process measures them. No certificate is returned where it would not be sound.
 
     Examples
     --------

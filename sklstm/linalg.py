@@ -65,7 +65,7 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns
     -------
     sigma : Tensor of shape (...)
-        NaN if the matrix is not finite.
+        The norm; NaN if the matrix is not finite.
     u : Tensor of shape (..., m, 1)
     v : Tensor of shape (..., n, 1)
         Unit vectors. If the matrix is zero, the vector on its longer side is zero.
@@ -77,8 +77,8 @@ def leading_pair(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     :math:`\|2^k A\| = 2^k \|A\|` holds to the last bit.
 
     The vector on the shorter side is an eigenvector of the Gram matrix of that side, which costs less than an SVD.
-    Squaring the matrix loses digits of small singular values, but not of the largest: its vector has a relative error
-    of rounding size, and ‖A v‖ an error of the square of that.
+    Squaring the matrix loses digits of small singular values, but not of the largest. Its vector has a relative error
+    of rounding size, and the error of ‖A v‖ is the square of that.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def times_power_of_two(x: Tensor, exponent: Tensor) -> Tensor:
     ----------
     x : Tensor
     exponent : Tensor of int
-        Broadcasts with x.
+        An exponent that broadcasts with x.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def times_power_of_two(x: Tensor, exponent: Tensor) -> Tensor:
     >>> times_power_of_two(smallest, torch.tensor(1074)).item()
     1.0
     """
-    # In two steps: 2**1074 is not a number, while its root is. torch's ldexp of x would have a gradient of 0 where the
+    # In two steps: 2**1074 is not a number, but its root is. torch's ldexp of x would have a gradient of 0 where the
     # exponent is negative.
     half, ones = torch.div(exponent, 2, rounding_mode="floor"), torch.ones_like(exponent, dtype=x.dtype)
     return x * torch.ldexp(ones, half) * torch.ldexp(ones, exponent - half)
@@ -139,8 +139,8 @@ def _scaled(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Finite float64 matrices divided by powers of two, so that the largest entry is in [1/2, 1); and the exponents."""
     exponent = torch.frexp(matrix.abs().amax((-2, -1), keepdim=True)).exponent
     unit = times_power_of_two(matrix, -exponent)
-    # LAPACK's iteration for eigenvectors may not converge where products of entries are subnormal. What is so small
-    # beside the largest entry changes no digit.
+    # LAPACK's iteration for eigenvectors may not converge where products of entries are subnormal. Entries so small
+    # beside the largest one change no digit.
     return torch.where(unit.abs() < _NEGLIGIBLE, 0, unit), exponent
 
 
@@ -178,7 +178,7 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (...)
-        NaN if the matrix is not finite. Differentiable once. If the largest singular value is
+        The norm; NaN if the matrix is not finite. It can be differentiated once. If the largest singular value is
         simple, the gradient is :math:`u v^\top`.
 
     Examples
@@ -214,7 +214,7 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
     ----------
     matrix : Tensor of shape (..., m, n)
     radius : float
-        Positive.
+        Radius of the ball, positive.
 
     Returns
     -------
@@ -244,7 +244,7 @@ def project_rows_l1(matrix: Tensor, radius: float) -> Tensor:
     count = torch.arange(1, n + 1, dtype=torch.float64, device=matrix.device)
     support = (count * (largest - ordered) - gaps < radius).sum(-1, keepdim=True).clamp_min(1)
     above = (radius + gaps.gather(-1, support - 1)) / support  # by how much the largest entry is above the threshold
-    # No sum may exceed the radius: leave room for the roundings of sums in float64, and round each entry towards 0.
+    # No sum may exceed the radius: leave a margin for the roundings of sums in float64, and round each entry towards 0.
     slack = 1 - 2 * (n + 2) * torch.finfo(torch.float64).eps
     shrunk = (above - (largest - magnitude)).clamp_min(0) * slack
     entries = shrunk.to(matrix.dtype)

@@ -1,4 +1,4 @@
-"""Kinds of input noise: how each is drawn, and what bounds for training with noise need to know about it."""
+"""Kinds of input noise: how each is drawn, and quantities that bounds for training with noise need."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class Noise(Protocol):
 
     @property
     def gain_formula(self) -> str:
-        r"""Formula of what the noise adds to :math:`\lambda_{\min}`."""
+        r"""Formula of the amount that the noise adds to :math:`\lambda_{\min}`."""
 
     @property
     def estimated(self) -> bool:
@@ -174,17 +174,17 @@ class _Dropout:
     ξ = 0 with probability :math:`p = \sigma^2/(1+\sigma^2)`, else :math:`\xi = 1/(1-p) = 1 + \sigma^2`, independently
     for each entry. So :math:`E\xi = 1` and :math:`E(\xi-1)^2 = p/(1-p) = \sigma^2`.
 
-    **Largest entry.** Lemma 11 of Tu et al. 2020 holds for each x, so it holds with
-    :math:`E\|\epsilon_i\|_\infty` over x and ξ. Given x, let :math:`a_1 \ge \dots \ge a_d` be the sorted
-    :math:`|x_{ic}|`. Then :math:`|\xi-1|` is 1 with probability p and σ² otherwise; call the larger of the two h, the
-    smaller l, and q the probability of h. If j is the first index at which h occurs, the maximum is
-    :math:`\max(h a_j, l a_1)`: later entries are no larger than :math:`h a_j`, earlier ones than :math:`l a_1`, which
-    occurs if j > 1 and is below :math:`h a_1` if j = 1. Hence
+    **Largest entry.** Lemma 11 of Tu et al. 2020 holds for each x, so it holds with :math:`E\|\epsilon_i\|_\infty` over
+    x and ξ. Given x, let :math:`a_1 \ge \dots \ge a_d` be the sorted :math:`|x_{ic}|`. Then :math:`|\xi-1|` is 1 with
+    probability p and σ² otherwise. Call the larger of the two h, the smaller l, and q the probability of h. If j is the
+    first index at which h occurs, the maximum is :math:`\max(h a_j, l a_1)`. Later entries are no larger than
+    :math:`h a_j`. Earlier ones are no larger than :math:`l a_1`, which occurs if j > 1 and is below :math:`h a_1` if j
+    = 1. Hence
 
     .. math:: E_\xi\|\epsilon_i\|_\infty = \sum_{j=1}^d q(1-q)^{j-1}\max(h a_j, l a_1) + (1-q)^d\, l a_1.
 
     **Second moment.** :math:`E[\xi_a\xi_b] = 1` for a ≠ b and :math:`E\xi_a^2 = 1 + \sigma^2`, so that
-    :math:`E[(x+\epsilon)(x+\epsilon)^\top] = E[xx^\top] + \sigma^2\operatorname{diag}(E x_j^2)`, whose smallest
+    :math:`E[(x+\epsilon)(x+\epsilon)^\top] = E[xx^\top] + \sigma^2\operatorname{diag}(E x_j^2)`. Its smallest
     eigenvalue is at least :math:`\lambda_{\min} + \sigma^2\min_j E x_j^2` (Weyl).
 
     Both results are also expectations over x, and are estimated on a sample.

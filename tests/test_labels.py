@@ -300,11 +300,11 @@ def test_columns_whose_names_are_no_texts_are_told_apart(cls, names, tmp_path):
         table = pd.DataFrame(X.reshape(8, 8), columns=pd.period_range("2024", periods=8, freq="M"))
         rows = cls(2, max_epochs=1, n_channels=2, random_state=0).fit(table, y)
         np.testing.assert_array_equal(rows.predict(table), rows.predict(table.to_numpy()))
-        with pytest.raises(ValueError, match=r"column 0 is Period\('2024-08', 'M'\), and was Period\('2024-01', 'M'\)"):
+        with pytest.raises(ValueError, match=r"column 0 is Period\('2024-08', 'M'\), but was Period\('2024-01', 'M'\)"):
             rows.predict(table.iloc[:, ::-1])
     # Texts were seen, and others are given.
     model.fit(frames_of(X, ["a", "b"]), y)
-    with pytest.raises(ValueError, match=r"column 0 is .*, and was 'a'"):
+    with pytest.raises(ValueError, match=r"column 0 is .*, but was 'a'"):
         use(frames_of(X, names))
 
 
@@ -313,7 +313,7 @@ def test_columns_that_are_counted_have_no_names_but_an_order():
     scaler = SequenceScaler().fit(frames_of(X, [0, 1, 2]))
     expected = scaler.transform(list(X))
     np.testing.assert_array_equal(scaler.transform(frames_of(X, [5, 6, 7])), expected)
-    with pytest.raises(ValueError, match="column 0 is 1, and was 0"):
+    with pytest.raises(ValueError, match="column 0 is 1, but was 0"):
         scaler.transform(frames_of(X, [1, 0, 2]))
     np.testing.assert_allclose(SequenceScaler().fit(X).transform(frames_of(X, [5, 6, 7])), expected, rtol=1e-12)
 
@@ -436,12 +436,12 @@ def test_lazy_tables_are_refused_with_the_remedy():
         lambda: make_forecaster(ESTIMATORS[0](2, max_epochs=1), 1, 1).fit(lazy),
     ):
         with pytest.raises(
-            TypeError, match=r"^A LazyFrame has no values yet: give what its method collect\(\) returns"
+            TypeError, match=r"^A LazyFrame has no values yet\. Give the result of its method collect\(\)"
         ):
             call()
 
 
 def test_times_of_polars_that_run_backwards_are_named():
     table = pl.DataFrame({"t": [2, 1, 0], "a": [1.0, 2.0, 3.0]})
-    with pytest.raises(ValueError, match="the times of the series must increase, and 1, in row 1, comes after 2"):
+    with pytest.raises(ValueError, match="the times of the series must increase, but 1, in row 1, comes after 2"):
         sliding_windows(table, 1, times="t")

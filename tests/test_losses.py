@@ -207,9 +207,9 @@ def test_bad_arguments():
         PinballLoss(1)
     with pytest.raises(ValueError, match="reduction must be"):
         PinballLoss(0.5, reduction="median")
-    with pytest.raises(ValueError, match=r"outputs have shape \(3, 1\) and targets \(3,\)"):
+    with pytest.raises(ValueError, match=r"outputs have shape \(3, 1\), but targets have \(3,\)"):
         PinballLoss()(torch.zeros(3, 1), torch.zeros(3))
-    with pytest.raises(ValueError, match=r"predictions have shape \(3, 1\) and targets \(3,\)"):
+    with pytest.raises(ValueError, match=r"predictions have shape \(3, 1\), but targets have \(3,\)"):
         RegressionLoss().each(np.zeros((3, 1)), np.zeros(3))
     with pytest.raises(ValueError, match="loss must be one of 'squared_error'"):
         choose_cap([0.0, 1.0], "poisson")

@@ -137,7 +137,7 @@ def test_what_cannot_be_matched_is_refused():
     refused(pd.Series([1.0, 2.0], index=["temp", "temp"]), frames(), "eps has a label twice: 'temp'")
     refused(BY_NAME, [pd.DataFrame(x, columns=["temp", "temp"]) for x in X], "X has a label twice: 'temp'")
     refused({"temp": [1.0, 2.0], "hum": [1.0, 2.0]}, frames(), "one number for each label", TypeError)
-    refused([BY_NAME] * 3, frames(), "eps has 3 entries with labels, and X has 4 sequences")
+    refused([BY_NAME] * 3, frames(), "eps has 3 entries with labels, but X has 4 sequences")
     refused(PAIRS, frames(), "has labels that X has not")
     refused(PAIRS, FLAT, "the labels must be the columns of X")
     refused(BY_NAME, wide(), "the labels must be the columns of X", wide=False)

@@ -67,7 +67,7 @@ def test_times_out_of_order_are_refused_and_shown():
     "labels", [(["a", "b", "c", "d"], ["b", "a"]), ([0, 1, 2, 3], [7, 5])], ids=["texts", "numbers"]
 )
 def test_levels_that_cannot_be_told_apart_must_have_names(labels, swapped):
-    with pytest.raises(ValueError, match=r"cannot be told which level.*X\.columns\.names"):
+    with pytest.raises(ValueError, match=r"is unknown which level.*X\.columns\.names"):
         read_wide(table(*labels, [None, None], swapped=swapped))
 
 

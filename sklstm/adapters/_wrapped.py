@@ -8,14 +8,14 @@ from sklstm.estimators._composition import layout_of
 
 
 def classifier_from(estimator: Any, X: Any, y: Any) -> Any:
-    """A fitted clone of a classifier; ``TypeError`` if it is none."""
+    """A fitted clone of a classifier; ``TypeError`` for anything else."""
     if not (isinstance(estimator, BaseEstimator) and is_classifier(estimator)):
         raise _not_a("classifier", estimator, "TikhonovGRUClassifier()")
     return _fitted(estimator, X, y)
 
 
 def regressor_from(estimator: Any, X: Any, y: Any) -> Any:
-    """A fitted clone of a regressor; ``TypeError`` if it is none."""
+    """A fitted clone of a regressor; ``TypeError`` for anything else."""
     if not (isinstance(estimator, BaseEstimator) and is_regressor(estimator)):
         raise _not_a("regressor", estimator, "TikhonovGRURegressor()")
     return _fitted(estimator, X, y)
@@ -24,7 +24,7 @@ def regressor_from(estimator: Any, X: Any, y: Any) -> Any:
 def _fitted(estimator: Any, X: Any, y: Any) -> Any:
     if layout_of(estimator).name == "nct":
         raise ValueError(
-            "estimator has layout='nct', but adapters hand X on with axes (n, time, channels): leave it at 'ntc'."
+            "estimator has layout='nct', but adapters pass X with axes (n, time, channels). Use layout='ntc'."
         )
     return clone(estimator).fit(X, y)
 

@@ -1,7 +1,7 @@
 """Classifiers and regressors of aeon with an estimator of this package inside.
 
-They take what aeon's take: arrays (n, d, L), lists of arrays (d, L_i) for sequences of unequal length, and whatever
-aeon converts to these. Missing values are refused. Written for aeon 1.6.
+They take what estimators of aeon take: arrays (n, d, L), lists of arrays (d, L_i) for sequences of unequal length, and
+everything that aeon converts to these. Missing values are refused. Written for aeon 1.6.
 """
 
 from typing import Any, ClassVar, Self
@@ -42,8 +42,8 @@ class RecurrentClassifier(BaseClassifier):
     Parameters
     ----------
     estimator : estimator
-        A classifier of `sklstm`, alone, in a pipeline behind `SequenceScaler`, or in a search such as
-        ``GridSearchCV``. It is cloned and stays as it is. Its parameters are reached as ``estimator__hidden_size``.
+        A classifier of `sklstm`, alone, in a pipeline after `SequenceScaler`, or in a search such as ``GridSearchCV``.
+        It is cloned and not changed. Set its parameters as ``estimator__hidden_size``.
 
     Attributes
     ----------
@@ -103,8 +103,8 @@ class RecurrentRegressor(BaseRegressor):
     Parameters
     ----------
     estimator : estimator
-        A regressor of `sklstm`, alone, in a pipeline behind `SequenceScaler`, in a ``TransformedTargetRegressor``, or
-        in a search such as ``GridSearchCV``. It is cloned and stays as it is. Its parameters are reached as
+        A regressor of `sklstm`, alone, in a pipeline after `SequenceScaler`, in a ``TransformedTargetRegressor``, or in
+        a search such as ``GridSearchCV``. It is cloned and not changed. Set its parameters as
         ``estimator__hidden_size``.
 
     Attributes

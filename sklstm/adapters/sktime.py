@@ -48,14 +48,14 @@ class RecurrentClassifier(BaseClassifier):
     Parameters
     ----------
     estimator : estimator
-        A classifier of `sklstm`, alone, in a pipeline behind `SequenceScaler`, or in a search such as
-        ``GridSearchCV``. It is cloned and stays as it is. Its parameters are reached as ``estimator__hidden_size``.
+        A classifier of `sklstm`, alone, in a pipeline after `SequenceScaler`, or in a search such as ``GridSearchCV``.
+        It is cloned and not changed. Set its parameters as ``estimator__hidden_size``.
 
     Attributes
     ----------
     estimator_ : estimator
         The fitted clone, with all its methods: certificates, reports, `save`. It takes sequences with time before
-        channels, ``np.swapaxes(X, 1, 2)``. Without it where all labels of the training were equal: sktime then
+        channels, ``np.swapaxes(X, 1, 2)``. The attribute is missing if all training labels were equal: sktime then
         predicts that label.
     classes_ : ndarray of shape (k,)
         Labels, sorted.
@@ -110,15 +110,15 @@ class RecurrentRegressor(BaseRegressor):
     Parameters
     ----------
     estimator : estimator
-        A regressor of `sklstm`, alone, in a pipeline behind `SequenceScaler`, in a ``TransformedTargetRegressor``, or
-        in a search such as ``GridSearchCV``. It is cloned and stays as it is. Its parameters are reached as
+        A regressor of `sklstm`, alone, in a pipeline after `SequenceScaler`, in a ``TransformedTargetRegressor``, or in
+        a search such as ``GridSearchCV``. It is cloned and not changed. Set its parameters as
         ``estimator__hidden_size``.
 
     Attributes
     ----------
     estimator_ : estimator
         The fitted clone, with all its methods: certificates, reports, `save`. It takes sequences with time before
-        channels, ``np.swapaxes(X, 1, 2)``. One network has several outputs where y has several columns.
+        channels, ``np.swapaxes(X, 1, 2)``. If y has several columns, one network has several outputs.
 
     See Also
     --------
@@ -165,25 +165,25 @@ class RecurrentForecaster(BaseForecaster):
     """A forecaster of sktime that trains a recurrent network for all horizons at once.
 
     Windows, scaling and intervals are those of `sklstm.make_forecaster`. ``fit`` needs the forecasting horizon. Several
-    columns of y are forecast together; panels and hierarchies by one network, which serves all their series. Columns of
-    X are known in advance, and ``predict`` needs them at every step up to the last one that is forecast.
+    columns of y are forecast together. One network serves all series of a panel or hierarchy. Columns of X are known in
+    advance, and ``predict`` needs them at every step up to the last forecast step.
 
     Parameters
     ----------
     estimator : regressor
-        Of `sklstm`, or any other of scikit-learn's kind. It is cloned and stays as it is. Its parameters are reached as
+        A regressor of `sklstm`, or any scikit-learn regressor. It is cloned and not changed. Set its parameters as
         ``estimator__hidden_size``.
     window : int
-        Steps of the past in a window, at least 1. With X a window has at least as many as the largest horizon.
+        Number of past steps in a window, at least 1. With X a window has at least as many steps as the largest horizon.
     calibration_fraction : float, default=0.2
-        Part of the rows, the last ones, that the estimator is not fitted to: intervals are measured on them. With 0
+        Share of the rows, the last ones, that the estimator is not fitted to: intervals are measured on them. With 0
         there are no intervals.
 
     Attributes
     ----------
     forecaster_ : sklstm.Forecaster
-        The fitted forecaster, with all its methods: intervals under errors of the inputs, windows to certify. Of tables
-        with columns ``("y", name)`` and ``("X", name)``, if there is X; else with those of y.
+        The fitted forecaster, with all its methods, such as intervals under input errors and windows to certify. Its
+        tables have columns ``("y", name)`` and ``("X", name)`` if there is X, otherwise those of y.
 
     See Also
     --------
@@ -263,7 +263,7 @@ class RecurrentForecaster(BaseForecaster):
         return pd.DataFrame(limits)[list(order)].set_axis(order, axis=1)
 
     def _asked_for(self, forecasts: pd.DataFrame, fh: Any) -> pd.DataFrame:
-        """Of forecasts for every step of every series, the steps of the horizon, under the names of y."""
+        """The requested steps of the horizon, with the names of y, from forecasts for every step of every series."""
         first = np.arange(0, len(forecasts), self.forecaster_.horizon)
         rows = np.add.outer(first, self._steps(fh) - 1).ravel()
         return forecasts.iloc[rows].set_axis(self._names, axis=1).rename_axis(index=self._levels)
@@ -290,7 +290,7 @@ def _joined(y: pd.DataFrame, X: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """With names of levels that say what is so in sktime, whatever they are called: the last one holds the times."""
+    """The same table with fixed names of levels, as in sktime: the last level holds the times."""
     ids = table.index.nlevels - 1
     if not ids:
         return table

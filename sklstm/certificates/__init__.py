@@ -1,4 +1,4 @@
-"""What is proved about the outputs of a recurrent network under perturbed inputs: bounds and Lipschitz constants.
+"""Certified bounds on the outputs of a recurrent network under input errors, and Lipschitz constants.
 
 All functions take weight tensors, without scikit-learn.
 """

@@ -1,7 +1,7 @@
 """The recurrent cells on boxes: one class for each cell, and a row of `ENCLOSURES`.
 
-To certify another cell, write its subclass of `EnclosedLayer` here and add its row at the end of the file; and its
-subclass of `PlaneLayer` in `_plane_layers`.
+To certify another cell, write its subclass of `EnclosedLayer` here and add its row at the end of the file. Also write
+its subclass of `PlaneLayer` in `_plane_layers`.
 """
 
 from collections.abc import Callable
@@ -86,7 +86,7 @@ class EnclosedLSTM(EnclosedLayer):
     def forward_matrices(self) -> Tensor:
         # |h| ≤ 1, so one vector bounds the rounding of W_h h and of the biases for all steps.
         self.constant = self.slack * (self.W_h.abs().sum(1) + self.b_x.abs() + self.b_h.abs())
-        # Error of a product of two activations: each has an error of ACTIVATION units times the other factor, in the
+        # Error of a product of two activations. Each has an error of ACTIVATION units times the other factor, in the
         # network and in this computation, and a few operations round.
         self.error = 4 * ACTIVATION * self.unit
         self.error_gates = self.W_h.new_tensor(2 * self.error)
@@ -131,8 +131,8 @@ class EnclosedLSTM(EnclosedLayer):
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         by_h, by_s = adjoint
         H, n = slot.error.shape
-        # Derivatives of h with respect to s and to the pre-activation of o; of s with respect to the pre-activations of
-        # f, i and g, and to the previous s.
+        # Derivatives of h with respect to s and to the pre-activation of o. Derivatives of s with respect to the
+        # pre-activations of f, i and g, and to the previous s.
         partials = scratch(2, 6, H, n)
         rows = Ends(*partials)
         hull_nonnegative(logistic_slope(slot.gates, scratch), slot.partners, scratch, Ends(*partials[:, 1:4]))
@@ -214,7 +214,7 @@ class EnclosedGRU(EnclosedLayer):
     order = (0, 1, 2)
 
     def _rows(self) -> tuple[Tensor, Tensor]:
-        """(4·H, H) and (4·H, d): n has one block for its recurrent part, which r multiplies, and one for the input."""
+        """Weights (4·H, H) and (4·H, d): n has a block for its recurrent part, times r, and one for the input."""
         H = self.size
         W_h = torch.cat((self.W_h, self.W_h.new_zeros(H, H)))
         W_x = torch.cat((self.W_x[: 2 * H], self.W_x.new_zeros(H, self.n_inputs), self.W_x[2 * H :]))
@@ -319,7 +319,7 @@ class _ReLUGradient(GradientStep):
         self.net_lower, self.net_upper = self.by_h
 
     def start(self) -> None:
-        pass  # the ball of h is all that is handed on
+        pass  # only the ball of h is passed on
 
     def __call__(self, slot: Any) -> None:
         self.by_h.mul_(slot.all_slopes)
@@ -386,7 +386,7 @@ class _TanhGradient(GradientStep):
         self.square = new()
 
     def start(self) -> None:
-        pass  # the ball of h is all that is handed on
+        pass  # only the ball of h is passed on
 
     def __call__(self, slot: Any) -> None:
         torch.mul(slot.tape, slot.tape, out=self.square)

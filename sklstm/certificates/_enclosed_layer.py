@@ -1,4 +1,4 @@
-"""Recurrent layers evaluated on boxes instead of points, whatever the cell.
+"""Recurrent layers evaluated on boxes instead of points, for any cell.
 
 The file has the loops over time, and the affine maps into and out of the gates. The cells are in `_enclosed_cells`.
 """
@@ -38,7 +38,7 @@ class LayerWeights(NamedTuple):
 
 
 class Slot:
-    """The tape of one step, as views of one block of memory; making new views for every batch would cost more."""
+    """The tape of one step, as views of one block of memory, since new views for every batch would cost more."""
 
     def __init__(self, tape: Tensor):
         self.tape = tape
@@ -51,22 +51,22 @@ class Slot:
 class GradientStep(ABC):
     """One step of a cell, backwards, for gradients of a number that is a function of the bounds.
 
-    From gradients with respect to the ends of h after a step it makes those with respect to the ends of the
-    pre-activations, and keeps those with respect to what the cell hands on besides the ball of h. Its tensors and the
-    views of them are made once: in small steps they would cost more than the arithmetic.
+    From gradients with respect to the ends of h after a step it computes those with respect to the ends of the
+    pre-activations. It keeps those with respect to the other values that the cell passes on besides the ball of h. Its
+    tensors and their views are made once: in small steps they would cost more than the arithmetic.
 
     Parameters
     ----------
     layer : EnclosedLayer
     n : int
-        Boxes.
+        Number of boxes.
 
     Attributes
     ----------
     by_lower, by_upper : Tensor of shape (H, n)
-        To be written: the gradients with respect to the ends of h.
+        To write: the gradients with respect to the ends of h.
     net_lower, net_upper : Tensor of shape (rows, n)
-        To be read: those with respect to the ends of the pre-activations.
+        To read: those with respect to the ends of the pre-activations.
     """
 
     def __init__(self, layer: "EnclosedLayer", n: int):
@@ -85,11 +85,11 @@ class GradientStep(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Nothing has been handed on yet."""
+        """Reset: nothing has been passed on yet."""
 
     @abstractmethod
     def __call__(self, slot: Any) -> None:
-        """The step whose tape this is."""
+        """The backward step for the step of this tape."""
 
 
 class ProductGradient:
@@ -99,7 +99,7 @@ class ProductGradient:
     ----------
     new : callable
     shape : tuple of int
-        Of the gates, before (H, n).
+        Shape of the gates, before (H, n).
     out : Tensor of shape (2, *shape, H, n)
         Receives the gradients with respect to the ends of the pre-activations of the gates.
     """
@@ -113,7 +113,7 @@ class ProductGradient:
         self.halves = (*self.part, *self.of_product, *out)
 
     def choose(self, gates: Ends, values: Tensor) -> Tensor:
-        """Which end of a gate makes each end of the product: the derivatives with respect to the ends of the values."""
+        """Which end of a gate gives each end of the product: the derivatives with respect to the ends of the values."""
         torch.sign(values, out=self.positive).clamp_min_(0)  # 1 or 0: multiplying takes less time than choosing
         low, high = gates
         torch.sub(high, low, out=self.width)
@@ -137,27 +137,27 @@ class EnclosedLayer(ABC):
     """One recurrent layer evaluated on boxes. A subclass is one cell: its forward step and its backward step.
 
     Sizes in the shapes below: n boxes, L steps, d inputs, H units, G gates, k outputs. The axis of boxes is the last
-    one: the gates of a step are then blocks of memory, and a product with all weights is one kernel call. The tape has
+    one. The gates of a step are then blocks of memory, and a product with all weights is one kernel call. The tape has
     the values of the forward pass that the backward pass needs.
 
     Parameters
     ----------
     weights : LayerWeights
-        Certificates are computed in their dtype.
+        Weights; certificates are computed in their dtype.
     margins : bool
         Whether bounds include the rounding errors, as certificates must. Without margins they are those of exact
-        arithmetic, and can be differentiated: see `_interval_training`.
+        arithmetic, and can be differentiated; see `_interval_training`.
 
     Attributes
     ----------
     torch_layer : type of nn.RNNBase
-        The layer that has this cell, for the network's own outputs.
+        The layer with this cell, for the network's own outputs.
     torch_mode : str
         Its attribute ``mode``.
     torch_options : dict
-        What its constructor needs besides sizes.
+        Arguments of its constructor besides sizes.
     n_gates, n_states : int
-        Numbers of gates stacked in the weights, and of tensors in the state.
+        Number of gates stacked in the weights, and number of tensors in the state.
     order : tuple of int
         The gates in the order of the cell's computation, as indices of torch's order.
     """
@@ -174,7 +174,7 @@ class EnclosedLayer(ABC):
         info = torch.finfo(weights.weight_ih.dtype)
         self.unit, self.tiny = (info.eps / 2, info.tiny) if margins else (0.0, 0.0)
         self.slack = dot_slack(self.size + self.n_inputs, self.unit)
-        # Of a certificate's tanh the error is known.
+        # The error of a certificate's tanh is known.
         self.tanh_ = Tensor.tanh_ if margins else tanh_by_logistic_
         self.load(weights)
         back = self.adjoint_matrix().detach()
@@ -188,7 +188,7 @@ class EnclosedLayer(ABC):
         self.passes = 0  # of `_interval_training`, whose backward pass needs the tape of its own forward pass
 
     def load(self, weights: LayerWeights) -> None:
-        """Other weights of the same shapes, for `forward` and `gradients`; `backward` stays that of the first ones."""
+        """Load other weights of the same shapes, for `forward` and `gradients`; `backward` keeps the first ones."""
         self.W_x, self.W_h = self._arranged(weights.weight_ih), self._arranged(weights.weight_hh)
         zeros = self.W_x.new_zeros(len(self.W_x))
         self.b_x = zeros if weights.bias_ih is None else self._arranged(weights.bias_ih)
@@ -221,7 +221,7 @@ class EnclosedLayer(ABC):
         Parameters
         ----------
         slot, after : Slot
-            Of this step and of the step after it.
+            Slots of this step and of the step after it.
         net : tuple of Tensor of shape (rows, n)
             Centre and radius of the pre-activations. They may be overwritten.
         out : Tensor of shape (2, H, n)
@@ -238,7 +238,7 @@ class EnclosedLayer(ABC):
         Parameters
         ----------
         slot : Slot
-            Of this step.
+            Slot of this step.
         slack : Tensor of shape (G * H, n)
             The part of the input in the rounding of the pre-activations.
         adjoint : tuple of Tensor
@@ -267,8 +267,8 @@ class EnclosedLayer(ABC):
         """Ball of the inputs (2, L, d, n) to ball of the hidden states (2, L, H, n).
 
         `backward` needs ``record=True``, which keeps the tape of all steps. Shorter sequences come last, and end at the
-        last step: ``begun`` has the number of sequences that have begun by each step. What is computed of the others
-        means nothing, and their state is zero again when they begin.
+        last step: ``begun`` has the number of sequences that have begun by each step. Values of the others mean
+        nothing, and their state is zero again when they begin.
         """
         _, n_steps, _, n = box.shape
         H = self.size
@@ -305,7 +305,7 @@ class EnclosedLayer(ABC):
         return operands
 
     def beginners(self, t: int) -> slice | None:
-        """Sequences whose first step is t, if there are any and it is not the first step of all."""
+        """Sequences whose first step is t, if there are any and t is not the first step of all."""
         if not t or self.begun is None or self.begun[t - 1] == self.begun[t]:
             return None
         return slice(self.begun[t - 1], self.begun[t])
@@ -359,7 +359,7 @@ class EnclosedLayer(ABC):
         by_hidden : Tensor of shape (2, L, H, n)
             Gradient with respect to the balls of the hidden states.
         of_inputs : bool
-            Whether that of the inputs is wanted.
+            Whether to compute the gradient of the inputs.
 
         Returns
         -------

@@ -1,10 +1,10 @@
-r"""How far disturbances can move a network whatever its inputs and however long they are, unit by unit.
+r"""How far input errors can move a network, for any inputs and sequences of any length, unit by unit.
 
 For two input sequences let :math:`\delta_t` bound how far each unit of the state has moved at step t, per unit of the
 largest :math:`\|x_t - x'_t\|`. A cell gives :math:`\delta_t \le M \delta_{t-1} + b` with a matrix and a vector that are
 not negative, and :math:`\delta_0 = 0`. Every :math:`h \ge 0` with :math:`M h + b \le h` is then a bound at every step,
-by induction. The least one is :math:`(I - M)^{-1} b`, where the spectral radius of M is below 1. It is solved for,
-rounded up, and checked. The proofs are in ``docs/theory/certificates.md``.
+by induction. The least one is :math:`(I - M)^{-1} b` if the spectral radius of M is below 1. It is computed, rounded
+up, and checked. The proofs are in ``docs/theory/certificates.md``.
 
 Everything is in float64 and rounded upward. Leading axes of shapes are ranges of inputs, which are tried at once.
 """
@@ -53,14 +53,14 @@ class _Layer:
     rows : Tensor of shape (G, H)
         Euclidean norms of the rows of the input matrices.
     bias_x, bias_h : Tensor of shape (G, H)
-        With their signs.
+        Biases, with their signs.
     """
 
     def __init__(self, weights: LayerWeights, n_gates: int):
         parts = [None if part is None else as_float64(part.detach()).cpu() for part in weights]
         weight_ih, weight_hh = (part for part in parts[:2] if part is not None)
         self.size = weight_hh.shape[1]
-        # Sums of so many terms are off by half of this, products and functions of them by a few units.
+        # Sums of this many terms are off by half of this, products and functions of them by a few units.
         self.slack = 1 + 64 * (self.size + weight_ih.shape[1]) * _UNIT
         self.signed = weight_ih.unflatten(0, (n_gates, -1))
         self.inputs, self.recurrent = self.signed.abs(), weight_hh.unflatten(0, (n_gates, -1)).abs()
@@ -69,7 +69,7 @@ class _Layer:
         self.bias_x, self.bias_h = (zeros if part is None else part.unflatten(0, (n_gates, -1)) for part in parts[2:])
 
     def up(self, x: Tensor) -> Tensor:
-        """At least what x ≥ 0 would be without rounding and underflow."""
+        """An upper bound on the value of x ≥ 0 without rounding and underflow."""
         return x * self.slack + _TINY
 
     def of_inputs(self, x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class _Layer:
         return self._product(self.recurrent, h)
 
     def _product(self, weights: Tensor, x: Tensor) -> Tensor:
-        """0 where nothing is multiplied with anything: it may meet an infinite factor later."""
+        """0 where nothing is multiplied: it may meet an infinite factor later."""
         columns = weights.flatten(0, 1).mT
         there = (columns > 0).to(columns)
 
@@ -107,14 +107,14 @@ class _Suprema(NamedTuple):
     Attributes
     ----------
     gates : tuple
-        Of the gates' absolute values, in torch's order.
+        Suprema of the gates' absolute values, in torch's order.
     open : Tensor
-        Of 1/(1 − f) or 1/(1 − z): how many steps a unit remembers.
+        Suprema of 1/(1 − f) or 1/(1 − z): how many steps a unit remembers.
     inner : Tensor
-        Of the LSTM's memory, or of what the GRU's reset gate multiplies.
+        Suprema of the LSTM's memory, or of what the GRU's reset gate multiplies.
     states : Tensor
     slopes : Tensor
-        Of the gates' functions.
+        Slopes of the gates' functions.
     """
 
     gates: tuple[Tensor, ...]
@@ -125,7 +125,7 @@ class _Suprema(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What the movements of the gates' net inputs, from inputs and from states, move a unit by in the end."""
+    """How far a unit finally moves by movements of the gates' net inputs, from inputs and from states."""
 
     by_input: Tensor  # (..., G, H)
     by_state: Tensor  # (..., G, H)
@@ -142,7 +142,7 @@ def _slopes(layer: _Layer, centre: Tensor, radius: Tensor, kinds: str) -> Tensor
 
 
 def _affine(layer: _Layer, centre: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """A centre with its bias, and how far off it may be by rounding."""
+    """A centre with its bias, and its possible rounding error."""
     return centre + bias, (layer.slack - 1) * (centre.abs() + bias.abs())
 
 
@@ -163,7 +163,7 @@ def _lstm_suprema(layer: _Layer, box: _Box) -> _Suprema:
 
 def _lstm_step(layer: _Layer, seen: _Suprema, met: _Suprema) -> _Step:
     i, _, _, o = seen.gates
-    lasting = _times(o, seen.open)  # what one unit of movement of the memory moves the state by, as long as it lasts
+    lasting = _times(o, seen.open)  # how far one unit of movement of the memory moves the state while it lasts
     factors = (
         _times(lasting, met.gates[2]),
         _times(lasting, met.inner),
@@ -175,7 +175,7 @@ def _lstm_step(layer: _Layer, seen: _Suprema, met: _Suprema) -> _Step:
 
 
 def _lstm_steps(layer: _Layer, at: _Suprema, n_steps: int) -> Tensor:
-    """Movements (L, H) of the states after so many steps."""
+    """Movements (L, H) of the states after this many steps."""
     i, f, g, o = at.gates
     by_i, by_f, by_g, by_o = at.slopes
     memory = moved_memory = moved = torch.zeros_like(i)
@@ -210,7 +210,7 @@ def _gru_suprema(layer: _Layer, box: _Box) -> _Suprema:
 
 
 def _gru_factors(layer: _Layer, seen: _Suprema, met: _Suprema) -> tuple[_Step, Tensor]:
-    """Of the candidate, without the update gate, whose own factor (..., H) is for one step."""
+    """Factors of the candidate, without the update gate, whose own factor (..., H) is for one step."""
     by_r, by_z, by_n = met.slopes.unbind(-2)
     reset = layer.up(_times(_times(by_n, met.inner), by_r))
     none = torch.zeros_like(reset)
@@ -228,7 +228,7 @@ def _gru_step(layer: _Layer, seen: _Suprema, met: _Suprema) -> _Step:
 
 
 def _gru_steps(layer: _Layer, at: _Suprema, n_steps: int) -> Tensor:
-    """Movements (L, H) of the states after so many steps."""
+    """Movements (L, H) of the states after this many steps."""
     step, update = _gru_factors(layer, at, at)
     z = at.gates[1]
     moved = torch.zeros_like(z)
@@ -236,7 +236,7 @@ def _gru_steps(layer: _Layer, at: _Suprema, n_steps: int) -> Tensor:
     for _ in range(n_steps):
         from_states = layer.of_states(moved)
         new = layer.up((_times(step.by_input, layer.rows) + _times(step.by_state, from_states)).sum(-2))
-        # Between the two, whatever the update gate: linear in it.
+        # Between the two, for any update gate: linear in it.
         kept = torch.maximum(z * moved + _times(1 - z, new), new)
         moved = layer.up(kept + _times(update, (layer.rows + from_states)[1]))
         found.append(moved)
@@ -278,7 +278,7 @@ _CELLS = {
 
 
 def _box(layer: _Layer, lower: Tensor, upper: Tensor) -> _Box:
-    """Net inputs of inputs between two ends (..., d), which may be infinite."""
+    """Net inputs for inputs between two ends (..., d), which may be infinite."""
     bounded = torch.isfinite(lower) & torch.isfinite(upper)
     middle = torch.where(bounded, lower / 2 + upper / 2, 0.0)
     radius = torch.where(bounded, torch.maximum(upper - middle, middle - lower), math.inf)
@@ -289,9 +289,9 @@ def _box(layer: _Layer, lower: Tensor, upper: Tensor) -> _Box:
 
 
 def _limit(layer: _Layer, step: _Step, from_inputs: Tensor) -> Tensor:
-    """Movements (..., H) of the states that no sequence exceeds; ``inf`` where the comparison does not contract.
+    """Movements (..., H) of the states that no sequence exceeds; ``inf`` if the comparison does not contract.
 
-    ``from_inputs`` (..., G, H) are those of the net inputs by the inputs.
+    ``from_inputs`` (..., G, H) are the movements of the net inputs by the inputs.
     """
     b = layer.up(_times(step.by_input, from_inputs).sum(-2))
     # Gate by gate: all of them at once would take the memory of four such matrices.
@@ -303,7 +303,7 @@ def _limit(layer: _Layer, step: _Step, from_inputs: Tensor) -> Tensor:
     b, M = torch.broadcast_tensors(b[..., None], M)[0][..., 0], M
     known = torch.isfinite(M).all(-1).all(-1) & torch.isfinite(b).all(-1)
     M, b = torch.where(known[..., None, None], M, 0.0), torch.where(known[..., None], b, 0.0)
-    # A little more than b, so that rounding upward can be paid for where b is hardly above zero.
+    # A little more than b, so that rounding upward has a margin where b is hardly above zero.
     exact = torch.linalg.solve_ex(torch.eye(layer.size, dtype=b.dtype, device=b.device) - M, b + _SMALL)[0]
     bound = torch.full_like(exact, math.inf)
     for margin in (1e-3, 1e-6, 1e-9):  # the last that holds counts
@@ -314,7 +314,7 @@ def _limit(layer: _Layer, step: _Step, from_inputs: Tensor) -> Tensor:
 
 
 def _movement(weight: Tensor, moved: Tensor, linear: Tensor, blocks: Tensor, slack: float) -> Tensor:
-    """Euclidean norms (...) of the movements of the outputs of which the states' are at most ``moved`` (..., H)."""
+    """Euclidean norms (...) of movements of the outputs, if the states move by at most ``moved`` (..., H)."""
     outputs = _times(weight, moved[..., None, :]).sum(-1) * slack  # (..., k)
     return torch.minimum(_norm(outputs + linear), _norm(outputs) + blocks) * slack
 
@@ -322,10 +322,10 @@ def _movement(weight: Tensor, moved: Tensor, linear: Tensor, blocks: Tensor, sla
 @keeps_subnormals
 @torch.no_grad()
 def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Tensor:
-    r"""The largest movement of a network's outputs per unit of disturbance of its inputs, at sequences of any length.
+    r"""The largest movement of a network's outputs per unit of input error, for sequences of any length.
 
-    For every sequence x with entries of channel c between ``lower[c]`` and ``upper[c]``, every disturbance with
-    :math:`\|\delta_t\| \le \varepsilon` at each step, and every :math:`\varepsilon`,
+    Take any sequence x with entries of channel c between ``lower[c]`` and ``upper[c]``, any :math:`\varepsilon`, and
+    any error with :math:`\|\delta_t\| \le \varepsilon` at each step. Then
 
     .. math:: \|y(x + \delta) - y(x)\| \le \text{gain} \cdot \varepsilon .
 
@@ -336,18 +336,18 @@ def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Ten
     network : RecurrentNetwork
         An LSTM, a GRU, or a network of ReLU or tanh units, stacks and a linear part included.
     lower, upper : Tensor of shape (d,)
-        Ranges of the channels of the undisturbed inputs; they may be infinite. Disturbed inputs may leave them.
+        Ranges of the channels of the exact inputs; they may be infinite. Inputs with errors may leave them.
 
     Returns
     -------
     Tensor of shape (), float64
-        ``inf`` where nothing is known: where the comparison that bounds the states does not contract. Rounded upward;
-        a statement about the network in exact arithmetic.
+        The gain, rounded upward. It holds for the network in exact arithmetic. ``inf`` where nothing is proved, because
+        the comparison that bounds the states does not contract.
 
     Raises
     ------
     ValueError
-        If there are no such ranges for the channels.
+        If these are no ranges for the channels.
 
     See Also
     --------
@@ -355,7 +355,7 @@ def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Ten
 
     Examples
     --------
-    One unit that halves its state and adds the input doubles what stays, and its output adds the last input to that:
+    One unit halves its state and adds the input, which doubles a lasting error. Its output adds the last input:
 
     >>> import torch
     >>> from sklstm.certificates import LayerWeights, RecurrentNetwork, network_gain
@@ -370,9 +370,9 @@ def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Ten
     lower, upper = (as_float64(end.detach()).cpu() for end in (lower, upper))
     if not lower.shape == upper.shape == (n_channels,) or not (lower <= upper).all():
         raise ValueError(f"lower and upper must be ranges of {n_channels} channels, got {lower} and {upper}.")
-    # The gates of the disturbed sequence are bounded for disturbances up to some size. Larger ones are compared with
-    # how far the states can be apart at all. Every size gives a bound, the larger of one that rises with the size and
-    # one that falls: the best is looked for between ever closer sizes.
+    # The gates of the sequence with errors are bounded for errors up to some size. Larger errors are compared with the
+    # largest distance of two states. Every size gives a bound: the larger of one that rises with the size and one that
+    # falls. The best is searched for between ever closer sizes.
     middle = (upper - lower).nan_to_num(0.0, posinf=0.0).norm().item() or 1.0
     found = _gains(network, lower, upper, lower.new_tensor([math.inf]))[0]
     for step, places in ((1.0, range(-6, 5)), (0.25, _AROUND), (0.0625, _AROUND)):
@@ -387,7 +387,7 @@ def network_gain(network: RecurrentNetwork, lower: Tensor, upper: Tensor) -> Ten
 
 
 def _gains(network: RecurrentNetwork, lower: Tensor, upper: Tensor, sizes: Tensor) -> Tensor:
-    """Bounds (s,) that take the disturbed gates' suprema for disturbances up to ``sizes`` (s,)."""
+    """Bounds (s,) that use the gates' suprema for errors up to ``sizes`` (s,)."""
     cell = _CELLS[network.cell]
     layer, *further = (_Layer(weights, cell.n_gates) for weights in network.layers)
     box = _box(layer, lower, upper)
@@ -405,7 +405,7 @@ def _gains(network: RecurrentNetwork, lower: Tensor, upper: Tensor, sizes: Tenso
         linear, blocks = _norm(A).sum(1), spectral_norm(A.transpose(0, 1)).sum()
         n_terms += A.numel()
     slack = 1 + 64 * n_terms * _UNIT
-    # A state is between −1 and 1 whatever the inputs, unless it is that of a ReLU.
+    # A state is between −1 and 1 for any inputs, except that of a ReLU.
     apart = torch.where(torch.isinf(sizes)[:, None], 0.0, (seen.states + 1) / sizes[:, None])
     return torch.maximum(*(_movement(weight_out, states, linear, blocks, slack) for states in (moved, apart)))
 
@@ -450,20 +450,20 @@ def lstm_gain(
     n_steps: int | None = None,
     input_bound: float | Tensor = math.inf,
 ) -> Tensor:
-    r"""Lipschitz constants of the hidden states of an LSTM, proved for every LSTM.
+    r"""Proved Lipschitz constants of the hidden states of any LSTM.
 
-    With suprema :math:`\bar f, \bar i, \bar o, \bar g` of the gates' absolute values, unit by unit, over all inputs
-    with :math:`|x| \le B` and all states that they allow, the bound :math:`S_t = \bar f S_{t-1} + \bar i \bar g` on the
-    memory, and :math:`n_u(t) = r_u + |W_{uh}| h_{t-1}` for each gate u, where :math:`r_u` has the Euclidean norms of
-    the rows of :math:`W_{ux}`,
+    Let :math:`\bar f, \bar i, \bar o, \bar g` be suprema of the gates' absolute values, unit by unit, over all inputs
+    with :math:`|x| \le B` and all states that they allow. Let :math:`S_t = \bar f S_{t-1} + \bar i \bar g` be the bound
+    on the memory. For each gate u let :math:`n_u(t) = r_u + |W_{uh}| h_{t-1}`, where :math:`r_u` has the Euclidean
+    norms of the rows of :math:`W_{ux}`. Then
 
     .. math::
 
         s_t &\le \bar f s_{t-1} + \tfrac14 S_{t-1} n_f + \bar i\, n_g + \tfrac14 \bar g\, n_i \\
-        h_t &\le \bar o\, s_t + \tfrac14 \tanh(S_t)\, n_o ,
+        h_t &\le \bar o\, s_t + \tfrac14 \tanh(S_t)\, n_o .
 
-    all of them vectors (H,), with products entry by entry. Where a net input cannot come near 0, smaller slopes stand
-    in the place of 1/4 and 1.
+    All of them are vectors (H,), with products entry by entry. Where a net input cannot come near 0, smaller slopes
+    replace 1/4 and 1.
 
     Parameters
     ----------
@@ -471,9 +471,9 @@ def lstm_gain(
     weight_hh : Tensor of shape (4 * H, H)
         Gates stacked i, f, g, o, as torch stores them.
     bias : Tensor of shape (4 * H,)
-        The sum of torch's two biases.
+        Sum of torch's two biases.
     n_steps : int, optional
-        L ≥ 1. None for sequences of any length: the fixed point, in closed form.
+        Number L ≥ 1 of steps. None for sequences of any length: the fixed point, in closed form.
     input_bound : float, or Tensor of shape (d,)
         B > 0, the largest absolute value of any input entry, or of the entries of each channel; ``inf`` if none is
         known.
@@ -481,8 +481,8 @@ def lstm_gain(
     Returns
     -------
     Tensor of shape (L,), float64
-        Bounds on :math:`\|h_t - h'_t\| / \max_s \|x_s - x'_s\|` for t = 1, …, L. Without ``n_steps`` of shape (), a
-        bound for every t; ``inf`` if the recursion does not contract.
+        Bounds on :math:`\|h_t - h'_t\| / \max_s \|x_s - x'_s\|` for t = 1, …, L. Without ``n_steps`` a tensor of shape
+        (), a bound for every t. ``inf`` if the recursion does not contract.
 
     Raises
     ------
@@ -491,7 +491,7 @@ def lstm_gain(
 
     See Also
     --------
-    network_gain : Of the outputs of a network, stacks included.
+    network_gain : The gain of the outputs of a network, stacks included.
 
     Notes
     -----
@@ -510,7 +510,7 @@ def lstm_gain(
     >>> bool((moved <= gain * 0.1 * 2**0.5).all()), gain.shape
     (True, torch.Size([5]))
 
-    At any length, with weaker recurrence:
+    For any length, with weaker recurrence:
 
     >>> weights = lstm.weight_ih_l0, lstm.weight_hh_l0 / 20, bias
     >>> bool(lstm_gain(*weights, input_bound=0.1) >= lstm_gain(*weights, n_steps=1000, input_bound=0.1)[-1])
@@ -530,10 +530,10 @@ def gru_gain(
     n_steps: int | None = None,
     input_bound: float | Tensor = math.inf,
 ) -> Tensor:
-    r"""Lipschitz constants of the hidden states of a GRU, proved for every GRU.
+    r"""Proved Lipschitz constants of the hidden states of any GRU.
 
-    With suprema :math:`\bar r, \bar z, \bar n` of the gates' absolute values and
-    :math:`\bar q = |W_{nh}| \bar n + |b_{nh}|`, unit by unit, and :math:`n_u(t) = r_u + |W_{uh}| h_{t-1}` as in
+    Let :math:`\bar r, \bar z, \bar n` be suprema of the gates' absolute values and
+    :math:`\bar q = |W_{nh}| \bar n + |b_{nh}|`, unit by unit. With :math:`n_u(t) = r_u + |W_{uh}| h_{t-1}` as in
     `lstm_gain`, the candidate and the state move by at most
 
     .. math::
@@ -550,7 +550,7 @@ def gru_gain(
         Gates stacked r, z, n, as torch stores them.
     bias_ih, bias_hh : Tensor of shape (3 * H,)
     n_steps : int, optional
-        L ≥ 1. None for sequences of any length: the fixed point, in closed form.
+        Number L ≥ 1 of steps. None for sequences of any length: the fixed point, in closed form.
     input_bound : float, or Tensor of shape (d,)
         B > 0, the largest absolute value of any input entry, or of the entries of each channel; ``inf`` if none is
         known.
@@ -558,8 +558,8 @@ def gru_gain(
     Returns
     -------
     Tensor of shape (L,), float64
-        Bounds on :math:`\|h_t - h'_t\| / \max_s \|x_s - x'_s\|` for t = 1, …, L. Without ``n_steps`` of shape (), a
-        bound for every t; ``inf`` if the recursion does not contract.
+        Bounds on :math:`\|h_t - h'_t\| / \max_s \|x_s - x'_s\|` for t = 1, …, L. Without ``n_steps`` a tensor of shape
+        (), a bound for every t. ``inf`` if the recursion does not contract.
 
     Raises
     ------
@@ -568,7 +568,7 @@ def gru_gain(
 
     See Also
     --------
-    network_gain : Of the outputs of a network, stacks included.
+    network_gain : The gain of the outputs of a network, stacks included.
 
     Examples
     --------

@@ -6,11 +6,11 @@ multiply. The product of two balls has the same largest absolute value as the pr
 that value only.
 
 All computations use the dtype of the weights, with unit roundoff u (2⁻²⁴ for float32, 2⁻⁵³ for float64). Each interval
-contains three values: that of the network in exact arithmetic, that of the network evaluated in the dtype with sums in
-any order, and that of this computation without its own rounding.
+contains three values. The first is the value of the network in exact arithmetic. The second is that of the network
+evaluated in the dtype, with sums in any order. The third is that of this computation without its own rounding.
 
 - A dot product of m terms has an error of at most γ_m Σ|terms|, γ_m = m u / (1 − m u), for every order of summation
-  (Higham 2002, section 3.5). The margin must be three times that: for the network, for the centre and for the radius.
+  (Higham 2002, section 3.5). The margin must be three times this: for the network, for the centre and for the radius.
   `dot_slack` is three times (m + 8) u.
 - The logistic function and tanh are assumed to have errors of at most 4 u (`ACTIVATION`). Measured over 6·10⁶ float32
   arguments: 1.5 u and 0.5 u for torch's functions, 1.5 u and 1.2 u inside its fused LSTM kernel. The tests measure this
@@ -31,7 +31,7 @@ ACTIVATION = 4  # error in units u of an activation, in the network and in this 
 class Scratch:
     """Memory for the temporary tensors of a step, which later steps use again.
 
-    New memory of these sizes costs more than the arithmetic in it: the C library returns it to the system after use,
+    New memory of these sizes costs more than the arithmetic in it. The C library returns it to the system after use,
     and the system must map every page again.
     """
 
@@ -41,7 +41,7 @@ class Scratch:
         self.used: dict[tuple[int, ...], int] = {}
 
     def __call__(self, *shape: int) -> Tensor:
-        """An uninitialised tensor that is not given out again until `reset`."""
+        """An uninitialised tensor that is not used again until `reset`."""
         tensors, count = self.free.setdefault(shape, []), self.used.get(shape, 0)
         if count == len(tensors):
             tensors.append(self.like.new_empty(shape))
@@ -99,7 +99,7 @@ def to_ball(ends: Ends, margin: Tensor | float, out: Tensor) -> None:
     centre, radius = out.unbind(0)
     torch.lerp(ends.lower, ends.upper, 0.5, out=centre)
     torch.sub(ends.upper, centre, out=radius)
-    if not isinstance(margin, float) or margin:  # there is none in training, where a call counts
+    if not isinstance(margin, float) or margin:  # there is none in training, where each call costs time
         radius.add_(margin)
 
 
@@ -136,7 +136,7 @@ class Hull:
     ----------
     like : Tensor
     shape : int
-        Of an end.
+        Shape of an end.
     """
 
     def __init__(self, like: Tensor, *shape: int):

@@ -1,7 +1,7 @@
-"""The interval pass as a function that can be differentiated: what training for a certificate minimises.
+"""The interval pass as a differentiable function, which robust training minimises.
 
 It is the forward pass of the certificate ``method="intervals"`` without its rounding margins. The backward pass is
-written out, cell by cell, on the tape of the forward pass: autograd would take several times as long for the hundreds
+written out, cell by cell, on the tape of the forward pass. Autograd would take several times as long for the hundreds
 of small operations of each step.
 """
 
@@ -32,7 +32,7 @@ class _LayerPass(torch.autograd.Function):
     def backward(ctx: Any, *by_hidden: Tensor) -> tuple[None, Tensor, Tensor | None]:  # type: ignore[override]
         if ctx.number != ctx.layer.passes:
             raise RuntimeError(
-                "The interval pass keeps what one backward pass needs: go back before the next pass forward."
+                "The interval pass keeps what one backward pass needs. Call backward before the next forward pass."
             )
         return None, *ctx.layer.gradients(by_hidden[0], of_inputs=ctx.needs_input_grad[2])
 
@@ -40,19 +40,18 @@ class _LayerPass(torch.autograd.Function):
 class IntervalPass:
     r"""Bounds on the outputs of a network for every input in a box, differentiable with respect to its weights.
 
-    They are those of ``output_bounds(network, lower, upper, method="intervals")`` in exact arithmetic: without margins
-    for rounding errors, which a certificate needs and training does not. The box is a constant: its ends have no
-    gradient.
+    They are those of ``output_bounds(network, lower, upper, method="intervals")`` in exact arithmetic. A certificate
+    needs margins for rounding errors; training does not. The box is a constant: its ends have no gradient.
 
     Parameters
     ----------
     network : RecurrentNetwork
-        Its weights are read anew in every call, so that they may be changed in place.
+        A network. Its weights are read again in every call, so that they may be changed in place.
 
     Notes
     -----
     Where an interval ends at zero, or both products of a gate with an end are equal, the gradient is that of one side.
-    Memory is kept from call to call: go back through one call before the next one.
+    Memory is kept from call to call, so call backward before the next forward pass.
 
     Examples
     --------
@@ -96,13 +95,13 @@ class IntervalPass:
         minus : Tensor of int64 of shape (n,), optional
             Index of one output for each sample.
         weight_linear : Tensor of shape (k, p * d), optional
-            Of a linear part, in place of the network's own: one that is computed from parameters is computed anew for
+            Weight of a linear part, instead of the network's own. If it depends on parameters, compute it again for
             every call.
 
         Returns
         -------
         Interval
-            ``lower`` and ``upper`` of shape (n, k), in the dtype of the weights.
+            Bounds ``lower`` and ``upper`` of shape (n, k), in the dtype of the weights.
 
         Raises
         ------
@@ -126,7 +125,7 @@ class IntervalPass:
         return self._read_out(last.mT, box, lengths, minus, linear)
 
     def _loaded(self) -> list[EnclosedLayer]:
-        """The layers with the weights as they are now."""
+        """The layers with their current weights."""
         if self._layers:
             for layer, weights in zip(self._layers, self.network.layers, strict=True):
                 layer.load(weights)

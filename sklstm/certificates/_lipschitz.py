@@ -17,7 +17,8 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
 
     .. math:: \|y_L(x) - y_L(x')\|_\infty \le \sum_{i=1}^L \beta_V \beta_U \beta_W^{L-i} \|x_i - x'_i\|_\infty
 
-    The lemma is about ReLU units; its proof uses only that they move no farther than their net inputs, as tanh does.
+    The lemma is about ReLU units. Its proof uses only that they move no farther than their net inputs, which also holds
+    for tanh.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def rnn_lipschitz(U: Tensor, W: Tensor, V: Tensor, n_steps: int) -> Tensor:
     -------
     Tensor of shape (L,), float64
         The factor of :math:`\|x_i - x'_i\|_\infty` for i = 1, …, L; ``inf`` where the power overflows. A margin M
-        cannot change sign as long as the perturbation is below M / (2 · sum) in every entry.
+        cannot change sign as long as the input error is below M / (2 · sum) in every entry.
 
     Raises
     ------

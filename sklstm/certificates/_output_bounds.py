@@ -1,12 +1,12 @@
-r"""Proved bounds on the outputs of a recurrent network over a box of inputs.
+r"""Certified bounds on the outputs of a recurrent network over a box of inputs.
 
 *Interval* bounds come from a forward pass on intervals. *Mean-value* bounds come from a backward pass through these
 intervals: it encloses :math:`\partial y / \partial x` over the whole box, and
 
 .. math:: |y(x + \delta) - y(x)| \le \sum_{t,c} |\delta_{t,c}| \sup|\partial y / \partial x_{t,c}| .
 
-*Linear* bounds come from planes above and below every step, substituted backwards from the outputs to the inputs, and
-from all pre-activations and states as well: what cancels between them cancels here.
+*Linear* bounds come from planes above and below every step. They are substituted backwards from the outputs to the
+inputs, and from all pre-activations and states as well. Terms that cancel between values cancel here too.
 
 Rounding errors are perturbations of intermediate values. The same derivatives, or coefficients, bound their effect on
 the outputs.
@@ -32,7 +32,7 @@ from ._substitution import Substitution
 
 METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
-_SETTLED = 0.03  # share of the width that planes may be apart, for a substitution to be deep enough
+_SETTLED = 0.03  # largest distance of planes, as a share of the width, for a substitution to be deep enough
 _COLUMNS = 2**19  # coefficients of a state in one batch of substitutions: with fewer, calls take longer than sums
 _OVERHEAD = (100, 5)  # boxes that a step takes as long for as for its calls; second for `linear` (H = 32)
 
@@ -43,7 +43,7 @@ class Interval(NamedTuple):
     Attributes
     ----------
     lower, upper : Tensor, float64
-        Of the same shape.
+        Bounds of the same shape.
 
     Examples
     --------
@@ -87,10 +87,10 @@ def box(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tenso
 
 
 class _Readout(NamedTuple):
-    """From (h, x), the last state and the inputs that a linear part sees, to the outputs, or to their differences.
+    """From (h, x), the last state and the inputs of a linear part, to the outputs, or to their differences.
 
-    ``weight`` (n or 1, k, H + q·d) and ``bias`` (n or 1, k); ``magnitude``, the sums of absolute weights that bound the
-    rounding; ``size``, the H columns of the state.
+    ``weight`` is (n or 1, k, H + q·d) and ``bias`` (n or 1, k). ``magnitude`` has the sums of absolute weights that
+    bound the rounding, and ``size`` the H columns of the state.
     """
 
     weight: Tensor
@@ -155,30 +155,31 @@ def output_bounds(
     method : {"best", "linear", "mean-value", "intervals"}
         ``"intervals"`` uses the forward pass only. ``"mean-value"`` also encloses the derivatives, for which it needs
         the intervals. ``"best"`` takes the tighter of the two, entry by entry. ``"linear"`` also computes affine forms
-        of all states, which narrow both, and takes the tightest of all: it is never wider than ``"best"`` and costs far
+        of all states, which narrow both, and takes the tightest of all. It is never wider than ``"best"`` but takes far
         more time.
     minus : Tensor of shape (n,), optional
         Index of one output for each sample. The bounds are then on the differences between all outputs and this one.
-        ``"linear"`` narrows them no further where all others are known to be below 0.
+        ``"linear"`` stops narrowing them once all others are known to be below 0.
     batch_size : int, optional
         Number of boxes in one batch, which limits the memory; by default as many as fit in about 100 MB.
     lengths : Tensor of int64 of shape (n,), optional
-        Steps after which each sequence ends, at least 1; what stands behind counts for nothing. By default all have L.
+        Number of steps of each sequence, at least 1; what follows is ignored. By default all have L.
 
     Returns
     -------
     Interval
-        ``lower`` and ``upper`` of shape (n, k), float64. They hold for the network in exact arithmetic, and for its
-        outputs evaluated on a CPU in the dtype of its weights, rounding included. ±inf where no bound is known.
+        Bounds ``lower`` and ``upper`` of shape (n, k), float64. They hold for the network in exact arithmetic. They
+        also hold for its outputs evaluated on a CPU in the dtype of its weights, rounding included. ±inf where no bound
+        is known.
 
     Raises
     ------
     ValueError
-        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; for an unknown method, a
-        batch size below 1 or lengths that do not fit.
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``. Also for an unknown method,
+        a batch size below 1 or lengths that do not fit.
     InaccurateFunctionError
-        If torch's logistic function or tanh is less accurate on this machine than the margins allow for. The first
-        call of a process measures it.
+        If torch's logistic function or tanh is less accurate on this machine than the margins allow. The first call of
+        a process measures it.
 
     Examples
     --------
@@ -228,7 +229,7 @@ def output_bounds(
 def _batches(
     network: RecurrentNetwork, n: int, n_steps: int, method: str, batch_size: int | None, lengths: Tensor | None
 ) -> Sequence[slice | Tensor]:
-    """Boxes to be handled together; those of several lengths with the longest first."""
+    """Batches of boxes; those of several lengths have the longest first."""
     if lengths is None:
         size = rows_at_once(network, n_steps, method) if batch_size is None else int(batch_size)
         size = -(-n // -(-n // size)) if n else size  # batches of about the same size
@@ -239,7 +240,7 @@ def _batches(
         if place == start:
             longest, waste = length, 0
             size = rows_at_once(network, longest, method) if batch_size is None else int(batch_size)
-        # Another batch costs as much as so many boxes more in this one, step by step.
+        # Another batch costs as much as this many more boxes in this one, step by step.
         elif place == start + size or waste + longest - length > _OVERHEAD[method == "linear"] * length:
             ends.append(place)
             start, longest, waste = place, length, 0
@@ -265,7 +266,7 @@ def lstm_interval_bounds(
     weight_hh : Tensor of shape (4 * H, H)
         Gates stacked i, f, g, o, as torch stores them.
     bias : Tensor of shape (4 * H,)
-        The sum of torch's two biases.
+        Sum of torch's two biases.
     weight_out : Tensor of shape (k, H)
     bias_out : Tensor of shape (k,), optional
     lower, upper : Tensor of shape (n, L, d)
@@ -274,13 +275,13 @@ def lstm_interval_bounds(
     Returns
     -------
     Interval
-        ``lower`` and ``upper`` of shape (n, k), float64, valid for all biases; see `output_bounds`.
+        Bounds ``lower`` and ``upper`` of shape (n, k), float64, valid for all biases; see `output_bounds`.
 
     Raises
     ------
     ValueError
-        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; if shapes of weights do not
-        match.
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``. Also if shapes of weights do
+        not match.
 
     See Also
     --------
@@ -319,13 +320,13 @@ def rnn_interval_bounds(U: Tensor, W: Tensor, V: Tensor, lower: Tensor, upper: T
     Returns
     -------
     Interval
-        ``lower`` and ``upper`` of shape (n, k), float64.
+        Bounds ``lower`` and ``upper`` of shape (n, k), float64.
 
     Raises
     ------
     ValueError
-        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``; if shapes of weights do not
-        match.
+        If the box is not finite, not of shape (n, L, d), or has ``lower`` above ``upper``. Also if shapes of weights do
+        not match.
 
     Examples
     --------
@@ -342,7 +343,7 @@ def rnn_interval_bounds(U: Tensor, W: Tensor, V: Tensor, lower: Tensor, upper: T
 def _aligned(
     network: RecurrentNetwork, centre: Tensor, radius: Tensor, lengths: Tensor | None
 ) -> tuple[Tensor, Tensor, list[int] | None]:
-    """Ball of the inputs (2, L, d, n), of those that a linear part sees (2, n, q·d), and how many have begun when.
+    """Ball of the inputs (2, L, d, n), of the inputs of a linear part (2, n, q·d), and how many have begun when.
 
     All sequences end at the last step, where the layers read the state.
     """
@@ -393,7 +394,7 @@ def _linear_bounds(
     minus: Tensor | None,
     deep: Tensor | None = None,
 ) -> Interval:
-    """Bounds by backward substitution: some steps for all boxes, then more for those that it can narrow.
+    """Bounds by backward substitution: some steps for all boxes, then more steps for boxes that it can narrow.
 
     With ``deep`` (n,) it is the second of these, for so many of the last steps of each box.
     """
@@ -417,7 +418,7 @@ def _linear_bounds(
         return bounds
     apart, of_inputs_alone = (part.unflatten(1, (2, -1)).sum(1) for part in (upper, substitution.by_inputs))
     unsettled = ~(apart <= (1 + _SETTLED) * of_inputs_alone).all(1)
-    if minus is not None:  # differences are asked for to know whether a label holds in the whole box
+    if minus is not None:  # differences serve to certify a label in the whole box
         unsettled &= (bounds.upper >= 0).sum(1) > 1  # one of them is the output itself
     rows = unsettled.nonzero()[:, 0]
     if not len(rows):
@@ -439,15 +440,15 @@ def _narrower(a: Interval, b: Interval) -> Interval:
 
 
 def _interval(centre: Tensor, radius: Tensor) -> Interval:
-    """Bounds in float64; ±inf after overflow. From one radius, or from two in one tensor, that below first."""
+    """Bounds in float64; ±inf after overflow. From one radius, or from two in one tensor, the lower one first."""
     below, above = radius if radius.ndim > centre.ndim else (radius, radius)
     lower, upper = centre.double() - below.double(), centre.double() + above.double()
     return Interval(lower.masked_fill(lower.isnan(), -torch.inf), upper.masked_fill(upper.isnan(), torch.inf))
 
 
 def _readout_slack(h: Tensor, readout: _Readout) -> Tensor:
-    # One dot product more if there is a linear part, and the sum of the two: at most as many roundings on the way of
-    # each term as in one long product.
+    # With a linear part there is one more dot product, and the sum of the two. Each term then has at most as many
+    # roundings as in one long product.
     slack = dot_slack(h.shape[-1] + 2, torch.finfo(h.dtype).eps / 2)
     size = (readout.magnitude @ (h[0].abs() + h[1])[..., None])[..., 0] + readout.bias.abs()
     return slack * size + torch.finfo(h.dtype).tiny  # the rounding error of tiny products is absolute
@@ -463,7 +464,7 @@ def _mean_value(
 ) -> Interval:
     """Bounds (n, k) from (h, x) at the centres (n, H + q·d) and the radius (L, d, n).
 
-    ``h`` is the ball of (h, x), (2, n, H + q·d); ``n_inputs`` is the number of inputs of a sequence, or those (n,) of
+    ``h`` is the ball of (h, x), (2, n, H + q·d). ``n_inputs`` is the number of inputs of a sequence, or those (n,) of
     each.
     """
     n_steps, d, n = radius.shape

@@ -1,10 +1,10 @@
-"""Recurrent layers as planes: what `_substitution` needs of them, one class for each cell, and a row of `PLANES`.
+"""Recurrent layers as planes, for `_substitution`: one class for each cell, and a row of `PLANES`.
 
 Sizes in the shapes below: n boxes, L steps, d inputs, H units, m columns. Intervals and planes are small, and computed
 in float64 with axes (units, n). Coefficients are many, and in the dtype of the weights with axes (n, units, m).
 
-For every value there is the one at the centre of the box, the *reference*. Sums are sums of deviations from it: their
-coefficients are the same, and what rounding does to them is relative to the deviations.
+Every value has a *reference*: its value at the centre of the box. Sums are sums of deviations from it. Their
+coefficients are the same, and their rounding errors are relative to the deviations.
 """
 
 from abc import ABC, abstractmethod
@@ -32,7 +32,7 @@ from ._planes import (
     ramp,
 )
 
-#: From intervals (m, n), references, and for pre-activations their rounding, to narrower intervals.
+#: Function from intervals (m, n), references, and for pre-activations their rounding, to narrower intervals.
 Narrow = Callable[[Ends, Tensor, Tensor | None], Ends]
 Around = Callable[..., Planes]  # `parallel` or `gated`
 PARALLEL, CLOSEST = 0, 1
@@ -41,13 +41,13 @@ PARALLEL, CLOSEST = 0, 1
 class PlaneLayer(ABC):
     """One recurrent layer on boxes, with planes around every step. A subclass is one cell.
 
-    Values within the network are bounded by parallel planes, which are written as a matrix for each step: many sums go
-    through each. The outputs are bounded by the closest planes, whose slopes are kept as they are.
+    Values within the network are bounded by parallel planes, which are written as a matrix for each step, since many
+    sums use each. The outputs are bounded by the closest planes, whose slopes are stored.
 
     Parameters
     ----------
     weights : LayerWeights
-        Bounds hold for the network evaluated in their dtype, and in exact arithmetic.
+        Weights. Bounds hold for the network evaluated in their dtype, and in exact arithmetic.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class PlaneLayer(ABC):
         self.memory = Memory(into)
 
     def rows(self, weights: LayerWeights) -> Tensor:
-        """(rows, H + d + 2): from the state, the input and both biases to the pre-activations, one block a kind."""
+        """(rows, H + d + 2): from the state, the input and both biases to the pre-activations, one block per kind."""
         biases = [weights.weight_hh.new_zeros(len(weights.weight_hh)) if b is None else b for b in weights[2:]]
         return torch.cat((weights.weight_hh, weights.weight_ih, torch.stack(biases, 1)), 1)
 
@@ -79,7 +79,7 @@ class PlaneLayer(ABC):
         self.apart = self.memory("apart", n_steps, n, 1, columns)
         # For the value that each passes on: by the parallel planes, and by the closest.
         self.passed_on = self.memory("passed_on", 2, self.n_states, n_steps, n, self.size, 1)
-        # Of the closest planes: mean slopes and half their differences for pre-activations, and the constants.
+        # For the closest planes: mean slopes and half their differences for pre-activations, and the constants.
         self.slopes = self.memory("slopes", n_steps, 2, n, rows, 1)
         self.constants = self.memory("constants", n_steps, 2, n, columns, 1)
         self.balls = self.memory("balls", n_steps, self.n_states, 2, n, 1, self.size)
@@ -94,7 +94,7 @@ class PlaneLayer(ABC):
             tensor[:, beginners] = 0
 
     def advance(self, t: int, x: Ends, x_reference: Tensor, narrow: Narrow) -> Tensor:
-        """Step t, from the intervals (d, n) of its input.
+        """Compute step t, from the intervals (d, n) of its input.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class PlaneLayer(ABC):
         reference = torch.cat((self.reference[0], x_reference))
         weights, sizes = self.weights[:, :-1], self.sizes[:, :-2]
         size = largest(below)
-        # Of the sums in the network, in any order, and here; and of coefficients that the pre-activations get.
+        # For sums in the network, in any order, and here; and for coefficients of the pre-activations.
         rounding = (len(below.lower) + 8) * (self.unit + 4 * DOUBLE) * (sizes @ size + self.sizes[:, -2:].sum(1, True))
         rounding += self.slack * (sizes @ point(reference, below).away)
         at = weights @ reference + self.weights[:, -1:]
@@ -127,15 +127,15 @@ class PlaneLayer(ABC):
         ----------
         t : int
         net : Ends of shape (rows, n)
-            Of the pre-activations.
+            Ends of the pre-activations.
         at : Point
-            Of the same, with their rounding.
+            Points of the same, with their rounding.
         narrow : callable
-            For values of which the planes have been written with `write`.
+            Function for values whose planes have been written with `write`.
         """
 
     def substitute(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Through the parallel planes of step t: from the state after the step to what it comes from.
+        """Through the parallel planes of step t: from the state after the step to the values it is computed from.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class PlaneLayer(ABC):
         below : Tensor of shape (n, H + d + 1, m)
             Coefficients of h before the step and of the input, and the constants.
         apart : Tensor of shape (n, m)
-            How far the sums can be from that.
+            Largest distance of the sums from this.
         others : list of Tensor of shape (n, H, m)
             Coefficients of the rest of the state before the step.
         """
@@ -172,7 +172,7 @@ class PlaneLayer(ABC):
         """
 
     def own_columns(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """`substitute` for each of the values that `step` has just written planes of."""
+        """`substitute` for each of the values whose planes `step` has just written."""
         H, first = self.size, (self.n_states - 1) * self.size
         part = slice(first, first + H)
         return self.planes[t, :, :, part].clone(), self.apart[t, :, 0, part].clone(), []
@@ -188,7 +188,7 @@ class PlaneLayer(ABC):
         ----------
         t, column : int
         by_net : sequence of (int, Tensor)
-            A block of pre-activations, and the slopes (H, n) for them.
+            Blocks of pre-activations, and the slopes (H, n) for them.
         shift, apart : Tensor of shape (H, n)
             Constants. ``apart`` is enlarged by the rounding of their sums.
         """
@@ -208,7 +208,7 @@ class PlaneLayer(ABC):
         shift: Tensor,
         apart: Tensor,
     ) -> None:
-        """The closest planes around a value of each unit; arguments as of `write`, with half differences of slopes."""
+        """Write the closest planes around a value of each unit; arguments as in `write`, half differences of slopes."""
         H = self.size
         for block, mean, half in by_net:
             slopes = self.slopes[t, :, :, block * H : (block + 1) * H, 0]
@@ -218,7 +218,7 @@ class PlaneLayer(ABC):
         constants[0], constants[1] = shift.T, self.enlarged(shift, apart).T
 
     def enlarged(self, shift: Tensor, apart: Tensor) -> Tensor:
-        """The distance with the rounding of sums of such constants."""
+        """The distance, enlarged by the rounding of sums of such constants."""
         return apart + self.slack * (shift.abs() + apart.abs())
 
     def through_planes(self, t: int, columns: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
@@ -229,7 +229,7 @@ class PlaneLayer(ABC):
         return torch.bmm(self.planes[t], columns, out=below), apart[:, 0]
 
     def closest(self, t: int, by_net: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """From coefficients of the values behind every pre-activation, and of the values themselves, to those below."""
+        """From coefficients of the values after every pre-activation, and of the values themselves, to those below."""
         (mean, half), (shift, apart) = self.slopes[t], self.constants[t]
         coefficients = by_net * mean + by_net.abs() * half
         constants = (values * shift + values.abs() * apart).sum(1)
@@ -399,7 +399,7 @@ class PlaneReLU(PlaneLayer):
 
 
 class PlaneTanh(PlaneReLU):
-    """The same with tanh, between two parallel lines, which are the closest planes too."""
+    """The same with tanh, between two parallel lines, which are also the closest planes."""
 
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
         line, h_at = linear_relaxation("tanh", net, self.unit), at.at.tanh()

@@ -1,16 +1,16 @@
 r"""Planes above and below the functions of a cell, over intervals of their arguments.
 
-An activation lies between two parallel lines. A product of a gate a and a value w lies between two planes, from the
-smallest gate :math:`\underline a` (one of the two pairs of McCormick 1976):
+An activation lies between two parallel lines. A product of a gate a and a value w lies between two planes. They start
+from the smallest gate :math:`\underline a` (one of the two pairs of McCormick 1976):
 
 .. math:: \underline a\, w + (a - \underline a)\, \underline w \;\le\; a w \;\le\;
     \underline a\, w + (a - \underline a)\, \overline w .
 
-The value is passed on with the smallest factor, so that errors of a state grow least from step to step.
+The value is multiplied by the smallest factor, so that errors of a state grow least from step to step.
 
-A bound on :math:`\sum_j c_j y_j` takes, for every value :math:`y_j`, the upper plane where :math:`c_j > 0` and the
-lower one where :math:`c_j < 0`. With the mean m of two slopes and half their difference d, that is :math:`c_j m +
-\lvert c_j \rvert d` for both signs.
+Consider a bound on :math:`\sum_j c_j y_j`. For every value :math:`y_j` it uses the upper plane where :math:`c_j > 0`
+and the lower one where :math:`c_j < 0`. With the mean m of two slopes and half their difference d, this is
+:math:`c_j m + \lvert c_j \rvert d` for both signs.
 
 Two *parallel* planes have the middles of the intervals as factors, :math:`a^* w + w^* (a - a^*) \pm r_a r_w` with the
 radii :math:`r`. Both signs of :math:`c_j` then have the same coefficients, and upper and lower bounds are found
@@ -26,7 +26,7 @@ from torch import Tensor
 from ._interval_arithmetic import ACTIVATION, Ends
 
 DOUBLE = 2.0**-53  # unit roundoff of float64, in which all planes are computed
-_ROUNDINGS = 16  # of a number here, and of a coefficient on its way into a sum
+_ROUNDINGS = 16  # of a number here, and of a coefficient when it enters a sum
 
 
 class Line(NamedTuple):
@@ -54,7 +54,7 @@ class Planes(NamedTuple):
     by_net, by_net_apart : Tensor
         Mean of the slopes for the pre-activation of the gate, and half their difference.
     shift, apart : Tensor
-        The same of the constants.
+        The same for the constants.
     """
 
     by_value: Tensor
@@ -65,9 +65,9 @@ class Planes(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Where a value is at the centre of the box, how far from there it can be, and its rounding error: (m, n) each.
+    """The value at the centre of the box, its largest distance from there, and its rounding error: (m, n) each.
 
-    The last is that of pre-activations, in the network and in substituting them.
+    The last is for pre-activations, in the network and in their substitution.
     """
 
     at: Tensor
@@ -100,35 +100,35 @@ def largest(ends: Ends) -> Tensor:
 
 
 def point(at: Tensor, ends: Ends, rounding: Tensor | float = 0.0) -> Point:
-    """A value that is at some point of its interval."""
+    """A value at some point of its interval."""
     return Point(at, torch.maximum(ends.upper - at, at - ends.lower).clamp_min(0), rounding)
 
 
 def inexact(slope: Tensor, value: Point, unit: float) -> Tensor:
-    """Effect of the rounding of a coefficient, and of what it is multiplied with."""
+    """Effect of the rounding of a coefficient, and of its factor."""
     return slope * (_ROUNDINGS * unit * value.away + value.rounding)
 
 
 def gated(gate: Line, net: Point, values: Ends, value: Point, unit: float, of_value: Line | None = None) -> Planes:
-    """Planes around the product of a gate and a value: of the product itself, y0 = 0 in `Planes`.
+    """Planes around the product of a gate and a value: for the product itself, y0 = 0 in `Planes`.
 
     Parameters
     ----------
     gate : Line
-        As a function of its pre-activation ``net``. It is nowhere below 0.
+        The gate as a function of its pre-activation ``net``. It is nowhere below 0.
     net, value : Point
     values : Ends
         Interval of the value.
     unit : float
         Unit roundoff of the network.
     of_value : Line, optional
-        If the second factor is a function of the value.
+        The second factor, if it is a function of the value.
     """
     low = gate.range.lower.clamp_min(0)
     inner = values if of_value is None else of_value.range
     centre, radius = (inner.lower + inner.upper) / 2, (inner.upper - inner.lower) / 2
     upper, lower = inner.upper.abs(), inner.lower.abs()
-    # The gate's line less its smallest value, times the smallest and the largest factor.
+    # The gate's line minus its smallest value, times the smallest and the largest factor.
     rest = torch.addcmul(gate.shift - low, gate.slope, net.at)
     shift = torch.addcmul(centre * rest, (upper - lower) / 2, gate.error)
     apart = torch.addcmul(radius * rest, (upper + lower) / 2, gate.error)
@@ -136,7 +136,7 @@ def gated(gate: Line, net: Point, values: Ends, value: Point, unit: float, of_va
 
 
 def parallel(gate: Line, net: Point, values: Ends, value: Point, unit: float, of_value: Line | None = None) -> Planes:
-    """Parallel planes around the same product; arguments as of `gated`."""
+    """Parallel planes around the same product; arguments as in `gated`."""
     low, high = gate.range.lower.clamp_min(0), gate.range.upper
     inner = values if of_value is None else of_value.range
     centre, radius = (inner.lower + inner.upper) / 2, (inner.upper - inner.lower) / 2
@@ -172,7 +172,7 @@ def _with_value(
 
 
 def ramp(net: Ends, at: Point, unit: float) -> Planes:
-    """Planes around the ReLU of a pre-activation: the secant, and the line through 0 of slope 0 or 1 that is nearer."""
+    """Planes around the ReLU of a pre-activation: the secant, and the nearer line through 0 of slope 0 or 1."""
     turns = (net.lower < 0) & (net.upper > 0)
     upper_slope = torch.where(turns, net.upper / (net.upper - net.lower), (net.lower >= 0).double())
     lower_slope = torch.where(turns, (net.upper + net.lower > 0).double(), upper_slope)

@@ -1,4 +1,4 @@
-"""The weights of a recurrent network, which certificates are computed from."""
+"""The weights of a recurrent network, from which certificates are computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ._plane_layers import PLANES, PlaneLayer
 
 @dataclass(frozen=True)
 class RecurrentNetwork:
-    """A stack of recurrent layers of one cell, with a linear readout at the last step, and perhaps a linear part.
+    """A stack of recurrent layers of one cell, with a linear readout at the last step, and optionally a linear part.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ class RecurrentNetwork:
     weight_out : Tensor of shape (k, H)
     bias_out : Tensor of shape (k,), optional
     weight_linear : Tensor of shape (k, p * d), optional
-        Of a linear part: its product with the last p steps of the input, all channels of the first of them first, is
-        added to the outputs. In a sequence of fewer steps the others count as zeros.
+        Weight of a linear part. Its product with the last p steps of the input, all channels of the first of them
+        first, is added to the outputs. In a shorter sequence the missing steps count as zeros.
 
     Raises
     ------
@@ -103,9 +103,9 @@ class RecurrentNetwork:
         recurrent : nn.LSTM, nn.GRU or nn.RNN
             The network uses its weights without a copy.
         readout : nn.Linear
-            From the last state of the top layer to the outputs.
+            Linear layer from the last state of the top layer to the outputs.
         weight_linear : Tensor of shape (k, p * d), optional
-            Of a linear part, see the class.
+            Weight of a linear part; see the class.
 
         Returns
         -------
@@ -117,7 +117,7 @@ class RecurrentNetwork:
             For another layer, or one that is bidirectional or has projections.
         """
         cells = {enclosure.torch_mode: cell for cell, enclosure in ENCLOSURES.items()}
-        # The very classes: what a subclass computes may be something else.
+        # Exactly these classes: a subclass may compute something else.
         if type(recurrent) not in {enclosure.torch_layer for enclosure in ENCLOSURES.values()}:
             raise ValueError(f"only torch's own recurrent layers can be certified, got {type(recurrent).__name__}.")
         if recurrent.mode not in cells or recurrent.bidirectional or recurrent.proj_size:
@@ -156,7 +156,7 @@ class RecurrentNetwork:
         Returns
         -------
         list of EnclosedLayer
-            First layer first.
+            Layers, first layer first.
         """
         return [ENCLOSURES[self.cell](layer) for layer in self.layers]
 
@@ -167,7 +167,7 @@ class RecurrentNetwork:
         Returns
         -------
         list of PlaneLayer
-            First layer first.
+            Layers, first layer first.
         """
         return [PLANES[self.cell](layer) for layer in self.layers]
 
@@ -179,7 +179,7 @@ class RecurrentNetwork:
         ----------
         X : Tensor of shape (n, L, d)
         lengths : Tensor of int64 of shape (n,), optional
-            Steps after which each sequence ends, by default L.
+            Number of steps of each sequence, by default L.
 
         Returns
         -------
@@ -218,7 +218,7 @@ class RecurrentNetwork:
         return outputs if weight is None else outputs + nn.functional.linear(self.seen_by_linear(X), weight)
 
     def linear_columns(self, n_steps: int) -> Tensor | None:
-        """Columns of the linear part that meet sequences of some length.
+        """Columns of the linear part for sequences of some length.
 
         Parameters
         ----------
@@ -227,14 +227,14 @@ class RecurrentNetwork:
         Returns
         -------
         Tensor of shape (k, q * d) or None
-            For the last q steps, at most ``n_steps``; None without a linear part.
+            The columns for the last q steps, at most ``n_steps``; None without a linear part.
         """
         if self.weight_linear is None:
             return None
         return self.weight_linear.detach()[:, -n_steps * self.layers[0].weight_ih.shape[-1] :]
 
     def seen_by_linear(self, X: Tensor) -> Tensor:
-        """What these columns are multiplied with.
+        """The inputs that these columns are multiplied with.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ class RecurrentNetwork:
         Returns
         -------
         Tensor of shape (..., q * d)
-            With q = 0 without a linear part.
+            Inputs; q = 0 without a linear part.
         """
         weight = self.linear_columns(X.shape[-2])
         flat = X.flatten(-2)
@@ -257,7 +257,7 @@ def _states(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Tensor
 
 
 def run_layer(module: nn.RNNBase, weights: dict[str, Tensor], X: Tensor) -> Any:
-    """What a layer on the meta device returns with these weights: its states, and the last one or ones."""
+    """The result of a layer on the meta device with these weights: its states, and the last one or ones."""
     if X.device.type == "cpu":
         return torch.func.functional_call(module, weights, (X,))
     return _filled(module, weights, X.device)(X)

@@ -1,9 +1,9 @@
-"""Are the elementary functions of this machine as accurate as the margins of certificates assume? Asked once, cheaply.
+"""Check, once and cheaply, that elementary functions of this machine are as accurate as the margins assume.
 
 Certificates allow every logistic function and tanh an error of `ACTIVATION` units, in a network and in their own
-computation. Whether that is so depends on processor, libraries and device. The first certificate of a process on a
-device measures it: torch's functions on contiguous and on strided memory, which other loops compute, and on a CPU, by
-which the outputs are evaluated that bounds are about, those inside its layers.
+computation. Whether this holds depends on processor, libraries and device. The first certificate of a process on a
+device measures it. It measures torch's functions on contiguous and on strided memory, which other loops compute. On a
+CPU, which evaluates the outputs that the bounds are about, it also measures the functions inside torch's layers.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ _DIGITS = 40
 
 
 def exactly(function: Callable[[Decimal], Decimal], x: Tensor) -> list[Decimal]:
-    """A function of decimal numbers at the very values of a tensor, to 40 digits."""
+    """A function of decimal numbers at the exact values of a tensor, to 40 digits."""
     with localcontext() as context:
         context.prec = _DIGITS
         return [+function(Decimal(value)) for value in x.tolist()]
@@ -36,7 +36,7 @@ def logistic(x: Decimal) -> Decimal:
 
 
 def tanh(x: Decimal) -> Decimal:
-    """2 logistic(2x) − 1; of tiny x with fewer digits, and an absolute error that is far below every unit."""
+    """2 logistic(2x) − 1; tiny x has fewer digits, with an absolute error far below every unit."""
     return 2 * logistic(2 * x) - 1
 
 
@@ -52,7 +52,7 @@ def _points(dtype: torch.dtype) -> Tensor:
 
 
 def _error(name: str, found: Tensor, x: Tensor) -> float:
-    """Largest absolute error, of values as computed at x."""
+    """Largest absolute error of values computed at x."""
     found = found.detach().cpu()
     if x.dtype == torch.float32:
         return (found.double() - _IN_FLOAT64[name](x.double())).abs().max().item()
@@ -74,7 +74,7 @@ def _inside(kind: Any, gate: int, others: dict[int, float], x: Tensor) -> Tensor
         weights["bias_ih_l0"][other * size : (other + 1) * size] = net
     module = kind(size, size, batch_first=True, device="meta", dtype=x.dtype)
     states = run_layer(module, weights, x[:, None])[1]
-    return states[1][0] if isinstance(states, tuple) else states[0]  # an LSTM's memory, else the state
+    return states[1][0] if isinstance(states, tuple) else states[0]  # the memory of an LSTM, otherwise the state
 
 
 def _measured(dtype: torch.dtype, device: torch.device) -> Iterator[tuple[str, float]]:
@@ -108,7 +108,7 @@ def check_activations(dtype: torch.dtype, device: torch.device) -> None:
     for name, units in _measured(dtype, device):
         if not units <= ACTIVATION:
             raise InaccurateFunctionError(
-                f"Certificates on this machine would not be sound: {name} in {dtype} on {device} is off by {units:.3g} "
-                f"units of {torch.finfo(dtype).eps / 2:.3g}, and {ACTIVATION} are allowed for. Use another device, or "
-                "another version of torch."
+                f"Certificates on this machine would not be sound: {name} in {dtype} on {device} is off by "
+                f"{units:.3g} units of {torch.finfo(dtype).eps / 2:.3g}, but at most {ACTIVATION} are allowed. Use "
+                "another device, or another version of torch."
             )

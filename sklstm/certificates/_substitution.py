@@ -1,13 +1,14 @@
 r"""Backward substitution: bounds on sums of states from the planes around every step.
 
-A sum :math:`\sum_j c_j h_j` of the states after a step is bounded by a sum of the pre-activations and the states before
-it, with the planes of `_planes`; this by a sum of earlier states and inputs, through the weights; and so on, until only
-inputs are left, whose box is known (Zhang et al. 2018; Xu et al. 2020). What two values have in common cancels on the
-way. The pre-activations of every step are bounded like this too, and the states that a cell hands on: the narrower they
-are, the closer are the planes. They are many, and take parallel planes; the few outputs take the closest ones.
+Take a sum :math:`\sum_j c_j h_j` of the states after a step. With the planes of `_planes` it is bounded by a sum of the
+pre-activations and of the states before the step. Through the weights, this is a sum of earlier states and inputs. This
+goes on until only inputs are left, whose box is known (Zhang et al. 2018; Xu et al. 2020). Common parts of two values
+cancel in these sums. The pre-activations of every step and the states that a cell passes on are bounded in the same
+way: the narrower they are, the closer are the planes. These are many values and use parallel planes. The few outputs
+use the closest ones.
 
 Every sum is a column of coefficients, and many columns are substituted at once. Each holds for the network in exact
-arithmetic and for the network evaluated in the dtype of the weights: the rounding errors, of the network and of the
+arithmetic and for the network evaluated in the dtype of the weights. The rounding errors, of the network and of the
 coefficients here, are in the constants of the planes. `_interval_arithmetic` states what is assumed about rounding.
 """
 
@@ -22,14 +23,14 @@ from ._plane_layers import PlaneLayer
 from ._planes import DOUBLE, intersect
 
 _SHALLOW, _DEEP = 2, 64  # steps of substitution, after which the intervals of the states are used
-_LOOK = 4  # steps between two more looks at what is left
-_NEGLIGIBLE = 0.01  # share of a width that what is left may have, for the intervals to be used instead
-_PART = 0.001  # of the width of an output, that steps may have which do not matter
+_LOOK = 4  # steps between two checks of the remainder
+_NEGLIGIBLE = 0.01  # largest share of a width for the remainder before the intervals are used instead
+_PART = 0.001  # share of the width of an output below which steps do not matter
 _TOGETHER = 16  # columns end in blocks of this size, so that few shapes need memory
 
 
 class Substitution:
-    """Boxes of inputs on their way through the layers, with planes around every step.
+    """Boxes of inputs passing through the layers, with planes around every step.
 
     Parameters
     ----------
@@ -42,9 +43,9 @@ class Substitution:
     Attributes
     ----------
     by_inputs : Tensor of shape (n, k), float64
-        After `bounds`: the part of them that the inputs have, without the distances of the planes.
+        Set by `bounds`: the part of the bounds that comes from the inputs, without the distances of the planes.
     mattering : Tensor of int64 of shape (n,)
-        After `bounds`: for how many of the last steps narrower planes could narrow them.
+        Set by `bounds`: for how many of the last steps narrower planes could narrow the bounds.
     """
 
     by_inputs: Tensor
@@ -149,7 +150,7 @@ class Substitution:
             if step:
                 self._begin(step, adjoints)
         total += self.underflow
-        # What is infinite or no number matters; and the planes of a step depend on earlier steps, too.
+        # Infinite values and NaN matter; and the planes of a step depend on earlier steps, too.
         mattering = 1 + (~(so_far >= (1 - _PART) * so_far[0])).sum(0)
         self.mattering = (2 * mattering + _DEEP).clamp_max(self.n_steps)
         return total.masked_fill_(~total.isfinite(), torch.inf)
@@ -170,11 +171,10 @@ class Substitution:
         radius: Tensor,
         deep: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Centres and radii (n, m) of sums of what is below layer ``index`` and before step t.
+        """Centres and radii (n, m) of sums of the values below layer ``index`` and before step t.
 
-        ``below`` and ``others`` are coefficients as from `PlaneLayer.substitute` at this step, ``centre`` and
-        ``radius`` have the constants. A sum ends where the rest does not matter, for boxes that are not ``deep`` (n,)
-        soon.
+        ``below`` and ``others`` are coefficients from `PlaneLayer.substitute` at this step; ``centre`` and ``radius``
+        have the constants. A sum ends where the rest does not matter, and early for boxes that are not ``deep`` (n,).
         """
         adjoints: list[tuple[Tensor, ...]] = [()] * (index + 1)
         found, columns = torch.stack((centre, radius)), torch.arange(centre.shape[1], device=centre.device)

@@ -1,4 +1,4 @@
-"""Film reviews as sequences of word vectors, read from files that the user has."""
+"""Film reviews as sequences of word vectors, read from files that you have."""
 
 import re
 from collections.abc import Iterator
@@ -35,16 +35,17 @@ def load_imdb(
     Parameters
     ----------
     path : str or path-like
-        An ``.npz`` archive with the members ``tokens`` (n, T), integers padded on the left with 0; ``length`` (n,);
-        ``labels`` (n,), 1 for a positive review; ``is_train`` (n,), booleans; ``embedding`` (V, d), zeros in row 0.
+        An ``.npz`` archive with five members. ``tokens`` (n, T) are integers padded on the left with 0, and ``length``
+        (n,) their numbers. ``labels`` (n,) are 1 for a positive review, and ``is_train`` (n,) are booleans.
+        ``embedding`` (V, d) has zeros in row 0.
     n_steps : int, default=100
-        L, at most T: the first L words of each review are loaded.
+        Number of words L of each review to load, the first ones; at most T.
     subset : {"train", "test", "all"}, default="train"
         Which reviews are loaded; the split is that of the source.
     embed : bool, default=True
         True: `data` holds word vectors and takes 4·n·L·d bytes. False: `data` holds the numbers of the words.
     return_X_y : bool, default=False
-        Return ``(data, target)`` in place of the Bunch.
+        Return ``(data, target)`` instead of the Bunch.
 
     Returns
     -------

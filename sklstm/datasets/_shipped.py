@@ -28,7 +28,7 @@ def load_bike_sharing(*, return_X_y: bool = False) -> Bunch | Arrays:
     Parameters
     ----------
     return_X_y : bool, default=False
-        Return ``(data, target)`` in place of the Bunch.
+        Return ``(data, target)`` instead of the Bunch.
 
     Returns
     -------
@@ -36,8 +36,8 @@ def load_bike_sharing(*, return_X_y: bool = False) -> Bunch | Arrays:
         Dictionary-like, with the attributes
 
         data : ndarray of shape (17379, 11), float64
-            One row an hour, in order of time: cnt, temp, atemp, hum, windspeed, weathersit, hour, weekday,
-            month, holiday, workingday.
+            One row an hour, in order of time: cnt, temp, atemp, hum, windspeed, weathersit, hour, weekday, month,
+            holiday, workingday.
         target : ndarray of shape (17379,), float64
             Rentals ``cnt`` of the same hour, equal to column 0 of `data`. Predict it from earlier rows, as in
             Examples.
@@ -90,14 +90,14 @@ def load_beijing_pm25(*, return_X_y: Literal[True]) -> Arrays: ...
 def load_beijing_pm25(*, return_X_y: bool = False) -> Bunch | Arrays:
     """Load the hourly Beijing PM2.5 data (forecasting, with missing values).
 
-    Concentration of particles under 2.5 micrometres at the US Embassy in Beijing in each hour from 2010 to 2014,
-    with the weather at the airport [1]_ [2]_. Values are as in the source: they are not scaled, and missing values are
+    Concentration of particles under 2.5 micrometres at the US Embassy in Beijing in each hour from 2010 to 2014. The
+    weather is that at the airport [1]_ [2]_. Values are as in the source: they are not scaled, and missing values are
     not filled.
 
     Parameters
     ----------
     return_X_y : bool, default=False
-        Return ``(data, target)`` in place of the Bunch.
+        Return ``(data, target)`` instead of the Bunch.
 
     Returns
     -------
@@ -105,9 +105,9 @@ def load_beijing_pm25(*, return_X_y: bool = False) -> Bunch | Arrays:
         Dictionary-like, with the attributes
 
         data : ndarray of shape (43824, 11), float64
-            One row an hour, in order of time: pm2.5 in micrograms per cubic metre, DEWP and TEMP in degrees
-            Celsius, PRES in hPa, Iws (cumulated wind speed in m/s), Is and Ir (cumulated hours of snow and
-            rain), and the wind direction as zeros and ones: cbwd_NE, cbwd_NW, cbwd_SE, cbwd_cv (calm and
+            One row an hour, in order of time. pm2.5 is in micrograms per cubic metre, DEWP and TEMP are in degrees
+            Celsius, and PRES is in hPa. Iws is the cumulated wind speed in m/s; Is and Ir are cumulated hours of snow
+            and rain. The wind direction is given as zeros and ones: cbwd_NE, cbwd_NW, cbwd_SE, cbwd_cv (calm and
             variable).
         target : ndarray of shape (43824,), float64
             ``pm2.5`` of the same hour, equal to column 0 of `data`. Predict it from earlier rows.
@@ -168,7 +168,7 @@ def load_sunspots(*, return_X_y: bool = False) -> Bunch | Arrays:
     Parameters
     ----------
     return_X_y : bool, default=False
-        Return ``(data, target)`` in place of the Bunch.
+        Return ``(data, target)`` instead of the Bunch.
 
     Returns
     -------
@@ -235,7 +235,7 @@ def load_japanese_vowels(
         True: `data` is one array, and zeros before the first frame of each sequence bring it to 29 frames. False:
         `data` is a list of arrays, each with the length of its sequence.
     return_X_y : bool, default=False
-        Return ``(data, target)`` in place of the Bunch.
+        Return ``(data, target)`` instead of the Bunch.
 
     Returns
     -------
@@ -351,8 +351,8 @@ def _read_description(name: str) -> str:
 def _unpack_columns(archive: Archive) -> NDArray[np.float64]:
     """Table of an archive, (n_rows, n_columns), computed from integers and their number of decimals.
 
-    The quotient of an integer and an exact power of ten is rounded correctly, so it is the float that the printed
-    decimal number is parsed to. The smallest integer of a column's dtype stands for a missing value and becomes NaN.
+    The quotient of an integer and an exact power of ten is rounded correctly. So it is the float of the printed decimal
+    number. The smallest integer of a column's dtype stands for a missing value and becomes NaN.
     """
     columns = []
     for j, decimals in enumerate(archive["decimals"].tolist()):

@@ -1,4 +1,4 @@
-"""The shared base: what is to be trained, sample weights, outputs, saving and pickling."""
+"""The base of all estimators: training specification, sample weights, outputs, saving and pickling."""
 
 import copy
 import inspect
@@ -45,20 +45,20 @@ from ._fit_tasks import CallbackSupportMixin, FitContext
 from ._pac_bayes import StochasticPredictor
 from ._parameters import RULES
 
-_LARGEST_WEIGHT = 1e30  # its products with losses must stay float32 numbers
+_LARGEST_WEIGHT = 1e30  # products of weights and losses must stay float32 numbers
 
 
 @dataclass(frozen=True, eq=False)
 class FitData:
-    """The arguments of ``fit``, checked.
+    """The checked arguments of ``fit``.
 
     Attributes
     ----------
     X : Sequences
     y : ndarray
-        Targets (n,) or (n, k) of a regressor, numbers (n,) of the classes of a classifier.
+        Targets (n,) or (n, k) of a regressor, class numbers (n,) of a classifier.
     weight : ndarray of shape (n,) or None
-        Weights of the sequences in the loss.
+        Weight of each sequence in the loss.
     validation : FitData or None
         ``X_val``, ``y_val`` and ``sample_weight_val``.
     """
@@ -70,7 +70,7 @@ class FitData:
 
 
 class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
-    """Shared machinery; constructor, ``fit`` and what is measured after it are the subclasses' own."""
+    """What all estimators share; subclasses have the constructor, ``fit`` and the measured attributes."""
 
     _rules: ClassVar[dict[str, Rule]] = {}
     _network: ClassVar[type[Any]]
@@ -83,14 +83,14 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     generalization_bound_: float
-    # Smallest and largest targets (2, k) of a regressor's training; models of before do not know them.
+    # Smallest and largest targets (2, k) that a regressor was trained on. Models saved by older versions lack them.
     _target_range: NDArray[np.float64] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         shared: Any = cls.__init__
         if "__init__" not in vars(cls) and isinstance(shared, types.FunctionType):
-            # A constructor of its own, so that an error about arguments names the class that was called.
+            # Its own constructor, so that an error about arguments names the class that was called.
             own = types.FunctionType(
                 shared.__code__, shared.__globals__, "__init__", shared.__defaults__, shared.__closure__
             )
@@ -100,38 +100,38 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
             cls.__init__ = own  # type: ignore[method-assign]
         own_rules = {name: RULES[name] for name in inspect.signature(cls.__init__).parameters if name in RULES}
         if cls.__module__.startswith("sklstm.") and "_network" in vars(cls):
-            _files.LOADABLE[cls.__name__] = cls  # a closed list: a file names its class, and cannot name any other
-        cls._rules = cls._rules | own_rules  # a subclass may have fewer parameters, and has all attributes
+            _files.LOADABLE[cls.__name__] = cls  # a fixed list: a file names its class, and can name no other
+        cls._rules = cls._rules | own_rules  # a subclass may have fewer parameters, but has all attributes
 
-    # What a subclass adds to a training.
+    # What a subclass adds to training.
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
-        """Check the arguments of ``fit``, and remember what they tell of all later input."""
+        """Check the arguments of ``fit``, and record what all later input must match."""
         raise NotImplementedError
 
     def _check_again(self, X: Any, y: Any) -> FitData:
-        """Data that are said to be those of ``fit``, checked for their form alone."""
+        """Check only the form of data that should be those of ``fit``."""
         raise NotImplementedError
 
     def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
-        """What is to be trained on this data."""
+        """The specification of a training on this data."""
         raise NotImplementedError
 
     @property
     def _loss(self) -> Callable[..., nn.Module]:
-        """What is minimised beside the penalty: reduction -> criterion."""
+        """The loss without the penalty: a function from reduction to criterion."""
         raise NotImplementedError
 
     def _targets(self, y: np.ndarray) -> Tensor:
-        """Targets as the loss takes them."""
+        """Targets in the form that the loss takes."""
         raise NotImplementedError
 
     def _loss_of_guess(self, y: np.ndarray, weight: np.ndarray | None) -> float:
-        """Mean loss of the constant outputs that lose least on these targets."""
+        """Mean loss of the best constant prediction for these targets."""
         raise NotImplementedError
 
     def _set_fitted(self, net: SequenceNet) -> None:
-        """Set the fitted attributes that a trained net gives."""
+        """Set the fitted attributes that follow from a trained net."""
         self.net_ = net
         self.loss_curve_ = [epoch["train_loss"] for epoch in net.history]
         self.n_iter_ = len(self.loss_curve_)
@@ -144,7 +144,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         *,
         labels: np.ndarray | None = None,
     ) -> TrainingSpec:
-        """What the parameters that all estimators have say of a training."""
+        """The part of the training specification that comes from parameters of all estimators."""
         resume = context.resume
         seeds = Seeds()
         if resume is None or not resume.everything:
@@ -175,25 +175,26 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         )
 
     def _ramp(self, data: FitData, context: FitContext) -> float:
-        """Epochs in which robust training rises to its full strength: half of them all."""
+        """Number of epochs in which robust training rises to its full strength: half of all epochs."""
         batch_size, max_epochs = self._sizes(len(data.X))
         if not context.one_epoch:
             return max_epochs / 2
-        # Nobody knows how many calls of `partial_fit` will follow: as many steps as in the shortest of fits, at most.
+        # The number of later calls of `partial_fit` is unknown: as many steps as in the shortest of fits, at most.
         return min(max_epochs, FEWEST_STEPS / -(-len(data.X) // batch_size)) / 2
 
     def _robust(self, data: FitData, context: FitContext, *, labels: bool) -> Robust | None:
-        """The errors that training is to withstand; None for ordinary training."""
+        """The settings of robust training; None for ordinary training."""
         eps = np.asarray(self.robust_eps, dtype=np.float64)
         if eps.ndim and len(eps) != data.X.shape[2]:
             raise ValueError(
-                f"robust_eps has {len(eps)} entries, and X has {data.X.shape[2]} channels: one for each, or one number."
+                f"robust_eps has {len(eps)} entries, but X has {data.X.shape[2]} channels. Give one number for each "
+                "channel, or one number for all."
             )
         if not eps.any():
             return None
-        # Targets that are all alike, as in one call of `partial_fit`, tell nothing about guesses.
+        # Equal targets, as in one call of `partial_fit`, say nothing about constant predictions.
         guess = self._loss_of_guess(data.y, data.weight) or math.inf
-        if context.one_epoch and data.weight is not None:  # weights that count as they are
+        if context.one_epoch and data.weight is not None:  # weights that are used unscaled
             guess *= float(data.weight.mean())
         return Robust(
             eps,
@@ -205,15 +206,15 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         )
 
     def _sizes(self, n: int) -> tuple[int, int]:
-        """Batch size and epochs of a training on n sequences."""
+        """Batch size and number of epochs for a training on n sequences."""
         return sizes_for(n, self.batch_size, self.max_epochs)
 
     def _starts_by(self, name: str) -> bool:
-        """Whether weights start elsewhere for another value of this parameter, by more than a few epochs make good."""
+        """Whether another value of this parameter starts from weights too different for a few epochs to make up."""
         return False
 
     def _validation(self, data: FitData, labels: np.ndarray | None) -> Validation:
-        """What early stopping judges on."""
+        """How early stopping gets its validation data."""
         source: Split | SequenceDataset
         if data.validation is not None:
             source = training_data(self, data.validation)
@@ -224,37 +225,40 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return Validation(source, int(self.n_iter_no_change))
 
     def _check_validation(self, given: Mapping[str, Any], check: Callable[[Any, Any, Any], FitData]) -> FitData | None:
-        """Check the validation data given to ``fit``, once the training data are; None if there are none."""
+        """Check the validation data given to ``fit``, after the training data; None if there are none."""
         X_val, y_val, weight = given["X_val"], given["y_val"], given["sample_weight_val"]
         if X_val is None and y_val is None:
             if weight is not None:
-                raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
+                raise ValueError(
+                    "sample_weight_val is provided, but X_val and y_val were not provided. Pass all three, or leave "
+                    "out sample_weight_val."
+                )
             if self.early_stopping and self.validation_split == "random" and self.validation_gap:
                 raise ValueError(
                     f"validation_gap={self.validation_gap} has no effect on validation_split='random'. Use "
-                    "validation_split='last', or validation_gap=0."
+                    "validation_split='last' or validation_gap=0."
                 )
             return None
         if y_val is None:
-            raise ValueError("X_val is provided, but y_val was not provided.")
+            raise ValueError("X_val is provided, but y_val was not provided. Pass both or neither.")
         if X_val is None:
-            raise ValueError("y_val is provided, but X_val was not provided.")
+            raise ValueError("y_val is provided, but X_val was not provided. Pass both or neither.")
         if not self.early_stopping:
             raise ValueError(
-                "X_val and y_val are passed to fit, but early_stopping=False. Set early_stopping=True: training then "
-                "ends once their loss no longer falls."
+                "X_val and y_val are passed to fit, but early_stopping=False. Set early_stopping=True, so that "
+                "training stops when their loss no longer falls, or leave them out."
             )
         try:
             return check(X_val, y_val, weight)
         except (ValueError, TypeError) as error:
-            # The checks are those of X and y, and speak of X, y and sample_weight.
+            # The checks are those of X and y, so their messages name X, y and sample_weight.
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"In the validation data X_val, y_val, sample_weight_val: {error}") from error
 
     def _at(self, net: SequenceNet) -> Self:
-        """Of the copy that is being fitted: what it would be if training ended now, as a copy."""
+        """A copy of this estimator as it would be if training ended now."""
         twin = copy.copy(self)
-        module = copy.deepcopy(net.module_).to(net.device)  # on CUDA this puts the copy's weights into one piece
+        module = copy.deepcopy(net.module_).to(net.device)  # on CUDA this stores the copy's weights in one block
         twin._set_fitted(net.twin(module))
         return twin
 
@@ -276,30 +280,33 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     @staticmethod
     def _weights(*given: np.ndarray | None) -> np.ndarray | None:
-        """Weights (n,): the product of those of the sequences and those of their classes; None if all are one."""
+        """Weights (n,): the product of the weights of sequences and of their classes; None if all are one."""
         factors = [factor for factor in given if factor is not None]
         if not factors:
             return None
         with np.errstate(over="ignore"):
             weight = np.prod(factors, axis=0)
         if not weight.any():
-            raise ValueError("sample_weight and class_weight leave every sequence with a weight of zero.")
+            raise ValueError(
+                "sample_weight and class_weight leave every sequence with a weight of zero. At least one product "
+                "must be positive."
+            )
         if not np.isfinite(weight).all():
-            raise ValueError("sample_weight times class_weight is beyond float64.")
+            raise ValueError("sample_weight times class_weight is beyond float64. Divide the weights by a constant.")
         return None if (weight == 1).all() else weight
 
     @staticmethod
     def _relative(weight: np.ndarray | None) -> np.ndarray | None:
-        """Weights of one fit, where only their ratios count; None if all are equal."""
+        """Weights of one fit, where only their ratios matter; None if all are equal."""
         return None if weight is None or (weight == weight[0]).all() else weight / weight.max()
 
     @staticmethod
     def _absolute(weight: np.ndarray | None) -> np.ndarray | None:
-        """Weights of one of many calls, which count as they are."""
+        """Weights of one of many calls, which are used unscaled."""
         if weight is not None and weight.max() > _LARGEST_WEIGHT:
             raise ValueError(
-                f"sample_weight goes up to {weight.max():.3g}: in partial_fit at most {_LARGEST_WEIGHT:.0e}, since it "
-                "counts as it is."
+                f"sample_weight goes up to {weight.max():.3g}, but partial_fit, which uses weights unscaled, allows "
+                f"at most {_LARGEST_WEIGHT:.0e}. Divide the weights by a constant."
             )
         return weight
 
@@ -314,13 +321,13 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         sequences = as_sequences(self, X, reset=False)
         return outputs_of(self.net_.module_, sequences)
 
-    # What a training has left.
+    # What training leaves.
 
     @property
     def validation_loss_curve_(self) -> list[float] | None:
         """Validation loss per epoch; None if no epoch had one.
 
-        NaN for epochs without one, of ``partial_fit`` for instance.
+        NaN for epochs without one, for instance those of ``partial_fit``.
         """
         check_is_fitted(self, "net_")
         history = self.net_.history
@@ -336,14 +343,14 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
 
     @property
     def history_(self) -> list[dict[str, Any]]:
-        """A dict per epoch: losses, learning rate, seconds, and what callbacks have recorded; a copy."""
+        """One dict per epoch: losses, learning rate, seconds, and what callbacks have recorded; a copy."""
         check_is_fitted(self, "net_")
         return [{name: value for name, value in epoch.items() if name != "batches"} for epoch in self.net_.history]
 
     @restores_settings
     @of_one_fit
     def quantized(self, bound: OccamBound) -> Self:
-        """The fitted predictor that an Occam bound is about: this one with other weights.
+        """The fitted predictor that the Occam bound holds for: this one with rounded weights.
 
         Parameters
         ----------
@@ -353,15 +360,15 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         estimator
-            With its own gains. It has no ``generalization_bound_`` and no report of its own; its ``holdout_bound``
-            says that it is about the quantised predictor.
+            A fitted estimator with its own gains. It has no ``generalization_bound_`` and no report of its own. Its
+            ``holdout_bound`` says that it holds for the quantised predictor.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         TypeError
-            If `bound` is of another kind.
+            If `bound` is a bound of another type.
         ValueError
             If its weights do not fit the network.
 
@@ -379,7 +386,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return quantized(self, bound)
 
     def stochastic(self, bound: PACBayesBound) -> StochasticPredictor:
-        """The predictor that a PAC-Bayes bound is about, whose weights are drawn anew for every prediction.
+        """The predictor that the PAC-Bayes bound holds for: it draws new weights for every prediction.
 
         Parameters
         ----------
@@ -389,16 +396,16 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         StochasticPredictor
-            With ``sample``, the predictions of one network, and ``predict``, the mean or vote of several.
+            Its ``sample`` gives the predictions of one network; its ``predict`` gives the mean or vote of several.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         TypeError
-            If `bound` is of another kind.
+            If `bound` is a bound of another type.
         ValueError
-            If it is about another network.
+            If `bound` belongs to another network.
 
         Examples
         --------
@@ -426,28 +433,29 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file that holds no code: safetensors with JSON in its metadata.
 
-        Everything that predictions, certificates and reports need is in it, see ``docs/guide/saving.md``. Not in it:
-        the state of the optimiser, training data, callbacks (saved as None, with a warning). The model stays as it is.
+        The file has everything that predictions, certificates and reports need; see ``docs/guide/saving.md``. It does
+        not have the state of the optimiser, the training data, or callbacks. Callbacks are saved as None, with a
+        warning. The model itself does not change.
 
         Parameters
         ----------
         path : str or PathLike
-            Of the file. One that is there is replaced, in one step at the end; its folder must exist.
+            Path of the file. An existing file is replaced, in one step at the end. The folder must exist.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         TypeError
-            If a parameter or a fitted attribute is of a type that files do not hold; the message names it.
+            If a parameter or a fitted attribute has a type that files cannot hold; the message names it.
         ValueError
             If a parameter has been set to a value that `fit` would refuse.
         OSError
-            If the file cannot be written, for instance ``FileNotFoundError`` for a folder that is not there.
+            If the file cannot be written, for instance ``FileNotFoundError`` if its folder does not exist.
 
         See Also
         --------
-        load : The way back.
+        load : Reads the file.
 
         Examples
         --------
@@ -467,35 +475,36 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
     @classmethod
     @restores_settings
     def load(cls, path: str | PathLike[str], *, device: str | torch.device | None = None) -> Self:
-        """Read a model that `save` has written. Nothing in the file is executed, whatever it holds.
+        """Read a model that `save` has written; no code in the file is executed.
 
         Parameters
         ----------
         path : str or PathLike
-            Of the file.
+            Path of the file.
         device : str or torch.device, optional
-            Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
-            with a warning, where this machine has no such device; where ``device`` is ``"auto"``, the best that it has.
+            Device for the network; it becomes the parameter ``device``. By default this is the device that the model
+            was saved with. If this machine does not have that device, it is the CPU, with a warning. With
+            ``device="auto"`` it is the best device of this machine.
 
         Returns
         -------
         estimator
-            Its predictions are those of the saved one, bit for bit on a machine with the same kernels. Its optimiser is
-            fresh.
+            Its predictions are those of the saved model, bit for bit on a machine with the same kernels. Its optimiser
+            is fresh.
 
         Raises
         ------
         ModelFileError
-            If the file is no model, is damaged, was saved by a newer version, or holds a model of another class.
+            If the file is not a model, is damaged, was saved by a newer version, or holds a model of another class.
         ValueError
-            If torch cannot use ``device`` here.
+            If torch cannot use ``device`` on this machine.
         OSError
             If the file cannot be read.
 
         See Also
         --------
         save : Writes such a file.
-        sklstm.load : The same for a file of any class of this package.
+        sklstm.load : Reads a file of any class of this package.
 
         Examples
         --------
@@ -521,22 +530,22 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         path : str or PathLike, optional
-            Of a file to write; one that is there is replaced.
+            Path of a file to write; an existing file is replaced.
         with_lengths : bool, default=False
-            Add the input ``lengths`` (n,) int64: the steps of every sequence in a batch that is filled up to one
-            length. What follows a sequence's last step then does not count, whatever its values.
+            Add the input ``lengths`` (n,) int64: the number of steps of every sequence in a padded batch. What follows
+            the last step of a sequence then has no effect.
 
         Returns
         -------
         onnx.ModelProto
-            Input ``X`` in float32, (n, L, d) or, with ``layout="nct"``, (n, d, L); n and L are free. Output of a
-            regressor: ``prediction``, in the shape of y; of a classifier: ``label`` (n,) and ``probabilities`` (n, k).
-            Outputs are float32, labels int64, float64, bool or strings.
+            A model with the input ``X`` in float32, (n, L, d) or, with ``layout="nct"``, (n, d, L); n and L are free. A
+            regressor's output is ``prediction``, in the shape of y. A classifier's outputs are ``label`` (n,) and
+            ``probabilities`` (n, k). Numeric outputs are float32. Labels are int64, float64, bool or strings.
 
         Raises
         ------
         ImportError
-            Without the package onnx, ``pip install "sklstm[onnx]"``.
+            If the package onnx is not installed: ``pip install "sklstm[onnx]"``.
         NotFittedError
             Before `fit`.
         TypeError
@@ -567,7 +576,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         self.__dict__.update(_files.unpickled(self))
 
     def __copy__(self) -> Self:
-        twin = type(self).__new__(type(self))  # copy.copy would go through the two methods above: another network
+        twin = type(self).__new__(type(self))  # copy.copy would call the two methods above and so build another network
         twin.__dict__.update(self.__dict__)
         return twin
 
@@ -578,28 +587,28 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-# Functions of an estimator: the steps of a fit, for those that train many at once; its quantised predictor.
+# Functions of an estimator: the steps of a fit, for code that trains many at once, and its quantised predictor.
 
 
 def checked(estimator: SequenceEstimator, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
-    """The arguments of ``fit``, and the parameters, checked; the estimator remembers what all later input must be."""
+    """The checked arguments of ``fit``; also checks the parameters, and records what all later input must match."""
     check_parameters(estimator, estimator._rules)
     return estimator._check_fit(X, y, sample_weight, validation)
 
 
 def training_spec(estimator: SequenceEstimator, data: FitData) -> TrainingSpec:
-    """What ``fit`` would train on checked data."""
+    """The specification of what ``fit`` would train on checked data."""
     return estimator._training_spec(data, FitContext())
 
 
 def training_data(estimator: SequenceEstimator, data: FitData, *, relative: bool = True) -> SequenceDataset:
-    """Checked data as training takes it; where weights are not ``relative``, they count as they are."""
+    """Checked data in the form that training takes; weights that are not ``relative`` are used unscaled."""
     targets = estimator._targets(data.y)
     return dataset(data.X, targets, data.weight, device=estimator.device, relative=relative)
 
 
 def cloned_with(estimator: SequenceEstimator, **changed: Any) -> Any:
-    """An estimator with other values of some parameters that remembers what `checked` has told this one."""
+    """A copy of the estimator with other parameter values that keeps what `checked` has recorded."""
     twin: Any = clone(estimator).set_params(**changed)
     own = set(vars(twin))
     twin.__dict__.update({name: value for name, value in vars(estimator).items() if name not in own})
@@ -607,13 +616,13 @@ def cloned_with(estimator: SequenceEstimator, **changed: Any) -> Any:
 
 
 def set_fitted(estimator: SequenceEstimator, net: SequenceNet) -> Any:
-    """Make an estimator of checked data a fitted one, without a bound."""
+    """Set the fitted attributes of an estimator with checked data, but no bound."""
     estimator._set_fitted(net)
     return estimator
 
 
 def quantized(estimator: SequenceEstimator, bound: Any) -> Any:
-    """A fitted estimator with the weights that an Occam bound is about, see its method of this name."""
+    """A fitted estimator with the weights that an Occam bound holds for; see its method of this name."""
     check_is_fitted(estimator)
     if not isinstance(bound, OccamBound):
         raise TypeError(
@@ -625,16 +634,16 @@ def quantized(estimator: SequenceEstimator, bound: Any) -> Any:
     shapes, given = ({name: value.shape for name, value in of.items()} for of in (module.state_dict(), bound.weights))
     if shapes != given:
         raise ValueError(
-            f"bound is about another network than that of this {type(estimator).__name__}: its weights do not fit. "
-            "Take it from generalization_report(X, y) of this estimator."
+            f"bound is about another network than this {type(estimator).__name__}: its weights do not fit. Take the "
+            "bound from generalization_report(X, y) of this estimator."
         )
     module.load_state_dict(bound.weights)
     twin = copy.copy(estimator)
     twin.__dict__["hidden_size"] = recurrent.shape[1]
     net = estimator.net_.twin(module)
-    net.__dict__["module__hidden_size"] = recurrent.shape[1]  # past skorch, which would build a network anew
+    net.__dict__["module__hidden_size"] = recurrent.shape[1]  # bypasses skorch, which would build a new network
     twin._set_fitted(net)
-    twin.__dict__["_quantized_cap"] = bound.scale  # says to `holdout_bound_of` which predictor this is
+    twin.__dict__["_quantized_cap"] = bound.scale  # tells `holdout_bound_of` which predictor this is
     for name in ("generalization_bound_", "_data_digest", "_bound_cap"):
         twin.__dict__.pop(name, None)
     return twin

@@ -1,4 +1,4 @@
-"""What all classifiers have: labels, ``fit`` and predictions."""
+"""What all classifiers share: labels, ``fit`` and predictions."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -28,11 +28,11 @@ from ._fit_tasks import fitting, one_more_epoch, with_callbacks
 from ._label_certificates import certified_accuracy, certified_radius
 from ._reports import generalization_report, holdout_bound_of, set_bound
 
-_MIXED = "mixes labels that cannot be sorted, numbers and strings perhaps; use one type."
+_MIXED = "mixes labels that cannot be sorted, for instance numbers and strings. Use labels of one type."
 
 
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):
-    """Labels, fit and predictions; a subclass has the constructor and names its network."""
+    """Labels, fit and predictions; a subclass has the constructor and sets its network."""
 
     _loss = nn.CrossEntropyLoss
 
@@ -56,21 +56,22 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            Sequences; 2-D rows are folded by ``n_channels``. A DataFrame has L * d columns, or columns of two levels,
-            time and channel. Train on standardised channels.
+            Sequences. 2-D rows are split into time steps of ``n_channels`` values. A DataFrame has L * d columns, or
+            columns of two levels, time and channel. Standardise the channels first, for instance with `SequenceScaler`.
         y : array-like of shape (n,)
             Labels of any type, at least two different ones.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``. In
-            batches that hold all the data and without noise, an integer weight is as good as repeating the sequence.
-            The bounds are about unweighted errors.
+            Weights of the sequences in the cross-entropy, not negative. They are multiplied by those of
+            ``class_weight``. An integer weight equals repeating the sequence if one batch holds all the data and there
+            is no noise. The bounds are about unweighted errors.
         X_val : array-like of shape (m, L', d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
-            Validation data, only with ``early_stopping=True``, which then judges on them and trains on all of X. In a
-            pipeline they pass the scalers with ``Pipeline(..., transform_input=["X_val"])``.
+            Validation data, only with ``early_stopping=True``. Early stopping then uses them, and training uses all of
+            X. In a pipeline use ``Pipeline(..., transform_input=["X_val"])``, so that the scalers transform them too.
         y_val : array-like of shape (m,)
-            Labels of X_val, all of them among those of y.
+            Labels of X_val. All must occur in y.
         sample_weight_val : array-like of shape (m,), optional
-            Weights of the validation sequences in the validation loss; multiplied by those of ``class_weight``.
+            Weights of the validation sequences in the validation loss. They are multiplied by those of
+            ``class_weight``.
 
         Returns
         -------
@@ -79,13 +80,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
+            For bad hyperparameters or data, before any training. Also ``ValueError`` if training diverges.
 
         Warns
         -----
         DataWarning
-            If X is far from a mean of 0 and a variance of 1, its axes look swapped, or it is a table with times in its
-            index, whose rows are then each read as a sequence.
+            If X is far from a mean of 0 and a variance of 1, or if its axes look swapped. Also if X is a table with
+            times in its index, since each row is then read as one sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with fitting(self, X, y, sample_weight) as (model, context):
@@ -93,7 +94,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             warn_about_data(model, X, data)
             if context.resume is not None and not np.array_equal(model.classes_, np.asarray(context.classes)):
                 raise ValueError(
-                    f"warm_start=True goes on with the classes of the last fit, {context.classes}; y has "
+                    f"warm_start=True goes on with the classes of the last fit, {context.classes}, but y has "
                     f"{model.classes_}. Use warm_start=False."
                 )
             spec = model._training_spec(data, context)
@@ -107,33 +108,33 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     @restores_settings
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch on sequences X and labels y, from where training stands.
+        """Train for one more epoch on sequences X and labels y.
 
-        The first call starts as `fit` does. Later ones go on with the optimiser's state, under the hyperparameters of
-        the moment; those that shape the network must stay. The learning rate is ``lr``, whatever ``lr_schedule``.
+        The first call starts as `fit` does. Later calls continue with the state of the optimiser and the current
+        hyperparameters. Hyperparameters that shape the network must stay the same. The learning rate is always ``lr``;
+        ``lr_schedule`` is not used.
 
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in `fit`.
         y : array-like of shape (n,)
-            Labels, all of them among ``classes``.
+            Labels. All must be in ``classes``.
         classes : array-like of shape (k,), optional
-            All labels that will ever occur. Required in the first call; later the same, or left out.
+            All labels that will ever occur. Required in the first call. In later calls pass the same, or nothing.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the cross-entropy, not negative; multiplied by those of ``class_weight``.
-            They are used
-            unscaled, because the mean over all data is not known here.
+            Weights of the sequences in the cross-entropy, not negative. They are multiplied by those of
+            ``class_weight``. They are used unscaled, because the mean over all data is not known here.
 
         Returns
         -------
         self
-            Without ``generalization_bound_``, which takes all the training data at once.
+            The estimator, without ``generalization_bound_``: that needs all training data at once.
 
         Raises
         ------
         ValueError, TypeError
-            As `fit`; also with ``early_stopping=True``, ``class_weight="balanced"``, or labels that are not in
+            As in `fit`; also with ``early_stopping=True`` or ``class_weight="balanced"``, or for labels that are not in
             ``classes``.
 
         Examples
@@ -151,8 +152,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         with one_more_epoch(self) as (model, context):
             if isinstance(model.class_weight, str):
                 raise ValueError(
-                    "partial_fit does not support class_weight='balanced', which takes the frequencies of all labels: "
-                    "pass a dict, from sklearn.utils.compute_class_weight."
+                    "partial_fit does not support class_weight='balanced', which needs the frequencies of all "
+                    "labels. Pass a dict, computed with sklearn.utils.compute_class_weight."
                 )
             first = context.resume is None
             if first and classes is None:
@@ -161,7 +162,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             sequences, y = as_sequences(model, X, y, reset=first)
             known = model.classes_ if classes is None else model._distinct(classes, "classes")
             if not first and not np.array_equal(known, model.classes_):
-                raise ValueError(f"classes={known} is not the same as on the first call, {model.classes_}.")
+                raise ValueError(
+                    f"classes={known} is not the same as on the first call, {model.classes_}. Pass the same classes, "
+                    "or leave them out."
+                )
             codes = model._codes(y, known, "classes")
             model.classes_ = known
             given = model._given_weights(sample_weight, len(y))
@@ -178,23 +182,23 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     @restores_settings
     @of_one_fit
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Network outputs y_L.
+        """Network outputs y_L, one score for each class.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            As in `fit`; 3-D sequences and those of a list may have other lengths.
+            As in `fit`. 3-D sequences, and those of a list, may have other lengths.
 
         Returns
         -------
         ndarray of shape (n, k), or (n,) for two classes, float64
-            With two classes the output of ``classes_[1]`` minus that of ``classes_[0]``.
+            With two classes, the output of ``classes_[1]`` minus that of ``classes_[0]``.
 
         Raises
         ------
         NonFiniteOutputError
-            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
-            those of the training.
+            If an output of the network is infinite or NaN. This happens, for instance, after overflow on sequences far
+            longer than those of the training.
 
         Examples
         --------
@@ -212,7 +216,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     @restores_settings
     @of_one_fit
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Class probabilities, the softmax of the outputs.
+        """Class probabilities: the softmax of the outputs.
 
         Parameters
         ----------
@@ -227,17 +231,17 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Raises
         ------
         NonFiniteOutputError
-            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
-            those of the training.
+            If an output of the network is infinite or NaN. This happens, for instance, after overflow on sequences far
+            longer than those of the training.
         """
         return softmax(self._outputs(X).astype(np.float64), axis=1)
 
     @restores_settings
     @of_one_fit
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Logarithms of the class probabilities, the log-softmax of the outputs.
+        """Logarithms of the class probabilities: the log-softmax of the outputs.
 
-        They are finite also where the probability is too small for a number: `predict_proba` is 0 there.
+        They stay finite where a probability is too small for a float: `predict_proba` is 0 there.
 
         Parameters
         ----------
@@ -252,8 +256,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Raises
         ------
         NonFiniteOutputError
-            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
-            those of the training.
+            If an output of the network is infinite or NaN. This happens, for instance, after overflow on sequences far
+            longer than those of the training.
 
         Examples
         --------
@@ -272,7 +276,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     @restores_settings
     @of_one_fit
     def predict(self, X: Any) -> NDArray[Any]:
-        """Most probable labels.
+        """Most probable label of each sequence.
 
         Parameters
         ----------
@@ -294,28 +298,31 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         method: Literal["best", "linear", "mean-value", "intervals"] = "best",
         batch_size: int | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bounds on the outputs for every input within ``eps`` of X; see `sklstm.certify`, which this calls.
+        """Certified bounds on the outputs for every input within ``eps`` of X; see `sklstm.certify`.
 
-        For every X' with ``|X' - X| <= eps`` in each entry, ``lower <= output(X') <= upper``, rounding included.
+        For every X' with ``|X' - X| <= eps`` in each entry, ``lower <= output(X') <= upper``. Rounding errors are
+        included.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
-            As in `fit`; 3-D sequences may have another length, and lists hold sequences of unequal length.
+            As in `fit`. 3-D sequences may have another length, and lists may hold sequences of unequal length.
         eps : float, array-like, Series, DataFrame or dict
-            Largest absolute perturbation, not negative, in the units of X: a number, one per channel, or an array.
+            Largest absolute input error, not negative, in the units of X: one number, one per channel, or an array.
             Labels are matched with those of X.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
-            From ``"linear"``, the narrowest and most costly, to ``"intervals"``, the cheapest.
+            ``"linear"`` gives the narrowest bounds and takes longest. ``"intervals"`` is the fastest and gives the
+            widest.
         batch_size : int, optional
-            Sequences handled at once, which bounds the memory.
+            Number of sequences computed at once, which limits the memory.
 
         Returns
         -------
         lower : ndarray, float64
-            Limits from below.
+            Lower bounds.
         upper : ndarray, float64
-            Limits from above, both (n, k), a column of network outputs per class; with ``eps=0`` both are the outputs.
+            Upper bounds. Both are (n, k), with a column of network outputs per class; with ``eps=0`` both are the
+            outputs.
 
         Examples
         --------
@@ -337,9 +344,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
         rtol: float = 0.01,
     ) -> NDArray[np.float64]:
-        """Radii within which no perturbation of the input changes the predicted label.
+        """Certified radii: no input error of up to the radius changes the predicted label.
 
-        Bisection on the certificate of `certify`, applied to the differences between the outputs.
+        Each radius is found by bisection. It uses the bounds of `certify` on the differences between the outputs.
 
         Parameters
         ----------
@@ -349,15 +356,17 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             Unit of the radii, in the units of X: one number, one per channel, or an array. Labels are matched with
             those of X.
         method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
-            As in `certify`. ``"auto"`` is ``"linear"`` in less time.
+            As in `certify`. ``"auto"`` gives the radii of ``"linear"`` in less time.
         rtol : float, default=0.01
-            At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
+            Relative accuracy of the bisection, at least 1e-9. The result is within this factor of the largest radius
+            that can be certified.
 
         Returns
         -------
         ndarray of shape (n,), float64
             ``predict(X') == predict(X)`` for every X' with ``|X' - X| <= radius * scale`` in each entry. 0 where
-            nothing could be certified, not even a billionth of the size of X; at most a million times its size.
+            nothing could be certified, not even a billionth of the size of X. The largest value is a million times that
+            size.
 
         Examples
         --------
@@ -380,7 +389,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         *,
         method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
     ) -> float:
-        """Fraction of samples that are classified rightly whatever perturbation of size ``eps`` befalls them.
+        """Certified accuracy: fraction of sequences whose label is right under every input error of up to ``eps``.
 
         Parameters
         ----------
@@ -391,17 +400,18 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         eps : float, array-like, Series, DataFrame or dict
             As in `certify`.
         method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
-            As in `certify`. ``"auto"`` is ``"linear"`` in less time.
+            As in `certify`. ``"auto"`` gives the radii of ``"linear"`` in less time.
 
         Returns
         -------
         float
-            At most the accuracy, and equal to it for ``eps=0``. A lower bound on the accuracy under any attack.
+            A lower bound on the accuracy under any attack of size ``eps``. It is at most the accuracy, and equal to it
+            for ``eps=0``.
 
         Raises
         ------
         ValueError
-            As `certify`; also if X and y differ in length.
+            As in `certify`; also if X and y differ in length.
 
         Examples
         --------
@@ -421,22 +431,22 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     @restores_settings
     @of_one_fit
     def holdout_bound(self, X: Any, y: Any, *, delta: float | None = None) -> HoldoutBound:
-        """Upper limit on the error probability of `predict` from held-out data, exact.
+        """Upper bound on the error probability of `predict`, from held-out data.
 
-        The binomial limit of Clopper and Pearson; see `sklstm.generalization.holdout_bound`. To see it beside the
-        bounds from the training data:
-        ``model.generalization_report(X_train, y_train).with_bound(model.holdout_bound(X, y))``.
+        The exact binomial limit of Clopper and Pearson; see `sklstm.generalization.holdout_bound`. To compare it with
+        the bounds from the training data, use ``model.generalization_report(X_train,
+        y_train).with_bound(model.holdout_bound(X, y))``.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
-            Sequences that played no part in making the estimator: neither in `fit` nor in choosing its
-            hyperparameters. As in `predict`.
+            Sequences in a form that `predict` takes. They must have played no part in making the estimator: neither in
+            `fit` nor in choosing hyperparameters.
         y : array-like of shape (n,)
-            True labels. A label that `fit` has not seen counts as an error, and so does a right one whose output is
-            within rounding of another label's: another machine might predict the other one.
+            True labels. A label that `fit` has not seen counts as an error. A right prediction also counts as an error
+            if another label's output is equal up to rounding: another machine might predict that label.
         delta : float, optional
-            The bound may fail with this probability; by default the estimator's ``delta``.
+            The bound holds with probability at least ``1 - delta``. By default the estimator's ``delta``.
 
         Returns
         -------
@@ -445,7 +455,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad X, y or ``delta``, or labels of another kind than those of `fit`.
+            For bad X, y or ``delta``, or for labels of another type than those of `fit`.
         NotFittedError
             Before `fit`.
 
@@ -474,19 +484,19 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in `predict`.
         y : array-like of shape (n,)
-            True labels. If it has labels of rows, they must be those of X.
+            True labels. If y has row labels, they must be those of X.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences, likewise.
+            Weights of the sequences. Row labels, if any, must be those of X.
 
         Returns
         -------
         float
-            At most 1.
+            R², at most 1.
 
         Raises
         ------
         ValueError
-            For bad X, y of another shape, or labels of rows that differ.
+            For bad X, for y of another shape, or for row labels that differ.
 
         Examples
         --------
@@ -505,28 +515,28 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
         """Every bound on the error probability for new data, from the training data.
 
-        See `sklstm.generalization_report`, which this calls.
+        This calls `sklstm.generalization_report`; see there.
 
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            Those of `fit`, all of them in the same order. Other data are refused.
+            The X of `fit`: all sequences, in the same order. Other data are refused.
         y : array-like of shape (n,)
-            Labels of `fit`.
+            The labels of `fit`.
 
         Returns
         -------
         GeneralizationReport
-            Tightest first, at the ``delta`` of the moment. Of every network the Occam bound (``"occam"``), or with
-            ``compression=PACBayes(...)`` the PAC-Bayes bound (``"pac_bayes"``). Of that of `NoisyRNNClassifier` also
-            the bound that converges (``"rademacher"``), and if its units are ReLUs, the paper's theorem as it is
-            printed (``"theorem_2"`` or ``"theorem_3"``) and with norms and margin paid for (``"theorem_2_union"``,
-            ``"theorem_3_union"``).
+            Tightest bound first, at the current ``delta``. Every network has the Occam bound (``"occam"``), or with
+            ``compression=PACBayes(...)`` the PAC-Bayes bound (``"pac_bayes"``). `NoisyRNNClassifier` also has the bound
+            that converges (``"rademacher"``). With ReLU units it has the paper's theorem too: as printed
+            (``"theorem_2"`` or ``"theorem_3"``), and valid for norms and a margin that depend on the data
+            (``"theorem_2_union"`` or ``"theorem_3_union"``).
 
         Raises
         ------
         ValueError, TypeError
-            If X and y are not the training data; after `partial_fit`, whose data nobody remembers.
+            If X and y are not the training data. Also after `partial_fit`, whose training data are not recorded.
         NotFittedError
             Before `fit`.
 
@@ -562,7 +572,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         )
 
     def _check_more(self, by_class: np.ndarray, X: Any, y: Any, sample_weight: Any) -> FitData:
-        """Data like those seen before, whose classes have the weights (k,) that they had there."""
+        """Check data that must match those seen before; classes keep the weights (k,) of the training data."""
         refuse_other_rows(sample_weight, X, "sample_weight")
         X, y = as_sequences(self, X, y, reset=False)
         codes = self._codes(y, self.classes_, "those of the training data")
@@ -570,10 +580,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return FitData(X, codes, self._relative(weight))
 
     def _codes(self, y: np.ndarray, known: np.ndarray, which: str) -> np.ndarray:
-        """Places of labels among the known ones; ``ValueError`` if one is not there."""
+        """Positions of labels among the known ones; ``ValueError`` for an unknown label."""
         self._check_labels(y)
         if len(strangers := np.setdiff1d(y, known)):
-            raise ValueError(f"y holds labels that are not among {which}: {strangers}; classes are {known}.")
+            raise ValueError(
+                f"y holds labels that are not among {which}: {strangers}; classes are {known}. Remove these "
+                "sequences, or correct their labels."
+            )
         return np.searchsorted(known, y)
 
     def _check_again(self, X: Any, y: Any) -> FitData:
@@ -588,19 +601,22 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return float(entr(shares / shares.sum()).sum())  # the outputs are the logarithms of the shares
 
     def _warn_after_training(self) -> None:
-        """Warn of what is wrong with the trained network."""
+        """Warn of problems of the trained network."""
 
     @staticmethod
     def _check_labels(y: np.ndarray) -> None:
-        # Missing ones first: to scikit-learn they are an unknown type of labels.
+        # First missing labels: scikit-learn reports them as an unknown type of labels.
         if y.dtype.kind == "O" and any(
             label is None or type(label).__name__ == "NAType" or label != label for label in y
         ):
-            raise ValueError("y holds missing values, None or NaN: every sequence needs a label.")
+            raise ValueError(
+                "y holds missing values, None or NaN. Every sequence needs a label: fill them in, or remove these "
+                "sequences."
+            )
         if y.dtype.kind == "O" and len({isinstance(label, str) for label in y}) > 1:
             raise TypeError(f"y {_MIXED}")
         if y.dtype.kind == "V":
-            raise ValueError(f"y holds records of dtype {y.dtype}: a label is one value.")
+            raise ValueError(f"y holds records of dtype {y.dtype}, but a label must be one value.")
         check_classification_targets(y)
 
     def _distinct(self, labels: Any, name: str) -> np.ndarray:
@@ -616,7 +632,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return distinct
 
     def _weights_of_classes(self, codes: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
-        """Weight of every class (k,), where frequencies count those of these labels."""
+        """Weight of every class (k,), where these labels give the frequencies."""
         if self.class_weight is None:
             return np.ones(len(self.classes_))
         frequencies = {} if sample_weight is None else {"sample_weight": sample_weight}

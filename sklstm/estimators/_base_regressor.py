@@ -1,4 +1,4 @@
-"""What all regressors have: the constructor, ``fit`` and predictions."""
+"""What all regressors share: the constructor, ``fit`` and predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,14 +40,14 @@ LARGEST_TARGET = 1e18  # squares of errors, summed over a batch, stay below floa
 
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):
-    """Constructor, fit and predict; a subclass names its network."""
+    """Constructor, fit and predict; a subclass sets its network."""
 
     rho_x_: float | NDArray[np.float64]
     rho_h_: float | NDArray[np.float64]
     perturbation_gain_: float
     _target_shape: tuple[int, ...]
 
-    _lambda_s = 0.01  # that "auto" stands for
+    _lambda_s = 0.01  # what "auto" means here
 
     def __init__(
         self,
@@ -149,17 +149,18 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            Sequences; 2-D rows are folded by ``n_channels``. A DataFrame has L * d columns, or columns of two levels,
-            time and channel. Train on standardised channels.
+            Sequences. 2-D rows are split into time steps of ``n_channels`` values. A DataFrame has L * d columns, or
+            columns of two levels, time and channel. Standardise the channels first, for instance with `SequenceScaler`.
         y : array-like of shape (n,) or (n, k)
-            Targets; predictions come back in the same shape.
+            Targets; predictions have the same shape.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the loss, not negative. In batches that hold all the data, and without
-            ``skip="linear"``, which chooses a ridge penalty by leaving out one sequence after the other, an integer
-            weight is as good as repeating the sequence. ``generalization_bound_`` is about unweighted loss.
+            Weights of the sequences in the loss, not negative. An integer weight equals repeating the sequence if one
+            batch holds all the data and ``skip`` is not ``"linear"``. With ``skip="linear"`` it does not, since the
+            ridge penalty is chosen by leaving out one sequence at a time. ``generalization_bound_`` is about the
+            unweighted loss.
         X_val : array-like of shape (m, L', d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
-            Validation data, only with ``early_stopping=True``, which then judges on them and trains on all of X. In a
-            pipeline they pass the scalers with ``Pipeline(..., transform_input=["X_val"])``.
+            Validation data, only with ``early_stopping=True``. Early stopping then uses them, and training uses all of
+            X. In a pipeline use ``Pipeline(..., transform_input=["X_val"])``, so that the scalers transform them too.
         y_val : array-like of shape (m,) or (m, k)
             Targets of X_val, in the shape of y.
         sample_weight_val : array-like of shape (m,), optional
@@ -172,13 +173,13 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad hyperparameters or data, before any training; ``ValueError`` also if training diverges.
+            For bad hyperparameters or data, before any training. Also ``ValueError`` if training diverges.
 
         Warns
         -----
         DataWarning
-            If X or y is far from a mean of 0 and a variance of 1, the axes of X look swapped, or it is a table with
-            times in its index, whose rows are then each read as a sequence.
+            If X or y is far from a mean of 0 and a variance of 1, or if the axes of X look swapped. Also if X is a
+            table with times in its index, since each row is then read as one sequence.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with fitting(self, X, y, sample_weight) as (model, context):
@@ -195,10 +196,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     @restores_settings
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on sequences X and targets y, from where training stands.
+        """Train for one more epoch on sequences X and targets y.
 
-        The first call starts as `fit` does. Later ones go on with the optimiser's state, under the hyperparameters of
-        the moment; those that shape the network must stay. The learning rate is ``lr``, whatever ``lr_schedule``.
+        The first call starts as `fit` does. Later calls continue with the state of the optimiser and the current
+        hyperparameters. Hyperparameters that shape the network must stay the same. The learning rate is always ``lr``;
+        ``lr_schedule`` is not used.
 
         Parameters
         ----------
@@ -207,18 +209,18 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         y : array-like of shape (n,) or (n, k)
             Targets, in the shape of those of the first call.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences in the loss, not negative. They are used
-            unscaled, because the mean over all data is not known here.
+            Weights of the sequences in the loss, not negative. They are used unscaled, because the mean over all data
+            is not known here.
 
         Returns
         -------
         self
-            Without ``generalization_bound_``, which takes all the training data at once.
+            The estimator, without ``generalization_bound_``: that needs all training data at once.
 
         Raises
         ------
         ValueError, TypeError
-            As `fit`; also with ``early_stopping=True``.
+            As in `fit`; also with ``early_stopping=True``.
 
         Examples
         --------
@@ -252,18 +254,18 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            As in `fit`; 3-D sequences and those of a list may have other lengths.
+            As in `fit`. 3-D sequences, and those of a list, may have other lengths.
 
         Returns
         -------
         ndarray of shape (n,) or (n, k), float64
-            In the shape that y had; each prediction is independent of the other rows of X, bit for bit.
+            Predictions in the shape of y. Each one is independent of the other rows of X, bit for bit.
 
         Raises
         ------
         NonFiniteOutputError
-            If an output of the network is infinite or NaN, for instance after overflow on sequences far longer than
-            those of the training.
+            If an output of the network is infinite or NaN. This happens, for instance, after overflow on sequences far
+            longer than those of the training.
         """
         return self._outputs(X).astype(np.float64).reshape(-1, *self._target_shape)
 
@@ -275,33 +277,35 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         method: Literal["best", "linear", "mean-value", "intervals"] = "best",
         batch_size: int | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bounds on the outputs for every input within ``eps`` of X; see `sklstm.certify`, which this calls.
+        """Certified bounds on the outputs for every input within ``eps`` of X; see `sklstm.certify`.
 
-        For every X' with ``|X' - X| <= eps`` in each entry, ``lower <= predict(X') <= upper``, rounding included.
+        For every X' with ``|X' - X| <= eps`` in each entry, ``lower <= predict(X') <= upper``. Rounding errors are
+        included.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
-            As in `fit`; 3-D sequences may have another length, and lists hold sequences of unequal length.
+            As in `fit`. 3-D sequences may have another length, and lists may hold sequences of unequal length.
         eps : float, array-like, Series, DataFrame or dict
-            Largest absolute perturbation, not negative, in the units of X: a number, one per channel, or an array.
+            Largest absolute input error, not negative, in the units of X: one number, one per channel, or an array.
             Labels are matched with those of X.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
-            From ``"linear"``, the narrowest and most costly, to ``"intervals"``, the cheapest.
+            ``"linear"`` gives the narrowest bounds and takes longest. ``"intervals"`` is the fastest and gives the
+            widest.
         batch_size : int, optional
-            Sequences handled at once, which bounds the memory.
+            Number of sequences computed at once, which limits the memory.
 
         Returns
         -------
         lower : ndarray, float64
-            Limits from below.
+            Lower bounds.
         upper : ndarray, float64
-            Limits from above, both in the shape of the predictions; with ``eps=0`` both are the predictions.
+            Upper bounds. Both have the shape of the predictions; with ``eps=0`` both are the predictions.
 
         Warns
         -----
         WideCertificateWarning
-            If limits are farther apart than the targets of the training.
+            If bounds are farther apart than the range of the training targets.
 
         Examples
         --------
@@ -331,28 +335,27 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         cap: float | None = None,
         method: Literal["bernstein", "best"] = "bernstein",
     ) -> HoldoutBound:
-        """Upper limit on the expected capped loss of `predict` from held-out data.
+        """Upper bound on the expected capped loss of `predict`, from held-out data.
 
-        The empirical Bernstein bound of Maurer and Pontil on the mean of min(loss, cap): the estimator's ``loss``, by
-        default the squared error, averaged over outputs; see `sklstm.generalization.holdout_bound`. To see it beside
-        the bound from the training data:
-        ``model.generalization_report(X_train, y_train).with_bound(model.holdout_bound(X, y))``.
+        The empirical Bernstein bound of Maurer and Pontil on the mean of min(loss, cap). The loss is the estimator's
+        ``loss``, averaged over outputs; see `sklstm.generalization.holdout_bound`. To compare it with the bound from
+        the training data, use ``model.generalization_report(X_train, y_train).with_bound(model.holdout_bound(X, y))``.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
-            At least two sequences that played no part in making the estimator: neither in `fit` nor in choosing its
-            hyperparameters. As in `predict`.
+            At least two sequences, in a form that `predict` takes. They must have played no part in making the
+            estimator: neither in `fit` nor in choosing hyperparameters.
         y : array-like of shape (n,) or (n, k)
             True targets, in the shape of those of `fit`.
         delta : float, optional
-            The bound may fail with this probability; by default the estimator's ``delta``.
+            The bound holds with probability at least ``1 - delta``. By default the estimator's ``delta``.
         cap : float, optional
-            Largest loss, in its units, chosen without looking at these X and y. By default that of
+            Largest loss, in units of the loss. Choose it without looking at these X and y. The default is the cap of
             ``generalization_bound_``: the estimator's ``loss_cap``, or what `fit` has chosen.
         method : {"bernstein", "best"}, default="bernstein"
-            ``"best"`` is the smaller of empirical Bernstein and Chernoff, each with half of ``delta``: for samples of
-            a few hundred sequences.
+            ``"best"`` is the smaller of the empirical Bernstein and the Chernoff bound, each with half of ``delta``.
+            Use it for a few hundred sequences.
 
         Returns
         -------
@@ -361,7 +364,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad X, y, ``delta``, ``cap`` or ``method``; if no cap is given and none is known, after `partial_fit`.
+            For bad X, y, ``delta``, ``cap`` or ``method``. Also after `partial_fit` if you pass no ``cap``, since none
+            is known then.
         NotFittedError
             Before `fit`.
 
@@ -390,19 +394,19 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in `predict`.
         y : array-like of shape (n,) or (n, k)
-            True targets. If it has labels of rows, they must be those of X.
+            True targets. If y has row labels, they must be those of X.
         sample_weight : array-like of shape (n,), optional
-            Weights of the sequences, likewise.
+            Weights of the sequences. Row labels, if any, must be those of X.
 
         Returns
         -------
         float
-            At most 1.
+            R², at most 1.
 
         Raises
         ------
         ValueError
-            For bad X, y of another shape, or labels of rows that differ.
+            For bad X, for y of another shape, or for row labels that differ.
 
         Examples
         --------
@@ -424,20 +428,21 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            Those of `fit`, all of them in the same order. Other data are refused.
+            The X of `fit`: all sequences, in the same order. Other data are refused.
         y : array-like of shape (n,) or (n, k)
-            Targets of `fit`.
+            The y of `fit`.
 
         Returns
         -------
         GeneralizationReport
-            The Occam bound (``"occam"``) on the capped loss, at the ``delta`` of the moment. Without a
-            ``compression`` its value is ``generalization_bound_``. With a `PACBayes` it is ``"pac_bayes"`` instead.
+            The Occam bound (``"occam"``) on the capped loss, at the current ``delta``. Without a ``compression`` its
+            value is ``generalization_bound_``. With a `PACBayes` the report has the PAC-Bayes bound (``"pac_bayes"``)
+            instead.
 
         Raises
         ------
         ValueError, TypeError
-            If X and y are not the training data; after `partial_fit`, whose data nobody remembers.
+            If X and y are not the training data. Also after `partial_fit`, whose training data are not recorded.
         NotFittedError
             Before `fit`.
 
@@ -461,7 +466,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return FitData(X, y, self._relative(weight), self._check_validation(validation, self._check_more))
 
     def _check_more(self, X: Any, y: Any, sample_weight: Any) -> FitData:
-        """Data like those seen before."""
+        """Check data that must match those seen before."""
         refuse_other_rows(sample_weight, X, "sample_weight")
         X, y = self._check_data(X, y, reset=False)
         return FitData(X, y, self._relative(self._weights(self._given_weights(sample_weight, len(y)))))
@@ -481,7 +486,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             )
         if y.ndim > 2 or 0 in y.shape:
             raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_outputs), got {y.shape}.")
-        rounded = y.astype(np.float32)  # as it is trained on: scalers return 1 + 2e-16 now and then
+        rounded = y.astype(np.float32)  # as in training: scalers sometimes return 1 + 2e-16
         if self.readout == "logistic" and (rounded.min() < 0 or rounded.max() > 1):
             raise ValueError(
                 f"readout='logistic' predicts values in (0, 1), but y runs from {y.min():.6g} to {y.max():.6g}. "
@@ -505,7 +510,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     def _training_spec(self, data: FitData, context: FitContext) -> TrainingSpec:
         n_outputs = int(np.prod(data.y.shape[1:], dtype=int))
         seen = data.y.reshape(len(data.y), -1)
-        if self._target_range is not None:  # of earlier calls of `partial_fit`
+        if self._target_range is not None:  # targets of earlier calls of `partial_fit`
             seen = np.concatenate((seen, self._target_range))
         self._target_range = np.stack((seen.min(axis=0), seen.max(axis=0)))
         network = NetworkSpec(
@@ -526,7 +531,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return replace(spec, penalty=penalty, start=start)
 
     def _best_guess(self, data: FitData, spec: TrainingSpec) -> float | None:
-        """Loss of the best constant guess on what training is judged on; None without a linear part."""
+        """Loss of the best constant prediction for the validation or training data; None without a linear part."""
         if self.skip == "none":
             return None
         judged: FitData = data if data.validation is None else data.validation
@@ -540,40 +545,44 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return self._loss.of_best_constant(y.reshape(len(y), -1), weight)
 
     def _sizes(self, n: int) -> tuple[int, int]:
-        # Another loss than the squared error has its optimum elsewhere, and further away; so has a robust one.
+        # Other losses, and robust training, have their optimum further away from the ridge solution.
         from_ridge = self.skip == "linear" and self.loss == "squared_error" and not np.any(self.robust_eps)
         return sizes_for(n, self.batch_size, self.max_epochs, from_ridge=from_ridge)
 
     def _starts_by(self, name: str) -> bool:
-        # Each noise has a ridge regression of its own, and so have errors of each size.
+        # Each size of noise or of input error has its own ridge regression.
         return name in ("sigma", "robust_eps") and self.skip == "linear"
 
     def _linear_part(self, X: Sequences, n_outputs: int, context: FitContext) -> dict[str, Any]:
-        """Arguments of the network that say which linear part it has."""
+        """Arguments of the network that define its linear part."""
         if self.skip == "none":
             return {}
         if self.skip == "last":
             return {"skip_channels": self._skip_channels(X.shape[2], n_outputs)}
         known = {} if context.resume is None else context.resume.net.get_params_for("module")
         shortest = X.shape[1] if X.lengths is None else int(X.lengths.min())
-        return {"skip_steps": known.get("skip_steps", steps_read(X.shape[2], shortest))}  # as many as were trained
+        return {"skip_steps": known.get("skip_steps", steps_read(X.shape[2], shortest))}  # as many as before
 
     def _skip_channels(self, n_channels: int, n_outputs: int) -> tuple[int, ...]:
         """The channels of ``skip="last"`` as numbers, one for each output."""
         given: Any = self.skip_channel
         if self.readout == "logistic":
             raise ValueError(
-                "skip='last' adds a value of X to the readout, which readout='logistic' would send through a logistic "
-                "function. Use skip='linear', or readout='linear'."
+                "skip='last' adds a value of X to the readout, and readout='logistic' would apply a logistic "
+                "function to the sum. Use skip='linear' or readout='linear'."
             )
         if given is None and n_channels > 1:
             raise ValueError(
-                f"skip='last' needs skip_channel: which of the {n_channels} channels of X holds the target's past."
+                f"skip='last' needs skip_channel: which of the {n_channels} channels of X holds the target's past. "
+                "Set skip_channel to its number or label."
             )
         each = list(given) if isinstance(given, list | tuple) else [0 if given is None else given] * n_outputs
         if len(each) != n_outputs:
-            raise ValueError(f"skip_channel has {len(each)} channels, but y has {n_outputs} outputs: one for each.")
-        # After rows with names of columns these are those of all steps: the last step's have its channels.
+            raise ValueError(
+                f"skip_channel has {len(each)} channels, but y has {n_outputs} outputs. Give one channel for each "
+                "output."
+            )
+        # If X came as rows with column names, these are the names of all steps: the last step's names are its channels.
         names = Layout.of(self).last_of(list(vars(self).get("feature_names_in_", ())), n_channels)
         for channel in each:
             if channel not in (names if isinstance(channel, str) else range(n_channels)):
@@ -586,7 +595,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             place = numbers.index(repr(channel)) if repr(channel) in numbers else channel
             if place != channel:
                 raise ValueError(
-                    f"skip_channel={given!r}: X has a column called {channel}, which is its column {place}, and "
+                    f"skip_channel={given!r}: X has a column called {channel}, which is its column {place}, but "
                     "skip_channel counts from 0. Give the columns names, or number them from 0."
                 )
         return tuple(names.index(channel) if isinstance(channel, str) else int(channel) for channel in each)
@@ -597,17 +606,16 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     @property
     def certified_gain_(self) -> float:
-        """Bound on what disturbances do to the outputs, whatever the length; see the class."""
+        """Proved bound on how far input errors move the outputs, for any length; see the class."""
         return certified_gain(self)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        # scikit-learn's name for R² < 0.5 on one regression problem whose informative feature, read as a sequence of
-        # one channel, is the value at one fixed step out of ten. Remembering a position seems to take the strong
-        # recurrence that rho_h < 1 rules out: R² ends at 0.3 to 0.4 after 400 epochs. The plain LSTM passes, as
-        # ridge regression does.
-        # Predictions ask too, and by then the parameters may be anything.
+        # This is scikit-learn's tag for R² < 0.5 on one regression problem. Read as a sequence of one channel, its
+        # informative feature is the value at one fixed step out of ten. To remember a position seems to need the strong
+        # recurrence that rho_h < 1 rules out: R² ends at 0.3 to 0.4 after 400 epochs. The plain LSTM passes, as ridge
+        # regression does. The tag is also read for predictions, when the parameters may be anything.
         words, numbers = (self.skip, self.variant), (self.lambda_1, self.lambda_2)
         are_valid = all(isinstance(word, str) for word in words) and all(isinstance(each, Real) for each in numbers)
         are_valid = are_valid and isinstance(self.lambda_s, Real | str)

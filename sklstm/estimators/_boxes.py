@@ -1,4 +1,4 @@
-"""Boxes of inputs for certificates: the sizes that users give, the ends around their sequences, some at a time."""
+"""Boxes of inputs for certificates: sizes from users, ends around their sequences, in blocks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Boxes:
     Attributes
     ----------
     low, high : Tensor of shape (m, L, d), float64
-        The ends. Shorter sequences have zeros behind their last step.
+        The ends. Shorter sequences have zeros after their last step.
     lengths : Tensor of int64 of shape (m,) or None
-        None if all sequences have L steps.
+        Lengths of the sequences; None if all have L steps.
     """
 
     low: torch.Tensor
@@ -29,7 +29,7 @@ class Boxes:
 
     @classmethod
     def of(cls, low: np.ndarray, high: np.ndarray, lengths: np.ndarray) -> Self:
-        """From ends (S, d) in float64, all steps one after the other."""
+        """Build them from ends (S, d) in float64, all steps one after the other."""
         shape = (len(lengths), int(lengths.max()), low.shape[1])
         if (lengths == shape[1]).all():
             return cls(torch.from_numpy(low.reshape(shape)), torch.from_numpy(high.reshape(shape)), None)
@@ -47,11 +47,11 @@ class Boxes:
 
     @property
     def are_points(self) -> np.ndarray:
-        """Which of them (m,) hold one input only."""
+        """Which boxes (m,) hold one input only."""
         return (self.low == self.high).flatten(1).all(dim=1).numpy()
 
 
-# From indices (m,) of some sequences and radii (m,) to the boxes around them.
+# Function from indices (m,) of some sequences and radii (m,) to the boxes around them.
 Ends = Callable[[np.ndarray, np.ndarray], Boxes]
 
 
@@ -62,7 +62,8 @@ class Radii:
     Attributes
     ----------
     each : ndarray or list of ndarray
-        One for all, () or (d,), or (n, L, d), perhaps repeated without memory; or n arrays that broadcast to (L_i, d).
+        One for all, () or (d,), or (n, L, d), perhaps repeated without taking memory; or n arrays that broadcast to
+        (L_i, d).
     largest : ndarray of shape (n,)
         The largest radius of each sequence.
     """
@@ -72,22 +73,22 @@ class Radii:
 
     @classmethod
     def of(cls, estimator: Any, X: Any, sequences: Sequences, sizes: Any, name: str) -> Self:
-        """Radii from what the user has given, validated.
+        """Validate radii that a user has passed.
 
         Parameters
         ----------
         estimator : estimator
-            Named in error messages.
+            The estimator that error messages name.
         X : array-like
-            As the caller passed it: its axes are those of the sizes.
+            X as the caller passed it: its axes are those of the sizes.
         sequences : Sequences
-            The same, folded.
+            The same X, folded.
         sizes : float or array-like
-            One number; one per channel (d,); for 2-D X one per column (L * d,), for 3-D X one per step and channel
-            (L, d); an array with as many axes as X that broadcasts to its shape; a list of n arrays that broadcast to
-            (L_i, d).
+            One number; one per channel (d,); for 2-D X one per column (L * d,); for 3-D X one per step and channel (L,
+            d). Also an array with as many axes as X that broadcasts to its shape, or a list of n arrays that broadcast
+            to (L_i, d).
         name : str
-            Of the sizes, in error messages.
+            Name of the sizes in error messages.
 
         Raises
         ------
@@ -142,8 +143,8 @@ def _checked(eps: Any, name: str) -> np.ndarray:
         place = tuple(wrong[0].tolist())
         where = f" at {list(place)}" if place else ""
         raise ValueError(
-            f"{name} must be finite and not negative, got {radii[place]:.6g}{where}. Give 0 for what is exact, and a "
-            "size that bounds the errors for what is not known."
+            f"{name} must be finite and not negative, got {radii[place]:.6g}{where}. Give 0 for exact values, and an "
+            "upper bound on the error for values that are not exact."
         )
     return radii
 
@@ -159,9 +160,9 @@ def _per_sequence(estimator: Any, radii: list[np.ndarray], sequences: Sequences,
     if not fits:
         of_lengths = "" if sequences.lengths is None else " of unequal length"
         raise ValueError(
-            f"{name} does not fit {n} sequences{of_lengths}: {type(estimator).__name__} takes one number, ({d},) "
-            f"per channel, ({n}, 1, 1) or ({n}, 1, {d}) per sequence, or a list of {n} arrays of the shapes of the "
-            "sequences, in which axes may be 1."
+            f"{name} does not fit {n} sequences{of_lengths}. {type(estimator).__name__} takes one number, ({d},) per "
+            f"channel, or ({n}, 1, 1) or ({n}, 1, {d}) per sequence. It also takes a list of {n} arrays of the shapes "
+            "of the sequences, in which axes may be 1."
         )
     return radii
 
@@ -183,6 +184,6 @@ def _spread(
         return np.broadcast_to(radii, X_shape).reshape(folded_shape)
     columns = f"({n_steps * n_channels},) per column" if len(X_shape) == 2 else f"({n_steps}, {n_channels})"
     raise ValueError(
-        f"{name} has shape {radii.shape}; {type(estimator).__name__} takes one number, ({n_channels},) per channel, "
+        f"{name} has shape {radii.shape}. {type(estimator).__name__} takes one number, ({n_channels},) per channel, "
         f"{columns}, or the shape of X, {tuple(X_shape)}, in which axes may be 1."
     )

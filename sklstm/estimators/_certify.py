@@ -1,4 +1,4 @@
-"""Certificates of fitted estimators and of compositions around them: bounds on their outputs."""
+"""Certified bounds on the outputs of fitted estimators and of compositions around them."""
 
 import warnings
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from ._composition import Composition, with_progress
 
 _METHOD = Choice(METHODS)
 _BATCH_SIZE = Number(Integral, 1, None, optional=True)
-_LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, network's and ours; see `sklstm.certificates`
+_LOGISTIC_ERROR = 8 * 2.0**-24  # of a float32 logistic, the network's and ours; see `sklstm.certificates`
 
 
 @restores_settings
@@ -38,80 +38,85 @@ def certify(
     batch_size: int | None = None,
     verbose: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds on the outputs of a fitted estimator, pipeline or search for every input within ``eps`` of X.
+    """Certified bounds on the outputs of a fitted estimator, pipeline or search for every input within ``eps`` of X.
 
-    ``eps`` is in the units of X, before any scaling, and the bounds are in those of the predictions: for every X' with
-    ``|X' - X| <= eps`` in each entry, ``lower <= estimator.predict(X') <= upper``, rounding included. For a classifier
-    the bounds are on the outputs of its network, one column for each class.
+    ``eps`` is in the units of X, before any scaling. The bounds are in the units of the predictions. For every X' with
+    ``|X' - X| <= eps`` in each entry, ``lower <= estimator.predict(X') <= upper``. Rounding errors are included. For a
+    classifier the bounds are on the outputs of its network, one column for each class.
 
     Parameters
     ----------
     estimator : fitted estimator
-        One of this package, or a composition around one, one in the other: Pipeline, TransformedTargetRegressor, the
-        searches of scikit-learn such as GridSearchCV, and `RegularizationPathCV`. Before the network, a pipeline may
-        have StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, `SequenceScaler` and "passthrough"; the target
-        may go through the first four, PowerTransformer, and functions whose inverse is ``np.exp``, ``np.expm1``,
-        ``np.exp2`` or ``np.square``. Each may be a FrozenEstimator.
+        An estimator of this package, or a composition around one. Compositions are Pipeline,
+        TransformedTargetRegressor, the searches of scikit-learn such as GridSearchCV, and `RegularizationPathCV`; they
+        may be nested. Before the network, a pipeline may have StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler,
+        `SequenceScaler` and "passthrough". The target may be transformed by the first four, by PowerTransformer, and by
+        functions whose inverse is ``np.exp``, ``np.expm1``, ``np.exp2`` or ``np.square``. Each may be a
+        FrozenEstimator.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        In any form that ``estimator.predict`` takes.
+        Sequences, in any form that ``estimator.predict`` takes.
     eps : float, array-like, Series, DataFrame or dict
-        Largest absolute perturbation, not negative: one number; one per channel (d,); one per column (L * d,) of 2-D X,
-        or per step and channel (L, d) of 3-D X; an array of the shape of X, in which axes may be 1; a list with such an
-        array (L_i, d) for each sequence. What has labels, a Series, a dict, the columns of a DataFrame, or a list of
-        these, must have those of the channels or columns of X, or of those seen in ``fit``, in any order; rows of a
-        DataFrame must be those of X. Numbers that are labelled 0, 1, … by default, as arrays, count by position.
+        Largest absolute input error, not negative, in the units of X. One number holds for all entries. An array has
+        one number per channel (d,), per column (L * d,) of 2-D X, or per step and channel (L, d) of 3-D X. It may also
+        have the shape of X, in which axes may be 1. A list has such an array (L_i, d) for each sequence. A Series, a
+        dict, the columns of a DataFrame, or a list of these have labels. Their labels must be those of the channels or
+        columns of X, or those seen in ``fit``, in any order. Rows of a DataFrame must be those of X. Default labels 0,
+        1, … count by position, as in arrays.
     method : {"best", "linear", "mean-value", "intervals"}, default="best"
-        ``"intervals"`` propagates bounds forward; the cheapest, and the tightest for large ``eps``. ``"mean-value"``
-        bounds the derivatives over the box; nearly exact for small ``eps``. ``"best"`` computes both and takes the
-        smaller, entry by entry. ``"linear"`` substitutes linear bounds backwards, step by step: never wider than
-        ``"best"``, often many times narrower, at the cost of hundreds to thousands of predictions.
+        How the bounds are computed. ``"intervals"`` propagates bounds forward; it is the fastest, and the tightest for
+        large ``eps``. ``"mean-value"`` bounds the derivatives over the box; it is nearly exact for small ``eps``.
+        ``"best"`` computes both and takes the smaller, entry by entry. ``"linear"`` substitutes linear bounds
+        backwards, step by step. It is never wider than ``"best"`` and often many times narrower, but it takes as long
+        as hundreds to thousands of predictions.
     batch_size : int, optional
-        Sequences handled at once, which bounds the memory. By default as many as take about 100 MB.
+        Number of sequences computed at once, which limits the memory. By default as many as take about 100 MB.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     lower : ndarray, float64
-        Limits from below.
+        Lower bounds.
     upper : ndarray, float64
-        Limits from above. For a regressor in the shape of its predictions, for a classifier (n, k). With ``eps=0`` both
-        are the outputs themselves. Infinite where no limit is known; never NaN.
+        Upper bounds. For a regressor both have the shape of its predictions, for a classifier (n, k). With ``eps=0``
+        both are the outputs themselves. Infinite where no bound is known; never NaN.
 
     Raises
     ------
     TypeError
-        If a part of the composition is unknown, because nothing can be said about what it does to a box of inputs.
+        If a part of the composition is unknown, so that its effect on input errors cannot be bounded.
     NotFittedError
-        Before ``fit``, or if a search was told not to refit.
+        Before ``fit``, or if a search was fitted with ``refit=False``.
     ValueError
-        For a negative or non-finite ``eps``, one of a wrong shape or with other labels than X, or bad X, before any
-        work.
+        For a negative or non-finite ``eps``, for one of a wrong shape or with other labels than X, or for bad X. Raised
+        before any work.
     InaccurateFunctionError
-        If elementary functions are less accurate on this machine than certificates assume; measured once a process.
+        If elementary functions are less accurate on this machine than certificates assume. This is measured once a
+        process.
     NonFiniteOutputError
         If ``eps=0`` and the outputs of the network are infinite or NaN.
 
     Warns
     -----
     WideCertificateWarning
-        If limits of a regressor are farther apart than the targets of its training, in the units of the predictions.
+        If bounds of a regressor are farther apart than the range of the training targets, in the units of the
+        predictions.
 
     See Also
     --------
-    TikhonovLSTMRegressor.certify : The same, of the network alone.
-    certified_radius : For labels.
-    certified_accuracy : For labels that are known.
+    TikhonovLSTMRegressor.certify : The same for the network alone.
+    certified_radius : Certified radii of predicted labels.
+    certified_accuracy : Share of labels that are certified to be right.
 
     Notes
     -----
-    The scalers that are allowed act on every entry by itself and are monotone, in exact arithmetic and as computed:
-    each is a few sums, products and quotients with constants, and rounding keeps the order of numbers. What they make
-    of the two ends of an interval are therefore the ends of what they make of all that lies between. X' may be of the
-    dtype of X or of a wider one: float32 is scaled in float32, which differs in the last digits.
+    The allowed scalers act on every entry by itself and are monotone, in exact arithmetic and as computed. Each is a
+    few sums, products and quotients with constants, and rounding keeps the order of numbers. So the transformed ends of
+    an interval are the ends of the transformed interval. X' may have the dtype of X or a wider one. float32 is scaled
+    in float32, which differs in the last digits.
 
-    A step that `SequenceScaler` takes for padding is data once it is perturbed: give such steps ``eps=0``, or the
-    sequences as a list.
+    A step that `SequenceScaler` takes for padding becomes data once it is perturbed. Give such steps ``eps=0``, or pass
+    the sequences as a list.
 
     Examples
     --------
@@ -142,7 +147,7 @@ def certify(
 
 @restores_settings
 def certified_limits(estimator: Any, X: Any, eps: Any, method: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The limits of `certify` without its warning, for errors and scores that themselves say how wide they are."""
+    """The bounds of `certify` without its warning, for errors and scores that show their width themselves."""
     _METHOD.check("method", method)
     composition = Composition.around(estimator)
     return limits_within(composition, *composition.read(X, eps), method)
@@ -167,7 +172,7 @@ def limits_within(
 
 
 def warn_if_wide(composition: Composition, lower: np.ndarray, upper: np.ndarray, method: str) -> None:
-    """Warn if limits are farther apart than the targets of the training, taken back as predictions are."""
+    """Warn if bounds are farther apart than the range of the training targets, in the units of predictions."""
     estimator = composition.estimator
     if estimator._target_range is None:
         return
@@ -198,7 +203,7 @@ def _output_bounds(
     method: str,
     batch_size: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (m, k) on the outputs for inputs in boxes, which are about these rows of the sequences."""
+    """Bounds (m, k) on the outputs for inputs in boxes around these rows of the sequences."""
     lower, upper = bounds_on(module, boxes, method, batch_size)
     if module.is_logistic:
         lower = (expit(lower) - _LOGISTIC_ERROR).clip(0, 1)
@@ -213,11 +218,11 @@ def _output_bounds(
 def bounds_on(
     module: Any, boxes: Boxes, method: str, batch_size: int | None = None, minus: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (m, k) on the outputs before any link function, or on their differences with the output ``minus``."""
+    """Bounds (m, k) on the outputs before the link function, or on their differences with the output ``minus``."""
     if not is_plain(module):
         raise TypeError(
-            f"Nothing is proved about the network {type(module).__name__}: certificates are about torch's LSTM, GRU "
-            "and plain recurrent layers with a linear readout of the last state, and of a linear part."
+            f"Nothing is proved about the network {type(module).__name__}. Certificates cover torch's LSTM, GRU and "
+            "plain recurrent layers with a linear readout of the last state, and a linear part."
         )
     module = module_for_float64(module)
     linear = module.linear_part

@@ -43,140 +43,145 @@ class RowNorms(Projection):
 class NoisyRNNClassifier(SequenceClassifier):
     r"""Bias-free recurrent network for classification, trained with noise on its inputs.
 
-    The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`, trained by
-    cross-entropy. Every training batch is perturbed by fresh noise of standard deviation ``sigma``, of one of the kinds
+    The network is (1) of Tu, He & Tao 2020 [1]_: :math:`h_t = \rho(U x_t + W h_{t-1})`, :math:`y_L = V h_L`. It is
+    trained by cross-entropy. Every training batch gets fresh noise of standard deviation ``sigma``, of one of the kinds
     that Remark 4 allows.
 
-    Without biases, outputs of ReLU units grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)` for
-    :math:`a > 0`; those of tanh units change sign with it: :math:`y_L(-x) = -y_L(x)`. Labels that depend on the size of
-    the input, or are the same for x and −x, need a channel that is always 1; see ``docs/guide/noisy_rnn.md``.
+    The network has no biases. So outputs of ReLU units grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)`
+    for :math:`a > 0`. Outputs of tanh units change sign with it: :math:`y_L(-x) = -y_L(x)`. Add a channel that is
+    always 1 if labels depend on the size of the input, or are the same for x and −x; see ``docs/guide/noisy_rnn.md``.
 
     Parameters
     ----------
     hidden_size : int, default=64
-        Units m.
+        Number of units m.
     activation : {"relu", "tanh"}, default="relu"
-        ρ. States of tanh units stay between −1 and 1. Theorems 1 to 3 of the paper are about the ReLU: the report of a
-        tanh network has the bound that converges and the Occam bound.
+        Activation function ρ. States of tanh units stay between −1 and 1. Theorems 1 to 3 of the paper need the ReLU.
+        The report of a tanh network has the bound that converges and the Occam bound only.
     sigma : float, default=0.1
-        Standard deviation of the noise on the inputs of every training batch, in the units of X; 0 is no noise. It
-        falls on every time step of X, zero padding included, unless it is dropout. Predictions are made without noise.
+        Standard deviation of the noise added to the inputs of every training batch, in the units of X. 0 is no noise.
+        Noise falls on every time step of X, zero padding included; dropout leaves padding at zero. Predictions are made
+        without noise.
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
         Kind of the noise. The first three are added, with independent entries. ``"dropout"`` sets entries to zero with
-        probability σ²/(1 + σ²) and multiplies the others by 1 + σ²; ``sigma`` is then relative to the entry.
+        probability σ²/(1 + σ²) and multiplies the others by 1 + σ². Its ``sigma`` is relative to the size of the entry.
     robust_eps : float or array-like of shape (d,), default=0.0
-        Errors of the inputs that training is to withstand: up to so much in every entry of X, in the units of X; one
-        number, or one per channel. The loss is then that of attacked inputs and the largest that the bounds of
-        ``certify(method="intervals")`` allow, mixed by ``robust_weight``; both grow in during the first half of the
-        epochs. 0 is ordinary training. Train so what is to be certified.
+        Largest input error that training makes the network robust to, in every entry of X and in the units of X. Give
+        one number, or one per channel. Train with it if you want narrow certified bounds. The loss is then a mixture of
+        two: the loss of attacked inputs, and the largest loss within the bounds of ``certify(method="intervals")``.
+        ``robust_weight`` is the share of the second. The errors and that share grow during the first half of the
+        epochs. 0 is ordinary training.
     robust_weight : float, default=0.5
-        Share κ of the largest loss that the bounds allow, in [0, 1]; the rest is the loss of attacked inputs. 0 is
-        adversarial training. Below 1, bounds that allow more than the best constant guess loses, as over many steps,
-        are held back: the network would become that constant.
+        Share κ of the largest loss within the bounds, in [0, 1]. The rest is the loss of attacked inputs. 0 is
+        adversarial training. Over many steps the bounds can allow a larger loss than a constant prediction has. For κ
+        below 1 such bounds count for little, since the network would otherwise become constant.
     robust_box : float, default=1.0
-        Half-width τ, in (0, 1], of the box that the bounds are about, in units of ``robust_eps``. Small boxes are
-        placed towards the attacked input; they give up some of the certificate for accuracy.
+        Half-width τ, in (0, 1], of the box of inputs that the bounds are computed for, in units of ``robust_eps``. A
+        box smaller than 1 is moved towards the attacked input. Small boxes give up some certified tightness for
+        accuracy.
     n_channels : int, default=1
-        Channels per time step of 2-D input, whose columns are time-major: all channels of the first step first.
-        With 3-D input and a value other than 1, the number of channels that X must have.
+        Number of channels per time step of 2-D input. Its columns are time-major: all channels of the first step come
+        first. With 3-D input and a value other than 1, X must have this number of channels.
     layout : {"ntc", "nct"}, default="ntc"
         Axes of X: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time), as in aeon and sktime. With
-        ``"nct"``, sequences of a list are (d, L_i), rows have all steps of the first channel first, and ``eps`` and
-        ``sigma`` of the shape of X have its axes. Data frames with a column for each channel, and wide tables, name
-        their channels: they are read by these names, whatever the layout.
+        ``"nct"``, sequences of a list are (d, L_i), and rows have all steps of the first channel first. ``eps`` and
+        ``sigma`` in the shape of X have the axes of X. Data frames with a column for each channel, and wide tables, are
+        read by the names of their channels in both layouts.
     max_epochs : int or "auto", default="auto"
-        Passes over the training data. ``"auto"`` is 100, or as many as make 1,500 optimiser steps where data are small.
+        Passes over the training data. ``"auto"`` is 100, or more for small data: as many as make 1,500 optimiser steps.
     lr : float, default=0.001
         Learning rate.
     lr_schedule : {"constant", "step", "exponential", "cosine", "warmup-cosine", "plateau"}, default="cosine"
-        Learning rate in epoch e = 0, 1, … of E = ``max_epochs``: ``"step"`` divides it by 10 at E/2 and again at 3E/4,
-        ``"exponential"`` is lr · 0.01^(e/E), ``"cosine"`` falls along half a cosine to a hundredth,
-        ``"warmup-cosine"`` first rises linearly over a tenth of the epochs, ``"plateau"`` halves it when the loss (the
-        validation loss, if there is one) has not fallen for five epochs. ``net_.history[:, "lr"]`` has the rates.
+        How the learning rate changes in epoch e = 0, 1, … of E = ``max_epochs``. ``"step"`` divides it by 10 at E/2 and
+        again at 3E/4. ``"exponential"`` is lr · 0.01^(e/E). ``"cosine"`` falls along half a cosine to a hundredth.
+        ``"warmup-cosine"`` first rises linearly over a tenth of the epochs. ``"plateau"`` halves it when the loss has
+        not fallen for five epochs: the validation loss, if there is one. ``net_.history[:, "lr"]`` has the rates.
     batch_size : int or "auto", default="auto"
-        Sequences per optimiser step, at most; the batches of an epoch differ by one in size. ``"auto"`` is the largest
-        of 8, 16, 32 and 64 that makes at least eight batches an epoch, or else 8.
+        Largest number of sequences per optimiser step; the batches of an epoch differ by at most one in size.
+        ``"auto"`` is the largest of 8, 16, 32 and 64 that makes at least eight batches an epoch, or else 8.
     optimizer : {"adam", "adamw", "sgd"}, default="adam"
-        ``"sgd"`` has Nesterov momentum 0.9.
+        The optimiser; ``"sgd"`` has Nesterov momentum 0.9.
     weight_decay : float, default=0.0
         The optimiser's weight decay.
     clip_norm : float or None, default=1.0
-        Largest Euclidean norm of the gradient; larger gradients are scaled down to it.
+        Largest Euclidean norm of the gradient; a larger gradient is scaled down to it. None does not clip.
     max_norm_u, max_norm_w, max_norm_v : float or None, default=None
-        Limits on the absolute row sums :math:`\|U^\top\|_1, \|W^\top\|_1, \|V^\top\|_1`, kept by projecting every row
-        onto the ℓ1 ball after each step. With all three, the norms in the bound are fixed before the data is seen.
+        Limits on the absolute row sums :math:`\|U^\top\|_1, \|W^\top\|_1, \|V^\top\|_1`. After each step every row is
+        projected onto the ℓ1 ball. With all three limits, the norms in the bound are fixed before the data are seen.
     recurrent_scale : float, default=1.0
-        The recurrent matrix starts at this multiple of the identity.
+        The recurrent matrix starts as this multiple of the identity.
     early_stopping : bool, default=False
-        Hold out ``validation_fraction`` of the training data, stratified if at random, or judge on the ``X_val`` and
-        ``y_val`` of `fit`; stop when their loss has not improved for ``n_iter_no_change`` epochs, and restore the best
-        weights.
+        Stop when the validation loss has not improved for ``n_iter_no_change`` epochs, and restore the best weights.
+        The validation data are ``validation_fraction`` of the training data, held out (stratified if at random), or the
+        ``X_val`` and ``y_val`` that you pass to `fit`.
     validation_fraction : float, default=0.1
-        Used with ``early_stopping`` only, and not with ``X_val``.
+        Share of the training data to hold out. Used with ``early_stopping`` only, and not with ``X_val``.
     validation_split : {"random", "last"}, default="random"
-        What early stopping holds out: a random part, or the last sequences of X. A random part of windows that overlap
-        is known from the windows that are trained on; hold out the last ones, with a gap.
+        What early stopping holds out: a random part, or the last sequences of X. For overlapping windows use ``"last"``
+        with a gap: a random part shares its values with the windows that are trained on.
     validation_gap : int, default=0
-        With ``validation_split="last"``: sequences before the part held out that are not trained on either. Windows of
-        ``sliding_windows(series, window, horizon)`` have no step in common with ``window + horizon - 1``.
+        With ``validation_split="last"``: number of sequences before the held-out part that are not trained on either.
+        For windows of ``sliding_windows(series, window, horizon)`` use ``window + horizon - 1``: the two parts then
+        share no step.
     n_iter_no_change : int, default=10
-        Used with ``early_stopping`` only.
+        Number of epochs without improvement before training stops. Used with ``early_stopping`` only.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss, by label; ``"balanced"`` weighs every class by the inverse of its frequency.
+        Weight of each class in the loss, by label. ``"balanced"`` weighs every class by the inverse of its frequency.
     warm_start : bool, default=False
-        Go on in `fit` from the weights of the last one, with a fresh optimiser.
+        Whether `fit` continues from the weights of the last fit, with a fresh optimiser.
     callbacks : list of skorch callbacks or (name, callback) pairs, or None, default=None
-        Given to the net besides the package's own, and used as they are: their state can be read after `fit`. Searches
-        clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the callbacks of
-        scikit-learn see ``set_callbacks``.
+        Callbacks for the net, besides the package's own. They are used as they are, so you can read their state after
+        `fit`. Searches clone them with the estimator. To end training, raise `sklstm.training.StopTraining`. For the
+        callbacks of scikit-learn see ``set_callbacks``.
     compression : Compression, PACBayes or None, default=None
-        How ``generalization_report`` makes the predictor of its Occam bound: None rounds the trained weights to one
-        codebook, which is quick and seldom below chance for more than a few units; a `Compression` trains and rounds a
-        network for the purpose. With a `PACBayes` the report has the bound of a stochastic predictor instead. Fixed
-        before seeing the data.
+        How ``generalization_report`` makes the predictor of its Occam bound. None rounds the trained weights to one
+        codebook. This is quick, but with more than a few units the bound is rarely below chance. A `Compression` trains
+        and rounds a network for this purpose. With a `PACBayes` the report has the bound of a stochastic predictor
+        instead. Choose it before you see the data.
     margin : float, default=1.0
-        Margin α of the bound.
+        Margin α in the bounds of the paper's theorems.
     delta : float, default=0.05
         The generalisation bound holds with probability at least ``1 - delta``.
     device : str, default="cpu"
-        A torch device, such as ``"cuda"`` or ``"cuda:1"``; or ``"auto"`` for CUDA if it can be used, else MPS, else the
-        CPU, decided in `fit`: ``net_.device`` says which. See ``docs/guide/devices.md``.
+        A torch device, such as ``"cuda"`` or ``"cuda:1"``. ``"auto"`` is CUDA if it can be used, else MPS, else the
+        CPU. This is decided in `fit`, and ``net_.device`` shows the result. See ``docs/guide/devices.md``.
     precision : {"float32", "tf32", "bfloat16"}, default="float32"
-        Of matrix products in training. ``"tf32"`` allows an NVIDIA GPU its faster ones, with 11 binary digits, and
-        changes nothing elsewhere; ``"bfloat16"`` takes batches forward and back in that type, on any device. Weights,
-        optimiser, penalty and losses are float32 in any case, and so are predictions, certificates and bounds.
+        Number type of matrix products in training. ``"tf32"`` lets an NVIDIA GPU use its faster products with 11 binary
+        digits, and changes nothing on other devices. ``"bfloat16"`` computes the forward and backward pass in that
+        type, on any device. Weights, optimiser, penalty and losses are always float32, and so are predictions,
+        certificates and bounds.
     random_state : int, RandomState instance or None, default=None
-        Fixes initial weights, batch order, noise and a random validation split. The global random states of numpy and
-        torch are neither used nor changed.
+        Random seed for initial weights, batch order, noise and a random validation split. The global random states of
+        numpy and torch are neither used nor changed.
     verbose : int, default=0
-        1 shows a progress bar with data loss and penalty, validation loss and learning rate, as far as there are any,
-        except in worker processes; 2 shows a line per epoch, anywhere. On the standard error stream.
+        0 prints nothing. 1 shows a progress bar with losses, penalty and learning rate, except in worker processes. 2
+        prints a line per epoch, also there. Both write to the standard error stream.
 
     Attributes
     ----------
     net_ : SequenceNet
         The trained skorch net; ``net_.module_`` is the torch module with properties ``U``, ``W``, ``V``.
     classes_ : ndarray of shape (k,)
-        Labels.
+        The labels, sorted.
     n_iter_ : int
-        Epochs run.
+        Number of epochs run.
     loss_curve_ : list of float
         Training loss per epoch.
     validation_loss_curve_ : list of float or None
-        Validation loss per epoch, without penalty; None without early stopping. NaN for epochs that had none, those of
-        `partial_fit` after a `fit` with early stopping.
+        Validation loss per epoch, without the penalty. None without early stopping. NaN for epochs without a validation
+        loss: those of `partial_fit` after a `fit` with early stopping.
     best_loss_ : float
-        The lowest validation loss of an epoch; without early stopping, the lowest of ``loss_curve_``.
+        The lowest validation loss of an epoch. Without early stopping, the lowest value of ``loss_curve_``.
     history_ : list of dict
-        What has been recorded of every epoch, as numbers: losses, learning rate, seconds; a copy.
+        A copy of what was recorded in every epoch, as numbers: losses, learning rate, seconds.
     generalization_bound_ : float
-        Bound of Theorem 2 (``sigma=0``) or Theorem 3 on the probability of error, as the paper defines it. Ordinary
-        training leaves it far above 1. With ``activation="tanh"``, which the theorems are not about, the Occam bound of
-        the rounded weights. ``generalization_report`` has this and every other bound.
+        The paper's bound on the error probability, as printed: Theorem 2 if ``sigma=0``, else Theorem 3. After ordinary
+        training it is far above 1. With ``activation="tanh"``, which the theorems do not cover, it is the Occam bound
+        of the rounded weights. ``generalization_report`` has this and every other bound.
     n_features_in_ : int
-        Columns of 2-D input, or channels of 3-D input, seen in fit.
+        Number of columns of 2-D input, or of channels of 3-D input, in `fit`.
     feature_names_in_ : ndarray of str
-        Only if X was a DataFrame with string column names.
+        Names of the columns. Only if X was a DataFrame with string column names.
 
     See Also
     --------

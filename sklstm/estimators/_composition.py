@@ -1,4 +1,4 @@
-"""Fitted compositions around one of our estimators, taken apart in one place, and the boxes of inputs behind them."""
+"""Takes fitted compositions around one of our estimators apart, and computes the boxes of inputs behind them."""
 
 import copy
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ from ._base import SequenceEstimator
 from ._boxes import Boxes, Ends, Radii, ends_of
 from ._targets import SCALERS, bounds_before, is_known
 
-# Each takes every entry by itself through subtraction, division, product, sum and clipping by constants. Each of these
-# is monotone in real arithmetic, rounding to nearest is monotone, and so is what they make together: the images of the
-# ends of an interval, as computed, are the ends of the images of all numbers between them, as computed. (Whether a
-# logarithm or an interpolation is monotone to the last digit depends on the library that computes it: none is here.)
+# Each acts on every entry by itself: it subtracts, divides, multiplies, adds and clips by constants. Each of these
+# operations is monotone in real arithmetic, and rounding to nearest is monotone, so their composition is too. Hence the
+# computed images of the ends of an interval are the ends of the computed images of all numbers between them. (Whether a
+# logarithm or an interpolation is monotone to the last digit depends on the library that computes it, so none is here.)
 _KNOWN = (*SCALERS, SequenceScaler)
 _FLOATS: list[Any] = [np.float64, np.float32, np.float16]  # what scalers keep, the widest first
 
@@ -42,7 +42,7 @@ _SEARCHES = {
 
 
 def is_search(estimator: Any) -> bool:
-    """Whether it is a known search, which keeps the model that it has fitted to all data as ``best_estimator_``."""
+    """Whether it is a known search, which keeps the model fitted to all data as ``best_estimator_``."""
     return bool({f"{kind.__module__}.{kind.__qualname__}" for kind in type(estimator).__mro__} & _SEARCHES)
 
 
@@ -53,26 +53,26 @@ def method_owner(estimator: Any, method: str) -> str:
 
 
 def _check_predict(estimator: Any) -> None:
-    """``TypeError`` if predictions are made in a way of somebody's own, about which nothing is known."""
+    """``TypeError`` if a class has its own way to predict, about which nothing is known."""
     if method_owner(estimator, "predict") not in ("sklstm", "sklearn", "optuna_integration"):
         raise TypeError(
-            f"{type(estimator).__name__} has a predict of its own: a certificate would not be about its predictions. "
-            "Certify the estimator inside, or the class that it is made from."
+            f"{type(estimator).__name__} has a predict of its own, so a certificate would not be about its "
+            "predictions. Certify the estimator inside it, or its base class."
         )
 
 
 def inner_of(estimator: Any) -> Any:
-    """The fitted estimator directly inside of a Pipeline, a TransformedTargetRegressor, a FrozenEstimator, and so on.
+    """The fitted estimator directly inside a Pipeline, a TransformedTargetRegressor, a FrozenEstimator, and so on.
 
     Returns
     -------
     estimator or None
-        None for anything else.
+        None for any other object.
 
     Raises
     ------
     NotFittedError
-        If the composition is not fitted, or is a search that was told not to refit.
+        If the composition is not fitted, or is a search with ``refit=False``.
     """
     if isinstance(estimator, FrozenEstimator):
         return estimator.estimator
@@ -99,7 +99,7 @@ def inner_of(estimator: Any) -> Any:
 
 
 def innermost(estimator: Any) -> Any:
-    """The estimator inside a fitted composition; of any other estimator, itself.
+    """The estimator inside a fitted composition; any other estimator is returned as it is.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def innermost(estimator: Any) -> Any:
 
 
 def training_data_of(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
-    """X and y of a fit of a composition, known or not, as the estimator inside was given them; X is not changed."""
+    """X and y of a fit of a composition, as the estimator inside received them; X is not changed."""
     inside = inner_of(estimator)
     if inside is None:
         return X, y
@@ -129,12 +129,12 @@ def training_data_of(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def layout_of(estimator: Any) -> Layout:
-    """How an estimator, or a composition of any kind, reads X: as its parts that have a layout; without any, "ntc".
+    """Layout in which an estimator or composition reads X: that of its parts, or "ntc" if none has one.
 
     Raises
     ------
     ValueError
-        If they have several.
+        If its parts have different layouts.
     """
     found, parts = [], [estimator]
     while parts:
@@ -146,15 +146,15 @@ def layout_of(estimator: Any) -> Layout:
     names = {layout.name for layout in found}
     if len(names) > 1:
         raise ValueError(
-            f"The parts of {type(estimator).__name__} have the layouts {sorted(names)}: it cannot be told which axis "
+            f"The parts of {type(estimator).__name__} have the layouts {sorted(names)}, so it is unknown which axis "
             "of X is time. Give all of them the same layout."
         )
-    # A scaler with one channel may stand before an estimator with several: it takes all columns of rows together.
+    # A scaler with one channel may come before an estimator with several: it scales all columns of rows together.
     return Layout(names.pop(), max(layout.n_channels for layout in found)) if found else Layout()
 
 
 def as_of_now(estimator: Any) -> Any:
-    """A composition whose parts of this package are shallow copies: what another thread fits meanwhile is not seen."""
+    """A composition whose parts of this package are shallow copies, so that fits in other threads do not change it."""
     if isinstance(estimator, SequenceEstimator | SequenceScaler):
         return copy.copy(estimator)
     if isinstance(estimator, Pipeline):
@@ -177,7 +177,7 @@ def check_predictor(estimator: Any, caller: str) -> Any:
     Returns
     -------
     estimator
-        `as_of_now`.
+        A copy, from `as_of_now`.
 
     Raises
     ------
@@ -196,18 +196,18 @@ def check_predictor(estimator: Any, caller: str) -> Any:
 
 @dataclass(frozen=True)
 class Composition:
-    """What stands between the input of a composition and its output.
+    """The steps between the input of a composition and its output.
 
     Attributes
     ----------
     outermost : estimator
-        The composition, `as_of_now`.
+        The composition, from `as_of_now`.
     transformers : list
-        Through which X goes, in this order.
+        Transformers of X, in this order.
     estimator : SequenceEstimator
-        The network's.
+        The estimator with the network.
     targets : list of TransformedTargetRegressor
-        Through which the outputs go, in this order.
+        Transformations of the outputs, in this order.
     """
 
     outermost: Any
@@ -223,7 +223,7 @@ class Composition:
         estimator = outermost = as_of_now(outermost)
         while not isinstance(estimator, SequenceEstimator):
             inside = inner_of(estimator)
-            # The labels of a tuned threshold have a rule of their own.
+            # The labels of a tuned threshold follow a rule of their own.
             if inside is None or isinstance(estimator, TunedThresholdClassifierCV):
                 raise TypeError(
                     "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or "
@@ -241,20 +241,21 @@ class Composition:
         check_is_fitted(estimator)
         if targets and isinstance(estimator, ClassifierMixin):
             raise TypeError(
-                f"A TransformedTargetRegressor around {type(estimator).__name__}, a classifier, has no certificate."
+                f"A TransformedTargetRegressor around {type(estimator).__name__}, a classifier, has no certificate. "
+                "Remove it, or use a regressor."
             )
         layout_of(outermost)  # refuses two
         return cls(outermost, transformers, estimator, targets)
 
     @property
     def layout(self) -> Layout:
-        """Of X."""
+        """The layout of X."""
         return layout_of(self.outermost)
 
     def read(self, X: Any, eps: Any) -> tuple[Sequences, Iterator[tuple[np.ndarray, Boxes]]]:
-        """Sequences behind the transformers, and the boxes that contain the images of X ± eps; all validated.
+        """Sequences after the transformers, and the boxes that contain the images of X ± eps; all validated.
 
-        The boxes come some at a time, with the indices (m,) of their sequences.
+        The boxes come in blocks, with the indices (m,) of their sequences.
         """
         given, sequences = self._given(X)
         radii = self._radii(given, X, sequences, eps, "eps")
@@ -273,14 +274,14 @@ class Composition:
             low, high = self._around(given, rows, steps, sizes)
             if given is not None:
                 still = np.repeat(radii.largest[rows] == 0, lengths)
-                low[still] = high[still] = steps[still]  # nothing but X itself, as it is computed in its own dtype
+                low[still] = high[still] = steps[still]  # nothing but X itself, computed in its own dtype
             yield rows, Boxes.of(low, high, lengths)
 
     def balls(self, X: Any, scale: Any) -> tuple[Sequences, Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Ends]]]:
-        """Sequences behind the transformers, and the boxes of any radius around them.
+        """Sequences after the transformers, and the boxes of any radius around them.
 
-        Some sequences come at a time: their indices (m,), the sizes (m,) of X, the largest scales (m,), and a function
-        from indices among them and radii to `Boxes`. The radii are in units of the scale, which is in those of X.
+        Sequences come in blocks: their indices (m,), the sizes (m,) of X, the largest scales (m,), and a function from
+        indices and radii to `Boxes`. The radii are in units of the scale, which is in units of X.
         """
         given, sequences = self._given(X)
         radii = self._radii(given, X, sequences, scale, "scale")
@@ -331,17 +332,17 @@ class Composition:
             return self.ends(given, rows, radii)
         lower, upper = ends_of(steps, radii)
         if max(-lower.min(), upper.max()) > np.finfo(np.float32).max:
-            raise ValueError("X ± eps holds values too large for float32, in which the network computes.")
+            raise ValueError("X ± eps holds values too large for float32, in which the network computes. Rescale X.")
         return lower, upper
 
     def sequences(self, X: Any) -> Any:
-        """X behind the transformers, as the network takes it."""
+        """X after the transformers, in the form that the network takes."""
         for transformer in self.transformers:
             X = transformer.transform(X)
         return as_sequences(self.estimator, X, reset=False)
 
     def training_data(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """X and y of a fit of the composition as its estimator was given them."""
+        """X and y of a fit of the composition, as its estimator received them."""
         if self.transformers:
             X = Given.read(X, self.transformers[0], self.layout).whole()
             for transformer in self.transformers:
@@ -353,7 +354,7 @@ class Composition:
     def with_powers_of_two(self) -> "tuple[Self, np.ndarray] | None":
         """The same with the nearest powers of two as scales, and their exponents (d,).
 
-        None unless a `SequenceScaler` without a mean is all that X goes through.
+        None unless the only transformer of X is a `SequenceScaler` without a mean.
         """
         scaler = self.transformers[0] if len(self.transformers) == 1 else None
         if type(scaler) is not SequenceScaler or scaler.with_mean or scaler.scale_ is None or scaler.padding_value:
@@ -366,18 +367,18 @@ class Composition:
     def ends(self, given: "Given", rows: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ends (S, d) in float64 of the images of boxes around some sequences, all steps one after the other.
 
-        A box holds inputs in the dtype of X and in wider ones, and scalers compute in the dtype they are given: the
-        result contains the images under all of them.
+        A box holds inputs in the dtype of X and in wider ones, and scalers compute in the dtype of their input. The
+        result contains the images in all of these dtypes.
         """
         values = given.values(rows)
         lower, upper = ends_of(values, radii.reshape(values.shape))
         images = []
         for dtype in (kind for kind in _FLOATS if np.dtype(kind).itemsize >= values.dtype.itemsize):
-            # Rounding is monotone and leaves numbers of the dtype alone: those of a box stay between its rounded ends.
+            # Rounding is monotone and keeps numbers of the dtype: those of a box stay between its rounded ends.
             largest = float(np.finfo(dtype).max)
             ends = (given.form(end.clip(-largest, largest).astype(dtype), rows) for end in (lower, upper))
             images += self._images(*ends)
-        # The two of a dtype are in order, unless someone has set a negative scale.
+        # The two of a dtype are in order, unless a user has set a negative scale.
         return np.minimum.reduce(images).astype(np.float64), np.maximum.reduce(images).astype(np.float64)
 
     def _images(self, lower: Any, upper: Any) -> list[np.ndarray]:
@@ -390,11 +391,11 @@ class Composition:
         return [image.reshape(-1, image.shape[-1]) for image in images]
 
     def outputs(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds on the network's outputs to bounds on those of the composition."""
+        """From bounds on the network's outputs to bounds on those of the composition."""
         for target in self.targets:
             columns = (end.reshape(len(end), -1) for end in (lower, upper))
             lower, upper = bounds_before(_target_steps(target), *columns)
-            if target._training_dim == 1 and lower.shape[1] == 1:  # in the shape of its target, as ``predict`` does it
+            if target._training_dim == 1 and lower.shape[1] == 1:  # in the shape of its target, as in ``predict``
                 lower, upper = lower[:, 0], upper[:, 0]
         return lower, upper
 
@@ -406,15 +407,15 @@ class Given:
     Attributes
     ----------
     numbers : list of ndarray
-        One array, or one for each sequence of a list, all of one dtype of floats; time steps before channels.
+        One array, or one for each sequence of a list, all of one float dtype; time steps before channels.
     tables : list
-        As the caller gave them, but in this order.
+        The tables of the caller, with time steps before channels.
     listed : bool
         Whether there is a table for each sequence.
     axes : array-like
-        X in the shape to which ``eps`` refers.
+        X in the shape that ``eps`` refers to.
     layout : Layout
-        In which the caller gave it.
+        Layout of the caller's X.
     """
 
     numbers: list[np.ndarray]
@@ -428,8 +429,8 @@ class Given:
         """X as the first transformer reads it."""
         if layout.name == "nct" and is_wide(X) and not isinstance(reader, SequenceScaler):
             raise ValueError(
-                f"{type(reader).__name__} does not read the two levels of the columns of X, and with layout='nct' rows "
-                "have all steps of one channel first. Take a SequenceScaler, or layout='ntc'."
+                f"{type(reader).__name__} does not read the two levels of the columns of X, and with layout='nct' "
+                "rows have all steps of one channel first. Take a SequenceScaler, or layout='ntc'."
             )
         X = layout.to_ntc(X)
         tables = sequences_in(X)
@@ -437,7 +438,7 @@ class Given:
             entries = read_entries(tables)
             values = _numbers(np.concatenate(entries))
             return cls(np.split(values, np.cumsum([len(entry) for entry in entries])[:-1]), tables, True, X, layout)
-        if is_wide(X) and isinstance(reader, SequenceScaler):  # to which the columns are times and channels
+        if is_wide(X) and isinstance(reader, SequenceScaler):  # which reads the columns as times and channels
             ordered = read_wide(X)[0]
             return cls([_numbers(ordered)], [ordered], False, X, layout)
         values = _numbers(as_plain(X))
@@ -448,11 +449,11 @@ class Given:
         return self._filled(self.tables, [array.copy() for array in self.numbers])
 
     def values(self, rows: np.ndarray) -> np.ndarray:
-        """Numbers of some samples: (m, L * d) or (m, L, d); of a list (S, d), one sequence after the other."""
+        """Numbers of some samples: (m, L * d) or (m, L, d); for a list (S, d), one sequence after the other."""
         return np.concatenate([self.numbers[row] for row in rows]) if self.listed else self.numbers[0][rows]
 
     def form(self, values: np.ndarray, rows: np.ndarray) -> Any:
-        """Other numbers of these samples, as `values` has them, in the form of X."""
+        """Other numbers of these samples, in the form of `values`, in the form of X."""
         if not self.listed:
             return self._filled(self.tables, [values])
         ends = np.cumsum([len(self.numbers[row]) for row in rows])
@@ -464,7 +465,7 @@ class Given:
 
 
 def with_progress(parts: Iterator[Any], n: int, function: str, verbose: int) -> Iterator[Any]:
-    """The same parts of n sequences, whose places each names first; a bar counts them if that is wanted."""
+    """The same blocks of n sequences, each beginning with their positions; a progress bar counts them if wanted."""
     with tqdm(total=n, desc=function, unit="sequence", disable=not verbose) as bar:
         for part in parts:
             yield part
@@ -472,12 +473,12 @@ def with_progress(parts: Iterator[Any], n: int, function: str, verbose: int) -> 
 
 
 def _numbers(values: Any) -> np.ndarray:
-    """Values in a dtype of floats; those missing and infinite are for the composition to refuse."""
+    """Values in a float dtype; the composition refuses missing and infinite ones."""
     return check_array(values, dtype=_FLOATS, allow_nd=True, ensure_all_finite=False, input_name="X")
 
 
 def _steps(steps: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Transformers by their names, those of pipelines within included, without those that do nothing."""
+    """Transformers by name, with those of nested pipelines, without those that do nothing."""
     for name, step in steps:
         if type(step) is FrozenEstimator:
             yield from _steps([(name, step.estimator)])
@@ -494,7 +495,7 @@ def _transformers(pipeline: Pipeline) -> list[Any]:
         if type(step) not in _KNOWN:  # a subclass may do anything
             raise TypeError(
                 f"Step {name!r} of the pipeline, {type(step).__name__}, is not among the transformers that are known "
-                f"to be monotone in each entry: {_names(_KNOWN)}. Certify behind the transformers, with eps in the "
+                f"to be monotone in each entry: {_names(_KNOWN)}. Certify after the transformers, with eps in the "
                 "units there: pipeline[-1].certify(pipeline[:-1].transform(X), eps)."
             )
         check_is_fitted(step)
@@ -502,23 +503,23 @@ def _transformers(pipeline: Pipeline) -> list[Any]:
 
 
 def _transformed(target: TransformedTargetRegressor, y: Any) -> np.ndarray:
-    """Targets as TransformedTargetRegressor hands them to its regressor in a fit."""
+    """Targets as TransformedTargetRegressor passes them to its regressor in a fit."""
     y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="y")
     transformed = target.transformer_.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
     return transformed.squeeze(axis=1) if transformed.ndim == 2 and transformed.shape[1] == 1 else transformed
 
 
 def _target_steps(target: TransformedTargetRegressor) -> list[Any]:
-    """The transformers of a target; ``TypeError`` if the way back through one is not known to be monotone."""
+    """The transformers of a target; ``TypeError`` if an inverse is not known to be monotone."""
     found = [step for _, step in _steps([("transformer", target.transformer_)])]
     for step in found:
         if not is_known(step):
             what = "functions" if target.transformer is None else type(step).__name__
             raise TypeError(
                 f"The target goes through {what}, not through one of the transformers whose inverse is known to be "
-                f"monotone in each entry: {_names(SCALERS)}, PowerTransformer, and functions whose inverse_func is "
-                "np.exp, np.expm1, np.exp2 or np.square. Certify model.regressor_, with limits in the units of the "
-                "transformed target, and take these back yourself if the inverse is monotone."
+                f"monotone in each entry. These are {_names(SCALERS)}, PowerTransformer, and functions whose "
+                "inverse_func is np.exp, np.expm1, np.exp2 or np.square. Certify model.regressor_, with bounds in "
+                "the units of the transformed target. If the inverse is monotone, apply it to these bounds yourself."
             )
     return found
 

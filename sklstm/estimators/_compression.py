@@ -1,4 +1,4 @@
-"""From an estimator and its training data to the Occam bound of a network in few bits."""
+"""From an estimator and its training data to the Occam bound of a network of few bits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,57 +32,58 @@ from sklstm.training._process import (
 )
 from sklstm.training._train import fresh_network
 
-# The codebook for the trained weights is chosen on a share of the sequences, a block of them at least.
+# The codebook for the trained weights is chosen on a share of the sequences, and at least one block of them.
 _SHARE, _FEWEST = 16, BLOCK
 
 
 class Compression(BaseEstimator):
     r"""How ``generalization_report`` makes a network of few bits for the Occam bound.
 
-    The bound on new data is the loss on the training data plus a price for the bits of the network's description. A
-    small network, trained and rounded for the purpose, has a far better one than the trained network rounded
-    afterwards. The bound is then about that small network, ``model.quantized(bound)``, and not about the estimator's
-    own. `fit` does not make it: ``generalization_bound_`` is without it, and every report makes it anew, the same.
+    The Occam bound on new data is the loss on the training data plus a price for the bits that describe the network. A
+    small network that is trained and rounded for this purpose has a far better bound than the rounded trained network.
+    The bound then holds for that small network, ``model.quantized(bound)``, and not for the estimator's own network.
+    `fit` does not make it, so ``generalization_bound_`` is without it. Every report makes the same small network again.
 
     Parameters
     ----------
     hidden_size : int, optional
-        Units of the compressed network; by default the estimator's, whose trained weights it then starts from. Four to
-        eight do for most data: every further unit has to be paid for.
+        Number of units of the compressed network. By default it is that of the estimator, and the compressed network
+        starts from the trained weights. Four to eight units suffice for most data, since every further unit makes the
+        bound larger.
     rank : int, optional
-        Rank of the input matrix, described by two factors: worth it from about 20 channels on.
+        Rank of the input matrix, which is then described by two factors. Useful from about 20 channels on.
     subspace : int, optional
-        Describe only that many random directions from a random start instead of the weights (Lotfi et al. 2022 [1]_).
+        Describe only this many random directions from a random start instead of the weights (Lotfi et al. 2022 [1]_).
         Excludes ``rank``.
     epochs : int, default=40
         Passes over the data before rounding begins.
     stage_epochs : int, default=2
         Passes after each stage of rounding.
     n_stages : int, default=8
-        Stages of rounding.
+        Number of stages of rounding.
     n_starts : int, default=1
-        Random starts of which the best is taken; used where ``hidden_size`` is not the estimator's.
+        Number of random starts, of which the best is taken. Used if ``hidden_size`` is not the estimator's.
     n_trials : int, default=200
-        Moves of single integers tried at the end, for each coarseness.
+        Number of changes of single integers tried at the end, for each coarseness.
     coarseness : sequence of float, default=(16.0, 32.0)
-        Grids to try, between 1e-6 and 1e6, relative to those that are best without further training.
+        Grid sizes to try, between 1e-6 and 1e6, relative to the best grids without further training.
     batch_size : int, default=128
-        Sequences per step.
+        Number of sequences per step.
     lr : float, default=0.01
-        Learning rate before rounding; a third of it after.
+        Learning rate before rounding; after it, a third of this.
 
     See Also
     --------
-    PACBayes : A bound about networks with random weights, from two parts of the data.
+    PACBayes : A bound for networks with random weights, from two parts of the data.
 
     Notes
     -----
-    All of this must be chosen before seeing the training data, or on other data; searched with
-    ``GridSearchCV(..., {"compression__rank": ...})`` on the same data the confidence no longer holds.
+    Choose all of this before you see the training data, or on other data. If you search with
+    ``GridSearchCV(..., {"compression__rank": ...})`` on the same data, the bound no longer holds with its confidence.
 
-    The scaling of inputs can be paid for: behind a `SequenceScaler` with ``with_mean=False`` and nothing else, the
-    report of the pipeline is about a network that takes unscaled inputs, and a power of two for every channel is in its
-    code. Not in a ``subspace``.
+    The Occam bound can include the scaling of inputs. This needs a `SequenceScaler` with ``with_mean=False`` before the
+    estimator, and nothing else. The report of the pipeline then holds for a network that takes unscaled inputs, and a
+    power of two for every channel is part of its code. This does not work in a ``subspace``.
 
     References
     ----------
@@ -153,9 +154,9 @@ class Compression(BaseEstimator):
         Parameters
         ----------
         shape : tuple of int
-            Of the training data: sequences, steps, channels.
+            Shape of the training data: sequences, steps, channels.
         hidden_size : int
-            Units of the estimator's network.
+            Number of units of the estimator's network.
 
         Raises
         ------
@@ -173,21 +174,21 @@ class Compression(BaseEstimator):
         """
         check_parameters(self, self._rules)
         if self.rank is not None and self.subspace is not None:
-            raise ValueError("compression: rank and subspace exclude each other.")
+            raise ValueError("compression: rank and subspace exclude each other. Set one of them to None.")
         n_features, units = shape[2], int(self.hidden_size or hidden_size)
         largest = min(n_features, units)
         if self.rank is not None and self.rank > largest:
             raise ValueError(
-                f"compression: rank={self.rank} is more than the input matrix has; at most {largest} with "
-                f"{n_features} channels and {units} units."
+                f"compression: rank={self.rank} is more than the input matrix has. With {n_features} channels and "
+                f"{units} units it can be at most {largest}."
             )
 
-        # Of the input and recurrent matrices alone: the others only add to it.
+        # Counts the input and recurrent matrices alone: the others only add to it.
         Structure.check_subspace(self.subspace, units * (n_features + units))
 
     @property
     def schedule(self) -> Schedule:
-        """What fine-tuning is told."""
+        """The settings of fine-tuning."""
         return Schedule(
             epochs=int(self.epochs),
             stage_epochs=int(self.stage_epochs),
@@ -200,7 +201,7 @@ class Compression(BaseEstimator):
 
 @contextmanager
 def _rounding(net: SequenceNet, task: SequenceProblem) -> Iterator[dict[str, Any]]:
-    """What `occam_certificate` is told of a sample, in the arithmetic and with the threads that suit the network."""
+    """Arguments of `occam_certificate` for a sample, in arithmetic and with threads that suit the network."""
     n = task.n_samples
     part = max(_FEWEST, n // _SHARE)
     with thread_limit(threads_for_network(net.module_, BLOCK)), products_in("float32", task.device):
@@ -219,9 +220,9 @@ def occam_value(net: SequenceNet, task: SequenceProblem, *, delta: float) -> flo
     ----------
     net : SequenceNet
     task : SequenceProblem
-        On the training data.
+        The problem on the training data.
     delta : float
-        What is left of it after choosing the cap.
+        What remains of δ after choosing the cap.
     """
     trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
     with _rounding(net, task) as sample:
@@ -238,22 +239,22 @@ def occam_of(
     delta_weight: float = 1.0,
     exponents: np.ndarray | None = None,
 ) -> OccamBound:
-    """Occam bound of a fitted estimator: of its rounded weights, or of what a compression makes.
+    """Occam bound of a fitted estimator: for its rounded weights, or for the result of a compression.
 
     Parameters
     ----------
     estimator : fitted SequenceEstimator
-        With ``delta`` and ``net_``.
+        An estimator with ``delta`` and ``net_``.
     compression : Compression or None
     problem : callable
-        module -> SequenceProblem on the training data.
+        Function from a module to a SequenceProblem on the training data.
     base : callable
-        module -> weights that are known without the data, for `Structure`.
+        Function from a module to weights that are known without the data, for `Structure`.
     scale, delta_weight : float
-        As of `sklstm.generalization.occam_certificate`.
+        As in `sklstm.generalization.occam_certificate`.
     exponents : ndarray of int of shape (d,), optional
-        The problems have every channel divided by a power of two, and the code is to hold these. Not without a
-        compression, and not in a subspace.
+        The problems have every channel divided by a power of two, and the code must hold these exponents. Needs a
+        compression, without a subspace.
     """
     net, delta = estimator.net_, estimator.delta
     trained = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
@@ -262,7 +263,7 @@ def occam_of(
             return occam_certificate(trained, **sample, delta=delta, scale=scale, delta_weight=delta_weight)
     seed = vars(estimator)["_bound_seed"]
     structure, starts, module = _starts(net, compression, base, trained, seed)
-    # Threads as for the network's own training: on small work a second one brings nothing, or stalls beside others.
+    # Threads as in the network's own training: for small networks a second one has no use, or stalls beside others.
     n_threads = threads_for_network(net.module_, int(compression.batch_size))
     task = problem(module.to(next(net.module_.parameters()).device))
     with thread_limit(n_threads), single_threaded_numpy(), products_in("float32", task.device):
@@ -289,7 +290,7 @@ def _starts(
     trained: dict[str, Tensor],
     seed: int,
 ) -> tuple[Structure, list[dict[str, Tensor]], nn.Module]:
-    """How the compressed network is described, the weights that fine-tuning starts from, and the network itself."""
+    """How the compressed network is described, the weights where fine-tuning starts, and the network itself."""
     own_size = int(net.get_params_for("module")["hidden_size"])
     hidden = int(compression.hidden_size or own_size)
     if hidden == own_size and compression.subspace is None:
@@ -300,7 +301,7 @@ def _starts(
     if compression.subspace is not None:
         structure = Structure(starts[0], base=starts[0], subspace=compression.subspace, seed=seed)
         return structure, starts[:1], module
-    # Of one shape whatever the number of units: a linear part starts as it was trained.
+    # Of one shape for any number of units: a linear part starts from its trained values.
     shared = {name: weight for name, weight in trained.items() if name.startswith("linear_part")}
     starts = [start | shared for start in starts]
     ranks = {} if compression.rank is None else {_input_matrix(starts[0]): int(compression.rank)}
@@ -312,6 +313,6 @@ def _input_matrix(weights: dict[str, Tensor]) -> str:
 
 
 def _of_columns(exponents: np.ndarray, weights: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """The exponents of channels as those of the columns of all matrices that read inputs, in time-major order."""
+    """The exponents of channels, repeated for the columns of all matrices that read inputs, in time-major order."""
     readers = [_input_matrix(weights), *(name for name in weights if name.startswith("linear_part"))]
     return {name: np.tile(exponents, weights[name].shape[1] // len(exponents)) for name in readers}

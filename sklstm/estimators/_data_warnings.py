@@ -1,4 +1,4 @@
-"""Warnings about data that can be trained on and are probably not as they were meant: scales, rows of a table, axes."""
+"""Warnings about data that can be trained on but look wrong: scales, rows of a table, axes."""
 
 import warnings
 from typing import Any
@@ -12,38 +12,41 @@ from sklstm._tables import as_read
 from sklstm._validation import caller_level
 from sklstm.exceptions import DataWarning
 
-# Numbers that are looked at: a look takes a millisecond, whatever the size of the data.
+# How many numbers are read: this takes a millisecond for data of any size.
 _NUMBERS = 1 << 17
-# Root mean square of a channel above which gates saturate and a readout takes long to grow; counts up to 10 are below.
+# Above this root mean square of a channel, gates saturate and a readout takes long to grow. Counts up to 10 are below
+# it.
 _LARGE = 10.0
-# Standard deviations of a channel from 0 to its mean; only for means beyond what is scaled to [0, 1].
+# Distance of a channel's mean from 0, in standard deviations. Applies only to means above 1 in size.
 _OFFSET = 10.0
-# Root mean square of all channels below which a network hardly sees them, if no number is above 0.5: rare ones are.
+# Below this root mean square of all channels, inputs hardly affect a network. Does not apply if a number is above 0.5,
+# since that may be a rare large value.
 _SMALL, _LARGEST_OF_SMALL = 0.05, 0.5
 
-# When axes look swapped. Values in time change little from one to the next; the order of channels means nothing. So X
-# looks swapped if it has more channels than steps, and nine of ten neighbouring channels are far closer to each other
-# than channels of one sequence and step usually are, and than neighbouring steps are: their mean squared difference is
-# below _CLOSE times that of any two. Every entry of a sequence is first standardised over the sequences, so that units
-# and a mean course do not count, and every step of a sequence by its own deviation, so that a few wild ones do not.
-# Of what random channels of any units and correlations give, 1 in 1,000 or fewer are below from 5 sequences and 8
-# channels on. Measured (the ninth of ten over the mean): 1.05 to 2.1 for tables as one step, digits, embeddings, vowels
-# and windows of the shipped series; 0.1 to 0.7 for windows of the same series with axes swapped, and for BasicMotions,
-# GunPoint, ArrowHead, OSULeaf and ItalyPowerDemand. Series that hardly differ from noise do not look swapped.
+# When axes look swapped. Values in time change little from one step to the next, while the order of channels means
+# nothing. X looks swapped if it has more channels than steps and its channels are as smooth as time. That is, nine of
+# ten neighbouring channels are far closer to each other than two channels of one step usually are, and closer than
+# neighbouring steps. Their mean squared difference is below _CLOSE times that of any two. Every entry of a sequence is
+# first standardised over the sequences, so that units and a common course do not count. Every step of a sequence is
+# then divided by its own deviation, so that outliers do not dominate. With 5 or more sequences and 8 or more channels,
+# at most 1 in 1,000 sets of random channels, in any units and with any correlations, are below. Measured values of this
+# ratio (the ninth of ten over the mean): 1.05 to 2.1 for tables as one step, digits, embeddings, vowels and windows of
+# the shipped series; 0.1 to 0.7 for windows of the same series with axes swapped, and for BasicMotions, GunPoint,
+# ArrowHead, OSULeaf and ItalyPowerDemand. Series that are almost noise do not look swapped.
 _CLOSE = 0.75
 _FEWEST_SEQUENCES, _FEWEST_CHANNELS = 5, 8
-_MOST_STEPS, _MOST_CHANNELS = 16, 256  # that are looked at
+_MOST_STEPS, _MOST_CHANNELS = 16, 256  # the most that are read
 
 
 def warn_about_data(estimator: Any, X: Any, data: Any) -> None:
-    """Warn if data are far from a mean of 0 and a variance of 1, rows of a table are time steps, or axes look swapped.
+    """Warn if data are badly scaled, if rows of a table are time steps, or if the axes of X look swapped.
 
     Parameters
     ----------
     estimator : SequenceEstimator
-        Which has checked the data.
+        The estimator, after it has checked the data.
     X : array-like
-        As given.
+        X as passed to `fit`.
     data : FitData
     """
     warn_if_rows_are_times(X, estimator.n_channels, type(estimator).__name__)
@@ -76,7 +79,7 @@ def _warn_of_scale(name: str, what: str, values: NDArray, names: NDArray | None,
 
 def _warn_if_swapped(estimator: Any, X: Sequences) -> None:
     _, n_steps, d = X.shape
-    # Rows have no axes to swap; names of channels say which axis they are.
+    # Rows have no axes to swap, and names of channels show which axis they are.
     if n_steps >= d or estimator._fitted_flat or "feature_names_in_" in vars(estimator) or X.lengths is not None:
         return
     if not looks_swapped(X.some(_NUMBERS // 2, _MOST_STEPS, _MOST_CHANNELS)):
@@ -85,15 +88,15 @@ def _warn_if_swapped(estimator: Any, X: Sequences) -> None:
     other = "nct" if estimator.layout == "ntc" else "ntc"
     warnings.warn(
         f"The axes of X look swapped ({as_read(estimator, X.shape)}): neighbouring channels are close, as values in "
-        f"time are{steps}. If they are swapped, set layout={other!r}, of a SequenceScaler before too. If the channels "
-        "have an order of their own, as frequencies have, nothing is wrong.",
+        f"time are{steps}. If they are swapped, set layout={other!r} here and in a SequenceScaler before. If the "
+        "channels have a natural order, such as frequencies, ignore this warning.",
         DataWarning,
         stacklevel=caller_level(),
     )
 
 
 def looks_swapped(X: NDArray) -> bool:
-    """Whether channels of sequences (n, L, d) are as close to their neighbours as values in time; see `_CLOSE`."""
+    """Whether neighbouring channels of sequences (n, L, d) are as close as values in time; see `_CLOSE`."""
     n, n_steps, d = X.shape
     if n < _FEWEST_SEQUENCES or d < _FEWEST_CHANNELS:
         return False
@@ -108,7 +111,7 @@ def looks_swapped(X: NDArray) -> bool:
 
 
 def _differences(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean squared difference of neighbours on the last axis (d - 1,), over that of any two; none if all are alike."""
+    """Mean squared difference of neighbours on the last axis (d - 1,) over that of any two; empty if all are alike."""
     deviation = x.std(axis=2, ddof=1)
     varies = deviation > 1e-6
     rows = x[varies] / deviation[varies][:, None]
@@ -116,18 +119,18 @@ def _differences(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def far_from_standard(mean: NDArray, std: NDArray, largest: float) -> NDArray[np.int64]:
-    """Which columns are too large, too far from 0 for their spread, or, all of them together, too small.
+    """Which columns are too large, too far from 0 for their spread, or all together too small.
 
     Parameters
     ----------
     mean, std : ndarray of shape (d,)
     largest : float
-        Absolute value in all columns.
+        Largest absolute value in all columns.
 
     Returns
     -------
     ndarray of int64
-        Their indices.
+        Indices of these columns.
     """
     size, varies = np.hypot(mean, std), std > 1e-6 * np.abs(mean)
     if largest < _LARGEST_OF_SMALL and np.sqrt(np.mean(size**2)) < _SMALL:

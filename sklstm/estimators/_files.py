@@ -1,4 +1,4 @@
-"""Fitted estimators as files, ONNX graphs and pickles. A file holds no code, and its classes are a closed list."""
+"""Fitted estimators as files, ONNX graphs and pickles; a file holds no code, and only classes of a fixed list."""
 
 import inspect
 import math
@@ -33,17 +33,17 @@ from sklstm.training._snapshot import check_snapshot, restore, take_snapshot
 from ._compression import Compression
 from ._pac_bayes import PACBayes
 
-#: Of everything that estimators hold.
+#: For everything that estimators hold.
 CODEC = Codec({kind.__name__: Parameters(kind, kind._rules) for kind in (Compression, PACBayes)})
 
-#: Classes that `load` knows, by name; a file can name no other. Every estimator of the package enters itself.
+#: Classes that `load` knows, by name; a file can name no other. Every estimator of the package adds itself.
 LOADABLE: dict[str, type] = {}
 
-#: Readers of documents, from which and a device they make what is no estimator, by the name of its class.
+#: Functions from a document and a device to an object that is no estimator, by the name of its class.
 OTHERS: dict[str, Callable[[dict[str, Any], Any], Any]] = {}
 
 _DOCUMENT = {"class", "parameters", "state", "network"}
-# Parameters that files and pickles of before do not have, with what there was then where the default is another one.
+# Parameters that files and pickles of older versions lack, with the old behaviour where the default now differs.
 _BEFORE = {"skip": "none"}
 _DIGEST = re.compile("[0-9a-f]{64}")
 # Exceptions that bad values in a file can cause; never an interrupt.
@@ -51,11 +51,11 @@ MISFITS = (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError
 
 
 def save(estimator: Any, path: str | PathLike[str]) -> None:
-    """Write a fitted estimator to a file, see `SequenceEstimator.save`."""
+    """Write a fitted estimator to a file; see `SequenceEstimator.save`."""
     check_is_fitted(estimator)
     check_parameters(estimator, estimator._rules)
     content = to_bytes(document_of(estimator))
-    # No file is written that could not be read: a rule that save and load see differently would cost the model.
+    # A file that could not be read is never written: if save and load disagreed on a rule, the model would be lost.
     try:
         from_document(type(estimator), from_bytes(content), estimator.device)
     except ValueError as error:
@@ -66,38 +66,39 @@ def save(estimator: Any, path: str | PathLike[str]) -> None:
 
 
 def load_as(cls: type, path: str | PathLike[str], device: str | torch.device | None) -> Any:
-    """Read an estimator of one class from a file, see `SequenceEstimator.load`."""
+    """Read an estimator of one class from a file; see `SequenceEstimator.load`."""
     return loaded(path, device, partial(from_document, cls))
 
 
-# Any: whoever loads a file knows of which class its model is, and a type checker does not.
+# Any: the user knows the class of the model in the file, and a type checker does not.
 @restores_settings
 def load(path: str | PathLike[str], *, device: str | torch.device | None = None) -> Any:
-    """Read a model that ``model.save(path)`` has written, of any estimator of this package, or a `Forecaster`.
+    """Read a model that ``model.save(path)`` has written: any estimator of this package, or a `Forecaster`.
 
-    Nothing in the file is executed, whatever it holds.
+    No code in the file is executed.
 
     Parameters
     ----------
     path : str or PathLike
-        Of the file.
+        Path of the file.
     device : str or torch.device, optional
-        Where to put the network; becomes the parameter ``device``. By default where it was when saved, or the CPU,
-        with a warning, where this machine has no such device; where ``device`` is ``"auto"``, the best that it has.
+        Device for the network; it becomes the parameter ``device``. By default this is the device that the model was
+        saved with. If this machine does not have that device, it is the CPU, with a warning. With ``device="auto"`` it
+        is the best device of this machine.
 
     Returns
     -------
     estimator
-        Of the class that was saved. Its predictions are those of the saved one, bit for bit on a machine with the same
-        kernels.
+        An estimator of the class that was saved. Its predictions are those of the saved one, bit for bit on a machine
+        with the same kernels.
 
     Raises
     ------
     ModelFileError
-        If the file is no model, is damaged, was saved by a newer version, or holds a class of someone else's: use that
-        class's own ``load``.
+        If the file is no model, is damaged, was saved by a newer version, or holds a class of your own. For such a
+        class use its own ``load``.
     ValueError
-        If torch cannot use ``device`` here.
+        If torch cannot use ``device`` on this machine.
     OSError
         If the file cannot be read, for instance ``FileNotFoundError``.
 
@@ -129,7 +130,7 @@ def _from_any(document: dict[str, Any], device: Any) -> Any:
 
 
 def loaded(path: str | PathLike[str], device: Any, read: Callable[[dict[str, Any], Any], Any]) -> Any:
-    """What a file holds, made of its document and a device; `ModelFileError` for what the reader refuses."""
+    """The content of a file, made from its document and a device; `ModelFileError` for what the reader refuses."""
     if device is not None:
         Device().check("device", device)
     document = read_document(path)
@@ -140,11 +141,11 @@ def loaded(path: str | PathLike[str], device: Any, read: Callable[[dict[str, Any
 
 
 def document_of(estimator: Any) -> dict[str, Any]:
-    """What a file holds of a fitted estimator."""
+    """The content of a file for a fitted estimator."""
     parameters = estimator.get_params(deep=False)
     if parameters.get("callbacks") is not None:
         warnings.warn(
-            f"The callbacks of {type(estimator).__name__} are Python objects, which the file does not hold: "
+            f"The callbacks of {type(estimator).__name__} are Python objects, which a file cannot hold. "
             "callbacks=None is saved.",
             UserWarning,
             stacklevel=caller_level(),
@@ -165,11 +166,11 @@ def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any
     Parameters
     ----------
     cls : type
-        The class that it must be of.
+        The class that the estimator must have.
     document : dict
-        As `read_document` returns it.
+        A document as `read_document` returns it.
     device : str or torch.device, optional
-        As of `load`.
+        As in `load`.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any
     except MISFITS as error:
         raise ValueError(f"it holds something of a wrong type: {error}") from error
     estimator.net_ = restore(network, cls._network, estimator._loss, cls._optimizers, place)
-    # Another order of batches and other noise than in the epochs behind it, the same in every process.
+    # Another order of batches and other noise than in earlier epochs, the same in every process.
     past = (state.get("_bound_seed", 0), state["n_iter_"])
     seed = int(np.random.SeedSequence(past).generate_state(1)[0])
     estimator.net_.generator = torch.Generator().manual_seed(seed)
@@ -194,7 +195,7 @@ def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any
 
 
 def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """An estimator that is not fitted, its fitted attributes and the values of its network."""
+    """An unfitted estimator, its fitted attributes and the values of its network."""
     if set(document) != _DOCUMENT:
         raise ValueError(f"it needs the entries {sorted(_DOCUMENT)} and no others")
     if document["class"] != cls.__name__:
@@ -224,9 +225,9 @@ def _checked(cls: Any, document: dict[str, Any]) -> tuple[Any, dict[str, Any], d
 
 
 def _apart(plain: Any) -> tuple[Any, float | None]:
-    """Encoded fitted attributes without the report that files once held, and the cap of its Occam bound.
+    """Encoded fitted attributes without the report of older files, and the cap of its Occam bound.
 
-    A file of before has the bound and no digest of the data, so that no report is made of them.
+    An older file has the bound but no digest of the data, so that no report is made from it.
     """
     if not isinstance(plain, dict) or not isinstance(items := plain.get("items"), list):
         return plain, None
@@ -244,7 +245,7 @@ def _apart(plain: Any) -> tuple[Any, float | None]:
 
 
 def _place(estimator: Any, saved: str, device: Any) -> Any:
-    """Device of the network of a loaded estimator, whose parameter `device` is set to go with it."""
+    """Device for the network of a loaded estimator; also sets its parameter `device`."""
     if device is None and estimator.device == "auto":
         device = "auto"
     place = resolve_device(device) if device is not None else _usable(saved, type(estimator).__name__)
@@ -254,7 +255,7 @@ def _place(estimator: Any, saved: str, device: Any) -> Any:
 
 
 def encoded(values: dict[str, Any]) -> dict[str, Any]:
-    """The values as the codec encodes a dict; its messages then name the entry alone."""
+    """The values in the form in which the codec encodes a dict; its messages then name the entry alone."""
     return {"kind": "dict", "items": [[name, CODEC.encode(value, name)] for name, value in values.items()]}
 
 
@@ -281,13 +282,13 @@ def _is_usable(device: Any) -> bool:
 
 def _usable(device: str, who: str) -> str:
     """The device if this machine has it; otherwise the CPU, with a warning."""
-    if torch.device(device).type == "cpu":  # "cpu:0" too, which torch takes and cannot load again
+    if torch.device(device).type == "cpu":  # also "cpu:0", which torch accepts but cannot load again
         return "cpu"
     if _is_usable(device):
         return device
     warnings.warn(
-        f"{who} was on the device {device!r}, which torch cannot use here. It is loaded onto the CPU; its parameter "
-        "device is now 'cpu'.",
+        f"{who} was on the device {device!r}, which torch cannot use here. It is loaded onto the CPU, and its "
+        "parameter device is now 'cpu'.",
         UserWarning,
         stacklevel=caller_level(),
     )
@@ -295,7 +296,7 @@ def _usable(device: str, who: str) -> str:
 
 
 def to_onnx(estimator: Any, path: str | PathLike[str] | None, with_lengths: bool) -> Any:
-    """The network of a fitted estimator as an ONNX model, see `SequenceEstimator.to_onnx`."""
+    """The network of a fitted estimator as an ONNX model; see `SequenceEstimator.to_onnx`."""
     check_is_fitted(estimator)
     FLAG.check("with_lengths", with_lengths)
     layout = Layout.of(estimator).name
@@ -318,17 +319,17 @@ def to_onnx(estimator: Any, path: str | PathLike[str] | None, with_lengths: bool
 
 
 def pickle_state(estimator: Any, state: Mapping[str, Any]) -> dict[str, Any]:
-    """What a pickle holds of an estimator, whose attributes are the state: numpy arrays and plain values."""
+    """What a pickle of an estimator holds: its attributes as numpy arrays and plain values."""
     state = dict(state)
     if isinstance(state.get("net_"), SequenceNet):
-        # Not the net itself: callbacks and functions that it holds may not pickle, its tensors may be on a GPU.
+        # Not the net itself: its callbacks and functions may not pickle, and its tensors may be on a GPU.
         snapshot = take_snapshot(state["net_"], estimator._optimizers, resumable=True)
         state["net_"] = CODEC.encode(snapshot, "net_")
     return {name: value.detach().cpu() if isinstance(value, Tensor) else value for name, value in state.items()}
 
 
 def parameters_since(estimator: Any) -> dict[str, Any]:
-    """Parameters that have come since the pickle of an estimator was made, which has the attributes of then."""
+    """Parameters that are newer than the pickle of an estimator."""
     known = vars(estimator)
     return {
         name: _BEFORE.get(name, parameter.default)
@@ -338,12 +339,12 @@ def parameters_since(estimator: Any) -> dict[str, Any]:
 
 
 def unpickled(estimator: Any) -> dict[str, Any]:
-    """What `pickle_state` made of attributes, as it was; the network goes to the device where it was, if there is one.
+    """The inverse of `pickle_state`; the network goes to its former device, if this machine has it.
 
     Parameters
     ----------
     estimator : object
-        With the attributes of the pickle.
+        An estimator with the attributes of the pickle.
 
     Returns
     -------
@@ -398,12 +399,12 @@ def _range(value: np.ndarray, n_columns: int) -> bool:
 
 
 class Kept(NamedTuple):
-    """A fitted attribute that files keep: its type, who has it, and when it fits the network and the others."""
+    """A fitted attribute that files keep: its type, which estimators have it, and when it fits the network."""
 
     hint: Any
-    # Whether a fitted estimator of this kind has it; None where fits of one kind may have it or not.
+    # Whether a fitted estimator of this kind has it; None if only some fits have it.
     has: Callable[[Any], bool] | None
-    # Of its value, the fitted attributes, and the arguments of the network.
+    # A function of its value, the fitted attributes, and the arguments of the network.
     fits: Callable[[Any, _Values, _Values], bool] = lambda value, state, arguments: True
 
 
@@ -417,7 +418,7 @@ def _has_gains(estimator: Any) -> bool:
 
 _Gain = float | NDArray[np.float64]
 
-#: Fitted attributes that a file keeps; `net_` is kept apart. A new one is a new row.
+#: Fitted attributes that a file keeps; `net_` is kept separately. A new attribute needs a new row.
 KEPT: dict[str, Kept] = {
     "n_iter_": Kept(int, _always, lambda value, state, _: value == len(state["loss_curve_"])),
     "loss_curve_": Kept(list[float], _always),
@@ -452,7 +453,7 @@ KEPT: dict[str, Kept] = {
 
 
 def _fitted_state(estimator: Any) -> dict[str, Any]:
-    """The fitted attributes of an estimator that a file keeps; ``TypeError`` if there is one that it cannot keep."""
+    """The fitted attributes of an estimator that a file keeps; ``TypeError`` for one that it cannot keep."""
     state = {}
     for name, value in vars(estimator).items():
         if name in KEPT:
@@ -474,9 +475,9 @@ def _check_state(state: _Values, estimator: Any, arguments: _Values) -> None:
     ----------
     state : mapping of str to object
     estimator : object
-        With the parameters of the file.
+        An estimator with the parameters of the file.
     arguments : mapping
-        Of its network, checked before.
+        Checked arguments of its network.
 
     Raises
     ------
@@ -490,7 +491,7 @@ def _check_state(state: _Values, estimator: Any, arguments: _Values) -> None:
             raise ValueError(f"it {'lacks' if kept.has(estimator) else 'cannot have'} the fitted attribute {name}")
     for name, value in state.items():
         if not conforms(value, KEPT[name].hint):
-            raise ValueError(f"{name} is not of its type")
+            raise ValueError(f"{name} has the wrong type")
     for name, value in state.items():
         if not KEPT[name].fits(value, state, arguments):
             raise ValueError(f"{name} does not fit the network or the other attributes")

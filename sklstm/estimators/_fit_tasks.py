@@ -1,6 +1,6 @@
-"""One call of ``fit`` or ``partial_fit``: in a copy, all or nothing; and what scikit-learn's callbacks hear of it.
+"""One call of ``fit`` or ``partial_fit``, in a copy, completely or not at all; calls scikit-learn's callbacks.
 
-For these callbacks (`sklearn.callback`, from 1.9 on) a fit is a task, and so is every epoch of it.
+For these callbacks (`sklearn.callback`, from 1.9 on) a fit is a task, and so is each of its epochs.
 """
 
 import copy
@@ -32,29 +32,29 @@ try:
 except ImportError:  # scikit-learn 1.7 and 1.8
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
+        """Empty stand-in: these versions of scikit-learn have no callbacks."""
 
     _ONLY_WATCH = ()
 
 
 def with_callbacks(method: Fit) -> Fit:
-    """Let scikit-learn set up and take down its callbacks around a fit, where it has any."""
+    """Let scikit-learn set up and tear down its callbacks around a fit, if it has any."""
     return callback.with_callbacks(method) if _ONLY_WATCH else method
 
 
 def whole(model: Any) -> dict[str, Any]:
-    """What makes a copy of an estimator this model: all attributes at once, so that none is left of an earlier fit."""
+    """Give a copy of an estimator all attributes of this model at once, so that none of an earlier fit remains."""
     return {"__dict__": dict(vars(model))}
 
 
 class FitTask:
-    """One call of ``fit``, as scikit-learn's callbacks hear of it; without callbacks it does nothing.
+    """One call of ``fit`` as a task for scikit-learn's callbacks; without callbacks it does nothing.
 
     Parameters
     ----------
     estimator : SequenceEstimator
     X, y, sample_weight
-        As of ``fit``, for the callbacks that ask for them.
+        Arguments of ``fit``, for callbacks that need them.
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any):
@@ -63,32 +63,32 @@ class FitTask:
         self.data = {"X": X, "y": y, "metadata": {} if sample_weight is None else {"sample_weight": sample_weight}}
 
     def begin(self) -> None:
-        """Tell of the beginning, before anything is done."""
+        """Report the beginning to the callbacks, before anything else is done."""
         if self.callbacks:
-            # Nothing is checked yet: of data without a length, `fit` will say what is wrong.
+            # Nothing is checked yet: if data have no length, `fit` will say what is wrong.
             n = len(self.data["X"]) if hasattr(self.data["X"], "__len__") else 1
             _, max_epochs = self.estimator._sizes(n)
             self.context = self.estimator._init_callback_context(max_subtasks=max_epochs)
             self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end(self, model: Any) -> None:
-        """Tell of the end; the model is the copy that has been fitted."""
+        """Report the end to the callbacks; the model is the fitted copy."""
         if self.callbacks:
             self.context.call_on_fit_task_end(
                 estimator=self.estimator, **self.data, reconstruction_attributes=lambda: whole(model)
             )
 
     def epochs(self, model: Any) -> tuple[tuple[str, Callback], ...]:
-        """The callback for the net that tells of every epoch; none, no cost. The model is what is being fitted."""
+        """The callback for the net that reports every epoch of the copy being fitted; none without callbacks."""
         return (("_tasks", _EpochTasks(self, model)),) if self.callbacks else ()
 
 
 class _EpochTasks(OwnCallback):
-    """Tells scikit-learn's callbacks of every epoch; one that asks for an end gets it."""
+    """Reports every epoch to scikit-learn's callbacks; a callback can end training."""
 
     def __init__(self, fit: FitTask, model: Any):
         self.fit_, self.model_ = fit, model
-        # For `Checkpoint`, to which a fit that one of these may end is another fit.
+        # For `Checkpoint`: a fit that one of these may end counts as another fit.
         self.listeners = sorted(
             f"{type(callback).__module__}.{type(callback).__qualname__}"
             for callback in fit.callbacks
@@ -120,18 +120,18 @@ class _EpochTasks(OwnCallback):
 
 @dataclass(frozen=True, eq=False)
 class FitContext:
-    """What a training is part of, beside its data.
+    """The context of a training, besides its data.
 
     Attributes
     ----------
     resume : Resume or None
-        The net that a warm start or ``partial_fit`` goes on from.
+        The net that a warm start or ``partial_fit`` continues from.
     one_epoch : bool
-        Of ``partial_fit``: one epoch at a constant rate.
+        Whether this is ``partial_fit``: one epoch at a constant rate.
     callbacks : tuple
-        For the net, besides the user's own.
+        Callbacks for the net, besides the user's own.
     classes : ndarray or None
-        Of the fit that a warm start goes on from.
+        Classes of the fit that a warm start continues from.
     """
 
     resume: Resume | None = None
@@ -142,7 +142,7 @@ class FitContext:
 
 @contextmanager
 def fitting(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[tuple[Any, FitContext]]:
-    """Of ``fit``: a copy to be fitted, without fitted attributes, which the estimator takes over at the end."""
+    """For ``fit``: an unfitted copy, which the estimator takes over at the end."""
     check_parameters(estimator, estimator._rules)
     task = FitTask(estimator, X, y, sample_weight)
     task.begin()
@@ -159,10 +159,13 @@ def fitting(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[tupl
 
 @contextmanager
 def one_more_epoch(estimator: Any) -> Iterator[tuple[Any, FitContext]]:
-    """Of ``partial_fit``: a copy to go on with, which the estimator takes over at the end."""
+    """For ``partial_fit``: a copy to continue with, which the estimator takes over at the end."""
     check_parameters(estimator, estimator._rules)
     if estimator.early_stopping:
-        raise ValueError("partial_fit does not support early_stopping=True: it sees a part of the data at a time.")
+        raise ValueError(
+            "partial_fit does not support early_stopping=True, because it sees only a part of the data at a time. "
+            "Set early_stopping=False."
+        )
     model = copy.copy(estimator)
     fitted = vars(model).get("net_")
     with _taking_over(estimator, model, keep=fitted is not None):
@@ -173,12 +176,13 @@ def one_more_epoch(estimator: Any) -> Iterator[tuple[Any, FitContext]]:
 
 @contextmanager
 def _taking_over(estimator: Any, model: Any, *, keep: bool = False) -> Iterator[None]:
-    """All or nothing, and in one step: other threads predict with the old network until the new one is there."""
+    """Take over everything in one step or nothing: until then, other threads predict with the old network."""
     try:
         with torch.inference_mode(False):
             yield
     except DivergenceError as error:
-        # A fit that diverges keeps its last good weights, if there are any; `partial_fit` those from before.
+        # A fit that diverges keeps its last good weights, if there are any; `partial_fit` keeps the weights from
+        # before.
         if error.net is not None and not keep:
             model._set_fitted(error.net)
             error.net = None

@@ -1,4 +1,4 @@
-"""From a table to forecasts: windows, scaling, a regressor for all horizons at once, and calibrated intervals."""
+"""From a table to forecasts: windows, scaling, one regressor for all horizons, and calibrated intervals."""
 
 import copy
 import warnings
@@ -29,66 +29,69 @@ from ._prediction_interval import fewest_samples, prediction_interval
 
 
 class Forecaster(BaseEstimator):
-    """Forecasts of a table's columns: scaling, windows, a regressor for all horizons at once, and intervals.
+    """Forecasts of a table's columns: scaling, windows, one regressor for all horizons, and intervals.
 
-    `fit` takes a table with a row for every time step, cuts it into windows, scales them, and fits the regressor to
-    the next `horizon` values of the targets, all at once ("direct multi-step": no prediction is fed back as input).
-    `predict` answers in the units of the table, with the names of its columns and the times that come next.
+    `fit` takes a table with one row for every time step, cuts it into windows and scales them. It then fits the
+    regressor to the next `horizon` values of the targets, all at once ("direct multi-step"). So no prediction is used
+    as an input. `predict` returns values in the units of the table, with the names of its columns and the times that
+    come next.
 
     Parameters
     ----------
     estimator : regressor
-        Of this package, or any other of scikit-learn's kind that takes a vector of targets. It is cloned, and fitted to
-        scaled windows and scaled targets. One that takes sequences gets windows (n, window, d), another one the same as
-        rows (n, window * d), all columns of the first step first.
+        A regressor of this package, or any scikit-learn regressor that takes a vector of targets. It is cloned, and
+        fitted to scaled windows and scaled targets. A regressor for sequences gets windows (n, window, d). Any other
+        gets them as rows (n, window * d), with all columns of the first step first.
     window : int
-        Steps of the past in a window, at least 1.
+        Number of past steps in a window, at least 1.
     horizon : int
-        Steps to forecast, at least 1.
+        Number of steps to forecast, at least 1.
     targets : name, int, list of these, or None, default=None
-        Columns to forecast, which are inputs as well. None: all that are not known in advance. One name or number makes
-        forecasts a Series, or an array with one axis; a list a DataFrame, or an array with two.
+        Columns to forecast; they are also inputs. None means all columns that are not known in advance. With one name
+        or number, forecasts are a Series, or an array with one axis. With a list, they are a DataFrame, or an array
+        with two axes.
     known : name, int, list of these, or None, default=None
-        Columns whose future is known in advance, such as calendar and planned prices, and is given to `predict` as
-        ``future``. A window holds them `horizon` steps ahead: their last `window` steps up to the last one that is
-        forecast. Needs ``window >= horizon``. All other columns are known up to the present only.
+        Columns whose future is known in advance, such as calendar and planned prices. You pass their future to
+        `predict` as ``future``. A window holds them shifted by `horizon` steps: `window` steps up to the last forecast
+        step. Needs ``window >= horizon``. All other columns are known up to the present only.
     calibration_fraction : float, default=0.2
-        Part of the rows, the last ones of every series, that the regressor is not fitted to: `predict_interval`
-        measures on them how far forecasts are off. With 0 everything is fitted to, and there are no intervals.
+        Share of the rows, the last ones of every series, that the regressor is not fitted to. `predict_interval`
+        measures the forecast errors on them. With 0 the regressor is fitted to all rows, and there are no intervals.
 
     Attributes
     ----------
     model_ : TransformedTargetRegressor
-        The fitted composition from windows to forecasts, both in the units of the table, for `certify`,
-        `noise_interval` and the like: a pipeline of `SequenceScaler` and the regressor, with a StandardScaler for the
-        targets. Its ``feature_names_in_`` are the names of the columns, for labels of ``eps``.
+        The fitted composition from windows to forecasts, both in the units of the table. Pass it to `certify`,
+        `noise_interval` and other functions. It is a pipeline of `SequenceScaler` and the regressor, with a
+        StandardScaler for the targets. Its ``feature_names_in_`` are the names of the columns, so that ``eps`` may have
+        labels.
     targets_ : list
-        Names of the columns that are forecast, or their numbers if the table had no names.
+        Names of the columns to forecast, or their numbers if the table had no names.
     n_features_in_ : int
-        Columns d of the table.
+        Number of columns d of the table.
     feature_names_in_ : ndarray of shape (d,)
         Names of the columns, if all of them are strings.
 
     See Also
     --------
-    make_forecaster : The same, checked before it is fitted.
+    make_forecaster : The same, with arguments checked at once.
 
     Notes
     -----
-    A table is a DataFrame or Series of pandas whose index holds the times, at equal steps: dates with or without a
-    zone, periods, time spans, or integers; or an array (n_steps,) or (n_steps, d). An index of several levels, id and
-    time, makes it a panel: windows hold rows of one id only, one model serves all, forecasts come for each. Missing
-    values are refused.
+    A table is a DataFrame or Series of pandas whose index holds the times, or an array (n_steps,) or (n_steps, d).
+    Times have equal steps: dates with or without a time zone, periods, time spans, or integers. An index of two levels,
+    id and time, makes the table a panel. Each window then holds rows of one id, one model serves all ids, and there are
+    forecasts for each. Missing values are refused.
 
-    The last rows are held out, not random ones: windows overlap, and intervals should be about the time after the
-    training. Scales are those of the training rows alone. What precedes the held-out rows is the past of the first
-    windows in them, as it is in use. If the series drifts, errors of the held-out rows are not like those to come,
-    and fewer values lie inside the intervals than promised.
+    The held-out rows are the last ones, not random ones: windows overlap, and intervals should be about the time after
+    the training. Scales come from the training rows alone. The rows before the held-out ones are the past of the first
+    held-out windows, as in real use. If the series drifts, errors on the held-out rows differ from later ones. Fewer
+    values then lie inside the intervals than promised.
 
     In ``GridSearchCV(forecaster, {"estimator__lambda_s": [...]}, cv=TimeSeriesSplit()).fit(table)`` folds are rows of
-    the table; `score` is about the windows that lie within a test fold, their past included. The training rows of a
-    fold must be without a gap in time, as `TimeSeriesSplit` makes them and `KFold` does not. Sort a panel by time
-    before, ``table.sort_index(level="time")``. `GridSearchCV.predict` takes no ``future``: ask ``best_estimator_``.
+    the table. `score` uses the windows that lie within a test fold, past included. The training rows of a fold must
+    have no gap in time: use `TimeSeriesSplit`, not `KFold`. Sort a panel by time first, with
+    ``table.sort_index(level="time")``. `GridSearchCV.predict` takes no ``future``; use ``best_estimator_``.
 
     Examples
     --------
@@ -141,14 +144,14 @@ class Forecaster(BaseEstimator):
         self.calibration_fraction = calibration_fraction
 
     def fit(self, table: Any, y: Any = None) -> Self:
-        """Fit to all rows of a table but the last part, which calibrates the intervals.
+        """Fit to all rows of a table except the last part, which calibrates the intervals.
 
         Parameters
         ----------
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d)
-            A row for each time step; see Notes of the class.
+            One row for each time step; see Notes of the class.
         y : None, default=None
-            Must be None: what is to be forecast are columns of the table.
+            Must be None: the values to forecast are columns of the table.
 
         Returns
         -------
@@ -159,17 +162,17 @@ class Forecaster(BaseEstimator):
         TypeError
             If the estimator is no regressor, a column does not hold real numbers, or the index does not hold times.
         ValueError
-            If a parameter is out of range, the table has too few rows, a value is missing, a column is unknown, or
-            times do not increase in equal steps.
+            If a parameter is out of range, the table has too few rows, a value is missing or a column is unknown. Also
+            if times do not increase in equal steps.
 
         Warns
         -----
         DataWarning
-            If some series of a panel are too short to be fitted to; it names those that get no forecast.
+            If some series of a panel are too short to fit; the warning names those that get no forecast.
         """
         self._check()
         if y is not None:
-            raise ValueError("fit takes a table alone, y=None: name the columns to forecast in targets.")
+            raise ValueError("fit takes a table alone, with y=None. Name the columns to forecast in targets.")
         series = RegularSeries.of(table)
         cut = self._cut_for(series)
         held = np.rint(float(self.calibration_fraction) * series.lengths).astype(np.int64)
@@ -182,17 +185,17 @@ class Forecaster(BaseEstimator):
         return self
 
     def predict(self, table: Any = None, *, future: Any = None) -> Any:
-        """Forecast the steps after the end of the table of `fit`, or of another one.
+        """Forecast the steps after the end of the table of `fit`, or of another table.
 
         Parameters
         ----------
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d), optional
-            At least `window` rows of each series, with the columns of `fit` in any order and the same step between
-            times; the last `window` rows count. By default the table of `fit`, held-out part included, without those
-            series of a panel that have fewer rows.
+            At least `window` rows of each series, with the columns of `fit` in any order and the same time step. Only
+            the last `window` rows are used. By default it is the table of `fit`, held-out part included, without series
+            of a panel that have fewer rows.
         future : DataFrame, Series, or array-like of shape (horizon,) or (horizon, c), optional
-            The known columns at the times of the forecast; needed if there are some. Rows of a table are matched by
-            their times and ids; further rows are allowed.
+            The known columns at the times of the forecast; required if there are known columns. Rows of a table are
+            matched by their times and ids; further rows are allowed.
 
         Returns
         -------
@@ -212,41 +215,41 @@ class Forecaster(BaseEstimator):
         eps: Any = 0.0,
         method: Literal["best", "linear", "mean-value", "intervals"] = "best",
     ) -> tuple[Any, Any]:
-        """Limits between which the values to come lie with a given probability.
+        """Intervals that contain the future values with a given probability.
 
-        Split conformal prediction, see `sklstm.prediction_interval`: the errors of forecasts on the last part of the
-        table of `fit`, which the regressor was not fitted to, say how far forecasts are off. Each target at each
-        horizon has its own width, and its own coverage. The series of a panel share these widths: the coverage is that
-        of all of them together, more for those that are easy to forecast and less for others.
+        This is split conformal prediction; see `sklstm.prediction_interval`. The width comes from the forecast errors
+        on the last part of the table of `fit`, which the regressor was not fitted to. Each target at each horizon has
+        its own width and its own coverage. The series of a panel share these widths. The coverage then holds for all of
+        them together: it is higher for easy series and lower for hard ones.
 
         Parameters
         ----------
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d), optional
-            As for `predict`.
+            As in `predict`.
         coverage : float, default=0.9
-            Probability with which each value lies between its limits, in (0, 1). It takes
-            ``coverage / (1 - coverage)`` held-out windows.
+            Probability that each value lies in its interval, in (0, 1). It needs ``coverage / (1 - coverage)`` held-out
+            windows.
         future : DataFrame, Series, or array-like of shape (horizon,) or (horizon, c), optional
-            As for `predict`.
+            As in `predict`.
         eps : float, array-like, Series or dict, default=0.0
-            How far the entries of the table may be off, in its units: one number, or one for each column by name. The
-            limits then hold whatever these errors are, as in `certify`. Needs an estimator of this package.
+            Largest input error of the entries of the table, in its units: one number, or one for each column by name.
+            The intervals then hold for any such errors, as in `certify`. Needs an estimator of this package.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
-            How to certify, if ``eps`` is not 0; see `certify`.
+            Method of `certify`, used if ``eps`` is not 0.
 
         Returns
         -------
         lower : Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
-            Limits from below, in the form of forecasts.
+            Lower ends, in the form of forecasts.
         upper : Series, DataFrame, or ndarray of shape (horizon,) or (horizon, k)
-            Limits from above.
+            Upper ends.
         """
         PROBABILITY.check("coverage", coverage)
         now = self._as_fitted()
         X_cal, y_cal = now._cut.windows(now._recent)
         if len(y_cal) < fewest_samples(coverage):
             raise ValueError(
-                f"coverage={coverage:g} takes at least {fewest_samples(coverage)} windows that fit held out, and it "
+                f"coverage={coverage:g} takes at least {fewest_samples(coverage)} windows that fit held out, but it "
                 f"held out {len(y_cal)} (calibration_fraction={self.calibration_fraction:g}). Fit with a larger "
                 "calibration_fraction or on more rows, or ask for a smaller coverage."
             )
@@ -255,19 +258,19 @@ class Forecaster(BaseEstimator):
         return now._answer(lower, series), now._answer(upper, series)
 
     def windows(self, table: Any) -> tuple[NDArray, NDArray]:
-        """All windows of a table with the values to predict, as ``model_`` takes them.
+        """All windows of a table with the values to predict, in the form that ``model_`` takes.
 
         Parameters
         ----------
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d)
-            With the columns of `fit`. A series shorter than ``window + horizon`` has no window.
+            A table with the columns of `fit`. A series shorter than ``window + horizon`` has no window.
 
         Returns
         -------
         X : ndarray of shape (n, window, d) or (n, window * d)
-            In the units of the table, series after series.
+            Windows in the units of the table, series after series.
         y : ndarray of shape (n, horizon * k)
-            All targets of the first horizon come first.
+            Targets; all targets of the first horizon come first.
 
         Examples
         --------
@@ -292,19 +295,19 @@ class Forecaster(BaseEstimator):
         return X, y
 
     def last_windows(self, table: Any = None, *, future: Any = None) -> NDArray:
-        """The window from which `predict` forecasts, one for each series, as ``model_`` takes it.
+        """The windows that `predict` forecasts from, one for each series, in the form that ``model_`` takes.
 
         Parameters
         ----------
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d), optional
-            As for `predict`.
+            As in `predict`.
         future : DataFrame, Series, or array-like of shape (horizon,) or (horizon, c), optional
-            As for `predict`.
+            As in `predict`.
 
         Returns
         -------
         ndarray of shape (g, window, d) or (g, window * d)
-            In the units of the table; g is 1 but for panels.
+            Windows in the units of the table; g is the number of series.
 
         Examples
         --------
@@ -320,12 +323,12 @@ class Forecaster(BaseEstimator):
         return self._as_fitted()._last(table, future)[1]
 
     def score(self, table: Any, y: Any = None) -> float:
-        """Coefficient of determination R² of the forecasts for all windows of a table.
+        """R² of the forecasts for all windows of a table.
 
         Parameters
         ----------
         table : DataFrame, Series, or array-like of shape (n_steps,) or (n_steps, d)
-            With the columns of `fit`. Past and forecast of every window lie within the table.
+            A table with the columns of `fit`. Past and forecast of every window lie within the table.
         y : None, default=None
             Not used.
 
@@ -349,22 +352,22 @@ class Forecaster(BaseEstimator):
         return float(r2_score(actual, now.model_.predict(X)))
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted forecaster to one file that holds no code, as estimators do; see ``docs/guide/saving.md``.
+        """Write the fitted forecaster to one file that holds no code; see ``docs/guide/saving.md``.
 
-        The file holds the rows of the table that intervals and the next forecast need: the held-out part and a window
+        The file holds the rows of the table that intervals and the next forecast need: the held-out part and one window
         before it.
 
         Parameters
         ----------
         path : str or PathLike
-            Of the file. One that is there is replaced, in one step at the end; its folder must exist.
+            Path of the file. An existing file is replaced, in one step at the end. The folder must exist.
 
         Raises
         ------
         TypeError
-            If the regressor is not an estimator of this package, or something is of a type that files do not hold.
+            If the regressor is not an estimator of this package, or something has a type that files cannot hold.
         ValueError
-            If times or ids would not come back as they are.
+            If times or ids could not be read back unchanged.
 
         Examples
         --------
@@ -385,14 +388,14 @@ class Forecaster(BaseEstimator):
     @classmethod
     @restores_settings
     def load(cls, path: str | PathLike[str], *, device: str | torch.device | None = None) -> Self:
-        """Read a forecaster that `save` has written. Nothing in the file is executed, whatever it holds.
+        """Read a forecaster that `save` has written; no code in the file is executed.
 
         Parameters
         ----------
         path : str or PathLike
-            Of the file.
+            Path of the file.
         device : str or torch.device, optional
-            Where to put the network, as in `sklstm.load`.
+            Device for the network, as in `sklstm.load`.
 
         Returns
         -------
@@ -404,7 +407,7 @@ class Forecaster(BaseEstimator):
         ModelFileError
             If the file is no forecaster, is damaged, or was saved by a newer version.
         ValueError
-            If torch cannot use ``device`` here.
+            If torch cannot use ``device`` on this machine.
 
         Examples
         --------
@@ -423,16 +426,16 @@ class Forecaster(BaseEstimator):
         return _files.loaded(path, device, partial(_forecaster_files.from_document, cls))
 
     def _check(self) -> None:
-        """Check the parameters, as far as that is possible without a table."""
+        """Check the parameters, as far as possible without a table."""
         check_parameters(self, self._rules)
         if not hasattr(self.estimator, "fit") or isinstance(self.estimator, type) or not is_regressor(self.estimator):
             raise TypeError(f"estimator must be a regressor, got {self.estimator!r:.80}.")
         swapped = [name for name, value in self.get_params().items() if name.endswith("__layout") and value == "nct"]
         if swapped:
-            raise ValueError(f"windows have the shape (n, n_steps, n_channels): set {swapped[0]}='ntc'.")
+            raise ValueError(f"windows have the shape (n, n_steps, n_channels), so {swapped[0]} must be 'ntc'.")
         if self.known is not None and self.window < self.horizon:
             raise ValueError(
-                f"known columns need window >= horizon, as a window holds their last steps up to the horizon; got "
+                "known columns need window >= horizon, since a window holds their last steps up to the horizon; got "
                 f"window={self.window} and horizon={self.horizon}."
             )
 
@@ -445,13 +448,13 @@ class Forecaster(BaseEstimator):
             targets = series.places(self.targets, "targets")[0]
         if not targets or set(targets) & set(known):
             raise ValueError(
-                f"there must be a column to forecast, and none of them can be known in advance; got "
-                f"targets={self.targets!r} and known={self.known!r}."
+                f"there must be a column to forecast that is not in known; got targets={self.targets!r} "
+                f"and known={self.known!r}."
             )
         return Cut(int(self.window), int(self.horizon), targets, known, not _takes_sequences(self.estimator))
 
     def _check_lengths(self, series: RegularSeries, held: NDArray[np.int64], cut: Cut) -> None:
-        """``ValueError`` unless there are windows to fit to and to calibrate with; `DataWarning` for short series."""
+        """``ValueError`` unless there are windows for fitting and calibration; `DataWarning` for short series."""
         needed = cut.window + cut.horizon
         short = series.lengths - held < needed
         calibrates = held >= cut.horizon if self.calibration_fraction else ~short
@@ -464,7 +467,7 @@ class Forecaster(BaseEstimator):
             )
         if short.any():
             message = (
-                f"{short.sum()} of {len(short)} series have fewer than {needed} rows before the held-out part, and the "
+                f"{short.sum()} of {len(short)} series have fewer than {needed} rows before the held-out part, so the "
                 f"estimator is not fitted to them: {_some(series.ids[short])}."
             )
             if (none := series.lengths < cut.window).any():
@@ -475,9 +478,9 @@ class Forecaster(BaseEstimator):
 
     @staticmethod
     def _composition(estimator: Any, cut: Cut, d: int) -> TransformedTargetRegressor:
-        """What `model_` is, not fitted yet."""
+        """The unfitted `model_`."""
         inputs_scaled = Pipeline([("scaler", SequenceScaler(d if cut.flat else 1)), ("estimator", estimator)])
-        # Not checked: in float32 the way back is right to seven digits.
+        # Not checked: in float32 the inverse is right to seven digits.
         return TransformedTargetRegressor(inputs_scaled, transformer=StandardScaler(), check_inverse=False)
 
     def _set_fitted(self, model: TransformedTargetRegressor, cut: Cut, recent: RegularSeries, single: bool) -> None:
@@ -500,19 +503,20 @@ class Forecaster(BaseEstimator):
         self.__dict__.update(fitted)
 
     def _as_fitted(self) -> Self:
-        """Itself as it is now, whatever another thread fits meanwhile."""
+        """A copy of the current state, so that fits in other threads do not change it."""
         check_is_fitted(self)
         return copy.copy(self)
 
     def _last(self, table: Any, future: Any) -> tuple[RegularSeries, NDArray]:
-        """The last rows of a table's series, and the windows from which to forecast."""
+        """The last rows of a table's series, and the windows to forecast from."""
         cut = self._cut
         series = self._recent if table is None else RegularSeries.of(table, self._recent)
         short = np.flatnonzero(series.lengths < cut.window)
         if len(short):
             of = "the table" if series.ids is None else f"series {series.ids[short[0]]!s}"
             raise ValueError(
-                f"{of} has {series.lengths[short[0]]} rows; a forecast takes the last {cut.window} of every series."
+                f"{of} has {series.lengths[short[0]]} rows, but a forecast needs the last {cut.window} rows of every "
+                "series."
             )
         series = series.tail(np.full_like(series.lengths, cut.window))
         return series, cut.last(series, series.future(future, cut.known, cut.horizon))
@@ -547,22 +551,22 @@ def make_forecaster(
     Parameters
     ----------
     estimator : regressor
-        Of this package, or any other of scikit-learn's kind that takes a vector of targets.
+        A regressor of this package, or any scikit-learn regressor that takes a vector of targets.
     window : int
-        Steps of the past in a window, at least 1.
+        Number of past steps in a window, at least 1.
     horizon : int
-        Steps to forecast, at least 1.
+        Number of steps to forecast, at least 1.
     targets : name, int, list of these, or None, default=None
         Columns to forecast; see `Forecaster`.
     known : name, int, list of these, or None, default=None
         Columns whose future is known in advance; see `Forecaster`.
     calibration_fraction : float, default=0.2
-        Part of the rows, the last ones of every series, that is held out for intervals.
+        Share of the rows, the last ones of every series, that is held out for intervals.
 
     Returns
     -------
     Forecaster
-        Not fitted yet.
+        An unfitted forecaster.
 
     Examples
     --------
@@ -590,11 +594,11 @@ def make_forecaster(
 
 
 def _takes_sequences(estimator: Any) -> bool:
-    """Whether a regressor, or one inside of a composition, takes arrays with three axes."""
+    """Whether a regressor, or the one inside a composition, takes arrays with three axes."""
     parts = [estimator, *estimator.get_params().values()]
     return any(is_regressor(part) and get_tags(part).input_tags.three_d_array for part in parts if hasattr(part, "fit"))
 
 
 def _some(ids: Any) -> str:
-    """The first ids, in words."""
+    """The first ids, as text."""
     return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")

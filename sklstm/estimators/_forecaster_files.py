@@ -1,4 +1,4 @@
-"""Fitted forecasters as files: parameters, columns, newest rows, scales, and the document of the estimator inside."""
+"""Fitted forecasters as files: parameters, columns, newest rows, scales, and the document of the estimator."""
 
 import re
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ from . import _files
 from ._files import LOADABLE, MISFITS, decoded, encoded
 
 _DOCUMENT = {"class", "parameters", "state", "estimator"}
-# A zone by name or by its distance from UTC; pandas would also open a file for "dateutil/...".
+# A time zone by name or by its distance from UTC; for "dateutil/..." pandas would open a file.
 _ZONE = re.compile(r"(?!dateutil)[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+)*|UTC[+-]\d\d:\d\d")
 _UNITS = ("s", "ms", "us", "ns")
 
 _Floats = NDArray[np.float64]
-#: What a file keeps of a fitted forecaster, beside its parameters and its estimator.
+#: What a file keeps of a fitted forecaster, besides its parameters and its estimator.
 _STATE: dict[str, Any] = {
     "window": int,
     "horizon": int,
@@ -54,34 +54,35 @@ _STATE: dict[str, Any] = {
 
 
 def save(forecaster: Any, path: str | PathLike[str]) -> None:
-    """Write a fitted forecaster to a file, see `Forecaster.save`."""
+    """Write a fitted forecaster to a file; see `Forecaster.save`."""
     check_is_fitted(forecaster)
     check_parameters(forecaster, forecaster._rules)
     content = to_bytes(document_of(forecaster))
     try:
         read = from_document(type(forecaster), from_bytes(content))
         if not _same_labels(read._recent, forecaster._recent):
-            raise ValueError("its times or ids would come back as others")
+            raise ValueError("its times or ids could not be read back unchanged")
     except ValueError as error:
         raise ValueError(
-            f"this forecaster cannot be saved: a file would be refused, since {str(error).rstrip('.')}. Files hold ids "
-            "that are texts, numbers or dates, and times at a step that pandas writes as a short text, such as 'h' or "
-            "'B': table.asfreq('B').ffill() has it. joblib keeps others, for a model that you alone will load."
+            f"this forecaster cannot be saved: a file would be refused, since {str(error).rstrip('.')}. Files hold "
+            "ids that are texts, numbers or dates, and times at a step that pandas writes as a short text, such as "
+            "'h' or 'B'. table.asfreq('B').ffill() has such a step. For other tables use joblib, for a model that "
+            "you alone will load."
         ) from error
     write_atomically(path, content)
 
 
 def document_of(forecaster: Any) -> dict[str, Any]:
-    """What a file holds of a fitted forecaster; ``TypeError`` if something in it cannot be kept."""
+    """The content of a file for a fitted forecaster; ``TypeError`` if something cannot be saved."""
     pipeline, of_targets = forecaster.model_.regressor_, forecaster.model_.transformer_
     scaler, estimator = pipeline[0], pipeline[-1]
     if LOADABLE.get(type(estimator).__name__) is not type(estimator):
         raise TypeError(
-            f"a forecaster can be saved if its estimator is one of {', '.join(sorted(LOADABLE))}; this one is a "
+            f"a forecaster can be saved if its estimator is one of {', '.join(sorted(LOADABLE))}, but this one is a "
             f"{type(estimator).__name__}. Use joblib for a model that you alone will load."
         )
     parameters = forecaster.get_params(deep=False)
-    del parameters["estimator"]  # that of the document, without what it has learnt
+    del parameters["estimator"]  # that of the document, before it was fitted
     recent, cut = forecaster._recent, forecaster._cut
     state = {
         "window": cut.window,
@@ -114,7 +115,7 @@ def document_of(forecaster: Any) -> dict[str, Any]:
 
 
 def from_document(cls: Any, document: dict[str, Any], device: Any = None) -> Any:
-    """The forecaster in a document, as `_files.from_document` makes an estimator; ``ValueError`` if it is none."""
+    """The forecaster in a document, as `_files.from_document` makes an estimator; ``ValueError`` if it is invalid."""
     try:
         return _from_document(cls, document, device)
     except ValueError:
@@ -146,23 +147,23 @@ def _from_document(cls: Any, document: dict[str, Any], device: Any) -> Any:
 
 
 def _check_state(state: Mapping[str, Any], estimator: Any) -> None:
-    """``ValueError`` if something is missing, of another type, or does not fit the estimator or the others."""
+    """``ValueError`` if something is missing, of another type, or does not fit the estimator or the other entries."""
     if set(state) != set(_STATE):
         raise ValueError(f"its state needs the entries {sorted(_STATE)} and no others")
     for name, hint in _STATE.items():
         if not conforms(state[name], hint):
-            raise ValueError(f"{name} is not of its type")
+            raise ValueError(f"{name} has the wrong type")
     values, lengths, names = state["values"], state["lengths"], state["names"]
     window, horizon, targets, known = (state[name] for name in ("window", "horizon", "targets", "known"))
     d, k = estimator.n_features_in_, horizon * len(targets)
     if values.ndim != 2 or values.dtype.kind != "f" or values.shape[1] != d or not np.isfinite(values).all():
-        raise ValueError("values are no rows of the columns that the estimator takes")
+        raise ValueError("its values do not have the columns that the estimator takes")
     if lengths.ndim != 1 or (lengths < max(window, 1)).any() or lengths.sum() != len(values):
-        raise ValueError("lengths are not those of the series")
+        raise ValueError("its lengths do not fit its series")
     if window < 1 or horizon < 1 or (known and window < horizon) or estimator._target_shape != (k,):
         raise ValueError("window, horizon and targets do not fit the estimator")
     if len({*targets, *known}) != len(targets) + len(known) or not all(0 <= n < d for n in (*targets, *known)):
-        raise ValueError("targets or known are no places of columns")
+        raise ValueError("its targets or known columns are no positions of columns")
     if len(names) not in (0, d) or (state["single"] and len(targets) > 1):
         raise ValueError("names do not fit the columns")
     shapes = {"counts": d, "means": d, "squares": d, "target_means": k, "target_variances": k, "target_scales": k}
@@ -170,7 +171,7 @@ def _check_state(state: Mapping[str, Any], estimator: Any) -> None:
         if state[name].shape != (size,) or not np.isfinite(state[name]).all():
             raise ValueError(f"{name} must be {size} finite numbers")
     if not (state["counts"] >= 1).all() or (state["squares"] < 0).any() or (state["target_variances"] < 0).any():
-        raise ValueError("counts and variances are no such")
+        raise ValueError("its counts and variances are invalid")
     if (state["target_scales"] <= 0).any():
         raise ValueError("target_scales must be positive")
 
@@ -184,7 +185,7 @@ def _scaler(state: Mapping[str, Any]) -> SequenceScaler:
 
 
 def _target_scaler(state: Mapping[str, Any]) -> StandardScaler:
-    """A StandardScaler as fitted: its scale is 1 where targets are constant up to rounding."""
+    """A StandardScaler in its fitted form: its scale is 1 where targets are constant up to rounding."""
     scaler: Any = StandardScaler()
     scaler.mean_, scaler.var_, scaler.scale_ = (state[f"target_{name}"] for name in ("means", "variances", "scales"))
     scaler.n_samples_seen_ = np.int64(state["n_windows"])
@@ -197,7 +198,7 @@ def _series(state: Mapping[str, Any]) -> RegularSeries:
     parts = (state["values"], state["lengths"], state["names"])
     if state["times"] is None:
         if state["ids"] is not None or state["step"] is not None or len(state["lengths"]) != 1:
-            raise ValueError("there are ids and no times")
+            raise ValueError("it has ids but no times")
         return RegularSeries(*parts, None, None, None, [], 0)
     import pandas as pd
     from pandas.tseries.frequencies import to_offset
@@ -209,9 +210,9 @@ def _series(state: Mapping[str, Any]) -> RegularSeries:
         ids = read[0] if len(read) == 1 else pd.MultiIndex.from_arrays(read)
     n_levels = 1 + (0 if ids is None else ids.nlevels)
     if len(times) != len(state["values"]) or len(state["lengths"]) != (1 if ids is None else len(ids)):
-        raise ValueError("times or ids are not those of the rows")
+        raise ValueError("its times or ids do not fit its rows")
     if len(levels) != n_levels or not 0 <= state["level"] < n_levels:
-        raise ValueError("levels are not those of an index")
+        raise ValueError("its levels do not fit an index")
     series = RegularSeries(
         *parts, ids, times, step if isinstance(step, int) else to_offset(step), levels, state["level"]
     )
@@ -224,7 +225,7 @@ def _levels(index: Any) -> list:
 
 
 def _fields(index: Any) -> dict[str, Any]:
-    """Labels as values that files hold."""
+    """Labels as values that files can hold."""
     if not hasattr(index, "asi8"):
         values = index.to_numpy()
         return {"kind": "labels", "values": values if values.dtype.kind in "biufU" else values.astype(object)}
@@ -259,7 +260,7 @@ def _are_numbers(values: NDArray) -> bool:
 
 
 def _same_labels(one: RegularSeries, other: RegularSeries) -> bool:
-    """Whether two have the same times, step and ids."""
+    """Whether two tables have the same times, step and ids."""
     if other.times is None:
         return one.times is None
     same_ids = other.ids is None or bool((one.ids == other.ids).all())

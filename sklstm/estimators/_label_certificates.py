@@ -1,4 +1,4 @@
-"""Certificates of labels: radii within which they hold, and the share that is right under any perturbation."""
+"""Certificates of labels: radii within which labels stay, and the share that is right under every input error."""
 
 import copy
 from collections.abc import Callable
@@ -41,22 +41,23 @@ def certified_radius(
     rtol: float = 0.01,
     verbose: int = 0,
 ) -> NDArray[np.float64]:
-    """Radii within which no perturbation of the input changes the label, in the units of X or in those of ``scale``.
+    """Certified radii: no input error of up to the radius changes the label, in units of X or of ``scale``.
 
     Parameters
     ----------
     estimator : fitted classifier
         A classifier of this package, or a pipeline or search around one, as in `certify`.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        In any form that ``estimator.predict`` takes.
+        Sequences, in any form that ``estimator.predict`` takes.
     scale : float, array-like, Series, DataFrame or dict, default=1.0
-        Unit of the radii, in the units of X: one number, one per channel, such as the error of every sensor, or any
-        other form that ``eps`` of `certify` takes, labels included. 0 for what is exact; not everywhere.
+        Unit of the radii, in the units of X. One number, or one per channel, such as the error of every sensor. It
+        takes any form that ``eps`` of `certify` takes, labels included. Use 0 for exact entries; not all may be 0.
     method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
-        As in `certify`. ``"auto"`` is ``"linear"`` in less time: it begins at the radii that ``"best"`` certifies and
-        ends below those at which an attack changes the label. ``"best"`` takes far less than either.
+        As in `certify`. ``"auto"`` gives the radii of ``"linear"`` in less time. It begins at the radii that ``"best"``
+        certifies and stops below those at which an attack changes the label. ``"best"`` is far faster than either.
     rtol : float, default=0.01
-        At least 1e-9. The radius returned is within this factor of the largest one that the certificate yields.
+        Relative accuracy of the bisection, at least 1e-9. The result is within this factor of the largest radius that
+        can be certified.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -71,16 +72,16 @@ def certified_radius(
     TypeError
         If a part of the composition is unknown, or the estimator is a regressor.
     NotFittedError
-        Before ``fit``, or if a search was told not to refit.
+        Before ``fit``, or if a search was fitted with ``refit=False``.
     ValueError
-        For bad X, or a bad ``scale``, ``method`` or ``rtol``, before any work.
+        For bad X, or a bad ``scale``, ``method`` or ``rtol``. Raised before any work.
     NonFiniteOutputError
-        If outputs of the network are infinite or NaN: there is no label.
+        If outputs of the network are infinite or NaN, so that there is no label.
 
     See Also
     --------
-    NoisyRNNClassifier.certified_radius : The same, of the network alone.
-    certify : Bounds on the outputs.
+    NoisyRNNClassifier.certified_radius : The same for the network alone.
+    certify : Certified bounds on the outputs.
 
     Examples
     --------
@@ -95,7 +96,7 @@ def certified_radius(
     >>> bool(np.all(model.predict(X + radius[:, None, None]) == model.predict(X)))
     True
 
-    More by another method, and in other units:
+    Larger radii with another method, and radii in other units:
 
     >>> bool(np.all(sklstm.certified_radius(model, X[:5], method="auto") >= radius[:5]))
     True
@@ -112,7 +113,7 @@ def certified_radius(
     labels = outputs_of(module, sequences).argmax(axis=1)
     found = np.empty(len(sequences))
     for rows, sizes, largest_scales, ends in with_progress(balls, len(sequences), "certified_radius", verbose):
-        # In units of the scale; what is beyond float32 cannot be tried.
+        # In units of the scale; values beyond float32 cannot be tried.
         search = _Search(sizes / largest_scales, 1e37 / largest_scales, rtol)
         found[rows] = _radii(module, labels[rows], ends, search, method)
     return found
@@ -128,44 +129,45 @@ def certified_accuracy(
     method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
     verbose: int = 0,
 ) -> float:
-    """Fraction of samples that are classified rightly whatever perturbation of size ``eps``, in the units of X.
+    """Certified accuracy: fraction of sequences whose label is right under every input error of up to ``eps``.
 
     Parameters
     ----------
     estimator : fitted classifier
         A classifier of this package, or a pipeline or search around one, as in `certify`.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        In any form that ``estimator.predict`` takes.
+        Sequences, in any form that ``estimator.predict`` takes.
     y : array-like of shape (n,)
         True labels.
     eps : float, array-like, Series, DataFrame or dict
         As in `certify`.
     method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
-        As in `certify`. ``"auto"`` has the result of ``"linear"``, which it computes only for samples that are rightly
-        classified, that ``"best"`` does not certify, and whose label an attack does not change.
+        As in `certify`. ``"auto"`` has the result of ``"linear"`` in less time. It computes ``"linear"`` only for right
+        labels that ``"best"`` does not certify and that an attack does not change.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     float
-        At most the accuracy, and equal to it for ``eps=0``. A lower bound on the accuracy under any attack.
+        A lower bound on the accuracy under any attack of size ``eps``. It is at most the accuracy, and equal to it for
+        ``eps=0``.
 
     Raises
     ------
     TypeError
         If a part of the composition is unknown, or the estimator is a regressor.
     NotFittedError
-        Before ``fit``, or if a search was told not to refit.
+        Before ``fit``, or if a search was fitted with ``refit=False``.
     ValueError
-        As `certify`; also if X and y differ in length.
+        As in `certify`; also if X and y differ in length.
     NonFiniteOutputError
-        If outputs of the network are infinite or NaN: there is no label.
+        If outputs of the network are infinite or NaN, so that there is no label.
 
     See Also
     --------
-    NoisyRNNClassifier.certified_accuracy : The same, of the network alone.
-    certified_radius : How far each label holds.
+    NoisyRNNClassifier.certified_accuracy : The same for the network alone.
+    certified_radius : Certified radius of each label.
 
     Examples
     --------
@@ -183,7 +185,7 @@ def certified_accuracy(
 
 
 def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str, verbose: int = 0) -> NDArray[np.bool_]:
-    """Which samples (n,) are classified rightly whatever perturbation; arguments as in `certified_accuracy`."""
+    """Which samples (n,) have a label that is right under every input error; arguments as in `certified_accuracy`."""
     _METHOD.check("method", method)
     LEVEL.check("verbose", verbose)
     composition = Composition.around(estimator)
@@ -194,7 +196,7 @@ def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str, verbo
     y = column_or_1d(as_plain(y, "y"))
     check_consistent_length(sequences, y)
     labels = outputs_of(module, sequences).argmax(axis=1)
-    unique_labels(y, classifier.classes_)  # refuses labels of another kind, which would all count as wrong
+    unique_labels(y, classifier.classes_)  # refuses labels of another type, which would all count as wrong
     right = np.asarray(classifier.classes_[labels] == y)
     for rows, boxes in with_progress(blocks, len(sequences), "certified_accuracy", verbose):
         doubtful = np.flatnonzero(right[rows] & ~boxes.are_points)
@@ -207,14 +209,14 @@ def certified_right(estimator: Any, X: Any, y: Any, eps: Any, method: str, verbo
 def _classifier_of(composition: Composition, function: str) -> Any:
     if not isinstance(composition.estimator, ClassifierMixin):
         raise TypeError(
-            f"{function} is about the labels of a classifier, and {type(composition.estimator).__name__} is a "
-            "regressor: use certify."
+            f"{function} is about the labels of a classifier, but {type(composition.estimator).__name__} is a "
+            "regressor. Use certify."
         )
     return composition.estimator
 
 
 def _certified(module: nn.Module, boxes: Boxes, labels: np.ndarray, method: str) -> np.ndarray:
-    """Whether no input of a box makes any output reach that of the predicted class."""
+    """Whether no input of a box makes another output reach that of the predicted class."""
     if method == "auto":
         certified = _certified(module, boxes, labels, "best")
         rest = np.flatnonzero(~certified)
@@ -229,7 +231,7 @@ def _certified(module: nn.Module, boxes: Boxes, labels: np.ndarray, method: str)
 
 
 def _radii(module: nn.Module, labels: np.ndarray, ends: Ends, search: "_Search", method: str) -> np.ndarray:
-    """Certified radii (m,) of the labels (m,) of sequences, within the boxes that have these ends."""
+    """Certified radii (m,) of the labels (m,) of sequences, for boxes with these ends."""
 
     def holds(method: str) -> _Holds:
         return lambda rows, at: _certified(module, ends(rows, at), labels[rows], method)
@@ -243,20 +245,20 @@ def _radii(module: nn.Module, labels: np.ndarray, ends: Ends, search: "_Search",
     return search.bracket(holds("linear"), certified, fooled)[0]
 
 
-# From indices (m,) of samples and radii (m,) to booleans (m,).
+# Function from indices (m,) of samples and radii (m,) to booleans (m,).
 _Holds = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class _Search:
-    """Search for the largest radius at which something holds, within a factor of 1 + rtol, for each of n samples.
+    """Search for the largest radius at which a property holds, up to a factor of 1 + rtol, for each of n samples.
 
     Attributes
     ----------
     sizes : ndarray of shape (n,)
-        Of the samples, not negative; 0 counts as 1.
+        Size of each sample, not negative; 0 counts as 1.
     limits : ndarray of shape (n,)
-        Above these nothing is tried.
+        Largest radius to try for each sample.
     rtol : float
     """
 
@@ -265,9 +267,10 @@ class _Search:
     rtol: float
 
     def bracket(self, holds: _Holds, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Radii (n,) at which it holds and close ones at which it does not, between those that are given.
+        """Radii (n,) at which the property holds and close ones at which it does not, between the given ones.
 
-        The first are 0 where it does not hold at a billionth of the size, and at most about a million times the size.
+        The first are 0 where the property does not hold at a billionth of the size. They are at most about a million
+        times the size.
         """
         sizes = np.where(self.sizes == 0, 1, self.sizes)
         smallest, largest = 1e-9 * sizes, np.minimum(1e6 * sizes, self.limits)
@@ -291,10 +294,10 @@ class _Search:
 
 
 def _is_fooled(module: nn.Module, boxes: Boxes, labels: np.ndarray) -> np.ndarray:
-    """Whether an attack finds an input of the box with another label, by projected signed gradients."""
+    """Whether an attack by projected signed gradients finds an input of the box with another label."""
     found = np.zeros(len(labels), dtype=bool)
-    # Outside of an inference mode that the caller may be in, and with a copy: its weights have no gradients, and it is
-    # in training mode, outside of which cuDNN does not go back through a layer.
+    # Outside of any inference mode of the caller, and with a copy of the network. The copy's weights have no gradients,
+    # and it is in training mode, since cuDNN computes gradients only in that mode.
     with torch.inference_mode(False), torch.enable_grad():
         module = copy.deepcopy(module_for_float64(module)).requires_grad_(False).train()
         device = next(module.parameters()).device

@@ -1,4 +1,4 @@
-"""What random noise on the inputs does to predictions: intervals between order statistics, shares of labels."""
+"""Effect of random noise on predictions: intervals between order statistics, shares of labels."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -39,55 +39,55 @@ def noise_interval(
     random_state: Any = None,
     verbose: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Interval that holds a share of what each prediction would be under random noise on its input.
+    r"""Interval that contains a given share of the predictions under random noise on the input.
 
-    Every sequence of X gets noise many times, before any scaling, and the model predicts every copy. For a regressor
-    the limits are two of the sorted predictions: the interval between them holds a share ``coverage`` of the law of
-    the prediction under noise, with probability ``confidence`` over the draws. For a classifier the limits are on the
-    probability of each label. Nothing is assumed of the model. The confidence is for each number returned by itself,
-    not for all of them at once: of 1000 intervals with ``confidence=0.999`` one may fail.
+    Each sequence of X gets noise many times, before any scaling, and the model predicts every noisy copy. For a
+    regressor the interval lies between two of the sorted predictions. It holds a share ``coverage`` of the distribution
+    of the prediction under noise, with probability ``confidence`` over the draws. For a classifier the interval is for
+    the probability of each label. Nothing is assumed of the model. The confidence is for each returned number by
+    itself, not for all at once. Of 1000 intervals with ``confidence=0.999``, one may fail.
 
     Parameters
     ----------
     model : fitted estimator
-        A regressor or classifier of this package or another one, or a pipeline, a TransformedTargetRegressor or a
-        search around one.
+        A regressor or classifier of this or another package, or a pipeline, a TransformedTargetRegressor or a search
+        around one.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        In any form that ``model.predict`` takes; a mapped file is read sequence by sequence.
+        Sequences, in any form that ``model.predict`` takes. A mapped file is read sequence by sequence.
     sigma : float, array-like, Series or dict
-        Standard deviation of the noise, in the units of X: one number; one for each channel; an array that broadcasts
-        to X. For rows (n, L * d), one for each channel or for each column. Labels are those of the channels or columns
-        of X, or of those seen in ``fit``. With 0, both limits are the prediction.
+        Standard deviation of the noise, in the units of X: one number, one for each channel, or an array that
+        broadcasts to X. For rows (n, L * d), one for each channel or for each column. Labels are those of the channels
+        or columns of X, or those seen in ``fit``. With 0 the interval is the prediction.
     coverage : float, default=0.95
-        Share of the law that the interval is to hold; of regressors only.
+        Share of the distribution that the interval holds. Used for regressors only.
     confidence : float, default=0.999
-        Probability with which it does.
+        Probability that the interval holds this share.
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
-        Kind of the noise, see `sklstm.noise.NOISES`.
+        Kind of the noise; see `sklstm.noise.NOISES`.
     n_draws : int or "auto", default="auto"
-        Copies of each sequence. ``"auto"``, with z the normal quantile of the confidence: for a regressor
-        :math:`4z^2\beta/(1-\beta)`, β being the coverage, with which intervals hold about :math:`(1+\beta)/2` on
-        average (726 by default), or the fewest for which there is an interval; for a classifier :math:`100 z^2`, with
-        which limits are about 0.05 from the share.
+        Number of noisy copies of each sequence. In ``"auto"``, z is the normal quantile of the confidence and β the
+        coverage. A regressor gets :math:`4z^2\beta/(1-\beta)` copies (726 by default), or the fewest for which an
+        interval exists. Its intervals then hold about :math:`(1+\beta)/2` on average. A classifier gets :math:`100 z^2`
+        copies, with which the ends are about 0.05 from the share.
     random_state : int, RandomState or None, default=None
-        Seed of the noise. Each sequence has a generator of its own, made of the seed and its place in X.
+        Random seed of the noise. Each sequence has its own generator, made from the seed and its position in X.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     lower : ndarray, float64
-        Limits from below.
+        Lower bounds.
     upper : ndarray, float64
-        Limits from above. For a regressor in the shape of its predictions. For a classifier (n, k), on the probability
-        of each of ``model.classes_`` (Clopper & Pearson).
+        Upper ends. For a regressor both have the shape of its predictions. For a classifier they are (n, k), for the
+        probability of each of ``model.classes_`` (Clopper & Pearson).
 
     Raises
     ------
     ValueError
-        For bad X, a bad argument, or fewer draws than an interval needs, before any noise is drawn.
+        For bad X, a bad argument, or fewer draws than an interval needs. Raised before any noise is drawn.
     TypeError
-        If the model is neither a regressor nor a classifier, or X holds anything but numbers.
+        If the model is neither a regressor nor a classifier, or X holds something other than numbers.
     NotFittedError
         Before ``fit``.
     NonFiniteOutputError
@@ -157,25 +157,27 @@ def noise_interval(
             lower[row], upper[row] = binomial_limits(counts, int(n_draws), 1 - confidence)
         else:
             if np.isnan(drawn).any():
-                raise NonFiniteOutputError(f"A prediction of X[{row}] under noise is NaN.", row, 1)
+                raise NonFiniteOutputError(
+                    f"A prediction of X[{row}] under noise is NaN. Use a smaller sigma, or check the model.", row, 1
+                )
             ordered = np.partition(drawn, (first - 1, last - 1), axis=0)
             lower[row], upper[row] = ordered[first - 1], ordered[last - 1]
     return lower, upper
 
 
 def seed_of(random_state: Any) -> list[int]:
-    """Entropy from a random state as scikit-learn has them; None is a new one."""
+    """Entropy from a random state of scikit-learn's kinds; None gives new entropy."""
     Seed().check("random_state", random_state)
     return fresh_random_state(random_state).randint(0, 2**32, size=4, dtype=np.uint32).tolist()
 
 
 def generator_of(seed: list[int], row: int) -> np.random.Generator:
-    """The generator of one sequence, whatever the others are."""
+    """The generator of one sequence, independent of the other sequences."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(row,)))
 
 
 def plain_predictions(predict: Callable[[Any], Any], X: Any) -> NDArray[Any]:
-    """Predictions without noise, some sequences at a time: bad X is refused before any work."""
+    """Predictions without noise, some sequences at a time; they refuse bad X before any work."""
     sequences = list_of(X)
     X = X if sequences is None else sequences
     n = _num_samples(X)
@@ -191,7 +193,7 @@ def plain_predictions(predict: Callable[[Any], Any], X: Any) -> NDArray[Any]:
 def predictions_under(
     model: Any, copies: NoisyCopies, rows: Iterable[int], n_draws: int, draw: Draw, seed: list[int]
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Sequences, and predictions (n_draws, ...) for copies of each under noise; several at a time if draws are few."""
+    """Sequences, and predictions (n_draws, ...) for noisy copies of each; several at a time if draws are few."""
     for group, n_together in copies.groups(rows, n_draws):
         generators = [generator_of(seed, row) for row in group]
         found = []
@@ -203,7 +205,7 @@ def predictions_under(
             except NonFiniteOutputError as error:
                 row = group[error.first // count]
                 raise NonFiniteOutputError(
-                    f"Outputs of the network are not finite for X[{row}] under this noise: take a smaller sigma.",
+                    f"Outputs of the network are not finite for X[{row}] under this noise. Take a smaller sigma.",
                     row,
                     1,
                 ) from error
@@ -212,5 +214,5 @@ def predictions_under(
 
 
 def counts_of(model: Any, labels: NDArray[Any]) -> NDArray[np.int64]:
-    """How often each class occurs (n, k) among labels (n, m)."""
+    """Count of each class (n, k) among labels (n, m)."""
     return (labels[:, :, None] == np.asarray(model.classes_)).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Noise on inputs in any form in which users have sequences."""
+"""Noise on sequences in every form that users have."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_wide, se
 from sklstm._validation import NON_NEGATIVE
 from sklstm.noise import noise_of_kind
 
-# From a sequence, the sizes of its noise, a number of copies and a generator to the copies (m, ...) with noise.
+# From a sequence, the sizes of its noise, a number of copies and a generator to noisy copies (m, ...).
 Draw = Callable[[NDArray[Any], NDArray[np.float64], int, np.random.Generator], NDArray[np.float64]]
 
 _BLOCK_NUMBERS = 1 << 21  # of copies in memory at a time
@@ -26,18 +26,18 @@ def check_sizes(sigma: Any, name: str = "sigma") -> float:
     Returns
     -------
     float
-        The largest.
+        The largest standard deviation.
 
     Raises
     ------
     ValueError
-        If one is negative or not finite, or there is none.
+        If one is negative or not finite, or if there are none.
     TypeError
         If one is not a number.
     """
     values = as_plain(sigma, name)
     if hasattr(values, "columns"):
-        raise TypeError(f"{name} must be a number, an array, a Series or a dict; got a table.")
+        raise TypeError(f"{name} must be a number, an array, a Series or a dict, not a table.")
     if isinstance(values, Mapping):
         values = list(values.values())
     try:
@@ -45,7 +45,7 @@ def check_sizes(sigma: Any, name: str = "sigma") -> float:
     except ValueError as error:  # rows of unequal length
         raise TypeError(f"{name} must be a number, an array of numbers, or numbers by label; got {sigma!r}.") from error
     if array.size == 0:
-        raise ValueError(f"{name} is empty: give a number, or one for each channel.")
+        raise ValueError(f"{name} is empty. Give one number, or one for each channel.")
     about = f"every entry of {name}" if array.ndim else name
     for value in array.astype(object).ravel().tolist():
         NON_NEGATIVE.check(about, value)
@@ -61,16 +61,16 @@ def noisy_inputs(
     name: str = "sigma",
     layout: Layout = NTC,
 ) -> Any:
-    """X plus independent noise. The result has the form of X, which is not changed.
+    """X plus independent noise, in the form of X; X itself is not changed.
 
-    Sequences get the same noise whether they are an array, rows, a list, or a wide table, and in either layout.
+    Sequences get the same noise as an array, rows, a list, or a wide table, and in either layout.
 
     Parameters
     ----------
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
     sigma : float, array-like, Series or dict
-        Standard deviation: one number, one for each channel, or an array that broadcasts to X; for a list, to each of
-        its sequences. Labels are those of the channels or columns of X.
+        Standard deviation: one number, one for each channel, or an array that broadcasts to X, or to each sequence of a
+        list. Labels are those of the channels or columns of X.
     rng : numpy Generator
         Source of the noise.
     noise : str
@@ -78,12 +78,12 @@ def noisy_inputs(
     name : str
         Name of `sigma` in errors.
     layout : Layout
-        Of X and of an array `sigma`.
+        Layout of X and of an array `sigma`.
 
     Raises
     ------
     TypeError
-        If X contains anything but numbers.
+        If X contains something other than numbers.
     ValueError
         If `sigma` does not broadcast to X, or its labels are not those of X.
     """
@@ -104,11 +104,11 @@ class NoisyTable:
     Attributes
     ----------
     given : array-like
-        X as the caller gave it.
+        X as the caller passed it.
     values, sizes : ndarray of shape (n, ...)
-        Of one shape; the sizes may be repeated without memory.
+        Arrays of one shape; the sizes may be repeated without taking memory.
     order : ndarray of int64 or None
-        Places in X of the columns of a wide table, step by step.
+        Positions in X of the columns of a wide table, step by step.
     """
 
     given: Any
@@ -118,7 +118,7 @@ class NoisyTable:
 
     @classmethod
     def of(cls, X: Any, sigma: Any, name: str) -> Self:
-        """From sizes without labels; errors as of `noisy_inputs`."""
+        """Build it from sizes without labels; errors as in `noisy_inputs`."""
         values = _numbers(X)
         if np.ndim(values) == 0:
             raise TypeError(f"X must be sequences, got {X!r:.80}. One sequence of one step and channel is [[[x]]].")
@@ -126,7 +126,7 @@ class NoisyTable:
         return cls(X, (values if order is None else values[:, order]).reshape(shape), sizes, order)
 
     def filled(self, values: NDArray[Any]) -> Any:
-        """Other numbers in the form of X; there may be more rows or fewer."""
+        """Other numbers in the form of X, with any number of rows."""
         flat = values.reshape(len(values), *np.shape(self.given)[1:])
         return filled_like(self.given, flat if self.order is None else flat[:, np.argsort(self.order)])
 
@@ -137,9 +137,9 @@ class NoisyCopies:
     Parameters
     ----------
     X, sigma, layout
-        As of `noisy_inputs`.
+        As in `noisy_inputs`.
     names : sequence, optional
-        Names of the channels or columns of an X that has no labels itself.
+        Names of the channels or columns, for an X that has no labels itself.
     """
 
     def __init__(self, X: Any, sigma: Any, names: Any = None, layout: Layout = NTC):
@@ -156,7 +156,7 @@ class NoisyCopies:
         return len(self._tables[0].values) if self._entries is None else len(self._entries)
 
     def numbers(self, row: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Numbers of a sequence and the sizes of their noise, of one shape."""
+        """Numbers of a sequence and the sizes of their noise, in one shape."""
         if self._entries is None:
             return self._tables[0].values[row], self._tables[0].sizes[row]
         return self._tables[row].values, self._tables[row].sizes
@@ -170,7 +170,7 @@ class NoisyCopies:
         return self._layout.from_ntc([self._tables[row].filled(copy) for row, some in every for copy in some])
 
     def groups(self, rows: Iterable[int], n_draws: int) -> Iterator[tuple[list[int], int]]:
-        """Sequences to be drawn together, and how many copies of each at a time: two million numbers, or one copy."""
+        """Sequences to draw together, and copies of each at a time: at most two million numbers, or one copy."""
         group: list[int] = []
         count = 0
         for row in rows:
@@ -201,16 +201,16 @@ def _numbers(X: Any) -> NDArray[Any]:
         try:
             values = np.asarray(X, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise TypeError("noise can be added to numbers only; a column of X holds something else.") from error
+            raise TypeError("noise can be added to numbers only, but a column of X holds something else.") from error
     if values.dtype.kind not in "biuf":
-        raise TypeError(f"noise can be added to numbers only; X holds {values.dtype}.")
+        raise TypeError(f"noise can be added to numbers only, but X holds {values.dtype}.")
     return values
 
 
 def _sizes(
     sigma: Any, X: Any, shape: tuple[int, ...], name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int64] | None, tuple[int, ...]]:
-    """Standard deviations in the shape of X folded, the columns of a wide table step by step, and that shape."""
+    """Standard deviations in the shape of the folded X, with columns of a wide table step by step, and that shape."""
     sizes = np.asarray(as_plain(sigma, name), dtype=np.float64)
     if sizes.ndim == 0:
         return np.broadcast_to(sizes, shape), None, shape
@@ -222,11 +222,11 @@ def _sizes(
         if sizes.shape == order.shape:
             sizes = sizes[order].reshape(shape[1:])
     elif len(shape) == 2 and sizes.ndim == 1 and len(sizes) and shape[1] % len(sizes) == 0:
-        shape = (shape[0], shape[1] // len(sizes), len(sizes))  # rows, all channels of the first step first
+        shape = (shape[0], shape[1] // len(sizes), len(sizes))  # rows, with all channels of the first step first
     try:
         return np.broadcast_to(sizes, shape), order, shape
     except ValueError as error:
         raise ValueError(
-            f"{name} has shape {sizes.shape}, which does not broadcast to {shape}: give one number, or one for each "
+            f"{name} has shape {sizes.shape}, which does not broadcast to {shape}. Give one number, or one for each "
             "channel."
         ) from error

@@ -1,4 +1,4 @@
-"""From an estimator and its training data to the PAC-Bayes bound, and the stochastic predictor that it is about."""
+"""From an estimator and its training data to the PAC-Bayes bound and its stochastic predictor."""
 
 import copy
 from collections.abc import Sequence
@@ -40,29 +40,30 @@ _FEWEST = 2  # sequences on either side
 
 
 class PACBayes(BaseEstimator):
-    r"""How ``generalization_report`` makes a stochastic predictor and its PAC-Bayes bound, in place of the Occam bound.
+    r"""How ``generalization_report`` makes a stochastic predictor and its PAC-Bayes bound instead of the Occam bound.
 
-    One part of the data, drawn at random, trains a network as `fit` does: the prior is a Gaussian around its weights.
-    On the other part a Gaussian posterior is trained from the prior, so that the bound becomes small. The bound is
-    about a predictor that draws its weights from the posterior for every prediction, ``model.stochastic(bound)``, and
-    not about the estimator's own network. `fit` does not make it: every report makes it anew, the same.
+    One part of the data, drawn at random, trains a network as `fit` does. The prior is a Gaussian around its weights.
+    On the other part a Gaussian posterior is trained, starting from the prior, so that the bound becomes small. The
+    bound holds for a predictor that draws its weights from the posterior for every prediction,
+    ``model.stochastic(bound)``. It does not hold for the estimator's own network. `fit` does not make this predictor;
+    every report makes the same one again.
 
     Parameters
     ----------
     prior_fraction : float, default=0.5
-        Share of the sequences that trains the prior; the bound counts the others.
+        Share of the sequences that train the prior. The bound is computed on the others.
     scales : sequence of float, default=(0.125, 0.0625, 0.03125, 0.015625)
-        Deviations of the prior's weights to try, between 1e-6 and 1e6, relative to the root mean square of each tensor
-        of weights. A posterior is trained from each; δ is divided among them.
+        Standard deviations of the prior's weights to try, between 1e-6 and 1e6, relative to the root mean square of
+        each tensor of weights. A posterior is trained for each, and δ is divided among them.
     epochs : int, default=20
-        Passes over the other part for each posterior; with 0 the posterior is the prior.
+        Passes over the other part for each posterior. With 0 the posterior is the prior.
     batch_size : int, default=64
-        Sequences per step.
+        Number of sequences per step.
     lr : float, default=0.03
-        Learning rate, in units of the prior's deviations.
+        Learning rate, in units of the prior's standard deviations.
     n_draws : int, default=10_000
-        Networks drawn to learn the mean loss of the posterior, at least 2: with fewer the bound grows, with more the
-        time.
+        Number of networks drawn to estimate the mean loss of the posterior, at least 2. With fewer the bound is larger,
+        with more it takes longer.
 
     See Also
     --------
@@ -70,11 +71,11 @@ class PACBayes(BaseEstimator):
 
     Notes
     -----
-    Everything that is chosen on the part of the bound is paid for: the posterior, the scale of the prior, the mean loss
-    that is known from draws only. The settings above must be chosen before seeing the data, or on other data.
+    The bound accounts for everything chosen on its part of the data: the posterior, the scale of the prior, and the
+    mean loss, which is known from draws only. Choose the settings above before you see the data, or on other data.
 
-    Without weights of sequences and classes: the bound is about the plain mean of losses, and so the prior is trained.
-    The cap of a regression loss, if ``loss_cap`` is None, is chosen on the part of the prior.
+    Weights of sequences and classes are not used: the bound is about the plain mean of losses, and the prior is trained
+    for it. If ``loss_cap`` is None, the cap of a regression loss is chosen on the part of the prior.
 
     References
     ----------
@@ -132,9 +133,9 @@ class PACBayes(BaseEstimator):
         Parameters
         ----------
         shape : tuple of int
-            Of the training data: sequences, steps, channels.
+            Shape of the training data: sequences, steps, channels.
         hidden_size : int
-            Units of the estimator's network.
+            Number of units of the estimator's network.
 
         Raises
         ------
@@ -162,21 +163,21 @@ class PACBayes(BaseEstimator):
         return round(float(self.prior_fraction) * n_samples)
 
     def parts(self, n_samples: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Places of the sequences that train the prior, and of the others, drawn at random.
+        """Positions of the sequences that train the prior, and of the others, drawn at random.
 
         Parameters
         ----------
         n_samples : int
-            Sequences in all.
+            Total number of sequences.
         rng : numpy Generator
-            Of a seed that was fixed without the data.
+            Generator with a seed that was fixed without the data.
 
         Returns
         -------
         prior : ndarray of int64
-            Ascending.
+            Positions in ascending order.
         others : ndarray of int64
-            Ascending.
+            Positions in ascending order.
 
         Examples
         --------
@@ -192,7 +193,7 @@ class PACBayes(BaseEstimator):
 
     @property
     def schedule(self) -> PosteriorSchedule:
-        """What the training of posteriors is told."""
+        """The settings for training posteriors."""
         return PosteriorSchedule(
             scales=tuple(map(float, self.scales)),
             epochs=int(self.epochs),
@@ -220,12 +221,12 @@ def pac_bayes_of(
     settings : PACBayes
     prior : SequenceNet
     problem : SequenceProblem
-        On the other part.
+        The problem on the other part.
     rng : numpy Generator
     n_prior : int
-        Sequences that the net was trained on.
+        Number of sequences that the net was trained on.
     delta, scale : float
-        As of `PACBayesBound`.
+        As in `PACBayesBound`.
     progress : bool
 
     Returns
@@ -247,14 +248,14 @@ def pac_bayes_of(
 
 
 class StochasticPredictor:
-    """The predictor that a PAC-Bayes bound is about: networks whose weights are drawn from the posterior.
+    """The predictor that a PAC-Bayes bound holds for: networks with weights drawn from the posterior.
 
-    Made by ``model.stochastic(bound)``.
+    ``model.stochastic(bound)`` makes it.
 
     Parameters
     ----------
     estimator : fitted estimator
-        Of this package. It stays as it is.
+        An estimator of this package. It is not changed.
     bound : PACBayesBound
         ``generalization_report(X, y)["pac_bayes"]`` of this estimator.
 
@@ -267,9 +268,10 @@ class StochasticPredictor:
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If `bound` is of another kind.
+        If `bound` is a bound of another type.
     ValueError
-        If it is from other training data, about another kind of network, or other numbers of channels or outputs.
+        If the bound comes from other training data, or from a network of another kind or with other numbers of channels
+        or outputs.
 
     Examples
     --------
@@ -295,8 +297,8 @@ class StochasticPredictor:
         own = estimator.net_.module_
         if _ends(own) != _ends(bound.network) or bound.source not in ("", vars(estimator).get("_data_digest")):
             raise ValueError(
-                f"bound is from other data or about another network than this {type(estimator).__name__}: take it from "
-                "generalization_report(X, y) of this estimator."
+                f"bound is from other data or about another network than this {type(estimator).__name__}. Take it "
+                "from generalization_report(X, y) of this estimator."
             )
         self.bound = bound
         self._model = copy.copy(estimator)
@@ -307,19 +309,19 @@ class StochasticPredictor:
     def sample(self, X: Any, *, random_state: Any = None) -> NDArray[Any]:
         """Predictions of one network, whose weights are drawn from the posterior.
 
-        The bound is on the expected loss of such a prediction.
+        The bound holds for the expected loss of such a prediction.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in ``predict`` of the estimator.
         random_state : int, RandomState or None, default=None
-            Seed of the draw; None draws another network in every call.
+            Random seed of the draw; None draws another network in every call.
 
         Returns
         -------
         ndarray
-            As of ``predict`` of the estimator: labels (n,), or values in the shape of y.
+            As in ``predict`` of the estimator: labels (n,), or values in the shape of y.
 
         Raises
         ------
@@ -330,24 +332,24 @@ class StochasticPredictor:
 
     @restores_settings
     def predict(self, X: Any, *, n_draws: int = 100, random_state: Any = 0) -> NDArray[Any]:
-        """The mean prediction of several networks of the posterior; of a classifier the label most of them predict.
+        """Mean prediction of several networks drawn from the posterior; for a classifier their most frequent label.
 
-        If a vote of draws is wrong, at least half of the draws are: its error probability is at most twice the bound.
-        On the capped loss of a mean there is no such limit.
+        If such a vote is wrong, at least half of the networks are wrong. So its error probability is at most twice the
+        bound. There is no such limit for the capped loss of a mean.
 
         Parameters
         ----------
         X : array-like of shape (n, L', d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in ``predict`` of the estimator.
         n_draws : int, default=100
-            Networks drawn.
+            Number of networks to draw.
         random_state : int, RandomState or None, default=0
-            Seed of the draws.
+            Random seed of the draws.
 
         Returns
         -------
         ndarray
-            As of ``predict`` of the estimator: labels (n,), or values in the shape of y.
+            As in ``predict`` of the estimator: labels (n,), or values in the shape of y.
 
         Raises
         ------
@@ -374,7 +376,7 @@ class StochasticPredictor:
 
 
 def _ends(network: nn.Module) -> tuple[type, str | None, int, int]:
-    """Kind, activation if it may be another one, channels and outputs of a network."""
+    """Kind, activation if it can vary, channels and outputs of a network."""
     shapes = {name: weight.shape for name, weight in network.named_parameters()}
     n_features = next(shape[1] for name, shape in shapes.items() if name.endswith("weight_ih_l0"))
     return type(network), getattr(network, "cell", None), n_features, shapes["readout.weight"][0]

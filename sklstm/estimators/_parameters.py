@@ -1,4 +1,4 @@
-"""What the constructor parameters of the estimators must satisfy."""
+"""Valid values of the constructor parameters of the estimators."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(
                     f"every entry of {name} must be an instance of skorch.callbacks.Callback or a pair (name, "
-                    f"instance); got {entry!r}. Callbacks of scikit-learn are set with set_callbacks."
+                    f"instance); got {entry!r}. Use set_callbacks for callbacks of scikit-learn."
                 )
 
 
@@ -81,13 +81,13 @@ class Channels:
 
 
 class Radii:
-    """A number that is not negative, or one for each channel."""
+    """A non-negative number, or one for each channel."""
 
     def check(self, name: str, value: Any) -> None:
         if isinstance(value, Mapping) or (hasattr(value, "index") and hasattr(value, "to_numpy")):
             raise TypeError(
-                f"{name} has labels, and an estimator knows none before fit: give an array with one number for each "
-                f"channel in the order of X, for instance [{name}[channel] for channel in channels]."
+                f"{name} has labels, but an estimator knows no labels before fit. Give an array with one number for "
+                f"each channel in the order of X, for instance [{name}[channel] for channel in channels]."
             )
         if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) == 0:
             NON_NEGATIVE.check(name, value.item() if isinstance(value, np.ndarray) else value)
@@ -98,7 +98,7 @@ class Radii:
             NON_NEGATIVE.check(f"every entry of {name}", radius)
 
 
-#: Of every parameter of every estimator; an estimator is checked by those that its constructor has.
+#: For the parameters of all estimators; each estimator checks those that its constructor has.
 RULES: dict[str, Rule] = {
     "hidden_size": POSITIVE_INT,
     "activation": Choice(ACTIVATIONS),
@@ -151,20 +151,20 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class PathParameter:
-    """A continuous regularisation parameter, and the values that are worth trying on standardised data.
+    """A continuous regularisation parameter, and values worth trying on standardised data.
 
     Attributes
     ----------
     rule : Rule
-        What every value must satisfy.
+        Rule that every value must satisfy.
     low, high : float
         Ends of the range.
     with_zero : bool
-        Whether 0 comes before it: no regularisation.
+        Whether 0, no regularisation, comes first.
     relative_to_data : bool
         Whether the ends are multiples of the standard deviation of X.
     for_labels : float
-        What the ends are multiplied by for a classifier.
+        Factor on the ends for a classifier.
     """
 
     rule: Rule
@@ -175,7 +175,7 @@ class PathParameter:
     for_labels: float = 1.0
 
 
-#: What `sklstm.model_selection.RegularizationPathCV` can choose; a new parameter is a new row.
+#: What `sklstm.model_selection.RegularizationPathCV` can choose; a new parameter needs a new row.
 PATH_PARAMETERS: dict[str, PathParameter] = {
     "lambda_s": PathParameter(NON_NEGATIVE, 1e-4, 1.0, for_labels=0.01),
     "lambda_1": PathParameter(NON_NEGATIVE, 0.1, 1000.0),
@@ -193,9 +193,9 @@ PATH_PARAMETERS: dict[str, PathParameter] = {
 
 
 def path_values(name: str, number: int, X: Sequences, *, labels: bool = False) -> NDArray[np.float64]:
-    """Values of a parameter to try: ascending, evenly spaced on a logarithmic scale, with 0 before them for some.
+    """Ascending values of a parameter to try, evenly spaced on a logarithmic scale; some parameters also get 0.
 
-    They have two significant digits, or as many as it takes to keep them apart.
+    They have two significant digits, or as many as keep them distinct.
     """
     parameter = PATH_PARAMETERS[name]
     unit = (X.spread() or 1.0) if parameter.relative_to_data else 1.0  # X may be constant

@@ -1,4 +1,4 @@
-"""Where the true value will lie: split conformal intervals and sets of labels, also for inputs that are off."""
+"""Intervals for the true value and sets of labels: split conformal prediction, also under input errors."""
 
 import math
 import warnings
@@ -41,78 +41,79 @@ def prediction_interval(
     eps: Any = 0.0,
     method: Literal["best", "linear", "mean-value", "intervals"] = "best",
 ) -> Any:
-    """Intervals that hold the true value, or sets that hold the true label, with a probability that is proved.
+    """Intervals that hold the true value, or sets that hold the true label, with a proved probability.
 
-    Split conformal prediction [1]_ [2]_: how far predictions were off on calibration data says how far they will be
-    off. Nothing is assumed of the network; what is assumed of the data is in the Notes.
+    This is split conformal prediction [1]_ [2]_: the errors on calibration data tell how large the errors on new data
+    will be. Nothing is assumed of the network. The Notes say what is assumed of the data.
 
     Parameters
     ----------
     model : fitted estimator
-        A regressor or classifier of this package or another one, or a composition around one. With ``eps`` one that
+        A regressor or classifier of this or another package, or a composition around one. With ``eps``, a model that
         `certify` takes.
     X_cal : array-like of shape (m, L, d) or (m, L * d), DataFrame, or list of m arrays (L_i, d)
-        Calibration data that played no part in making the model: neither in ``fit``, as validation data, nor in
-        choosing parameters. All the training data of a model of this package, in their order, are recognised and
-        refused; parts of them are not.
+        Calibration data. They must have played no part in making the model: neither in ``fit``, nor as validation data,
+        nor in choosing parameters. The complete training data of a model of this package, in their order, are
+        recognised and refused; parts of them are not.
     y_cal : array-like of shape (m,) or (m, k)
-        Their true values, in the units of the predictions, or labels.
+        True values of X_cal in the units of the predictions, or labels.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        In any form that ``model.predict`` takes.
+        Sequences, in any form that ``model.predict`` takes.
     coverage : float, default=0.9
-        Probability with which the true value lies inside, in (0, 1).
+        Probability that the interval or set holds the true value, in (0, 1).
     eps : float, array-like, Series, DataFrame or dict, default=0.0
-        How far each entry of X may be off, in the units of X; as in `certify`. The intervals cover whatever the errors
-        are, also if they are made by somebody who knows everything. 0 if X is like X_cal, errors included.
+        Largest input error in each entry of X, in the units of X; as in `certify`. The intervals then hold for any such
+        error, also for one chosen by an attacker who knows everything. Use 0 if X has the same errors as X_cal.
     method : {"best", "linear", "mean-value", "intervals"}, default="best"
-        How to certify, if ``eps`` is not 0; see `certify`.
+        Method of `certify`, used if ``eps`` is not 0.
 
     Returns
     -------
     lower, upper : ndarray, float64
-        Of a regressor: the limits, two arrays in the shape of its predictions. The coverage is that of each output by
-        itself; for k outputs at once, ask each for ``1 - (1 - coverage) / k``.
+        For a regressor: both ends, as two arrays in the shape of its predictions. The coverage is that of each output
+        by itself. To cover k outputs at once, pass ``coverage=1 - (1 - coverage) / k``.
     labels : ndarray of bool of shape (n, k)
-        Of a classifier, instead: which labels are in the set, in the order of ``classes_``. A set may be empty.
+        For a classifier, instead: which labels are in the set, in the order of ``classes_``. A set may be empty.
 
     Raises
     ------
     TypeError
-        If the model is neither a regressor nor a classifier, or is a classifier without probabilities; with ``eps``
-        if `certify` does not know a part of it.
+        If the model is neither a regressor nor a classifier, or if it is a classifier without probabilities. With
+        ``eps`` also if `certify` does not know a part of it.
     NotFittedError
-        Before ``fit``, or if a search was told not to refit.
+        Before ``fit``, or if a search was fitted with ``refit=False``.
     ValueError
-        If X_cal and y_cal are the training data, differ in length, or are bad in another way; if y_cal holds labels
-        that are not in ``classes_``; for a bad X, ``coverage``, ``eps`` or ``method``.
+        If X_cal and y_cal are the training data, differ in length, or are bad in another way. Also if y_cal holds
+        labels that are not in ``classes_``, and for a bad X, ``coverage``, ``eps`` or ``method``.
     NonFiniteOutputError
         If outputs of the network are infinite or NaN.
 
     Warns
     -----
     DataWarning
-        If there are too few calibration data for this coverage: ``coverage / (1 - coverage)`` are needed. Then limits
-        are infinite, and sets have all labels.
+        If there are too few calibration data: this coverage needs ``coverage / (1 - coverage)`` of them. Intervals are
+        then infinite, and sets have all labels.
     WideCertificateWarning
-        With ``eps``, as `certify`.
+        With ``eps``, as in `certify`.
 
     See Also
     --------
-    certify : How far errors of the inputs can move a prediction.
+    certify : How far input errors can move a prediction.
 
     Notes
     -----
-    Let (X_i, Y_i), i = 1, ..., m, be the calibration data, and (X, Y) the true input and target. If these m + 1 pairs
-    are exchangeable, for instance independent and of one law, and what is seen of X is within ``eps`` of it, then
+    Let (X_i, Y_i), i = 1, ..., m, be the calibration data, and (X, Y) the true input and target. Assume that these m +
+    1 pairs are exchangeable, for instance independent with one distribution. Assume also that the observed input is
+    within ``eps`` of X. Then
 
-    .. math:: P(Y \\in [\\text{lower} - q,\\ \\text{upper} + q]) \\ge \\text{coverage},
+    .. math:: P(Y \\in [\\text{lower} - q,\\ \\text{upper} + q]) \\ge \\text{coverage}.
 
-    where q is the ⌈(m + 1) coverage⌉-th smallest of the absolute errors on the calibration data, one for each output,
-    and lower, upper are the bounds of `certify` around what is seen; with ``eps=0`` both are the prediction. The
-    probability is over calibration data and X, Y together. The inputs X_cal are taken to be right; if they are off at
-    random as X is, all pairs are exchangeable as they are, and ``eps=0`` is enough. A series that drifts is not
-    exchangeable. Of a classifier, a label is in the set if its probability can be as large as the
-    ⌈(m + 1) coverage⌉-th largest probability of a true label on the calibration data ("LAC" [3]_); ties are included.
+    Here q is the ⌈(m + 1) coverage⌉-th smallest absolute error on the calibration data, one for each output. lower and
+    upper are the bounds of `certify` around the observed input; with ``eps=0`` both are the prediction. The probability
+    is over calibration data and X, Y together. The inputs X_cal are taken to be exact. If they have random errors as X
+    has, all pairs are exchangeable as observed, and ``eps=0`` is enough. A series that drifts is not exchangeable. For
+    a classifier, a label is in the set if its probability can be as large as the ⌈(m + 1) coverage⌉-th largest
+    probability of a true label on the calibration data ("LAC" [3]_). Ties are included.
 
     References
     ----------
@@ -134,7 +135,7 @@ def prediction_interval(
     >>> bool(np.mean((lower <= y[200:]) & (y[200:] <= upper)) > 0.8)
     True
 
-    What is seen is off by up to 0.1:
+    Input errors of up to 0.1:
 
     >>> low, high = sklstm.prediction_interval(model, X[100:200], y[100:200], X[200:] + 0.1, eps=0.1)
     >>> bool(np.mean((low <= y[200:]) & (y[200:] <= high)) > 0.8)
@@ -181,20 +182,20 @@ def prediction_interval(
 
 
 def _predictions(model: Any, X: Any) -> NDArray[np.float64]:
-    """What is compared with the truth: predictions, or the logarithms (n, k) of the probabilities of labels."""
+    """The values to compare with the truth: predictions, or log-probabilities (n, k) of labels."""
     if not is_classifier(model):
         return plain_predictions(model.predict, X).astype(np.float64)
     if hasattr(model, "predict_log_proba"):
         return plain_predictions(model.predict_log_proba, X).astype(np.float64)
     if not hasattr(model, "predict_proba"):
-        raise TypeError(f"prediction_interval needs probabilities of labels, and {type(model).__name__} has none.")
+        raise TypeError(f"prediction_interval needs probabilities of labels, but {type(model).__name__} has none.")
     with np.errstate(divide="ignore"):
         return np.log(plain_predictions(model.predict_proba, X).astype(np.float64))
 
 
 def _checked(model: Any, X: Any, eps: Any, method: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    """Check X and ``eps``; what is returned computes limits on what `_predictions` is for all inputs within ``eps``."""
-    if isinstance(eps, Real) and not isinstance(eps, bool) and eps == 0:  # of any model
+    """Check X and ``eps``; the returned function bounds what `_predictions` returns for all inputs within ``eps``."""
+    if isinstance(eps, Real) and not isinstance(eps, bool) and eps == 0:  # for any model
         predictions = _predictions(model, X)
         return lambda: (predictions, predictions)
     composition = Composition.around(model)
@@ -211,10 +212,10 @@ def _checked(model: Any, X: Any, eps: Any, method: str) -> Callable[[], tuple[np
 
 
 def _codes(model: Any, y: Any, n: int) -> NDArray[np.int64]:
-    """Numbers (n,) of the classes of calibration data."""
+    """Class numbers (n,) of calibration data."""
     y, classes = column_or_1d(as_plain(y, "y")), np.asarray(model.classes_)
     if len(y) != n:
-        raise ValueError(f"y_cal has {len(y)} labels, and X_cal {n} sequences.")
+        raise ValueError(f"y_cal has {len(y)} labels, but X_cal has {n} sequences. Pass one label for each sequence.")
     place = {label: code for code, label in enumerate(classes.tolist())}
     strangers = [label for label in dict.fromkeys(y.tolist()) if label not in place]
     if strangers:
@@ -226,7 +227,7 @@ def _codes(model: Any, y: Any, n: int) -> NDArray[np.int64]:
 
 
 def _refuse_training_data(model: Any, X: Any, y: np.ndarray) -> None:
-    """``ValueError`` if these are what the network was trained on, where predictions are better than on other data."""
+    """``ValueError`` if these are the training data, where predictions are better than on other data."""
     estimator = innermost(model)
     digest = vars(estimator).get("_data_digest") if isinstance(estimator, SequenceEstimator) else None
     if digest is None:
@@ -235,27 +236,26 @@ def _refuse_training_data(model: Any, X: Any, y: np.ndarray) -> None:
         X, y = training_data_of(model, X, y)
     if fingerprint_of_data(as_sequences(estimator, X, reset=False), y) == digest:
         raise ValueError(
-            f"X_cal and y_cal are the training data of this {type(estimator).__name__}, on which its errors "
-            "are smaller than on new data: the intervals would not cover. Hold data back from fit, and "
-            "calibrate with them."
+            f"X_cal and y_cal are the training data of this {type(estimator).__name__}. Errors are smaller there than "
+            "on new data, so the intervals would not cover. Hold data back from fit, and calibrate with them."
         )
 
 
 def fewest_samples(coverage: float) -> int:
     """The fewest calibration samples with which intervals of this coverage are finite."""
-    share = Fraction(repr(float(coverage)))  # 0.9 as it is written, not the float just above it
+    share = Fraction(repr(float(coverage)))  # 0.9 as written, not the float just above it
     return math.ceil(share / (1 - share))
 
 
 def _quantile(scores: np.ndarray, coverage: float) -> np.ndarray:
-    """The ⌈(n + 1) coverage⌉-th smallest of scores (n, ...); infinite, with a warning, if there are not so many."""
+    """The ⌈(n + 1) coverage⌉-th smallest of scores (n, ...); infinite, with a warning, if there are too few."""
     n, share = len(scores), Fraction(repr(float(coverage)))
     rank = math.ceil((n + 1) * share)
     if rank <= n:
         return np.sort(scores, axis=0)[rank - 1]
     warnings.warn(
-        f"coverage={float(coverage):g} needs at least {fewest_samples(coverage)} calibration samples, and X_cal "
-        f"has {n}: the intervals are infinite, and the sets have all labels. Use more calibration data, or a smaller "
+        f"coverage={float(coverage):g} needs at least {fewest_samples(coverage)} calibration samples, but X_cal has "
+        f"{n}. So the intervals are infinite, and the sets have all labels. Use more calibration data, or a smaller "
         "coverage.",
         DataWarning,
         stacklevel=caller_level(),
@@ -264,7 +264,7 @@ def _quantile(scores: np.ndarray, coverage: float) -> np.ndarray:
 
 
 def _largest_log_probabilities(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Limits (n, k) from above on the logarithms of the softmax of outputs between limits (n, k), rounding included.
+    """Upper bounds (n, k) on the log-softmax of outputs between bounds (n, k), rounding included.
 
     log p_j = -log Σ_i exp(z_i - z_j) is largest where z_j is largest and all others are smallest.
     """
@@ -274,5 +274,5 @@ def _largest_log_probabilities(lower: np.ndarray, upper: np.ndarray) -> np.ndarr
         differences = lower - upper[:, [j]]
         differences[:, j] = 0.0
         found[:, j] = -logsumexp(differences, axis=1)
-    # Differences, sum and logarithm, here and in the scores: each a few roundings, the sum's k.
+    # Differences, sum and logarithm, here and in the scores: each takes a few roundings, and the sum k.
     return found + (k + 16) * 2.0**-51 * (1 + np.abs(found))

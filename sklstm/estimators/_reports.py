@@ -1,4 +1,4 @@
-"""Bounds of a fitted estimator: from its training data, in fit and as a report, and from data it has never seen."""
+"""Bounds of a fitted estimator: from its training data, in fit and as a report, and from held-out data."""
 
 import copy
 from collections.abc import Callable
@@ -48,12 +48,12 @@ from ._pac_bayes import PACBayes, pac_bayes_of
 
 
 def set_bound(estimator: Any, data: FitData) -> None:
-    """Of ``fit``: set ``generalization_bound_``, and what a report and a hold-out bound need to know of this fit.
+    """Part of ``fit``: set ``generalization_bound_``, and record what a report and a hold-out bound need.
 
     Parameters
     ----------
     estimator : SequenceEstimator
-        With its trained net.
+        An estimator with its trained net.
     data : FitData
     """
     loss, price = _loss_and_price(estimator, data)
@@ -70,33 +70,34 @@ def set_bound(estimator: Any, data: FitData) -> None:
 
 @restores_settings
 def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationReport:
-    """Every bound that the training data give on the loss of new data: of an estimator, a pipeline or a search.
+    """Every bound on the loss of new data that the training data give, for an estimator, a pipeline or a search.
 
     Parameters
     ----------
     estimator : fitted estimator
-        One of this package, or a composition around one, as of `sklstm.certify`. The bounds are about the network, in
-        the units of its own inputs and targets: what steps before it have learnt from the data, they do not cover.
-        One is paid for: with ``compression`` behind a `SequenceScaler` with ``with_mean=False`` and nothing else, the
-        Occam bound is about a network that takes X unscaled, with a power of two for every channel in its code.
+        An estimator of this package, or a composition around one, as in `sklstm.certify`. The bounds are about the
+        network, in the units of its own inputs and targets. They do not cover what earlier steps have learnt from the
+        data. There is one exception, with ``compression`` after a `SequenceScaler` with ``with_mean=False`` and nothing
+        else. The Occam bound then holds for a network that takes X unscaled, with a power of two for every channel in
+        its code.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        What the estimator was fitted on, all of it in the same order. It is recognised by a digest that `fit` has
-        taken; other data are refused.
+        The X of ``fit``: all sequences, in the same order. It is recognised by a digest that `fit` has taken; other
+        data are refused.
     y : array-like of shape (n,) or (n, k)
         Targets or labels of that fit.
 
     Returns
     -------
     GeneralizationReport
-        Computed at the values of the moment of ``delta``, ``margin``, ``loss_cap`` and ``compression``, and with
-        ``PACBayes`` of all parameters, with which it trains the network of its prior. These must have been fixed
-        before seeing the data.
+        All bounds at the current values of ``delta``, ``margin``, ``loss_cap`` and ``compression``. With ``PACBayes``
+        all other parameters also count, since the network of the prior is trained with them. Fix them before you see
+        the data.
 
     Raises
     ------
     ValueError
-        If X and y are not the training data, or none are known: after `partial_fit`, of a quantised predictor, of a
-        model that an older version has saved. For data that trained nothing there is ``holdout_bound``.
+        If X and y are not the training data. Also if these are not recorded: after `partial_fit`, for a quantised
+        predictor, and for a model that an older version has saved. For held-out data use ``holdout_bound``.
     TypeError
         If a part of a composition is unknown.
     NotFittedError
@@ -129,13 +130,13 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
             why = "this is the quantised predictor: its bound is in the report of the model that it was made from"
         raise ValueError(
             f"This {name} does not know its training data, so that there is no report: {why}. Use holdout_bound(X, y) "
-            "with data that trained nothing."
+            "with held-out data."
         )
     data = estimator._check_again(X, y)
     if fingerprint_of_data(data.X, data.y) != known["_data_digest"]:
         raise ValueError(
-            f"X and y are not the training data of this {name}: generalization_report needs all of those that fit was "
-            "given, in the same order and scaled as they were. For data that trained nothing use holdout_bound(X, y)."
+            f"X and y are not the training data of this {name}. generalization_report needs all data that fit was "
+            "given, in the same order and scaled in the same way. For held-out data use holdout_bound(X, y)."
         )
     bounds: list[Bound]
     if isinstance(estimator.compression, PACBayes):
@@ -156,7 +157,7 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
 
 
 def _codes_scales(estimator: Any) -> bool:
-    """Whether the code of the Occam bound has columns for all channels, whose scales it can hold."""
+    """Whether the code of the Occam bound has columns for all channels, so that it can hold their scales."""
     part, compression = estimator.net_.module_.linear_part, estimator.compression
     return compression is not None and compression.subspace is None and (part is None or part.is_trained)
 
@@ -178,9 +179,9 @@ def _weights(estimator: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _theorem(estimator: Any, data: FitData) -> dict[str, Any]:
-    """What Theorem 2 or 3 is told of a fit, beside the weights: arguments of `tu_bound`."""
+    """The arguments of `tu_bound`, without the weights, for Theorem 2 or 3 on a fit."""
     # Leading zeros do not change this network's output, so the theorems' fixed length is that of the longest sequence.
-    # Theorem 3 is about noise on every step, those included; Theorem 2 holds however the weights came about.
+    # Theorem 3 is about noise on every step, also on these; Theorem 2 holds for weights from any training.
     X = data.X.padded_left()
     sigma = estimator.sigma if data.X.lengths is None else 0.0
     noise = RepeatedNoise(NOISES[estimator.noise], X, sigma, estimator._bound_seed) if sigma > 0 else None
@@ -197,7 +198,7 @@ def _theorem(estimator: Any, data: FitData) -> dict[str, Any]:
 
 
 def _theorems(estimator: Any, data: FitData) -> list[Bound]:
-    """Of ReLU units Theorem 2 or 3 as printed and the same paid for; of them and of tanh the bound that converges.
+    """For ReLU units Theorem 2 or 3, as printed and with union bounds; for ReLU and tanh the bound that converges.
 
     Parameters
     ----------
@@ -218,24 +219,24 @@ def _theorems(estimator: Any, data: FitData) -> list[Bound]:
         paid_for = tu_bound(*weights, **theorem | {"margin": None, "norms": "union"})
         bounds: list[Bound] = [tu_bound(*weights, **theorem), paid_for, converging]
     else:
-        left_out = "Theorems 1 to 3 of Tu, He & Tao are about ReLU units: of tanh units there is this bound instead."
+        left_out = "Theorems 1 to 3 of Tu, He & Tao are about ReLU units. For tanh units there is this bound instead."
         bounds = [replace(converging, assumptions=(*converging.assumptions, left_out))]
     if data.X.lengths is not None:
         longest = (
-            f"No sequence is longer than L = {data.X.shape[1]} steps, as the longest of the training data; shorter "
-            "ones count as sequences that begin with zeros, which the network does not see."
+            f"No sequence is longer than L = {data.X.shape[1]} steps, the longest of the training data. Shorter ones "
+            "count as sequences that begin with zeros, which do not affect the network."
         )
         if estimator.sigma > 0 and activation == "relu":
             longest += (
-                f" Training had noise of sigma = {estimator.sigma:g}. Theorem 3 is about noise on every step, those "
-                "zeros included; so this is Theorem 2, about inputs without noise."
+                f" Training had noise of sigma = {estimator.sigma:g}. Theorem 3 is about noise on every step, also on "
+                "these zeros. So this is Theorem 2, about inputs without noise."
             )
         bounds = [replace(bound, assumptions=(*bound.assumptions, longest)) for bound in bounds]  # type: ignore[type-var]
     return bounds
 
 
 def _problem(data: FitData, loss: BoundedLoss, scale: float = 1.0) -> Callable[[nn.Module], SequenceProblem]:
-    """A function of a network: its loss on the training data; a scale, for its likelihood."""
+    """A function from a network to its problem on the training data; the scale is for its likelihood."""
 
     def problem(network: nn.Module) -> SequenceProblem:
         y, likelihood, smooth = data.y, functional.cross_entropy, _expected_error
@@ -258,7 +259,7 @@ def _problem(data: FitData, loss: BoundedLoss, scale: float = 1.0) -> Callable[[
 
 
 def _occam(estimator: Any, data: FitData, loss: BoundedLoss, price: float, exponents: np.ndarray | None) -> OccamBound:
-    """Occam bound on a loss: of the rounded weights, or of what a compression makes.
+    """Occam bound on a loss: for the rounded weights, or for the result of a compression.
 
     Parameters
     ----------
@@ -266,9 +267,9 @@ def _occam(estimator: Any, data: FitData, loss: BoundedLoss, price: float, expon
     data : FitData
     loss : BoundedLoss
     price : float
-        Factor of δ, see `choose_cap`.
+        Factor of δ; see `choose_cap`.
     exponents : ndarray of shape (d,) or None
-        Of the powers of two by which the channels of `data` have been divided, if the code is to hold them.
+        Exponents of the powers of two that the channels of `data` have been divided by, if the code must hold them.
     """
     compression, scale = estimator.compression, 1.0
     if compression is not None and isinstance(loss, CappedLoss):
@@ -293,11 +294,11 @@ def _pac_bayes(estimator: Any, data: FitData, settings: PACBayes) -> PACBayesBou
     for_prior, for_bound = (
         FitData(data.X[torch.from_numpy(rows)], data.y[rows], None) for rows in settings.parts(len(data.X), rng)
     )
-    # Whatever was chosen on the part of the prior is known before the other part is seen, the cap too.
+    # Everything chosen on the part of the prior is known before the other part is seen, also the cap.
     loss, _ = _loss_and_price(estimator, for_prior)
     try:
         prior = _trained_again(estimator, for_prior, seed)
-    except ValueError as error:  # say early stopping's, which finds no validation data in this part
+    except ValueError as error:  # for instance of early stopping, which finds no validation data in this part
         part = f"the {len(for_prior.X)} of {len(data.X)} sequences that prior_fraction={settings.prior_fraction} takes"
         raise ValueError(f"compression: the prior cannot be trained on {part}. {error}") from error
     bound = pac_bayes_of(
@@ -316,7 +317,7 @@ def _pac_bayes(estimator: Any, data: FitData, settings: PACBayes) -> PACBayesBou
 
 
 def _trained_again(estimator: Any, data: FitData, seed: int) -> SequenceNet:
-    """A net trained as ``fit`` would on other data, which knows nothing of the fit but the labels."""
+    """A net trained as ``fit`` would on other data; it takes over nothing from the fit but the labels."""
     twin = copy.copy(estimator).set_params(warm_start=False, callbacks=None, random_state=seed)
     twin.__dict__.pop("_target_range", None)
     try:
@@ -328,7 +329,7 @@ def _trained_again(estimator: Any, data: FitData, seed: int) -> SequenceNet:
 
 
 def _expected_error(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Error probability of a label drawn from the predicted probabilities: smooth, and near the error itself."""
+    """Error probability of a label drawn from the predicted probabilities: smooth, and close to the error itself."""
     return (1 - outputs.softmax(dim=1).gather(1, labels[:, None])).mean()
 
 
@@ -345,9 +346,9 @@ def _likelihood(loss: CappedLoss, scale: float, outputs: Tensor, targets: Tensor
 def _scale(loss: CappedLoss, trained: nn.Module, data: FitData) -> float:
     """The most likely scale of errors with density exp(-loss / scale) up to a factor.
 
-    They are Gaussian for the squared error, Laplace for the absolute error, asymmetric Laplace for a quantile. For a
-    loss of degree p it is p times the mean loss: that of the fit, or a thousandth of the best constant's if the fit is
-    better than that.
+    The errors are Gaussian for the squared error, Laplace for the absolute error, and asymmetric Laplace for a
+    quantile. For a loss of degree p the scale is p times the mean loss. The mean loss is that of the fit, but at least
+    a thousandth of the loss of a constant.
     """
     y = data.y.reshape(len(data.y), -1)
     fitted = float(loss.loss.each(outputs_of(trained, data.X), y).mean())
@@ -363,13 +364,13 @@ def holdout_bound_of(
     cap: float | None = None,
     method: Literal["bernstein", "best"] = "bernstein",
 ) -> HoldoutBound:
-    """``holdout_bound`` of a fitted estimator: exact for a classifier, of the capped loss for a regressor.
+    """``holdout_bound`` of a fitted estimator: exact for a classifier, on the capped loss for a regressor.
 
     Parameters
     ----------
     estimator : fitted SequenceEstimator
     X, y, delta, cap, method
-        As of the methods ``holdout_bound``; a classifier has neither ``cap`` nor ``method``.
+        As in the methods ``holdout_bound``; a classifier has neither ``cap`` nor ``method``.
 
     Returns
     -------
@@ -378,7 +379,7 @@ def holdout_bound_of(
     check_is_fitted(estimator)
     delta = estimator.delta if delta is None else delta
     PROBABILITY.check("delta", delta)
-    # Name in a report, and predictor that the bound is about: the quantised one is not the trained network.
+    # Name in a report, and the predictor that the bound holds for: the quantised one is not the trained network.
     name, about = "holdout", "the trained predictor"
     if "_quantized_cap" in vars(estimator):
         name, about = "holdout_quantized", "the quantised predictor"
@@ -387,7 +388,7 @@ def holdout_bound_of(
         outputs = estimator._outputs(X)
         predicted = classes[outputs.argmax(axis=1)]
         check_consistent_length(predicted, y)
-        unique_labels(y, classes)  # refuses labels of another kind, which would all count as errors
+        unique_labels(y, classes)  # refuses labels of another type, which would all count as errors
         codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
         wrong = ErrorLoss().each(torch.from_numpy(outputs), torch.from_numpy(codes)).numpy() | (classes[codes] != y)
         bound = holdout_bound(wrong, delta=float(delta), name=name, about=about)
@@ -414,6 +415,7 @@ def _cap_of(estimator: Any) -> float:
     if estimator.loss_cap is not None:
         return float(estimator.loss_cap)
     raise ValueError(
-        "No cap of the loss is known, because partial_fit has chosen none: pass cap=, a number chosen without looking "
-        "at the held-out data, for instance four times the loss of the best constant prediction, on the training data."
+        "No cap of the loss is known, because partial_fit has chosen none. Pass cap=, a number chosen without "
+        "looking at the held-out data, for instance four times the variance of the training targets for the squared "
+        "error."
     )

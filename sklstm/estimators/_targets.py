@@ -1,9 +1,9 @@
-"""From bounds on transformed targets to bounds on targets: what `TransformedTargetRegressor` does with predictions.
+"""From bounds on transformed targets to bounds on targets, as `TransformedTargetRegressor` transforms predictions.
 
-Every way back that is known here is monotone in each entry, or a square. Scalers are monotone as computed: each is a
-few sums, products and quotients with constants, and rounding keeps the order of numbers. Exponentials and powers are
-monotone in exact arithmetic, and computed with a small error: their ends are moved outward by more than two such
-errors, that of the end and that of whatever lies between. How large these errors are is measured once a process.
+Every inverse that is known here is monotone in each entry, or a square. Scalers are monotone as computed: each is a few
+sums, products and quotients with constants, and rounding keeps the order of numbers. Exponentials and powers are
+monotone in exact arithmetic, but computed with a small error. Their ends are therefore moved outward by more than two
+such errors: that of the end, and that of a value between the ends. The size of these errors is measured once a process.
 """
 
 import warnings
@@ -37,7 +37,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 
 def is_known(step: Any) -> bool:
-    """Whether the inverse of a fitted transformer of targets is one of those that this file is about."""
+    """Whether the inverse of a fitted transformer of targets is known here."""
     if type(step) is FunctionTransformer:
         return step.inverse_func is None or (
             not step.inv_kw_args and any(step.inverse_func is known for known in (*_EXPONENTIALS, np.square))
@@ -46,10 +46,10 @@ def is_known(step: Any) -> bool:
 
 
 def bounds_before(steps: list[Any], lower: np.ndarray, upper: np.ndarray) -> Bounds:
-    """Bounds (n, k) on targets from those on what a sequence of transformers has made of them.
+    """Bounds (n, k) on targets from bounds on the transformed targets.
 
-    Infinite where nothing is known, as where an end is outside of what an inverse is defined for; never NaN. Bounds
-    that coincide stay the value of the inverse, as computed.
+    Infinite where nothing is known, for instance where an inverse is not defined at an end; never NaN. Bounds that
+    coincide stay the computed value of the inverse.
     """
     if any(type(step) not in SCALERS for step in steps):
         check_functions()
@@ -68,17 +68,17 @@ def bounds_before(steps: list[Any], lower: np.ndarray, upper: np.ndarray) -> Bou
 
 
 def _inverses(step: Any, lower: np.ndarray, upper: np.ndarray) -> Iterator[np.ndarray]:
-    """Both ends, finite ones in the place of infinite ones, which scikit-learn refuses."""
+    """Both ends; infinite ones, which scikit-learn refuses, are replaced by finite ones."""
     for end in (lower, upper):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # about NaN; scikit-learn lets numpy warn too, whatever its settings
+            warnings.simplefilter("ignore")  # about NaN; scikit-learn also lets numpy warn
             yield step.inverse_transform(np.where(np.isfinite(end), end, 0.0))
 
 
 def _scaled(step: Any, lower: np.ndarray, upper: np.ndarray) -> Bounds:
     known = np.isfinite(lower) & np.isfinite(upper)
     low, high = _inverses(step, lower, upper)
-    # In this order, unless someone has set a negative scale.
+    # In this order, unless a user has set a negative scale.
     return np.where(known, np.minimum(low, high), -np.inf), np.where(known, np.maximum(low, high), np.inf)
 
 
@@ -115,7 +115,7 @@ def _widened(
     points: np.ndarray,
     least: float = -np.inf,
 ) -> Bounds:
-    """Ends moved outward by errors relative to some sizes; infinite ones stay, and points."""
+    """Ends moved outward by errors relative to these sizes; infinite ends and single points stay."""
     lower = np.where(np.isfinite(low), np.maximum(low - ERROR * of_low - _TINY, least), low)
     upper = np.where(np.isfinite(high), high + ERROR * of_high + _TINY, high)
     still = points & np.isfinite(low)
@@ -140,20 +140,21 @@ _FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Decimal], Decimal]]]
 
 @cache
 def check_functions() -> None:
-    """Raise `InaccurateFunctionError` if an exponential or a power is less accurate than allowed; once a process."""
+    """Raise `InaccurateFunctionError` if an exponential or a power is not accurate enough; checked once a process."""
     x = np.concatenate((np.linspace(-30, 30, 42), np.geomspace(1e-8, 1, 9), -np.geomspace(1e-8, 1, 9)))
     for name in _FUNCTIONS:
-        for values in (x, x.repeat(3)[::3]):  # other loops compute what is strided
+        for values in (x, x.repeat(3)[::3]):  # strided arrays are computed by other loops
             error = relative_error(name, values)
             if not error <= ALLOWED:
                 raise InaccurateFunctionError(
                     f"Certificates of transformed targets would not be sound on this machine: {name} has a relative "
-                    f"error of {error:.3g}, and {ALLOWED:.3g} is allowed for. Use another version of numpy or scipy."
+                    f"error of {error:.3g}, and at most {ALLOWED:.3g} is allowed. Use another version of numpy or "
+                    "scipy."
                 )
 
 
 def relative_error(name: str, x: np.ndarray) -> float:
-    """Largest relative error of a function by its name; of ``inv_boxcox`` in units that grow with the exponent."""
+    """Largest relative error of a function, by its name; for ``inv_boxcox`` in units that grow with the exponent."""
     function, exact = _FUNCTIONS[name]
     with localcontext() as context:
         context.prec = 40

@@ -1,4 +1,4 @@
-"""Turkin's penalty for the estimators: made of their parameters, bound to a network, measured when it is trained."""
+"""Turkin's penalty for the estimators: made from their parameters, applied to a network, measured after training."""
 
 import copy
 import math
@@ -36,7 +36,7 @@ from sklstm.training._process import restores_settings
 
 
 class NetworkPenalty(Penalty):
-    """`TikhonovPenalty`, which knows weights only, as a net calls it: with the network; plus that of a linear part."""
+    """`TikhonovPenalty` as a net calls it, with the network as argument; adds the term of a linear part."""
 
     stacks = True
 
@@ -70,7 +70,7 @@ class NetworkPenalty(Penalty):
 
     @torch.no_grad()
     def _of_linear_part(self, part: LinearPart) -> float:
-        """λ‖A‖²_F, and its gradient written out: a graph in every step would cost a tenth of it."""
+        """λ‖A‖²_F and its gradient in closed form; autograd would take a tenth of every step."""
         factor = self.lambda_linear * part.unit**2  # A = unit · values
         if part.is_trained:
             if part.values.grad is None:
@@ -93,18 +93,18 @@ class NetworkPenalty(Penalty):
         return StackedNetworkPenalty(penalties)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"place": 0}  # an address of this process
+        return self.__dict__ | {"place": 0}  # an address in this process
 
     def _watch(self, module: Any) -> None:
         readout = module.readout.weight
-        if readout.data_ptr() != self.place:  # another module, or this one moved
+        if readout.data_ptr() != self.place:  # another module, or the same one on another device
             weights_ih, weights_hh, _, biases_hh = zip(*module.layers, strict=True)
             self.of_weights.watch(weights_ih, weights_hh, readout, bias_hh=biases_hh)
             self.place = readout.data_ptr()
 
 
 class StackedNetworkPenalty:
-    """`NetworkPenalty` of M networks of one shape at once; the linear parts are given as they are trained."""
+    """`NetworkPenalty` of M networks of one shape at once; their linear parts come in the trained form."""
 
     def __init__(self, penalties: Sequence[NetworkPenalty]):
         self.of_weights = StackedTikhonovPenalty([penalty.of_weights for penalty in penalties])
@@ -123,7 +123,7 @@ class StackedNetworkPenalty:
         values = self.of_weights.accumulate(by_ih, by_hh, by_out)
         if self.linear is None or by_linear is None:
             return values
-        # Of A = unit · values: λ‖A‖²_F and its gradient by the values.
+        # With A = unit · values: λ‖A‖²_F and its gradient with respect to the values.
         factor = (self.lambda_linear * unit_of(self.linear.shape[-1]) ** 2).to(self.linear)
         busy = slice(len(by_linear))
         by_linear += 2 * factor[busy, None, None] * self.linear[busy]
@@ -132,13 +132,13 @@ class StackedNetworkPenalty:
 
 
 class StableNetworkPenalty(Penalty):
-    """`StablePenalty`, which knows arrays only, as a net calls it: with the network.
+    """`StablePenalty` as a net calls it, with the network as argument instead of arrays.
 
     Parameters
     ----------
     cell : {"lstm", "gru"}
     input_range : ndarray of shape (2, d)
-        Ends of the range of every channel.
+        Smallest and largest value of every channel.
     lambda_s, lambda_1 : float
     """
 
@@ -175,13 +175,13 @@ def _add_gradient(weight: Tensor, gradient: NDArray[np.float64]) -> None:
 
 
 def _slope_of_link(module: GatedNetwork) -> float:
-    """Largest slope of what follows the readout."""
+    """Largest slope of the function after the readout."""
     return 0.25 if module.is_logistic else 1.0
 
 
 def start_feasible(module: GatedNetwork, data: SequenceDataset, *, variant: str) -> None:
-    """Scale the recurrent matrices of every layer by its own factor, whatever the data."""
-    # On the CPU, where bisection on small matrices is fastest, and the start is the same for every device.
+    """Scale the recurrent matrices of every layer until the constraints hold; each layer has its own factor."""
+    # On the CPU, where bisection on small matrices is fastest and every device gets the same start.
     layers = [[part.detach().cpu() for part in layer] for layer in module.layers]
     weights_ih, weights_hh, _, biases_hh = zip(*layers, strict=True)
     scales = feasible_scale(weights_ih, weights_hh, variant=variant, cell=module.cell, bias_hh=biases_hh)
@@ -189,7 +189,7 @@ def start_feasible(module: GatedNetwork, data: SequenceDataset, *, variant: str)
 
 
 def start_contracting(module: GatedNetwork, data: SequenceDataset, *, input_range: NDArray[np.float64]) -> None:
-    """Scale the recurrent matrices of every layer so that the gain of ``variant="stable"`` is finite."""
+    """Scale the recurrent matrices of every layer until the gain of ``variant="stable"`` is finite."""
     lower, upper = input_range
     scales = []
     for layer in module.layers:
@@ -201,15 +201,15 @@ def start_contracting(module: GatedNetwork, data: SequenceDataset, *, input_rang
 
 
 def is_regularised(estimator: Any) -> bool:
-    """Whether any of λ_S, λ_1 and λ_2 is positive; with none the network is a plain one."""
+    """Whether any of λ_S, λ_1 and λ_2 is positive; otherwise the network is a plain one."""
     return any(penalty_weights(estimator))
 
 
 def penalty_weights(estimator: Any) -> tuple[float, float, float]:
-    """λ_S, λ_1 and λ_2 as numbers: with ``lambda_s="auto"`` a robust training has no penalty of the paper's."""
+    """λ_S, λ_1 and λ_2 as numbers; with ``lambda_s="auto"``, robust training has no penalty of the paper."""
     weights = estimator.lambda_s, estimator.lambda_1, estimator.lambda_2
     if isinstance(estimator.lambda_s, str):
-        # The stable penalty is for a gain that is proved, which errors of one size do not give.
+        # The stable penalty serves a proved gain, which errors of one size do not give.
         without = np.any(estimator.robust_eps) and estimator.variant != "stable"
         weights = (0, 0, 0) if without else (estimator._lambda_s, *weights[1:])
     lambda_s, lambda_1, lambda_2 = map(float, weights)
@@ -220,9 +220,9 @@ def penalty_weights(estimator: Any) -> tuple[float, float, float]:
 def layer_gain_at_start(cell: str, variant: str) -> float:
     r"""Factor by which a further layer multiplies the perturbation term before training.
 
-    torch draws the entries of a layer's H × H matrices uniformly from :math:`\pm 1/\sqrt{H}`; their spectral norm
-    tends to :math:`2/\sqrt{3}` as H grows. A 1 × 1 matrix of that size stands for each gate, scaled to be feasible as
-    training does it.
+    torch draws the entries of a layer's H × H matrices uniformly from :math:`\pm 1/\sqrt{H}`. Their spectral norm tends
+    to :math:`2/\sqrt{3}` as H grows. A 1 × 1 matrix of that size stands for each gate. It is scaled to be feasible, as
+    in training.
 
     Parameters
     ----------
@@ -249,20 +249,20 @@ def layer_gain_at_start(cell: str, variant: str) -> float:
 
 
 def chain_of(variant: str) -> Literal["turkin", "tight"]:
-    """The variant of the paper's estimates that is reported; of ``"stable"``, which has none, the one without slack."""
+    """The paper's variant to report; for ``"stable"``, which is not of the paper, it is ``"tight"``."""
     return "turkin" if variant == "turkin" else "tight"
 
 
 def tikhonov_parts(
     estimator: Any, cell: str, X: Sequences
 ) -> tuple[Callable[[], Penalty] | None, tuple[Callable[[Any, SequenceDataset], None], ...]]:
-    """Penalty and start of a training on X; without regularisation there is neither. The range of X is remembered.
+    """Penalty and start of a training on X, or neither without regularisation; records the range of X.
 
-    In the paper's chain the gains of the layers multiply. λ_S is divided by what a further layer multiplies them by at
-    the start, so that one value regularises a stack of any depth about as strongly.
+    In the paper's chain the gains of the layers multiply. So λ_S is divided by the factor of each further layer at the
+    start. One value then regularises a stack of any depth about as strongly.
     """
     input_range = X.ends()
-    if "_input_range" in vars(estimator):  # of earlier calls of `partial_fit`
+    if "_input_range" in vars(estimator):  # targets of earlier calls of `partial_fit`
         lower, upper = estimator._input_range
         input_range = np.stack((np.minimum(lower, input_range[0]), np.maximum(upper, input_range[1])))
     estimator._input_range = input_range
@@ -271,7 +271,10 @@ def tikhonov_parts(
         return None, ()
     if estimator.variant == "stable":
         if cell not in STABLE_CELLS:
-            raise ValueError(f"variant='stable' is for {' and '.join(STABLE_CELLS)} cells; this network's is {cell!r}.")
+            raise ValueError(
+                f"variant='stable' needs a network of {' or '.join(STABLE_CELLS)} cells, but this network has "
+                f"{cell!r} cells. Use variant='tight'."
+            )
         stable = partial(
             StableNetworkPenalty,
             cell,
@@ -286,7 +289,7 @@ def tikhonov_parts(
         cell,
         variant=estimator.variant,
         lambda_s=lambda_s / further,
-        lambda_linear=lambda_s,  # beside the layers, whatever their number
+        lambda_linear=lambda_s,  # outside the layers, for any number of layers
         lambda_1=lambda_1,
         lambda_2=lambda_2,
     )
@@ -295,9 +298,9 @@ def tikhonov_parts(
 
 @restores_settings
 def certified_gain(estimator: Any) -> float:
-    """Gain of the outputs that is proved for inputs within the range of the training data, see `network_gain`.
+    """Gain of the outputs, proved for inputs within the range of the training data; see `network_gain`.
 
-    ``inf`` where nothing is known: of a network of another kind, or a model that does not know the range.
+    ``inf`` where nothing is proved: for a network of another kind, or a model without a recorded range.
     """
     estimator = copy.copy(estimator)  # of one fit
     check_is_fitted(estimator, "net_")
@@ -323,7 +326,7 @@ def _gains(module: GatedNetwork, variant: str) -> list[TikhonovGains]:
 
 
 def measured_gains(module: GatedNetwork, variant: str) -> dict[str, float | NDArray[np.float64]]:
-    """``rho_x_``, ``rho_h_`` and ``perturbation_gain_`` of a trained network; arrays, one entry a layer, of a stack."""
+    """``rho_x_``, ``rho_h_`` and ``perturbation_gain_`` of a trained network; one entry per layer if several."""
     gains = _gains(module, variant)
     rho_x, rho_h = (np.array([getattr(layer, name).item() for layer in gains]) for name in ("rho_x", "rho_h"))
     single = len(gains) == 1
@@ -337,7 +340,7 @@ def measured_gains(module: GatedNetwork, variant: str) -> dict[str, float | NDAr
 
 
 def warn_if_infeasible(estimator: Any) -> None:
-    """Warn if training with the penalty has left a constraint of (56) violated, or a gain that is to be proved inf."""
+    """Warn if the trained weights violate a constraint of (56), or if the gain of ``"stable"`` is infinite."""
     if not is_regularised(estimator):
         return
     lambda_s, _, _ = penalty_weights(estimator)

@@ -1,4 +1,4 @@
-"""Bounds on the loss of new data from the loss on the training data: one file a theorem, one report."""
+"""Bounds on the loss of new data from the loss on the training data: one file per theorem, one report."""
 
 from ._confidence import binomial_tail_inverse, choose_cap, kl_inverse
 from ._eigenvalue import (

@@ -1,4 +1,4 @@
-"""The losses that bounds are about, between 0 and a cap: of predictions, and of the best constant guess."""
+"""Losses between 0 and a cap, which the bounds are about: of predictions, and of constants."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sklstm._losses import RegressionLoss
 
-# The constant guess of a capped loss is searched for from this many targets, besides the best one without a cap.
+# The best constant for a capped loss is searched for from this many targets, and from the best one without a cap.
 _STARTS = 32
 _STEPS = 100
 # Of scores, in units of the last place.
@@ -41,24 +41,24 @@ class BoundedLoss(Protocol):
         ...
 
     def of_best_constant(self, targets: NDArray[Any]) -> float:
-        """Mean loss on these targets of the constant prediction that loses least on them."""
+        """Mean loss of the best constant prediction for these targets."""
         ...
 
 
 @dataclass(frozen=True)
 class ErrorLoss:
-    r"""1 for a wrong label and where rounding could decide, 0 for the right one; the mean is an error probability.
+    r"""1 for a wrong label or a near tie, 0 for a right label; the mean is an error probability.
 
-    Another machine adds in another order and rounds otherwise. A right label counts as an error if its score exceeds no
-    other by more than
+    Another machine adds in another order and rounds differently. A right label counts as an error if its score exceeds
+    no other by more than
 
-    .. math:: 2^8 \varepsilon \max(S, \bar S), \qquad S = \max_j |s_j|,
+    .. math:: 2^8 \varepsilon \max(S, \bar S), \qquad S = \max_j |s_j|.
 
-    with :math:`\varepsilon` the distance from 1 to the next number of the dtype (:math:`2^{-23}` for float32) and
-    :math:`\bar S` the mean of S over the sequences: scores near 0 are differences of larger numbers. A sum of N terms
-    is off by about :math:`\sqrt N \varepsilon/2` of its size (Higham & Mary 2019 [1]_), and two scores are compared.
-    The factor is :math:`\sqrt N` at :math:`N = 2^{16}`, 500 steps with 128 terms each. So the mean is an upper limit on
-    that of any machine, as long as rounding is no larger than that.
+    Here :math:`\varepsilon` is the distance from 1 to the next number of the dtype (:math:`2^{-23}` for float32).
+    :math:`\bar S` is the mean of S over the sequences, since scores near 0 are differences of larger numbers. A sum of
+    N terms is off by about :math:`\sqrt N \varepsilon/2` of its size (Higham & Mary 2019 [1]_), and two scores are
+    compared. The factor is :math:`\sqrt N` at :math:`N = 2^{16}`, 500 steps with 128 terms each. So the mean is an
+    upper limit for any machine, as long as rounding is no larger than that.
 
     References
     ----------
@@ -67,7 +67,7 @@ class ErrorLoss:
 
     Examples
     --------
-    Whoever always names the most frequent class is wrong about the others:
+    Always predicting the most frequent class is wrong for all other classes:
 
     >>> import numpy as np
     >>> import torch
@@ -104,11 +104,11 @@ class CappedLoss:
     ----------
     loss : RegressionLoss
     cap : float
-        M > 0, in units of the loss.
+        Cap M > 0, in units of the loss.
 
     Examples
     --------
-    Beside one target far away, whose loss is the cap, the best constant is the mean of the others:
+    With one target far away, whose loss is the cap, the constant with the smallest loss is the mean of the others:
 
     >>> import numpy as np
     >>> from sklstm._losses import RegressionLoss
@@ -131,10 +131,10 @@ class CappedLoss:
         return self.loss.each(outputs, targets).clamp(max=self.cap)
 
     def of_best_constant(self, targets: NDArray[Any]) -> float:
-        """As of `BoundedLoss`, (n,) or (n, k) targets; exact for the squared error of one output.
+        """As in `BoundedLoss`, for (n,) or (n, k) targets; exact for the squared error of one output.
 
-        Otherwise the best that is found from many starts, by going from a constant to the best one of the targets whose
-        loss is below the cap: no step raises the mean loss.
+        Otherwise it is the best result of a search from many starts. Each step goes from a constant to the best one for
+        the targets whose loss is below the cap. No step raises the mean loss.
         """
         y = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
         if y.shape[1] == 1 and self.loss == RegressionLoss():
@@ -146,10 +146,10 @@ class CappedLoss:
     def _least_squares(self, y: NDArray[np.float64]) -> float:
         """The smallest mean of min((y − c)², M) over c, of sorted targets.
 
-        The targets within √M of the best c are neighbours, and c is their mean. As c grows, such a window changes at
-        2n places.
+        The targets within √M of the best c are neighbours, and c is their mean. As c grows, such a window changes at 2n
+        points.
         """
-        # Around the median, so that sums of squares keep their digits; what is far beyond the cap stays there.
+        # Around the median, so that sums of squares keep their digits; values far beyond the cap do not matter.
         with np.errstate(over="ignore"):
             y = np.clip(y - np.median(y), -1e140, 1e140)
         places = np.sort(np.concatenate([y - self.cap**0.5, y + self.cap**0.5]))

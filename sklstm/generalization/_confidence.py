@@ -1,12 +1,12 @@
 r"""The failure probability δ: confidence limits from tail inequalities, and the price of choices made from the data.
 
-A theorem that holds for each number fixed in advance holds for all numbers of a countable grid at once, if the failure
-probability δ is split among them: index j gets :math:`\delta\, w_j`, with :math:`\sum_j w_j \le 1`. Here
+Some theorems hold for each number that is fixed in advance. They hold for all numbers of a countable grid at once if
+the failure probability δ is split among them: index j gets :math:`\delta\, w_j`, with :math:`\sum_j w_j \le 1`. Here
 
-.. math:: w_j = \frac{1}{1.5\,(|j|+1)(|j|+2)}, \qquad \sum_{j=-\infty}^{\infty} w_j = \frac{1 + 1/2}{1.5} = 1,
+.. math:: w_j = \frac{1}{1.5\,(|j|+1)(|j|+2)}, \qquad \sum_{j=-\infty}^{\infty} w_j = \frac{1 + 1/2}{1.5} = 1.
 
-since :math:`\sum_{j\ge0} 1/((j+1)(j+2)) = 1`. The price of a number is :math:`\log(1/w_j)`. If several numbers are
-chosen, their weights are multiplied and their prices are added.
+This works since :math:`\sum_{j\ge0} 1/((j+1)(j+2)) = 1`. The price of a number is :math:`\log(1/w_j)`. If several
+numbers are chosen, their weights are multiplied and their prices are added.
 """
 
 import math
@@ -21,7 +21,7 @@ from sklstm.generalization._theorem_inputs import Float, as_array, check_delta, 
 
 # Smaller norms, zero included, are rounded up to e^(−20).
 _FLOOR = -20
-# How many powers of two below the largest margin of the sample are tried.
+# Number of powers of two below the largest margin of the sample that are tried.
 _MARGIN_OCTAVES = 40
 
 
@@ -35,7 +35,7 @@ def binary_kl(p: float, q: float) -> float:
     Returns
     -------
     float
-        ``inf`` at q = 1 unless p = 1.
+        The divergence; ``inf`` at q = 1 unless p = 1.
     """
     d = q - p
     if d <= 0:
@@ -55,20 +55,20 @@ def binary_kl(p: float, q: float) -> float:
 def kl_inverse(p_hat: float, budget: float) -> float:
     r"""Largest :math:`q \ge \hat p` with :math:`\mathrm{kl}(\hat p\|q) \le` `budget`.
 
-    With `budget` :math:`\log(1/\delta)/n` it is an upper confidence limit at level 1 − δ for the mean of independent
-    losses in [0, 1] whose sample mean is :math:`\hat p` (Chernoff).
+    With the `budget` :math:`\log(1/\delta)/n` it is an upper confidence limit at level 1 − δ for the mean of
+    independent losses in [0, 1]. Their sample mean is :math:`\hat p` (Chernoff).
 
     Parameters
     ----------
     p_hat : float
         In [0, 1].
     budget : float
-        Non-negative, in nats; may be infinite.
+        A non-negative number, in nats; may be infinite.
 
     Returns
     -------
     float
-        In [p_hat, 1]; rounded upwards to the next float.
+        The limit, in [p_hat, 1], rounded upwards to the next float.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def kl_inverse(p_hat: float, budget: float) -> float:
 def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
     """Largest error probability at which `k` errors or fewer in `n` trials have probability `delta`.
 
-    The upper limit of Clopper and Pearson at level 1 − δ: exact for a 0-1 loss.
+    This is the upper limit of Clopper and Pearson at level 1 − δ, exact for a 0-1 loss.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
     Returns
     -------
     float
-        1 when k = n.
+        The limit; 1 when k = n.
 
     Raises
     ------
@@ -141,9 +141,9 @@ def binomial_tail_inverse(k: int, n: int, delta: float) -> float:
 
 
 def binomial_limits(counts: Any, n: int, delta: float) -> tuple[Float, Float]:
-    """Limits from below and above on probabilities of which `counts` were seen in `n` trials (Clopper & Pearson).
+    """Lower and upper limits on probabilities of events that occurred `counts` times in `n` trials (Clopper & Pearson).
 
-    Each pair fails with probability `delta` at most, half on each side.
+    Each pair fails with probability at most `delta`, half on each side.
     """
     upper = np.array([binomial_tail_inverse(int(count), n, delta / 2) for count in counts])
     return 1 - np.array([binomial_tail_inverse(n - int(count), n, delta / 2) for count in counts]), upper
@@ -173,7 +173,7 @@ def round_up(value: float, per_e: int = 1) -> Charged:
     Parameters
     ----------
     value : float
-        Non-negative. ``inf`` stays ``inf`` and costs nothing: a bound that contains it is vacuous.
+        A non-negative number. ``inf`` stays ``inf`` and costs nothing: a bound that contains it is vacuous.
     per_e : int
         Number of grid points in a factor of e; L for :math:`\beta_W`, whose L-th power is in the bound.
     """
@@ -186,19 +186,19 @@ def round_up(value: float, per_e: int = 1) -> Charged:
 
 
 def candidate_margins(margins: Float, margin: float | None) -> list[Charged]:
-    r"""The margins α to try: the given one, or the part of the grid :math:`2^j` that is in reach of the sample.
+    r"""The margins α to try: the given one, or the part of the grid :math:`2^j` that the sample can reach.
 
     Parameters
     ----------
     margins : ndarray of shape (n,)
-        Of the sample; −inf is allowed.
+        Margins of the sample; −inf is allowed.
     margin : float or None
-        Fixed in advance, or None to choose on the grid.
+        A margin fixed in advance, or None to choose on the grid.
 
     Returns
     -------
     list of Charged
-        By rising price, so that of equal bounds the one with the lowest price is kept.
+        Margins by rising price, so that of equal bounds the one with the lowest price is kept.
     """
     if margin is not None:
         return [Charged(float(margin))]
@@ -211,31 +211,31 @@ def candidate_margins(margins: Float, margin: float | None) -> list[Charged]:
 def choose_cap(y: Any, loss: str = "squared_error", *, quantile: float = 0.5) -> tuple[float, float]:
     r"""Cap M of a regression loss :math:`\min(\ell(y, f), M)/M`, and the price of choosing it from the data.
 
-    M is the smallest power of two that is at least four times the mean loss of the best constant prediction: for the
-    squared error, four times the variance of the targets. The grid :math:`2^j` over all integers j has the weights
-    :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1. If δ is multiplied by the weight of the chosen cap, the bound holds
-    for all caps at once.
+    M is the smallest power of two that is at least four times the mean loss of the best constant prediction for the
+    targets. For the squared error this is four times the variance of the targets. The grid :math:`2^j` over all
+    integers j has the weights :math:`1/(1.5(|j|+1)(|j|+2))`, which sum to 1. If δ is multiplied by the weight of the
+    chosen cap, the bound holds for all caps at once.
 
     Parameters
     ----------
     y : array-like or Tensor of shape (n,) or (n, k)
         Training targets.
     loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
-        As of the regressors.
+        As in the regressors.
     quantile : float, default=0.5
-        Of ``loss="quantile"`` only.
+        Used with ``loss="quantile"`` only.
 
     Returns
     -------
     cap : float
-        M > 0, in units of the loss; 1.0 for constant targets.
+        Cap M > 0, in units of the loss; 1.0 for constant targets.
     delta_weight : float
         Weight of the cap, in (0, 1].
 
     Raises
     ------
     ValueError
-        If `y` is empty or contains NaN or infinity; if `loss` or `quantile` is not as above.
+        If `y` is empty or contains NaN or infinity, or if `loss` or `quantile` is not one of the above.
 
     Examples
     --------
@@ -254,7 +254,7 @@ def choose_cap(y: Any, loss: str = "squared_error", *, quantile: float = 0.5) ->
     with np.errstate(over="ignore", invalid="ignore"):
         spread = 4 * kind.of_best_constant(columns)
     if math.isnan(spread) or math.isinf(spread):
-        raise ValueError("the spread of y is too large for float64; scale the targets")
+        raise ValueError("the spread of y is too large for float64. Scale the targets.")
     if spread == 0:
         j = 0
     else:

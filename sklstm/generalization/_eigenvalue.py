@@ -2,7 +2,7 @@ r"""The smallest eigenvalue of the second moment of the input, and lower bounds 
 
 Inverse Lanczos on a Cholesky factor costs p³/3 operations in matrix products. A full decomposition costs 4p³/3, half of
 them in products with a vector. A Ritz value of the inverse gives an eigenvalue that is exact or too large. Too large is
-the unsafe side for the bounds, so that a second factorisation certifies the result :math:`\lambda`: the matrix
+unsafe for the bounds, so a second factorisation certifies the result :math:`\lambda`. The matrix
 :math:`\Xi - (1 - 10^{-8})\lambda I` has a Cholesky factor if and only if no eigenvalue is smaller.
 """
 
@@ -51,7 +51,7 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
     X : array-like, Tensor, SecondMoment or iterable of batches
         An array of shape (n, ...), any real dtype, flattened to (n, p); a memmap is read in chunks. Or an iterator,
         generator or loader of batches of shape (b, p) or (b, L, d), read once; a list is read as one array. Or the
-        result of `second_moment`. Unchanged on return.
+        result of `second_moment`. It is not changed.
     method : {"auto", "cholesky", "eigh"}, default="auto"
         "cholesky": inverse Lanczos on a Cholesky factor. "eigh": all eigenvalues. "auto" uses "cholesky" from p = 600
         on, where it is faster.
@@ -61,7 +61,7 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
     Returns
     -------
     float
-        Exactly 0.0 when n < p, and whenever the eigenvalue is below the round-off
+        The eigenvalue. It is exactly 0.0 when n < p, and when it is below the round-off
         :math:`\lambda_{\max}\, p\, 2^{-52}` of the decomposition.
 
     Raises
@@ -71,16 +71,16 @@ def smallest_eigenvalue(X: Any, *, method: Method = "auto", verbose: bool = Fals
 
     Notes
     -----
-    Products are accumulated in float64: an error of :math:`10^{-7}\lambda_{\max}`, as float32 makes, is often
-    larger than :math:`\lambda_{\min}`.
+    Products are accumulated in float64. An error of :math:`10^{-7}\lambda_{\max}`, as in float32, is often larger than
+    :math:`\lambda_{\min}`.
 
     The memory is that of one p × p matrix: one triangle is overwritten by the Cholesky factor, the other keeps the
-    moment. The matrix of a `SecondMoment` is unchanged on return; no other thread may use it meanwhile.
+    moment. The matrix of a `SecondMoment` is restored on return; no other thread may use it in the meantime.
 
-    The result :math:`\lambda` of inverse Lanczos is never below the smallest eigenvalue of the moment :math:`\Xi`. It
-    may be above, so that it is checked: :math:`\Xi - (1 - 10^{-8})\lambda I` must have a Cholesky factor. All
-    eigenvalues are computed if this fails, if the first factorisation fails, or if :math:`\lambda` is within a factor
-    of 16 of the round-off.
+    The result :math:`\lambda` of inverse Lanczos is never below the smallest eigenvalue of the moment :math:`\Xi`, but
+    it may be above. So it is checked: :math:`\Xi - (1 - 10^{-8})\lambda I` must have a Cholesky factor. All eigenvalues
+    are computed if this fails, if the first factorisation fails, or if :math:`\lambda` is within a factor of 16 of the
+    round-off.
 
     References
     ----------
@@ -129,9 +129,9 @@ def moment_summary(x: Array) -> tuple[float, float]:
     Returns
     -------
     lambda_min : float
-        0 if n < L·d, without any computation.
+        The smallest eigenvalue; 0 if n < L·d, without any computation.
     gershgorin : float
-        −inf if n < L·d.
+        The lower bound; −inf if n < L·d.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def smallest_of_spectrum(matrix: Float, method: Method = "auto", *, verbose: boo
     Returns
     -------
     float
-        Zero if at most :math:`\\lambda_{\\max}\\, p\\, 2^{-52}`.
+        The eigenvalue; zero if at most :math:`\\lambda_{\\max}\\, p\\, 2^{-52}`.
     """
     p = len(matrix)
     roundoff = p * 2.0**-52
@@ -256,8 +256,8 @@ def gershgorin_lower_bound(moment: Any) -> float:
     Returns
     -------
     float
-        In the squared units of the data. It is often negative, since the radii of correlated features grow with p; it
-        then says nothing, since no eigenvalue is negative. Exact up to the rounding of a sum of p numbers.
+        The bound, in the squared units of the data. It is often negative, since the radii of correlated features grow
+        with p. It then says nothing, since no eigenvalue is negative. Exact up to the rounding of a sum of p numbers.
 
     Raises
     ------
@@ -293,12 +293,12 @@ def identity_lower_bound(moment: Any) -> float:
     Returns
     -------
     float
-        It may be negative, and is −inf if the norm overflows.
+        The bound. It may be negative, and is −inf if the norm overflows.
 
     Raises
     ------
     ValueError
-        As `gershgorin_lower_bound`.
+        As in `gershgorin_lower_bound`.
 
     References
     ----------
@@ -325,10 +325,10 @@ def correlation_lower_bound(moment: Any) -> float:
     .. math:: \lambda_{\min}(\Xi) \ge \min_i \xi_{ii} \, \Big( 1 - \max_i \sum_{j \ne i} |\rho_{ij}| \Big), \qquad
         \rho_{ij} = \xi_{ij} / \sqrt{\xi_{ii} \xi_{jj}}
 
-    This is for a bracket that is not negative; for a negative one, :math:`\max_i \xi_{ii}` replaces the minimum.
-    Section 3.4.1 of [1]_ speaks of correlations but uses covariances, so that one feature of large scale makes the rows
-    of all others large. Here :math:`\Xi = D C D` with the diagonal :math:`D^2` and the correlations :math:`C`. Then
-    :math:`v^\top \Xi v \ge \lambda_{\min}(C) \|Dv\|^2`, and Gershgorin's theorem bounds :math:`\lambda_{\min}(C)`.
+    This formula is for a bracket that is not negative; for a negative one, :math:`\max_i \xi_{ii}` replaces the
+    minimum. Section 3.4.1 of [1]_ speaks of correlations but uses covariances, so that one feature of large scale makes
+    the rows of all others large. Here :math:`\Xi = D C D` with the diagonal :math:`D^2` and the correlations :math:`C`.
+    Then :math:`v^\top \Xi v \ge \lambda_{\min}(C) \|Dv\|^2`, and Gershgorin's theorem bounds :math:`\lambda_{\min}(C)`.
 
     Parameters
     ----------
@@ -338,13 +338,13 @@ def correlation_lower_bound(moment: Any) -> float:
     Returns
     -------
     float
-        In the squared units of the data; 0.0 if a feature is constant zero. A negative value says nothing. Neither this
-        bound nor `gershgorin_lower_bound` is always the larger one.
+        The bound, in the squared units of the data; 0.0 if a feature is constant zero. A negative value says nothing.
+        Neither this bound nor `gershgorin_lower_bound` is always the larger one.
 
     Raises
     ------
     ValueError
-        As `gershgorin_lower_bound`, and if a diagonal entry is negative.
+        As in `gershgorin_lower_bound`; also if a diagonal entry is negative.
 
     References
     ----------
@@ -352,7 +352,7 @@ def correlation_lower_bound(moment: Any) -> float:
 
     Examples
     --------
-    Two features, the first a hundred times the other in scale, correlated by a half:
+    Two features with a correlation of a half; the first has a hundred times the scale of the other:
 
     >>> from sklstm.generalization import correlation_lower_bound, gershgorin_lower_bound
     >>> moment = [[10000.0, 50.0], [50.0, 1.0]]

@@ -17,7 +17,7 @@ _METHODS = ("bernstein", "best")
 
 @dataclass(frozen=True)
 class HoldoutBound(LossBound):
-    r"""Upper limit on the mean loss of a predictor from held-out data, the result of :func:`holdout_bound`.
+    r"""Upper bound on the mean loss of a predictor from held-out data, the result of :func:`holdout_bound`.
 
     With probability at least 1 − `delta` the true mean loss is at most `value`.
 
@@ -28,13 +28,13 @@ class HoldoutBound(LossBound):
     mean_loss : float
         Mean of the held-out losses, each cut at `cap`.
     standard_deviation : float or None
-        √V, with V their sample variance (over n − 1). None for 0-1 losses, whose limit does not use it.
+        √V, with V the sample variance of these losses (over n − 1). None for 0-1 losses, whose limit does not use it.
     confidence_term : float
-        What is added to `mean_loss` before the sum is cut at `cap`.
+        Amount added to `mean_loss`, before the sum is cut at `cap`.
     n_samples : int
-        Held-out samples n.
+        Number n of held-out samples.
     delta : float
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     cap : float
         Largest loss; 1 for 0-1 losses.
     zero_one : bool
@@ -46,15 +46,16 @@ class HoldoutBound(LossBound):
     name : str
         Key of this bound in a report.
     about : str
-        Which predictor the bound is about.
+        The predictor that the bound is about.
     assumptions : tuple of str
-        What has to be true for the statement to hold.
+        Conditions under which the bound holds.
     loss : str
         The loss in words, if it is known: "absolute error".
     guess : float or None
-        Mean loss of the best constant prediction on the held-out data, if it is known.
+        Mean loss of the best constant prediction (mean of the targets or most frequent label) on the held-out data, if
+        known.
     informative : bool
-        True when `value` is below that.
+        True when `value` is below `guess`.
 
     Examples
     --------
@@ -133,14 +134,14 @@ class HoldoutBound(LossBound):
         )
 
     def _price(self, standard_deviation: float, nats: float) -> float:
-        """What is added to the mean of capped losses; `nats` is log(1/δ), since δ/2 may underflow."""
+        """The amount added to the mean of capped losses; `nats` is log(1/δ), since δ/2 may underflow."""
         if self.method == "best":
             return best_price(self.mean_loss, standard_deviation, self.n_samples, nats, self.cap)
         return _bernstein(standard_deviation, self.n_samples, nats, self.cap)
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The numbers the bound is made of."""
+        """The numbers in the bound."""
         if self.standard_deviation is None:
             return (
                 Term("mean_loss", self.mean_loss, "k/n, share counted as errors on the held-out data"),
@@ -170,19 +171,19 @@ def holdout_bound(
     name: str = "holdout",
     about: str = "the trained predictor",
 ) -> HoldoutBound:
-    r"""Upper limit on the mean loss of a predictor from its losses on held-out data.
+    r"""Upper bound on the mean loss of a predictor, from its losses on held-out data.
 
-    Without `cap` the losses are zeros and ones, and the limit is that of Clopper and Pearson [1]_: the largest error
-    probability at which k errors or fewer among n have probability δ. It is exact.
+    Without `cap` the losses are zeros and ones, and the bound is the exact limit of Clopper and Pearson [1]_. It is the
+    largest error probability at which k errors or fewer among n have probability δ.
 
-    With `cap` M the losses are real numbers, cut at M, and the limit is the empirical Bernstein bound of Maurer and
-    Pontil (Theorem 4 of [2]_, stated there for M = 1),
+    With `cap` M the losses are real numbers, cut at M. The bound is the empirical Bernstein bound of Maurer and Pontil
+    (Theorem 4 of [2]_, stated there for M = 1),
 
     .. math:: \mathrm E \min(\ell, M) \le \bar\ell + \sqrt{\frac{2 V \log(2/\delta)}{n}}
-              + \frac{7 M \log(2/\delta)}{3 (n - 1)},
+              + \frac{7 M \log(2/\delta)}{3 (n - 1)}.
 
-    with V the sample variance (over n − 1). The last term is the price of estimating V. With a few hundred samples it
-    is the largest term, and Chernoff's bound (:func:`kl_inverse`), which does not use the variance, is smaller.
+    Here V is the sample variance (over n − 1). The last term is the price of estimating V. With a few hundred samples
+    it is the largest term. Chernoff's bound (:func:`kl_inverse`), which does not use the variance, is then smaller.
     ``method="best"`` computes both at δ/2 and takes the smaller one. All are upper limits only.
 
     Parameters
@@ -192,13 +193,13 @@ def holdout_bound(
         non-negative numbers; infinity counts as M. With `predicted`, the true labels.
     predicted : array-like of shape (n,), optional
         Predicted labels. The loss is 1 where they differ from the first argument, and 0 elsewhere. The method of the
-        classifiers also counts right labels as errors where rounding could have decided otherwise.
+        classifiers also counts right labels as errors where rounding could have decided differently.
     cap : float, optional
         M > 0, in units of the loss. It must not be chosen from `losses`; it may be chosen from the training data.
     method : {"bernstein", "best"}, default="bernstein"
-        With `cap` only. ``"best"`` is the smaller of empirical Bernstein and Chernoff, each at half of `delta`.
+        Used with `cap` only. ``"best"`` is the smaller of empirical Bernstein and Chernoff, each at half of `delta`.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     name : str, default="holdout"
         Key in a report.
     about : str, default="the trained predictor"
@@ -211,9 +212,9 @@ def holdout_bound(
     Raises
     ------
     ValueError
-        If `losses` is empty, not one-dimensional, negative or NaN; without `cap`, if it contains other values than 0
-        and 1; with `cap`, if there are fewer than two losses, whose variance is undefined; if `predicted` is passed
-        with `cap` or has another shape; if `cap`, `method` or `delta` is out of range.
+        If `losses` is empty, not one-dimensional, negative or NaN. Without `cap`, if it contains values other than 0
+        and 1. With `cap`, if there are fewer than two losses, since their variance is undefined. If `predicted` is
+        passed with `cap` or has another shape. If `cap`, `method` or `delta` is out of range.
     TypeError
         If `losses` does not contain numbers, or `cap` is not a number.
 
@@ -238,7 +239,9 @@ def holdout_bound(
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}")
     if cap is None and method != "bernstein":
-        raise ValueError("0-1 losses have an exact limit: method is for losses with a cap")
+        raise ValueError(
+            "0-1 losses have an exact limit, and method is for losses with a cap. Pass cap, or leave out method."
+        )
     values = _losses(losses, predicted, cap)
     zero_one = cap is None
     limit = 1.0 if cap is None else float(cap)
@@ -270,9 +273,9 @@ def _bernstein(standard_deviation: float, n: int, nats: float, cap: float) -> fl
 
 
 def best_price(mean: float, standard_deviation: float, n: int, nats: float, cap: float) -> float:
-    """What is added to a mean of n losses in [0, cap]: the smaller of empirical Bernstein and Chernoff.
+    """The amount added to a mean of n losses in [0, cap]: the smaller of empirical Bernstein and Chernoff.
 
-    Each has half of δ, which is exp(-`nats`): both hold at once, so that the smaller one holds too.
+    Each has half of δ, which is exp(-`nats`). Both then hold at once, and so does the smaller one.
     """
     nats += math.log(2)
     chernoff = cap * kl_inverse(min(mean / cap, 1.0), nats / n) - mean
@@ -294,23 +297,23 @@ def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
         raise ValueError(f"losses must have shape (n_samples,), at least one of them; got {raw.shape}")
     if predicted is not None:
         if cap is not None:
-            raise ValueError("predicted labels give 0-1 losses, which have no cap; pass either predicted or cap")
+            raise ValueError("predicted labels give 0-1 losses, which have no cap. Pass either predicted or cap.")
         labels = as_array(predicted)
         # Shapes are compared first: an (n, 1) column and (n,) would broadcast to n² comparisons.
         if labels.shape != raw.shape:
             raise ValueError(f"predicted must have the shape of the true labels, {raw.shape}; got {labels.shape}")
         return np.asarray(raw != labels, dtype=np.float64)
     if raw.dtype.kind not in "biuf":
-        raise TypeError(f"losses must be numbers or booleans, got dtype {raw.dtype}; labels need predicted=")
+        raise TypeError(f"losses must be numbers or booleans, got dtype {raw.dtype}. For labels pass predicted=.")
     values = np.asarray(raw, dtype=np.float64)
     if np.isnan(values).any():
         raise ValueError("losses contain NaN")
     if (values < 0).any():
         raise ValueError(f"losses must not be negative, got {values.min():g}")
     if cap is None and not np.isin(values, (0, 1)).all():
-        raise ValueError("losses other than 0 and 1 need a cap: pass cap, which must not be chosen from these losses")
+        raise ValueError("losses other than 0 and 1 need a cap. Pass cap, which must not be chosen from these losses.")
     if cap is not None and len(values) < 2:
-        raise ValueError("the empirical Bernstein bound needs two losses or more: one has no variance")
+        raise ValueError("the empirical Bernstein bound needs two losses or more, since one has no variance")
     return values
 
 
@@ -318,7 +321,7 @@ def _assumptions(zero_one: bool) -> tuple[str, ...]:
     cap = "The cap of the loss was fixed in advance, or chosen from data independent of the held-out sample."
     return (
         "The held-out samples are independent draws from one distribution; overlapping windows of one series are not.",
-        "They are independent of the data that trained the predictor, and served no choice about it: no early "
+        "They are independent of the data that trained the predictor. No choice about it used them: no early "
         "stopping, no hyperparameter.",
         *(() if zero_one else (cap,)),
     )

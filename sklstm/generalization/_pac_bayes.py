@@ -1,6 +1,6 @@
-r"""PAC-Bayes: the loss on new data of a network whose weights are drawn anew, from a Gaussian around a trained prior.
+r"""PAC-Bayes: the loss on new data of a network with random weights, from a Gaussian around a trained prior.
 
-**What δ pays for.** Nine tenths are for the theorem, divided among the candidates for the prior. One tenth is for the
+**How δ is divided.** Nine tenths are for the theorem, divided among the candidates for the prior. One tenth is for the
 limit on the mean loss of the posterior, which is known from draws only. ``docs/theory/pac_bayes.md`` has the proof.
 """
 
@@ -28,7 +28,7 @@ class GaussianWeights:
     Parameters
     ----------
     mean, deviation : mapping of str to Tensor
-        Of every weight, float64, in the shapes of the network; deviations are positive.
+        Mean and standard deviation of every weight, float64, in the shapes of the network; deviations are positive.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class GaussianWeights:
 
     @property
     def n_weights(self) -> int:
-        """How many there are."""
+        """Number of weights."""
         return sum(part.numel() for part in self.mean.values())
 
     def divergence(self, prior: "GaussianWeights") -> float:
@@ -74,12 +74,12 @@ class GaussianWeights:
         Parameters
         ----------
         prior : GaussianWeights
-            Means m and deviations p, in the same shapes.
+            A prior with means m and deviations p, in the same shapes.
 
         Returns
         -------
         float
-            Non-negative.
+            The divergence, non-negative.
 
         Raises
         ------
@@ -98,14 +98,14 @@ class GaussianWeights:
         return max(total, 0.0)
 
     def draw(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """One network's weights.
+        """Draw the weights of one network.
 
         Parameters
         ----------
         generator : torch.Generator
-            Of the CPU.
+            A generator on the CPU.
         dtype : torch.dtype
-            Of the network; normal numbers are drawn in it, and sums rounded to it.
+            Dtype of the network; normal numbers are drawn in it, and sums rounded to it.
 
         Returns
         -------
@@ -116,9 +116,9 @@ class GaussianWeights:
 
 
 def pac_bayes_bound(mean_loss: float, divergence: float, n_samples: int, *, delta: float = 0.05) -> float:
-    r"""Upper limit on the true mean loss of a predictor that is drawn from a posterior Q.
+    r"""Upper bound on the true mean loss of a predictor that is drawn from a posterior Q.
 
-    For a prior P that is fixed before the n samples are seen, with probability at least 1 − δ for all Q at once
+    Fix a prior P before the n samples are seen. With probability at least 1 − δ, for all Q at once
 
     .. math:: \mathrm{kl}(\hat\ell_Q \,\|\, \ell_Q) \le
               \frac{\mathrm{KL}(Q\|P) + \ln(2\sqrt n/\delta)}{n}
@@ -132,14 +132,14 @@ def pac_bayes_bound(mean_loss: float, divergence: float, n_samples: int, *, delt
     divergence : float
         :math:`\mathrm{KL}(Q\|P)` in nats, non-negative.
     n_samples : int
-        n independent samples, of which the prior knows nothing.
+        Number n of independent samples that the prior does not depend on.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
 
     Returns
     -------
     float
-        In [mean_loss, 1].
+        The bound, in [mean_loss, 1].
 
     Raises
     ------
@@ -169,7 +169,7 @@ def _budget(divergence: float, n_samples: int, nats: float) -> float:
 
 @dataclass(frozen=True)
 class PACBayesBound(LossBound):
-    r"""PAC-Bayes bound of a stochastic predictor: for every prediction its weights are drawn anew from a posterior.
+    r"""PAC-Bayes bound of a stochastic predictor, which draws new weights from a posterior for every prediction.
 
     With probability at least 1 − `delta`, over the samples and the draws, its true mean loss is at most `value`.
 
@@ -180,18 +180,18 @@ class PACBayesBound(LossBound):
     mean_loss : float
         Mean loss of `n_draws` networks from the posterior, each on some of the samples, in units of the loss.
     standard_deviation : float
-        Of these losses.
+        Standard deviation of these losses.
     mean_loss_limit : float
         Upper limit on the posterior's mean loss on the samples, from the draws, in units of the loss.
     divergence : float
         KL of the posterior from the prior, in nats.
     n_samples, n_prior : int
-        Samples of the bound, and others that the prior was trained on.
+        Number of samples of the bound, and of other samples that the prior was trained on.
     n_draws : int
     n_priors : int
-        Candidates among which the prior was chosen.
+        Number of candidates for the prior.
     delta : float
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     scale : float
         Largest loss: 1 for an error probability, the cap M for a capped loss.
     zero_one : bool
@@ -200,17 +200,18 @@ class PACBayesBound(LossBound):
         True when `value` is `scale` or more.
     posterior, prior : GaussianWeights
     network : nn.Module
-        What the weights are of; its own weights are the mean of the prior.
+        The network of these weights; its own weights are the mean of the prior.
     assumptions : tuple of str
-        What has to be true for the statement to hold.
+        Conditions under which the bound holds.
     loss : str
         The loss in words, if it is known: "absolute error".
     guess : float or None
-        Mean loss of the best constant prediction on the samples of the bound, in units of the loss, if it is known.
+        Mean loss of the best constant prediction (mean of the targets or most frequent label) on the samples of the
+        bound, in units of the loss, if known.
     source : str
-        Digest of the data of both parts, if it is known.
+        Digest of the data of both parts, if known.
     informative : bool
-        True when `value` is below that.
+        True when `value` is below `guess`.
 
     Examples
     --------
@@ -257,7 +258,7 @@ class PACBayesBound(LossBound):
 
     @property
     def about(self) -> str:
-        """Which predictor the bound is about."""
+        """The predictor that the bound is about."""
         return "the stochastic predictor"
 
     @property
@@ -282,7 +283,7 @@ class PACBayesBound(LossBound):
         Returns
         -------
         PACBayesBound
-            About the same stochastic predictor, although another posterior may be better at this `delta`.
+            A bound for the same stochastic predictor, although another posterior may be better at this `delta`.
 
         Raises
         ------
@@ -297,11 +298,11 @@ class PACBayesBound(LossBound):
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The numbers the bound is made of."""
+        """The numbers in the bound."""
         return (
             Term("mean_loss", self.mean_loss, "mean loss of the networks drawn, on the samples of the bound"),
             Term("mean_loss_limit", self.mean_loss_limit, "upper limit on that of all networks, at δ/10"),
-            Term("budget", self.budget, "(KL + ln(2√n K/(0.9 δ))) / n, what the posterior costs, in nats a sample"),
+            Term("budget", self.budget, "(KL + ln(2√n K/(0.9 δ))) / n, price of the posterior, in nats a sample"),
             Term("divergence", self.divergence, "KL of the posterior from the prior, in nats"),
             Term("n_priors", self.n_priors, "K, priors to choose from"),
             Term("n_draws", self.n_draws, "networks drawn"),
@@ -312,7 +313,7 @@ class PACBayesBound(LossBound):
 
 
 def _limit_from_draws(mean: float, deviation: float, n_draws: int, scale: float, delta: float) -> float:
-    """Upper limit at δ/10 on an expectation of losses in [0, scale], of which independent ones were drawn."""
+    """Upper limit at δ/10 on the expectation of losses in [0, scale], from independent draws of them."""
     nats = -math.log(_FOR_DRAWS) - math.log(delta)
     return min(scale, mean + best_price(mean, deviation, n_draws, nats, scale))
 
@@ -335,9 +336,9 @@ def pac_bayes_of_draws(
     Parameters
     ----------
     losses : Tensor of shape (n_draws,)
-        In [0, 1], independent, with the posterior's mean loss on the n samples as their expectation.
+        Losses in [0, 1], independent, with the posterior's mean loss on the n samples as their expectation.
     posterior, prior, network, n_samples, n_prior, n_priors, delta, scale, zero_one
-        As of `PACBayesBound`.
+        As in `PACBayesBound`.
 
     Returns
     -------
@@ -370,9 +371,9 @@ def _assumptions(zero_one: bool) -> tuple[str, ...]:
         own = "The cap of the loss was fixed before seeing the data, or chosen on the part that trained the prior."
     return (
         INDEPENDENCE,
-        "The bound is about the stochastic predictor, whose weights are drawn anew for every prediction, and neither "
-        "about the trained one nor about a mean or vote of several draws.",
-        "Which samples train the prior was drawn without looking at the data.",
+        "The bound is about the stochastic predictor, which draws new weights for every prediction. It is not about "
+        "the trained network, nor about a mean or vote of several draws.",
+        "The samples that train the prior were drawn at random, without looking at the data.",
         own,
         "Weights are drawn and losses computed in floating point; the theorem is about exact numbers.",
         UNPAID,

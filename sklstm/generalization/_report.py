@@ -13,16 +13,16 @@ from sklstm.generalization._theorem_inputs import check_delta
 
 #: The first assumption of every bound from training data; a hold-out bound has its own.
 INDEPENDENCE = "The samples are independent draws from one distribution; overlapping windows of one series are not."
-#: Another one of every bound from training data.
+#: Another assumption of every bound from training data.
 UNPAID = (
-    "Nothing before this fit was chosen with these samples: no scaling of inputs or targets, no hidden_size, rank or "
-    "other setting from a search. The bound does not pay for such choices."
+    "No earlier choice used these samples: no scaling of inputs or targets, no hidden_size, rank or other setting "
+    "from a search. The bound does not account for such choices."
 )
 
-#: Instead of the last one, of a bound whose code holds the scales.
+#: Replaces the last one for a bound whose code holds the scales.
 UNPAID_BUT_SCALES = (
-    "Nothing else before this fit was chosen with these samples: no scaling of targets, no hidden_size, rank or other "
-    "setting from a search. The bound does not pay for such choices."
+    "No other earlier choice used these samples: no scaling of targets, no hidden_size, rank or other setting from a "
+    "search. The bound does not account for such choices."
 )
 
 _OFFERS = (
@@ -47,11 +47,11 @@ class Term(NamedTuple):
 
 
 class Bound(Protocol):
-    """What :class:`GeneralizationReport` reads of a bound; the bounds of this package are frozen dataclasses.
+    """What :class:`GeneralizationReport` needs of a bound; the bounds of this package are frozen dataclasses.
 
     Examples
     --------
-    Any object with these attributes can be in a report, beside the package's own bounds. This one has no term that
+    Any object with these attributes can be in a report, next to the package's own bounds. This one has no term that
     depends on δ:
 
     >>> from sklstm.generalization import GeneralizationReport, holdout_bound
@@ -80,51 +80,51 @@ class Bound(Protocol):
 
     @property
     def delta(self) -> float:
-        """The bound may fail with this probability."""
+        """The bound holds with probability at least ``1 - delta``."""
         ...
 
     @property
     def can_fail(self) -> bool:
-        """False where the formula gives `ceiling` or more for every network and sample: it takes no share of a δ."""
+        """False if the formula gives `ceiling` or more for every network and sample: it then takes no share of a δ."""
         ...
 
     @property
     def vacuous(self) -> bool:
-        """Whether the bound says nothing, being `ceiling` or more."""
+        """Whether the bound says nothing, since it is `ceiling` or more."""
         ...
 
     @property
     def ceiling(self) -> float:
-        """Largest value of what is bounded."""
+        """Largest possible value of the bounded quantity."""
         ...
 
     @property
     def guess(self) -> float | None:
-        """Loss of the best constant prediction on the data of the bound, in its units; None if it is not known."""
+        """Loss of the best constant prediction for the data of the bound, in its units; None if unknown."""
         ...
 
     @property
     def quantity(self) -> str:
-        """What is bounded, in words."""
+        """The bounded quantity, in words."""
         ...
 
     @property
     def about(self) -> str:
-        """Which predictor the bound is about."""
+        """The predictor that the bound is about."""
         ...
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What has to be true for the statement to hold."""
+        """Conditions under which the bound holds."""
         ...
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The numbers that the bound consists of."""
+        """The numbers in the bound."""
         ...
 
     def at_delta(self, delta: float) -> Self:
-        """The same statement, from the same data, at another failure probability.
+        """The same bound, from the same data, at another failure probability.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Bound(Protocol):
 
 
 class _Guessed(Protocol):
-    """What a guess can be compared with."""
+    """A bound that can be compared with a guess."""
 
     @property
     def value(self) -> float: ...
@@ -152,12 +152,12 @@ class _Guessed(Protocol):
 
 
 def is_informative(bound: _Guessed) -> bool:
-    """Whether a bound is below what the best constant guess loses, and below the largest loss."""
+    """Whether a bound is below its guess, and below the largest loss."""
     return bound.guess is not None and bound.value < min(bound.guess, bound.ceiling)
 
 
 class LossBound:
-    """What bounds on a mean loss in [0, ceiling] have in common; a base of data classes."""
+    """What bounds on a mean loss in [0, ceiling] share; a base of data classes."""
 
     can_fail: ClassVar[bool] = True
 
@@ -173,59 +173,61 @@ class LossBound:
 
     @property
     def informative(self) -> bool:
-        """Whether the bound is below what the best constant guess loses."""
+        """Whether the bound is below `guess`."""
         return is_informative(self)
 
     @property
     def quantity(self) -> str:
-        """What is bounded."""
+        """The bounded quantity."""
         return "an error probability" if self.zero_one else f"a mean {self.loss or 'loss'} capped at {self.ceiling:g}"
 
 
 def _says_something(bound: Bound) -> bool:
-    """Whether a bound is informative, or may be, for all that is known of guesses."""
+    """Whether a bound is informative, or may be, if the guess is unknown."""
     return not bound.vacuous and (bound.guess is None or is_informative(bound))
 
 
 class GeneralizationReport(Mapping[str, Bound]):
     r"""Generalisation bounds of one estimator, tightest first; ``print`` shows a table, the terms and the assumptions.
 
-    A mapping from the name of a bound (``"theorem_3"``, ``"occam"``, ``"holdout"``) to the bound. The fields of the
-    first given bound, the estimator's main one, are also fields of the report: ``report.margin_loss``.
+    It is a mapping from the name of a bound (``"theorem_3"``, ``"occam"``, ``"holdout"``) to the bound. The fields of
+    the first given bound, the estimator's main one, are also fields of the report: ``report.margin_loss``.
 
-    Each bound holds with probability 1 − its own δ. To choose the smallest of J bounds is to rely on all of them, and
-    the probability that one of them fails is up to the sum of their δ. The report therefore has its own δ and divides
-    it among the bounds in proportion to theirs: δ/J each if they are equal. By the union bound, the bounds at these
-    shares, the column "together", hold at once with probability at least 1 − δ, whatever the dependence between them.
-    Theorems 2 and 3 are never below 1, so that they cannot fail. They take no share.
+    Each bound holds with probability 1 − its own δ. If you choose the smallest of J bounds, you rely on all of them.
+    The probability that one of them fails is up to the sum of their δ. The report therefore has its own δ. It divides
+    it among the bounds in proportion to theirs: δ/J each if they are equal. The column "together" has the bounds at
+    these shares. By the union bound, they hold at once with probability at least 1 − δ, for any dependence between
+    them. Theorems 2 and 3 are never below 1, so that they cannot fail. They take no share.
 
     Parameters
     ----------
     bounds : sequence of Bound
-        At least one, with different names: the bounds of this package, or others with the attributes of `Bound`.
+        At least one bound, all with different names: the bounds of this package, or others with the attributes of
+        `Bound`.
     delta : float, optional
-        The column "together" may fail with this probability. By default the δ of the bounds if all have the same one.
-        Otherwise it is the sum of their δ, and "together" is equal to each bound.
+        The column "together" holds with probability at least ``1 - delta``. By default the δ of the bounds if all have
+        the same one. Otherwise it is the sum of their δ, and "together" is equal to each bound.
 
     Attributes
     ----------
     bounds : tuple of Bound
         The given bounds, each with its own δ; tightest first.
     delta : float
-        The column "together" may fail with this probability.
+        The column "together" holds with probability at least ``1 - delta``.
 
     Raises
     ------
     ValueError
-        If there is no bound, or two have the same name, or a value is NaN; if `delta` is out of range; if it is not
-        given and the sum of the δ of bounds that can fail is 1 or more.
+        If there is no bound, two have the same name, or a value is NaN. If `delta` is out of range. If it is not given
+        and the sum of the δ of bounds that can fail is 1 or more.
     TypeError
         If one of `bounds` lacks an attribute that the report reads, for instance ``at_delta``.
 
     Notes
     -----
-    Tightness is the value in "together" divided by the bound's ceiling, from which on it says nothing. Bounds on losses
-    with different caps can thus be ordered. Bounds of equal tightness keep their given order; infinite ones come last.
+    Tightness is the value in "together" divided by the bound's ceiling, from which on it says nothing. So bounds on
+    losses with different caps can be ordered. Bounds of equal tightness keep their given order; infinite ones come
+    last.
 
     Examples
     --------
@@ -260,12 +262,12 @@ class GeneralizationReport(Mapping[str, Bound]):
 
     @property
     def delta(self) -> float:
-        """With this probability at most, not all bounds of the column "together" hold."""
+        """Largest probability that not all bounds of the column "together" hold."""
         return self._delta
 
     @property
     def tightest(self) -> Bound | None:
-        """The tightest bound of the column "together" that is not as large as what a guess loses; None without one."""
+        """The tightest bound of the column "together" that is below its guess; None if there is none."""
         return next((bound for bound in self._together if _says_something(bound)), None)
 
     def simultaneous(self) -> Self:
@@ -274,28 +276,29 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         GeneralizationReport
-            With the same `delta`. Each value is equal to its "together".
+            A report with the same `delta`. Each value is equal to its "together".
         """
         shares = {bound.name: bound for bound in self._together}
         return type(self)([shares[bound.name] for bound in self._given], delta=self._delta)
 
     def with_bound(self, *bounds: Bound) -> Self:
-        """A new report that also has `bounds`; this one stays as it is.
+        """A new report that also has `bounds`; this one does not change.
 
         Parameters
         ----------
         *bounds : Bound
-            With names that are not yet in the report.
+            Bounds with names that are not yet in the report.
 
         Returns
         -------
         GeneralizationReport
-            With the `delta` that was passed to this report; if none was, with the default for all the bounds.
+            A report with the `delta` that was passed to this report. If none was passed, it has the default for all the
+            bounds.
 
         Raises
         ------
         ValueError, TypeError
-            As for the class.
+            As in the class.
 
         Examples
         --------
@@ -345,9 +348,9 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         dict of str to dict
-            The fields of the bound; ``about``, ``quantity``, ``ceiling`` and ``informative``; and from the report
-            ``together``, the value if all bounds are read together, ``together_informative``, ``together_delta``, its
-            share of δ, and ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as ``Infinity``.
+            For each bound, its fields and ``about``, ``quantity``, ``ceiling`` and ``informative``. From the report,
+            ``together`` (the value in this column), ``together_informative``, ``together_delta`` (its share of δ), and
+            ``report_delta``. Ready for ``json.dumps``, which writes an infinite bound as ``Infinity``.
 
         Examples
         --------
@@ -377,8 +380,8 @@ class GeneralizationReport(Mapping[str, Bound]):
         Returns
         -------
         DataFrame
-            Index ``bound``; columns value, together, guess, bounds, about, delta, together_delta, informative,
-            together_informative. Numbers are not rounded; a guess that is not known is NaN.
+            A table with the index ``bound`` and the columns value, together, guess, bounds, about, delta,
+            together_delta, informative, together_informative. Numbers are not rounded; an unknown guess is NaN.
 
         Raises
         ------
@@ -396,7 +399,9 @@ class GeneralizationReport(Mapping[str, Bound]):
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError("to_frame needs pandas, which is not installed; to_dict does not need it") from error
+            raise ImportError(
+                "to_frame needs pandas, which is not installed: pip install pandas, or use to_dict"
+            ) from error
         rows = [
             {
                 "value": bound.value,
@@ -444,7 +449,7 @@ class GeneralizationReport(Mapping[str, Bound]):
         return _html(self._rows(), self._delta)
 
     def _rows(self) -> list[tuple[Bound, Bound]]:
-        """Each bound beside itself at its share of δ, in the order of the table."""
+        """Pairs of each bound and itself at its share of δ, in the order of the table."""
         return list(zip(self._bounds, self._together, strict=True))
 
 
@@ -459,7 +464,7 @@ def _check_bounds(bounds: tuple[Bound, ...]) -> None:
         raise ValueError(f"a report needs at least one bound, all with different names; got {names}")
     for bound in bounds:
         if math.isnan(bound.value):
-            raise ValueError(f"{bound.name} is NaN; a bound that cannot be computed must be infinite")
+            raise ValueError(f"{bound.name} is NaN, but a bound that cannot be computed must be infinite")
 
 
 def _shared_delta(bounds: tuple[Bound, ...]) -> float:
@@ -468,12 +473,12 @@ def _shared_delta(bounds: tuple[Bound, ...]) -> float:
         return float(deltas[0])
     total = math.fsum(bound.delta for bound in bounds if bound.can_fail)
     if total >= 1:
-        raise ValueError(f"the deltas of the bounds, {deltas}, add up to 1 or more; pass delta= of the report")
-    return total or max(deltas)  # of bounds that cannot fail any δ holds
+        raise ValueError(f"the deltas of the bounds, {deltas}, add up to 1 or more. Pass delta= of the report.")
+    return total or max(deltas)  # a bound that cannot fail holds at any δ
 
 
 def _together(bounds: tuple[Bound, ...], delta: float) -> tuple[Bound, ...]:
-    """Each bound at its share of `delta`; itself if that is its own δ up to rounding, or if it cannot fail."""
+    """Each bound at its share of `delta`; unchanged if that is its own δ up to rounding, or if it cannot fail."""
     check_delta(delta)
     total = math.fsum(bound.delta for bound in bounds if bound.can_fail)
     shares = [delta * (bound.delta / total) if bound.can_fail else bound.delta for bound in bounds]
@@ -535,7 +540,7 @@ def _html(rows: Sequence[Row], delta: float) -> str:
 
 
 def at_most(value: float) -> str:
-    """Four digits, rounded up, so that an upper bound as printed holds too."""
+    """Four digits, rounded up, so that a printed upper bound still holds."""
     if not math.isfinite(value):
         return _number(value)
     exact = Decimal(repr(float(value)))
@@ -580,21 +585,21 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _reading(rows: Sequence[Row], delta: float) -> list[str]:
-    """Sentences: what the columns claim, and which bound to use."""
+    """Sentences: the meaning of the columns, and which bound to use."""
     confidence = _confidence(delta)
     sentences = []
     if len(rows) > 1:
         sentences += [
-            "value: each bound holds with the confidence of its row, if it is the only one that is read.",
+            "value: each bound holds with the confidence of its row, if you use this bound only.",
             f"together: {'both' if len(rows) == 2 else f'all {len(rows)}'} bounds hold at once with probability "
             f"{confidence} or more, since {_sharing(rows, delta)}.",
-            "Whoever looks at several bounds and takes the smallest must take it from the column together.",
-            "Either way a bound stands or falls with its own assumptions, listed below it.",
+            "If you compare several bounds and use the smallest, take it from the column together.",
+            "Each bound needs its own assumptions, which are listed below it.",
         ]
     if any(bound.guess is not None for bound, _ in rows):
         sentences.append(
-            "guess: what the best constant prediction loses on the data that the bound is computed from; a bound is "
-            "informative only below that."
+            "guess: loss of the best constant prediction on the data of the bound. A bound is informative only if it "
+            "is below."
         )
     tightest = next((share for _, share in rows if _says_something(share)), None)
     smallest = next((share for _, share in rows if not share.vacuous), None)
@@ -610,7 +615,7 @@ def _reading(rows: Sequence[Row], delta: float) -> list[str]:
 
 
 def _sharing(rows: Sequence[Row], delta: float) -> str:
-    """Why all bounds hold at once, to be read after "since"."""
+    """The reason why all bounds hold at once, after the word "since"."""
     fallible = [row for row in rows if row[0].can_fail]
     if not fallible:
         return "none of them can fail"
@@ -631,8 +636,8 @@ def _claim(bound: Bound, confidence: str) -> str:
 
 
 def _beside(bound: Bound) -> str:
-    """What the best constant guess loses, to be read after a claim."""
-    return "" if bound.guess is None else f"; the best constant guess loses {_number(bound.guess)} on these data"
+    """The guess of a bound, as the end of a sentence."""
+    return "" if bound.guess is None else f"; the best constant prediction loses {_number(bound.guess)} on these data"
 
 
 def _the(quantity: str) -> str:
@@ -650,7 +655,7 @@ def _verdict(row: Row) -> str:
     else:
         says += f"bounds {bound.quantity} of {bound.about}, with probability {_confidence(bound.delta)}"
         if not _says_something(bound):
-            says += f", no better than the best constant guess, which loses {_number(cast(float, bound.guess))}"
+            says += f", no better than the best constant prediction, which loses {_number(cast(float, bound.guess))}"
     if share is bound:
         return says
     lost = " (not informative)" if is_informative(bound) and not is_informative(share) else ""

@@ -1,4 +1,4 @@
-"""The second moment of the input, gathered batch by batch in one triangle of one float64 matrix."""
+"""The second moment of the input, summed batch by batch in one triangle of one float64 matrix."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ class SecondMoment:
     n_samples : int
         Number of rows so far.
     n_features : int
-        p, the numbers in one sample; 0 before the first batch.
+        Number p of values in one sample; 0 before the first batch.
 
     Notes
     -----
@@ -64,28 +64,30 @@ class SecondMoment:
         Parameters
         ----------
         batch : array-like or Tensor of shape (b, p) or (b, L, d)
-            Any real dtype; b may be 0. Never modified.
+            A batch of any real dtype; b may be 0. It is not changed.
 
         Returns
         -------
         SecondMoment
-            Itself.
+            The object itself.
 
         Raises
         ------
         ValueError
-            If the samples have another shape than earlier ones, or contain NaN or infinity; the message counts batches
-            from 0. The sum stays as it was before the call.
+            If the samples have another shape than earlier ones, or contain NaN or infinity. The message counts batches
+            from 0. The sum is then as before the call.
         """
         name = f"batch {self._n_batches} (counted from 0)"
         try:
             x = as_array(batch)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} is not an array; for a loader of pairs pass (x for x, y in loader)") from error
+            raise ValueError(f"{name} is not an array. For a loader of pairs pass (x for x, y in loader).") from error
         if x.ndim < 2 or 0 in x.shape[1:]:
             raise ValueError(f"{name} must have shape (b, p) or (b, L, d) with at least one feature, got {x.shape}")
         if self._sample_shape not in (None, x.shape[1:]):
-            raise ValueError(f"{name} has samples of shape {x.shape[1:]}, earlier batches {self._sample_shape}")
+            raise ValueError(
+                f"{name} has samples of shape {x.shape[1:]}, but earlier batches have {self._sample_shape}"
+            )
         _check_values(x, name)
         for chunk in chunks(x):
             self._add(chunk)
@@ -144,22 +146,22 @@ def second_moment(X: Any, *, verbose: bool = False) -> SecondMoment:
     Parameters
     ----------
     X : array-like, Tensor or iterable of batches
-        An array or memmap of shape (n, ...), any real dtype; or an iterator, generator or loader of batches of shape
+        An array or memmap of shape (n, ...), any real dtype. Or an iterator, generator or loader of batches of shape
         (b, p) or (b, L, d), which is read once. A list or tuple is read as one array; for a list of batches pass
-        ``iter(batches)``. Never modified.
+        ``iter(batches)``. It is not changed.
     verbose : bool, default=False
         Show progress on the standard error stream.
 
     Returns
     -------
     SecondMoment
-        Its method `update` adds further batches. `smallest_eigenvalue` and `gershgorin_lower_bound` accept it.
+        The sum. Its method `update` adds further batches. `smallest_eigenvalue` and `gershgorin_lower_bound` accept it.
 
     Raises
     ------
     ValueError
-        If `X` is empty or a scalar, contains NaN or infinity, or its batches differ in width. Arrays are checked
-        before any work starts, batches as they come.
+        If `X` is empty or a scalar, contains NaN or infinity, or its batches differ in width. Arrays are checked before
+        any work starts, batches when they are read.
 
     Examples
     --------
@@ -205,7 +207,7 @@ def accumulate(x: Array, *, verbose: bool = False) -> SecondMoment:
 
 def _check_values(x: Array, name: str) -> None:
     if x.dtype.kind == "c":
-        raise ValueError(f"{name} is complex; the second moment needs real data")
+        raise ValueError(f"{name} is complex, but the second moment needs real data")
     check_finite(x, name)
 
 

@@ -1,4 +1,4 @@
-"""What the theorems accept: conversion to arrays, checks of shapes and labels, reading in chunks."""
+"""Input of the theorems: conversion to arrays, checks of shapes and labels, reading in chunks."""
 
 import math
 from collections.abc import Iterator
@@ -13,8 +13,7 @@ from sklstm.noise import RepeatedNoise
 Array: TypeAlias = NDArray[Any]
 Float: TypeAlias = NDArray[np.float64]
 
-# Rows are read so that a chunk holds about this many float64 numbers (16 MiB): large enough for BLAS, small
-# for memory.
+# Rows are read so that a chunk holds about this many float64 numbers (16 MiB): large enough for BLAS, small for memory.
 _CHUNK_NUMBERS = 1 << 21
 
 
@@ -53,8 +52,8 @@ def as_sequences(X: Any, n_channels: int | None = None, *, name: str = "X") -> A
         raise ValueError(f"{name} must have shape (n_samples, n_steps, n_channels), none of them 0; got {x.shape}")
     if n_channels is not None and x.shape[2] != n_channels:
         raise ValueError(
-            f"{name} has {x.shape[2]} channels on its last axis, but U has {n_channels} columns; "
-            "the axes of X are (samples, time steps, channels)"
+            f"{name} has {x.shape[2]} channels on its last axis, but U has {n_channels} columns. The axes of X are "
+            "(samples, time steps, channels)."
         )
     check_finite(x, name)
     return x
@@ -74,7 +73,7 @@ def check_finite(x: Array, name: str) -> None:
 
 
 def chunks(x: Array, width: int = 1) -> Iterator[Float]:
-    """Consecutive blocks of rows, as float64; the caller needs `width` numbers for each row beside the row itself."""
+    """Consecutive blocks of rows, as float64; the caller needs `width` more numbers for each row."""
     per_row = max(width, math.prod(x.shape[1:]))
     step = max(1, _CHUNK_NUMBERS // per_row)
     for start in range(0, x.shape[0], step):
@@ -82,7 +81,7 @@ def chunks(x: Array, width: int = 1) -> Iterator[Float]:
 
 
 def noisy_chunks(x: Array, added: Array | None, width: int = 1) -> Iterator[Float]:
-    """As :func:`chunks`, of `x` plus `added`; of `x` alone if that is None."""
+    """As in :func:`chunks`, for `x` plus `added`; for `x` alone if that is None."""
     blocks = ((rows, 0.0) for rows in chunks(x, width))
     pairs = blocks if added is None else zip(chunks(x, width), chunks(added, width), strict=True)
     for rows, noise in pairs:
@@ -93,8 +92,8 @@ def product(*factors: float) -> float:
     """Product of non-negative factors. Zero times ``inf`` is zero, and only the result can overflow.
 
     Here ``inf`` stands for a finite number that is too large for float64, for instance Λ of 1000 steps. A factor that
-    is exactly zero therefore makes the product zero. Mantissas are multiplied and exponents are added, so that
-    1e300 · 1e300 · 1e-300 is 1e300.
+    is exactly zero therefore makes the product zero. Mantissas are multiplied and exponents are added, so that 1e300 ·
+    1e300 · 1e-300 is 1e300.
     """
     if 0.0 in factors:
         return 0.0

@@ -1,4 +1,4 @@
-"""Predictions of a regressor, and the certified limits on them under perturbed inputs."""
+"""Predictions of a regressor, and their certified bounds under input errors."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from ._unwrapping import network_estimator
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CertifiedBandDisplay(Display):
-    """Predictions of a regressor, one after the other, with their certified limits as a band.
+    """Predictions of a regressor in a row, with their certified bounds as a band.
 
     The band is about errors of the inputs. It contains the prediction for every input within ``eps`` of the given one.
     It says nothing about the error of the predictions: the true targets may lie outside.
@@ -29,15 +29,15 @@ class CertifiedBandDisplay(Display):
     y_pred : array-like of shape (n,)
         Predictions.
     lower : array-like of shape (n,)
-        Certified lower limits.
+        Certified lower bounds.
     upper : array-like of shape (n,)
-        Certified upper limits.
+        Certified upper bounds.
     y_true : array-like of shape (n,), optional
         True targets.
     times : array-like of shape (n,), optional
         Numbers or dates for the x axis. Points are joined in this order. By default, the index of the sequence.
     eps : float, array-like, Series, DataFrame or dict, optional
-        Size of the perturbations, for the legend.
+        Size of the input errors, for the legend.
     estimator_name : str, optional
         Name of the estimator, for the legend.
     ylabel : str, default="prediction (units of y)"
@@ -48,7 +48,7 @@ class CertifiedBandDisplay(Display):
     line_ : matplotlib Line2D
         The predictions.
     band_ : matplotlib PolyCollection
-        The band between the limits. Where a limit is infinite, the band extends past the edge of the axes.
+        The band between the bounds. Where a bound is infinite, the band extends past the edge of the axes.
     true_line_ : matplotlib Line2D or None
         The true targets.
     ax_ : matplotlib Axes
@@ -73,12 +73,12 @@ class CertifiedBandDisplay(Display):
     >>> bool(np.all((display.lower <= display.y_pred) & (display.y_pred <= display.upper)))
     True
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
 
-    From limits that were computed before:
+    From bounds that were computed before:
 
     >>> lower, upper = model.certify(X[:20], eps=0.1)
     >>> other = CertifiedBandDisplay.from_predictions(model.predict(X[:20]), lower, upper)
@@ -119,8 +119,7 @@ class CertifiedBandDisplay(Display):
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             Sequences, in the order of time or in any other order.
         eps : float, array-like, Series, DataFrame or dict
-            Largest perturbation of each entry, in the units of X, before any step of a pipeline; see
-            `sklstm.certify`.
+            Largest input error in each entry, in the units of X, before any step of a pipeline; see `sklstm.certify`.
         y : array-like of shape (n,) or (n, k), optional
             True targets, drawn as well.
         times : array-like of shape (n,), optional
@@ -139,7 +138,7 @@ class CertifiedBandDisplay(Display):
         Returns
         -------
         CertifiedBandDisplay
-            For one output.
+            A display for one output.
 
         Raises
         ------
@@ -153,7 +152,7 @@ class CertifiedBandDisplay(Display):
         Warns
         -----
         WideCertificateWarning
-            If limits are farther apart than the targets of the training.
+            If bounds are farther apart than the range of the training targets.
         """
         cls._check_matplotlib("from_estimator")
         network_estimator(estimator, cls.__name__)
@@ -197,22 +196,22 @@ class CertifiedBandDisplay(Display):
         ax: Any = None,
         name: str | None = None,
     ) -> Self:
-        """Draw predictions and limits that were computed before, for instance after a transformation.
+        """Draw predictions and bounds that were computed before, for instance after a transformation.
 
         Parameters
         ----------
         y_pred : array-like of shape (n,)
             Predictions.
         lower : array-like of shape (n,)
-            Certified lower limits.
+            Certified lower bounds.
         upper : array-like of shape (n,)
-            Certified upper limits.
+            Certified upper bounds.
         y_true : array-like of shape (n,), optional
             True targets, drawn as well.
         times : array-like of shape (n,), optional
             Numbers or dates for the x axis. By default, the index of the sequence.
         eps : float, array-like, Series, DataFrame or dict, optional
-            Size of the perturbations that the limits allow for, for the legend.
+            Size of the input errors of these bounds, for the legend.
         ylabel : str, default="prediction (units of y)"
             Name and unit of the prediction.
         ax : matplotlib Axes, optional
@@ -223,12 +222,12 @@ class CertifiedBandDisplay(Display):
         Returns
         -------
         CertifiedBandDisplay
-            With the arrays as given.
+            A display with the given arrays.
 
         Raises
         ------
         ValueError
-            If the arrays differ in length, or a prediction is outside its limits.
+            If the arrays differ in length, or a prediction is outside its bounds.
         """
         cls._check_matplotlib("from_predictions")
         return cls(
@@ -262,7 +261,7 @@ class CertifiedBandDisplay(Display):
         Raises
         ------
         ValueError
-            If the arrays differ in length, or a prediction is outside its limits.
+            If the arrays differ in length, or a prediction is outside its bounds.
         """
         predicted, lower, upper = (np.asarray(part, dtype=np.float64) for part in (self.y_pred, self.lower, self.upper))
         true = None if self.y_true is None else np.asarray(self.y_true, dtype=np.float64)
@@ -280,7 +279,7 @@ class CertifiedBandDisplay(Display):
             raise ValueError("lower <= y_pred <= upper must hold for every sequence.")
         ax, name = self._open(ax, name)
         size = f", |noise| ≤ {self.eps:.4g}" if isinstance(self.eps, Real) else ""
-        # Infinite limits are drawn past the edge of the axes.
+        # Infinite bounds are drawn past the edge of the axes.
         known = np.concatenate([part[np.isfinite(part)] for part in (predicted, lower, upper)])
         ends = known.min(initial=0.0), known.max(initial=0.0)
         far = 100 * (ends[1] - ends[0] + 1)
@@ -310,13 +309,13 @@ class CertifiedBandDisplay(Display):
         if not (np.isfinite(lower) & np.isfinite(upper)).all():
             shown = [known] if true is None else [known, true[np.isfinite(true)]]
             low, high = np.concatenate(shown).min(), np.concatenate(shown).max()
-            ax.set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))  # room for the legend
+            ax.set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))  # space for the legend
         make_headroom(ax, 0.25)
         return self._finish(ax, "sequence (index)" if self.times is None else "time", self.ylabel, ncols=2)
 
 
 def _instants(times: Any) -> NDArray[Any]:
-    """Numbers as they are; dates of any kind as datetime64. Dates with a time zone keep their local time.
+    """Numbers unchanged, dates of any kind as datetime64. Dates with a time zone keep their local time.
 
     Raises
     ------

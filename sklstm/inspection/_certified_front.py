@@ -1,4 +1,4 @@
-"""What certified accuracy costs: clean against certified error, one point a model."""
+"""The price of certified accuracy: clean against certified error, one point for each model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,32 +14,32 @@ from sklstm.estimators._composition import check_predictor, innermost
 from ._display import Display, curve_values
 from ._model_errors import certified_error, common_loss, default_error, targets
 
-# A certified error may be infinite, or so many times the smallest one, where nothing is known: the axis is logarithmic.
+# A certified error may be infinite where nothing is proved, or many times the smallest one, so the axis is logarithmic.
 _WIDE = 10
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CertifiedFrontDisplay(Display):
-    """Certified against clean errors of fitted models, a line for every family of them.
+    """Certified against clean errors of fitted models, one line for every family of models.
 
-    A family is trained alike but for a strength, ``robust_eps`` for instance. Lower and further left is better: a
-    family whose line lies below and to the left of another's is better whatever accuracy is asked for. Use
-    `from_estimators` to create one. The parameters are stored as attributes.
+    The models of a family differ in one strength only, for instance ``robust_eps``. Points further down and to the left
+    are better. If the line of one family lies below and to the left of another, it is better for every required
+    accuracy. Use `from_estimators` to create one. The parameters are stored as attributes.
 
     Parameters
     ----------
     clean, certified : dict of str to array-like of shape (m,)
-        Errors on the inputs as they are, and the largest that inputs within some distance could have, of the models of
-        every family. Numbers of models may differ.
+        Errors of the models of every family: on the given inputs, and the certified errors for inputs within some
+        distance. Families may have different numbers of models.
     ylabel : str, default="error"
         Name of the error.
     size : str, default=""
-        What the certified error is about, for its axis: " (eps = 0.1)" for instance.
+        Input errors of the certified error, for its axis: for instance " (eps = 0.1)".
 
     Attributes
     ----------
     lines_ : dict of str to matplotlib Line2D
-        The models of each family in the order of their clean errors. Those whose certified error is infinite have no
+        The models of each family in the order of their clean errors. Models with an infinite certified error have no
         point; the legend says how many they are.
     ax_ : matplotlib Axes
         Axes with the lines.
@@ -70,7 +70,7 @@ class CertifiedFrontDisplay(Display):
     >>> bool(np.all(display.certified["robust_eps"] >= display.clean["robust_eps"]))
     True
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
@@ -95,26 +95,27 @@ class CertifiedFrontDisplay(Display):
     ) -> Self:
         """Measure the errors of fitted models, and draw them.
 
-        The error is the error rate of classifiers, and the ``loss`` of regressors if all were trained for the same one,
-        or else the mean squared error.
+        For classifiers this is the error rate. For regressors it is their ``loss`` if all were trained for the same
+        one, otherwise the mean squared error.
 
         Parameters
         ----------
         families : dict of str to estimator or sequence of estimators
-            Fitted models or compositions around them, all classifiers or all regressors, by what they have in common.
+            Fitted models or compositions around them, all classifiers or all regressors, by the name of their family.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
             Inputs, preferably of a test set.
         y : array-like of shape (n,) or (n, k)
             True targets.
         eps : float, array-like, Series, DataFrame or dict
-            The certified error is an upper limit on the error of inputs within ``eps`` of X, from `sklstm.certify`. It
-            is in the units of X, before any step of a pipeline.
+            The certified error is an upper bound on the error of inputs within ``eps`` of X, from `sklstm.certify`.
+            ``eps`` is in the units of X, before any step of a pipeline.
         method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
-            How to certify; see `sklstm.certify`. ``"auto"``, of `sklstm.certified_accuracy`, is for classifiers.
+            How to certify; see `sklstm.certify`. ``"auto"``, from `sklstm.certified_accuracy`, works for classifiers
+            only.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            In front of the names of the families, in the legend.
+            Text before the names of the families, in the legend.
 
         Returns
         -------
@@ -123,10 +124,10 @@ class CertifiedFrontDisplay(Display):
         Raises
         ------
         TypeError
-            If ``families`` is no dict, a model is neither classifier nor regressor or has no certificate, or some are
-            classifiers and some regressors.
+            If ``families`` is no dict, a model is neither classifier nor regressor or has no certificate, or if
+            classifiers and regressors are mixed.
         ValueError
-            If there is no model, for a bad ``eps`` or ``method``, no y, or arrays of different lengths.
+            If there is no model or no y, for a bad ``eps`` or ``method``, or for arrays of different lengths.
         NotFittedError
             If a model is not fitted.
         """
@@ -136,7 +137,7 @@ class CertifiedFrontDisplay(Display):
         several = {key: list(part) if isinstance(part, list | tuple) else [part] for key, part in families.items()}
         models = [model for part in several.values() for model in part]
         if not models or not all(several.values()):
-            raise ValueError("families must hold at least one fitted model for every name, and one name.")
+            raise ValueError("families must hold at least one name, and at least one fitted model for every name.")
         for model in models:
             check_predictor(model, cls.__name__)
         if len({is_classifier(model) for model in models}) > 1:
@@ -160,7 +161,7 @@ class CertifiedFrontDisplay(Display):
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            In front of the names of the families, in the legend.
+            Text before the names of the families, in the legend.
         **kwargs : dict
             Passed to matplotlib's ``plot`` for every line.
 
@@ -172,7 +173,7 @@ class CertifiedFrontDisplay(Display):
         Raises
         ------
         ValueError
-            If the families of the two errors differ in their names or numbers of models, or there is none.
+            If the families of the two errors differ in their names or numbers of models, or if there are none.
         """
         if not self.clean or set(self.clean) != set(self.certified):
             raise ValueError("clean and certified must have the same names, at least one.")
@@ -183,7 +184,7 @@ class CertifiedFrontDisplay(Display):
         for key, (clean, certified) in points.items():
             label = key if name is None else f"{name}, {key}"
             if unknown[key]:
-                label += f" ({unknown[key]} without a limit)"
+                label += f" ({unknown[key]} without a bound)"
             self.lines_[key], _ = self._draw_mean(ax, clean, certified[:, None], label, kwargs)
         found = np.concatenate([certified for _, certified in points.values()])
         if found.size and found.min() > 0 and found.max() > _WIDE * found.min():
@@ -191,7 +192,7 @@ class CertifiedFrontDisplay(Display):
         return self._finish(ax, f"{self.ylabel}, clean", f"{self.ylabel}, certified{self.size}")
 
     def _points(self, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Both errors of a family's models, without those of which nothing is known."""
+        """Both errors of a family's models, without models for which nothing is proved."""
         number = np.size(self.clean[key])
         clean = curve_values(f"clean[{key!r}]", self.clean[key], number)[:, 0]
         certified = curve_values(f"certified[{key!r}]", self.certified[key], number)[:, 0]

@@ -1,4 +1,4 @@
-"""Which channels does a fitted estimator use? What its score loses when a channel is permuted among the sequences."""
+"""Importance of channels: how much the score falls if a channel is permuted among the sequences."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -49,8 +49,8 @@ def channel_importance(
     r"""Permutation importance of each channel of sequences.
 
     The importance of a channel is the decrease of the score when the series of this channel are permuted among the
-    sequences, all steps of a series together. It is `sklearn.inspection.permutation_importance` with channels in place
-    of columns: for sequences of one step, the results are equal.
+    sequences. All steps of a series move together. It is `sklearn.inspection.permutation_importance` with channels
+    instead of columns: for sequences of one step, the results are equal.
 
     Parameters
     ----------
@@ -58,17 +58,17 @@ def channel_importance(
         Any fitted classifier or regressor, or a composition such as a Pipeline. The channels are those of its input,
         before the first step.
     X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-        Sequences, preferably of a test set. Zeros that fill up shorter sequences are permuted with them: give sequences
-        of unequal length as a list.
+        Sequences, preferably of a test set. Padding is permuted with the sequences, so give sequences of unequal length
+        as a list.
     y : array-like of shape (n,) or (n, k)
         True targets.
     scoring : str, callable, list of str, dict or None, default=None
         The score, as in scikit-learn's permutation_importance: one or several. None means R² or accuracy. With
-        `sklstm.metrics.make_noisy_scorer`, the importance for noisy inputs.
+        `sklstm.metrics.make_noisy_scorer` you get the importance for noisy inputs.
     n_repeats : int, default=5
         Number of permutations of each channel.
     n_jobs : int or None, default=None
-        Number of worker processes, among which the channels are shared. None means 1, -1 one per core.
+        Number of worker processes, which share the channels. None means 1, and -1 means one per core.
     random_state : int, RandomState instance or None, default=None
         Seed of the permutations.
     sample_weight : array-like of shape (n,), optional
@@ -81,8 +81,8 @@ def channel_importance(
     Returns
     -------
     Bunch, or dict of str to Bunch
-        With the attributes ``importances`` (d, n_repeats), ``importances_mean`` (d,), ``importances_std`` (d,) and
-        ``channel_names``, a list. For several scores, a dict with a Bunch of each.
+        Importances, with the attributes ``importances`` (d, n_repeats), ``importances_mean`` (d,), ``importances_std``
+        (d,) and ``channel_names``, a list. For several scores, a dict with a Bunch for each.
 
     Raises
     ------
@@ -99,13 +99,13 @@ def channel_importance(
 
     Notes
     -----
-    Sequence i gets the channel of sequence j. If they differ in length, the series of j is stretched or shrunk in time:
-    step t of :math:`L_i` gets the value of step :math:`(t - 1)(L_j - 1)/(L_i - 1) + 1` of :math:`L_j`, rounded. So all
-    values are values that occurred, the first and the last step stay the first and the last, and a channel that is
-    constant in every sequence stays so. The length of a sequence is no channel, and is not permuted.
+    Sequence i gets the channel of sequence j. If they differ in length, the series of j is stretched or shrunk in time.
+    Step t of :math:`L_i` gets the value of step :math:`(t - 1)(L_j - 1)/(L_i - 1) + 1` of :math:`L_j`, rounded. So all
+    values are values that occurred, and the first and the last step stay the first and the last. A channel that is
+    constant in every sequence stays constant. The length of a sequence is no channel, and is not permuted.
 
-    An importance is about the model, not about the data: if two channels say the same, a model may use either of them,
-    and permuting one of them makes sequences that do not occur.
+    An importance describes the model, not the data. If two channels hold the same information, a model may use either
+    of them. Permuting one of them then makes sequences that do not occur.
 
     Examples
     --------
@@ -166,13 +166,13 @@ class _ExchangedScorer:
 
 
 class _Channels:
-    """Sequences, and the number and the names of their channels; ``exchanged`` makes them anew."""
+    """Sequences with the number and names of their channels; ``exchanged`` builds them from other channels."""
 
     shape: tuple[int, int]
     names: list[Any]
 
     def exchanged(self, donors: NDArray[np.int64]) -> Any:
-        """The sequences in their form, channel c of sequence i being that of sequence ``donors[i, c]``."""
+        """The sequences in their form, with channel c of sequence i taken from sequence ``donors[i, c]``."""
         raise NotImplementedError
 
 
@@ -234,12 +234,12 @@ class _OfList(_Channels):
 
 
 def _moved(donors: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The channels that some sequence has from another one."""
+    """The channels that some sequence takes from another one."""
     return np.flatnonzero((donors != np.arange(len(donors))[:, None]).any(axis=0))
 
 
 def _steps(n_given: int, n_steps: int) -> NDArray[np.int64]:
-    """Steps of a series of length ``n_given`` that make one of length ``n_steps``; a single step is the last one."""
+    """Steps of a series of length ``n_given`` for a series of length ``n_steps``; a single step is the last one."""
     return np.linspace(n_given - 1, 0, n_steps)[::-1].round().astype(np.int64)
 
 
@@ -248,7 +248,7 @@ def _numbered(n_channels: int) -> list[str]:
 
 
 def _channels_of(X: Any, estimator: Any, n_channels: int | None) -> _Channels:
-    """X by its form.
+    """The class for the form of X.
 
     Raises
     ------
@@ -268,7 +268,7 @@ def _channels_of(X: Any, estimator: Any, n_channels: int | None) -> _Channels:
             d = _channels_of_rows(estimator, X.shape[1]) if n_channels is None else n_channels
             if X.shape[1] % d:
                 raise ValueError(
-                    f"X has {X.shape[1]} columns, which is no multiple of {d} channels: a row must hold all channels "
+                    f"X has {X.shape[1]} columns, which is no multiple of {d} channels. A row must hold all channels "
                     "of every step. Give n_channels."
                 )
             names = (names_of_columns(X) if d == X.shape[1] else None) or _numbered(d)
@@ -291,8 +291,8 @@ def _channels_of_rows(estimator: Any, n_columns: int) -> int:
     if isinstance(inside, SequenceEstimator):
         return int(inside.get_params(deep=False)["n_channels"])
     raise ValueError(
-        f"X has rows of {n_columns} numbers. How many channels does a time step have? Give n_channels, or X with three "
-        "axes, (n_samples, n_steps, n_channels)."
+        f"X has rows of {n_columns} numbers, and the number of channels per time step is unknown. Give n_channels, or "
+        "X with three axes, (n_samples, n_steps, n_channels)."
     )
 
 
@@ -316,7 +316,7 @@ class ChannelImportanceDisplay(Display):
     Attributes
     ----------
     bars_ : matplotlib BarContainer
-        Means over the permutations, the largest on top.
+        Means over the permutations, with the largest on top.
     points_ : matplotlib Line2D
         The single permutations.
     ax_ : matplotlib Axes
@@ -341,7 +341,7 @@ class ChannelImportanceDisplay(Display):
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]  # the largest is drawn on top
     ['sensor', 'clock']
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(height=0.3).ax_ is display.ax_
     True
@@ -384,7 +384,7 @@ class ChannelImportanceDisplay(Display):
         n_repeats : int, default=5
             Number of permutations of each channel.
         n_jobs : int or None, default=None
-            Number of worker processes, among which the channels are shared. None means 1, -1 one per core.
+            Number of worker processes, which share the channels. None means 1, and -1 means one per core.
         random_state : int, RandomState instance or None, default=None
             Seed of the permutations.
         sample_weight : array-like of shape (n,), optional
@@ -401,7 +401,7 @@ class ChannelImportanceDisplay(Display):
         Returns
         -------
         ChannelImportanceDisplay
-            With importances of shape (d, n_repeats).
+            A display with importances of shape (d, n_repeats).
 
         Raises
         ------
@@ -428,7 +428,7 @@ class ChannelImportanceDisplay(Display):
             channel_names=channel_names,
         )
         if not isinstance(found, Bunch):
-            raise TypeError(f"scoring must be one score; this one returns {', '.join(map(str, found))}.")
+            raise TypeError(f"scoring must be one score, but this one returns {', '.join(map(str, found))}.")
         return cls(
             importances=found.importances,
             channel_names=found.channel_names,

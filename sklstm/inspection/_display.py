@@ -48,8 +48,8 @@ _WIDE = 20
 class Display:
     """Base class of the displays.
 
-    A display is a dataclass: its fields are the data to draw, and the constructor only stores them. ``plot`` draws
-    them in three steps. It checks the data, it draws on the axes of `_open`, and it ends with `_finish`.
+    A display is a dataclass: its fields are the data to draw, and the constructor only stores them. ``plot`` draws them
+    in three steps. It checks the data, it draws on the axes of `_open`, and it ends with `_finish`.
     """
 
     estimator_name: str | None = None
@@ -103,7 +103,7 @@ class Display:
         if ax is None:
             from matplotlib import pyplot
 
-            # The layout makes room for long labels. It belongs to this figure only.
+            # The layout leaves space for long labels. It belongs to this figure only.
             _, ax = pyplot.subplots(layout="constrained")
         if not isinstance(ax, Axes):
             raise TypeError(f"ax must be one matplotlib Axes or None, got {type(ax).__name__}.")
@@ -204,7 +204,7 @@ def scale_x(ax: Any, values: NDArray[np.float64], *, wide: float = _WIDE) -> Non
 
 
 def make_headroom(ax: Any, share: float = 0.3) -> None:
-    """Make room above the data for a legend. Limits that were set by hand stay as they are."""
+    """Leave space above the data for a legend. Limits set by hand stay as they are."""
     if not ax.get_autoscaley_on():
         return
     ax.autoscale_view()

@@ -83,7 +83,7 @@ class GateNormsDisplay(Display):
     >>> bool(display.x[0] <= 1 and display.rho_h[0] < 1)
     True
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(markersize=12).ax_ is display.ax_
     True
@@ -113,7 +113,7 @@ class GateNormsDisplay(Display):
         Returns
         -------
         GateNormsDisplay
-            With one point for each layer.
+            A display with one point for each layer.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class GateNormsDisplay(Display):
         right = max(edge_x.max(), *(np.max(line.get_xdata()) for line in points))
         top = max(edge_y.max(), *(np.max(line.get_ydata()) for line in points))
         ax.set_xlim(-0.03 * right, 1.15 * right)
-        ax.set_ylim(-0.03 * top, 1.4 * top)  # room for the legend
+        ax.set_ylim(-0.03 * top, 1.4 * top)  # space for the legend
         return self._finish(ax, *_LABELS[self.cell])
 
     def _draw_region(self, ax: Any, edge_x: NDArray[np.float64], edge_y: NDArray[np.float64]) -> None:

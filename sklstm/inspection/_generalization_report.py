@@ -17,21 +17,23 @@ from ._unwrapping import network_estimator
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GeneralizationReportDisplay(Display):
-    """Generalisation bounds as bars beside what the best constant guess loses, in units of the largest possible loss.
+    """Generalisation bounds as bars, with the losses of constant predictions, in units of the largest loss.
 
-    The largest loss, the ``ceiling``, differs between losses. A bound divided by its own ceiling says nothing from 1
-    on, so one line at 1 serves all bars. The number at a bar is the bound itself, rounded upwards.
+    The largest loss, the ``ceiling``, differs between losses. A bound above its own ceiling says nothing. Bounds are
+    divided by their ceilings, so that one line at 1 serves all bars. The number at a bar is the bound itself, rounded
+    upwards.
 
     Parameters
     ----------
     names : sequence of n str
         Names of the bounds.
     values : array-like of shape (n,)
-        The bounds. Each holds with its own confidence. Infinite ones are drawn to the edge.
+        The bounds. Each holds with its own confidence level. Infinite ones are drawn to the edge.
     ceilings : array-like of shape (n,)
-        The largest losses: from there on the bounds say nothing.
+        The largest losses. A bound of this size or more says nothing.
     guesses : array-like of shape (n,), optional
-        What the best constant guess loses beside each bound, NaN where it is not known. A bound is informative below.
+        Loss of the best constant prediction (mean of the targets or most frequent label) for each bound; NaN where
+        unknown. A smaller bound is informative.
     together : array-like of shape (n,), optional
         The bounds that hold simultaneously. To use the smallest bound, choose it among these.
     delta : float, optional
@@ -44,7 +46,7 @@ class GeneralizationReportDisplay(Display):
     together_ : matplotlib Line2D or None
         Markers at the bounds that hold simultaneously.
     guesses_ : matplotlib Line2D or None
-        Strokes at the losses of the best constant guesses.
+        Strokes at the losses of the best constant prediction (mean of the targets or most frequent label).
     ceiling_line_ : matplotlib Line2D
         The line at 1.
     ax_ : matplotlib Axes
@@ -70,7 +72,7 @@ class GeneralizationReportDisplay(Display):
     >>> display.names == list(report)
     True
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(name="in short").ax_ is display.ax_
     True
@@ -96,23 +98,23 @@ class GeneralizationReportDisplay(Display):
         ----------
         estimator : estimator
             An estimator of this package, alone or in a Pipeline, a TransformedTargetRegressor or a search. Its bounds
-            are about its own inputs and targets. They do not cover what the steps before it learnt from the data.
+            are about its own inputs and targets. They do not cover what earlier steps learnt from the data.
         X, y : array-like
-            What it was fitted on; see `sklstm.generalization_report`.
+            The training data; see `sklstm.generalization_report`.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
 
         Returns
         -------
         GeneralizationReportDisplay
-            With the bounds in the order of the report, tightest first.
+            A display with the bounds in the order of the report, tightest first.
 
         Raises
         ------
         TypeError
             For any other estimator.
         ValueError
-            If X and y are not what it was fitted on.
+            If X and y are not the training data.
         NotFittedError
             Before `fit`.
         """
@@ -127,14 +129,14 @@ class GeneralizationReportDisplay(Display):
         Parameters
         ----------
         report : GeneralizationReport
-            What ``generalization_report`` of an estimator returns, or a report made from bounds.
+            The result of ``generalization_report`` of an estimator, or a report made from bounds.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
 
         Returns
         -------
         GeneralizationReportDisplay
-            With the bounds in the order of the report, tightest first.
+            A display with the bounds in the order of the report, tightest first.
 
         Raises
         ------
@@ -192,7 +194,7 @@ class GeneralizationReportDisplay(Display):
         left, right = _limits(np.concatenate([ratios, shares]))
         ends, marks, places = np.clip(ratios, left, right), np.clip(shares, left, right), np.arange(n)
         guesses = np.full(n, np.nan) if self.guesses is None else self._values("guesses", n) / ceilings
-        poor = (ratios >= 1) | (ratios >= guesses)  # which is False where no guess is known
+        poor = (ratios >= 1) | (ratios >= guesses)  # which is False where the guess is unknown
         self.bars_ = ax.barh(places, ends - left, **({"height": 0.4, "left": left} | kwargs))
         for bar, is_poor in zip(self.bars_, poor, strict=True):
             if not {"color", "facecolor", "fc"} & set(kwargs):
@@ -218,7 +220,12 @@ class GeneralizationReportDisplay(Display):
         self.guesses_ = None
         if np.isfinite(guesses).any():
             (self.guesses_,) = ax.plot(
-                np.clip(guesses, left, right), places, "|", color="black", markersize=22, label="best constant guess"
+                np.clip(guesses, left, right),
+                places,
+                "|",
+                color="black",
+                markersize=22,
+                label="best constant prediction",
             )
         self.together_ = None
         if together is not None:

@@ -72,7 +72,7 @@ class LossCurveDisplay(Display):
     >>> len(display.data_loss), display.ax_.get_xlabel()
     (20, 'epoch')
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
@@ -102,7 +102,7 @@ class LossCurveDisplay(Display):
         Returns
         -------
         LossCurveDisplay
-            Without a penalty line if the penalty was zero in every epoch.
+            A display; without a penalty line if the penalty was zero in every epoch.
 
         Raises
         ------

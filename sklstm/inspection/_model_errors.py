@@ -1,4 +1,4 @@
-"""Errors of fitted models: on clean inputs, on noisy inputs, and the largest error that a certificate allows."""
+"""Errors of fitted models: on clean inputs, on noisy inputs, and certified errors."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -32,7 +32,7 @@ def check_sigmas(sigmas: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If there is none, or one is negative or not finite.
+        If there are none, or one is negative or not finite.
     """
     array = np.asarray(sigmas)
     if array.ndim != 1 or array.size == 0:
@@ -70,8 +70,8 @@ def targets(X: Any, y: Any, caller: str) -> Any:
 def default_error(*networks: Any) -> tuple[str, Error]:
     """Name and function (y_true, y_pred) of an error for estimators, which are all classifiers or all regressors.
 
-    The error rate for classifiers. For regressors the loss that all were trained for, if it is one; else, and for those
-    of other packages, the mean squared error. A composition is none of this package: ask for its innermost estimator.
+    The error rate for classifiers. For regressors the loss that all were trained for, if it is the same one. Otherwise,
+    and for regressors of other packages, the mean squared error. Pass the innermost estimator of a composition.
     """
     if is_classifier(networks[0]):
         return "error rate", lambda y, predicted: float(zero_one_loss(y, predicted))
@@ -88,7 +88,7 @@ def default_error(*networks: Any) -> tuple[str, Error]:
 
 
 def common_loss(*networks: Any) -> RegressionLoss:
-    """The loss of all of the regressors, or the squared error."""
+    """The loss of all regressors if it is the same one, or the squared error."""
     losses = {network._loss if isinstance(network, SequenceRegressor) else RegressionLoss() for network in networks}
     return losses.pop() if len(losses) == 1 else RegressionLoss()
 
@@ -99,21 +99,21 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator, layout
     Parameters
     ----------
     X : array-like, DataFrame, or list of these
-        It is not changed.
+        Inputs; they are not changed.
     sigma : float
-        With 0, the result is X itself.
+        Standard deviation. With 0, the result is X itself.
     scale : float, array-like, Series or dict
-        One number, or one for each channel, or an array that broadcasts to X; for a list of sequences, to each of them.
-        Labels are matched with those of X.
+        Factor of the noise: one number, one for each channel, or an array that broadcasts to X, or to each sequence of
+        a list. Labels are matched with those of X.
     rng : numpy Generator
         Source of the noise.
     layout : Layout
-        Of X and of an array `scale`.
+        Layout of X and of an array `scale`.
 
     Raises
     ------
     TypeError
-        If X contains anything but numbers.
+        If X contains something other than numbers.
     ValueError
         If `scale` does not fit X.
     """
@@ -154,7 +154,7 @@ def noisy_errors(
 
 
 def certified_error(estimator: Any, X: Any, y: Any, eps: Any, loss: RegressionLoss, method: str = "best") -> float:
-    """Upper limit, from a certificate, on the error of inputs within `eps` of X.
+    """Upper bound, from `sklstm.certify`, on the error of inputs within `eps` of X.
 
     The error rate counts every sequence whose true label is not certified. The losses of regressors are convex in the
     prediction. `eps` is in the units of X, before any step of a pipeline.

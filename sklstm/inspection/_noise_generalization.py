@@ -76,7 +76,7 @@ class NoiseGeneralizationDisplay(Display):
     >>> display.test_errors.shape
     (2, 3)
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
@@ -139,7 +139,7 @@ class NoiseGeneralizationDisplay(Display):
         Returns
         -------
         NoiseGeneralizationDisplay
-            With errors of shape (m, n_splits * n_repeats).
+            A display with errors of shape (m, n_splits * n_repeats).
 
         Raises
         ------

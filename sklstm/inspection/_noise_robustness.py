@@ -25,7 +25,7 @@ class NoiseRobustnessDisplay(Display):
     sigmas : array-like of shape (m,)
         Standard deviations of the noise.
     errors : array-like of shape (m, n_draws), or dict of str to array-like of this shape
-        Error for each standard deviation and each draw of the noise; of several estimators, by their names.
+        Error for each standard deviation and each draw of the noise. For several estimators, a dict by their names.
     estimator_name : str, optional
         Name of the estimator, for the legend.
     ylabel : str, default="error"
@@ -46,7 +46,7 @@ class NoiseRobustnessDisplay(Display):
 
     See Also
     --------
-    CertifiedBandDisplay : Limits that hold for all noise up to a given size.
+    CertifiedBandDisplay : Bounds that hold for every input error up to a given size.
     NoiseGeneralizationDisplay : Noise in training instead of after it.
     sklstm.metrics.make_noisy_scorer : The error at one size of the noise, as a score for searches.
 
@@ -71,7 +71,7 @@ class NoiseRobustnessDisplay(Display):
     >>> bool((several.errors["penalty"] == display.errors).all())  # all see the same noise
     True
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
@@ -103,8 +103,8 @@ class NoiseRobustnessDisplay(Display):
         Parameters
         ----------
         estimator : estimator, or dict of str to estimator
-            Any fitted classifier or regressor, or several with their names for the legend: all classifiers or all
-            regressors. For a pipeline, the noise is added before its first step.
+            Any fitted classifier or regressor. For several, a dict with their names for the legend; all must be
+            classifiers or all regressors. For a pipeline, the noise is added before its first step.
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame of numbers, or list of n arrays (L_i, d)
             Clean inputs, preferably of a test set.
         y : array-like of shape (n,) or (n, k)
@@ -112,30 +112,32 @@ class NoiseRobustnessDisplay(Display):
         sigmas : array-like of shape (m,)
             Standard deviations of the noise, 0 or more. 0 means no noise.
         scale : float, array-like, Series or dict, default=1.0
-            Factor of the noise, broadcast to X. Labels are matched with those of X. Give the standard deviations of
-            the channels to have ``sigmas`` in units of them.
+            Factor of the noise, broadcast to X. Labels are matched with those of X. Pass the standard deviations of the
+            channels to give ``sigmas`` in their units.
         n_draws : int, default=10
             Number of draws of the noise. All estimators and all ``sigmas`` use the same draws, multiplied by sigma.
         metric : callable, optional
-            Function of true and predicted targets; smaller is better. By default, the error rate of classifiers; the
-            ``loss`` of regressors of this package if it is the same for all, or else the mean squared error.
+            Function of true and predicted targets; smaller is better. By default it is the error rate of classifiers.
+            For regressors of this package it is their ``loss`` if it is the same for all, otherwise the mean squared
+            error.
         random_state : int, RandomState instance or None, default=None
             Seed of the noise.
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Name of the estimator, for the legend. By default its class. In front of the names of several.
+            Name of the estimator, for the legend. By default its class. For several estimators, a text before their
+            names.
 
         Returns
         -------
         NoiseRobustnessDisplay
-            With errors of shape (m, n_draws), or a dict of them.
+            A display with errors of shape (m, n_draws), or a dict of them.
 
         Raises
         ------
         TypeError
-            If an estimator is neither classifier nor regressor, some are classifiers and some regressors, or X contains
-            anything but numbers.
+            If an estimator is neither classifier nor regressor, classifiers and regressors are mixed, or X contains
+            something other than numbers.
         ValueError
             For a bad value in ``sigmas``, no y, or arrays of different lengths.
         NotFittedError
@@ -145,7 +147,7 @@ class NoiseRobustnessDisplay(Display):
         several = isinstance(estimator, Mapping)
         models = dict(estimator) if several else {type(innermost(estimator)).__name__: estimator}
         if not models:
-            raise ValueError("estimator is an empty dict: give at least one fitted estimator.")
+            raise ValueError("estimator is an empty dict. Give at least one fitted estimator.")
         for model in models.values():
             check_predictor(model, cls.__name__)
         if len({is_classifier(model) for model in models.values()}) > 1:
@@ -178,7 +180,8 @@ class NoiseRobustnessDisplay(Display):
         ax : matplotlib Axes, optional
             Axes to draw on. By default, the axes of a new figure.
         name : str, optional
-            Name of the estimator, for the legend. By default ``estimator_name``. In front of the names of several.
+            Name of the estimator, for the legend. By default ``estimator_name``. For several estimators, a text before
+            their names.
         **kwargs : dict
             Passed to matplotlib's ``plot`` for every line.
 

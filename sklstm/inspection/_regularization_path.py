@@ -73,12 +73,12 @@ class RegularizationPathDisplay(Display):
     >>> list(display.curves), display.best_value == search.best_params_["lambda_s"]
     (['validation'], True)
 
-    The data can be drawn again, on other axes or with other options:
+    You can draw the data again, on other axes or with other options:
 
     >>> display.plot(linewidth=3).ax_ is display.ax_
     True
 
-    Errors of fitted models, the certified one for changes of every input by up to 0.1:
+    Errors of fitted models; the certified error is for input errors of up to 0.1:
 
     >>> from sklstm import TikhonovLSTMRegressor
     >>> models = [
@@ -111,7 +111,7 @@ class RegularizationPathDisplay(Display):
         Returns
         -------
         RegularizationPathDisplay
-            With the scores of all folds. Scores on the training data are included if the search kept them.
+            A display with the scores of all folds. Scores on the training data are included if the search kept them.
 
         Raises
         ------
@@ -149,8 +149,8 @@ class RegularizationPathDisplay(Display):
     ) -> Self:
         """Measure the errors of fitted models that differ in one parameter, and draw them.
 
-        The error on clean inputs is always drawn. The error is the error rate of classifiers, and the ``loss`` of
-        regressors if all were trained for the same one, or else the mean squared error.
+        The error on clean inputs is always drawn. For classifiers it is the error rate. For regressors it is their
+        ``loss`` if all were trained for the same one, otherwise the mean squared error.
 
         Parameters
         ----------
@@ -165,10 +165,11 @@ class RegularizationPathDisplay(Display):
         sigma : float, optional
             If given, draw the error under Gaussian noise of this standard deviation, in the units of X.
         eps : float, array-like, Series, DataFrame or dict, optional
-            If given, draw an upper limit on the error of inputs within ``eps`` of X, from `sklstm.certify`. It is in
-            the units of X, before any step of a pipeline.
+            If given, draw an upper bound on the error of inputs within ``eps`` of X, from `sklstm.certify`. ``eps`` is
+            in the units of X, before any step of a pipeline.
         method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
-            How to certify; see `sklstm.certify`. ``"auto"``, of `sklstm.certified_accuracy`, is for classifiers.
+            How to certify; see `sklstm.certify`. ``"auto"``, from `sklstm.certified_accuracy`, works for classifiers
+            only.
         n_draws : int, default=10
             Number of draws of the noise. All models use the same draws.
         random_state : int, RandomState instance or None, default=None
@@ -181,7 +182,7 @@ class RegularizationPathDisplay(Display):
         Returns
         -------
         RegularizationPathDisplay
-            With the models in the order of the parameter.
+            A display with the models in the order of the parameter.
 
         Raises
         ------
@@ -279,12 +280,12 @@ class _Found(NamedTuple):
 
 
 def _of_search(search: Any) -> _Found:
-    """Read a fitted search by its ``cv_results_``, a path of this package among them.
+    """Read a fitted search, also a path of this package, by its ``cv_results_``.
 
     Raises
     ------
     ValueError
-        If it has several parameters, values that are not numbers or not distinct, or several scores and no choice.
+        If it has several parameters, values that are not numbers or not distinct, or several scores without a choice.
     """
     check_is_fitted(search, "cv_results_")
     results = search.cv_results_

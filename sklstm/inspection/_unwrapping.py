@@ -1,4 +1,4 @@
-"""All that looks inside a composition: pipelines, TransformedTargetRegressor and searches around an estimator.
+"""Looks inside compositions: pipelines, TransformedTargetRegressor and searches around an estimator.
 
 Only known classes are unwrapped. An object that merely has an attribute such as ``best_estimator_`` is an estimator
 like any other.
@@ -60,7 +60,7 @@ def parameter_of(estimator: Any, name: str) -> float:
         raise TypeError(f"{type(final).__name__} has no parameter {name!r}.")
     value = parameters[name]
     if name.split("__")[-1] == "lambda_s" and isinstance(value, str):
-        value, *_ = penalty_weights(final)  # the number that "auto" stands for
+        value, *_ = penalty_weights(final)  # the number that "auto" means
     Number(Real).check(name, value)
     return float(value)
 
@@ -71,9 +71,9 @@ def network_inside(estimator: Any, caller: str) -> tuple[str, Any]:
     Parameters
     ----------
     estimator : estimator
-        Fitted or not. `with_noise` takes the same compositions.
+        A fitted or unfitted estimator. `with_noise` takes the same compositions.
     caller : str
-        For the message.
+        Name of the caller, for the message.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def with_noise(estimator: Any, rng: np.random.Generator) -> Any:
     Parameters
     ----------
     estimator : estimator
-        Fitted: an estimator of this package, alone, at the end of a Pipeline or in a TransformedTargetRegressor. It is
+        A fitted estimator of this package, alone, at the end of a Pipeline or in a TransformedTargetRegressor. It is
         not changed.
     rng : numpy Generator
         Source of the noise. Each prediction draws new noise.
@@ -109,7 +109,7 @@ def with_noise(estimator: Any, rng: np.random.Generator) -> Any:
     Returns
     -------
     estimator
-        Fitted. It shares its parts with `estimator`.
+        A fitted estimator. It shares its parts with `estimator`.
     """
     if isinstance(estimator, FrozenEstimator):
         return with_noise(estimator.estimator, rng)

@@ -1,4 +1,4 @@
-"""Scorers for scikit-learn's searches and for paths: how good is a model when its inputs are noisy, or at worst?"""
+"""Scorers for scikit-learn's searches and for paths: the score on noisy inputs, or in the worst case."""
 
 from ._certified_scorer import make_certified_scorer
 from ._noisy_scorer import make_noisy_scorer

@@ -1,4 +1,4 @@
-"""Scores of the worst case that a certificate allows."""
+"""Scores of the worst case that certified bounds allow."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -32,8 +32,8 @@ def _pinball(y: NDArray, predicted: NDArray, alpha: float = 0.5) -> NDArray:
     return np.maximum(alpha * (y - predicted), (alpha - 1) * (y - predicted))
 
 
-# What a prediction loses by itself, up to a factor and a monotone function: least at y and increasing away from it on
-# either side, so that it is largest at an end of an interval. Each score falls if any of its predictions loses more.
+# The loss of a single prediction, up to a factor and a monotone function. It is smallest at y and increases away from y
+# on either side, so it is largest at an end of an interval. Each score falls if one of its predictions loses more.
 _REGRESSION: dict[Callable, Callable] = {
     metrics.mean_squared_error: _distance,
     metrics.root_mean_squared_error: _distance,
@@ -47,7 +47,7 @@ _REGRESSION: dict[Callable, Callable] = {
     metrics.d2_pinball_score: _pinball,
 }
 _GAINS = (metrics.r2_score, metrics.d2_absolute_error_score, metrics.d2_pinball_score)  # the others are losses
-# Of these it does not matter which of the wrong labels a sequence gets.
+# For these it does not matter which wrong label a sequence gets.
 _LABELS = (metrics.accuracy_score, metrics.balanced_accuracy_score)
 _NAMES = (
     "'accuracy', 'balanced_accuracy', 'r2', 'd2_absolute_error_score', 'neg_mean_squared_error', "
@@ -63,46 +63,47 @@ def make_certified_scorer(
     *,
     method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
 ) -> Callable:
-    """Make a scorer that scores the worst case that a certificate allows for inputs within ``eps`` of X.
+    """Make a scorer of the worst case that certified bounds allow for inputs within ``eps`` of X.
 
-    The score is that of the worst predictions between the limits of `sklstm.certify`; of labels, the score if every
-    sequence whose label is not certified were classified wrongly. No disturbance of at most ``eps`` in each entry makes
-    the score of the model lower. Use it where scikit-learn or `sklstm.model_selection.RegularizationPathCV` take a
-    ``scoring``, to choose what is to be certified.
+    For a regressor it is the score of the worst predictions between the bounds of `sklstm.certify`. For a classifier it
+    is the score if every sequence without a certified label were classified wrongly. No input error of at most ``eps``
+    in each entry makes the score of the model lower. Pass it as ``scoring`` in scikit-learn or in
+    `sklstm.model_selection.RegularizationPathCV`, to choose the model that you want to certify.
 
     Parameters
     ----------
     scoring : str or callable
         One of ``"accuracy"``, ``"balanced_accuracy"``, ``"r2"``, ``"d2_absolute_error_score"``,
         ``"neg_mean_squared_error"``, ``"neg_root_mean_squared_error"``, ``"neg_mean_absolute_error"``,
-        ``"neg_median_absolute_error"``, ``"neg_max_error"`` and ``"neg_mean_absolute_percentage_error"``; or a scorer
-        that `sklearn.metrics.make_scorer` has made of one of these, of ``mean_pinball_loss`` or of
+        ``"neg_median_absolute_error"``, ``"neg_max_error"`` and ``"neg_mean_absolute_percentage_error"``. It can also
+        be a scorer that `sklearn.metrics.make_scorer` has made of one of these, of ``mean_pinball_loss`` or of
         ``d2_pinball_score``. For these, the worst predictions are at ends of the intervals.
     eps : float, array-like, Series or dict
-        Largest absolute perturbation, in the units of X, as in `sklstm.certify`: one number, or one for each channel
-        (d,), by position or by label. Sizes that differ between sequences do not go with cross-validation.
+        Largest absolute input error, in the units of X, as in `sklstm.certify`: one number, or one for each channel
+        (d,), by position or by label. Sizes that differ between sequences do not work in cross-validation.
     method : {"best", "linear", "mean-value", "intervals", "auto"}, default="best"
-        How to certify; see `sklstm.certify`. ``"auto"``, of `sklstm.certified_accuracy`, is for scores of labels.
+        How to certify; see `sklstm.certify`. ``"auto"``, from `sklstm.certified_accuracy`, works for scores of labels
+        only.
 
     Returns
     -------
     callable
-        Call it as ``scorer(estimator, X, y, sample_weight=None)``; it returns a float, at most the plain score, and
-        equal to it for ``eps=0``. ``-inf`` for regressors if a limit is infinite. It can be pickled and cloned. Its
-        requests for metadata are those of ``scoring``; ``set_score_request`` sets them.
+        Call it as ``scorer(estimator, X, y, sample_weight=None)``. It returns a float: at most the plain score, and
+        equal to it for ``eps=0``. For regressors it is ``-inf`` if a bound is infinite. It can be pickled and cloned.
+        Its requests for metadata are those of ``scoring``; ``set_score_request`` sets them.
 
     Raises
     ------
     ValueError
-        For an unknown name, a score that is not supported, a bad ``eps`` or ``method``. When it is called, as
+        For an unknown name, a score that is not supported, or a bad ``eps`` or ``method``. When called, also as in
         `sklstm.certify`.
     TypeError
-        If ``scoring`` is neither a name nor a scorer, or an argument is of the wrong type. When it is called, for an
-        estimator that cannot be certified, or a regressor with a score of labels, or the other way round.
+        If ``scoring`` is neither a name nor a scorer, or an argument has the wrong type. When called, if the estimator
+        cannot be certified, or if a score of labels gets a regressor or the other way round.
 
     See Also
     --------
-    make_noisy_scorer : The mean score under random noise, of any estimator and any score.
+    make_noisy_scorer : The mean score under random noise, for any estimator and any score.
     sklstm.certified_accuracy : The same as ``"accuracy"``.
 
     Examples
@@ -120,7 +121,7 @@ def make_certified_scorer(
     >>> bool((search.cv_results_["mean_test_worst"] < search.cv_results_["mean_test_clean"]).all())
     True
 
-    Errors of other sizes in every channel, or by the names of the columns:
+    Different input errors in each channel, or by the names of the columns:
 
     >>> make_certified_scorer("r2", [0.5, 0.0], method="linear")
     make_certified_scorer('r2', [0.5, 0.0], method='linear')
@@ -133,16 +134,16 @@ def make_certified_scorer(
             "several scores, make a certified scorer of each and give a search a dict of them."
         )
     scorer = metrics.get_scorer(scoring) if isinstance(scoring, str) else scoring
-    # scikit-learn keeps what a scorer is made of under these names.
+    # scikit-learn keeps the parts of a scorer under these names.
     function, sign = (getattr(scorer, name, None) for name in ("_score_func", "_sign"))
     if function not in (*_REGRESSION, *_LABELS):
         raise ValueError(
-            f"The worst case of {scoring!r:.80} cannot be computed from limits on single predictions. Supported are "
+            f"The worst case of {scoring!r:.80} cannot be computed from bounds on single predictions. Supported are "
             f"{_NAMES}."
         )
     if sign != (1 if function in (*_GAINS, *_LABELS) else -1):
         raise ValueError(f"greater_is_better of {scoring!r:.80} is wrong: its best value would count as its worst.")
-    eps = copy.deepcopy(as_plain(eps, "eps"))  # an array of the user's may change later
+    eps = copy.deepcopy(as_plain(eps, "eps"))  # a user's array may change later
     check_sizes(eps, "eps")
     (_LABEL_METHOD if function in _LABELS else _METHOD).check("method", method)
     return _CertifiedScorer(scoring, scorer, eps, method)
@@ -151,13 +152,13 @@ def make_certified_scorer(
 def worst_predictions(
     estimator: Any, X: Any, y: Any, eps: Any, loss: Callable[..., NDArray], method: str = "best"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Targets, in the shape of predictions, and the predictions within their certified limits that lose most.
+    """Targets in the shape of predictions, and the predictions within their certified bounds with the largest loss.
 
     Parameters
     ----------
     loss : callable
-        From targets and predictions, all of one shape, to the loss of each: it rises away from the target on either
-        side, so that it is largest at one of the limits.
+        A function from targets and predictions, all of one shape, to the loss of each. The loss rises away from the
+        target on either side, so it is largest at one of the bounds.
     """
     lower, upper = certified_limits(estimator, X, eps, method)
     true = np.asarray(y, dtype=np.float64)
@@ -168,7 +169,7 @@ def worst_predictions(
 
 
 class _CertifiedScorer(ScorerAround):
-    """What `make_certified_scorer` returns; its arguments are checked there."""
+    """The result of `make_certified_scorer`; arguments are checked there."""
 
     def __init__(self, scoring: Any, scorer: Any, eps: Any, method: str) -> None:
         super().__init__(scoring, scorer)

@@ -31,9 +31,9 @@ def make_noisy_scorer(
 ) -> Callable:
     r"""Make a scorer that scores a model on noisy inputs.
 
-    The score is the mean of ``scoring`` over ``n_draws`` copies of X, each with noise of its own. Use it where
-    scikit-learn or `sklstm.model_selection.RegularizationPathCV` take a ``scoring``. Clean validation data favour the
-    weakest regularisation, whatever the model will meet; the noise that you expect belongs into the score.
+    The score is the mean of ``scoring`` over ``n_draws`` copies of X, each with its own noise. Pass it as ``scoring``
+    in scikit-learn or in `sklstm.model_selection.RegularizationPathCV`. Clean validation data favour the weakest
+    regularisation. If you expect noisy inputs, score with this noise.
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ def make_noisy_scorer(
         (`sklearn.metrics.get_scorer_names`), a scorer from `sklearn.metrics.make_scorer`, or a function of
         (estimator, X, y). A function may return a dict of scores.
     sigma : float, array-like, Series or dict
-        Standard deviation of the noise, in the units of X. One number; one for each channel; or an array that
+        Standard deviation of the noise, in the units of X: one number, one for each channel, or an array that
         broadcasts to X. For rows (n, L * d), one for each channel or for each column. If X is a DataFrame or a list of
-        them, a Series or a dict may give the number of each channel or column by its label. In a pipeline, the noise
-        is added before the first step.
+        DataFrames, a Series or a dict may give the number of each channel or column by its label. In a pipeline, the
+        noise is added before the first step.
     n_draws : int, default=5
         Number of noisy copies. With ``sigma=0``, X is scored once.
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
@@ -69,8 +69,8 @@ def make_noisy_scorer(
 
     See Also
     --------
-    sklstm.inspection.NoiseRobustnessDisplay : The error by the size of the noise, drawn.
-    make_certified_scorer : The score of the worst case, which no perturbation of a given size makes lower.
+    sklstm.inspection.NoiseRobustnessDisplay : The error by the size of the noise, as a plot.
+    make_certified_scorer : The score of the worst case, which no input error of a given size makes lower.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def make_noisy_scorer(
     >>> bool(search.score(X, y) == noisy(search, X, y))
     True
 
-    Noise of other sizes in every channel, or by the names of the columns:
+    Different noise in each channel, or by the names of the columns:
 
     >>> make_noisy_scorer("r2", [0.5, 3.0], noise="uniform")
     make_noisy_scorer('r2', [0.5, 3.0], noise='uniform')
@@ -101,7 +101,7 @@ def make_noisy_scorer(
             f"{scoring!r:.80}. For several scores, make a noisy scorer of each and give a search a dict of them."
         )
     scorer = get_scorer(scoring) if isinstance(scoring, str) else check_scoring(scoring=scoring)
-    sigma = copy.deepcopy(as_plain(sigma, "sigma"))  # an array of the user's may change later
+    sigma = copy.deepcopy(as_plain(sigma, "sigma"))  # a user's array may change later
     largest = check_sizes(sigma)
     POSITIVE_INT.check("n_draws", n_draws)
     noise_of_kind(noise)
@@ -116,7 +116,7 @@ def takes_sample_weight(scorer: Any) -> bool:
 
 
 class ScorerAround:
-    """A scorer that is made of another one: what scikit-learn asks of a scorer is asked of that one."""
+    """A scorer around another one; it answers scikit-learn's requests as the inner scorer does."""
 
     def __init__(self, scoring: Any, scorer: Any) -> None:
         self._scoring, self._scorer = scoring, scorer
@@ -125,22 +125,22 @@ class ScorerAround:
         return takes_sample_weight(self._scorer)
 
     def get_metadata_routing(self) -> Any:
-        """Requests for metadata: those of the score inside."""
+        """Requests for metadata: those of the inner score."""
         return get_routing_for_object(self._scorer)
 
     def set_score_request(self, **requests: Any) -> Self:
-        """Say which metadata the score takes, as `set_score_request` of scikit-learn's scorers."""
+        """Set which metadata the score takes, as in `set_score_request` of scikit-learn's scorers."""
         if not hasattr(self._scorer, "set_score_request"):
             raise TypeError(
                 f"{self._scoring!r:.80} takes no requests for metadata. Make a scorer of it with "
-                "sklearn.metrics.make_scorer, or use the name of one."
+                "sklearn.metrics.make_scorer, or use the name of a score."
             )
-        self._scorer = copy.copy(self._scorer).set_score_request(**requests)  # the user's own stays as it is
+        self._scorer = copy.copy(self._scorer).set_score_request(**requests)  # the user's own scorer does not change
         return self
 
 
 class _NoisyScorer(ScorerAround):
-    """What `make_noisy_scorer` returns; its arguments are checked there."""
+    """The result of `make_noisy_scorer`; arguments are checked there."""
 
     def __init__(
         self,

@@ -100,17 +100,17 @@ class _Fold:
     Parameters
     ----------
     estimator : SequenceEstimator
-        Unfitted. All models have its parameters, except for the one of the path.
+        An unfitted estimator. All models have its parameters, except for the one of the path.
     X, y, sample_weight
         Arguments of ``fit``: the data of all folds.
     validation : dict of str to object
-        Of `PathSettings`.
+        Validation data of `PathSettings`.
     split : Split
 
     Raises
     ------
     Exception
-        Whatever the checks of the data raise, if no model can be trained on this fold.
+        If no model can be trained on this fold: any error that the checks of the data raise.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ def run_models(
     Parameters
     ----------
     estimator : SequenceEstimator
-        Unfitted.
+        An unfitted estimator.
     settings : PathSettings
     X, y, sample_weight
         Arguments of ``fit``.

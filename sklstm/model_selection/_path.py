@@ -49,32 +49,33 @@ def _has(name: str) -> Any:
 class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     """Choose one regularisation parameter of an estimator by cross-validation.
 
-    It works like GridSearchCV over this parameter, in a fraction of the time: the data of a fold are prepared once, the
-    models of a fold share their first epochs, and small networks are trained together as one program.
+    It works like GridSearchCV over this parameter, in a fraction of the time. The data of a fold are prepared once. The
+    models of a fold share their first epochs. Small networks are trained together as one program.
 
     Parameters
     ----------
     estimator : estimator of this package
-        Unfitted; it is not changed. Put scalers around the path: ``make_pipeline(SequenceScaler(), path)``.
+        An unfitted estimator; it is not changed. Put scalers around the path:
+        ``make_pipeline(SequenceScaler(), path)``.
     param_name : str
         Name of the parameter: ``"lambda_s"``, ``"lambda_1"``, ``"lambda_2"``, ``"sigma"``, ``"robust_eps"``,
         ``"robust_weight"``, ``"robust_box"``, ``"weight_decay"``, ``"clip_norm"``, ``"max_norm_u"``,
         ``"max_norm_w"`` or ``"max_norm_v"``. The estimator must have it.
     param_range : int or array-like of shape (m,), default=10
-        Values to try, or their number. With a number, the values are round and evenly spaced on a logarithmic scale:
-        ``lambda_s`` from 1e-4 to 1, of classifiers from 1e-6 to 0.01; ``lambda_1`` and ``lambda_2`` from 0.1 to 1000;
-        ``sigma`` from 0.01 to 1 standard deviations of X, ``robust_eps`` from 0.01 to 0.3; ``robust_weight`` from 0.1
-        to 1; ``robust_box`` from 0.1 to 1; ``weight_decay`` from 1e-5 to 0.1; ``clip_norm`` from 0.1 to 10;
-        ``max_norm_u``, ``max_norm_w`` and ``max_norm_v`` from 0.5 to 50. For ``sigma``, ``robust_eps``,
-        ``robust_weight`` and ``weight_decay`` the first value is 0.
+        Values to try, or their number. With a number, the values are round and evenly spaced on a logarithmic scale.
+        ``lambda_s`` goes from 1e-4 to 1, for classifiers from 1e-6 to 0.01. ``lambda_1`` and ``lambda_2`` go from 0.1
+        to 1000. ``sigma`` goes from 0.01 to 1 standard deviations of X, ``robust_eps`` from 0.01 to 0.3.
+        ``robust_weight`` and ``robust_box`` go from 0.1 to 1. ``weight_decay`` goes from 1e-5 to 0.1, ``clip_norm``
+        from 0.1 to 10. ``max_norm_u``, ``max_norm_w`` and ``max_norm_v`` go from 0.5 to 50. For ``sigma``,
+        ``robust_eps``, ``robust_weight`` and ``weight_decay`` the first value is 0.
     cv : int, cross-validation splitter, iterable of splits or None, default=None
         As in scikit-learn's GridSearchCV; None means 5 folds, stratified for a classifier. Rows are not shuffled, so
         that neighbouring windows of one series stay in one fold. For forecasts use ``TimeSeriesSplit``.
     scoring : str, callable or None, default=None
         One score, as in GridSearchCV; None means R² or accuracy.
     n_jobs : int or None, default=None
-        Number of worker processes; None means 1, -1 one per core. Scores depend on it by rounding and, with a penalty,
-        by the small errors of the norms that are estimated during training.
+        Number of worker processes. None means 1, and -1 means one per core. Scores depend on it by rounding and, with a
+        penalty, by the small errors of the norms that are estimated during training.
     refit : bool, default=True
         Whether to train a model with the chosen value on all data, from the start, for predictions. The estimator's
         ``verbose`` counts for this training only.
@@ -82,13 +83,13 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Fraction of the epochs that all models of a fold share, at least 0 and below 1. The shared epochs are trained
         with the value in the middle; then every model continues with its own value. With 0, every model is trained by
         itself from the start, as in GridSearchCV. It counts as 0 with ``early_stopping``, ``callbacks`` or
-        ``lr_schedule="plateau"``, which need to see a whole training, and for ``"sigma"`` and ``"robust_eps"`` of
-        regressors with ``skip="linear"``, where every value has a ridge solution of its own to start from.
+        ``lr_schedule="plateau"``, which need a whole training. It also counts as 0 for ``"sigma"`` and ``"robust_eps"``
+        of regressors with ``skip="linear"``: each value then starts from its own ridge solution.
     strategy : {"auto", "stacked", "separate"}, default="auto"
-        ``"stacked"`` trains many models as one program where possible: one-layer LSTMs or ReLU networks, sequences of
-        one length, no ``callbacks``, no ``lr_schedule="plateau"``, and a ``param_name`` other than ``"clip_norm"``
-        and ``"max_norm_..."``; not with ``robust_eps`` or ``variant="stable"``. ``"separate"`` trains one model after
-        the other. ``"auto"`` stacks up to the network size for which this was measured to be faster.
+        ``"stacked"`` trains many models as one program where possible. This needs one-layer LSTMs or ReLU networks and
+        sequences of one length. It does not work with ``callbacks``, ``lr_schedule="plateau"``, ``robust_eps`` or
+        ``variant="stable"``, nor for the ``param_name`` ``"clip_norm"`` and ``"max_norm_..."``. ``"separate"`` trains
+        one model after the other. ``"auto"`` stacks up to the network size for which this was measured to be faster.
 
     Attributes
     ----------
@@ -99,8 +100,8 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     best_index_ : int
         Index of this value in ``param_range_``.
     best_estimator_ : estimator
-        The model trained on all data, with which the path predicts. To save the model, use its ``save``. Only with
-        ``refit=True``.
+        The model trained on all data, which makes the predictions of the path. To save the model, use its ``save``.
+        Only with ``refit=True``.
     refit_time_ : float
         Seconds that training on all data took.
     param_range_ : ndarray of shape (m,)
@@ -121,9 +122,9 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     classes_ : ndarray of shape (k,)
         Labels. Only for a classifier.
     n_features_in_ : int
-        Columns of 2-D input, or channels of 3-D input, seen in fit.
+        Number of columns of 2-D input, or of channels of 3-D input, in `fit`.
     feature_names_in_ : ndarray of str
-        Only if X was a DataFrame with string column names.
+        Names of the columns. Only if X was a DataFrame with string column names.
 
     See Also
     --------
@@ -225,10 +226,10 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         sample_weight : array-like of shape (n,), optional
             Weights of the sequences in training, and in the scores if ``scoring`` takes weights.
         groups : array-like of shape (n,), optional
-            For splitters that need groups, such as ``GroupKFold``.
+            Groups for splitters that need them, such as ``GroupKFold``.
         X_val, y_val, sample_weight_val : array-like, optional
-            Validation data for early stopping, as in ``fit`` of the estimator: the same for all folds. They must not
-            be part of X, or the scores of the folds are of data that training has seen.
+            Validation data for early stopping, as in ``fit`` of the estimator: the same for all folds. They must not be
+            part of X, since the scores of the folds would then be of data that training has seen.
 
         Returns
         -------
@@ -253,7 +254,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         model = unfitted_copy(self)
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         model._fit(X, y, sample_weight, groups, validation)
-        take_over(self, model)  # all or nothing, and in one step
+        take_over(self, model)  # everything or nothing, and in one step
         return self
 
     def _check_parameters(self) -> None:
@@ -275,11 +276,12 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             )
         robust_eps = np.asarray(getattr(self.estimator, "robust_eps", 0.0))
         if self.param_name in ("robust_weight", "robust_box") and not robust_eps.any():
-            raise ValueError(f"{self.param_name} has no effect with robust_eps=0: set robust_eps of the estimator.")
+            raise ValueError(f"{self.param_name} has no effect with robust_eps=0. Set robust_eps of the estimator.")
         if self.param_name == "robust_eps" and robust_eps.ndim:
             raise ValueError(
-                f"a path over robust_eps tries one number for all channels, and the estimator has robust_eps="
-                f"{self.estimator.robust_eps!r:.80}, one for each. Use GridSearchCV over a list of such arrays."
+                "a path over robust_eps tries one number for all channels, but the estimator has "
+                f"robust_eps={self.estimator.robust_eps!r:.80}, one for each. Use GridSearchCV over a list of such "
+                "arrays."
             )
         given = self.param_range
         if isinstance(given, Integral) and not isinstance(given, bool | np.bool_):
@@ -300,7 +302,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, validation: dict[str, Any]) -> None:
         base = clone(self.estimator)
-        # Of the parameters too, with the estimator's own messages.
+        # Also checks the parameters, with the estimator's own messages.
         data = checked(base, X, y, sample_weight, validation)
         warn_about_data(base, X, data)
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
@@ -317,7 +319,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         splitter = check_cv(self.cv, np.asarray(y), classifier=is_classifier(base))
         splits = [Split(number, *map(np.asarray, rows)) for number, rows in enumerate(splitter.split(X, y, groups))]
         if not splits:
-            raise ValueError(f"cv gives no splits: {self.cv!r}.")
+            raise ValueError(f"cv gives no splits: {self.cv!r}. Use another splitter, or a number of folds.")
         self.scorer_ = check_scoring(base, self.scoring)
         template = _with(base, random_state=seed, verbose=0, warm_start=False)
         outcomes = self._run(template, values, X, y, sample_weight, splits, validation, data.X.shape)
@@ -495,7 +497,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, k), or (n,) for two classes, float64
-            As from the estimator.
+            As in the estimator.
         """
         return self._fitted.decision_function(X)
 
@@ -536,11 +538,11 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
             As in `fit`.
         eps : float, array-like, Series, DataFrame or dict
-            Largest absolute perturbation of each entry, in the units of X.
+            Largest absolute input error in each entry, in the units of X.
         method : {"best", "linear", "mean-value", "intervals"}, default="best"
             As in `sklstm.certify`.
         batch_size : int or None, default=None
-            Sequences handled at once; None chooses by memory.
+            Number of sequences computed at once; None chooses by memory.
 
         Returns
         -------
@@ -560,7 +562,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
         rtol: float = 0.01,
     ) -> NDArray[np.float64]:
-        """Radii within which no perturbation changes the label; for classifiers only, see `sklstm.certified_radius`.
+        """Certified radii of labels; for classifiers only, see `sklstm.certified_radius`.
 
         Parameters
         ----------
@@ -576,7 +578,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,), float64
-            In units of ``scale``.
+            Certified radii in units of ``scale``.
         """
         return certified_radius(self._fitted, X, scale=scale, method=method, rtol=rtol)
 
@@ -589,7 +591,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         *,
         method: Literal["best", "linear", "mean-value", "intervals", "auto"] = "best",
     ) -> float:
-        """Accuracy that no perturbation up to ``eps`` can reduce; for classifiers, see `sklstm.certified_accuracy`.
+        """Certified accuracy for input errors of up to ``eps``; for classifiers, see `sklstm.certified_accuracy`.
 
         Parameters
         ----------
@@ -621,9 +623,9 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, L, d) or (n, L * d), DataFrame, or list of n arrays (L_i, d)
-            Those of `fit`.
+            The data of `fit`.
         y : array-like of shape (n,) or (n, k)
-            Those of `fit`.
+            The data of `fit`.
 
         Returns
         -------
@@ -652,7 +654,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
 
 
 def _with(estimator: Any, **parameters: Any) -> Any:
-    """Set those of the parameters that the estimator has: a subclass may have fewer."""
+    """Set the parameters that the estimator has: a subclass may have fewer."""
     known = estimator.get_params(deep=False)
     return estimator.set_params(**{name: value for name, value in parameters.items() if name in known})
 

@@ -1,4 +1,4 @@
-"""The networks: forward passes only. Sequences in, last step out (many-to-one)."""
+"""The networks: forward passes only, from sequences to the last step (many-to-one)."""
 
 from ._networks import (
     ACTIVATIONS,

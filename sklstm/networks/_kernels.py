@@ -1,6 +1,6 @@
 r"""Last states of many small networks at once, with the backward passes written out.
 
-A small network spends its time on the calls, not in the products. With the networks on a leading axis a call does more
+The time of a small network goes into calls, not into products. With the networks on a leading axis a call does more
 work at nearly the same price.
 """
 
@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# The LSTM. States lie as (M, H, B): the gates of a network are then rows that follow each other, and every elementwise
-# operation runs over unbroken memory. The inputs and the ones of the biases lie under the states, so that one product a
-# step does it all.
+# The LSTM. States are stored as (M, H, B). The gates of a network are then rows that follow each other, and every
+# elementwise operation runs over contiguous memory. The inputs and the ones of the biases are stored after the states,
+# so that one product per step is enough.
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # (gradient, output)
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input  # (gradient, output)
 
@@ -91,20 +91,20 @@ def last_lstm_state(X: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Te
     Returns
     -------
     Tensor of shape (M, B, H)
-        Differentiable once.
+        Last states, differentiable once.
     """
     weights = torch.cat((weight_hh, weight_ih, (bias_ih + bias_hh)[:, :, None]), 2)
     i, f, g, o = weights.chunk(4, 1)
     return _LastLSTMState.apply(X, torch.cat((i, f, o, g), 1), weight_hh.shape[-1])
 
 
-# The ReLU layer. torch's own multiplies at every step by both matrices, and adds up both gradients at every step. Only
-# the product with the recurrent matrix has to wait for the step before: the others are products over many steps.
+# The ReLU layer. torch's own multiplies by both matrices at every step, and adds up both gradients at every step. Only
+# the product with the recurrent matrix must wait for the step before: the others are products over many steps.
 _masked = torch.ops.aten.threshold_backward.grad_input  # (gradient, output, 0): the gradient where the output is > 0
 
-# Gradients of the states of so many bytes are kept at a time, and go into those of the weights while a core's own cache
-# still holds them. All of them at once are as large as the states: at (1, 64, 100) × 128 that costs 5 % of the time, at
-# (1, 256, 100) × 128 another 9 %, most of it in the first touch of new memory.
+# Gradients of states are kept for at most this many bytes. They are added to those of the weights while a core's own
+# cache still holds them. All of them at once are as large as the states. At (1, 64, 100) × 128 that costs 5 % of the
+# time, at (1, 256, 100) × 128 another 9 %, most of it in the first access to new memory.
 _PIECE = 1 << 18
 
 
@@ -132,9 +132,9 @@ class _LastReLUState(torch.autograd.Function):
         before = states.view(n_networks, n_steps * batch, size)
         by_U, by_W = torch.zeros_like(U), torch.zeros_like(W)
         by_X = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
-        # What reaches the state of a step from outside: at the last step, or where a sequence ends.
+        # Gradients that reach the state of a step from outside: at the last step, or where a sequence ends.
         ends = None if lengths is None else nn.functional.one_hot(lengths - 1, n_steps).to(grad.dtype)[:, :, None]
-        # A piece lies at the end of its memory, so that the step after it is in a place that it writes to last.
+        # A piece is at the end of its memory, so that the step after it is in a place that it writes to last.
         longest = min(n_steps, max(2, _PIECE // max(1, states[:, 0].nbytes)))
         piece = states.new_empty(n_networks, longest, batch, size)
         steps, gradients = states.unbind(1), piece.unbind(1)
@@ -171,11 +171,11 @@ def last_relu_state(X: Tensor, U: Tensor, W: Tensor, lengths: Tensor | None = No
     W : Tensor of shape (M, m, m)
         Recurrent matrices.
     lengths : Tensor of int64 of shape (B,), optional
-        Steps after which the states are read, by default L; the same for all networks.
+        Step after which each state is read, by default L; the same for all networks.
 
     Returns
     -------
     Tensor of shape (M, B, m)
-        Differentiable once.
+        Last states, differentiable once.
     """
     return _LastReLUState.apply(X, U, W, lengths)

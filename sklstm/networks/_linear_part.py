@@ -13,9 +13,9 @@ from sklstm._sequences import last_steps
 def unit_of(n_columns: int) -> float:
     r"""The unit in which a matrix of so many columns is trained: a power of two of about :math:`1/\sqrt{m}`.
 
-    A step of Adam moves every parameter by about the learning rate, and the columns are many and alike: with A itself
-    as the parameter, the first steps from the ridge solution would cost more than hundreds could gain. A product with a
-    power of two is exact.
+    A step of Adam moves every parameter by about the learning rate, and the columns are many and similar. If A itself
+    were the parameter, the first steps from the ridge solution would cost more than hundreds could gain. A product with
+    a power of two is exact.
     """
     return float(2.0 ** -math.ceil(math.log2(n_columns) / 2))
 
@@ -28,21 +28,21 @@ class LinearPart(nn.Module):
     Parameters
     ----------
     n_features : int
-        Channels d.
+        Number of channels d.
     n_outputs : int
-        Outputs k.
+        Number of outputs k.
     n_steps : int
-        Steps p that A reads.
+        Number of steps p that A reads.
     channels : tuple of int of length k
-        Of each output, the channel whose value at the last step A selects; A is then fixed, and p is 1. Empty for a
-        matrix that is trained.
+        For each output, the channel whose value at the last step A selects. A is then fixed, and p is 1. Empty for a
+        trained matrix.
     dtype : torch.dtype
     device : str or torch.device, optional
 
     Attributes
     ----------
     values : Tensor of shape (k, p * d)
-        The parameter, or what is fixed: A / ``unit``.
+        The parameter, or the fixed values: A / ``unit``.
     unit : float
         A power of two.
 
@@ -91,7 +91,7 @@ class LinearPart(nn.Module):
             )
         for output, channel in enumerate(channels):
             values[output, channel - n_features] = 1 / self.unit  # of the last step
-        # Known without the data: not in `state_dict`, so that neither files nor codes of the weights hold it.
+        # Known without the data: not in `state_dict`, so that neither files nor codes of the weights contain it.
         self.register_buffer("values", values, persistent=False)
 
     @property
@@ -105,7 +105,7 @@ class LinearPart(nn.Module):
         return not self.channels
 
     def set_weight_(self, A: Tensor) -> None:
-        """Give a trained matrix other values (k, p * d); those beyond its dtype become the largest that it has."""
+        """Set the values (k, p * d) of a trained matrix; values beyond its dtype become the largest that it has."""
         largest = torch.finfo(self.values.dtype).max
         with torch.no_grad():
             self.values.copy_((A / self.unit).clamp(-largest, largest))
@@ -117,7 +117,7 @@ class LinearPart(nn.Module):
         return functional.linear(functional.pad(last, (0, missing)) if missing else last, A)
 
     def widened(self, multiple: int) -> "LinearPart":
-        """The same function with a number of columns that is a multiple of some number, for `aligned`."""
+        """The same function with the number of columns rounded up to a multiple, for `aligned`."""
         missing = -self.values.shape[1] % multiple
         if not missing:
             return self

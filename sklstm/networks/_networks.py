@@ -1,4 +1,4 @@
-"""The networks: forward passes only. Sequences in, last step out (many-to-one)."""
+"""The networks: forward passes only, from sequences to the last step (many-to-one)."""
 
 import copy
 from collections.abc import Callable
@@ -21,14 +21,14 @@ def _last_state(recurrent: nn.RNNBase, X: Tensor, lengths: Tensor | None) -> Ten
     """State (n, H) of the last layer after the last step of every sequence of X (n, L, d)."""
     outputs, state = recurrent(X)
     if lengths is not None:
-        # What follows a sequence's end comes after the state that is read, and cannot change it.
+        # Steps after the end of a sequence come after the state that is read, and cannot change it.
         return outputs[torch.arange(len(X), device=X.device), lengths - 1]
     h = state[0] if isinstance(state, tuple) else state  # (n_layers, n, H); an LSTM returns its cells too
     return h[-1]
 
 
 class GatedNetwork(nn.Module):
-    """A stack of recurrent layers, a linear readout of the last layer's last state, perhaps a linear part, and a link.
+    """A stack of recurrent layers, a linear readout of the last state, optionally a linear part, and a link.
 
     The linear part is added before the link: y = link(V h + A vec(last steps of x) + b).
     """
@@ -53,7 +53,7 @@ class GatedNetwork(nn.Module):
     ):
         super().__init__()
         if skip_steps and skip_channels:
-            raise ValueError("a network has either skip_steps or skip_channels.")
+            raise ValueError("a network has either skip_steps or skip_channels. Leave one of them out.")
         self.link: nn.Module = READOUTS[readout]()
         recurrent = self._kind(n_features, hidden_size, num_layers, batch_first=True, device=device, dtype=dtype)
         self.add_module(self.cell, recurrent)
@@ -93,7 +93,7 @@ class GatedNetwork(nn.Module):
             For a stack: use `layers`.
         """
         if self.n_layers > 1:
-            raise ValueError(f"weights are those of a single layer; this network has {self.n_layers}: use layers.")
+            raise ValueError(f"weights are those of a single layer, but this network has {self.n_layers}. Use layers.")
         weight_ih, weight_hh, *_ = self.layers[0]
         return weight_ih, weight_hh, self.readout.weight
 
@@ -119,27 +119,27 @@ class LSTMNetwork(GatedNetwork):
     Parameters
     ----------
     n_features : int
-        Channels d.
+        Number of channels d.
     hidden_size : int
-        Units H of every layer.
+        Number of units H in every layer.
     n_outputs : int
-        Outputs k.
+        Number of outputs k.
     readout : {"linear", "logistic"}
     dtype : torch.dtype
     num_layers : int
-        Layers; each reads the states of the one before.
+        Number of layers; each reads the states of the one before.
     device : str or torch.device, optional
-        Of the weights, as of torch's own layers.
+        Device of the weights, as in torch's own layers.
     skip_steps : int
-        Last steps p of the input that a linear part reads: A vec(x) is added to the readout, with A (k, p · d) trained
-        from zero. 0 for none. A sequence of fewer steps counts as one that begins with zeros.
+        Number p of last input steps that a linear part reads; 0 for none. A vec(x) is added to the readout, with A (k,
+        p · d) trained from zero. A shorter sequence counts as one that begins with zeros.
     skip_channels : tuple of int of length k
-        Of every output, the channel whose value at the last step is added to it. Empty for none; excludes
+        For every output, the channel whose value at the last step is added to it. Empty for none; excludes
         ``skip_steps``.
 
     Examples
     --------
-    Without weights the state stays zero, and the readout's bias is what comes out:
+    Without weights the state stays zero, and the output is the bias of the readout:
 
     >>> import torch
     >>> from sklstm.networks import LSTMNetwork
@@ -178,27 +178,27 @@ class GRUNetwork(GatedNetwork):
     Parameters
     ----------
     n_features : int
-        Channels d.
+        Number of channels d.
     hidden_size : int
-        Units H of every layer.
+        Number of units H in every layer.
     n_outputs : int
-        Outputs k.
+        Number of outputs k.
     readout : {"linear", "logistic"}
     dtype : torch.dtype
     num_layers : int
-        Layers; each reads the states of the one before.
+        Number of layers; each reads the states of the one before.
     device : str or torch.device, optional
-        Of the weights, as of torch's own layers.
+        Device of the weights, as in torch's own layers.
     skip_steps : int
-        Last steps p of the input that a linear part reads: A vec(x) is added to the readout, with A (k, p · d) trained
-        from zero. 0 for none. A sequence of fewer steps counts as one that begins with zeros.
+        Number p of last input steps that a linear part reads; 0 for none. A vec(x) is added to the readout, with A (k,
+        p · d) trained from zero. A shorter sequence counts as one that begins with zeros.
     skip_channels : tuple of int of length k
-        Of every output, the channel whose value at the last step is added to it. Empty for none; excludes
+        For every output, the channel whose value at the last step is added to it. Empty for none; excludes
         ``skip_steps``.
 
     Examples
     --------
-    What follows the end of a sequence does not count:
+    Values after the end of a sequence have no effect:
 
     >>> import torch
     >>> from sklstm.networks import GRUNetwork
@@ -220,25 +220,25 @@ class RNNNetwork(nn.Module):
 
     In the paper ρ is the ReLU; it may also be tanh.
 
-    The recurrent matrix starts at ``recurrent_scale`` times the identity (Le, Jaitly & Hinton 2015, arXiv:1504.00941):
-    gradients then neither vanish nor explode over a hundred steps, as they do from torch's uniform start. Rows of U
-    and V start uniform with standard deviation :math:`1/\sqrt{d\,L_0}` and :math:`1/\sqrt{m}`, :math:`L_0` being
-    ``n_steps``, so that the state, a sum over steps, starts at order one whatever the length.
+    The recurrent matrix starts at ``recurrent_scale`` times the identity (Le, Jaitly & Hinton 2015, arXiv:1504.00941).
+    Gradients then neither vanish nor explode over a hundred steps, as they do from torch's uniform start. Rows of U and
+    V start uniform with standard deviation :math:`1/\sqrt{d\,L_0}` and :math:`1/\sqrt{m}`, with :math:`L_0` =
+    ``n_steps``. So the state, a sum over steps, starts at order one for any length.
 
     Parameters
     ----------
     n_features : int
-        Channels d.
+        Number of channels d.
     hidden_size : int
-        Units m.
+        Number of units m.
     n_outputs : int
-        Classes k.
+        Number of classes k.
     n_steps : int
         Length for which the input weights are scaled at the start; any length can be passed to forward.
     recurrent_scale : float
     dtype : torch.dtype
     device : str or torch.device, optional
-        Of the weights, as of torch's own layers.
+        Device of the weights, as in torch's own layers.
     activation : {"relu", "tanh"}
 
     Raises
@@ -248,7 +248,7 @@ class RNNNetwork(nn.Module):
 
     Examples
     --------
-    It starts with the identity as its recurrent matrix, so that a state of ReLU units adds up what comes in:
+    The recurrent matrix starts as the identity, so that a state of ReLU units adds up the inputs:
 
     >>> import torch
     >>> from sklstm.networks import RNNNetwork
@@ -296,7 +296,7 @@ class RNNNetwork(nn.Module):
 
     @property
     def cell(self) -> str:
-        """The activation, as a key of what is known of recurrent cells."""
+        """The activation, as a key for recurrent cells."""
         return self.rnn.nonlinearity
 
     @property
@@ -325,10 +325,10 @@ class RNNNetwork(nn.Module):
 
 
 def is_plain(module: Any) -> TypeGuard[GatedNetwork | RNNNetwork]:
-    """Whether a network is torch's own layers, read out linearly at the last step, perhaps a linear part, no more.
+    """Whether a network is just torch's own layers, a linear readout at the last step and optionally a linear part.
 
-    What is proved about such networks, or written down as a graph, says nothing about a subclass with a ``forward`` or
-    a layer of its own.
+    Certificates and ONNX graphs for such networks are not valid for a subclass with a ``forward`` or a layer of its
+    own.
 
     Parameters
     ----------
@@ -356,17 +356,18 @@ def is_plain(module: Any) -> TypeGuard[GatedNetwork | RNNNetwork]:
     )
 
 
-# Units to which `aligned` fills up: 64 bytes of float32, the widest registers there are.
+# Units are rounded up to this in `aligned`: 64 bytes of float32, the widest registers there are.
 _ALIGNMENT = 16
 
 
 @torch.no_grad()
 def aligned(module: nn.Module) -> nn.Module:
-    """The same function by a network whose rows of states, and of a linear part, are multiples of 16, for predictions.
+    """The same function by a network with rows of multiples of 16, for predictions.
 
-    Matrix kernels treat rows by where they begin in memory. Where rows of states are whole registers, all are treated
-    alike, and an output does not depend on the place of its sequence in a batch. The units added have zero weights:
-    their states are zero, in an LSTM, a GRU, a ReLU and a tanh layer alike.
+    The rows are those of states, and of a linear part. Matrix kernels treat rows differently by where they begin in
+    memory. If rows are whole registers, all are treated alike, and an output does not depend on the position of its
+    sequence in a batch. The added units have zero weights, so their states are zero, in LSTM, GRU, ReLU and tanh
+    layers.
 
     Parameters
     ----------
@@ -397,13 +398,13 @@ def aligned(module: nn.Module) -> nn.Module:
         module._modules = {**module._modules, "linear_part": wide}
     old = module.recurrent
     missing = -old.hidden_size % _ALIGNMENT
-    # Of another kind of layer than torch's, units of zero weights may not stay zero.
+    # In another kind of layer than torch's, units of zero weights may not stay zero.
     if not missing or not isinstance(old, nn.RNNBase):
         return module
     size = old.hidden_size + missing
     twin = copy.copy(module)
     twin._modules = dict(module._modules)
-    # On "meta" no memory is taken and no random number is drawn.
+    # On "meta" no memory is used and no random number is drawn.
     nonlinearity = {"nonlinearity": old.nonlinearity} if isinstance(old, nn.RNN) else {}
     new = cast(Callable[..., nn.RNNBase], type(old))(
         old.input_size, size, old.num_layers, bias=old.bias, batch_first=True, device="meta",
@@ -425,9 +426,9 @@ def aligned(module: nn.Module) -> nn.Module:
 
 
 def is_stackable(module: nn.Module) -> bool:
-    """Whether `stacked_forward` knows the network: an LSTM of one layer, or the network of ReLU units.
+    """Whether `stacked_forward` supports the network: an LSTM of one layer, or the network of ReLU units.
 
-    A linear part may be beside the layer, unless its matrix is fixed.
+    It may have a linear part, unless the matrix of this part is fixed.
 
     Parameters
     ----------
@@ -449,7 +450,7 @@ def is_stackable(module: nn.Module) -> bool:
 
 
 def stacked_forward(module: nn.Module, weights: dict[str, Tensor], X: Tensor) -> Tensor:
-    """Outputs of M networks of one shape, each for a batch of its own.
+    """Outputs of M networks of one shape, each for its own batch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Models and training states as one file without code, and networks as ONNX graphs; knows no estimator."""
+"""Models and training states as one file without code, and networks as ONNX graphs; independent of estimators."""
 
 from ._container import ModelFileError
 

@@ -1,4 +1,4 @@
-"""A file is written as a whole or not at all."""
+"""Write a file completely or not at all."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ _LEFTOVER_AGE = 600.0  # seconds; to write a file takes a small part of them
 
 
 def write_atomically(path: Any, content: bytes) -> None:
-    """Write a file under another name, then rename it; a file that is there already is replaced at that moment.
+    """Write a file under a temporary name, then rename it; an existing file is replaced at that moment.
 
     Parameters
     ----------
     path : str or PathLike
-        A link is followed: what it points to is written.
+        Path of the file. A link is followed: its target is written.
     content : bytes
 
     Raises
@@ -26,11 +26,11 @@ def write_atomically(path: Any, content: bytes) -> None:
     TypeError
         If the path is neither a str nor a PathLike of one.
     FileNotFoundError, NotADirectoryError
-        If the folder is not there.
+        If the folder does not exist.
     FileExistsError
-        If the path is there and no regular file: a folder, a device or a pipe.
+        If the path exists and is no regular file: a folder, a device or a pipe.
     OSError
-        As writing raises it; nothing is left behind then.
+        As raised by writing; nothing is left behind then.
 
     Examples
     --------
@@ -53,11 +53,11 @@ def write_atomically(path: Any, content: bytes) -> None:
     with contextlib.suppress(FileNotFoundError):
         mode = os.stat(target).st_mode
         if not stat.S_ISREG(mode):
-            raise FileExistsError(f"{target} is there and no regular file; it is left as it is. Choose another path.")
+            raise FileExistsError(f"{target} is there and no regular file, so nothing is written. Choose another path.")
     # In the same folder: a file cannot be renamed from one disk to another.
     temporary = os.path.join(folder, f".sklstm-{secrets.token_hex(8)}.tmp")
     try:
-        # 0o666 less the process's mask, as `open` does; `tempfile` would make a file that nobody else may read.
+        # 0o666 minus the process's mask, as with `open`; `tempfile` would make a file that only its owner can read.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
@@ -70,7 +70,7 @@ def write_atomically(path: Any, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    # The new name, too, must outlast a loss of power, where the system lets a folder be opened.
+    # The new name must also survive a loss of power, where the system lets a folder be opened.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -80,7 +80,7 @@ def write_atomically(path: Any, content: bytes) -> None:
 
 
 def remove_leftovers(folder: Any) -> None:
-    """Remove what writers that were killed in the middle left behind, once it is too old to be a writer's at work.
+    """Remove temporary files of writers that were killed, once they are too old to be in use.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def remove_leftovers(folder: Any) -> None:
 
     Examples
     --------
-    Half a file that a writer killed an hour ago left behind, and one that is being written:
+    A half-written file of a writer killed an hour ago, and one that is being written:
 
     >>> import os
     >>> import tempfile
@@ -105,13 +105,13 @@ def remove_leftovers(folder: Any) -> None:
     (False, True)
     """
     for entry in os.scandir(folder):
-        with contextlib.suppress(OSError):  # another process may be quicker
+        with contextlib.suppress(OSError):  # another process may have removed it
             if _LEFTOVER.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _LEFTOVER_AGE:
                 os.unlink(entry.path)
 
 
 def as_path(path: Any) -> str:
-    """The path as a str; ``TypeError`` for what is none."""
+    """The path as a str; ``TypeError`` for anything else."""
     try:
         plain = os.fspath(path)
     except TypeError:

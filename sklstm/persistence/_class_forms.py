@@ -1,4 +1,4 @@
-"""The package's own classes in encoded values, and whether a value from a file is of the annotated type."""
+"""Encoded forms of the package's own classes, and a check of values from a file against their annotated types."""
 
 import types
 import typing
@@ -12,14 +12,14 @@ from sklstm._validation import Rule, check_parameters
 
 
 class Parameters:
-    """An object that is nothing but its constructor's parameters, as scikit-learn reads them.
+    """An object that consists of its constructor's parameters, as scikit-learn reads them.
 
     Parameters
     ----------
     kind : type
-        With ``get_params``.
+        A class with ``get_params``.
     rules : mapping of str to Rule
-        What the parameters must satisfy.
+        Rules for the parameters.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Parameters:
         Parameters
         ----------
         value : object
-            With ``get_params``.
+            An object with ``get_params``.
 
         Returns
         -------
@@ -74,14 +74,14 @@ class Parameters:
 
 
 def conforms(value: Any, hint: Any) -> bool:
-    """Whether ``value`` is of the annotated type, to the last element.
+    """Whether ``value`` is of the annotated type, down to the last element.
 
     Parameters
     ----------
     value : object
     hint : type or annotation
-        bool, int, float, str, None, a class, unions of these; ``tuple[...]``, ``list[...]``, ``dict[..., ...]``; a
-        numpy array with or without its dtype. An int passes for a float, numpy's numbers for Python's.
+        bool, int, float, str, None, a class, or a union of these; ``tuple[...]``, ``list[...]``, ``dict[..., ...]``; a
+        numpy array with or without its dtype. An int counts as a float, and numpy's numbers count as Python's.
 
     Returns
     -------
@@ -110,7 +110,11 @@ def conforms(value: Any, hint: Any) -> bool:
         if type(value) is not list:
             return False
         of_entry = _without_alias(*arguments)
-        if typing.get_origin(of_entry) in (None, typing.Union, types.UnionType):  # then the type of an entry says all
+        if typing.get_origin(of_entry) in (
+            None,
+            typing.Union,
+            types.UnionType,
+        ):  # then the type of an entry says everything
             value = {type(entry): entry for entry in value}.values()
         return all(conforms(entry, of_entry) for entry in value)
     if origin is dict:
@@ -132,7 +136,7 @@ def conforms(value: Any, hint: Any) -> bool:
 
 
 def _without_alias(hint: Any) -> Any:
-    """What an alias made by a ``type`` statement stands for, as numpy's NDArray is one from 2.5 on."""
+    """The type that an alias from a ``type`` statement stands for; numpy's NDArray is one from 2.5 on."""
     alias = typing.get_origin(hint) or hint
     if not hasattr(alias, "__type_params__") or not hasattr(alias, "__value__"):
         return hint

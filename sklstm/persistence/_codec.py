@@ -1,7 +1,7 @@
-"""Between the values of a fitted estimator and plain ones: a closed list of types, and nothing by name from outside it.
+"""Converts values of a fitted estimator to plain ones and back: a fixed list of types, nothing else by name.
 
-Plain is what JSON has, finite numbers only, and numeric arrays. Everything else is a dict whose ``"kind"`` says what it
-stands for; a plain dict therefore never stands for itself.
+Plain values are those of JSON, with finite numbers only, and numeric arrays. Every other value is a dict whose
+``"kind"`` says what it stands for. A plain dict therefore never stands for itself.
 """
 
 import math
@@ -17,16 +17,17 @@ from ._container import DTYPES
 
 ARRAY_DTYPES = frozenset(DTYPES.values())
 _TENSOR_DTYPES = ARRAY_DTYPES - {"uint16", "uint32", "uint64"}
-# From here on a list of numbers is an array: a loss curve in text would take twice the room and much more memory.
+# From this length on a list of numbers is an array: a loss curve as text would take twice the space and much more
+# memory.
 _LONG = 16
 _SCALARS = (str, int, float, bool, np.generic)
-_ARRAYS = (np.ndarray, np.memmap)  # joblib makes the one into the other; masked arrays would lose their masks
-# numpy gives every string of an array the room of the longest: so many bytes in all, and so many for each character.
+_ARRAYS = (np.ndarray, np.memmap)  # joblib turns the one into the other; masked arrays would lose their masks
+# numpy gives every string of an array the space of the longest: this many bytes in all, and this many per character.
 _LARGEST_WASTE, _ROOM_FOR_A_CHARACTER = 1 << 20, 64
-# Their hashes are not random: a file could choose keys of which each is compared with all that came before.
+# Their hashes are not random: a file could choose keys that are each compared with all earlier ones.
 _MOST_NUMBERS_AS_KEYS = 1 << 14
 _MOST_OF_ONE_HASH = 100
-_DEEPEST = 100  # containers inside one another; what a file may hold is less
+_DEEPEST = 100  # containers inside one another; the limit for a file is smaller
 _LONGEST_STEP = 40
 _NUMBERS = {bool: "bool", int: "int64", float: "float64"}
 
@@ -41,16 +42,16 @@ def check_keys(keys: Sequence[Any], name: object) -> None:
 
 
 class Place:
-    """Where a value is, for messages: spelled only when one is raised, and long keys cut short.
+    """Position of a value, for messages: built only when one is raised, with long keys cut short.
 
     Parameters
     ----------
     parent : Place or str
-        Where the container of the value is.
+        Position of the value's container.
     step : object
         Key or number of the value in its container.
     template : str
-        How the two are put together.
+        How the two are joined.
 
     Examples
     --------
@@ -72,7 +73,7 @@ class Place:
 
 
 _FIELD, _KEY = "{}.{}", "a key of {}"
-# A whole value has a name, a part of it a place.
+# A whole value has a name, a part of it a position.
 _Name = Place | str
 
 
@@ -108,16 +109,16 @@ class Form(Protocol):
         Parameters
         ----------
         value : object
-            Of the class `kind`.
+            An object of the class `kind`.
 
         Returns
         -------
         dict
-            Of types that the codec knows.
+            Parts of types that the codec knows.
         """
 
     def build(self, fields: dict[str, Any]) -> Any:
-        """The object of these parts.
+        """The object made of these parts.
 
         Parameters
         ----------
@@ -131,15 +132,15 @@ class Form(Protocol):
         Raises
         ------
         ValueError, TypeError
-            If the parts do not make one.
+            If the parts are not valid.
         """
 
 
 class Codec:
-    """Encodes and decodes values of a closed list of types.
+    """Encodes and decodes values of a fixed list of types.
 
-    None, bool, int of 64 bits, float, str, list, tuple and dict of such; numpy numbers, strings and arrays of numbers
-    or labels; tensors and devices of torch; ``RandomState``; and the classes of ``forms``.
+    These are None, bool, int of 64 bits, float and str, and list, tuple and dict of these. Also numpy numbers, strings
+    and arrays of numbers or labels; tensors and devices of torch; ``RandomState``; and the classes of ``forms``.
 
     Parameters
     ----------
@@ -166,13 +167,13 @@ class Codec:
         self._names = {form.kind: name for name, form in self.forms.items()}
 
     def encode(self, value: Any, name: _Name) -> Any:
-        """Plain values that stand for ``value``; what they hold is copied.
+        """Plain values that stand for ``value``; their content is copied.
 
         Parameters
         ----------
         value : object
         name : str or Place
-            What it is called, for messages.
+            Name of the value in messages.
 
         Returns
         -------
@@ -184,7 +185,7 @@ class Codec:
         TypeError
             If the value, or something in it, is of a type that is not on the list.
         ValueError
-            If a string is no Unicode text, or containers are too deep inside one another.
+            If a string is no Unicode text, or containers are nested too deep.
         """
         kind = type(value)
         if type(name) is Place and name.depth > _DEEPEST:
@@ -238,7 +239,7 @@ class Codec:
         ----------
         plain : object
         name : str or Place
-            What it is called, for messages.
+            Name of the value in messages.
 
         Returns
         -------
@@ -247,7 +248,7 @@ class Codec:
         Raises
         ------
         ValueError
-            If it is nothing that `encode` returns. An object is built of checked parts only.
+            If `encode` cannot have returned it. An object is built from checked parts only.
         """
         if type(plain) is str:
             return text_of(plain, name)
@@ -317,7 +318,7 @@ class Codec:
     def _array(self, values: Any, name: _Name) -> np.ndarray:
         if type(values) not in _ARRAYS or values.dtype.name not in ARRAY_DTYPES:
             raise ValueError(f"{name} is no array of numbers")
-        return native(values)  # a copy: of a file it is a view
+        return native(values)  # a copy, since from a file it is a view
 
     def _numbers(self, values: Any, name: _Name) -> list[Any]:
         array = self._array(values, name)
@@ -348,7 +349,8 @@ class Codec:
         array = self._array(values, name)
         if array.dtype.name not in _TENSOR_DTYPES:
             raise ValueError(f"{name} is no tensor")
-        # Cloned into torch's own memory: matrix kernels may round by alignment, see `as_tensor` of the estimators.
+        # Cloned into torch's own memory: matrix kernels may round differently by alignment; see `as_tensor` of the
+        # estimators.
         return torch.from_numpy(array).clone()
 
     def _device(self, device: Any, name: _Name) -> torch.device:
@@ -363,7 +365,7 @@ class Codec:
         match self.decode(list_of(state, name), name):
             case [np.ndarray() as key, int(pos), 0 | 1 as has_gauss, float(gauss)]:
                 if key.shape == (624,) and key.dtype == np.uint32 and 0 <= pos <= 624 and math.isfinite(gauss):
-                    # Seeded with a number, then overwritten: without one it would ask the system for entropy.
+                    # Seeded with a number, then overwritten: without a seed it would ask the system for entropy.
                     random_state = np.random.RandomState(0)
                     random_state.set_state(("MT19937", key, pos, has_gauss, gauss))
                     return random_state
@@ -395,7 +397,7 @@ class Codec:
 
 
 def native(array: np.ndarray) -> np.ndarray:
-    """A plain copy in memory, in the machine's order of bytes."""
+    """A plain copy in memory, in the byte order of the machine."""
     return np.array(array, dtype=array.dtype.newbyteorder("="), order="C", subok=False)
 
 
@@ -417,8 +419,8 @@ def list_of(value: Any, name: _Name) -> list[Any]:
 
 
 def dtype_of(text: Any, name: _Name) -> np.dtype:
-    """The dtype of this name; ``ValueError`` if it is not one that `Codec.encode` writes."""
-    # Not any text: numpy reads "i4,i4" and much else as a dtype.
+    """The dtype of this name; ``ValueError`` if `Codec.encode` does not write it."""
+    # A fixed list: numpy reads "i4,i4" and many other texts as a dtype.
     plain = text[1:] if isinstance(text, str) and text[:1] in "<>|=" else ""
     if not (plain in ("O", "b1") or (plain[:1] in ("U", "i", "u", "f") and plain[1:].isdecimal() and len(plain) < 9)):
         raise ValueError(f"{name} has an unknown dtype")

@@ -1,7 +1,7 @@
-"""One file: arrays as the tensors of a safetensors file, all else as JSON in its metadata, and a digest of both.
+"""One file: arrays as tensors of a safetensors file, the rest as JSON in its metadata, and a digest of both.
 
-Fitted models and training states are both kept this way. Reading takes time and memory in proportion to the file,
-whatever it holds: every limit below is there for a file that would otherwise take more.
+Fitted models and training states are both saved in this format. Reading takes time and memory in proportion to the size
+of any file. Each limit below is there because some file would otherwise take more.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ import numpy as np
 
 from ._atomic import as_path
 
-#: Of the files that are written, and the newest that can be read.
+#: Version of the files that are written, and the newest that can be read.
 FORMAT_VERSION = (1, 0)
 
-#: What an array may hold: safetensors' names, and numpy's.
+#: Types of arrays: safetensors' names, and numpy's.
 DTYPES = {
     "BOOL": "bool", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16",
     "U32": "uint32", "U64": "uint64", "F16": "float16", "F32": "float32", "F64": "float64",
@@ -33,26 +33,26 @@ _KEYS = {"format", "format_version", "package_version", "document", "sha256"}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _LARGEST_HEADER = 1 << 24
 _LARGEST_FILE = 1 << 32
-_LONGEST_REASON = 1000  # characters; what a file holds may be quoted in it
+_LONGEST_REASON = 1000  # characters; content of a file may be quoted in it
 _DEEPEST = 64
 # Values in one JSON text. A value takes two characters at least, and up to some hundred bytes of memory.
 _MOST_VALUES = 500_000
 _LONGEST_NUMBER = 40  # characters; Python writes 25 at most
-# A string, up to its end or that of the text: an open one must not be looked at again from every quote inside it.
+# A string, up to its end or that of the text: an open string must not be searched again from every quote inside it.
 # Possessive: otherwise the matcher remembers every step through a long string, at a hundred bytes each.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
 
 
 class ModelFileError(ValueError):
-    """A file that is no saved model, or not one that can be read here; the message names the file and the reason.
+    """The file is no saved model, or cannot be read here; the message names the file and the reason.
 
     Parameters
     ----------
     path : str or PathLike
-        Of the file.
+        Path of the file.
     reason : object
-        What is wrong with it.
+        What is wrong with the file.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class ModelFileError(ValueError):
 
 
 def to_bytes(document: Mapping[str, Any]) -> bytes:
-    """A file's content for encoded values.
+    """The content of a file for encoded values.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def to_bytes(document: Mapping[str, Any]) -> bytes:
     Returns
     -------
     bytes
-        The same for the same values.
+        Equal values give equal bytes.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def to_bytes(document: Mapping[str, Any]) -> bytes:
 
 
 def read_document(path: Any) -> dict[str, Any]:
-    """The values in a file made of `to_bytes`; nothing in it is executed, whatever it holds.
+    """The values in a file made by `to_bytes`; no code in it is executed.
 
     Parameters
     ----------
@@ -141,16 +141,16 @@ def read_document(path: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        Its arrays are read-only views of the file's bytes.
+        Values whose arrays are read-only views of the file's bytes.
 
     Raises
     ------
     ModelFileError
-        If the file is not one of this format, is damaged, or was written by a newer version.
+        If the file is not in this format, is damaged, or was written by a newer version.
     TypeError
         If the path is neither a str nor a PathLike of one.
     OSError
-        As reading raises it, ``FileNotFoundError`` for instance.
+        As raised by reading, for instance ``FileNotFoundError``.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def read_document(path: Any) -> dict[str, Any]:
         raise ModelFileError(plain, f"it is larger than {_LARGEST_FILE} bytes")
     try:
         with open(plain, "rb") as file:
-            _header_size(file.read(8), status.st_size)  # before a large file is read for nothing
+            _header_size(file.read(8), status.st_size)  # before a large file is read in vain
             file.seek(0)
             content = file.read(status.st_size + 1)
         return from_bytes(content)
@@ -186,17 +186,17 @@ def from_bytes(content: bytes) -> dict[str, Any]:
     Parameters
     ----------
     content : bytes
-        Of a file.
+        Content of a file.
 
     Returns
     -------
     dict
-        Its arrays are read-only views of the content.
+        Values whose arrays are read-only views of the content.
 
     Raises
     ------
     ValueError
-        If there is anything wrong with the content.
+        If the content is invalid.
 
     Examples
     --------
@@ -265,8 +265,8 @@ def parse(text: str, *, name: str) -> Any:
     Raises
     ------
     ValueError
-        If it is no JSON, or nested deeper than 64, or holds more than 500,000 values, a name twice in one object, a
-        number that is no 64-bit integer or float64, NaN or infinity.
+        If it is no JSON, is nested deeper than 64, holds more than 500,000 values, or has a name twice in one object.
+        Also for a number that is no 64-bit integer or float64, for NaN and for infinity.
     """
     _check_size(text, name=name)
     try:
@@ -297,7 +297,7 @@ def _check_size(text: str, *, name: str) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("a name occurs twice in one object")
     return values
 
 
@@ -318,13 +318,13 @@ def _constant(word: str) -> Any:
 
 
 def _header_size(start: bytes, file_size: int) -> int:
-    """Size of the header by the first 8 bytes of a file."""
+    """Size of the header, from the first 8 bytes of a file."""
     if len(start) < 8:
         raise ValueError("it is too short")
     (size,) = struct.unpack("<Q", start)
     if size > min(_LARGEST_HEADER, file_size - 8):
-        if start[:1] == b"\x80":  # how pickles begin, those of joblib among them
-            raise ValueError("it looks like a pickle; joblib.load reads those, which executes what they say")
+        if start[:1] == b"\x80":  # how pickles begin, also those of joblib
+            raise ValueError("it looks like a pickle; joblib.load reads pickles, but executes code in them")
         raise ValueError(f"its header claims {size} bytes, more than there are or may be")
     return int(size)
 
@@ -389,22 +389,22 @@ def _sizes(value: Any, *, at_most: int) -> bool:
 
 
 def _quoted(name: str) -> str:
-    """What stands in a file, short enough for a message."""
+    """Text from a file, short enough for a message."""
     return repr(name[:80])
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:
-    """The bytes of an array, the lowest of each number first; a view of them where that is how they lie."""
+    """The bytes of an array in little-endian order; a view if they already are."""
     little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
     return little.reshape(-1).view(np.uint8).data
 
 
-# A place in a document: the one that it is inside of, and its key or number there.
+# A position in a document: that of its container, and its key or number there.
 _Path = tuple[Any, Any] | None
 
 
 def _without_arrays(value: Any, path: _Path, arrays: dict[str, np.ndarray]) -> Any:
-    """The values with names in the places of arrays, which are added to ``arrays``."""
+    """The values with names instead of arrays, which are added to ``arrays``."""
     if type(value) is np.ndarray:
         name = _name_of(path)
         while name in arrays:
@@ -418,7 +418,7 @@ def _without_arrays(value: Any, path: _Path, arrays: dict[str, np.ndarray]) -> A
     if value.get("kind") == "dict":
         items = [[key, _without_arrays(entry, (path, key), arrays)] for key, entry in value["items"]]
         return {"kind": "dict", "items": items}
-    # The codec's own words for the inside of a value are left out of the name.
+    # The codec's own keys inside a value are left out of the name.
     inside = "kind" in value
     return {key: _without_arrays(entry, path if inside else (path, key), arrays) for key, entry in value.items()}
 
@@ -432,7 +432,7 @@ def _name_of(path: _Path) -> str:
 
 
 def _with_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """Inverse of `_without_arrays`, in place; takes every array that is referred to out of ``arrays``."""
+    """Inverse of `_without_arrays`, in place; removes every used array from ``arrays``."""
     if type(value) is dict and "kind" in value and "values" in value:
         name = value["values"]
         if type(name) is not str or name not in arrays:

@@ -1,6 +1,6 @@
 """A trained network as an ONNX graph, written from its weights: batch and time axes stay free.
 
-torch's own exporter runs the network on an example and may freeze the example's lengths into the graph.
+torch's own exporter runs the network on an example and may fix the lengths of the example in the graph.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from sklstm.networks._networks import is_plain
 # Old enough for runtimes of several years ago; nothing newer is needed.
 _OPSET, _IR_VERSION = 17, 8
 
-# Of each cell: ONNX's operator, torch's gates in ONNX's order (i, o, f, c and z, r, h), and the operator's attributes.
-# torch's reset gate multiplies what the recurrent matrix has made, bias included: linear_before_reset.
+# For each cell: ONNX's operator, torch's gates in ONNX's order (i, o, f, c and z, r, h), and the operator's attributes.
+# torch's reset gate multiplies the product with the recurrent matrix, bias included: linear_before_reset.
 _CELLS: Mapping[str, tuple[str, tuple[int, ...], Mapping[str, Any]]] = {
     "lstm": ("LSTM", (0, 3, 1, 2), {}),
     "gru": ("GRU", (1, 0, 2), {"linear_before_reset": 1}),
@@ -35,36 +35,36 @@ def onnx_model(
     layout: str = "ntc",
     metadata: Mapping[str, str] | None = None,
 ) -> Any:
-    """The graph of one of the package's modules, checked.
+    """The checked graph of one of the package's modules.
 
     Parameters
     ----------
     module : nn.Module
-        With ``cell``, one recurrent torch layer or stack, and a ``readout``.
+        A module with ``cell``, one recurrent torch layer or stack, and a ``readout``.
     classes : ndarray of shape (k,), optional
-        Labels: of int, float, bool or str. With them the graph puts out labels and probabilities, without them the
+        Labels: int, float, bool or str. With them the graph returns labels and probabilities, without them the
         network's outputs.
     one_output : bool, default=False
         Whether predictions have the shape (n,) instead of (n, 1).
     with_lengths : bool, default=False
-        Whether the graph takes the number of steps of every sequence, too.
+        Whether the graph also takes the number of steps of every sequence.
     layout : {"ntc", "nct"}, default="ntc"
-        Of the graph's input.
+        Layout of the graph's input.
     metadata : mapping of str to str, optional
-        Kept in the model's metadata.
+        Metadata of the model.
 
     Returns
     -------
     onnx.ModelProto
-        Input ``X`` (n, L, d), or (n, d, L), float32 and, with ``with_lengths``, ``lengths`` (n,) int64. Outputs
-        ``label`` (n,) and ``probabilities`` (n, k), or ``prediction``.
+        A model with the input ``X`` (n, L, d), or (n, d, L), float32 and, with ``with_lengths``, ``lengths`` (n,)
+        int64. Its outputs are ``label`` (n,) and ``probabilities`` (n, k), or ``prediction``.
 
     Raises
     ------
     ImportError
-        Without the package onnx.
+        If the package onnx is not installed.
     TypeError
-        If ONNX has no type for the labels, or the network is not one of those of `sklstm.networks`.
+        If ONNX has no type for the labels, or the network is not one of `sklstm.networks`.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def onnx_model(
         raise ImportError('ONNX export needs the package onnx: pip install "sklstm[onnx]"') from error
     if not is_plain(module) or module.cell not in _CELLS:
         raise TypeError(
-            "ONNX graphs are made of torch's LSTM, GRU and plain recurrent layers with a linear readout of the last "
-            f"state, and of a linear part; {type(module).__name__} is something else."
+            "ONNX graphs are made from torch's LSTM, GRU and plain recurrent layers with a linear readout of the "
+            f"last state, and a linear part. {type(module).__name__} is another network."
         )
     graph = _Graph(onnx)
     (recurrent,) = (part for part in module.children() if isinstance(part, nn.RNNBase))
@@ -198,7 +198,7 @@ def _readout(graph: _Graph, X: str, module: Any, state: str, with_lengths: bool)
 
 
 def _last_steps(graph: _Graph, X: str, n_steps: int, with_lengths: bool) -> str:
-    """Name of the last steps (n, n_steps * d) of every sequence, with zeros for those that it does not have."""
+    """Name of the last steps (n, n_steps * d) of every sequence, with zeros for missing steps."""
     zeros_before = graph.constant("zeros_before", np.array([0, n_steps, 0, 0, 0, 0]))
     padded = graph.add("Pad", [X, zeros_before], "padded")
     if with_lengths:
@@ -217,7 +217,7 @@ def _last_steps(graph: _Graph, X: str, n_steps: int, with_lengths: bool) -> str:
 def _classification(graph: _Graph, logits: str, classes: np.ndarray) -> list[Any]:
     labels = _onnx_labels(classes)
     graph.add("Softmax", [logits], "probabilities", axis=1)
-    # Of the outputs, as `predict` does, and the first of equal ones.
+    # Of the outputs, as in `predict`; of equal ones the first.
     best = graph.add("ArgMax", [logits], "best", axis=1, keepdims=0)
     graph.add("Gather", [graph.constant("classes", labels), best], "label", axis=0)
     return [

@@ -1,4 +1,4 @@
-"""Sequences in the containers of other packages, as the estimators take them."""
+"""Sequences in the containers of other packages, in a form that the estimators take."""
 
 from typing import Any
 
@@ -24,53 +24,53 @@ _REMEDY = "Fill it before, with the past only, or leave the sequence out."
 
 
 def read_sequences(X: Any, *, layout: LayoutName = "ntc") -> Any:
-    """Sequences in the container of another package as the estimators of this one take them, steps before channels.
+    """Convert sequences from the container of another package to a form that the estimators take.
 
-    Which container it is, is told by its form; only whether arrays have their channels before the time has to be said.
+    The result has steps before channels. The container is recognised by its form. You only need to say whether arrays
+    have channels before time.
 
     Parameters
     ----------
     X : array-like, list, Series or DataFrame
-        - An array with three axes: aeon's and sktime's numpy3D (n, d, L), with ``layout="nct"``; tslearn's (n, L, d).
-          Steps at the end of a sequence in which every channel is NaN fill it up, and are left out.
-        - A list, tuple, object array or Series of arrays: aeon's np-list of (d, L_i), with ``layout="nct"``, or
-          (L_i, d). Of data frames: sktime's df-list, one column for each channel, whatever the layout.
-        - A nested data frame, as sktime has it: one row for each sequence, one column for each channel, and a Series or
+        - An array with three axes: aeon's and sktime's numpy3D (n, d, L), with ``layout="nct"``, or tslearn's (n, L,
+          d). Steps at the end of a sequence in which every channel is NaN are padding, and are removed.
+        - A list, tuple, object array or Series of arrays: aeon's np-list of (d, L_i), with ``layout="nct"``, or (L_i,
+          d). Also of data frames: sktime's df-list, one column for each channel, in either layout.
+        - A nested data frame of sktime. It has one row for each sequence, one column for each channel, and a Series or
           array of all steps in every cell.
-        - A data frame with one row for each step and an index of two levels, id and time, sktime's pd-multiindex.
-          The level of times is the one of dates, periods or durations, else the one whose name says so, else the one of
-          numbers. Where two could be, it is an error. Names of times, in upper case or lower: "time", "times",
-          "timepoint", "timepoints", "time_point", "timestep", "timesteps", "time_step", "time_idx", "timestamp", "t",
-          "ds", "step", "cycle", "lag", "date", "datetime", "period", "year", "quarter", "month", "week", "weekday",
-          "day", "hour", "minute", "second".
+        - sktime's pd-multiindex: a data frame with one row for each step and an index of two levels, id and time. The
+          level of times is the one with dates, periods or durations, else the one whose name means time, else the one
+          with numbers. If two levels could hold the times, this is an error. These names mean time, in upper or lower
+          case: "time", "times", "timepoint", "timepoints", "time_point", "timestep", "timesteps", "time_step",
+          "time_idx", "timestamp", "t", "ds", "step", "cycle", "lag". So do "date", "datetime", "period", "year",
+          "quarter", "month", "week", "weekday", "day", "hour", "minute", "second".
     layout : {"ntc", "nct"}, default="ntc"
         Axes of arrays: (n, time, channels) and (time, channels), or (n, channels, time) and (channels, time).
 
     Returns
     -------
     ndarray of shape (n, L, d), list of arrays (L_i, d), or Series or list of data frames (L_i, d)
-        An array, not copied, if X is one without steps that fill up; a list otherwise. Tables become data frames with
-        the names of the channels as columns and the times as index: a Series of them whose index are the ids, which y
-        must have too if it has an index.
+        An array, not copied, if X is an array without padding. Otherwise a list. Tables become data frames with the
+        names of the channels as columns and the times as index. They come in a Series whose index holds the ids. If y
+        has an index, it must hold these ids too.
 
     Raises
     ------
     ValueError
-        If a value is missing elsewhere than in steps that fill up; if times are texts, do not increase, or
-        differ between the channels of a sequence; if channels or shapes do not agree; if X is rows of numbers, of which
-        nobody can tell what they are.
+        If a value is missing that is not padding. If times are texts, do not increase, or differ between the channels
+        of a sequence. If channels or shapes do not agree. If X is rows of numbers, whose meaning is unknown.
     TypeError
         If a column of a table does not hold real numbers.
 
     See Also
     --------
-    SequencesFromTable : One row a step, with ids and times in columns.
+    SequencesFromTable : From a table with one row for each step, with ids and times in columns.
     sliding_windows : Windows of long series.
-    unpad_sequences : Takes sequences apart that are filled up with a number.
+    unpad_sequences : Removes padding with a number.
 
     Notes
     -----
-    Data frames with columns of two levels, time and channel, are taken by the estimators as they are, and come back so.
+    Data frames with columns of two levels, time and channel, are returned unchanged, since the estimators take them.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def read_sequences(X: Any, *, layout: LayoutName = "ntc") -> Any:
     >>> read_sequences(numpy3D, layout="nct").shape
     (4, 3, 2)
 
-    Filled up with NaN, as ``tslearn.utils.to_time_series_dataset`` does it:
+    Padded with NaN, as by ``tslearn.utils.to_time_series_dataset``:
 
     >>> [x.ravel() for x in read_sequences([[[1.0], [2.0], [3.0]], [[4.0], [np.nan], [np.nan]]])]
     [array([1., 2., 3.]), array([4.])]
@@ -121,9 +121,9 @@ def _of_array(X: Any, layout: str) -> Any:
     values = np.asarray(as_plain(X))
     if values.ndim != 3:
         raise ValueError(
-            f"X has {values.ndim} axes: it cannot be told which of them are sequences, steps and channels. Give three: "
-            "X[None] for one sequence, X[:, :, None] for sequences of one channel. The estimators take rows of steps "
-            "as they are, with n_channels."
+            f"X has {values.ndim} axes, so it is unknown which of them are sequences, steps and channels. Give three: "
+            "X[None] for one sequence, X[:, :, None] for sequences of one channel. The estimators also take rows of "
+            "steps, with n_channels."
         )
     values = numbers_in(values, "X") if values.dtype.kind not in "biuf" else values
     if layout == "nct":
@@ -151,9 +151,9 @@ def _of_table(X: Any) -> Any:
     if levels != 2:
         has = "no index" if index is None else f"an index of {levels} level{'s' if levels > 1 else ''}"
         raise ValueError(
-            f"X is a table with {has}: it cannot be told which rows are one sequence. Give it an index of two levels, "
-            "id and time, or use SequencesFromTable, which takes the names of their columns, or sliding_windows. The "
-            "estimators take tables with one row for each sequence as they are."
+            f"X is a table with {has}, so it is unknown which rows are one sequence. Give it an index of two levels, "
+            "id and time. Or use SequencesFromTable, which takes the names of their columns, or sliding_windows. The "
+            "estimators also take tables with one row for each sequence."
         )
     level = time_level(index)
     times, (codes, ids) = index.get_level_values(level), numbered(index.get_level_values(1 - level))
@@ -178,7 +178,7 @@ def _of_nested(X: Any) -> Any:
             if len(column) != len(values[0]) or not _equal(instants, times[0]):
                 raise ValueError(
                     f"In row {X.index[row]!s} of X, channel {name!r} has other times than channel {X.columns[0]!r}: "
-                    f"{len(column)} and {len(values[0])} steps. Every channel of a sequence must have the same ones."
+                    f"{len(column)} and {len(values[0])} steps. Every channel of a sequence must have the same times."
                 )
         sequence = np.column_stack(values)
         _refuse_missing(sequence, f"the sequence in row {X.index[row]!s}")

@@ -24,7 +24,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     Parameters
     ----------
     id : str or hashable
-        Name of the column that tells to which sequence a row belongs.
+        Name of the column that says which sequence a row belongs to.
     time : str or hashable, default=None
         Name of the column by which the rows of a sequence are sorted; it holds numbers, or dates and times. None keeps
         the order of the table.
@@ -44,7 +44,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     n_features_in_ : int
         Number of columns of the table given to `fit`.
     feature_names_in_ : ndarray of shape (``n_features_in_``,)
-        Their names, if all are strings.
+        Names of these columns, if all are strings.
 
     See Also
     --------
@@ -58,10 +58,10 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     A table is a pandas DataFrame, or any object that has ``columns`` and whose ``table[name]`` NumPy can convert to an
     array.
 
-    A table has more rows than sequences. As the first step of a pipeline, with one target for each sequence, this class
-    works in ``pipeline.fit(table, y)`` and ``pipeline.predict(table)``. Cross-validation of such a pipeline does not
-    work, because it splits the rows. Transform first, and cross-validate on the list of sequences. This leaks nothing
-    from test data, because no statistic of the data is learned.
+    A table has more rows than there are sequences. As the first step of a pipeline, with one target for each sequence,
+    this class works in ``pipeline.fit(table, y)`` and ``pipeline.predict(table)``. Cross-validation of such a pipeline
+    does not work, because it splits the rows. Transform first, and cross-validate on the list of sequences. This leaks
+    nothing from test data, because no statistic of the data is learned.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         Raises
         ------
         ValueError
-            If a column that a parameter names is absent or has two roles, or no channel is left.
+            If a column that a parameter names is absent or has two roles, or if no channel is left.
         TypeError
             If X is not a table, or `channels` is a single name.
         """
@@ -135,7 +135,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         named = [*roles, *channels]
         _refuse_repeated(named, "Column {!r} has two roles: id, time, target and channels must be different columns.")
         if not channels:
-            raise ValueError("The table has no column left for channels.")
+            raise ValueError("The table has no column left for channels. Name the channels, or add columns.")
         for name in named:
             _check_name(X, name)
         model = copy.copy(self)
@@ -161,8 +161,8 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         Raises
         ------
         ValueError
-            If a column is absent, a channel does not hold numbers, an id or a time is missing, an id has two rows of
-            one time, a value is infinite, or a value is missing and `allow_nan` is False.
+            If a column is absent, a channel does not hold numbers, an id or a time is missing, or a value is infinite.
+            Also if an id has two rows of one time, or if a value is missing and `allow_nan` is False.
         """
         check_is_fitted(self)
         ids, codes, _ = self._groups(X)
@@ -204,7 +204,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         Raises
         ------
         ValueError
-            If a target is missing, an id has two different targets, an id has no target or two targets in `y`, or
+            If a target is missing, or an id has two different targets. If an id has no target or two targets in `y`. If
             neither `y` nor `target` is given.
         TypeError
             If `y` is neither a mapping nor a Series.
@@ -267,7 +267,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         if self.time is None:
             return np.argsort(codes, kind="stable")
         _check_name(X, self.time)
-        times = as_index(X[self.time])  # zones and periods are integers inside, and no object for each row
+        times = as_index(X[self.time])  # time zones and periods are integers inside, and no object for each row
         ranks = _time_ranks(times, self.time)
         order = np.lexsort((ranks, codes))
         same = (np.diff(codes[order]) == 0) & (np.diff(ranks[order]) == 0)

@@ -43,14 +43,14 @@ def pad_sequences(
     Parameters
     ----------
     sequences : list of n array-likes of shape (L_i, d)
-        At least one sequence; every L_i at least 1.
+        At least one sequence; every L_i must be at least 1.
     side : {"left", "right"}, default="left"
         Where steps are added: before the first step or after the last one.
     value : float, default=0.0
         Value of every channel in an added step; NaN is allowed.
     length : int, default=None
-        Steps of each sequence in the result; at least as many as the longest sequence has, as nothing is cut off. None:
-        exactly as many. Use the same length for training data and later data.
+        Number of steps of each sequence in the result. It must be at least the length of the longest sequence, since
+        nothing is cut off. None: exactly that length. Use the same length for training data and later data.
     return_mask : bool, default=False
         Also return which steps are not padding.
 
@@ -65,7 +65,7 @@ def pad_sequences(
     ------
     ValueError
         If a sequence does not have two axes, has no step, has another number of channels than the first, or is longer
-        than `length`; if `side` is not one of the two values.
+        than `length`. Also if `side` is not one of the two values.
     TypeError
         If a sequence does not hold real numbers, `value` is not a real number, or `length` is not an integer.
 
@@ -114,8 +114,8 @@ def unpad_sequences(X: ArrayLike, mask: ArrayLike | None = None, *, value: float
     X : array-like of shape (n, L, d)
         Real numbers.
     mask : array-like of shape (n, L), bool, default=None
-        True at the steps to keep. None: steps in which every channel is `value` are dropped at the start and at the end
-        of each sequence, even if such a step is data.
+        True at the steps to keep. None: steps in which every channel is `value` are removed at the start and at the end
+        of each sequence. This also removes such steps that are data.
     value : float, default=0.0
         Value of the padding, if there is no mask; NaN is allowed.
 

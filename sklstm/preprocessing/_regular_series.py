@@ -1,4 +1,4 @@
-"""Series at equal time steps, as tables have them: windows cut from them, and the times that come after them."""
+"""Series at equal time steps from tables: windows cut from them, and the times that come after them."""
 
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
@@ -25,19 +25,19 @@ class RegularSeries:
     values : ndarray of shape (N, d)
         The rows, those of the first series first; finite.
     lengths : ndarray of int of shape (g,)
-        Numbers of rows of the series.
+        Number of rows of each series.
     names : list of length d
-        Of the columns; empty for arrays.
+        Names of the columns; empty for arrays.
     ids : Index of shape (g,) or None
-        Of the series of a panel; None if the table is one series.
+        Ids of the series of a panel; None if the table is one series.
     times : Index of shape (N,) or None
-        None for arrays.
+        Times of the rows; None for arrays.
     step : int, offset of pandas or None
-        From one time to the next.
+        Step from one time to the next.
     levels : list
         Names of the levels of the table's index.
     level : int
-        Which of them holds the times.
+        Number of the level that holds the times.
     """
 
     values: NDArray
@@ -51,15 +51,15 @@ class RegularSeries:
 
     @classmethod
     def of(cls, table: Any, like: "RegularSeries | None" = None) -> Self:
-        """Read a table, or one with the columns and the time step of another.
+        """Read a table; with ``like``, it must have the columns and the time step of another table.
 
         Raises
         ------
         TypeError
-            If it is of another kind, a column does not hold real numbers, or the index does not hold times.
+            If it is no such table, a column does not hold real numbers, or the index does not hold times.
         ValueError
-            If a value is missing or infinite, the columns are others than those of ``like``, or times do not increase
-            in equal steps.
+            If a value is missing or infinite, the columns differ from those of ``like``, or times do not increase in
+            equal steps.
         """
         if hasattr(table, "to_pandas"):  # of polars, xarray, pyarrow
             raise TypeError(
@@ -68,21 +68,21 @@ class RegularSeries:
             )
         if isinstance(table, list | tuple) and len(table) and np.ndim(table[0]) > 1:
             raise TypeError(
-                "table must be one table; got a list of several. Give pandas.concat(tables, keys=ids), whose index is "
-                "(id, time)."
+                "table must be one table; got a list of several. Give pandas.concat(tables, keys=ids), whose index "
+                "is (id, time)."
             )
         columns = Columns.of(table)
         rows = Rows.of(columns, None, None)
         index = getattr(table, "index", None) if rows.times is not None else None
         if like is not None and (like.times is None) != (rows.times is None):
-            raise TypeError(f"fit had {_kind(like.times)}, and this is {_kind(rows.times)}: give the same kind.")
+            raise TypeError(f"fit had {_kind(like.times)}, but this is {_kind(rows.times)}. Give the same kind.")
         if like is not None and rows.times is not None and _kind_of_times(like.times) != _kind_of_times(rows.times):
             raise TypeError(
-                f"the times of fit were {_kind_of_times(like.times)}, such as {like.times[0]!s}, and these are "
-                f"{_kind_of_times(rows.times)}, such as {rows.times[0]!s}: give the same kind."
+                f"the times of fit were {_kind_of_times(like.times)}, such as {like.times[0]!s}, but these are "
+                f"{_kind_of_times(rows.times)}, such as {rows.times[0]!s}. Give the same kind."
             )
         if like is not None and (like.ids is None) != (rows.ids is None):
-            raise ValueError("the tables of fit and of now must both have an id in their index, or none of them.")
+            raise ValueError("the tables of fit and of now must both have an id in their index, or neither of them.")
         values = _numbers(columns, range(columns.d) if like is None else _places(columns, like))
         times = rows.times
         if len(rows.lengths) > 1:
@@ -93,8 +93,8 @@ class RegularSeries:
         _refuse_missing(values, names, times, _of_ids(levels, level))
         if like is not None and like.ids is not None and like.levels[like.level] in set(levels) - {None, levels[level]}:
             raise ValueError(
-                f"fit took level {like.levels[like.level]!r} of the index as times, and here it would be "
-                f"{levels[level]!r}: put the levels in the order of fit, table.reorder_levels({like.levels})."
+                f"fit took level {like.levels[like.level]!r} of the index as times, but here it would be "
+                f"{levels[level]!r}. Put the levels in the order of fit: table.reorder_levels({like.levels})."
             )
         step = None if times is None else like.step if like is not None else _step(times, rows.lengths, levels, level)
         series = cls(values, rows.lengths, names, rows.ids, times, step, levels, level)
@@ -102,14 +102,14 @@ class RegularSeries:
         return series
 
     def places(self, wanted: Any, argument: str) -> tuple[tuple[int, ...], bool]:
-        """Places of the columns that an argument names, and whether it names one, not a list of them.
+        """Positions of the columns that an argument names, and whether it names one column instead of a list.
 
         Raises
         ------
         TypeError
-            If it names none.
+            If it names no column.
         ValueError
-            If there is no such column, or one is named twice.
+            If there is no such column, or if one is named twice.
         """
         columns = Columns(None, self.names, len(self.values), self.values.shape[1])
         single = is_integer(wanted) or isinstance(wanted, str) or columns.is_name(wanted)
@@ -122,19 +122,22 @@ class RegularSeries:
         return places, single
 
     def future(self, given: Any, places: tuple[int, ...], n: int) -> NDArray | None:
-        """Values (g, n, c) of known columns at the n steps after the end of every series; None if none is known.
+        """Values (g, n, c) of known columns at the n steps after the end of every series; None without known columns.
 
         Raises
         ------
         TypeError
-            If what is given is of another kind than the table, or does not hold real numbers.
+            If ``future`` is of another type than the table, or does not hold real numbers.
         ValueError
-            If nothing is given or nothing is known; if it has other columns or lacks a time, a value is missing, or the
-            shape of an array does not fit.
+            If ``future`` is missing, or there are no known columns. If it has other columns or lacks a time, if a value
+            is missing, or if the shape of an array does not fit.
         """
         if not places:
             if given is not None:
-                raise ValueError("future holds columns that are known in advance, and known names none.")
+                raise ValueError(
+                    "future holds columns that are known in advance, but the parameter known names none. Leave out "
+                    "future, or name its columns in known."
+                )
             return None
         known = [self.names[place] if self.names else place for place in places]
         index = self.after(n)
@@ -161,15 +164,15 @@ class RegularSeries:
             rows = labels.get_indexer(index)
             if (rows < 0).any():
                 raise ValueError(
-                    f"future has no row for {index[int((rows < 0).argmax())]!s}; a forecast needs the known columns at "
-                    f"{n} steps, here from {index[0]!s} to {index[-1]!s}."
+                    f"future has no row for {index[int((rows < 0).argmax())]!s}. A forecast needs the known columns "
+                    f"at {n} steps, here from {index[0]!s} to {index[-1]!s}."
                 )
             values = values[rows]
         _refuse_missing(values, known, index, _of_ids(self.levels, self.level))
         return values.reshape(-1, n, len(known))
 
     def _reordered(self, labels: Any) -> Any:
-        """The index of ``future``, its levels in the order of the table's: by names, or by which holds the times."""
+        """The index of ``future`` with its levels in the order of the table's: by names, or by the level of times."""
         names, n = list(labels.names), len(self.levels)
         if len(names) != n:
             raise ValueError(
@@ -190,7 +193,7 @@ class RegularSeries:
         return labels.set_names([None] * n).reorder_levels(order)
 
     def part(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> Self:
-        """Rows ``first`` (g,) to before ``last`` (g,) of every series; a series without a row is left out."""
+        """Rows ``first`` (g,) to before ``last`` (g,) of every series; a series without rows is left out."""
         starts = np.cumsum(self.lengths) - self.lengths
         lengths = np.maximum(last - first, 0)
         kept = lengths > 0
@@ -219,7 +222,7 @@ class RegularSeries:
         return self.part(np.clip(self.lengths - n, 0, None), self.lengths)
 
     def id_of_rows(self) -> Any:
-        """Id (N,) of the series of every row, its number if there are no ids."""
+        """Id (N,) of the series of every row; its number if there are no ids."""
         of_row = np.repeat(np.arange(len(self.lengths)), self.lengths)
         return of_row if self.ids is None else self.ids[of_row]
 
@@ -252,8 +255,8 @@ class RegularSeries:
                 of = "" if self.ids is None else f" of series {self.ids[number]!s}"
                 place = max(int(wrong[0]), 1)
                 raise ValueError(
-                    f"The times{of} are not equally spaced: {times[place]!s} follows {times[place - 1]!s}, where "
-                    f"{_in_words(self.step)} make {expected[place]!s}. "
+                    f"The times{of} are not equally spaced: {times[place]!s} follows {times[place - 1]!s}, but "
+                    f"{_in_words(self.step)} lead to {expected[place]!s}. "
                     f"{_rows_for_all_steps(self.levels, self.level)}"
                 )
 
@@ -266,11 +269,11 @@ class Cut:
     ----------
     window, horizon : int
     targets : tuple of int of length k
-        Places of the columns to predict.
+        Positions of the columns to predict.
     known : tuple of int
-        Places of the columns whose future is known: a window holds them `horizon` steps ahead.
+        Positions of the columns whose future is known: a window holds them `horizon` steps ahead.
     flat : bool
-        Whether windows are rows (n, window * d), not (n, window, d).
+        Whether windows are rows (n, window * d) instead of (n, window, d).
     """
 
     window: int
@@ -280,7 +283,7 @@ class Cut:
     flat: bool
 
     def fewest_rows(self, fraction: float) -> int:
-        """The fewest rows of a table that has a window to fit to, and, if a part is held out, one to calibrate with."""
+        """Smallest number of rows with a window to fit to, and, if a part is held out, one to calibrate with."""
         needed = self.window + self.horizon
         rows = max(needed, floor((needed - 1) / (1 - fraction)), floor((self.horizon - 1) / (fraction or 1)))
         while rows - np.rint(fraction * rows) < needed or (fraction and np.rint(fraction * rows) < self.horizon):
@@ -313,7 +316,7 @@ class Cut:
         return X.reshape(len(X), self.window * X.shape[2]) if self.flat else X
 
     def _ahead(self, series: RegularSeries, future: NDArray | None) -> NDArray:
-        """Rows of the series, the known columns `horizon` steps ahead; NaN where these are not given."""
+        """Rows of the series with the known columns `horizon` steps ahead; NaN where these are not given."""
         if not self.known:
             return series.values
         values, places = series.values.copy(), list(self.known)
@@ -336,10 +339,12 @@ def _kind_of_times(times: Any) -> str:
 
 
 def _places(columns: Columns, like: RegularSeries) -> list[int]:
-    """Places of the columns of another table, in their order there."""
+    """Positions of the columns of another table, in their order there."""
     if not like.names and not columns.names:
         if columns.d != like.values.shape[1]:
-            raise ValueError(f"the table has {columns.d} columns, and that of fit had {like.values.shape[1]}.")
+            raise ValueError(
+                f"the table has {columns.d} columns, but that of fit had {like.values.shape[1]}. Give the same columns."
+            )
         return list(range(columns.d))
     if columns.names == like.names:
         return list(range(columns.d))
@@ -359,27 +364,27 @@ def _numbers(columns: Columns, places: Sequence[int]) -> NDArray:
         raise TypeError(columns.numbers_at(wrong[0]))
     if wrong:
         raise TypeError(
-            f"the columns of the table must hold real numbers; these do not: "
+            "the columns of the table must hold real numbers; these do not: "
             f"{', '.join(str(columns.names[place]) for place in wrong)}. Times and ids belong in the index, "
-            "table.set_index('time') or table.set_index(['id', 'time']); leave other text out, or make numbers of it: "
-            "pandas.get_dummies(table, dtype=float)."
+            "table.set_index('time') or table.set_index(['id', 'time']). Leave out other text, or make numbers of "
+            "it: pandas.get_dummies(table, dtype=float)."
         )
     return columns.numbers(places)
 
 
 def _of_ids(levels: list, level: int) -> str:
-    """What stands between table and a method that must not mix the ids of a panel."""
+    """The ``groupby`` call before a method that must not mix the ids of a panel."""
     ids = [_argument(levels, place) for place in range(len(levels)) if place != level]
     return f".groupby(level={ids[0] if len(ids) == 1 else '[' + ', '.join(ids) + ']'})" if ids else ""
 
 
 def _argument(levels: list, level: int) -> str:
-    """A level of an index as an argument of pandas: its name if all have one, else its place."""
+    """A level of an index as an argument of pandas: its name if all have one, else its number."""
     return repr(levels[level] if len({name for name in levels if isinstance(name, str)}) == len(levels) else level)
 
 
 def _rows_for_all_steps(levels: list, level: int) -> str:
-    """What to do if times are not equally spaced, for an error."""
+    """The remedy in errors about times that are not equally spaced."""
     of_ids = _of_ids(levels, level)
     if of_ids:
         place = _argument(levels, level)
@@ -388,13 +393,13 @@ def _rows_for_all_steps(levels: list, level: int) -> str:
     else:
         make, periods = "table.asfreq(...) or table.resample(...)", "table.to_period('M')"
     return (
-        f"A forecast needs a row for every step: {make} makes the missing ones, table{of_ids}.ffill() fills them in "
+        f"A forecast needs a row for every step. {make} makes the missing ones, and table{of_ids}.ffill() fills them "
         f"with the past only. Dates such as the 15th of every month are equally spaced as periods: {periods}."
     )
 
 
 def _refuse_missing(values: NDArray, names: list, times: Any, of_ids: str) -> None:
-    """``ValueError`` that says where, if a value is missing or infinite."""
+    """``ValueError`` with the position, if a value is missing or infinite."""
     finite = np.isfinite(values)
     if finite.all():
         return
@@ -411,14 +416,14 @@ def _refuse_missing(values: NDArray, names: list, times: Any, of_ids: str) -> No
 
 
 def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> Any:
-    """The step between times of one series after another, by the longest series, or by its beginning that is regular.
+    """The step between times, from the longest series, or from its regular beginning.
 
     Raises
     ------
     TypeError
         If these are neither dates, periods, time spans nor integers.
     ValueError
-        If there is none, or there are too few times to tell.
+        If times are not equally spaced, or too few to find a step.
     """
     longest = int(lengths.argmax())
     end = int(lengths[: longest + 1].sum())
@@ -432,10 +437,13 @@ def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> A
             "table.reset_index(drop=True)."
         )
         raise TypeError(
-            f"the index of the table must hold dates, periods, time spans or integers; it holds {some[0]!r}. {remedy}"
+            f"the index of the table must hold dates, periods, time spans or integers, but it holds {some[0]!r}. "
+            f"{remedy}"
         )
     if len(some) < 3:
-        raise ValueError(f"the longest series has {len(some)} rows; it takes 3 to tell the step between times.")
+        raise ValueError(
+            f"the longest series has {len(some)} rows, but at least 3 are needed to find the step between times."
+        )
     step = _inferred(some)
     if step is not None:
         return step
@@ -448,7 +456,7 @@ def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> A
     place = int((steps != steps[usual]).argmax())
     raise ValueError(
         f"The times are not equally spaced: from {some[place]!s} to {some[place + 1]!s} it is "
-        f"{some[place + 1] - some[place]!s}, and mostly {some[usual + 1] - some[usual]!s}. "
+        f"{some[place + 1] - some[place]!s}, but mostly {some[usual + 1] - some[usual]!s}. "
         f"{_rows_for_all_steps(levels, level)}"
     )
 
@@ -461,7 +469,7 @@ def _inferred(times: Any) -> Any:
     steps = np.diff(times.asi8)
     if _kind_of_times(times) == "periods":  # counted in single months even if they are two months long
         return times.freq.base * int(steps[0]) if (steps == steps[0]).all() else None
-    # Of an index that was made with a frequency; else it is inferred.
+    # Of an index with a frequency; otherwise it is inferred.
     step = times.freq or type(times)(times, freq="infer").freq
     if step is None and (steps == steps[0]).all():  # days of 24 hours while clocks change
         from pandas.tseries.frequencies import to_offset
@@ -475,16 +483,22 @@ def _in_words(step: Any) -> str:
 
 
 def _range(start: Any, n: int, step: Any) -> Any:
-    """Index of n times from that of an index of one on."""
+    """Index of n times, from an index of one time on."""
     if isinstance(step, int) != (not hasattr(start, "asi8")):
-        raise TypeError(f"fit had times at {_in_words(step)}, and these are of another kind: {start[0]!r}.")
+        raise TypeError(
+            f"fit had times at {_in_words(step)}, but these are of another kind: {start[0]!r}. Give times of the same "
+            "kind."
+        )
     import pandas as pd
 
     if isinstance(step, int):
         return pd.Index(np.arange(n) * step + int(start[0]), name=start.name)
     if isinstance(start, pd.PeriodIndex):
         if start.freq.base != step.base:
-            raise TypeError(f"fit had periods at {_in_words(step)}, and these are of another kind: {start.dtype}.")
+            raise TypeError(
+                f"fit had periods at {_in_words(step)}, but these are of another kind: {start.dtype}. Give periods of "
+                "the same kind."
+            )
         return pd.PeriodIndex.from_ordinals(
             int(start.asi8[0]) + np.arange(n) * step.n, freq=start.freq, name=start.name
         )
@@ -494,10 +508,10 @@ def _range(start: Any, n: int, step: Any) -> Any:
     except Exception as error:  # of another kind for every version of pandas
         if getattr(start, "tz", None) is None:
             raise
-        _range(start.tz_localize(None), n, step)  # what has nothing to do with clocks is raised here
+        _range(start.tz_localize(None), n, step)  # errors that have nothing to do with clocks are raised here
         raise ValueError(
             f"{_in_words(step)} from {start[0]!s} on meet a time that the clocks of {start.tz} skip or repeat. Give "
-            "times in UTC, table.tz_convert('UTC'), or without a zone, table.tz_localize(None); with level=... for the "
-            "index of a panel."
+            "times in UTC, table.tz_convert('UTC'), or without a zone, table.tz_localize(None). For the index of a "
+            "panel add level=...."
         ) from error
     return found.as_unit(start.unit) if hasattr(start, "unit") else found

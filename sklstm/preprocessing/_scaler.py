@@ -40,7 +40,7 @@ class Moments:
     count : ndarray of shape (d,)
         Sum of the weights of the values seen.
     mean : ndarray of shape (d,)
-        0 where nothing was seen.
+        Mean of each channel; 0 without values.
     squares : ndarray of shape (d,)
         Weighted sum of squared deviations from the mean.
     """
@@ -71,12 +71,12 @@ class Moments:
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """Biased variance, as ``numpy.var`` computes it; NaN where nothing was seen."""
+        """Biased variance, as in ``numpy.var``; NaN for a channel without values."""
         return np.divide(self.squares, self.count, out=np.full_like(self.mean, np.nan), where=self.count > 0)
 
     @property
     def scale(self) -> NDArray[np.float64]:
-        """Standard deviation; 1 for a channel that is constant or of which nothing was seen."""
+        """Standard deviation; 1 for a channel that is constant or without values."""
         deviation = np.sqrt(self.variance)
         # The values of a constant channel may differ in their last digits, if they were computed. A deviation of at
         # most ten rounding errors of the mean counts as zero: scaling must not turn it into a signal of size one.
@@ -132,18 +132,18 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     .. math:: z_{i,t,c} = (x_{i,t,c} - \bar x_c) / s_c
 
-    `transform` returns sequences in the form and the layout in which they were given.
+    `transform` returns sequences in the form and the layout of its input.
 
     Parameters
     ----------
     n_channels : int, default=1
-        Number of channels d of 2-D X, whose columns hold all channels of the first step first; the estimators have the
+        Number of channels d of 2-D X. Its columns hold all channels of the first step first; the estimators have the
         same parameter. Arrays with three axes and lists have a channel axis; if `n_channels` is not 1, it must be the
         length of that axis.
     with_mean : bool, default=True
-        Subtract the mean.
+        Whether to subtract the mean.
     with_std : bool, default=True
-        Divide by the standard deviation.
+        Whether to divide by the standard deviation.
     copy : bool, default=True
         If False, an array of float32 or float64 is scaled in place, if its memory layout allows this. A list is always
         copied.
@@ -152,16 +152,16 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         `fit` ignores padding, and `transform` leaves it unchanged. Steps between others are data, even if they have
         this value. None: there is no padding.
     layout : {"ntc", "nct"}, default="ntc"
-        Axes of X and of what `transform` returns: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time),
+        Axes of X and of the result of `transform`: ``"ntc"`` is (n, time, channels), ``"nct"`` is (n, channels, time),
         as in aeon and sktime. With ``"nct"``, sequences of a list are (d, L_i), and rows have all steps of the first
-        channel first. Data frames with a column for each channel, and wide tables, name their channels: they are read
-        by these names, whatever the layout. Give the estimator behind the scaler the same layout.
+        channel first. Data frames with a column for each channel, and wide tables, are read by the names of their
+        channels in both layouts. Give the estimator after the scaler the same layout.
 
     Attributes
     ----------
     mean_ : ndarray of shape (d,), float64, or None
-        Mean of each channel; NaN for a channel of which `partial_fit` has seen no value yet. None if both `with_mean`
-        and `with_std` are False.
+        Mean of each channel; NaN for a channel without values in `partial_fit` so far. None if both `with_mean` and
+        `with_std` are False.
     var_ : ndarray of shape (d,), float64, or None
         Variance of each channel, biased as in ``numpy.var``. None unless `with_std`.
     scale_ : ndarray of shape (d,), float64, or None
@@ -183,23 +183,23 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     X may be
 
     - an array (n, L, d);
-    - a list of array-likes or data frames (L_i, d) of any lengths, for which the result is a list of arrays; entries
-      with one axis are refused: use ``x.reshape(-1, 1)`` for one channel;
+    - a list of array-likes or data frames (L_i, d) of any lengths; the result is a list of arrays. Entries with one
+      axis are refused: use ``x.reshape(-1, 1)`` for one channel;
     - an array or data frame (n, L * d), see `n_channels`;
-    - a data frame whose columns are pairs (time, channel), for which the result is an array (n, L, d); its times and
-      channels are in the order in which they first occur.
+    - a data frame whose columns are pairs (time, channel). The result is an array (n, L, d), with times and channels in
+      the order in which they first occur.
 
-    Tensors are read like arrays; the result is an array. After a fit on 2-D X, every form can be transformed; after a
-    fit on another form, every form except 2-D X. float32 and float64 are kept; other numbers become float64. All
+    Tensors are read like arrays; the result is an array. After a fit on 2-D X, every form can be transformed. After a
+    fit on another form, every form except 2-D X can be. float32 and float64 are kept; other numbers become float64. All
     computations are in float64, so that a small variance around a large mean is not lost.
 
     NaN is a missing value: `fit` leaves it out, and it stays NaN in the result. There is no parameter for a mask,
     because every later step of a pipeline would need the mask too. Mark missing steps by NaN instead:
     ``np.where(mask[:, :, None], X, np.nan)``.
 
-    Padding is recognised by its value. With one channel, a first or last measurement equal to `padding_value` is taken
-    for padding; in `inverse_transform`, so is a measurement whose scaled value is `padding_value`. Give such sequences
-    as a list, without padding.
+    Padding is recognised by its value. With one channel, a first or last measurement equal to `padding_value` is
+    therefore taken for padding. In `inverse_transform`, this happens to a measurement whose scaled value is
+    `padding_value`. Give such sequences as a list, without padding.
 
     ``set_output(transform="pandas")`` works for 2-D X. Other forms do not fit in a data frame and are refused.
 
@@ -256,7 +256,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
             Sequences in one of the forms listed in Notes.
         y : array-like of shape (n,), default=None
-            Ignored; but if it has labels of rows, they must be those of X.
+            Ignored; but if it has row labels, they must be those of X.
         sample_weight : array-like of shape (n,), default=None
             Weight of each sequence. Every step of the sequence has this weight, so a longer sequence counts for more.
 
@@ -282,7 +282,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X : array-like of shape (n, L, d) or (n, L * d), list of (L_i, d) array-likes, or data frame
             A channel without a value is allowed.
         y : array-like of shape (n,), default=None
-            Ignored; but if it has labels of rows, they must be those of X.
+            Ignored; but if it has row labels, they must be those of X.
         sample_weight : array-like of shape (n,), default=None
             Weight of each sequence. None: every weight is 1.
 
@@ -408,7 +408,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def _set_moments(self, total: Moments, counted: bool) -> None:
-        """Set what is learnt: moments, and whether their counts are numbers of steps, not sums of weights."""
+        """Set what is learnt: moments, and whether their counts are numbers of steps instead of sums of weights."""
         self._moments, self._counted = total, counted
         seen = total.count.astype(np.int64) if counted else total.count
         self.n_samples_seen_ = seen[0].item() if (seen == seen[0]).all() else seen
@@ -425,7 +425,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return np.asarray(self.mean_ if self.with_mean else 0.0), np.asarray(self.scale_ if self.with_std else 1.0)
 
     def _rescaled(self, steps: Steps, rescale: Callable[[NDArray], NDArray]) -> NDArray | list[NDArray]:
-        """Rescale all steps except padding, in float64, and return them in the form in which they were given."""
+        """Rescale all steps except padding, in float64, and return them in the form of the input."""
         padding = self._padding(steps)
         for rows in blocks(len(steps.values)):
             steps.values[rows] = rescale(steps.values[rows].astype(np.float64))
@@ -434,7 +434,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return steps.restored()
 
     def _refuse_frames_of_sequences(self, X: Any) -> None:
-        """Refuse sequences, before any work, if ``set_output`` asks for a data frame, which cannot hold them."""
+        """Refuse sequences, before any work, if ``set_output`` requires a data frame, which cannot hold them."""
         output = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
         if output != "default" and (is_wide(X) or sequences_in(X) is not None or n_axes(X) > 2):
             raise ValueError(
@@ -458,5 +458,5 @@ def _checked_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("sample_weight must be finite and not negative.")
     if not weights.any():
-        raise ValueError("sample_weight is zero for every sequence.")
+        raise ValueError("sample_weight is zero for every sequence. At least one weight must be positive.")
     return weights

@@ -1,4 +1,4 @@
-"""Series as people have them: columns by name or number, times, and groups such as the pumps of a panel."""
+"""Series in the forms that users have: columns by name or number, times, and groups."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -34,10 +34,10 @@ class Columns:
     given : object
         The array, Series or table.
     names : list
-        Names of the columns; that of a Series, if it has one. Empty for arrays.
+        Names of the columns; for a Series its name, if it has one. Empty for arrays.
     n_steps, d : int
     read : dict
-        Columns that have been read, by place: as floats, or why they are none.
+        Columns read so far, by position: as floats, or the reason why they are no numbers.
     """
 
     given: Any
@@ -48,7 +48,7 @@ class Columns:
 
     @classmethod
     def of(cls, series: Any) -> Self:
-        """Of an array (n_steps,) or (n_steps, d), a Series or a table; ``ValueError`` for any other shape."""
+        """Columns of an array (n_steps,) or (n_steps, d), a Series or a table; ``ValueError`` for any other shape."""
         names = names_of_columns(series)
         if names is None:
             name = getattr(series, "name", None) if row_labels(series) is not None else None
@@ -65,7 +65,7 @@ class Columns:
         return cls(series, names, shape[0], d)
 
     def raw(self, place: int) -> Any:
-        """Column at a place, as it is given."""
+        """The original column at a position."""
         if np.ndim(self.given) == 1:
             return self.given
         if hasattr(self.given, "iloc"):
@@ -73,7 +73,7 @@ class Columns:
         return self.given[self.names[place]] if hasattr(self.given, "columns") else np.asarray(self.given)[:, place]
 
     def numbers_at(self, place: int) -> NDArray | str:
-        """A column as floats (n_steps,), which may share memory with what is given; or why it holds no real numbers."""
+        """A column as floats (n_steps,), which may share memory with the original; or why it holds no real numbers."""
         if place not in self.read:
             try:
                 self.read[place] = numbers_in(self.raw(place), "series")
@@ -82,7 +82,7 @@ class Columns:
         return self.read[place]
 
     def are_numbers(self, place: int) -> bool:
-        """Whether a column holds real numbers, some of them missing perhaps."""
+        """Whether a column holds real numbers, possibly with missing values."""
         return not isinstance(self.numbers_at(place), str)
 
     def numbers(self, places: Sequence[int]) -> NDArray:
@@ -108,12 +108,12 @@ class Columns:
         return np.stack([np.asarray(self.numbers_at(place)) for place in places], axis=1)
 
     def place(self, name: Hashable, argument: str) -> int:
-        """Place of the column that an argument names, or counts from 0 if no column is called by a number.
+        """Position of the column that an argument names, or its number if no column has a number as name.
 
         Raises
         ------
         ValueError
-            If there is no such column, or several.
+            If there is no such column, or if there are several.
         """
         if self.names and (not is_integer(name) or any(is_integer(known) for known in self.names)):
             if self.names.count(name) != 1:
@@ -122,7 +122,9 @@ class Columns:
                 )
             return self.names.index(name)
         if not is_integer(name):
-            raise ValueError(f"{argument} names a column, {name!r}, and the series has no names of columns")
+            raise ValueError(
+                f"{argument} names a column, {name!r}, but the series has no names of columns. Give its number."
+            )
         if not -self.d <= name < self.d:  # type: ignore[operator]
             raise ValueError(f"{argument} column {name} is out of range for a series with {self.d} columns")
         return int(name) % self.d  # type: ignore[call-overload]
@@ -134,16 +136,16 @@ class Columns:
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be predicted: columns of a series, or values of their own.
+    """What to predict: columns of a series, or separate values.
 
     Attributes
     ----------
     places : list of int
-        Of the columns; empty for values of their own.
+        Positions of the columns; empty for separate values.
     values : ndarray of shape (n_steps,) or (n_steps, k), or None
-        Of their own.
+        The separate values.
     single : bool
-        Whether there is one target only, which y has no axis for.
+        Whether there is one target only, so that y has no axis for targets.
     """
 
     places: list[int]
@@ -152,7 +154,7 @@ class Target:
 
     @classmethod
     def of(cls, target: Any, columns: Columns) -> Self:
-        """From the argument of `sliding_windows`."""
+        """Read the argument of `sliding_windows`."""
         n_steps = columns.n_steps
         if isinstance(target, bool):
             raise TypeError(f"target must be column indices or an array of values; got {target!r}")
@@ -183,44 +185,44 @@ class Target:
 
 
 def _places(target: Any, columns: Columns) -> list[int] | None:
-    """Places of the columns in a list of names or indices; None if it holds values."""
+    """Positions of the columns in a list of names or indices; None if it holds values."""
     listed = list(target) if isinstance(target, list | tuple) or _is_index(target) else None
     if listed is None:
         return None
     if not listed:
-        raise ValueError("target is an empty list of columns")
+        raise ValueError("target is an empty list of columns. Name at least one, or use None for all columns.")
     names = [columns.is_name(entry) for entry in listed]
-    # A list with a name in it is one of names, unless it is as long as the series: then it may hold labels.
+    # A list with a name in it is a list of names, unless it is as long as the series: then it may hold labels.
     are_names = all(names) or (any(names) and len(listed) != columns.n_steps)
     if not (are_names or all(is_integer(entry) for entry in listed)):
         return None
     places = [columns.place(entry, "target") for entry in listed]
     if len(set(places)) < len(places):
-        # A list of class labels would be taken for indices of columns.
+        # A list of class labels would be read as indices of columns.
         raise ValueError("target holds a column twice; give integer values as an array")
     return places
 
 
 def _is_index(values: Any) -> bool:
-    """Whether it is a pandas Index, which has labels and no row labels of its own."""
+    """Whether it is a pandas Index, which has labels but no row labels of its own."""
     return hasattr(values, "get_level_values") and not hasattr(values, "iloc")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows are one series, and their times.
+    """Which rows form one series, and their times.
 
     Attributes
     ----------
     order : ndarray of int of shape (n_steps,)
-        Rows of the first series first.
+        Positions of the rows, with those of the first series first.
     lengths : ndarray of int of shape (g,)
-        Numbers of rows of the series.
+        Number of rows of each series.
     ids : array or Index of shape (g,), or None
-        Of the series; None if all rows are one.
+        Ids of the series; None if all rows are one series.
     times : array or Index of shape (n_steps,), or None
     left_out : set of int
-        Places of columns that are ids or times.
+        Positions of columns that are ids or times.
     """
 
     order: NDArray[np.int64]
@@ -231,16 +233,18 @@ class Rows:
 
     @classmethod
     def of(cls, columns: Columns, groups: Any, times: Any) -> Self:
-        """From the arguments of `sliding_windows`; ``ValueError`` if times do not increase within a series."""
+        """Read the arguments of `sliding_windows`; ``ValueError`` if times do not increase within a series."""
         index, left_out = row_labels(columns.given), set[int]()
         ids, instants = None, index
         if index is not None and index.nlevels > 1:
             level = time_level(index)
             ids, instants = index.droplevel(level), index.get_level_values(level)
         if times is True and instants is None:
-            raise TypeError("times=True needs a pandas Series or DataFrame, but the series has no index")
+            raise TypeError(
+                "times=True needs a pandas Series or DataFrame, but the series has no index. Pass an array of times."
+            )
         if groups is True and ids is None:
-            raise TypeError("groups=True needs an index of two levels, (id, time): name a column, or give an array")
+            raise TypeError("groups=True needs an index of two levels, (id, time). Name a column, or give an array.")
         if times is not None and times is not True:
             instants = _along(times, columns, "times", left_out)
         if groups is not None and groups is not True:
@@ -261,7 +265,7 @@ class Rows:
 
 
 def _along(values: Any, columns: Columns, argument: str, left_out: set[int]) -> Any:
-    """One entry for each row; if it is a column, its place is added to those that are left out."""
+    """One entry for each row; if it is a column, its position is added to those left out."""
     if columns.is_name(values) or isinstance(values, str):
         place = columns.place(values, argument)
         left_out.add(place)
@@ -278,7 +282,7 @@ def _along(values: Any, columns: Columns, argument: str, left_out: set[int]) -> 
 
 
 def _entries(values: Any, argument: str) -> NDArray:
-    """The values as an array. What is missing among texts stays so; numpy would make the text "nan" of it."""
+    """The values as an array. Missing values among texts stay missing; numpy would turn them into the text "nan"."""
     array = np.asarray(as_plain(values, argument))
     if array.dtype.kind in "US" and isinstance(values, list | tuple):
         objects = np.array(values, dtype=object)
@@ -296,7 +300,7 @@ class SeriesToCut:
         The channels.
     targets : ndarray of shape (N,) or (N, k)
     order, lengths, ids, times
-        As of `Rows`.
+        As in `Rows`.
     """
 
     values: NDArray
@@ -308,7 +312,7 @@ class SeriesToCut:
 
     @classmethod
     def of(cls, series: Any, target: Any, groups: Any, times: Any, *, now: bool) -> Self:
-        """From the arguments of `sliding_windows`; ``now`` if targets of the last step of a window are among them."""
+        """Read the arguments of `sliding_windows`; ``now`` if the last step of a window is a target."""
         several = _several(series)
         if several is None:
             return cls._of_one(series, target, groups, times, now=now)
@@ -325,11 +329,11 @@ class SeriesToCut:
         for i, part in enumerate(parts):
             if len(part.lengths) > 1:
                 raise ValueError(
-                    f"series[{i}] is itself several series, with an id in its index: give one table of all"
+                    f"series[{i}] is itself several series, with an id in its index. Give one table of all."
                 )
             n_channels, names = part.values.shape[1], names_of_columns(several[i])
             if n_channels != parts[0].values.shape[1] or names != names_of_columns(several[0]):
-                raise ValueError(f"series[{i}] has other columns than series[0]: give all of them the same ones")
+                raise ValueError(f"series[{i}] has other columns than series[0]. Give all of them the same columns.")
         joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "targets", "lengths")]
         rows = np.arange(joined[2].sum())
         at = None if any(part.times is None for part in parts) else _joined([part.times for part in parts])
@@ -349,18 +353,24 @@ class SeriesToCut:
             wanted = Target.of(target, columns)
             left_out |= {place for place in wanted.places if now or not columns.are_numbers(place)}
         elif now:
-            raise ValueError("a horizon of 0 is the window's own last step: name in target what X is not to hold")
+            raise ValueError(
+                "a horizon of 0 is the window's own last step, so X must not hold the target. Name the target "
+                "columns in target."
+            )
         else:
             every = [place for place in range(columns.d) if place not in left_out]
             wanted = Target(every, None, len(every) == 1)
         kept = [place for place in range(columns.d) if place not in left_out]
         if not kept:
-            raise ValueError("series has no column left for X beside those of target, times and groups")
+            raise ValueError(
+                "series has no column left for X besides those of target, times and groups. Add a column, or name "
+                "fewer of them."
+            )
         return cls(columns.numbers(kept), wanted.at_steps(columns), rows.order, rows.lengths, rows.ids, rows.times)
 
 
 def _several(series: Any) -> list | None:
-    """The series of a list of tables, of Series, or of arrays with two axes, or of an array with three; else None."""
+    """The series of a list of tables, of Series or of 2-D arrays, or of a 3-D array; otherwise None."""
     if isinstance(series, list | tuple) and len(series):
         labelled = [row_labels(one) is not None for one in series]
         return list(series) if all(labelled) or all(n_axes(one) == 2 for one in series) else None
@@ -368,7 +378,7 @@ def _several(series: Any) -> list | None:
 
 
 def _of_each(values: Any, n: int, name: str) -> list:
-    """An argument for each of n series: its entries if it has one with rows for each, or itself for all."""
+    """An argument for each of n series: its entries if they have rows for each, or the same one for all."""
     if isinstance(values, list | tuple) and len(values) and all(not isinstance(v, str) and n_axes(v) for v in values):
         if len(values) != n:
             raise ValueError(f"{name} must have one entry for each of the {n} series; got {len(values)}")

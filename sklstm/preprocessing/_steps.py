@@ -35,11 +35,11 @@ class Steps:
     ----------
     values : ndarray of shape (n_steps_in_all, d)
     lengths : ndarray of shape (n,)
-        Steps of each sequence, at least 1.
+        Number of steps of each sequence, at least 1.
     shape : tuple of int or None
-        Shape of the array that held the steps, the steps before the channels; None if a list held them.
+        Shape of the original array, with steps before channels; None for a list.
     layout : Layout
-        Of what held them.
+        Layout of the original.
     """
 
     values: NDArray
@@ -48,7 +48,7 @@ class Steps:
     layout: Layout
 
     def restored(self) -> NDArray | list[NDArray]:
-        """Values in the form in which they were given: an array of this shape, or a list of (L_i, d) arrays."""
+        """Values in the original form: an array of this shape, or a list of (L_i, d) arrays."""
         if self.shape is None:
             return self.layout.from_ntc(split(self.values, self.lengths))
         if len(self.shape) == 2:
@@ -64,14 +64,14 @@ def split(values: NDArray, lengths: NDArray[np.int64]) -> list[NDArray]:
 
 
 def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names: bool = True) -> Steps:
-    """Read sequences in any form, check them, and store in `estimator` what is seen.
+    """Read sequences in any form, check them, and record in `estimator` what is seen.
 
     Parameters
     ----------
     estimator : estimator with ``n_channels`` and ``layout``
     X : array-like of shape (n, L * d) or (n, L, d), list of (L_i, d) array-likes, or frame with (time, channel) columns
     reset : bool
-        True in fit: the number and names of the channels are stored. False later: they are compared.
+        True in fit: the number and names of the channels are recorded. False later: they are compared.
     copy : bool, default=False
         True: writing to the values does not change X. False: it may, if X is an array of floats.
     names : bool, default=True
@@ -114,21 +114,21 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
 
 
 def edge_padding(values: NDArray, lengths: NDArray[np.int64], value: float) -> NDArray[np.bool_]:
-    """Which steps are padding: all before the first and after the last step that differs from `value` in a channel.
+    """Which steps are padding: those before the first and after the last step with a channel that is not `value`.
 
     Parameters
     ----------
     values : ndarray of shape (n_steps_in_all, d)
     lengths : ndarray of shape (n,)
-        Steps of each sequence, at least 1.
+        Number of steps of each sequence, at least 1.
     value : float
         NaN counts as equal to NaN.
 
     Returns
     -------
     ndarray of shape (n_steps_in_all,), bool
-        A sequence that is `value` in every step is all padding. Steps between others never are padding: a measurement
-        may be zero.
+        Mask of padding. A sequence that is `value` in every step is all padding. Steps between others are never
+        padding: a measurement may be zero.
     """
     filled = np.isnan(values) if np.isnan(value) else values == value
     real = ~filled.all(axis=1)
@@ -147,7 +147,7 @@ def blocks(n_rows: int, size: int = 1 << 16) -> Iterator[slice]:
 def _read_rows(estimator: Any, X: Any, options: dict[str, Any], *, reset: bool, names: bool) -> Steps:
     """Steps of rows (n, L * d); all channels of the first step come first in a row."""
     if not reset and n_axes(X) == 2 and not estimator._fitted_flat:
-        if np.shape(X) == (1, estimator._n_channels):  # one sequence of one step, whichever axis is missing
+        if np.shape(X) == (1, estimator._n_channels):  # one sequence of one step, for either missing axis
             return Steps(check_array(X, input_name="X", **options), np.ones(1, dtype=np.int64), np.shape(X), Layout())
         raise ValueError(
             f"X has 2 axes, but {type(estimator).__name__} was fitted on sequences of shape (n_samples, n_steps, "

@@ -70,18 +70,18 @@ def sliding_windows(
     """Cut series into windows, each with the value to predict from it.
 
     Window i holds the steps ``i * stride`` to ``i * stride + window - 1`` of the series. Its target is the value
-    `horizon` steps after the last of them, or the values at several horizons.
+    `horizon` steps after the last of these, or the values at several horizons.
 
     Parameters
     ----------
     series : array-like of shape (n_steps,) or (n_steps, d), Series, DataFrame, or a list of series
         Observations at equal time steps, in order of time. float32 and float64 are kept; other real numbers become
-        float64. NaN is kept, and what is masked, None or NA becomes NaN. A list of tables or of arrays of two axes, or
-        an array of shape (g, n_steps, d), is several series. So is a table whose index has two levels, id and time.
+        float64. NaN is kept; masked values, None and NA become NaN. A list of tables or of 2-D arrays, or an array of
+        shape (g, n_steps, d), is several series. So is a table whose index has two levels, id and time.
     window : int
-        Steps in a window, at least 1.
+        Number of steps in a window, at least 1.
     horizon : int or sequence of h ints, default=1
-        Number of steps, at least 0, from the last step of a window to the predicted step: 1 predicts the next step, 0
+        Number of steps, at least 0, from the last step of a window to the predicted step. 1 predicts the next step, 0
         the label of the last step. With a sequence of different horizons, such as ``range(1, 25)``, each of them is
         predicted.
     target : None, int, name, list of them, or array-like of shape (n_steps,) or (n_steps, k), default=None
@@ -91,41 +91,41 @@ def sliding_windows(
         or DataFrame is matched by its index. A list or tuple of integers always means columns; give integer values as
         an array. For a list of series, the same for all of them, or a list with an array for each.
 
-        X does not hold columns of the target that are no numbers, and with a horizon of 0 none of them.
+        X leaves out target columns that are no numbers. With a horizon of 0 it leaves out all target columns.
     stride : int, default=1
         Number of steps from one window to the next, at least 1.
     times : array-like of shape (n_steps,), name of a column, or True, default=None
-        Times of the steps; True takes the index, or its level that holds times. A column that is named is not in X.
-        Texts are no times; an index of texts is one of labels, unless its name says that it holds times.
+        Times of the steps. True takes the index, or its level that holds times. A column named here is not in X. Texts
+        cannot be times. An index of texts counts as labels, unless its name means time.
     groups : array-like of shape (n_steps,), name of a column, or True, default=None
-        Ids of the series to which the rows belong, each in order of time; no window holds rows of two of them. True
-        takes the levels of the index that are not the time, by which series are told apart anyway. A column that is
-        named is not in X. For a list of g series, True or (g,), an id for each.
+        Ids of the series that the rows belong to, each in order of time. No window holds rows of two series. True takes
+        the levels of the index that are not the time; these separate series in any case. A column named here is not in
+        X. For a list of g series, True or one id for each (g,).
 
     Returns
     -------
     X : ndarray of shape (n, window, d)
-        The windows, series after series. Each has ``n = (n_steps - window - horizon) // stride + 1``, with the largest
-        horizon; d is 1 for a series of shape (n_steps,). Windows of one series are a view, which cannot be written
-        to, without memory of their own: of the series itself, if that holds floats. ``X.copy()`` is a whole array.
+        The windows, series after series. Each series has ``n = (n_steps - window - horizon) // stride + 1``, with the
+        largest horizon; d is 1 for a series of shape (n_steps,). Windows of one series are a read-only view, which
+        takes no extra memory if the series holds floats. ``X.copy()`` is a whole array.
     y : ndarray of shape (n,), (n, k) or (n, h * k)
-        The values to predict. The shape is (n,) if `horizon` is an integer and there is one target: `target` is one
-        index or name, has one dimension, or is None for a series of one column. With a sequence of horizons, all k
-        targets of the first horizon come first; ``y.reshape(n, h, k)`` separates them.
+        The values to predict. The shape is (n,) if `horizon` is an integer and there is one target. This is so if
+        `target` is one index or name, has one dimension, or is None for a series of one column. With a sequence of
+        horizons, all k targets of the first horizon come first; ``y.reshape(n, h, k)`` separates them.
     t : ndarray or Index of shape (n,), or ndarray or DataFrame of shape (n, h)
         Times of the predicted values, (n, h) with a sequence of horizons; only if `times` is given. Times with zones,
         and periods, are an Index, or a DataFrame with a column for each horizon.
     g : ndarray or Index of shape (n,)
-        Id of the series of every window; only if `groups` is given. It is what scikit-learn's `GroupKFold` takes.
+        Id of the series of every window; only if `groups` is given. Pass it as groups to scikit-learn's `GroupKFold`.
 
     Raises
     ------
     TypeError
-        If `window`, `horizon` or `stride` is not an integer, `target` is a bool, the series does not hold real numbers,
-        or `times` or `groups` is True and the series has no such index.
+        If `window`, `horizon` or `stride` is not an integer, `target` is a bool, or the series does not hold real
+        numbers. Also if `times` or `groups` is True and the series has no such index.
     ValueError
-        If a number is out of range, every series is too short for one window and its target, a shape does not fit, a
-        column is unknown, labels of rows differ, an id is missing, or times are texts or do not increase within a
+        If a number is out of range, or every series is too short for one window and its target. If a shape does not
+        fit, a column is unknown, row labels differ, or an id is missing. If times are texts or do not increase within a
         series.
 
     Warns
@@ -136,14 +136,13 @@ def sliding_windows(
     Notes
     -----
     Overlapping windows are not independent samples, so a generalisation bound for independent samples does not apply to
-    them. With ``stride >= window + horizon``, for the largest horizon, no two windows share a step, nor do their
-    targets. Such windows of a correlated series are still dependent, but less so.
+    them. With ``stride >= window + horizon``, for the largest horizon, no two windows or targets share a step. Such
+    windows of a correlated series are still dependent, but less so.
 
-    At stride 1, a test window shares no step with a training window if ``window + horizon - 1`` windows between them
-    are left out: ``TimeSeriesSplit(gap=window + horizon - 1)``, for the largest horizon. The same holds for the windows
-    that early stopping judges on: ``validation_split="last", validation_gap=window + horizon - 1``. A random part of
-    overlapping windows shares its steps with those trained on, and its loss is far too low; see
-    ``docs/guide/early_stopping.md``.
+    At stride 1, leave out ``window + horizon - 1`` windows between training and test windows, with the largest horizon.
+    They then share no step: ``TimeSeriesSplit(gap=window + horizon - 1)``. The same holds for early stopping:
+    ``validation_split="last", validation_gap=window + horizon - 1``. A random part of overlapping windows shares its
+    steps with the training windows, so its loss is far too low; see ``docs/guide/early_stopping.md``.
 
     Examples
     --------
@@ -171,7 +170,7 @@ def sliding_windows(
     array([[30., 40.],
            [40., 50.]])
 
-    What is to be predicted may be the label of the last step. No window holds steps of two series:
+    The target may be the label of the last step. No window holds steps of two series:
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"pump": list("aaabbb"), "bar": np.arange(6.0), "state": ["ok", "ok", "leak"] * 2})
@@ -211,7 +210,7 @@ def _check_lengths(read: SeriesToCut, needed: int, what: str) -> None:
     short = read.lengths < needed
     if short.all():
         which = f"series has {read.lengths.max()} steps" if len(short) == 1 else f"no series has {needed} steps"
-        raise ValueError(f"{which}; {what} need at least {needed}")
+        raise ValueError(f"{which}, but {what} need at least {needed}")
     if short.any():
         some = [str(read.ids[place]) for place in np.flatnonzero(short)[:5]]
         warnings.warn(
@@ -242,7 +241,7 @@ def _horizons(horizon: Any) -> NDArray[np.int64]:
 
 
 def _instants(times: Any, predicted: NDArray[np.int64], horizons: NDArray[np.int64]) -> Any:
-    """Times of some steps, (n,) or (n, h). Those that numpy has no type for, with zones for instance, are as given."""
+    """Times of some steps, (n,) or (n, h). Times without a numpy type, for instance with zones, stay as they are."""
     if not hasattr(times, "asi8") or isinstance(times.dtype, np.dtype):
         return np.asarray(times)[predicted]
     if predicted.ndim == 1:

@@ -1,6 +1,6 @@
-"""How far input noise moves the output of a recurrent network, as Turkin 2017 estimates it: gains, norms, penalty.
+"""Estimates of Turkin 2017 for how far input noise moves the output of a recurrent network, and the penalty.
 
-`stable_penalty` takes a gain that is proved in the place of the paper's.
+`stable_penalty` uses a proved gain instead of the paper's.
 
 All functions take weight tensors; a PyTorch training loop can use them without scikit-learn.
 """

@@ -1,8 +1,8 @@
-r"""The formulas that estimate a cell's gains, and their derivatives: one row for each cell, one row for each variant.
+r"""The formulas that estimate a cell's gains, and their derivatives: one row for each cell and each variant.
 
 A cell is a row of `CELLS`: the number of gates stacked in its matrices, the formula of its gains, and the product of
-the formula's derivatives with a vector. To add a cell to the penalty, add a row. A variant is a row of `VARIANTS`: all
-constants and combining rules that differ between the variants.
+the formula's derivatives with a vector. To add a cell to the penalty, add a row. A variant is a row of `VARIANTS`. It
+has all constants and combining rules that differ between the variants.
 
 The gains' formulas take tensors or Python floats. Tensors give the exact, differentiable evaluation. Floats give the
 fast one, whose derivatives are written out below; the tests compare them with autograd.
@@ -35,7 +35,7 @@ def exp(x: Scalar) -> Scalar:
 
 
 def times(x: Scalar, y: Scalar) -> Scalar:
-    """x y, and 0 where one is 0 and the other inf: what multiplies zero weights does not count, however large."""
+    """x y, and 0 where one is 0 and the other inf: a factor of zero weights does not count."""
     if not isinstance(x, Tensor):
         return x * y if x and y else 0.0
     lost = ((x == 0) & torch.isinf(y)) | ((y == 0) & torch.isinf(x))
@@ -70,7 +70,7 @@ def _euclidean_slopes(first: float, second: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Variant:
-    """One version of the estimate. All numbers that differ between versions are here."""
+    """One version of the estimate, with all numbers that differ between versions."""
 
     beta: float  # Lipschitz constant of (ξ₁, ξ₂) ↦ tanh(ξ₁)σ(ξ₂), eq. (18)
     update: float  # Lipschitz constant of the GRU's step (1 − z)⊙n + z⊙h in the net input of z, for fixed h
@@ -199,17 +199,17 @@ def _gru_slopes(
 
 @dataclass(frozen=True)
 class Cell:
-    """What the penalty needs to know of a recurrent cell.
+    """The properties of a recurrent cell that the penalty needs.
 
     Parameters
     ----------
     n_gates : int
         Number of gates stacked in the weight matrices.
     gains : callable
-        Gains from the norms of the input matrices, those of the recurrent matrices, κ and the variant.
+        Function from the norms of the input matrices, those of the recurrent matrices, κ and the variant to the gains.
     slopes : callable
-        Derivatives of the gains, multiplied by a vector: the same arguments, and the derivatives of a scalar with
-        respect to the three gains. Returns its derivatives with respect to the norms and κ.
+        Derivatives of the gains, multiplied by a vector. It takes the same arguments and the derivatives of a scalar
+        with respect to the three gains. It returns its derivatives with respect to the norms and κ.
     bounded_gate : int, optional
         The gate whose pre-activation :math:`W_h h + b_h` is itself multiplied by another gate; κ is the bound on it.
     """

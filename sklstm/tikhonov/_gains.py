@@ -52,7 +52,7 @@ def gate_norms(weight: Tensor, *, cell: str = "lstm") -> Tensor:
     Parameters
     ----------
     weight : Tensor of shape (..., G * H, m)
-        Gates stacked as torch stacks them: i, f, g, o in an LSTM's ``weight_ih_l0`` and ``weight_hh_l0`` (G = 4),
+        Gates stacked as torch stacks them: i, f, g, o in an LSTM's ``weight_ih_l0`` and ``weight_hh_l0`` (G = 4), and
         r, z, n in a GRU's (G = 3).
     cell : {"lstm", "gru"}
 
@@ -90,7 +90,7 @@ def preactivation_bound(weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns
     -------
     Tensor of shape (...)
-        Attained at a sign vector h. The gradient is the signs of the largest row.
+        The bound, attained at a sign vector h. The gradient is the signs of the largest row.
 
     Examples
     --------
@@ -171,10 +171,10 @@ def tikhonov_gains(
         \rho_x &= \sqrt2\,(\gamma_x + \sqrt2(\beta\gamma_x\|W_{oh}\| + \|W_{ox}\|)/E), \quad
         \rho_h = \sqrt2\,(\gamma_h + \beta\gamma_h\|W_{oh}\|/E)
 
-    with :math:`\alpha = 1/4` and :math:`\beta = 17/16` for ``variant="turkin"``. The ``"tight"`` variant uses the same
-    inequalities without their slack: :math:`\beta = 1` and
-    :math:`\rho_x = \sqrt{\gamma_x^2 + a_x^2}, \rho_h = \sqrt{\gamma_h^2 + a_h^2}` with
-    :math:`a_x = (\beta\gamma_x\|W_{oh}\| + \|W_{ox}\|)/E` and :math:`a_h = \beta\gamma_h\|W_{oh}\|/E`.
+    Here :math:`\alpha = 1/4` and :math:`\beta = 17/16` for ``variant="turkin"``. The ``"tight"`` variant uses the same
+    inequalities without their slack. It has :math:`\beta = 1` and :math:`\rho_x = \sqrt{\gamma_x^2 + a_x^2}, \rho_h =
+    \sqrt{\gamma_h^2 + a_h^2}` with :math:`a_x = (\beta\gamma_x\|W_{oh}\| + \|W_{ox}\|)/E` and
+    :math:`a_h = \beta\gamma_h\|W_{oh}\|/E`.
 
     For the GRU, with :math:`\kappa = \max_j (\sum_k |W_{nh,jk}| + |b_{nh,j}|)`,
 
@@ -199,8 +199,8 @@ def tikhonov_gains(
     Returns
     -------
     TikhonovGains
-        Differentiable once; gradients are finite at zero matrices and at ties of singular values. ``gate`` is zero
-        for the GRU, which has no output gate.
+        The gains. They can be differentiated once; gradients are finite at zero matrices and at ties of singular
+        values. ``gate`` is zero for the GRU, which has no output gate.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def tikhonov_gains(
     Notes
     -----
     These are estimates that regularise well; they are not certificates. The derivation omits what the state accumulates
-    through the forget gate (LSTM) or the update gate (GRU). An LSTM with :math:`\rho_h = 0` can amplify a perturbation
+    through the forget gate (LSTM) or the update gate (GRU). An LSTM with :math:`\rho_h = 0` can amplify an input error
     about L times over L steps.
 
     Examples
@@ -251,22 +251,22 @@ def perturbation_gain(
 ) -> Tensor:
     r"""Squared gain from input to output, (55): :math:`\|W_{hy}\|^2 \prod_l \rho_{x,l}^2 / (1 - \rho_{h,l}^2)`.
 
-    A linear part, :math:`A\,\mathrm{vec}(x)` beside the recurrent layers, adds :math:`\|A\|_F^2`.
+    A linear part, :math:`A\,\mathrm{vec}(x)` next to the recurrent layers, adds :math:`\|A\|_F^2`.
 
     Parameters
     ----------
     gains : TikhonovGains, or one a layer
-        Of shape (...).
+        Gains of shape (...).
     weight_out : Tensor of shape (..., k, H)
     variant : {"turkin", "tight"}
         The variant that the gains were computed with.
     weight_linear : Tensor of shape (..., k, m), optional
-        A. Its gain is exact; as a sum the two leave out what the two parts have in common.
+        A matrix A. Its gain is exact. The sum of both gains ignores what the two parts have in common.
 
     Returns
     -------
     Tensor of shape (...)
-        ``inf`` where any layer violates a constraint of (56): the estimate does not exist there.
+        The gain; ``inf`` where any layer violates a constraint of (56), since the estimate does not exist there.
 
     Examples
     --------
@@ -288,7 +288,7 @@ def perturbation_gain(
     gain = spectral_norm(weight_out)
     feasible = torch.ones_like(gain, dtype=torch.bool)
     for layer in layers:
-        # The square is taken at the end: that of small or large norms alone would under- or overflow.
+        # The square is taken at the end: the square of small or large norms alone would under- or overflow.
         barrier = 1 / (1 - constants.criticality(layer.rho_h))
         gain = times(gain, times(layer.rho_x, constants.squared_gain(torch.ones_like(barrier), barrier).sqrt()))
         feasible = feasible & layer.feasible

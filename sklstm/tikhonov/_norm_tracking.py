@@ -1,14 +1,13 @@
-r"""Estimated spectral norms of matrices that change from call to call. They cost far less than exact norms.
+r"""Estimated spectral norms of matrices that change from call to call, far cheaper than exact norms.
 
-During training with the penalty the leading singular values of a gate come close to each other, and one step of Adam
-can move a small matrix by a large part of its norm. One power step from the last vectors is then not accurate
-(docs/theory/estimated_norms.md). Dozens of power steps are cheap if they are computed as a power of the Gram matrix, or
-as a Chebyshev polynomial of it where it is large. The estimate :math:`\hat\sigma = \|W^\top u\|`, with a unit vector u,
-never exceeds :math:`\sigma`. Every few calls it is compared with the exact norm, and exact vectors replace the
-estimated ones.
+During training with the penalty the leading singular values of a gate come close to each other. One step of Adam can
+move a small matrix by a large part of its norm. One power step from the last vectors is then not accurate
+(docs/theory/estimated_norms.md). Dozens of power steps are cheap as a power of the Gram matrix, or as a Chebyshev
+polynomial of it where it is large. The estimate :math:`\hat\sigma = \|W^\top u\|`, with a unit vector u, never exceeds
+:math:`\sigma`. Every few calls it is compared with the exact norm, and exact vectors replace the estimated ones.
 
 Squares of small or large norms under- or overflow. Matrices whose norms are far from 1 are therefore multiplied by
-powers of two first, which rounds nothing; of matrices that are zero the gradient is the subgradient zero.
+powers of two first, which rounds nothing. For zero matrices the gradient is the subgradient zero.
 
 At these sizes the cost is the number of function calls; after a training step the caches also hold the network's data.
 On a CPU the arrays are therefore numpy arrays, whose calls take a third of the time of torch's. All memory is allocated
@@ -32,9 +31,9 @@ SQUARINGS, PRODUCTS = 4, 4  # power 4 · 2⁴ = 64
 CHEBYSHEV_DEGREE = 12
 SHARED_SIDE = 32  # up to this side one larger product costs less than two smaller ones
 ORDINARY = 20  # norms from 2⁻²⁰ to 2²⁰ need no factor
-SQUARES = 4.0**-24, 4.0**24  # an estimate whose square, times that of its factor, is outside is not used
-# Of the sum of the eigenvalues' 32nd powers, after division by the last σ². Beyond, powers lose digits to underflow, or
-# overflow: the norm has changed by more than three times since the last call.
+SQUARES = 4.0**-24, 4.0**24  # an estimate is not used if its square, times that of its factor, is outside
+# For the sum of the eigenvalues' 32nd powers, after division by the last σ². Beyond, powers lose digits to underflow,
+# or overflow: the norm has changed by more than three times since the last call.
 EXCESS = 2.0**-100, 2.0**100
 SMALL_EXCESS = 1e-6
 
@@ -81,7 +80,7 @@ class _Group:
         self.scale([1.0] * count, [False] * count)
 
     def scale(self, factors: list[float], is_zero: list[bool]) -> None:
-        """Use the matrices times powers of two from now on; some of them are zero."""
+        """Multiply the matrices by powers of two from now on; some of them are zero."""
         self.factors, self.is_zero, self.some_zero = factors, is_zero, any(is_zero)
         self.short = self.views
         if any(factor != 1 for factor in factors):
@@ -106,7 +105,7 @@ class _Group:
         self.measure()
 
     def is_trusted(self) -> bool:
-        """Whether nothing under- or overflowed in the last `improve`, and what was zero still is."""
+        """Whether nothing under- or overflowed in the last `improve`, and zero matrices are still zero."""
         squares = self.squares.reshape(-1).tolist()
         if not self.some_zero:
             known, excess = squares, self.excess
@@ -192,7 +191,7 @@ class _Group:
         return self.spare
 
     def _divisors(self) -> Array:
-        """The squares of the norms, with 1 in place of 0."""
+        """The squares of the norms, with 1 instead of 0."""
         return self.squares + (self.squares == 0) if self.some_zero else self.squares
 
     def _normalise(self) -> None:
@@ -282,7 +281,7 @@ class NormTracker:
             )
 
     def __call__(self) -> list[list[float]]:
-        """Norms of the stacks at present, (G,) for each."""
+        """Current norms of the stacks, (G,) for each."""
         is_exact = self.calls_left == 0
         estimate = None
         if _finite(self.norms) and not (is_exact and self.cadence == 1):
@@ -348,7 +347,7 @@ class NormTracker:
 
 
 def _by_rows(matrix: Array) -> bool:
-    """Whether the vectors of (G, m, n) are those of the rows: because rows are fewer, or because that is as cheap."""
+    """Whether the vectors of (G, m, n) are those of the rows: because rows are fewer, or equally cheap."""
     m, n = matrix.shape[1:]
     return bool(m <= max(n, SHARED_SIDE))
 
@@ -359,7 +358,7 @@ def _finite(norms: list[list[float]]) -> bool:
 
 
 def _factor(norm: float, dtype: torch.dtype) -> float:
-    """The power of two that brings a norm close to 1, or 1 if it is ordinary, zero or not finite."""
+    """The power of two that brings a norm close to 1; 1 if the norm is ordinary, zero or not finite."""
     if not 0 < norm < math.inf or 2.0**-ORDINARY <= norm <= 2.0**ORDINARY:
         return 1.0
     largest = math.frexp(torch.finfo(dtype).max)[1] - 2  # of the exponents whose power has an inverse

@@ -19,9 +19,9 @@ from ._cells import Scalar, get_variant, times
 from ._gains import gains_from_norms, gate_norms, layer_kappa, linear_gain, tikhonov_gains
 
 # The tangent replaces the barrier beyond 1 − ε. Its slope is 1/ε², and near that point it dominates the data loss in
-# Adam's running moments. On a problem whose solution lies close to the barrier (make_regression as ten steps,
-# λ_S = 1e-3, 150 epochs) 0.05 ended with a data loss 2 to 5 % below that of 0.01 from each of four seeds, all feasible;
-# 0.1 gave no further improvement.
+# Adam's running moments. This was tried on a problem whose solution lies close to the barrier (make_regression as ten
+# steps, λ_S = 1e-3, 150 epochs). From each of four seeds, 0.05 ended with a data loss 2 to 5 % below that of 0.01, all
+# feasible. 0.1 gave no further improvement.
 BARRIER_EPSILON = 0.05
 
 
@@ -29,15 +29,15 @@ def relaxed_barrier(u: Tensor, epsilon: float = BARRIER_EPSILON) -> Tensor:
     r"""The barrier :math:`1/(1-u)` of (56), continued by its tangent line beyond :math:`u = 1 - \epsilon`.
 
     It is finite, convex, increasing and continuously differentiable on the whole line, and equal to the paper's barrier
-    where :math:`u \le 1 - \epsilon`. The barrier as printed is negative beyond its pole, and the objective is unbounded
-    below: minimising it there moves the weights towards the pole from the infeasible side.
+    where :math:`u \le 1 - \epsilon`. The barrier as printed is negative beyond its pole, so the objective is unbounded
+    below. Minimising it there moves the weights towards the pole from the infeasible side.
 
     Parameters
     ----------
     u : Tensor
         :math:`\rho_h^2`, or :math:`\rho_h` in the tight variant.
     epsilon : float
-        In (0, 1].
+        A number in (0, 1].
 
     Returns
     -------
@@ -98,7 +98,7 @@ def as_layers(weight_ih: Weights, weight_hh: Weights, bias_hh: Weights | None) -
     biases: Sequence[Tensor | None] = [None] * len(weight_ih) if bias_hh is None else bias_hh
     if not len(weight_ih) == len(weight_hh) == len(biases) > 0:
         raise ValueError(
-            f"a stack needs as many input as recurrent weights (and biases), and at least one of each; got "
+            "a stack needs as many input as recurrent weights (and biases), and at least one of each; got "
             f"{len(weight_ih)}, {len(weight_hh)} and {len(biases)}."
         )
     return list(zip(weight_ih, weight_hh, biases, strict=True))
@@ -176,7 +176,7 @@ def tikhonov_penalty(
         \lambda_S \|W_{hy}\|^2 \prod_l \frac{\rho_{x,l}^2}{1 - \rho_{h,l}^2} + \lambda_1 \sum_l (\rho_{h,l}^2 - 1)_+
         + \lambda_2 \sum_l (\beta\|W_{oh,l}\| - 1)_+
 
-    with :math:`1/(1 - \rho_h^2)` continued as in `relaxed_barrier`. In the tight variant the first term is
+    Here :math:`1/(1 - \rho_h^2)` is continued as in `relaxed_barrier`. In the tight variant the first term is
     :math:`\lambda_S \|W_{hy}\|^2 \prod_l (\rho_{x,l}/(1 - \rho_{h,l}))^2`. A linear part A adds
     :math:`\lambda_S \|A\|_F^2`.
 
@@ -196,13 +196,13 @@ def tikhonov_penalty(
     bias_hh : Tensor of shape (..., G * H), or one such tensor a layer, optional
         Used by the GRU only; see `tikhonov_gains`.
     weight_linear : Tensor of shape (..., k, m), optional
-        Of a linear part beside the recurrent layers; see `perturbation_gain`.
+        Matrix of a linear part next to the recurrent layers; see `perturbation_gain`.
 
     Returns
     -------
     Tensor of shape (...)
-        Finite and non-negative for all finite weights, unless it overflows. It depends on the weights only, so its
-        gradient needs no second derivative of the network.
+        The penalty, finite and non-negative for all finite weights, unless it overflows. It depends on the weights
+        only, so its gradient needs no second derivative of the network.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def tikhonov_penalty(
 
     See Also
     --------
-    TikhonovPenalty : The same for a training loop, from estimated norms, which cost less.
+    TikhonovPenalty : The same for a training loop, with estimated norms, which cost less.
 
     Notes
     -----
@@ -273,10 +273,10 @@ def feasible_scale(
 ) -> float | list[float]:
     r"""Factor for the recurrent matrices after which the constraints of (56) hold with a margin.
 
-    torch's default initialisation is infeasible at every size (:math:`\rho_h^2` of the LSTM from 26 at H = 4 to 85 at
-    H = 128). The gains grow with the factor. Bisection finds the largest factor in (0, 1] for which the criticality
-    (:math:`\rho_h^2`, or :math:`\rho_h` in the tight variant) and the gate :math:`\beta\|W_{oh}\|` are both at most
-    ``target``.
+    torch's default initialisation is infeasible at every size (:math:`\rho_h^2` of the LSTM goes from 26 at H = 4 to 85
+    at H = 128). The gains grow with the factor. Bisection finds the largest factor in (0, 1] for which the criticality
+    and the gate :math:`\beta\|W_{oh}\|` are both at most ``target``. The criticality is :math:`\rho_h^2`, or
+    :math:`\rho_h` in the tight variant.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def feasible_scale(
     Returns
     -------
     float, or list of float for a stack
-        In (0, 1]; exactly 1.0 if no scaling is needed. Each layer of a stack has its own factor.
+        Factor in (0, 1]; exactly 1.0 if no scaling is needed. Each layer of a stack has its own factor.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-r"""The penalty of ``variant="stable"``: :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved.
+r"""The penalty of ``variant="stable"``: :math:`\lambda_S \log(1 + \text{gain}^2)` with a proved gain.
 
 A layer gives :math:`\delta_t \le M \delta_{t-1} + b` for the movements of its states, as in
-`sklstm.certificates.network_gain`, whose suprema it takes more simply: over all states, and with the largest slopes.
-The gain is that of disturbed inputs within the range of the inputs. Value and gradient are computed together in numpy:
-a graph in every step would cost more than all the rest.
+`sklstm.certificates.network_gain`. The suprema are simpler here: over all states, and with the largest slopes. The gain
+holds if inputs with errors stay within the range of the inputs. Value and gradient are computed together in numpy: a
+graph in every step would cost more than all the rest.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 # Beyond this spectral radius of M the gain is continued by a tangent, as `relaxed_barrier` continues 1/(1 − u).
 LARGEST_RADIUS = 0.95
 _SQUARINGS = 7  # of M for its leading vectors: 128 power steps
-_LARGEST_NET = 150.0  # of a forget gate in 1/(1 − f) = 1 + exp(net), so that products of two layers are numbers
+_LARGEST_NET = 150.0  # of a forget gate in 1/(1 − f) = 1 + exp(net), so that products of two layers stay finite
 
 
 class LayerArrays(NamedTuple):
@@ -46,10 +46,10 @@ def layer_arrays(layer: Sequence[Tensor], n_gates: int) -> LayerArrays:
 
 
 class _Factors(NamedTuple):
-    """What net inputs of gates move a unit by in the end, from inputs and from states, (G, H) each; and the way back.
+    """How far net inputs of gates finally move a unit, from inputs and from states, (G, H) each; and the gradient.
 
-    ``pull`` takes the derivatives by both to those by the centres, by the radii of the inputs, by the sums of rows of
-    the recurrent matrices, and by the recurrent bias apart from the centre; (G, H) each.
+    ``pull`` takes the derivatives with respect to both. It returns those with respect to the centres, the radii of the
+    inputs, the sums of rows of the recurrent matrices, and the recurrent bias apart from the centre; (G, H) each.
     """
 
     by_input: Array
@@ -120,11 +120,11 @@ _ADDED = {"lstm": np.ones((4, 1)), "gru": np.array([[1.0], [1.0], [0.0]])}
 
 
 def leading_vectors(M: Array) -> tuple[float, Array, Array]:
-    """Spectral radius of a matrix of entries that are not negative, with a left and a right vector of sum 1."""
+    """Spectral radius of a non-negative matrix, with a left and a right vector of sum 1."""
     size = M.sum()
     if not size > 0 or not np.isfinite(size):
         return float(size), np.zeros(len(M)), np.zeros(len(M))
-    # A similar matrix with rows and columns of like sizes: those of M may differ by more than numbers can.
+    # A similar matrix with rows and columns of similar sizes: those of M may differ by more than floats can hold.
     rows, columns = M.sum(1), M.sum(0)
     scale = np.sqrt(np.where(rows > 0, rows, 1.0)) / np.sqrt(np.where(columns > 0, columns, 1.0))
     balanced = M / scale[:, None] * scale
@@ -152,7 +152,7 @@ def _is_small(M: Array) -> bool:
 
 
 class _Layer:
-    """One layer: from movements of its inputs to those of its states, and derivatives back."""
+    """One layer: from movements of its inputs to those of its states, and the derivatives."""
 
     def __init__(self, cell: str, weights: LayerArrays, middle: Array, radius: Array, moved: Array | None):
         self.cell, self.weights, self.middle, self.radius, self.moved = cell, weights, middle, radius, moved
@@ -209,7 +209,7 @@ class _Layer:
 
 
 def contracting_scale(cell: str, weights: LayerArrays, lower: Array, upper: Array, target: float = 0.5) -> float:
-    """Largest factor in (0, 1] for the recurrent matrices with which the spectral radius of M is at most ``target``."""
+    """Largest factor in (0, 1] for the recurrent matrices that gives M a spectral radius of at most ``target``."""
     middle, radius = (lower + upper) / 2, (upper - lower) / 2
 
     def within(scale: float) -> bool:
@@ -237,7 +237,7 @@ class StablePenalty(NamedTuple):
         Range of the inputs.
     lambda_s, lambda_1 : float
     slope : float
-        Of what follows the readout: 1, or 1/4 for a logistic function.
+        Slope of the function after the readout: 1, or 1/4 for a logistic function.
     """
 
     cell: str
@@ -314,11 +314,11 @@ def stable_penalty(
     bias_hh: Weights | None = None,
     weight_linear: Tensor | None = None,
 ) -> Tensor:
-    r"""The penalty :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved, at sequences of any length.
+    r"""The penalty :math:`\lambda_S \log(1 + \text{gain}^2)` with a gain that is proved for sequences of any length.
 
-    For inputs within ``input_range`` whose disturbances leave them there,
-    :math:`\|y(x + \delta) - y(x)\| \le \text{gain} \max_t \|\delta_t\|`, however long they are. To it comes
-    :math:`\lambda_1 \sum_l \log^+ \rho(M_l)` with the spectral radii that must be below 1 for the gain to be finite.
+    For inputs within ``input_range`` that stay there with their errors,
+    :math:`\|y(x + \delta) - y(x)\| \le \text{gain} \max_t \|\delta_t\|`, for any length. The penalty also has the term
+    :math:`\lambda_1 \sum_l \log^+ \rho(M_l)`. These spectral radii must be below 1 for the gain to be finite.
 
     Parameters
     ----------
@@ -333,13 +333,13 @@ def stable_penalty(
     cell : {"lstm", "gru"}
     bias_ih, bias_hh : Tensor of shape (G * H,), or one such tensor a layer, optional
     weight_linear : Tensor of shape (k, p * d), optional
-        Of a linear part that reads the last p steps.
+        Weight of a linear part that reads the last p steps.
 
     Returns
     -------
     Tensor of shape ()
-        Finite for all finite weights, and differentiable once. Scale the recurrent matrices down before training, to a
-        twentieth for instance: beyond a spectral radius of 0.95 the gain is continued along a line.
+        The penalty, finite for all finite weights, and differentiable once. Scale the recurrent matrices down before
+        training, for instance to a twentieth: beyond a spectral radius of 0.95 the gain is continued along a line.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`tikhonov_penalty` and its gradient from estimated norms, for training loops: one network, or many at once."""
+"""`tikhonov_penalty` and its gradient with estimated norms, for training loops: one network, or many at once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def _largest_row(gate: int, n_gates: int, weight_hh: Tensor, bias_hh: Tensor | N
 
 
 class TikhonovPenalty:
-    r"""`tikhonov_penalty` for a training loop, from estimated norms, which cost far less than exact ones.
+    r"""`tikhonov_penalty` for a training loop, with estimated norms, which cost far less than exact ones.
 
     The object keeps the leading singular vectors of all gate matrices between calls. Each call improves them by a few
     power steps. The first call is exact, and so is at least every ``cadence``-th call. Exact calls measure the error of
@@ -58,7 +58,7 @@ class TikhonovPenalty:
     cadence : int, default=64
         Largest number of calls from one exact call to the next; 1 makes every call exact.
     tolerance : float, default=0.05
-        Relative error of a norm that is accepted.
+        Largest accepted relative error of a norm.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class TikhonovPenalty:
     -----
     The estimate is one-sided, :math:`\hat\sigma \le \sigma`. Weyl's inequality limits how far the norm itself can move
     between two exact calls: :math:`|\sigma(W_t) - \sigma(W_s)| \le \|W_t - W_s\|_F`. The gradient of a norm is
-    :math:`u v^\top`; the derivatives of the formulas of scalars are written out.
+    :math:`u v^\top`; the derivatives of the scalar formulas are written out.
 
     Use one object for one network. Pickles and copies contain no vectors; their first call is exact.
 
@@ -129,16 +129,16 @@ class TikhonovPenalty:
 
     @property
     def tolerance(self) -> float:
-        """Relative error of a norm that is accepted."""
+        """Largest accepted relative error of a norm."""
         return self._norms.tolerance
 
     @property
     def largest_error(self) -> float:
         """Largest relative error of the norms used so far.
 
-        It is a bound, for every call and up to rounding, if the shorter side of every matrix is at most 64: a root of
-        the sum of powers of the Gram matrix's eigenvalues is never below the norm. For larger matrices it is the error
-        measured at the exact calls, and the calls between them can be several times worse.
+        It is a bound, for every call and up to rounding, if the shorter side of every matrix is at most 64. The reason
+        is that a root of the sum of powers of the Gram matrix's eigenvalues is never below the norm. For larger
+        matrices it is the error measured at the exact calls, and the calls between them can be several times worse.
         """
         return self._norms.largest_error
 
@@ -171,7 +171,7 @@ class TikhonovPenalty:
         Parameters
         ----------
         state : dict
-            From `state_dict`.
+            A state from `state_dict`.
 
         Raises
         ------
@@ -327,9 +327,9 @@ class TikhonovPenalty:
         Parameters
         ----------
         norms : list of lists of float
-            Of the input and the recurrent gates of each layer, and of the readout.
+            Norms of the input and the recurrent gates of each layer, and of the readout.
         kappas : list of float
-            Of each layer; empty for a cell without a bounded gate.
+            κ of each layer; empty for a cell without a bounded gate.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""From tensors to trained weights: what is to be trained, the skorch net, batches, callbacks, care for the process."""
+"""From tensors to trained weights: training specification, skorch net, batches, callbacks, process settings."""
 
 from sklstm._losses import PinballLoss
 

@@ -1,4 +1,4 @@
-"""Data on their way to the network: where they lie, which sequences make a batch, what a batch meets."""
+"""Data on their way to the network: where they are stored, how batches are formed, how inputs are changed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from torch.utils.data import Dataset
 from sklstm._sequences import Sequences
 from sklstm.noise import noise_of_kind
 
-# Batches from which sequences are sorted by length at a time: enough for batches of nearly equal lengths, few enough
-# for other companions in every epoch.
+# Sequences are sorted by length within this many batches. This is enough for batches of nearly equal lengths, and few
+# enough for different batches in every epoch.
 _BUCKET = 16
 
-# Of a device's free memory, the share that data may take: activations, gradients and cuDNN's workspaces need the rest.
+# Share of a device's free memory that data may take: activations, gradients and cuDNN's workspaces need the rest.
 _SHARE = 0.5
 
 
 def resolve_device(device: str | torch.device) -> str | torch.device:
-    """The device to use: for ``"auto"`` CUDA if it can be used here, else MPS, else the CPU; any other is itself.
+    """The device to use: for ``"auto"`` CUDA if it works here, else MPS, else the CPU; any other unchanged.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def resolve_device(device: str | torch.device) -> str | torch.device:
     """
     if device != "auto":
         return device
-    # In a process forked from one that had used CUDA even the question would be an error.
+    # In a process forked from one that had used CUDA, even the query would be an error.
     if not torch.cuda._is_in_bad_fork() and torch.cuda.is_available() and _works("cuda"):
         return "cuda"
     return "mps" if torch.backends.mps.is_available() and _works("mps") else "cpu"
 
 
 def _works(device: str) -> bool:
-    """Whether a device that torch sees also computes: its card may be full, taken, or too old for torch's kernels."""
+    """Whether a device that torch sees also computes: its card may be full, in use, or too old for torch's kernels."""
     try:
         return torch.zeros(1, device=device).add(1).item() == 1
     except (RuntimeError, AssertionError):
@@ -55,18 +55,18 @@ def _works(device: str) -> bool:
 
 
 def fits(n_bytes: int, device: str | torch.device) -> bool:
-    """Whether data should lie on a device as a whole.
+    """Whether data should be stored on a device as a whole.
 
     Parameters
     ----------
     n_bytes : int
-        Their size.
+        Size of the data.
     device : str or torch.device
 
     Returns
     -------
     bool
-        Whether they take no more than half of the device's free memory; always True on a CPU, where they are already.
+        Whether they take at most half of the device's free memory; always True on a CPU, where they already are.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def fits(n_bytes: int, device: str | torch.device) -> bool:
     device = torch.device(device)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        # What torch has asked of the driver and not handed out is free too.
+        # Memory that torch has got from the driver and not used is free too.
         free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     elif device.type == "mps":
         free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
@@ -87,7 +87,7 @@ def fits(n_bytes: int, device: str | torch.device) -> bool:
 
 
 def place_for(X: Sequences, device: str | torch.device) -> str | torch.device:
-    """Where the tensors of a computation on a device should lie: there if they fit, else on the CPU, as files do.
+    """Where the tensors of a computation on a device should be: there if they fit, else on the CPU, as files are.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def place_for(X: Sequences, device: str | torch.device) -> str | torch.device:
 
 
 def to_device(batch: Any, device: str | torch.device) -> Any:
-    """A tensor, or a mapping or tuple of tensors, on a device; itself if it is there already.
+    """A tensor, or a mapping or tuple of tensors, on a device; unchanged if it is already there.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def to_device(batch: Any, device: str | torch.device) -> Any:
     Notes
     -----
     On the way to CUDA a batch is first copied into pinned memory, from where it moves while the device computes. Rows
-    gathered from a pinned tensor would not be pinned: it is the batch that has to be, and pages of the whole data stay
-    the system's to swap.
+    gathered from a pinned tensor would not be pinned, so the batch must be. Pages of the whole data can still be
+    swapped by the system.
 
     Examples
     --------
@@ -189,7 +189,7 @@ class SequenceDataset(Dataset):
         return SequenceDataset(*self[rows.to(self.X.device)])
 
     def loaded(self) -> "SequenceDataset":
-        """The same with its sequences as a tensor, unless they lie in a file.
+        """The same with its sequences as a tensor, unless they are in a file.
 
         Returns
         -------
@@ -205,7 +205,7 @@ def normalised(data: SequenceDataset) -> SequenceDataset:
     Parameters
     ----------
     data : SequenceDataset
-        Stays as it is.
+        A data set; it is not changed.
 
     Returns
     -------
@@ -230,15 +230,18 @@ def normalised(data: SequenceDataset) -> SequenceDataset:
         return data
     mean = data.weight.cpu().double().mean()  # MPS has no float64
     if mean == 0:
-        raise ValueError("All sequences of one side of the validation split have a weight of zero.")
+        raise ValueError(
+            "All sequences of one side of the validation split have a weight of zero. Give some of them a positive "
+            "weight."
+        )
     return SequenceDataset(data.X, data.y, (data.weight / mean.item()).float())
 
 
 class InputRule(Protocol):
-    """What happens to the inputs of a training batch on their way to the network."""
+    """A change of the inputs of a training batch before they reach the network."""
 
     def __call__(self, X: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Inputs (b, L, d) of one batch to those that the network is trained on; a new tensor."""
+        """From the inputs (b, L, d) of one batch to those that the network is trained on; a new tensor."""
         ...
 
 
@@ -273,10 +276,9 @@ class InputNoise:
 class BatchLoader:
     r"""Iterates over a `SequenceDataset` in batches; a fresh permutation every epoch.
 
-    An epoch has as few batches as ``batch_size`` allows, and their sizes differ by one at most.
-    A batch is a pair of inputs and targets: inputs (b, L, d), or the keyword arguments of the forward pass if lengths
-    differ; targets (b, ...), or a pair of targets and weights. Sequences of unequal length go into batches of nearly
-    equal length.
+    An epoch has as few batches as ``batch_size`` allows, and their sizes differ by at most one. A batch is a pair of
+    inputs and targets. Inputs are (b, L, d), or the keyword arguments of the forward pass if lengths differ. Targets
+    are (b, ...), or a pair of targets and weights. Sequences of unequal length go into batches of nearly equal length.
 
     Parameters
     ----------
@@ -284,12 +286,12 @@ class BatchLoader:
     batch_size : int
     shuffle : bool
     generator : torch.Generator, optional
-        Source of the permutation and of what the rule draws; required if either is asked for, so that the global random
-        state stays out of it.
+        Source of the permutation and of the rule's random numbers. Required if either is used, so that the global
+        random state does not change.
     rule : InputRule, optional
-        What the inputs of every batch meet.
+        Change of the inputs of every batch.
     device : str or torch.device, optional
-        Where batches are wanted; by default where the data lie.
+        Device of the batches; by default that of the data.
 
     Examples
     --------
@@ -324,7 +326,7 @@ class BatchLoader:
         data = self.dataset
         for part, inputs in data.X.batches(self._parts(), self.batch_size):
             inputs = self._placed(inputs)
-            if self.rule is not None:  # once they are on the device: the sum must not depend on where the data lie
+            if self.rule is not None:  # on the device already: the sum must not depend on where the data are stored
                 inputs["X"] = self.rule(inputs["X"], self.generator)
             targets = data.y[part] if data.weight is None else (data.y[part], data.weight[part])
             yield inputs["X"] if len(inputs) == 1 else inputs, self._placed(targets)
@@ -334,9 +336,9 @@ class BatchLoader:
 
     def _parts(self) -> Iterator[Tensor]:
         n, X = len(self.dataset), self.dataset.X
-        # Permute on the CPU whatever the device: the order must not depend on where the data lives.
+        # Permute on the CPU for any device: the order must not depend on where the data are stored.
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
-        # Of nearly equal size: a step from the three sequences that are left over would be as long as the others.
+        # Of nearly equal size: a step for the three remaining sequences would be as long as the others.
         sizes = [len(part) for part in torch.tensor_split(order, len(self))]
         if X.lengths is None:
             yield from order.to(X.device).split(sizes)

@@ -22,7 +22,7 @@ _GUARDED = ("weights_", "n_good_", "proven_", "n_proven_")
 
 
 class EarlyStopping(OwnCallback):
-    """Ends training once the validation loss has not improved for a number of epochs; the best weights come back.
+    """Ends training once the validation loss has not improved for a number of epochs; restores the best weights.
 
     Of several equally good epochs the first counts, and a validation loss of NaN is never the best. The best
     epoch is the last one whose ``valid_loss_best`` in the history is True.
@@ -30,10 +30,10 @@ class EarlyStopping(OwnCallback):
     Parameters
     ----------
     n_iter_no_change : int
-        Epochs without improvement after which training ends.
+        Number of epochs without improvement after which training ends.
     rising : float, default=0.0
-        Epochs at the beginning in which what is trained for still rises, as with `Robust`. They may hold the best
-        weights, but are not counted as epochs without improvement.
+        Number of first epochs in which the training objective still grows, as with `Robust`. They may have the best
+        weights, but do not count as epochs without improvement.
 
     Raises
     ------
@@ -75,18 +75,18 @@ class EarlyStopping(OwnCallback):
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         if self.best_weights_ is None:
             raise DivergenceError(
-                f"The validation loss was finite in none of {len(net.history)} epochs, though the training loss was. "
-                "Look for sequences that are much larger or longer than the others, lower lr, or use "
+                f"The validation loss was finite in none of {len(net.history)} epochs, although the training loss "
+                "was. Look for sequences that are much larger or longer than the others, lower lr, or use "
                 "early_stopping=False."
             )
         net.module_.load_state_dict(self.best_weights_)
 
 
 class DivergenceGuard(OwnCallback):
-    """Raises `DivergenceError` when loss or weights are no longer finite, and restores what was before.
+    """Raises `DivergenceError` when loss or weights are no longer finite, and restores the last good state.
 
-    The net is left with the weights and the history of the last good epoch: one with a finite loss, at whose end the
-    weights are finite and so are the outputs for the first sequences.
+    The net is left with the weights and the history of the last good epoch. A good epoch has a finite loss and ends
+    with finite weights and finite outputs for the first sequences.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class DivergenceGuard(OwnCallback):
         self.inputs_ = to_device(X.X.batch(first), net.device)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a training that goes on needs: all but the inputs, which it has.
+        """What a continued training needs, without the inputs, which it has.
 
         Returns
         -------
@@ -128,12 +128,12 @@ class DivergenceGuard(OwnCallback):
         return {name: getattr(self, name) for name in _GUARDED}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from such a state.
+        """Continue from such a state.
 
         Parameters
         ----------
         state : dict
-            From `state_dict`.
+            A state from `state_dict`.
         """
         for name in _GUARDED:
             setattr(self, name, state[name])
@@ -151,15 +151,15 @@ class DivergenceGuard(OwnCallback):
             self.weights_[name].copy_(value)
 
     def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
-        """Look at the outputs of the network that training has left.
+        """Check the outputs of the trained network.
 
         Parameters
         ----------
         net : SequenceNet
         error : BaseException, optional
-            Which has ended training.
+            The error that has ended training.
         """
-        # What the last step of all has made, or early stopping brought back, no loss has seen.
+        # No loss has seen the result of the last step, or of early stopping's restored weights.
         if error is None and not self._works(net):
             self._give_up(net, "outputs are not finite after")
 
@@ -177,7 +177,9 @@ class DivergenceGuard(OwnCallback):
         net.optimizer_.state.clear()  # its moments are not finite either
         del net.history[self.n_good_ :]
         kept = self._works(net)
-        outcome = f"The last good weights, those after epoch {self.n_good_}, are kept." if kept else "Not one was good."
+        outcome = (
+            f"The last good weights, those after epoch {self.n_good_}, are kept." if kept else "No weights were good."
+        )
         raise DivergenceError(f"Training diverged: {what} epoch {epoch} with lr={rate:.6g}. {advice} {outcome}", kept)
 
 
@@ -185,7 +187,7 @@ def _advice(net: Any) -> str:
     """What to change after a divergence."""
     (group, *_), kind = net.optimizer_.param_groups, net.optimizer_
     step = group["lr"] * group["weight_decay"]
-    # Adam's own weight decay is part of the gradient, whose size Adam takes out.
+    # Adam's own weight decay is part of the gradient, whose size Adam removes.
     if step > 1 and isinstance(kind, torch.optim.SGD | torch.optim.AdamW):
         return (
             f"In every step weight decay takes lr * weight_decay = {step:.3g} times each weight from it, beyond zero: "
@@ -194,8 +196,8 @@ def _advice(net: Any) -> str:
     finite = [epoch for epoch in net.history if math.isfinite(epoch.get("train_loss", math.nan))]
     if finite and finite[-1].get("penalty", 0.0) > finite[-1]["data_loss"]:
         return (
-            f"Before, the penalty was {finite[-1]['penalty']:.3g} beside a loss of {finite[-1]['data_loss']:.3g} on "
-            "the data: lower lr, or lambda_s, lambda_1 and lambda_2."
+            f"Before, the penalty was {finite[-1]['penalty']:.3g} and the loss on the data "
+            f"{finite[-1]['data_loss']:.3g}: lower lr, or lambda_s, lambda_1 and lambda_2."
         )
     return (
         "Standardise the inputs (and, for regression, the targets), lower lr, or "
@@ -224,9 +226,9 @@ def _warmup_cosine(epoch: int, n_epochs: int) -> float:
     return (epoch + 1) / rising if epoch < rising else _cosine(epoch - rising, n_epochs - rising)
 
 
-# Name -> factor on the learning rate in epoch e = 0, 1, … of E; None where the epoch alone does not tell.
+# Name -> factor on the learning rate in epoch e = 0, 1, … of E; None if it depends on more than the epoch.
 SCHEDULES: dict[str, Callable[[int, int], float] | None] = {
-    "constant": None,  # and a callback of the user's may move it
+    "constant": None,  # and a callback of the user may change it
     "step": _step,
     "exponential": _exponential,
     "cosine": _cosine,
@@ -241,10 +243,10 @@ class LearningRate(OwnCallback):
     Parameters
     ----------
     schedule : str
-        A key of ``SCHEDULES``. ``"plateau"`` halves the rate when the validation loss, or without one the training
-        loss, has not fallen by 0.01 % for five epochs, down to a thousandth.
+        A key of ``SCHEDULES``. ``"plateau"`` halves the rate when the loss has not fallen by 0.01 % for five epochs,
+        down to a thousandth. It uses the validation loss, or without one the training loss.
     rising : float, default=0.0
-        Epochs at the beginning in which what is trained for still rises, and losses with it: they are no plateau.
+        Number of first epochs in which the training objective still grows, and losses with it: they are no plateau.
 
     Examples
     --------
@@ -291,22 +293,22 @@ class LearningRate(OwnCallback):
 
 
 class _Bar(tqdm):
-    # tqdm's monitor, a thread that wakes bars that have not moved for ten seconds, would outlive the fit.
+    # tqdm's monitor, a thread that refreshes bars after ten seconds without progress, would outlive the fit.
     monitor_interval = 0
 
 
 class Progress(OwnCallback):
-    """Shows data loss, penalty, validation loss and learning rate, as far as there are any, after every epoch.
+    """Shows data loss, penalty, validation loss and learning rate, if they exist, after every epoch.
 
     Parameters
     ----------
     description : str
-        What the bar is labelled with, or every line begins with.
+        Label of the bar, or beginning of every line.
     level : int
-        1 shows a bar over the epochs, and nothing in a worker process, whose bar would fall into those of the other
-        workers; 2 and above a line per epoch, anywhere.
+        1 shows a bar over the epochs, but nothing in a worker process, where bars of several workers would mix. 2 and
+        above shows a line per epoch, also there.
     show_lr : bool
-        Whether the learning rate is among what is shown.
+        Whether to show the learning rate.
 
     Examples
     --------
@@ -382,23 +384,23 @@ def _without_names(callbacks: Sequence[Any] | None) -> list[Callback]:
 
 
 def prints(callbacks: Sequence[Any] | None) -> bool:
-    """Whether one of the callbacks prints, which skorch's do only if the net is verbose."""
+    """Whether one of the callbacks prints; skorch's print only if the net is verbose."""
     return any(isinstance(callback, PrintLog) for callback in _without_names(callbacks))
 
 
 def check_monitors(callbacks: Sequence[Any] | None, early_stopping: bool) -> None:
-    """ValueError if a callback is to watch a validation loss that there will not be."""
+    """``ValueError`` if a callback needs a validation loss but there is none."""
     for callback in _without_names(callbacks):
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor.startswith("valid_loss") and not early_stopping:
             raise ValueError(
-                f"The callback {type(callback).__name__} monitors {monitor!r}, but without early_stopping=True no data "
-                f"is held out. Set early_stopping=True, or monitor={monitor.replace('valid', 'train')!r}."
+                f"The callback {type(callback).__name__} monitors {monitor!r}, but without early_stopping=True no "
+                f"data is held out. Set early_stopping=True, or monitor={monitor.replace('valid', 'train')!r}."
             )
 
 
 def check_one_schedule(callbacks: Sequence[Any] | None, lr_schedule: str) -> None:
-    """ValueError if two schedules would set one learning rate."""
+    """``ValueError`` if two schedules would set one learning rate."""
     if lr_schedule != "constant" and any(isinstance(callback, LRScheduler) for callback in _without_names(callbacks)):
         raise ValueError(
             f"lr_schedule={lr_schedule!r} and a skorch LRScheduler among callbacks both set the learning rate. Use one "

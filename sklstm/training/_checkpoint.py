@@ -1,4 +1,4 @@
-"""Training that survives the end of its process: the state on disk, and a later fit that goes on from it."""
+"""Training that survives the end of its process: the state on disk, and a later fit that continues from it."""
 
 import copy
 import math
@@ -28,53 +28,54 @@ from ._snapshot import append_epochs, check_history, columns_of, compare_weights
 
 _SUFFIX = ".safetensors"
 _KIND = "training state"
-# What a state from a file may raise where it does not fit; never an interrupt.
+# Errors that a state from a file may raise if it does not fit; never an interrupt.
 _MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 class Checkpoint(OwnCallback):
-    """Stores the state of training in a folder, and lets the same fit go on from there after an interruption.
+    """Stores the state of training in a folder, so that the same fit can continue after an interruption.
 
     A fit is recognised by a hash of everything that determines it: data, starting weights, hyperparameters, callbacks,
-    and the versions of this package and of torch. One folder therefore serves a whole search, whatever the number
-    of workers: give it to the estimator inside, and after a crash, a power cut or Ctrl-C start the same search again.
-    Finished fits are taken over, the one that was cut off continues at its last stored epoch, and the results are those
-    of an undisturbed search, bit for bit.
+    and the versions of this package and of torch. So one folder serves a whole search, with any number of workers. Give
+    it to the estimator inside. After a crash, a power cut or Ctrl-C, start the same search again. Finished fits are
+    taken over, and the interrupted fit continues at its last stored epoch. The results are those of an undisturbed
+    search, bit for bit.
 
     Parameters
     ----------
     folder : str or path-like
-        Made if need be. Workers on several machines need one that all of them see.
+        Path of the folder, which is made if it does not exist. Workers on several machines need a folder that all of
+        them see.
     every : int, default=10
-        Epochs from one stored state to the next. The end of training is stored in any case.
+        Number of epochs from one stored state to the next. The end of training is always stored.
     keep : bool, default=True
-        Whether the state of a finished fit stays in the folder. Without it a search that starts again repeats the fits
-        it had finished.
+        Whether the state of a finished fit stays in the folder. Without it a restarted search repeats its finished
+        fits.
 
     Raises
     ------
     ValueError, TypeError
-        At the start of a fit, for parameters outside their range, a folder that cannot be made, or another callback
-        whose state cannot be stored.
+        At the start of a fit, for parameters outside their range, for a folder that cannot be made, or for another
+        callback whose state cannot be stored.
 
     Warns
     -----
     UserWarning
-        If a file is damaged or foreign: it is ignored, and overwritten. If a state cannot be written: training goes on.
+        If a file is damaged or from elsewhere: it is ignored and overwritten. Also if a state cannot be written:
+        training goes on.
 
     Notes
     -----
-    ``random_state`` must be an integer: with None every fit starts from other weights and is another fit. The code of
-    callbacks and losses of your own is not part of the hash; after a change of it use another folder.
+    ``random_state`` must be an integer. With None every fit starts from other weights and is another fit. The code of
+    your own callbacks and losses is not part of the hash; after a change of it use another folder.
 
-    Other callbacks take part: what they keep in attributes with a trailing underscore is stored and set again, or what
-    their ``state_dict()`` returns, if they have one, with ``load_state_dict(state)`` to take it back. Those with a
-    class attribute ``changes_training = False`` only watch, and are left out of hash and state.
+    Other callbacks take part. If they have ``state_dict()`` and ``load_state_dict(state)``, these are used. Otherwise
+    their attributes with a trailing underscore are stored and restored. Callbacks with a class attribute
+    ``changes_training = False`` only watch, and are left out of hash and state.
 
-    Files have the format of saved models (safetensors and JSON with a digest) and the hash as their name; nothing in
-    them can run code. Each is replaced as a whole, so that several processes may train the same fit at once. The folder
-    is yours to empty. What a file holds is checked before training goes on from it, except the values that callbacks
-    of your own take back.
+    Files have the format of saved models (safetensors and JSON with a digest) and the hash as their name; no code in
+    them can run. Each is replaced as a whole, so that several processes may train the same fit at once. You may empty
+    the folder. The content of a file is checked before training continues from it, except values of your own callbacks.
 
     Examples
     --------
@@ -93,7 +94,7 @@ class Checkpoint(OwnCallback):
     """
 
     changes_training = False
-    runs_last = True  # so that it sees what the other callbacks made of an epoch
+    runs_last = True  # so that it sees the results of the other callbacks for an epoch
 
     def __init__(self, folder: str | os.PathLike[str], *, every: int = 10, keep: bool = True):
         self.folder = folder
@@ -150,7 +151,7 @@ class Checkpoint(OwnCallback):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"folder={self.folder!r} cannot be made: {error}. Name another one.") from error
+            raise ValueError(f"folder={self.folder!r} cannot be made: {error}. Name another folder.") from error
         remove_leftovers(folder)
 
     def _read(self) -> Any:
@@ -190,13 +191,13 @@ def _copied(state: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{str(error).rstrip('.')}: the state of this training cannot be stored. Give the callback that holds it "
-            "state_dict() and load_state_dict(), or leave out one of the two: that callback, or Checkpoint."
+            "state_dict() and load_state_dict(). Or leave out that callback, or Checkpoint."
         ) from error
 
 
 def _restore(net: Any, state: dict[str, Any]) -> None:
     """Set a net to a state that `_capture` took; strict about the names and shapes of weights."""
-    state = copy.deepcopy(state)  # torch's optimisers take the tensors as they are, and go on with them
+    state = copy.deepcopy(state)  # torch's optimisers use the given tensors themselves, and change them
     net.module_.load_state_dict(state["weights"])
     net.optimizer_.load_state_dict(state["optimizer"])
     if net.generator is not None:
@@ -236,12 +237,12 @@ def _stored(value: Any) -> Any:
 
 
 def _go_on_from(net: Any, stored: Any, start: dict[str, Any]) -> bool:
-    """Set a net to a stored state that may be anything; returns whether its training is finished.
+    """Set a net to a stored state, which may be invalid; returns whether its training is finished.
 
     Raises
     ------
     RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError
-        If the state cannot be one of this training. The net is then in no good state.
+        If the state cannot be one of this training. The net is then in an undefined state.
     """
     if type(stored) is not dict or set(stored) != {"finished", "state"} or type(stored["finished"]) is not bool:
         raise ValueError("it is no state of a training")
@@ -252,11 +253,11 @@ def _go_on_from(net: Any, stored: Any, start: dict[str, Any]) -> bool:
     n_epochs = _check_history(state["history"], net)
     _try_a_step(net)
     example = net.optimizer_.state_dict()
-    # Parameters that were frozen all the time have no state.
+    # Parameters that were always frozen have no state.
     known = {number: example["state"][number] for number in state["optimizer"]["state"]}
     _check_alike(state["optimizer"], example | {"state": known}, "optimizer")
     if any(not 0 < group["lr"] <= 1e38 for group in state["optimizer"]["param_groups"]):
-        raise ValueError("its learning rate is none")
+        raise ValueError("its learning rate is invalid")
     _check_alike(state["penalty"], _capture(net)["penalty"], "penalty")
     if type(state["callbacks"]) is not dict or set(state["callbacks"]) != set(start["callbacks"]):
         raise ValueError("it has other callbacks")
@@ -285,7 +286,7 @@ def _check_history(columns: Any, net: Any) -> int:
 
 
 def _try_a_step(net: Any) -> None:
-    """Penalty and optimiser, once, without data; whatever they raise if their state does not fit the network."""
+    """Try penalty and optimiser once, without data; errors are raised if their state does not fit the network."""
     with torch.enable_grad():
         for parameter in net.module_.parameters():
             parameter.grad = torch.zeros_like(parameter)
@@ -351,7 +352,7 @@ _OWN: dict[type, Callable[[Any, dict[str, Any], str, int, bool], None]] = {
 
 
 class StateOf:
-    """Stands for an object that is not itself stored; its owner has a new one, to load this ``state_dict()`` into.
+    """Represents an object that is not itself stored; its owner loads this ``state_dict()`` into a new one.
 
     The state is None for a class or a function, which have none.
     """
@@ -361,7 +362,7 @@ class StateOf:
 
 
 class _FormOf:
-    """How the codec takes objects of a class apart, by two functions."""
+    """Tells the codec how to take objects of a class apart, by two functions."""
 
     def __init__(self, kind: type, take_apart: Callable[[Any], Any], put_together: Callable[..., Any]):
         self.kind, self.take_apart, self.put_together = kind, take_apart, put_together
@@ -396,7 +397,7 @@ def _bits(value: Tensor) -> Tensor:
     return value.detach().cpu().view(torch.int16)
 
 
-# Of what callbacks keep, beside what models hold: their tensors may be bfloat16, their integers and keys of any kind.
+# For the state of callbacks, besides what models hold: tensors may be bfloat16, integers and keys of any kind.
 _CODEC = Codec(
     {
         "StateOf": _FormOf(StateOf, lambda value: value.state, StateOf),
@@ -410,7 +411,7 @@ _CODEC = Codec(
 
 
 def write_state(path: Path, state: Any) -> None:
-    """Write a state so that the file, whatever happens, holds all of it or what it held before.
+    """Write a state so that after any interruption the file holds all of it, or its old content.
 
     Raises
     ------

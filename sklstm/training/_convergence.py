@@ -1,11 +1,10 @@
-"""Whether a training had settled when its epochs were over: was the loss still falling, or jumping? And has a network
-that was to withstand errors become a constant?
+"""Whether the loss of a finished training was still falling or jumping, and whether a robust network is constant.
 
 The thresholds were tried on three real series and one set of classes, with 200 to 270 sequences and rates of 0.001 to
-0.1. Of 165 trainings of 5 to 80 epochs at a constant rate, 66 were told that the loss was falling. Twice as many epochs
-lowered it further, by a twentieth or more of the fall so far, in 62 of these, and in 22 of the 89 that were told
-nothing. Of 99 trainings along a cosine 57 were told, and 54 gained that much; 6 of the 42 that were told nothing did.
-Where the loss was jumping, a rate that decays led to a loss that was lower by a fifth or more in 8 of 9 trainings.
+0.1. Of 165 trainings of 5 to 80 epochs at a constant rate, 66 got the warning that the loss was falling. Twice as many
+epochs lowered it further, by a twentieth or more of the fall so far, in 62 of these, and in 22 of the 89 without a
+warning. Of 99 trainings along a cosine 57 got the warning, and 54 of them gained this much; so did 6 of the 42 without
+a warning. Where the loss was jumping, a decaying rate led to a loss lower by a fifth or more in 8 of 9 trainings.
 """
 
 import warnings
@@ -28,25 +27,25 @@ from ._net import SequenceNet
 _FALLING = 0.03
 # A rise from one epoch to the next is a jump if it is this share of the loss, and _FALLING of its whole fall.
 _JUMPING = 0.2
-# A whole fall below this share of the first loss, or of the guess's, is taken for this much: where nothing is learnt,
-# nothing is missed.
+# A whole fall below this share of the first loss, or of the constant prediction's, counts as this much: where nothing
+# is learnt, nothing is missed.
 _LEAST_FALL = 0.1
-# What is looked at begins after this share of the training, and is no less than so many epochs.
+# The part that is examined begins after this share of the training, and has at least this many epochs.
 _LOOKED_AT, _FEWEST = 0.8, 5
-# Outputs that vary by less than this share of what the targets do are a constant; so many sequences tell.
+# Outputs are constant if they vary by less than this share of the variation of the targets, on this many sequences.
 _CONSTANT, _SAMPLE = 0.02, 512
 
 
 @dataclass(frozen=True)
 class Unsettled:
-    """What is amiss at the end of a training.
+    """A problem at the end of a training.
 
     Attributes
     ----------
     seen : str
-        In words, with numbers.
+        Description in words, with numbers.
     jumping : bool
-        Whether the loss was jumping; else it was falling.
+        Whether the loss was jumping; otherwise it was falling.
     """
 
     seen: str
@@ -54,19 +53,20 @@ class Unsettled:
 
 
 def unsettled(losses: Sequence[float], rates: Sequence[float], guess: float | None = None) -> Unsettled | None:
-    """What is amiss at the end of a training, by its losses.
+    """The problem at the end of a training, found from its losses.
 
     Time is measured by learning rates: the last tenth of a training are the epochs in which a tenth of the sum of all
-    rates is spent. Where the rate decays, these are more epochs than a tenth: the very last ones are flat in any case.
+    rates is spent. If the rate decays, these are more epochs than a tenth, since the last ones are flat in any case.
 
     Parameters
     ----------
     losses : sequence of float
-        By epoch.
+        Losses by epoch.
     rates : sequence of float
         The learning rates, positive.
     guess : float, optional
-        Loss of the best constant guess, where training begins with something better: the fall is counted from there.
+        Loss of the best constant prediction (mean of the targets or most frequent label), if training begins with
+        something better. The fall is then counted from it.
 
     Returns
     -------
@@ -90,10 +90,10 @@ def unsettled(losses: Sequence[float], rates: Sequence[float], guess: float | No
     if len(values) < 2:
         return None
     ends = np.cumsum(steps) / steps.sum()
-    first, since = (values[0], "the first epoch") if guess is None else (guess, "the best constant guess")
+    first, since = (values[0], "the first epoch") if guess is None else (guess, "the best constant prediction")
     whole_fall = max(first - values[-1], _LEAST_FALL * max(first, values[0]))
     fewest = min(_FEWEST, len(values))
-    # Jumps count where they can spoil the last weights: in the last epochs, however low their rates have become.
+    # Jumps count where they can spoil the last weights: in the last epochs, even if their rates are low.
     number = max(round((1 - _LOOKED_AT) * len(values)), fewest)
     last = values[-number:]
     rise = float(np.diff(last).max())
@@ -119,21 +119,21 @@ def unsettled(losses: Sequence[float], rates: Sequence[float], guess: float | No
 
 
 def warn_if_unsettled(net: SequenceNet, lr_schedule: str, guess: float | None = None) -> None:
-    """Warn if a training that went on to its last epoch has ended with its loss still falling, or jumping.
+    """Warn if a training that used all its epochs has ended with its loss still falling, or jumping.
 
     Parameters
     ----------
     net : SequenceNet
-        Trained.
+        A trained net.
     lr_schedule : str
         Its schedule, for the remedy.
     guess : float, optional
-        As of `unsettled`.
+        As in `unsettled`.
     """
     history: Any = net.history
     if len(history) < net.max_epochs:  # a callback has ended it
         return
-    # Held-out data tell better when it is enough; and the best weights have come back, wherever the last ones are.
+    # Held-out data show better when training is enough; and the best weights were restored.
     held_out = "valid_loss" in history[-1]
     found = unsettled(history[:, "valid_loss" if held_out else "data_loss"], history[:, "lr"], guess)
     if found is None or (held_out and found.jumping):
@@ -151,24 +151,24 @@ def warn_if_unsettled(net: SequenceNet, lr_schedule: str, guess: float | None = 
 
 
 def warn_if_constant(net: SequenceNet, X: Sequences, targets: Tensor) -> None:
-    """Warn if the outputs of a net hardly depend on its inputs, though the targets do.
+    """Warn if the outputs of a net hardly depend on its inputs, although the targets vary.
 
-    Robust training can end so: bounds of a constant have no width.
+    This can happen in robust training: bounds of a constant have no width.
 
     Parameters
     ----------
     net : SequenceNet
-        Trained.
+        A trained net.
     X : Sequences
     targets : Tensor of shape (n,) or (n, k)
-        Numbers of classes, or numbers to predict.
+        Class numbers, or numbers to predict.
     """
     some = torch.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).long()
     outputs, wanted = outputs_of(net.module_, X[some]), targets.cpu()[some].numpy()
     if targets.is_floating_point():
         spreads, scales = outputs.std(0), wanted.reshape(len(wanted), -1).std(0)
     else:
-        # Of logits the differences count, and a standard deviation of one is a change of one in log-odds.
+        # For logits the differences count; a standard deviation of one is a change of one in log-odds.
         spreads = (outputs - outputs.mean(1, keepdims=True)).std(0).max(keepdims=True)
         scales = np.array([float(len(np.unique(wanted)) > 1)])
     constant = np.flatnonzero(spreads < _CONSTANT * scales)
@@ -177,10 +177,10 @@ def warn_if_constant(net: SequenceNet, X: Sequences, targets: Tensor) -> None:
     which = "outputs hardly depend" if len(constant) == len(spreads) else f"output {constant[0]} hardly depends"
     advice = "Lower robust_eps or robust_weight, or raise max_epochs, in whose first half both grow"
     if targets.is_floating_point() and net.module_.linear_part is None:
-        advice += "; a regressor with skip='linear' begins with a linear part that withstands errors"
+        advice += "; a regressor with skip='linear' begins with a linear part that is robust to errors"
     warnings.warn(
-        f"Training for robust_eps has made a network whose {which} on X, "
-        f"varying by {spreads[constant].max():.2g} over the training data. {advice}.",
+        f"Training for robust_eps has made a network whose {which} on X, varying by {spreads[constant].max():.2g} "
+        f"over the training data. {advice}.",
         ConvergenceWarning,
         stacklevel=caller_level(),
     )

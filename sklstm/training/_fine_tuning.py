@@ -1,4 +1,4 @@
-"""A network of few bits: trained, rounded in stages, and described in whole numbers that lower the Occam bound itself.
+"""A network of few bits: trained, rounded in stages, and described in integers that lower the Occam bound itself.
 
 **Stages.** The output of a recurrent network depends on powers of a matrix, so that rounding all weights at once makes
 it useless. Parts are therefore rounded in stages: the sensitive parts first, and in a part first the weights whose
@@ -74,7 +74,7 @@ class SequenceProblem:
     Parameters
     ----------
     module : nn.Module
-        Only its forward pass is used; its weights stay as they are.
+        A network. Only its forward pass is used; its weights are not changed.
     X : Sequences, or Tensor of shape (n, L, d)
         On the device of the module, or on the CPU.
     y : Tensor of shape (n,) or (n, k)
@@ -110,8 +110,8 @@ class SequenceProblem:
 
     @cached_property
     def _scratch(self) -> nn.Module:
-        """A copy for weights that are tried."""
-        return copy.deepcopy(self.module).to(self.device)  # which on CUDA puts the weights into one piece of memory
+        """A copy for trial weights."""
+        return copy.deepcopy(self.module).to(self.device)  # which on CUDA stores the weights in one block of memory
 
     def part(self, n: int) -> "SequenceProblem":
         """The same on n sequences of the sample, evenly spaced."""
@@ -144,7 +144,7 @@ class SequenceProblem:
         several : iterable of m dicts of str to Tensor
             Weights of each.
         rows : Tensor of int64 of shape (m, b)
-            Places of its sequences.
+            Positions of its sequences.
 
         Returns
         -------
@@ -160,7 +160,7 @@ class SequenceProblem:
                 own[name].copy_(weight)
             part = slice(number * size, (number + 1) * size)
             outputs = module(**{name: values[part] for name, values in batch.items()})
-            # Each by itself: what counts as a tie depends on all outputs that the loss is given.
+            # Each by itself: ties depend on all outputs that the loss is given.
             means.append(torch.nan_to_num(self.losses(outputs, targets[part]).double(), nan=1.0).mean())
         return torch.stack(means)
 
@@ -168,8 +168,8 @@ class SequenceProblem:
     def bounded_loss(self, weights: Values, *, final: bool = False) -> float:
         module = self._scratch
         module.load_state_dict(weights)
-        # At the end in the blocks of `predict`, so that the bound is about the very numbers that the predictor puts
-        # out; before, in larger ones: rounding may differ in the last bit.
+        # At the end in the blocks of `predict`, so that the bound is about exactly the numbers that the predictor
+        # returns. Before, in larger blocks: rounding may differ in the last bit.
         if final:
             outputs = predict_blocks(module, self.X)
         else:
@@ -181,19 +181,19 @@ class SequenceProblem:
 
 
 def outputs_with(module: nn.Module, weights: Mapping[str, Tensor], inputs: dict[str, Tensor]) -> Tensor:
-    """Outputs of a network with other weights, by which they can be differentiated."""
+    """Outputs of a network with other weights, differentiable with respect to these."""
     with without_word_of_compact_weights(inputs["X"].device):
         return functional_call(module, dict(weights), (), inputs)
 
 
 class CodedNetwork(nn.Module):
-    """A network whose weights are made of the parts of a structure: these are what is trained.
+    """A network whose weights are computed from the parts of a structure, which are trained.
 
     Parameters
     ----------
     structure : Structure
     network : nn.Module
-        In training mode. Only its forward pass is used; its weights stay as they are.
+        A network in training mode. Only its forward pass is used; its weights are not changed.
     values : dict of str to Tensor
         Parts to start from: float64, in the shapes of the structure. Not changed.
     fixed : dict of str to boolean Tensor
@@ -202,7 +202,7 @@ class CodedNetwork(nn.Module):
     Notes
     -----
     The derivative of the rounding from float64 to the dtype of the network counts as 1. A fixed value has the gradient
-    0 from the first step on: Adam has no momentum there and adds 0, so that no bit of it changes.
+    0 from the first step on. Adam then has no momentum there and adds 0, so that no bit of it changes.
     """
 
     def __init__(self, structure: Structure, network: nn.Module, values: Values, fixed: Values):
@@ -276,7 +276,7 @@ def train_values(
     epochs : int
         With 0, a copy of the values is returned.
     lr : float
-        Of Adam. It falls to almost a hundredth along a half cosine.
+        Learning rate of Adam. It falls to almost a hundredth along a half cosine.
     bounded : bool
         Which of the two losses of `problem` is minimised.
     fixed : dict of str to boolean Tensor, optional
@@ -287,7 +287,7 @@ def train_values(
     Returns
     -------
     dict of str to Tensor
-        If the training diverges, those of its last good epoch.
+        The trained values. If the training diverges, those of its last good epoch.
 
     Raises
     ------
@@ -361,8 +361,8 @@ def quantise_in_stages(
     Raises
     ------
     ValueError
-        If `price` or `coarseness` is not positive and finite, or the values are not finite or do not have the parts and
-        shapes of the structure.
+        If `price` or `coarseness` is not positive and finite. Also if the values are not finite or do not have the
+        parts and shapes of the structure.
     """
     if not (0 < price < math.inf and 0 < coarseness < math.inf):
         raise ValueError(f"price and coarseness must be positive and finite, got {price!r} and {coarseness!r}")
@@ -429,7 +429,7 @@ def fine_tuned_certificate(
     Parameters
     ----------
     structure : Structure
-        How parts make weights; fixed before the data is seen.
+        How parts make weights; fixed before the data are seen.
     starts : sequence of mappings of str to Tensor
         Weights to start from, trained or fresh. Each is trained for half of the epochs. The best is trained further.
     problem : SequenceProblem
@@ -438,7 +438,7 @@ def fine_tuned_certificate(
     rng : numpy Generator
         Source of batch orders.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     scale : float, default=1.0
         Largest possible loss, see `sklstm.generalization.occam_certificate`.
     delta_weight : float, default=1.0
@@ -451,14 +451,14 @@ def fine_tuned_certificate(
         For each coarseness, how often coordinate descent on the bound tries to change a single integer.
     exponents : mapping of str to ndarray of int, optional
         The inputs of the problem have been divided by powers of two, and these belong to the columns of matrices that
-        read them; see `Description.rescaled`. The bound is then about the network that takes the inputs as they were.
+        read them; see `Description.rescaled`. The bound is then about the network that takes the original inputs.
     progress : bool, default=False
         Show a progress bar.
 
     Returns
     -------
     OccamBound
-        Its `description` has a message that decodes to the predictor of the bound.
+        A bound whose `description` has a message that decodes to the predictor of the bound.
 
     Raises
     ------

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from sklstm._sequences import Sequences
 
-# Where and how loudly a net trains; what it starts from and its callbacks are described by themselves.
+# Where a net trains and how much it prints; its start and its callbacks are described separately.
 _LEFT_OUT = {"callbacks", "device", "verbose", "_params_to_validate"}
-# Sequences of a file that are read at once.
+# Number of sequences of a file that are read at once.
 _ROWS = 1024
 
 
 def changes_training(callback: Any) -> bool:
-    """Whether a callback may influence the trained weights: True unless it says no in an attribute of this name."""
+    """Whether a callback may influence the trained weights: True unless its attribute of this name is False."""
     return bool(getattr(callback, "changes_training", True))
 
 
@@ -30,14 +30,15 @@ def fingerprint_of_training(net: Any, training_data: Any) -> str:
     Parameters
     ----------
     net : SequenceNet
-        Initialised, with the weights, optimiser and generator that training starts from.
+        An initialised net, with the weights, optimiser and generator that training starts from.
     training_data : SequenceDataset
 
     Returns
     -------
     str of 64 characters
-        The same in every process. Parameters of the net, weights, optimiser, generator, callbacks that may change the
-        training, data, and the versions of this package and of torch enter; the code of classes does not.
+        Hash, the same in every process. It covers parameters of the net, weights, optimiser, generator, callbacks that
+        may change the training, data, and the versions of this package and of torch. It does not cover the code of
+        classes.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def fingerprint_of_training(net: Any, training_data: Any) -> str:
         dict(net.module_.state_dict()),
         net.optimizer_.state_dict(),
         len(net.history),
-        [training_data.X, training_data.y, training_data.weight],  # not what is known of them by now
+        [training_data.X, training_data.y, training_data.weight],  # not what has been computed of them so far
     ):
         hasher.feed(part)
     return hasher.hexdigest()
@@ -70,14 +71,15 @@ def fingerprint_of_data(X: Sequences, y: np.ndarray) -> str:
     Parameters
     ----------
     X : Sequences
-        By the float32 numbers that a network sees.
+        Sequences, as the float32 numbers that a network sees.
     y : ndarray of shape (n,) or (n, k)
-        Targets or numbers of classes.
+        Targets or class numbers.
 
     Returns
     -------
     str of 64 characters
-        The same in every process, wherever the data lie. Another order of the sequences gives another one.
+        Hash, the same in every process, for data in memory or in a file. Another order of the sequences gives another
+        hash.
 
     Examples
     --------
@@ -125,7 +127,7 @@ class _Hasher:
             plain = value.detach().cpu().contiguous()
             self._add(f"tensor {plain.dtype} {tuple(plain.shape)}", plain.flatten().view(torch.uint8).numpy().data)
         elif isinstance(value, Sequences):
-            # By the numbers that a network sees: a fit goes on wherever its data lie.
+            # By the numbers that a network sees: a fit continues for data in memory or in a file.
             if value.lengths is not None:
                 self._feed_all("sequences", [value.lengths, value.loaded("cpu").values])
                 return
@@ -185,10 +187,10 @@ class _Hasher:
     def _pickled(self, value: Any) -> bytes:
         try:
             return pickle.dumps(value, protocol=4)
-        except Exception as error:  # pickle raises whatever the object's own code raises
+        except Exception as error:  # pickle raises any error of the object's own code
             raise TypeError(
-                f"what determines this fit cannot be told apart from other fits: it holds {value!r}, which cannot be "
-                "pickled. Leave out the Checkpoint, or the callback or parameter that holds it."
+                f"this fit cannot be told apart from other fits, because it holds {value!r}, which cannot be pickled. "
+                "Leave out the Checkpoint, or the callback or parameter that holds it."
             ) from error
 
 

@@ -1,13 +1,13 @@
-r"""A Gaussian posterior of a network's weights that lowers the PAC-Bayes bound, and losses of networks drawn from it.
+r"""A Gaussian posterior of a network's weights that lowers the PAC-Bayes bound, and losses of networks from it.
 
-**Prior.** Its means are a network trained on other data; its deviations are one scale times the root mean square of
+**Prior.** Its means are a network trained on other data. Its deviations are one scale times the root mean square of
 each tensor of weights. Several scales are tried.
 
 **Posterior.** Means and deviations are trained from those of the prior, in units of its deviations. One network is
-drawn for every batch, and its gradient is that of the means; noise times it, that of the deviations
-(reparametrisation). What is minimised is the mean of a smooth loss plus :math:`\mathrm{KL}/(n\lambda)`, with λ the best
-in :math:`\hat\ell/(1-\lambda/2) + (\mathrm{KL} + \ln(2\sqrt n/\delta))/(n\lambda(1-\lambda/2))`, which is never below
-the bound (Thiemann et al. 2017, Theorem 3), for the loss and divergence of the prior.
+drawn for every batch. Its gradient is that of the means, and noise times its gradient is that of the deviations
+(reparametrisation). The objective is the mean of a smooth loss plus :math:`\mathrm{KL}/(n\lambda)`. λ is the best in
+:math:`\hat\ell/(1-\lambda/2) + (\mathrm{KL} + \ln(2\sqrt n/\delta))/(n\lambda(1-\lambda/2))`, which is never below the
+bound (Thiemann et al. 2017, Theorem 3), for the loss and divergence of the prior.
 """
 
 import copy
@@ -30,15 +30,15 @@ from ._fine_tuning import MeanLoss, SequenceProblem, Tick, outputs_with
 from ._net import Penalty
 from ._train import NetworkSpec, Seeds, TrainingSpec, train
 
-# Sequences on which every network that is drawn is tried. Of a given number of draws the limit falls with more of them,
-# since a mean of more losses varies less; the time grows.
+# Number of sequences on which every drawn network is tried. For a given number of draws the limit falls with more of
+# them, since a mean of more losses varies less; the time grows.
 BLOCK = 32
 # Networks whose sequences are read, and whose losses are computed, in one piece.
 _AT_A_TIME = 32
-# Of the draws, one in so many for the choice among posteriors.
+# One of this many draws is for the choice among posteriors.
 _FOR_CHOICE = 20
-# A tensor whose root mean square is less than this share of that of all weights has deviations as if it were as large:
-# biases may be zero.
+# A tensor may have a root mean square below this share of that of all weights, for instance zero biases. Its deviations
+# are then as if it were this large.
 _SMALLEST = 1e-2
 
 
@@ -49,14 +49,14 @@ class PosteriorSchedule:
     Attributes
     ----------
     scales : tuple of float
-        Of the prior's deviations, each a candidate.
+        Scales of the prior's deviations, each a candidate.
     epochs : int
         Passes over the data for each; with 0 the posterior is the prior.
     batch_size : int
     lr : float
-        Of Adam, in units of the prior's deviations. It falls to almost a hundredth along a half cosine.
+        Learning rate of Adam, in units of the prior's deviations. It falls to almost a hundredth along a half cosine.
     n_draws : int
-        Networks drawn for the bound, at least 2.
+        Number of networks drawn for the bound, at least 2.
     """
 
     scales: tuple[float, ...]
@@ -67,15 +67,15 @@ class PosteriorSchedule:
 
 
 class GaussianNetwork(nn.Module):
-    """A network whose weights are drawn anew in every forward pass; means and deviations are what is trained.
+    """A network that draws new weights in every forward pass; means and deviations are trained.
 
     Parameters
     ----------
     prior : GaussianWeights
     network : nn.Module
-        In training mode. Only its forward pass is used; its weights stay as they are.
+        A network in training mode. Only its forward pass is used; its weights are not changed.
     seed : int
-        Of the draws.
+        Random seed of the draws.
     """
 
     def __init__(self, prior: GaussianWeights, network: nn.Module, seed: int):
@@ -93,7 +93,7 @@ class GaussianNetwork(nn.Module):
     def forward(self, X: Tensor, **inputs: Tensor) -> Tensor:
         weights = {}
         for place, (name, shift, ratio) in enumerate(zip(self.names, self.shifts, self.log_ratios, strict=True)):
-            # Drawn on the CPU, the same whatever the device.
+            # Drawn on the CPU, the same for any device.
             noise = torch.randn(shift.shape, generator=self.generator, dtype=shift.dtype).to(shift.device)
             mean, unit = self.get_buffer(f"mean_{place}"), self.get_buffer(f"unit_{place}")
             weights[name] = mean + unit * (shift + ratio.exp() * noise)
@@ -161,7 +161,7 @@ def drawn_losses(
     rng: np.random.Generator,
     tick: Callable[[int], None] = lambda number: None,
 ) -> Tensor:
-    """Losses (n_draws,) of networks, each drawn anew and tried on sequences that are drawn with replacement.
+    """Losses (n_draws,) of networks, each drawn independently and tried on sequences drawn with replacement.
 
     They are independent, and the expectation of each is the posterior's mean loss on the whole sample.
     """
@@ -191,20 +191,20 @@ def trained_posterior(
     ----------
     prior : GaussianWeights
     problem : SequenceProblem
-        Whose smooth loss is minimised.
+        A problem whose smooth loss is minimised.
     schedule : PosteriorSchedule
-        With at least one epoch.
+        A schedule with at least one epoch.
     rng : numpy Generator
         Source of the seeds.
     factor : float
-        Of the divergence.
+        Factor of the divergence.
     tick : callable
         Called after every epoch.
 
     Returns
     -------
     GaussianWeights
-        If the training diverges, those of its last good epoch, or the prior.
+        The posterior. If the training diverges, that of its last good epoch, or the prior.
     """
     arguments = {
         "prior": prior,
@@ -253,13 +253,13 @@ def pac_bayes_certificate(
     problem : SequenceProblem
         The sample of the bound, and its losses.
     schedule : PosteriorSchedule
-        Fixed before the sample is seen.
+        A schedule that was fixed before the sample is seen.
     rng : numpy Generator
-        Source of all that is random.
+        Source of all random numbers.
     n_prior : int
-        Samples that the weights were trained on.
+        Number of samples that the weights were trained on.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     scale : float, default=1.0
         Largest possible loss.
     progress : bool, default=False

@@ -1,4 +1,4 @@
-"""What early stopping judges on: a part of the training data, at random or the last one, or data of its own."""
+"""Validation data of early stopping: a part of the training data, at random or the last one, or separate data."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from ._batches import SequenceDataset, normalised
 
-#: Places of the sequences to train on, and of those to judge on.
+#: Positions of the training sequences, and of the validation sequences.
 Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -24,20 +24,20 @@ class Split(Protocol):
     """A rule that divides n sequences in two."""
 
     def __call__(self, n: int, seed: int) -> Rows:
-        """Places of the sequences to train on, and of those to judge on; ``ValueError`` if there are too few."""
+        """Positions of the training and of the validation sequences; ``ValueError`` if there are too few."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class RandomPart:
-    """Hold out sequences at random. Not for windows that overlap, nor for others that resemble their neighbours.
+    """Hold out sequences at random; not for overlapping windows or others that resemble their neighbours.
 
     Parameters
     ----------
     fraction : float
-        Of the sequences, held out.
+        Fraction of the sequences to hold out.
     stratify : ndarray of shape (n,), optional
-        Labels whose frequencies both parts shall have.
+        Labels whose frequencies both parts should have.
 
     Examples
     --------
@@ -73,12 +73,13 @@ class LastPart:
     Parameters
     ----------
     fraction : float
-        Of the sequences, held out; as many as `RandomPart` holds out.
+        Fraction of the sequences to hold out; as many as `RandomPart` holds out.
     gap : int
-        Sequences between the two parts that belong to neither. With ``sliding_windows(series, window, horizon)`` the
-        parts have no step in common if it is at least ``window + horizon - 1``.
+        Number of sequences between the two parts that belong to neither. With
+        ``sliding_windows(series, window, horizon)`` the parts have no step in common if it is at least
+        ``window + horizon - 1``.
     labels : ndarray of shape (n,), optional
-        Each of them must occur among the sequences to train on.
+        Labels. Each of them must occur among the training sequences.
 
     Examples
     --------
@@ -117,14 +118,14 @@ class LastPart:
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Early stopping, and the data that it judges on.
+    """Early stopping, and its validation data.
 
     Parameters
     ----------
     data : RandomPart, LastPart or SequenceDataset
-        A part of the training data to hold out; or other data, and the training data are all trained on.
+        A part of the training data to hold out. Or other data; all training data are then trained on.
     n_iter_no_change : int
-        Epochs without a better validation loss after which training ends; the best weights come back.
+        Number of epochs without a better validation loss after which training ends; the best weights are restored.
 
     Examples
     --------
@@ -142,7 +143,7 @@ class Validation:
     >>> bool(len(losses) - np.argmin(losses) - 1 == 3)  # epochs after the best one
     True
 
-    What it does with data:
+    How it divides data:
 
     >>> data = dataset(X, torch.tensor(X[:, -1]))
     >>> training, judged = spec.validation.parts(data, seed=0)
@@ -158,19 +159,19 @@ class Validation:
             raise ValueError(f"n_iter_no_change must be at least 1, got {self.n_iter_no_change!r}")
 
     def rows(self, n: int, seed: int) -> Rows | None:
-        """Places of the sequences to train on, and of those to judge on.
+        """Positions of the training and of the validation sequences.
 
         Parameters
         ----------
         n : int
-            Sequences given to the training.
+            Number of sequences of the training.
         seed : int
-            Of a random split.
+            Random seed of the split.
 
         Returns
         -------
         tuple of ndarray, or None
-            None if it judges on data of its own.
+            Positions; None if it has separate validation data.
 
         Examples
         --------
@@ -181,29 +182,29 @@ class Validation:
         return None if isinstance(self.data, SequenceDataset) else self.data(n, seed)
 
     def parts(self, data: SequenceDataset, seed: int) -> tuple[SequenceDataset, SequenceDataset]:
-        """Data to train on, and data to judge on.
+        """Training data and validation data.
 
         Parameters
         ----------
         data : SequenceDataset
-            Given to the training.
+            Data of the training.
         seed : int
-            Of a random split.
+            Random seed of the split.
 
         Returns
         -------
         tuple of SequenceDataset
-            Weights have a mean of 1 in each.
+            Both parts; weights have a mean of 1 in each.
 
         Raises
         ------
         ValueError
-            If the data cannot be divided like this.
+            If the data cannot be divided in this way.
         """
         if isinstance(self.data, SequenceDataset):
             return data, normalised(self.data)
         rows = self.data(len(data), seed)
         train, judge = (normalised(data.part(torch.as_tensor(some))) for some in rows)
-        # What one training has computed of a part serves the others that are on the same.
+        # What one training has computed of a part serves others on the same part.
         train.known = data.known.setdefault(("part", rows[0].tobytes()), {})
         return train, judge

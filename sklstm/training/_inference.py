@@ -19,12 +19,12 @@ from ._process import products_in, thread_limit, threads_for_network
 
 Module = TypeVar("Module", bound=nn.Module)
 
-# Matrix-product kernels choose their order of summation by the shape of the operands and by where rows begin in memory,
-# so the same row can differ in its last bits between batches of different sizes and places in a batch. Rows of whole
-# registers (see `sklstm.networks.aligned`) and blocks of one fixed size, the last one filled up with zero
-# sequences, make every prediction bit-for-bit the same whatever its companions; in blocks of this size the state at a
-# step does not depend on how many steps follow, either. Measured: 256 is within 15 % of one
-# big batch for LSTMs (faster from H = 128), where 64 costs up to 1.8 times as much.
+# Matrix-product kernels choose their order of summation by the shape of the operands and by where rows begin in memory.
+# So the same row can differ in its last bits between batches of different sizes and positions in a batch. Two things
+# make every prediction the same, bit for bit, for any other sequences in the batch. Rows are whole registers (see
+# `sklstm.networks.aligned`), and blocks have one fixed size, with zero sequences in the last one. In blocks of this
+# size the state at a step does not depend on how many steps follow, either. Measured: 256 is within 15 % of one big
+# batch for LSTMs (faster from H = 128), where 64 costs up to 1.8 times as much.
 BLOCK = 256
 
 
@@ -33,16 +33,16 @@ _SIZES = ((1024, BLOCK), (8192, 32), (None, 8))
 
 
 def block_size(n_steps: int) -> int:
-    """Sequences in a block, by their length alone."""
+    """Number of sequences in a block, which depends on their length alone."""
     return next(size for longest, size in _SIZES if longest is None or n_steps <= longest)
 
 
-# Blocks from which on several are computed at a time: a thread takes about as long to start as a small block.
+# From this many blocks on several are computed at a time: a thread takes about as long to start as a small block.
 _SHARED_BLOCKS = 4
 
 
 def module_for_float64(module: Module) -> Module:
-    """A module for work that takes float64: itself, or a copy on the CPU if its device has no float64, as MPS."""
+    """A module for work in float64: itself, or a copy on the CPU if its device has no float64, as MPS."""
     return copy.deepcopy(module).cpu() if next(module.parameters()).device.type == "mps" else module
 
 
@@ -53,14 +53,14 @@ def outputs_of(module: nn.Module, X: Sequences, rows: np.ndarray | None = None) 
     ----------
     module : nn.Module
     X : Sequences
-        n ≥ 1 of them, anywhere.
+        n ≥ 1 sequences, in memory or in a file.
     rows : ndarray of shape (n,), optional
-        Their places in what the user gave, for the error; by default in X.
+        Their positions in the user's X, for the error; by default in X.
 
     Returns
     -------
     ndarray of shape (n, k), float32
-        All finite.
+        Outputs, all finite.
 
     Raises
     ------
@@ -81,9 +81,9 @@ def outputs_of(module: nn.Module, X: Sequences, rows: np.ndarray | None = None) 
         first = int(place if rows is None else rows[place])
         raise NonFiniteOutputError(
             f"The outputs of the network are not finite for {len(broken)} of {len(outputs)} sequences; the first is "
-            f"X[{first}], of {n_steps} steps. States that have no bound, as those of a ReLU network, overflow on "
-            "sequences that are much longer or larger than those of the training. Shorten or scale these sequences, or "
-            "train on such; max_norm_w=1 keeps states of a ReLU network from growing exponentially.",
+            f"X[{first}], of {n_steps} steps. States without a bound, such as those of a ReLU network, overflow on "
+            "sequences much longer or larger than those of the training. Shorten or scale these sequences, or train "
+            "on similar ones. max_norm_w=1 keeps states of a ReLU network from growing exponentially.",
             first,
             len(broken),
         )
@@ -97,9 +97,9 @@ def predict_blocks(module: nn.Module, X: Sequences | Tensor, n_workers: int = 1)
     ----------
     module : nn.Module
     X : Sequences, or Tensor of shape (n, L, d)
-        n ≥ 1 of them, on any device; blocks move to that of the module.
+        n ≥ 1 sequences, on any device; blocks move to that of the module.
     n_workers : int
-        Blocks that are computed at the same time, each in one thread: small networks gain nothing from more threads in
+        Number of blocks computed at the same time, each in one thread: small networks gain nothing from more threads in
         a block. The numbers are the same.
 
     Returns
@@ -123,7 +123,7 @@ def predict_blocks(module: nn.Module, X: Sequences | Tensor, n_workers: int = 1)
     if X.lengths is None:
         size = block_size(X.shape[1])
         return _outputs(module, (({"X": part}, size) for part in X.split(size)), len(X), -(-len(X) // size), n_workers)
-    # Blocks of similar lengths: all of them together have little more than one block's worth of padding.
+    # Blocks of similar lengths: all together have little more padding than one block.
     lengths = torch.from_numpy(X.lengths)
     order = torch.argsort(lengths, stable=True)
     sizes = torch.tensor([block_size(length) for length in lengths[order].tolist()])
@@ -138,7 +138,7 @@ def _outputs(
 ) -> Tensor:
     """Outputs (n, k) of all blocks, in their order."""
     device = next(module.parameters()).device
-    # In one tensor from the start: thousands of small ones between those that come and go would break up the memory.
+    # In one tensor from the start: thousands of small ones between temporary ones would fragment the memory.
     joined: list[Tensor] = []
     turn, over, start = Lock(), Event(), 0
     inference = torch.is_inference_mode_enabled()  # of this thread; tensors made in that mode are written to in it

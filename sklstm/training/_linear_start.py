@@ -1,4 +1,4 @@
-r"""Where a network with a linear part starts: ridge regression on the last steps, with a readout of the state of zero.
+r"""The start of a network with a linear part: ridge regression on the last steps, and a zero readout of the state.
 
 With weights :math:`w_i` of the sequences and weighted means :math:`\bar x, \bar y`, ridge regression is
 
@@ -6,7 +6,7 @@ With weights :math:`w_i` of the sequences and weighted means :math:`\bar x, \bar
    S = \sum_i w_i (x_i - \bar x)(x_i - \bar x)^\top, \quad b = \bar y - A \bar x.
 
 One eigendecomposition of S gives the solutions for all α. Noise on the inputs, independent from entry to entry and of
-mean 0, adds :math:`\sum_j E\epsilon_j^2\, \|A_{\cdot j}\|^2` to the expected squared error, exactly (Bishop 1995): with
+mean 0, adds :math:`\sum_j E\epsilon_j^2\, \|A_{\cdot j}\|^2` to the expected squared error, exactly (Bishop 1995). With
 variance σ² everywhere it adds :math:`\sigma^2 \sum_i w_i` to α.
 """
 
@@ -26,8 +26,8 @@ from sklstm.noise import noise_of_kind
 
 from ._batches import InputNoise, InputRule, SequenceDataset
 
-# Columns of A at most: of longer sequences it reads the last steps only. With more the eigenvectors of the normal
-# equations would cost more than an epoch of a few hundred sequences.
+# Largest number of columns of A: of longer sequences it reads the last steps only. With more columns the eigenvectors
+# of the normal equations would cost more than an epoch of a few hundred sequences.
 LARGEST = 512
 # Numbers in a block of sequences that are read at a time.
 _BLOCK_NUMBERS = 1 << 19
@@ -35,19 +35,19 @@ _BLOCK_NUMBERS = 1 << 19
 _GRID = np.logspace(-8, 1, 37)
 # A logistic readout is linearised at the mean target, which must be inside (0, 1).
 _INSIDE = 0.01
-# If there are more columns than that (one to four steps of many channels), A is sought in a Krylov space of so many
-# steps, from at most so many directions.
+# With more columns than that (one to four steps of many channels), A is searched for in a Krylov space. It has this
+# many steps, from at most this many directions.
 _KRYLOV_STEPS = 6
 _KRYLOV_WIDTH = 16
-# Sequences that are left out in turn, evenly spaced: more of them hardly change the choice, and cost as much as S; and
-# how many numbers they may have as targets.
+# Number of sequences that are left out in turn, evenly spaced, and how many numbers they may have as targets. More
+# sequences hardly change the choice, and cost as much as S.
 _LEFT_OUT = 2048
 _LEFT_OUT_TARGETS = 16384
 _LEAST = 1e-10  # of 1 minus a leverage, which rounding may make zero
 
 
 def steps_read(n_features: int, shortest: int) -> int:
-    """Steps that a linear part reads, of sequences of d channels of which the shortest has so many steps."""
+    """Number of steps that a linear part reads, for sequences of d channels and this length of the shortest one."""
     return max(1, min(shortest, LARGEST // n_features))
 
 
@@ -58,7 +58,7 @@ class Ridge:
     Attributes
     ----------
     eigenvalues : ndarray of shape (r,)
-        Of S, or of S in a subspace in which A is sought.
+        Eigenvalues of S, or of S in a subspace in which A is searched for.
     directions : ndarray of shape (P, r)
         Its eigenvectors.
     products : ndarray of shape (r, k)
@@ -69,9 +69,9 @@ class Ridge:
     total_weight : float
     chosen_penalty : float
         The α of the least leave-one-out error, :math:`\sum_i w_i \|e_i\|^2 / (1 - h_i)^2` with residuals e and
-        :math:`h_i = w_i (1 / \sum_j w_j + z_i^\top (S + \alpha I)^{-1} z_i)` (Allen's PRESS), over up to 2,048 of the
-        sequences with a weight. If inputs may be wrong by ε, of the least that errors make of it at most:
-        :math:`|e_{ik}| / (1 - h_i) + \sum_j \epsilon_j |A_{kj}|` in place of every :math:`e_{ik} / (1 - h_i)`.
+        :math:`h_i = w_i (1 / \sum_j w_j + z_i^\top (S + \alpha I)^{-1} z_i)` (Allen's PRESS). The sum is over up to
+        2,048 of the sequences with a weight. If inputs may have errors of up to ε, it is the α of the least worst case:
+        :math:`|e_{ik}| / (1 - h_i) + \sum_j \epsilon_j |A_{kj}|` instead of every :math:`e_{ik} / (1 - h_i)`.
 
     Examples
     --------
@@ -95,9 +95,9 @@ class Ridge:
 
     @classmethod
     def of(cls, data: SequenceDataset, n_steps: int, radius: Any = 0.0) -> "Ridge":
-        """The problem of the targets and the last steps of some data, which keep it for the next training on them.
+        """The problem of the targets and the last steps of some data, stored with the data for later trainings.
 
-        Inputs may be wrong by a radius, one number or one per channel.
+        Inputs may have errors of up to a radius, one number or one per channel.
         """
         radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), data.X.shape[2])
         key = "ridge", n_steps, tuple(radii.tolist())
@@ -136,7 +136,7 @@ class Ridge:
                 z = x @ directions - mean_x @ directions
                 leverage = w[:, None] * (1 / total_weight + z**2 @ inverses)  # (b, m)
                 residuals = (y - mean_y)[:, :, None] - (z @ solutions).reshape(*y.shape, -1)  # (b, k, m)
-                # At a leverage of 1 the others say nothing of a sequence.
+                # At a leverage of 1 the other sequences say nothing about this one.
                 residuals /= (1 - leverage).clip(_LEAST)[:, None]
                 largest = np.abs(residuals) + reach
                 errors += np.einsum("b,bkm,bkm->m", w, largest, largest)
@@ -144,7 +144,7 @@ class Ridge:
         return cls(eigenvalues, directions, products, mean_x, mean_y, squares, total_weight, chosen)
 
     def solution(self, penalty: float, variances: np.ndarray | None = None) -> np.ndarray:
-        """A (k, P) for an α > 0, and for noise of some variances (P,)."""
+        """A (k, P) for an α > 0, and for noise of given variances (P,)."""
         if not self.eigenvalues.any():  # constant inputs
             return np.zeros((len(self.mean_y), len(self.mean_x)))
         added = self.total_weight * (np.zeros(1) if variances is None else variances)
@@ -158,7 +158,7 @@ class Ridge:
 
 
 def _left_out(data: SequenceDataset) -> Tensor:
-    """Places of the sequences that are left out in turn, of those that have a weight."""
+    """Positions of the sequences that are left out in turn, among those with a weight."""
     places = torch.arange(len(data)) if data.weight is None else data.weight.cpu().nonzero().flatten()
     n_most = min(_LEFT_OUT, max(1, _LEFT_OUT_TARGETS // data.y[0].numel()))
     chosen = np.linspace(0, len(places) - 1, min(len(places), n_most)).astype(np.int64)
@@ -180,18 +180,18 @@ def _blocks(
 
 
 def _basis(data: SequenceDataset, n_steps: int, mean_x: np.ndarray, mean_y: np.ndarray) -> np.ndarray | None:
-    """Orthonormal columns (P, r) of a subspace to seek A in; None for the whole space.
+    """Orthonormal columns (P, r) of a subspace in which to search for A; None for the whole space.
 
     With far fewer sequences than columns it is spanned by the sequences, and nothing is lost. With more than `LARGEST`
-    columns it is the Krylov space of S and the products of inputs and targets, in which conjugate gradients find the
-    solutions for all penalties: six steps of them come close (Hestenes & Stiefel 1952).
+    columns it is the Krylov space of S and the products of inputs and targets. There, conjugate gradients find the
+    solutions for all penalties; six of their steps come close (Hestenes & Stiefel 1952).
     """
     n_columns = len(mean_x)
     if n_columns <= LARGEST and 2 * len(data) > n_columns:
         return None
     if n_columns <= LARGEST:
         return np.linalg.qr(np.concatenate([x - mean_x for _, x, _ in _blocks(data, n_steps)]).T)[0]
-    # Centred on one side only, which is enough: the weighted sum of what is centred is zero.
+    # Centred on one side only, which is enough: the weighted sum of centred values is zero.
     products = np.asarray(sum(x.T @ (w[:, None] * (y - mean_y)) for w, x, y in _blocks(data, n_steps)))
     block = np.linalg.svd(products, full_matrices=False)[0][:, :_KRYLOV_WIDTH]
     basis = block
@@ -204,18 +204,18 @@ def _basis(data: SequenceDataset, n_steps: int, mean_x: np.ndarray, mean_y: np.n
 
 @dataclass(frozen=True)
 class LinearStart:
-    """Start a network with a linear part at the ridge solution: A, b, and a readout V of the state that is zero.
+    """Start a network with a linear part at the ridge solution: A, b, and a zero readout V of the state.
 
-    A fixed A stays; b is then the mean of what it leaves of the targets. A logistic readout has the linear part inside:
+    A fixed A is kept; b is then the mean of the targets minus its output. A logistic readout contains the linear part:
     its start is the solution for targets that are linearised at their mean.
 
     Parameters
     ----------
     noise : InputRule, optional
-        What the inputs of training batches meet. Of noise the exact effect on A is added to the penalty chosen on the
+        Change of the inputs of training batches. For noise, its exact effect on A is added to the penalty chosen on the
         data.
     radius : float or ndarray of shape (d,)
-        Errors of the inputs that the network is to withstand, for the choice of the penalty.
+        Largest input errors in robust training, for the choice of the penalty.
 
     Examples
     --------

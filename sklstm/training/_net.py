@@ -1,4 +1,4 @@
-"""The skorch net: data loss plus a penalty on the weights, in training only; its events, and how a callback ends it."""
+"""The skorch net: data loss plus a penalty on the weights in training; events; how a callback ends training."""
 
 import copy
 import math
@@ -20,7 +20,7 @@ from ._inference import BLOCK
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end")
 _READERS_OF_BATCHES = (PassthroughScoring, Checkpoint, TrainEndCheckpoint)  # at the end of an epoch or of training
 
-# skorch's, and one of our own: "on_train_over" comes last, also when training fails, and says with which error.
+# skorch's, and one of our own: "on_train_over" comes last, also when training fails, and receives the error.
 EVENTS = (
     "on_train_begin",
     "on_epoch_begin",
@@ -55,18 +55,18 @@ class StopTraining(Exception):
 
 
 class OwnCallback(Callback):
-    """A callback of this package, which says of itself what a training has to know."""
+    """A callback of this package, with the properties that a training needs to know."""
 
-    #: Whether it looks at epochs only, and at nothing of a net but its history, its weights and its learning rate.
+    #: Whether it uses only epochs, and only the history, weights and learning rate of a net.
     fits_stacks: bool = False
-    #: Whether it sees what the other callbacks made of an epoch.
+    #: Whether it sees the results of the other callbacks for an epoch.
     runs_last: bool = False
 
 
 def listeners(callbacks: Iterable[Callback]) -> dict[str, list[Callback]]:
     """The callbacks that do something at an event, for each of `EVENTS`.
 
-    Events of batches come thousands of times: to call the empty methods that a callback inherits would cost as much as
+    Events of batches come thousands of times. To call the empty methods that a callback inherits would cost as much as
     the rest of skorch's part in a small batch.
     """
     callbacks = list(callbacks)
@@ -79,7 +79,7 @@ def _overrides(callback: Callback, event: str) -> bool:
 
 
 def reads_batches(callbacks: Iterable[Callback]) -> bool:
-    """Whether one of the callbacks may look into the history for the batches of the running epoch."""
+    """Whether one of the callbacks may read the batches of the running epoch in the history."""
     return any(
         isinstance(callback, _READERS_OF_BATCHES) or any(_overrides(callback, event) for event in _BATCH_EVENTS)
         for callback in callbacks
@@ -89,9 +89,9 @@ def reads_batches(callbacks: Iterable[Callback]) -> bool:
 def asks_to_stop(callback: Callback, error: BaseException) -> bool:
     """Whether a callback raised ``error`` to end training in good order.
 
-    skorch's own early stopping raises ``KeyboardInterrupt``, which Ctrl-C raises too, wherever the program happens to
-    be. It is early stopping if its patience is used up and the exception was raised in its own method, not in something
-    that this one called.
+    skorch's own early stopping raises ``KeyboardInterrupt``, which Ctrl-C raises too, anywhere in the program. It is
+    early stopping if its patience is used up and the exception was raised in its own method, not in a function that it
+    called.
     """
     if isinstance(error, StopTraining):
         return True
@@ -104,15 +104,15 @@ def asks_to_stop(callback: Callback, error: BaseException) -> bool:
 
 
 class Penalty:
-    """A function of the weights that counts in the training loss and in nothing else; a subclass has ``__call__``.
+    """A function of the weights that is added to the training loss only; a subclass has ``__call__``.
 
     Attributes
     ----------
     largest_error : float or None
-        Largest relative error of what the penalty estimates, so far; not None goes into the history of every epoch as
-        ``norm_error``.
+        Largest relative error of the penalty's estimates so far. If not None, it is recorded in the history of every
+        epoch as ``norm_error``.
     stacks : bool
-        Whether `stack` is there, so that networks with such penalties can be trained as one program.
+        Whether `stack` is defined, so that networks with such penalties can be trained as one program.
 
     Examples
     --------
@@ -145,22 +145,22 @@ class Penalty:
         Returns
         -------
         dict or None
-            None if there is nothing.
+            A dict; None if there is nothing.
         """
         return None
 
     def load_state_dict(self, state: dict[str, Any], module: nn.Module) -> None:
-        """Go on from a state taken with a module of the same shapes.
+        """Continue from a state taken with a module of the same shapes.
 
         Parameters
         ----------
         state : dict
-            From `state_dict`.
+            A state from `state_dict`.
         module : nn.Module
         """
 
     def forget(self) -> None:
-        """Let go of the module, once training is over."""
+        """Release the module, once training is over."""
 
     def stack(self, penalties: Sequence[Any]) -> Any:
         """The penalty of several networks at once, from the penalties of each.
@@ -172,7 +172,7 @@ class Penalty:
         Returns
         -------
         object
-            With ``watch`` and ``accumulate``, as of the penalties of `sklstm.tikhonov`.
+            An object with ``watch`` and ``accumulate``, as in the penalties of `sklstm.tikhonov`.
         """
         raise NotImplementedError
 
@@ -180,15 +180,15 @@ class Penalty:
 class Projection:
     """A constraint on the weights, restored after every optimiser step; a subclass has ``__call__``.
 
-    It runs once before the first step, also where training goes on from another net, and must take weights that are
-    not finite: a training that diverges is noticed at the end of the epoch. A frozen dataclass can be compared: only
-    nets with equal projections are trained as one program.
+    It runs once before the first step, also if training continues from another net. It must accept weights that are not
+    finite, since divergence is noticed at the end of the epoch. A frozen dataclass can be compared: only nets with
+    equal projections are trained as one program.
 
     Attributes
     ----------
     stacks : bool
         Whether it takes matrices with a leading axis, one network after the other. It is then called with an object
-        that has ``layers``, as `sklstm.networks` have them, and ``U``, ``W``, ``V``.
+        that has ``layers``, as in `sklstm.networks`, and ``U``, ``W``, ``V``.
     """
 
     stacks: ClassVar[bool] = False
@@ -199,17 +199,17 @@ class Projection:
 
 
 class Objective:
-    """What a batch adds to the training loss: how the loss is computed from the network."""
+    """The part of a batch in the training loss: how the loss is computed from the network."""
 
     def training(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
-        """Loss of a training batch, to be differentiated, and the outputs it comes from.
+        """Loss of a training batch, for differentiation, and the outputs it comes from.
 
         Parameters
         ----------
         net : SequenceNet
-            Its network is in training mode.
+            A net whose network is in training mode.
         inputs, targets : object
-            As `BatchLoader` gives them.
+            As given by `BatchLoader`.
 
         Returns
         -------
@@ -219,7 +219,7 @@ class Objective:
         raise NotImplementedError
 
     def validation(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
-        """The same of a validation batch, in evaluation mode and without gradients."""
+        """The same for a validation batch, in evaluation mode and without gradients."""
         raise NotImplementedError
 
 
@@ -243,24 +243,24 @@ class SequenceNet(NeuralNet):
     module : type of nn.Module
         The network.
     *args
-        The criterion, as of skorch's ``NeuralNet``. For training batches with weights it must not reduce: the loss of a
+        The criterion, as in skorch's ``NeuralNet``. For training batches with weights it must not reduce: the loss of a
         batch is the mean of weight times loss, averaged over outputs.
     penalty : Penalty, optional
     projection : callable, optional
         ``module -> None``, applied to the weights after every optimiser step; see `Projection`.
     clip_norm : float, optional
-        Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
+        Largest Euclidean norm of the whole gradient; a larger one is scaled down to it.
     inputs : InputRule, optional
-        What the inputs of a training batch meet.
+        Change of the inputs of a training batch.
     objective : Objective, optional
         How the loss of a batch is computed; by default it is that of the outputs.
     generator : torch.Generator, optional
-        Source of the batch order and of what the rule draws.
+        Source of the batch order and of the rule's random numbers.
     precision : str
-        ``"bfloat16"`` takes batches forward and back in it, in training only; the weights, the losses and everything
-        else are float32. For the other values see `products_in`.
+        ``"bfloat16"`` computes the forward and backward pass of batches in it, in training only; the weights, the
+        losses and everything else are float32. For the other values see `products_in`.
     **kwargs
-        As of skorch's ``NeuralNet``.
+        As in skorch's ``NeuralNet``.
 
     Examples
     --------
@@ -310,12 +310,12 @@ class SequenceNet(NeuralNet):
         self.records_batches_ = False
         self.best_losses_: dict[str, float] = {}
         self.penalty_state_: dict[str, Any] | None = None
-        self.part_of_epoch_ = 0.0  # that lies behind
-        self.epochs_done_ = 0  # of max_epochs, by the net whose training this one goes on with
+        self.part_of_epoch_ = 0.0  # epochs done before
+        self.epochs_done_ = 0  # of max_epochs, by the net that this training continues from
         self.rounded_: Bfloat16Twin | None = None
 
     def __repr__(self) -> str:
-        # skorch prints the module over several lines, which scikit-learn's tables cut out of the middle.
+        # skorch prints the module over several lines, and scikit-learn's tables then cut out the middle.
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params_for("module").items())
         state = ["not initialised"]
         if self.initialized_:
@@ -324,7 +324,7 @@ class SequenceNet(NeuralNet):
         return f"{type(self).__name__}({', '.join((f'{self.module.__name__}({arguments})', *state))})"
 
     def get_default_callbacks(self) -> list[Any]:
-        return []  # skorch's own read the record of every batch; `run_single_epoch` keeps what they tell
+        return []  # skorch's own read the record of every batch; `run_single_epoch` keeps their results
 
     def initialize_callbacks(self) -> Self:
         super().initialize_callbacks()
@@ -352,12 +352,12 @@ class SequenceNet(NeuralNet):
         self.rounded_ = Bfloat16Twin(self.module_) if self.precision == "bfloat16" else None
 
     def on_train_over(self, net: Any, error: BaseException | None = None) -> None:
-        """Last event of a training, also of one that fails; what a callback opened it can close here.
+        """Last event of a training, also of a failed one; a callback can close here what it has opened.
 
         Parameters
         ----------
         net : SequenceNet
-            This one.
+            This net.
         error : BaseException, optional
             What ended the training early.
         """
@@ -387,7 +387,8 @@ class SequenceNet(NeuralNet):
         return {"loss": loss, "y_pred": outputs}
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Any:
-        # Of training and validation data one may have weights and the other none: the criterion is made for the former.
+        # Training data may have weights and validation data not, or the reverse: the criterion is made for the training
+        # data.
         if not isinstance(y_true, tuple):
             loss = super().get_loss(y_pred, y_true, X=X, training=training)
             return loss if loss.ndim == 0 else loss.mean()
@@ -433,7 +434,7 @@ class SequenceNet(NeuralNet):
             total += loss * size
             if training and not math.isfinite(total):
                 penalty_total, count = math.nan, count + size
-                break  # nothing after this batch could mend it
+                break  # nothing after this batch could repair it
             if training:
                 penalty_total += self.last_penalty_ * size
             count += size
@@ -448,7 +449,7 @@ class SequenceNet(NeuralNet):
             self._record_loss(f"{prefix}_loss", total / count)
 
     def record_training(self, data_loss: float, penalty: float, norm_error: float | None, seconds: float) -> None:
-        """What the history keeps of the batches of an epoch.
+        """Record the batches of an epoch in the history.
 
         Parameters
         ----------
@@ -457,7 +458,7 @@ class SequenceNet(NeuralNet):
         norm_error : float or None
             Largest relative error of the penalty's norms so far.
         seconds : float
-            That the epoch took.
+            Duration of the epoch.
         """
         self._record_loss("train_loss", data_loss + penalty)
         self.history.record("data_loss", data_loss)
@@ -467,7 +468,7 @@ class SequenceNet(NeuralNet):
         self.history.record("dur", seconds)
 
     def _record_loss(self, name: str, loss: float) -> None:
-        if name not in self.best_losses_:  # not earlier: what callbacks restore when training begins counts
+        if name not in self.best_losses_:  # not earlier: state that callbacks restore when training begins counts
             self.best_losses_[name] = min((epoch[name] for epoch in self.history if name in epoch), default=math.inf)
         self.history.record(name, loss)
         better = loss < self.best_losses_[name]
@@ -484,12 +485,12 @@ class SequenceNet(NeuralNet):
             self.history[-1]["batches"] = []
 
     def twin(self, module: nn.Module) -> Self:
-        """A net to predict with another module, which knows the epochs so far, and no data, callbacks or penalty.
+        """A net that predicts with another module and has the history, but no data, callbacks or penalty.
 
         Parameters
         ----------
         module : nn.Module
-            Its network.
+            The network of the new net.
 
         Returns
         -------
@@ -497,7 +498,7 @@ class SequenceNet(NeuralNet):
         """
         twin = copy.copy(self)
         history = type(self.history)(dict(epoch) for epoch in self.history if "train_loss" in epoch)
-        # Past skorch's bookkeeping, which is for networks that it builds itself.
+        # Bypasses skorch's bookkeeping, which is for networks that it builds itself.
         twin.__dict__.update(
             module_=module,
             history_=history,
@@ -512,7 +513,7 @@ class SequenceNet(NeuralNet):
         return twin
 
     def train(self, training_data: SequenceDataset, n_epochs: int | None = None) -> Self:
-        """Train an initialised net for up to ``max_epochs`` epochs. Its callbacks leave it when training is over.
+        """Train an initialised net for up to ``max_epochs`` epochs; its callbacks are removed at the end.
 
         `StopTraining` and skorch's early stopping end training; Ctrl-C is passed on.
 
@@ -520,7 +521,7 @@ class SequenceNet(NeuralNet):
         ----------
         training_data : SequenceDataset
         n_epochs : int, optional
-            Stop after so many of the ``max_epochs``.
+            Stop after this many of the ``max_epochs``.
 
         Returns
         -------
@@ -547,12 +548,12 @@ class SequenceNet(NeuralNet):
         return self
 
     def epochs_until(self, n_epochs: int | None) -> int:
-        """Epochs to train for, once training has begun.
+        """Number of epochs to train for, once training has begun.
 
         Parameters
         ----------
         n_epochs : int or None
-            As of `train`.
+            As in `train`.
 
         Returns
         -------
@@ -561,13 +562,13 @@ class SequenceNet(NeuralNet):
         return self.epochs_left_ if n_epochs is None else min(self.epochs_left_, n_epochs)
 
     def settle(self) -> None:
-        """Keep what a later training needs of the penalty, which lets go of the network."""
+        """Keep the state of the penalty for a later training, and release its network."""
         if self.penalty is not None:
             self.penalty_state_ = self.penalty.state_dict()
             self.penalty.forget()
 
     def leave(self) -> None:
-        """Let go of callbacks and data, which would go into every pickle."""
+        """Remove callbacks and data, which would go into every pickle."""
         self.callbacks, self.callbacks_, self.train_split, self.rounded_ = None, [], None, None
         self.objective = PlainObjective()  # another one may have memory of its own
         self.listeners_, self.records_batches_ = {}, False
@@ -575,24 +576,25 @@ class SequenceNet(NeuralNet):
 
 
 class Bfloat16Twin:
-    """A network's copy in bfloat16, through which one batch after the other goes forward and back.
+    """A copy of a network in bfloat16, which computes the forward and backward pass of every batch.
 
     Before every batch it takes over the weights, rounded; after it the network takes over the gradients.
 
     Parameters
     ----------
     module : nn.Module
-        In float32; it stays that.
+        A network in float32; it is not changed.
 
     Notes
     -----
-    Not `torch.autocast`: on CUDA that casts what goes into cuDNN's recurrent layers to float16, whatever the dtype
-    asked for, and gradients below 6e-8 would be lost there. A second network does the same on every device.
+    This is not `torch.autocast`. On CUDA, autocast converts the input of cuDNN's recurrent layers to float16 even if
+    another dtype is requested, and gradients below 6e-8 would be lost there. A second network works the same on every
+    device.
     """
 
     def __init__(self, module: nn.Module):
         self.module = module
-        self.twin = copy.deepcopy(module).to(torch.bfloat16).train()  # cuDNN has no way back in evaluation mode
+        self.twin = copy.deepcopy(module).to(torch.bfloat16).train()  # cuDNN has no backward pass in evaluation mode
 
     def __call__(self, inputs: dict[str, Any]) -> Tensor:
         """Outputs of the network for keyword arguments of its forward pass, in float32."""
@@ -606,7 +608,7 @@ class Bfloat16Twin:
             return self.twin(**rounded).float()
 
     def hand_over_gradients(self) -> None:
-        """Add the gradients of the last backward pass to the network's, and forget them here."""
+        """Add the gradients of the last backward pass to the network's, and clear them here."""
         for own, theirs in zip(self.twin.parameters(), self.module.parameters(), strict=True):
             if own.grad is None:
                 continue
@@ -617,7 +619,7 @@ class Bfloat16Twin:
 
 @contextmanager
 def without_word_of_compact_weights(device: torch.device) -> Iterator[None]:
-    """On CUDA, without torch's warning that weights are not in one piece of memory: it makes none of bfloat16."""
+    """On CUDA, suppress torch's warning that weights are not in one block of memory: bfloat16 weights never are."""
     if device.type != "cuda":
         yield
         return

@@ -23,14 +23,14 @@ from sklstm._validation import caller_level
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: What a fit may train in, see ``docs/guide/precision.md``.
+#: Number types of a fit; see ``docs/guide/precision.md``.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 class _Lock:
-    """A lock that `restores_settings` gives back if an interrupt has left it held; ``all`` has every one of them.
+    """A lock that `restores_settings` releases if an interrupt has left it held; ``all`` has every such lock.
 
-    The thread that holds it can go on. A ``with`` block that ends after it was given back has nothing to release.
+    The thread that holds it can acquire it again. A ``with`` block that ends after this has nothing to release.
     """
 
     all: ClassVar[list["_Lock"]] = []
@@ -52,10 +52,10 @@ class _Lock:
 # torch builds parameters from its one global generator; two fits in two threads must not seed it at the same time.
 _CONSTRUCTION = _Lock()
 
-# Multiply-adds of one time step of a batch below which one thread is taken. Two threads over one, forward and backward
-# on two idle cores: on one machine 0.9 to 1.3 up to 1.2e6, 0.7 to 1.0 at 4.4e6, 0.5 to 0.7 from 1.7e7 on; on another
-# 0.95 at 9e4, 0.79 at 3e5, 0.73 at 1.2e6, 0.63 at 2.5e6. Where the other core is busy, a second thread on small work
-# costs orders of magnitude: what is between one and the other goes to one thread.
+# Below this number of multiply-adds of one time step of a batch, one thread is used. Time with two threads relative to
+# one, forward and backward, on two idle cores: on one machine 0.9 to 1.3 up to 1.2e6, 0.7 to 1.0 at 4.4e6, 0.5 to 0.7
+# from 1.7e7 on; on another 0.95 at 9e4, 0.79 at 3e5, 0.73 at 1.2e6, 0.63 at 2.5e6. If the other core is busy, a second
+# thread on small work costs orders of magnitude, so sizes in between use one thread.
 _SERIAL_WORK = 1_000_000
 
 _TORCH_THREADS = _Lock()
@@ -63,29 +63,29 @@ _AUTOCAST = ("cpu", "cuda", "mps")
 
 
 class _Local(threading.local):
-    """Of each thread."""
+    """Values of each thread."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[_Shared, object]] = []  # settings of the process that it holds at the moment
+        self.held: list[tuple[_Shared, object]] = []  # settings of the process that it holds now
         self.calls: list[object] = []  # of functions that restore settings, the innermost last
 
 
 _LOCAL = _Local()
 
 
-# What belongs to this thread, and is given back at the end of every call.
+# Settings of this thread, which are restored at the end of every call.
 
 
 @dataclass(frozen=True)
 class _Settings:
-    """What a thread has set, as far as calls of this package change it; `restore` may be called more than once."""
+    """The settings of a thread that calls of this package change; `restore` may be called more than once."""
 
     n_threads: int
     flushed: bool  # subnormal numbers
     grad: bool
     autocast: tuple[bool, ...]
     modes: list[Any]
-    errors: Any  # as of `numpy.geterr`
+    errors: Any  # as from `numpy.geterr`
     n_shared: int
     locks: tuple[bool, ...]
 
@@ -103,11 +103,11 @@ class _Settings:
         )
 
     def put_aside(self) -> None:
-        """Turn autocast, default device and flushing off: what is computed and made depends on none, until `restore`.
+        """Turn autocast, default device and flushing off until `restore`, so that results do not depend on them.
 
-        For the device not `with torch.device("cpu")`: an interrupt in it leaves torch's stack of modes half rebuilt.
-        Nor a mode for the CPU in place of the caller's: torch takes a mode off and puts it back for many of its
-        functions, and an interrupt in between puts it back when the call is over.
+        `with torch.device("cpu")` is not used for the device: an interrupt in it leaves torch's stack of modes half
+        rebuilt. A mode for the CPU instead of the caller's is not used either. torch removes and restores modes for
+        many of its functions, and an interrupt in between restores it when the call is over.
         """
         if self.flushed:
             set_flushed(False)
@@ -119,7 +119,7 @@ class _Settings:
             _set_modes(others)
 
     def restore(self) -> None:
-        # Every line does nothing if it has been done before: the second run makes good what an interrupt cut off.
+        # Every line does nothing if it has been done before: the second run repairs what an interrupt cut off.
         _release(self.locks)
         if are_flushed() != self.flushed:
             set_flushed(self.flushed)
@@ -165,15 +165,16 @@ def _set_modes(modes: list[Any]) -> None:
 
 
 def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a function leave the process's settings as they were, whatever ends it, Ctrl-C at any moment included.
+    """Make a function restore the settings of the process at its end, even after Ctrl-C at any moment.
 
     Thread counts, grad mode, autocast, default device, flushing of subnormal numbers, numpy's error handling and the
     precision of matrix products are compared with those before the call and restored. There is no moment between a
-    setting and the ``try`` that takes it back, and an interrupt while settings are being restored leaves the second
-    ``finally`` to do it.
+    setting and the ``try`` that undoes it. If an interrupt comes while settings are being restored, the second
+    ``finally`` restores them.
 
-    Inside, the caller's autocast, default device and flushing are off: under the first no float32 network would be left
-    to certify, the second would scatter tensors that name no device, the third would break rounding outwards.
+    Inside, the caller's autocast, default device and flushing are off. With the first there would be no float32 network
+    to certify. The second would put tensors without an explicit device on another device. The third would break
+    rounding outwards.
 
     Examples
     --------
@@ -192,7 +193,7 @@ def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
         owned, calls = _owned(), _LOCAL.calls
         depth = len(calls)
         try:
-            before = _Settings.now()  # takes a lock, which an interrupt may leave held
+            before = _Settings.now()  # acquires a lock, which an interrupt may leave held
             try:
                 try:
                     calls.append(object())
@@ -213,8 +214,8 @@ def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
 def _settings_restored() -> Iterator[None]:
     """`restores_settings` for a block.
 
-    An interrupt as the block begins can leave this generator suspended, until the traceback is gone. By then the call
-    that the block is in has ended and has restored what there was before it; there is nothing left to do.
+    An interrupt as the block begins can leave this generator suspended until the traceback is gone. By then the call
+    that contains the block has ended and has restored the settings, so there is nothing left to do.
     """
     before, calls = _Settings.now(), _LOCAL.calls
     call = calls[-1] if calls else None
@@ -231,15 +232,15 @@ def _settings_restored() -> Iterator[None]:
 
 @contextmanager
 def flushed_subnormals(device: str | torch.device) -> Iterator[None]:
-    """Run the block with subnormal numbers taken for zero, and restore the mode afterwards.
+    """Run the block with subnormal numbers treated as zero, and restore the mode afterwards.
 
-    Weights that shrink towards zero would make training on a CPU several times slower. Where no number is subnormal, as
-    in an ordinary training, nothing changes.
+    Weights that shrink towards zero would make training on a CPU several times slower. If no number is subnormal, as in
+    an ordinary training, nothing changes.
 
     Parameters
     ----------
     device : str or torch.device
-        Only a CPU is slow with them.
+        A device; only a CPU is slow with subnormal numbers.
 
     Examples
     --------
@@ -264,16 +265,16 @@ def threads_for(batch_size: int, hidden_size: int, n_features: int, n_gates: int
     Parameters
     ----------
     batch_size : int
-        Sequences in a batch.
+        Number of sequences in a batch.
     hidden_size, n_features : int
-        Units and channels of the layer.
+        Number of units and channels of the layer.
     n_gates : int
-        Its gate matrices.
+        Number of its gate matrices.
 
     Returns
     -------
     int
-        All that torch may use, or one.
+        All threads that torch may use, or one.
 
     Examples
     --------
@@ -307,8 +308,8 @@ def thread_limit(n_threads: int) -> Iterator[None]:
 
     Notes
     -----
-    torch keeps a count for every thread, and a default that threads begin with; to set the one sets both. The default
-    is handed back at once, so that a fit in one thread decides nothing about fits that begin in others meanwhile.
+    torch keeps a count for every thread, and a default that threads begin with. Setting one sets both. The default is
+    restored at once, so that a fit in one thread does not affect fits that begin in others in the meantime.
 
     Examples
     --------
@@ -329,7 +330,7 @@ def thread_limit(n_threads: int) -> Iterator[None]:
         with _TORCH_THREADS:
             torch.set_num_threads(n_threads)
             if threading.active_count() > 1:
-                # The only way to the default that leaves our own count alone; about 70 µs on an idle core.
+                # The only way to restore the default without changing our own count; about 70 µs on an idle core.
                 helper = threading.Thread(target=torch.set_num_threads, args=(before,))
                 helper.start()
                 helper.join()
@@ -343,7 +344,7 @@ def seeded_construction(seed: int) -> Iterator[None]:
     Parameters
     ----------
     seed : int
-        Of the generator.
+        Seed of the generator.
 
     Examples
     --------
@@ -375,11 +376,11 @@ def _put_back(generator: torch.Generator) -> Iterator[None]:
         generator.set_state(before)
 
 
-# Settings of the whole process: one value must suit all threads that want one.
+# Settings of the whole process: one value must suit all threads that need one.
 
 
 class _Shared:
-    """A setting of the process with holders; the last one to leave restores what was there before the first.
+    """A setting of the process with holders; the last holder restores the value from before the first.
 
     Parameters
     ----------
@@ -388,7 +389,7 @@ class _Shared:
     write : callable
         ``values -> None``
     agree : callable
-        From the wishes of all holders to the values that serve them all.
+        From the requests of all holders to the values that serve them all.
     """
 
     def __init__(
@@ -410,7 +411,7 @@ class _Shared:
             self.write(self.agree(list(self.wishes.values()), len(self.before)))
 
     def release(self, holder: object) -> None:
-        """May be called more than once, and for a holder that an interrupt kept from becoming one."""
+        """May be called more than once, also for a holder that an interrupt kept from becoming one."""
         with self.lock:
             self.wishes.pop(holder, None)
             if self.before is None:
@@ -423,7 +424,7 @@ class _Shared:
 
 
 def _held() -> list[tuple[_Shared, object]]:
-    """Settings of the process that this thread holds at the moment."""
+    """Settings of the process that this thread holds now."""
     return _LOCAL.held
 
 
@@ -461,13 +462,13 @@ def _attribute(owner: Any, name: str, exact: Any, fast: Any) -> _Rounding:
     return _Rounding(lambda: getattr(owner, name), lambda value: setattr(owner, name, value), exact, fast)
 
 
-# Device -> the settings for its products. On CUDA torch's default for recurrent layers is TF32, on a CPU
-# `torch.set_float32_matmul_precision("medium")` brings bfloat16.
+# Device -> the settings for its products. On CUDA torch's default for recurrent layers is TF32; on a CPU
+# `torch.set_float32_matmul_precision("medium")` selects bfloat16.
 _BACKENDS: Any = torch.backends  # some of whose parts type checkers do not see
 _ROUNDINGS: dict[str, tuple[_Rounding, ...]]
 if hasattr(_BACKENDS.cudnn, "rnn"):
-    # Through torch's newer names alone: they can be read whichever the caller has set, and what they restore restores
-    # what the older ones, `allow_tf32`, say.
+    # Uses torch's newer names alone: they can be read in any case, and restoring them restores what the older ones,
+    # `allow_tf32`, say.
     _ROUNDINGS = {
         "cuda": tuple(
             _attribute(kind, "fp32_precision", "ieee", "tf32") for kind in (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.rnn)
@@ -477,16 +478,16 @@ if hasattr(_BACKENDS.cudnn, "rnn"):
             for kind in (_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.rnn)
         ),
     }
-else:  # before torch 2.9: one setting for matrices, whatever the device
+else:  # before torch 2.9: one setting for the matrices of all devices
     _MATRICES = _Rounding(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest", "high")
     _ROUNDINGS = dict.fromkeys(("cuda", "cpu"), (_MATRICES, _attribute(_BACKENDS.cudnn, "allow_tf32", False, True)))
 
 
 def _shared_roundings(roundings: Sequence[_Rounding]) -> _Shared:
-    """While anyone wants exact products, all are exact.
+    """While any block needs exact products, all products are exact.
 
-    Fits that would take TF32 meanwhile are slower, and as good. To wait for each other instead could take as long as a
-    fit, and for ever where one is inside of the other, as in a callback that predicts.
+    Fits that would use TF32 are then slower, and equally good. To wait for each other could take as long as a fit. It
+    could take forever if one block is inside the other, as in a callback that predicts.
     """
 
     def write(values: list[Any]) -> None:
@@ -513,11 +514,11 @@ def products_in(precision: str, device: str | torch.device) -> Iterator[None]:
     precision : {"float32", "tf32", "bfloat16"}
         TF32 for ``"tf32"``, float32 for the others.
     device : str or torch.device
-        Where the products are taken. TF32 is there on CUDA only.
+        Device of the products. TF32 exists on CUDA only.
 
     Notes
     -----
-    Blocks may overlap in several threads: while one of them wants float32, all get it. The last to end restores the
+    Blocks may overlap in several threads: while one of them needs float32, all get it. The last to end restores the
     settings. None of this initialises CUDA.
 
     Examples
@@ -560,8 +561,8 @@ _NUMPY_THREADS = _Shared(
 def single_threaded_numpy() -> Iterator[None]:
     """Run the block with one thread in numpy's matrix products, and restore their number afterwards.
 
-    The penalty multiplies matrices of a few thousand entries between steps of the network: a second thread brings
-    nothing and fights with torch's. Blocks may overlap in several threads; the last to end restores the number.
+    The penalty multiplies matrices of a few thousand entries between steps of the network. A second thread has no use
+    and competes with torch's. Blocks may overlap in several threads; the last to end restores the number.
 
     Examples
     --------
@@ -576,12 +577,12 @@ def single_threaded_numpy() -> Iterator[None]:
 
 
 def check_cuda_process(device: str | torch.device) -> None:
-    """Refuse CUDA in a process where a fork has broken it; warn where it may be shared by several worker processes.
+    """Refuse CUDA in a process where a fork has broken it; warn if several worker processes may share it.
 
     Parameters
     ----------
     device : str or torch.device
-        Where a fit is about to run. CUDA is neither initialised nor asked for anything.
+        Device of the next fit. CUDA is neither initialised nor queried.
 
     Raises
     ------
@@ -609,9 +610,9 @@ def check_cuda_process(device: str | torch.device) -> None:
     if _is_worker():
         warnings.warn(
             f"A fit with device='{device}' runs in a worker process. Workers that share a card take turns on it, and "
-            "each holds a CUDA context of several hundred MB there: this is rarely faster than n_jobs=1, and may run "
-            "out of memory. Use n_jobs=1 with device='cuda', or n_jobs > 1 with device='cpu', or give every worker a "
-            "card of its own.",
+            "each holds a CUDA context of several hundred MB there. This is rarely faster than n_jobs=1, and may run "
+            "out of memory. Use n_jobs=1 with device='cuda', or n_jobs > 1 with device='cpu', or give every worker "
+            "its own card.",
             UserWarning,
             stacklevel=caller_level(),
         )

@@ -1,24 +1,25 @@
-r"""Robust training: the loss at inputs that are attacked, and the largest loss that the interval pass allows.
+r"""Robust training: the loss of attacked inputs, and the largest loss within the bounds of the interval pass.
 
-For errors of up to ε in every entry of a sequence x with target y, and a network f, what is minimised is
+For input errors of up to ε in every entry of a sequence x with target y, and a network f, training minimises
 
-.. math:: (1 - \kappa)\, \ell(f(x + \delta), y) + \kappa \max_{v \in I} \ell(v, y),
+.. math:: (1 - \kappa)\, \ell(f(x + \delta), y) + \kappa \max_{v \in I} \ell(v, y).
 
-where δ is one step of size 1.25 ε along the signs of the gradient from a random place in the box of half-width ε,
-clipped to that box (Madry et al. 2018; Wong, Rice & Kolter 2020), and I is the interval that the interval pass gives
-for the box of half-width τε around x + (1 − τ) δ. κ = 0 is adversarial training; κ = τ = 1 interval bound propagation
-(Gowal et al. 2018), values of κ between mix the two (De Palma et al. 2024), and τ < 1 propagates small boxes (Müller et
-al. 2023). The attacked loss is at most the true largest loss, and the interval's at least, if τ = 1.
+Here δ is one step of size 1.25 ε along the signs of the gradient. It starts at a random point of the box of half-width
+ε and is clipped to that box (Madry et al. 2018; Wong, Rice & Kolter 2020). I is the interval that the interval pass
+gives for the box of half-width τε around x + (1 − τ) δ. κ = 0 is adversarial training, and κ = τ = 1 is interval bound
+propagation (Gowal et al. 2018). Values of κ between mix the two (De Palma et al. 2024), and τ < 1 propagates small
+boxes (Müller et al. 2023). The attacked loss is at most the true largest loss. If τ = 1, the interval's loss is at
+least that.
 
-ε and κ rise linearly from zero at the beginning of training: with all of κ at once, networks become constants, whose
-intervals have no width. Over many steps intervals grow so much that they become constants all the same. So what the
-bounds allow counts for little while it is more than the loss g of the best constant guess. In place of the largest loss
-w stands, from a tenth of ε and κ on,
+ε and κ rise linearly from zero at the beginning of training. With all of κ at once, networks become constants, whose
+intervals have no width. Over many steps intervals grow so much that they become constants all the same. So the loss
+within the bounds counts for little while it is above g, the loss of the best constant prediction (such as the mean of
+the targets). From a tenth of ε and κ on, the largest loss w is replaced by
 
-.. math:: \min\bigl(w,\; g + \tfrac14 (g - \ell(f(x + \delta), y))_+\bigr),
+.. math:: \min\bigl(w,\; g + \tfrac14 (g - \ell(f(x + \delta), y))_+\bigr).
 
-and its gradient is that of w, multiplied by the share of w - g that is left. For κ below 0.8 the whole loss is then
-below g as soon as the network is better than the guess on attacked inputs: to become a constant does not pay.
+Its gradient is that of w, multiplied by the remaining share of w - g. For κ below 0.8 the whole loss is below g as soon
+as the network is better than the constant on attacked inputs. So becoming a constant does not lower the loss.
 """
 
 import math
@@ -35,32 +36,33 @@ from sklstm.networks._networks import is_plain
 from ._net import Objective, PlainObjective
 
 _STEP = 1.25  # of the attack, in units of eps
-# The most that bounds count for above the loss of the best guess, in units of what attacked inputs are below it; and
-# from which strength on. At first bounds are above it in every training, and to make them narrow does good.
+# Bounds count at most this much above the loss of the best constant, in units of the distance of the attacked loss
+# below it, and only from this strength on. At first bounds are above it in every training, and making them narrow
+# helps.
 _HELD_BACK, _FROM = 0.25, 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Robust:
-    """What robust training is to withstand, and how; makes the objective of a training.
+    """The settings of robust training; makes the objective of a training.
 
     Parameters
     ----------
     eps : float or ndarray of shape (d,)
         Half-width ε of the box, in the units of the inputs: one number, or one per channel. Not negative, not all 0.
     weight : float
-        κ in [0, 1].
+        κ, the share of the largest loss within the bounds, in [0, 1].
     box : float
-        τ in (0, 1].
+        τ, the relative size of the box of the bounds, in (0, 1].
     ramp : float
-        Epochs in which ε and κ rise to their values.
+        Number of epochs in which ε and κ rise to their values.
     labels : bool
-        Whether targets are numbers of classes. The largest loss is then taken over the differences between all outputs
-        and that of the class, which are narrower than the differences of the outputs' intervals.
+        Whether targets are class numbers. The largest loss is then taken over the differences between all outputs and
+        that of the class. These are narrower than the differences of the outputs' intervals.
     guess : float
-        Loss of the best constant guess on the training data. Bounds that allow more are held back, so that the network
-        does not become that constant; ``inf`` never does so. With ``weight`` 1 there are no attacked inputs to tell by,
-        and nothing is held back.
+        Loss of the best constant prediction (mean of the targets or most frequent label) on the training data. Bounds
+        that allow more count for little, so that the network does not become this constant; with ``inf`` all bounds
+        count fully. With ``weight`` 1 there are no attacked inputs to compare with, and all bounds count fully.
 
     Examples
     --------
@@ -85,12 +87,12 @@ class Robust:
     guess: float = math.inf
 
     def objective(self, module: nn.Module) -> "RobustObjective":
-        """How the loss of a batch is computed; a fresh one, for one training.
+        """The objective that computes the loss of a batch; a new one for each training.
 
         Parameters
         ----------
         module : nn.Module
-            The network that is to be trained.
+            The network to train.
 
         Returns
         -------
@@ -99,18 +101,18 @@ class Robust:
         Raises
         ------
         TypeError
-            If bounds have a weight, and nothing is proved about such a network.
+            If the bounds have a weight, but nothing is proved about such a network.
         """
         if self.weight > 0 and not is_plain(module):
             raise TypeError(
-                f"Nothing is proved about the network {type(module).__name__}: there are no bounds to train it for. "
-                "Without a weight on them, robust_weight=0, it is trained on attacked inputs."
+                f"Nothing is proved about the network {type(module).__name__}, so there are no bounds to train it "
+                "for. Set robust_weight=0 to train it on attacked inputs."
             )
         return RobustObjective(self)
 
 
 class RobustObjective(Objective):
-    """The loss of robust training, for a net whose network is one of this package.
+    """The loss of robust training, for a net with a network of this package.
 
     Parameters
     ----------
@@ -135,13 +137,13 @@ class RobustObjective(Objective):
         return self._loss(net, inputs, targets, eps, strength * self.robust.weight, start, guess)
 
     def validation(self, net: Any, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
-        # At full strength, and without anything random: epochs are compared by it.
+        # At full strength, and without random numbers: epochs are compared by it.
         eps = self._eps(_values(inputs))
         start = None if self._is_interval(1.0) else torch.zeros_like(_values(inputs))
         return self._loss(net, inputs, targets, eps, self.robust.weight, start, math.inf)
 
     def strength(self, net: Any) -> float:
-        """Share of ε and κ that counts in the batch that the net is at.
+        """Share of ε and κ that counts in the current batch of the net.
 
         Parameters
         ----------
@@ -158,7 +160,7 @@ class RobustObjective(Objective):
         return torch.as_tensor(self.robust.eps, dtype=X.dtype, device=X.device)
 
     def _is_interval(self, strength: float) -> bool:
-        """Whether the interval pass is all there is, around the inputs themselves."""
+        """Whether only the interval pass is used, around the inputs themselves."""
         return strength * self.robust.weight >= 1 and self.robust.box >= 1
 
     def _loss(
@@ -190,7 +192,7 @@ class RobustObjective(Objective):
     def _largest_loss(
         self, net: Any, inputs: Any, targets: Any, centre: Tensor, radius: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The mean of the largest losses in the intervals of the outputs, and the ends where they are."""
+        """The mean of the largest losses in the intervals of the outputs, and the ends where they occur."""
         module = net.module_
         if self.intervals is None:
             self.intervals = IntervalPass(RecurrentNetwork.from_torch(module.recurrent, module.readout))
@@ -205,7 +207,7 @@ class RobustObjective(Objective):
         )
         criterion = net.criterion(**(net.get_params_for("criterion") | {"reduction": "none"}))
         if self.robust.labels:
-            losses, ends = criterion(upper, y), upper  # the logits of the others less that of the class, at most
+            losses, ends = criterion(upper, y), upper  # upper bounds of the other logits minus that of the class
         else:
             # Losses are convex in the prediction: the largest is at an end.
             low, high = (module.link(end) for end in (lower, upper))
@@ -225,7 +227,7 @@ def _moved(inputs: Any, X: Tensor) -> Any:
 
 
 def _held_back(worst: Tensor, attacked: Tensor, guess: float) -> Tensor:
-    """The largest loss, or what stands in its place where it is above that of the best constant guess."""
+    """The largest loss, or its replacement where it is above the loss of the best constant prediction for the data."""
     if math.isinf(guess):
         return worst
     excess, limit = worst.detach() - guess, _HELD_BACK * (guess - attacked).clamp(min=0)

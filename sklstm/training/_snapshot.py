@@ -1,4 +1,4 @@
-"""A trained net as plain values, and back, without data and callbacks."""
+"""A trained net as plain values, and the reverse, without data and callbacks."""
 
 import copy
 import typing
@@ -15,14 +15,14 @@ from sklstm.persistence._class_forms import conforms
 from ._net import SequenceNet
 from ._process import seeded_construction
 
-#: Name of an optimiser, its class, and the skorch arguments that go with it.
+#: Name of an optimiser, its class, and its skorch arguments.
 OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
 
 # The largest size of a network: a matrix of two of them still has a number of entries in 64 bits.
 _LARGEST_SIZE = 1 << 24
 # torch compares the name of each weight of a stack with those of all before it.
 _MOST_LAYERS = 1024
-# Arguments that say where and in what a network computes; no file may say that.
+# Arguments for device and number type of a network; a file cannot set them.
 _OF_THE_MACHINE = {"device", "dtype", "return"}
 
 _SCALARS = (bool, int, float, str)
@@ -41,7 +41,7 @@ _TYPES: dict[str, Any] = {
 
 
 def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bool) -> dict[str, Any]:
-    """What a trained net is made of; it stays where it is, and shares no memory with the values.
+    """Plain values of a trained net; they share no memory with it.
 
     Parameters
     ----------
@@ -49,7 +49,8 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
     optimizers : mapping
         The optimisers that a net may have.
     resumable : bool
-        Whether to include the state of the optimiser, the random generator and the penalty, so that training can go on.
+        Whether to include the state of the optimiser, the random generator and the penalty, so that training can
+        continue.
 
     Returns
     -------
@@ -87,15 +88,15 @@ def take_snapshot(net: SequenceNet, optimizers: OptimizerTable, *, resumable: bo
 
 
 def check_snapshot(values: dict[str, Any], module: type[nn.Module], optimizers: OptimizerTable) -> None:
-    """Check values from a file before anything is built of them.
+    """Check values from a file before anything is built from them.
 
     Parameters
     ----------
     values : dict
-        As of `take_snapshot` without ``resumable``.
+        As from `take_snapshot` without ``resumable``.
     module : type of nn.Module
     optimizers : mapping
-        As of `take_snapshot`.
+        As in `take_snapshot`.
 
     Raises
     ------
@@ -142,11 +143,11 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
     Parameters
     ----------
     weights : dict of str to Tensor
-        As of a ``state_dict``.
+        As from a ``state_dict``.
     module : type of nn.Module
         The network.
     arguments : dict
-        Of its constructor.
+        Arguments of its constructor.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def check_weights(weights: dict[str, Tensor], module: type[nn.Module], arguments
     for name, value in arguments.items():
         if name not in hints or name in _OF_THE_MACHINE or not conforms(value, hints[name]):
             raise ValueError(f"no network has these arguments: {name[:80]}={value!r:.80}")
-        # Every layer has weights of its own, so that what the file holds limits their number.
+        # Every layer has its own weights, so that the content of the file limits their number.
         too_many = name == "num_layers" and value > min(len(weights), _MOST_LAYERS)
         if not (isinstance(value, str | tuple) or 0 < value < _LARGEST_SIZE) or too_many:
             raise ValueError(f"a network cannot have {name}={value!r}")
@@ -186,7 +187,7 @@ def expected_weights(module: type[nn.Module], arguments: dict[str, Any]) -> dict
 
 
 def compare_weights(weights: Any, expected: Any) -> None:
-    """Check tensors from a file by others of the names, shapes and dtypes that they must have.
+    """Compare tensors from a file with others of the required names, shapes and dtypes.
 
     Parameters
     ----------
@@ -218,12 +219,12 @@ def check_history(columns: Any) -> int:
     Parameters
     ----------
     columns : object
-        As `columns_of` returns it: every epoch must have its training loss, which takes room in the file.
+        As returned by `columns_of`: every epoch must have its training loss, which takes space in the file.
 
     Returns
     -------
     int
-        Number of its epochs.
+        Number of epochs.
 
     Raises
     ------
@@ -247,22 +248,22 @@ def restore(
     optimizers: OptimizerTable,
     device: str | torch.device,
 ) -> SequenceNet:
-    """The net of a snapshot, on a device; for predictions, and to go on from.
+    """The net of a snapshot, on a device, for predictions and for continued training.
 
     Parameters
     ----------
     values : dict
-        As of `take_snapshot`.
+        As in `take_snapshot`.
     module : type of nn.Module
     criterion : callable
-        ``reduction -> nn.Module``, as of `TrainingSpec`.
+        ``reduction -> nn.Module``, as in `TrainingSpec`.
     optimizers : mapping
     device : str or torch.device
 
     Returns
     -------
     SequenceNet
-        Without callbacks, penalty or projection of its own. Without a state in the snapshot, its optimiser is fresh.
+        A net without its own callbacks, penalty or projection. Without a state in the snapshot, its optimiser is fresh.
 
     Examples
     --------
@@ -332,7 +333,7 @@ def columns_of(history: Any, kinds: tuple[type, ...]) -> list[dict[str, list[Any
     ----------
     history : list of dict
     kinds : tuple of type
-        Of the entries to keep.
+        Types of the entries to keep.
     """
     rows = [
         {name: entry.item() if isinstance(entry, np.generic) else entry for name, entry in epoch.items()}

@@ -1,4 +1,4 @@
-"""Nets of one shape trained as one program: parameters, gradients and optimiser states lie on top of each other."""
+"""Nets of one shape trained as one program: parameters, gradients and optimiser states are stacked."""
 
 import inspect
 import time
@@ -16,22 +16,22 @@ from sklstm.networks import is_stackable, stacked_forward
 from ._batches import BatchLoader, SequenceDataset
 from ._net import OwnCallback, PlainObjective, Projection, SequenceNet, StopTraining
 
-# Of the matrices that the penalty is about; not every network has the last one.
+# The matrices of the penalty; not every network has the last one.
 _ORDER = ("weight_ih_l0", "weight_hh_l0", "readout.weight", "linear_part.values")
 
 
 def can_be_stacked(nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]) -> bool:
     """Whether nets can be trained as one: one shape, loss, batch size, optimiser; sequences of one length.
 
-    Callbacks must be of this package and say so by ``fits_stacks``: that they look at epochs only, and at nothing of a
-    net but its weights, its history and the learning rate, which they set for all alike.
+    Callbacks must be of this package and declare ``fits_stacks``. They then use epochs only, and only the weights,
+    history and learning rate of a net. They set the learning rate equally for all.
 
     Parameters
     ----------
     nets : sequence of SequenceNet
-        Initialised.
+        Initialised nets.
     datasets : sequence of SequenceDataset
-        Of each.
+        Data set of each net.
 
     Returns
     -------
@@ -94,7 +94,7 @@ class _Run:
         self.leaves: dict[str, torch.nn.Parameter]
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """(m, b, L, d): the batch as each net's rule makes it, drawn as the net itself would."""
+        """(m, b, L, d): the batch as each net's rule makes it, with the net's own random numbers."""
         if all(net.inputs is None for net in self.nets):
             return batch.expand(len(self.nets), *batch.shape)
         state = self.generator.get_state()
@@ -106,20 +106,21 @@ class _Run:
 
 
 class Stack:
-    """Trains nets epoch by epoch until `release` gives them their own memory back.
+    """Trains nets epoch by epoch until `release` gives them their own memory again.
 
-    While they are stacked their parameters are views: what callbacks read of a net, and write to it, is the truth.
+    While they are stacked their parameters are views, so that callbacks can read and write them.
 
     Parameters
     ----------
     nets : sequence of SequenceNet
-        Initialised; see `can_be_stacked`.
+        Initialised nets; see `can_be_stacked`.
     datasets : sequence of SequenceDataset
-        Of each; nets with the very same one, and random generators in the same state, share their batches.
+        Data set of each net. Nets with the same data set object, and random generators in the same state, share their
+        batches.
     """
 
     def __init__(self, nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset]):
-        # Runs with more batches first: at every step of an epoch those still busy are the first ones.
+        # Runs with more batches first: at every step of an epoch the active ones are the first.
         keys = [_run_of(net, data) for net, data in zip(nets, datasets, strict=True)]
         order = sorted(range(len(nets)), key=lambda index: (-len(datasets[index]), keys.index(keys[index])))
         self.nets = [nets[index] for index in order]
@@ -165,14 +166,14 @@ class Stack:
                 net.optimizer_.state[net.module_.get_parameter(name)] = own
 
     def release(self) -> None:
-        """Give every net weights, optimiser state and random generator of its own."""
+        """Give every net its own weights, optimiser state and random generator."""
         for run in self.runs:
             for net in run.nets:
                 if net.generator is not run.generator:
                     _generator_of(net).set_state(run.generator.get_state())
                 for weight in net.module_.parameters():
                     weight.data = weight.data.clone()
-                net.module_.recurrent.flatten_parameters()  # on CUDA into one piece of memory, as cuDNN wants it
+                net.module_.recurrent.flatten_parameters()  # on CUDA into one block of memory, as cuDNN requires
             self._give_optimizer(run)
 
     def run_epoch(self) -> tuple[list[float], list[float]]:
@@ -201,7 +202,7 @@ class Stack:
         return (losses / counts).tolist(), (penalties / counts).tolist()
 
     def _steps(self) -> Iterator[list[tuple[Tensor, Tensor, Tensor | None]]]:
-        """For every step the inputs (m, b, L, d), targets (b, ...) and weights (b,) of the runs that have some left."""
+        """For every step the inputs (m, b, L, d), targets (b, ...) and weights (b,) of the active runs."""
         loaders = [iter(run.loader) for run in self.runs]
         for step in range(len(self.runs[0].loader)):
             batches = []
@@ -225,8 +226,8 @@ class Stack:
         each = self.criterion(outputs.flatten(0, 1), y.flatten(0, 1)).reshape(busy, longest, -1).mean(2)
         loss = (weights * each).sum(1) / sizes.to(each.dtype)
         found = torch.autograd.grad(loss.sum(), list(leaves.values()))
-        # Fused optimisers take the memory of a gradient as it lies. Biases that are added to each other may have one
-        # gradient in common, as with torch 2.6: what is done to it in place would be done to both.
+        # Fused optimisers use the memory of a gradient as it is. Biases that are added to each other may share one
+        # gradient, as with torch 2.6. A change of it in place would then apply to both.
         gradients = {
             name: gradient.clone(memory_format=torch.contiguous_format) if "bias" in name else gradient.contiguous()
             for name, gradient in zip(leaves, found, strict=True)
@@ -254,26 +255,26 @@ class Stack:
 
 def _generator_of(net: SequenceNet) -> torch.Generator:
     if net.generator is None:
-        raise ValueError("a net that is trained needs a random generator for the order of its batches.")
+        raise ValueError("a net needs a random generator for the order of its batches in training. Set its generator.")
     return net.generator
 
 
 def _run_of(net: SequenceNet, data: SequenceDataset) -> tuple[Any, ...]:
     """What nets with the same batches in one optimiser have in common."""
-    # Without a rule a net takes less from its generator: the orders of its batches soon differ from those with one.
+    # Without a rule a net uses fewer random numbers: the orders of its batches soon differ from those with one.
     state = _generator_of(net).get_state().numpy().tobytes()
     return id(data), state, net.inputs is not None, _options(net.optimizer_)
 
 
 def _options(optimizer: torch.optim.Optimizer) -> tuple[tuple[str, Any], ...]:
-    """What makes an optimiser besides the parameters."""
+    """The arguments of an optimiser besides the parameters."""
     (group,) = optimizer.param_groups
     known = inspect.signature(type(optimizer)).parameters  # the groups hold more than that
     return tuple((name, value) for name, value in group.items() if name in known and name != "params")
 
 
 def _padded(X: Tensor, y: Tensor, weight: Tensor | None, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, targets and weights of all nets of a run, filled up with sequences that weigh nothing."""
+    """Inputs, targets and weights of all nets of a run, padded with sequences of weight zero."""
     n_nets, batch = X.shape[:2]
     weights = X.new_ones(batch) if weight is None else weight
     if missing := size - batch:
@@ -307,24 +308,24 @@ def _part(value: Any, index: int, leaf: Tensor) -> Any:
 def train_together(
     nets: Sequence[SequenceNet], datasets: Sequence[SequenceDataset], n_epochs: int | None = None
 ) -> list[DivergenceError | None]:
-    """Train nets as each ``net.train(data, n_epochs)`` would, all of them in one batched program.
+    """Train nets as each ``net.train(data, n_epochs)`` would, all in one batched program.
 
-    A net whose training diverges, or is stopped by a callback, leaves the others alone. The numbers are those of the
-    nets trained one by one up to rounding, and up to the errors of the penalty's norms, which are exact in other calls.
+    A net whose training diverges, or is stopped by a callback, does not affect the others. The numbers are those of
+    nets trained one by one, up to rounding and the errors of the penalty's norms, which are exact in other calls.
 
     Parameters
     ----------
     nets : sequence of SequenceNet
-        Initialised; see `can_be_stacked`.
+        Initialised nets; see `can_be_stacked`.
     datasets : sequence of SequenceDataset
-        Of each.
+        Data set of each net.
     n_epochs : int, optional
-        As of `SequenceNet.train`.
+        As in `SequenceNet.train`.
 
     Returns
     -------
     list of DivergenceError or None
-        What ended the training of each net early.
+        The error that ended the training of each net early.
 
     Examples
     --------
@@ -385,7 +386,7 @@ def train_together(
 def _epoch(
     stack: Stack, datasets: Sequence[SequenceDataset], places: dict[int, int], errors: list[DivergenceError | None]
 ) -> set[int]:
-    """One epoch of all nets; the places of those whose training it has ended."""
+    """One epoch of all nets; returns the positions of nets whose training has ended."""
     parts = [net.get_split_datasets(datasets[places[id(net)]]) for net in stack.nets]
     for net, (training, validation) in zip(stack.nets, parts, strict=True):
         net.notify("on_epoch_begin", dataset_train=training, dataset_valid=validation)

@@ -1,4 +1,4 @@
-"""`TrainingSpec`, which says everything that a training is, and `train`, which does it."""
+"""`TrainingSpec`, a complete description of a training, and `train`, which runs it."""
 
 import copy
 import inspect
@@ -46,18 +46,19 @@ from ._process import (
 from ._robust import Robust
 from ._stack import can_be_stacked, train_together
 
-#: Name of an optimiser, its class, and the skorch arguments that go with it.
+#: Name of an optimiser, its class, and its skorch arguments.
 OptimizerTable = dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]]
 
 OPTIMIZERS: OptimizerTable = {
-    # fused: one kernel for all parameters; a step takes 0.3-0.45 of the default's time from H = 16 to 128 on one thread
-    # torch has it for CPU, CUDA and MPS. SGD keeps torch's default, on CUDA one kernel for all parameters too
+    # fused: one kernel for all parameters; a step takes 0.3-0.45 of the default's time from H = 16 to 128 on one
+    # thread. torch has it for CPU, CUDA and MPS. SGD keeps torch's default, which is one kernel for all parameters on
+    # CUDA too.
     "adam": (torch.optim.Adam, {"optimizer__fused": True}),
     "adamw": (torch.optim.AdamW, {"optimizer__fused": True}),
     "sgd": (torch.optim.SGD, {"optimizer__momentum": 0.9, "optimizer__nesterov": True}),
 }
 
-# Arguments of the networks that say what function a set of weights stands for; the others concern their start.
+# Arguments of the networks that determine the function of a set of weights; the others concern their start.
 _STRUCTURE = (
     "n_features", "hidden_size", "num_layers", "n_outputs", "readout", "skip_steps", "skip_channels", "activation",
 )  # fmt: skip
@@ -72,7 +73,7 @@ class NetworkSpec:
     kind : type of nn.Module
         A class of `sklstm.networks`, or another one.
     arguments : dict of str to object
-        Of its constructor.
+        Arguments of its constructor.
 
     Examples
     --------
@@ -89,7 +90,7 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Of all that is random: starting weights; order of batches and what these meet; the split that is held out."""
+    """Seeds of the starting weights, of the batches and their changes, and of the held-out split."""
 
     weights: int = 0
     batches: int = 0
@@ -98,17 +99,17 @@ class Seeds:
 
 @dataclass(frozen=True, eq=False)
 class Resume:
-    """Where training goes on from, in place of fresh weights.
+    """Where training continues from, instead of fresh weights.
 
     Parameters
     ----------
     net : SequenceNet
-        A trained net of the same structure; it stays as it is.
+        A trained net of the same structure; it is not changed.
     everything : bool
-        Also the state of its optimiser, if it is of the same kind, of its penalty and of its random generator, and its
-        history. Learning rate and weight decay are those of the new training.
+        Whether to continue also the state of its optimiser, if it is of the same kind, of its penalty and of its random
+        generator, and its history. Learning rate and weight decay are those of the new training.
     epochs_done : int
-        Epochs of ``max_epochs`` that lie behind it.
+        Number of epochs of ``max_epochs`` that are already done.
     """
 
     net: SequenceNet
@@ -118,7 +119,7 @@ class Resume:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSpec:
-    """Everything that a training is: the network, what is minimised, how, from where, and for how long.
+    """Everything that defines a training: the network, the objective, the optimiser, the start and the length.
 
     Parameters
     ----------
@@ -128,14 +129,14 @@ class TrainingSpec:
     penalty : callable, optional
         ``() -> Penalty``, a fresh one for every training.
     inputs : InputRule, optional
-        What the inputs of every training batch meet, `InputNoise` for instance.
+        Change of the inputs of every training batch, for instance `InputNoise`.
     robust : Robust, optional
-        Errors of the inputs that the network is to withstand.
+        Settings of robust training.
     projection : callable, optional
         ``module -> None``, applied to the weights at the start and after every optimiser step; see ``Projection``.
     start : tuple of callables
-        ``(module, SequenceDataset) -> None`` each, applied once to fresh weights, one after the other. They see the
-        data that are trained on, not those held out.
+        Functions ``(module, SequenceDataset) -> None``, applied once to fresh weights, one after the other. They see
+        the training data, not the held-out data.
     resume : Resume, optional
     optimizer : str
         A key of ``OPTIMIZERS``.
@@ -144,18 +145,18 @@ class TrainingSpec:
         A key of ``SCHEDULES``.
     weight_decay : float
     clip_norm : float, optional
-        Largest Euclidean norm of the whole gradient; larger ones are scaled down to it.
+        Largest Euclidean norm of the whole gradient; a larger one is scaled down to it.
     max_epochs, batch_size : int
     validation : Validation, optional
         Early stopping.
     callbacks : tuple
-        Of skorch, alone or as pairs (name, callback).
+        skorch callbacks, alone or as pairs (name, callback).
     device : str or torch.device
     precision : str
         One of ``PRECISIONS``.
     seeds : Seeds
     label : str
-        Of the progress bar.
+        Label of the progress bar.
     verbose : int
         1 for a progress bar, 2 for a line an epoch.
 
@@ -218,14 +219,14 @@ class TrainingSpec:
 _BATCH_SIZES = (8, 16, 32, 64)
 _BATCHES = 8  # an epoch at least, where the smallest size allows it
 _EPOCHS, FEWEST_STEPS = 100, 1500
-# From ridge regression there is less to go, and where data are few more steps lead away from what they can tell.
+# From ridge regression there is less to learn, and with few data more steps lead away from what they support.
 _EPOCHS_FROM_RIDGE = 30
 
 
 def sizes_for(
     n: int, batch_size: int | Literal["auto"], max_epochs: int | Literal["auto"], *, from_ridge: bool = False
 ) -> tuple[int, int]:
-    """Numbers in place of ``"auto"``, so that small data make enough optimiser steps.
+    """Numbers instead of ``"auto"``, so that small data make enough optimiser steps.
 
     Parameters
     ----------
@@ -264,15 +265,15 @@ def sizes_for(
 
 @dataclass
 class Trained:
-    """What has become of one training.
+    """Result of one training.
 
     Attributes
     ----------
     net : SequenceNet
     error : DivergenceError or None
-        What ended it early; ``error.kept`` says whether the net has good weights.
+        The error that ended it early; ``error.kept`` says whether the net has good weights.
     seconds : float
-        That it took; of trainings in one program, its share.
+        Duration; for trainings in one program, its share.
     """
 
     net: SequenceNet
@@ -288,16 +289,16 @@ def dataset(
     device: str | torch.device = "cpu",
     relative: bool = True,
 ) -> SequenceDataset:
-    """Sequences, targets and weights as training takes them.
+    """Sequences, targets and weights in the form that training takes.
 
     Parameters
     ----------
     X : ndarray of shape (n, L, d), or Sequences
     y : Tensor or ndarray of shape (n, ...)
     weight : ndarray of shape (n,), optional
-        Weights of the sequences in the loss.
+        Weight of each sequence in the loss.
     device : str or torch.device
-        Where training will be.
+        Device of the training.
     relative : bool
         Whether only the ratios of the weights count: they are then scaled to a mean of 1.
 
@@ -308,7 +309,8 @@ def dataset(
     Raises
     ------
     ValueError
-        If there are not as many targets or weights as sequences, or a weight is negative or not finite, or all are 0.
+        If there are not as many targets or weights as sequences. Also if a weight is negative or not finite, or all are
+        0.
 
     Examples
     --------
@@ -321,11 +323,13 @@ def dataset(
     X = Sequences.of(X)
     for name, part in (("y", y), ("weight", weight)):
         if part is not None and len(part) != len(X):
-            raise ValueError(f"X has {len(X)} sequences and {name} has {len(part)} entries.")
+            raise ValueError(
+                f"X has {len(X)} sequences, but {name} has {len(part)} entries. Pass one entry for each sequence."
+            )
     if weight is not None and not (np.isfinite(weight).all() and np.min(weight) >= 0):
         raise ValueError("weights must be finite and not negative.")
     if weight is not None and relative and not np.any(weight):
-        raise ValueError("All weights are zero.")
+        raise ValueError("All weights are zero. At least one must be positive.")
     device = resolve_device(device)
     check_cuda_process(device)
     place = place_for(X, device)
@@ -336,7 +340,7 @@ def dataset(
 
 
 def train(spec: TrainingSpec, data: SequenceDataset) -> SequenceNet:
-    """Build a network, train it, and leave the process as it was.
+    """Build a network and train it; the settings of the process do not change.
 
     Parameters
     ----------
@@ -347,8 +351,8 @@ def train(spec: TrainingSpec, data: SequenceDataset) -> SequenceNet:
     Returns
     -------
     SequenceNet
-        Initialised and trained; ``module_`` is the network, ``history`` has a row an epoch. It holds neither data nor
-        callbacks.
+        An initialised and trained net. ``module_`` is the network, and ``history`` has one row per epoch. It holds
+        neither data nor callbacks.
 
     Raises
     ------
@@ -389,17 +393,17 @@ def train_all(
     ----------
     specs : sequence of TrainingSpec
     datasets : sequence of SequenceDataset
-        Of each.
+        Data set of each net.
     n_epochs : int, optional
-        Stop after so many of the ``max_epochs``, for others to go on from.
+        Stop after this many of the ``max_epochs``, so that others can continue.
     together : callable
-        Takes initialised nets, all with a penalty or all without, and returns whether they should be trained as one
+        Function of initialised nets, all with a penalty or all without, that returns whether to train them as one
         program. They are if `can_be_stacked` says that they can.
 
     Returns
     -------
     list of Trained
-        In the order of the specs.
+        Results in the order of the specs.
     """
     found: dict[int, Trained] = {}
     with _training_settings(specs[0], min(specs[0].batch_size, len(datasets[0]))):
@@ -441,10 +445,10 @@ def fresh_network(net: SequenceNet, hidden_size: int, seed: int) -> nn.Module:
 
 @contextmanager
 def _training_settings(spec: TrainingSpec, batch_size: int) -> Iterator[None]:
-    """Settings of the process for a training: gradients, exact products, no subnormals, as many threads as pay."""
+    """Settings of the process for a training: gradients, exact products, no subnormals, useful threads."""
     device = resolve_device(spec.device)
     kind, sizes, n_threads = spec.network.kind, spec.network.arguments, torch.get_num_threads()
-    if issubclass(kind, GatedNetwork | RNNNetwork):  # of another network nothing is known
+    if issubclass(kind, GatedNetwork | RNNNetwork):  # nothing is known about another network
         n_threads = threads_for(batch_size, sizes["hidden_size"], sizes["n_features"], kind.n_gates)
     with (
         torch.inference_mode(False),  # in inference mode nothing could be trained
@@ -503,7 +507,7 @@ def _begin(spec: TrainingSpec, data: SequenceDataset) -> tuple[SequenceNet, Sequ
 def _callbacks(spec: TrainingSpec) -> list[Any]:
     check_one_schedule(spec.callbacks, spec.lr_schedule)
     check_monitors(spec.callbacks, spec.validation is not None)
-    # Ours have names that no user gives: skorch wants names to be unique.
+    # Our callbacks have names that no user gives: skorch requires unique names.
     rising = 0.0 if spec.robust is None else spec.robust.ramp
     callbacks: list[Any] = [("_divergence", DivergenceGuard()), ("_lr", LearningRate(spec.lr_schedule, rising))]
     if spec.verbose:
@@ -516,21 +520,21 @@ def _callbacks(spec: TrainingSpec) -> list[Any]:
 
 
 def go_on_from(trained: SequenceNet, net: SequenceNet, *, everything: bool = False) -> None:
-    """Give an initialised net the weights of a trained one, or everything that `Resume` names; that one stays as it is.
+    """Give an initialised net the weights of a trained one, or everything in `Resume`; the trained one is not changed.
 
     Raises
     ------
     ValueError
-        If the two are not of one structure.
+        If the two have different structures.
     """
-    # A net from a file of an earlier version has not all the arguments that there are now.
+    # A net from a file of an earlier version lacks some of the current arguments.
     defaults = {name: parameter.default for name, parameter in inspect.signature(net.module).parameters.items()}
     old, new = (defaults | each.get_params_for("module") for each in (trained, net))
     for name in _STRUCTURE:
         if old.get(name) != new.get(name):
             raise ValueError(
-                f"Training cannot go on from the fitted network: its {name} is {old.get(name)}, and {new.get(name)} is "
-                "asked for now. Fit anew, with warm_start=False."
+                f"Training cannot go on from the fitted network: its {name} is {old.get(name)}, but now "
+                f"{new.get(name)} is requested. Fit again with warm_start=False."
             )
     net.module_.load_state_dict(trained.module_.state_dict())
     if not everything:

@@ -42,7 +42,7 @@ BAD_X = {
     "four axes": (
         lambda X: X[None],
         ValueError,
-        r"X has 4 axes; .* takes sequences of shape \(n_samples, n_steps, n_channels\)",
+        r"X has 4 axes\. .* takes sequences of shape \(n_samples, n_steps, n_channels\)",
     ),
     "no samples": (lambda X: X[:0], ValueError, r"0 sample\(s\)"),
     "one sample": (lambda X: X[:1], ValueError, r"1 sample\(s\)|inconsistent"),

@@ -353,7 +353,7 @@ def test_a_network_with_equations_of_its_own_is_refused_and_not_taken_for_the_on
     for call in (lambda: model.certify(X, 0.01), lambda: sklstm.certify(model, X, 0.01)):
         with pytest.raises(TypeError, match=rf"Nothing is proved about the network {network.__name__}"):
             call()
-    with pytest.raises(TypeError, match=rf"{network.__name__} is something else"):
+    with pytest.raises(TypeError, match=rf"{network.__name__} is another network"):
         model.to_onnx()
 
 

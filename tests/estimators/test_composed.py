@@ -435,7 +435,7 @@ def test_what_is_no_fitted_model_of_ours(readings):
         (-0.1, ValueError, "must be finite and not negative"),
         (np.nan, ValueError, "must be finite"),
         ("much", TypeError, "must be a number"),
-        (np.ones(7), ValueError, r"eps has shape \(7,\); Pipeline takes one number"),
+        (np.ones(7), ValueError, r"eps has shape \(7,\)\. Pipeline takes one number"),
         (1e300, ValueError, "too large for float32"),
     ],
 )

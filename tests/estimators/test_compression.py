@@ -285,7 +285,7 @@ def test_a_scaling_without_means_is_in_the_code(kind, rank):
     np.testing.assert_array_equal(quantised_far._outputs(raw), quantised_near._outputs(X))
     if kind is NoisyRNNClassifier:
         assert errors_and_ties(quantised_far, raw, y) == far.train_loss
-    assert "takes X as it is before the scaler" in far.assumptions[-2]
+    assert "takes unscaled X" in far.assumptions[-2]
     assert "no scaling of targets" in far.assumptions[-1]
 
 
@@ -313,6 +313,6 @@ def test_another_scaling_is_said_not_to_be_paid_for(scaler, changes):
     pipeline = make_pipeline(scaler, model).fit(X, y)
     bound = generalization_report(pipeline, X, y)["occam"]
     assert "no scaling of inputs or targets" in bound.assumptions[-1]
-    assert not any("as it is before" in sentence for sentence in bound.assumptions)
+    assert not any("takes unscaled X" in sentence for sentence in bound.assumptions)
     predicted = pipeline[-1].quantized(bound).predict(pipeline[0].transform(X))
     assert np.minimum((predicted - y) ** 2, bound.scale).mean() == pytest.approx(bound.train_loss, rel=1e-5)

@@ -118,7 +118,7 @@ def test_partial_fit_takes_the_hyperparameters_of_the_moment(estimator):
     np.testing.assert_allclose(weights_of(model), before, rtol=0, atol=1e-12)
     model.set_params(optimizer="sgd" if model.optimizer != "sgd" else "adam", lr=0.01).partial_fit(X, y)
     assert np.abs(weights_of(model) - before).max() > 1e-4
-    with pytest.raises(ValueError, match="its hidden_size is 6, and 7 is asked for now"):
+    with pytest.raises(ValueError, match="its hidden_size is 6, but now 7 is requested"):
         model.set_params(hidden_size=7).partial_fit(X, y)
     assert model.predict(X).shape == y.shape  # the network of before is still there
 
@@ -193,13 +193,13 @@ def test_warm_start_wants_the_same_problem():
     model = clone(ESTIMATORS["relu"]).set_params(warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match="goes on with the classes of the last fit"):
         model.fit(X, np.where(y == "up", "rise", "fall"))
-    with pytest.raises(ValueError, match="its n_features is 2, and 1 is asked for now"):
+    with pytest.raises(ValueError, match="its n_features is 2, but now 1 is requested"):
         model.fit(X[:, :, :1], y)
     assert model.classes_.tolist() == ["down", "up"]
     regressor = clone(ESTIMATORS["lstm"]).set_params(warm_start=True).fit(X, X[:, 0, 0])
-    with pytest.raises(ValueError, match="its readout is linear, and logistic is asked for now"):
+    with pytest.raises(ValueError, match="its readout is linear, but now logistic is requested"):
         regressor.set_params(readout="logistic").fit(X, np.full(50, 0.5) + 0.01 * X[:, 0, 0])
-    with pytest.raises(ValueError, match="its n_outputs is 1, and 2 is asked for now"):
+    with pytest.raises(ValueError, match="its n_outputs is 1, but now 2 is requested"):
         regressor.set_params(readout="linear").fit(X, X[:, 0])
 
 

@@ -159,7 +159,7 @@ def test_a_table_of_time_steps_is_recognised(index, kind):
     X = table(index)
     y = X["load"] > 0 if kind is NoisyRNNClassifier else X["load"]
     (message,) = heard(fit(X, y, kind))
-    assert f"{kind.__name__} reads each as a sequence of its own, of 3 steps of one channel" in message
+    assert f"{kind.__name__} reads each row as one sequence of 3 steps of one channel" in message
     assert "sliding_windows" in message
     (message,) = heard(lambda: make_pipeline(SequenceScaler(), kind(2, **BARE)).fit(X, y), direct=False)
     assert "SequenceScaler reads each" in message

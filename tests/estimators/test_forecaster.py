@@ -369,14 +369,14 @@ def test_a_panel_whose_times_would_be_ids_is_refused():
     table = pd.DataFrame({"y": np.sin(np.arange(900.0))}, index=index)
     forecaster = make_forecaster(Ridge(), 10, 3).fit(table)
     pd.testing.assert_frame_equal(forecaster.predict(table.swaplevel()).swaplevel(), forecaster.predict(table))
-    with pytest.raises(ValueError, match="fit took level 'run' of the index as times, and here it would be 'pump'"):
+    with pytest.raises(ValueError, match="fit took level 'run' of the index as times, but here it would be 'pump'"):
         forecaster.predict(table.rename_axis(["run", "pump"]))
 
 
 def test_a_panel_whose_times_cannot_be_told_from_its_ids_is_refused():
     for names in (["year", "week"], ["store", "visit"], [None, None]):
         index = pd.MultiIndex.from_product([range(30), range(8)], names=names)
-        with pytest.raises(ValueError, match="It cannot be told which level of the index holds the times"):
+        with pytest.raises(ValueError, match="It is unknown which level of the index holds the times"):
             make_forecaster(Ridge(), 4, 2).fit(pd.DataFrame({"y": np.arange(240.0)}, index=index))
 
 
@@ -385,7 +385,7 @@ def test_short_series_of_a_panel_are_named():
     with pytest.warns(DataWarning, match="1 of 3 series have fewer than 16 rows .* not fitted to them: short"):
         forecaster = make_forecaster(Ridge(), WINDOW, HORIZON).fit(panel)
     assert forecaster.predict().index.get_level_values(0).unique().tolist() == ["c", "short", "b"]  # 12 rows are enough
-    with pytest.raises(ValueError, match="series short has 11 rows; a forecast takes the last 12"):
+    with pytest.raises(ValueError, match="series short has 11 rows, but a forecast needs the last 12"):
         forecaster.predict(panel.drop(panel.loc[["short"]].index[:4]))
 
 
@@ -451,7 +451,7 @@ def test_the_number_of_rows_in_the_error_is_the_fewest():
 def test_too_few_rows_to_forecast_from_or_to_calibrate_with():
     table = table_of()
     forecaster = make_forecaster(Ridge(), WINDOW, HORIZON).fit(table)
-    with pytest.raises(ValueError, match="the table has 11 rows; a forecast takes the last 12"):
+    with pytest.raises(ValueError, match="the table has 11 rows, but a forecast needs the last 12"):
         forecaster.predict(table[:11])
     assert_array_equal(forecaster.predict(table[-12:]), forecaster.predict())
     for call in (forecaster.windows, forecaster.score):
@@ -620,7 +620,7 @@ def test_columns_that_are_not_there_are_refused(change, error, match):
 
 
 def test_y_is_refused():
-    with pytest.raises(ValueError, match="name the columns to forecast in targets"):
+    with pytest.raises(ValueError, match="Name the columns to forecast in targets"):
         make_forecaster(Ridge(), WINDOW, HORIZON).fit(table_of(), table_of()["load"])
 
 

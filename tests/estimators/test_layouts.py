@@ -373,9 +373,9 @@ def test_errors_speak_of_the_axes_as_they_were_given():
         model.predict(X)
     with pytest.raises(ValueError, match=r"look swapped. If they are, set layout='nct'"):
         fitted(kind, "array", "ntc").predict(X.swapaxes(1, 2))
-    with pytest.raises(ValueError, match=r"X\[0\] has shape \(4,\); with layout='nct'.*reshape\(1, -1\)"):
+    with pytest.raises(ValueError, match=r"X\[0\] has shape \(4,\), but with layout='nct'.*reshape\(1, -1\)"):
         kind(layout="nct").fit([pd.Series(sequence[:, 0]).to_numpy() for sequence in ragged(X)], y)
-    with pytest.raises(ValueError, match=r"eps has shape \(5, 3\); with layout='nct' it must be .*\(3, 5\)"):
+    with pytest.raises(ValueError, match=r"eps has shape \(5, 3\). With layout='nct' it must be .*\(3, 5\)"):
         sklstm.certify(model, X.swapaxes(1, 2), EPS[0])
     with pytest.raises(ValueError, match="all time steps of the first channel first"):
         kind(n_channels=2, layout="nct").fit(X.reshape(N, -1), y)

@@ -224,7 +224,7 @@ def test_bad_input_is_refused(regressor, classifier):
     with pytest.raises(ValueError, match="method"):
         prediction_interval(model, X[:20], y[:20], X, method="crown")
     model, X, y = classifier
-    with pytest.raises(ValueError, match="y_cal has 19 labels, and X_cal 20 sequences"):
+    with pytest.raises(ValueError, match="y_cal has 19 labels, but X_cal has 20 sequences"):
         prediction_interval(model, X[:20], y[:19], X)
     with pytest.raises(ValueError, match=r"not among those of the training data: .99."):
         prediction_interval(model, X[:20], np.repeat(99, 20), X)

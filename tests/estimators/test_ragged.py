@@ -296,7 +296,7 @@ BAD = {
         lambda X: [X[0], X[1][:, 0]],
         r"X\[1\] has shape \(\d+,\).*A sequence of one channel has shape \(n_steps, 1\): x.reshape",
     ),
-    "three axes": (lambda X: [X[0], X[1][None]], r"X\[1\] has shape \(1, \d+, 3\); every sequence"),
+    "three axes": (lambda X: [X[0], X[1][None]], r"X\[1\] has shape \(1, \d+, 3\), but every sequence"),
     "an empty one": (lambda X: [X[0], X[1][:0]], r"X\[1\] has 0 time steps and 3 channels.*at least one"),
     "no channels": (lambda X: [x[:, :0] for x in X], r"X\[0\] has \d+ time steps and 0 channels"),
     "swapped": (

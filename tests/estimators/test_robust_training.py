@@ -78,8 +78,8 @@ def test_errors_of_one_channel(cls):
     model = few(cls, robust_eps=[0.0, 0.3], robust_weight=0.5).fit(X, y)
     assert clone(model).get_params()["robust_eps"] == [0.0, 0.3]
     both = few(cls, robust_eps=0.3, robust_weight=0.5).fit(X, y)
-    assert model.loss_curve_[-1] < both.loss_curve_[-1]  # less to withstand
-    with pytest.raises(ValueError, match="robust_eps has 3 entries, and X has 2 channels"):
+    assert model.loss_curve_[-1] < both.loss_curve_[-1]  # smaller errors to be robust to
+    with pytest.raises(ValueError, match="robust_eps has 3 entries, but X has 2 channels"):
         few(cls, robust_eps=[0.1, 0.1, 0.1]).fit(X, y)
 
 
@@ -256,7 +256,7 @@ def test_paths_without_an_effect_are_refused(cls):
     for name in ("robust_weight", "robust_box"):
         with pytest.raises(ValueError, match=f"{name} has no effect with robust_eps=0"):
             RegularizationPathCV(few(cls), name, param_range=2, cv=2).fit(X, y)
-    with pytest.raises(ValueError, match="one number for all channels, and the estimator has robust_eps="):
+    with pytest.raises(ValueError, match="one number for all channels, but the estimator has robust_eps="):
         RegularizationPathCV(few(cls, robust_eps=[0.1, 0.0]), "robust_eps", param_range=2, cv=2).fit(X, y)
 
 

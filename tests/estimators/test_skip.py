@@ -200,7 +200,7 @@ def test_the_last_value_of_a_channel_by_number_or_label():
         ({"skip": "last", "skip_channel": 2}, "skip_channel=2: there is no channel 2 among the 2 of X, which have no"),
         ({"skip": "last", "skip_channel": "load"}, "there is no channel 'load' among the 2 of X, which have no names"),
         ({"skip": "last", "skip_channel": [0]}, "skip_channel has 1 channels, but y has 2 outputs"),
-        ({"skip": "last", "skip_channel": 0, "readout": "logistic"}, "Use skip='linear', or readout='linear'"),
+        ({"skip": "last", "skip_channel": 0, "readout": "logistic"}, "Use skip='linear' or readout='linear'"),
     ],
 )
 def test_a_channel_that_cannot_be_is_refused(parameters, message):
@@ -242,7 +242,7 @@ def test_later_calls_keep_what_the_first_has_started(kind):
     for old, new in zip(before, weights_of(model), strict=True):
         torch.testing.assert_close(new, old)
     assert before[1].shape == (2, 8)
-    with pytest.raises(ValueError, match="its skip_steps is 4, and 0 is asked for now"):
+    with pytest.raises(ValueError, match="its skip_steps is 4, but now 0 is requested"):
         model.set_params(skip="none").fit(X, y)
 
 

@@ -135,7 +135,7 @@ def test_compositions_labels_of_every_kind_and_abstention():
             smoothed_radius(model, X, 0.0)
         with pytest.raises(ValueError, match="a million times sigma"):
             smoothed_radius(model, 1e9 * X, 0.5)
-    with pytest.raises(TypeError, match="use noise_interval"):
+    with pytest.raises(TypeError, match="Use noise_interval"):
         smoothed_radius(TikhonovLSTMRegressor(2, max_epochs=1, random_state=0).fit(X, 1.0 * codes), X, 0.5)
 
 

@@ -216,5 +216,5 @@ def test_weights_of_partial_fits_count_as_they_are():
         for label, weight in ((1, 20.0), (0, 1.0)):
             by_sample.partial_fit(X[y == label], y[y == label], classes=[0, 1], sample_weight=weight)
     np.testing.assert_allclose(by_sample.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match=r"in partial_fit at most 1e\+30"):
+    with pytest.raises(ValueError, match=r"allows at most 1e\+30"):
         by_sample.partial_fit(X, y, sample_weight=1e31)

@@ -85,8 +85,8 @@ def test_theorem_2_with_everything_on_the_grid():
     assert bound.value >= measured.value
     assert (bound.name, measured.name) == ("theorem_2_union", "theorem_2")
     text = " ".join(bound.assumptions)
-    assert "Row sums rounded up to a grid fixed in advance, the choice paid for in δ: β_U = " in text
-    assert "that the true r is no larger is assumed" in text
+    assert "Row sums rounded up to a grid fixed in advance, and δ reduced for this choice: β_U = " in text
+    assert "It is assumed that the true r is no larger" in text
     assert "λ_min is an expectation over the distribution" in text
     assert "log_price" in {term.name for term in bound.terms}
     assert "log_price" not in {term.name for term in measured.terms}

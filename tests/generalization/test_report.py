@@ -265,7 +265,9 @@ def test_to_frame(report):
 
 def test_to_frame_without_pandas(report, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="to_frame needs pandas, which is not installed; to_dict does not need it"):
+    with pytest.raises(
+        ImportError, match="to_frame needs pandas, which is not installed: pip install pandas, or use to_dict"
+    ):
         report.to_frame()
 
 

@@ -122,7 +122,7 @@ def test_nan_in_a_later_batch_is_named_and_leaves_the_sum(X):
     [
         ([], "no sample"),
         ([np.empty((0, 3))], "no sample"),
-        ([np.ones((2, 3)), np.ones((2, 4))], r"batch 1 .* shape \(4,\), earlier batches \(3,\)"),
+        ([np.ones((2, 3)), np.ones((2, 4))], r"batch 1 .* shape \(4,\), but earlier batches have \(3,\)"),
         ([np.ones((2, 2, 3)), np.ones((2, 3, 2))], "batch 1"),
         ([np.ones(3)], r"batch 0 .* must have shape \(b, p\)"),
         ([np.ones((3, 0))], "at least one feature"),

@@ -71,7 +71,7 @@ def test_what_is_infinite_is_left_out_and_wide_ranges_are_logarithmic():
     np.testing.assert_array_equal(display.lines_["a"].get_xydata(), [[0.2, 50.0], [0.3, 0.4]])
     assert len(display.lines_["b"].get_xydata()) == 0
     names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert names == ["a (1 without a limit)", "b (1 without a limit)"]
+    assert names == ["a (1 without a bound)", "b (1 without a bound)"]
     assert display.ax_.get_yscale() == "log"
 
 

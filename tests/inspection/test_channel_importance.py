@@ -248,7 +248,7 @@ def test_wrong_arguments(data, lstm):
     with pytest.raises(ValueError, match="n_channels is 2, but X has 3 channels"):
         channel_importance(lstm, X, y, n_channels=2)
     ridge = Ridge().fit(X.reshape(N, -1), y)
-    with pytest.raises(ValueError, match="How many channels does a time step have"):
+    with pytest.raises(ValueError, match="the number of channels per time step is unknown"):
         channel_importance(ridge, X.reshape(N, -1), y)
     with pytest.raises(ValueError, match="no multiple of 5 channels"):
         channel_importance(ridge, X.reshape(N, -1), y, n_channels=5)

@@ -243,7 +243,7 @@ def test_wrong_arguments():
         "neg_mean_poisson_deviance",
         lambda *_: 0.0,
     ):
-        with pytest.raises(ValueError, match=r"cannot be computed from limits.*'accuracy', 'balanced_accuracy', 'r2'"):
+        with pytest.raises(ValueError, match=r"cannot be computed from bounds.*'accuracy', 'balanced_accuracy', 'r2'"):
             make_certified_scorer(bad, 0.1)
     for bad in (make_scorer(metrics.mean_squared_error), make_scorer(metrics.r2_score, greater_is_better=False)):
         with pytest.raises(ValueError, match="greater_is_better"):

@@ -62,7 +62,7 @@ def test_one_layer_has_torchs_names_and_a_stack_no_single_weights():
     assert list(module.state_dict()) == [f"lstm.{name}" for name in names] + ["readout.weight", "readout.bias"]
     assert module.weights[1] is module.layers[0][1] is module.lstm.weight_hh_l0
     stack = build(LSTMNetwork, n_features=3, hidden_size=4, n_outputs=1, num_layers=2)
-    with pytest.raises(ValueError, match="single layer; this network has 2: use layers"):
+    with pytest.raises(ValueError, match="single layer, but this network has 2"):
         _ = stack.weights
     before = [layer[1].detach().clone() for layer in stack.layers]
     stack.scale_recurrent_(0.5, 0.25)

@@ -248,8 +248,8 @@ SUCH = {"id": [1, 1, 2], "time": [0, 1, 0], "u": [0.0, 1.0, 2.0]}
         ({}, {"target": "y"}, "The table has no column 'y'; it has 'id', 'time', 'u'."),
         ({}, {"channels": ["u", "time"]},
          "Column 'time' has two roles: id, time, target and channels must be different columns."),
-        ({}, {"channels": []}, "The table has no column left for channels."),
-        ({}, {"target": "u"}, "The table has no column left for channels."),
+        ({}, {"channels": []}, "The table has no column left for channels. Name the channels, or add columns."),
+        ({}, {"target": "u"}, "The table has no column left for channels. Name the channels, or add columns."),
         ({}, {"allow_nan": "yes"}, "allow_nan must be one of True, False; got 'yes'."),
     ],
 )  # fmt: skip

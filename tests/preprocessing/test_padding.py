@@ -89,10 +89,10 @@ ONE = np.ones((3, 2))
         (lambda: pad_sequences([]), ValueError, "sequences holds no sequence."),
         (lambda: pad_sequences([ONE, ONE.T]), ValueError, "sequences[1] has 3 channels (shape (2, 3), read as "
          "(n_steps, n_channels)), but sequences[0] has 2. The time and channel axes look swapped."),
-        (lambda: pad_sequences([ONE[:, 0]]), ValueError, "sequences[0] has shape (3,); every sequence of the list must "
-         "have shape (n_steps, n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
+        (lambda: pad_sequences([ONE[:, 0]]), ValueError, "sequences[0] has shape (3,), but every sequence of the list "
+         "must have shape (n_steps, n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
         (lambda: pad_sequences([ONE, ONE[:0]]), ValueError,
-         "sequences[1] has 0 time steps and 2 channels; a sequence needs at least one of each."),
+         "sequences[1] has 0 time steps and 2 channels, but a sequence needs at least one of each."),
         (lambda: pad_sequences([ONE[:1], ONE], length=2), ValueError, "sequences[1] has 3 steps, more than length=2. "
          "Keep the steps that matter, such as x[-length:], or give a larger length."),
         (lambda: pad_sequences([ONE], length=3.0), TypeError, "length must be an integer or None; got 3.0"),

@@ -163,7 +163,7 @@ def test_where_a_value_is_missing_is_said(value, dtype):
         (table_of(pd.Index(INDEXES["hours"].astype(str))), TypeError, "pandas.to_datetime"),
         (table_of(INDEXES["hours"]).assign(c="x"), TypeError, r"these do not: c\. .*set_index"),
         (table_of(INDEXES["hours"]).reset_index(), TypeError, r"these do not: index\. .*set_index"),
-        (table_of(INDEXES["hours"][:2]), ValueError, "2 rows; it takes 3"),
+        (table_of(INDEXES["hours"][:2]), ValueError, "2 rows, but at least 3"),
         (table_of(pd.DatetimeIndex([f"2024-0{m}-15" for m in range(1, 10)])), ValueError, "to_period"),
         ([table_of(INDEXES["hours"])] * 2, TypeError, "pandas.concat"),
         (np.zeros((4, 3, 2)), ValueError, "must have shape"),
@@ -199,15 +199,15 @@ def test_a_frequency_that_is_set_is_believed():
 def test_tables_of_another_kind_than_the_first_are_refused():
     hours = INDEXES["hours"]
     first = RegularSeries.of(table_of(hours))
-    with pytest.raises(TypeError, match="give the same kind"):
+    with pytest.raises(TypeError, match="Give the same kind"):
         RegularSeries.of(table_of(hours).to_numpy(), first)
-    with pytest.raises(TypeError, match=r"dates without a zone, .* and these are integers"):
+    with pytest.raises(TypeError, match=r"dates without a zone, .* but these are integers"):
         RegularSeries.of(table_of(INDEXES["counted"]), first)
     with pytest.raises(ValueError, match="an id in their index"):
         RegularSeries.of(pd.concat({"a": table_of(hours)}, names=["id", "when"]), first)
-    with pytest.raises(TypeError, match="give the same kind"):
+    with pytest.raises(TypeError, match="Give the same kind"):
         RegularSeries.of(table_of(hours), RegularSeries.of(table_of(hours).to_numpy()))
-    with pytest.raises(ValueError, match="has 3 columns, and that of fit had 2"):
+    with pytest.raises(ValueError, match="has 3 columns, but that of fit had 2"):
         RegularSeries.of(np.zeros((9, 3)), RegularSeries.of(np.zeros((9, 2))))
 
 
@@ -240,7 +240,7 @@ def test_what_errors_about_a_panel_advise_works_and_mixes_no_ids(names, interlea
     filled = eval(re.search(r"table = (.*?) makes", message)[1], {"table": gap})
     with pytest.raises(ValueError, match="1 of 24 rows have a missing"):
         RegularSeries.of(filled)
-    filled = eval(re.search(r"ones, (.*?) fills", message)[1], {"table": filled})
+    filled = eval(re.search(r"ones, and (.*?) fills", message)[1], {"table": filled})
     series = RegularSeries.of(filled)
     assert sorted(series.lengths) == [12, 12]
     assert filled.loc[("b", pd.Timestamp("2024-01-05")), "y"] == 3
@@ -286,11 +286,11 @@ def test_times_that_pandas_cannot_hold_are_not_laid_to_the_clock():
 @pytest.mark.parametrize(
     ("fitted", "now", "said"),
     [
-        ("hours", "spring", "were dates without a zone, such as .* and these are dates with a zone, such as"),
-        ("days", "periods", "were dates with a zone, .* and these are periods"),
-        ("periods", "working days", "were periods, .* and these are dates without a zone"),
-        ("spans", "tens", "were time spans, .* and these are integers"),
-        ("counted", "hours", "were integers, .* and these are dates without a zone"),
+        ("hours", "spring", "were dates without a zone, such as .* but these are dates with a zone, such as"),
+        ("days", "periods", "were dates with a zone, .* but these are periods"),
+        ("periods", "working days", "were periods, .* but these are dates without a zone"),
+        ("spans", "tens", "were time spans, .* but these are integers"),
+        ("counted", "hours", "were integers, .* but these are dates without a zone"),
     ],
 )
 def test_times_of_another_kind_than_in_fit_are_refused(fitted, now, said):
@@ -305,7 +305,7 @@ def test_another_zone_is_the_same_kind():
 
 def test_periods_of_another_length_than_in_fit_are_refused():
     series = RegularSeries.of(table_of(INDEXES["periods"]))
-    with pytest.raises(TypeError, match=r"periods at steps of 'ME?', and these are of another kind: period"):
+    with pytest.raises(TypeError, match=r"periods at steps of 'ME?', but these are of another kind: period"):
         RegularSeries.of(table_of(pd.period_range("2024-01-01", periods=40, freq="D")), series)
     with pytest.raises(ValueError, match="not equally spaced"):
         RegularSeries.of(table_of(INDEXES["every other period"]), series)

@@ -11,22 +11,23 @@ ZEROS = np.zeros((4, 6, 3))
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([np.zeros(3), np.zeros(4)], "X[0] has shape (3,); every sequence of the list must have shape (n_steps, "
+        ([np.zeros(3), np.zeros(4)], "X[0] has shape (3,), but every sequence of the list must have shape (n_steps, "
          "n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
-        ([[1.0, 2.0], [3.0]], "X[0] has shape (2,); every sequence of the list must have shape (n_steps, n_channels). "
-         "A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
-        ([np.zeros((3, 2)), np.zeros(4)], "X[1] has shape (4,); every sequence of the list must have shape (n_steps, "
+        ([[1.0, 2.0], [3.0]], "X[0] has shape (2,), but every sequence of the list must have shape (n_steps, "
          "n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
-        ([ZEROS, ZEROS], "X[0] has shape (4, 6, 3); every sequence of the list must have shape (n_steps, n_channels)."),
+        ([np.zeros((3, 2)), np.zeros(4)], "X[1] has shape (4,), but every sequence of the list must have shape "
+         "(n_steps, n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
+        ([ZEROS, ZEROS],
+         "X[0] has shape (4, 6, 3), but every sequence of the list must have shape (n_steps, n_channels)."),
         ([np.zeros((5, 2)), np.zeros((2, 7))], "X[1] has 7 channels (shape (2, 7), read as (n_steps, n_channels)), but "
          "X[0] has 2. The time and channel axes look swapped."),
         ([np.zeros((5, 2)), np.zeros((3, 7))], "X[1] has 7 channels (shape (3, 7), read as (n_steps, n_channels)), but "
          "X[0] has 2."),
         ([np.zeros((5, 2)), np.zeros((0, 2))],
-         "X[1] has 0 time steps and 2 channels; a sequence needs at least one of each."),
+         "X[1] has 0 time steps and 2 channels, but a sequence needs at least one of each."),
         (np.zeros((4, 0, 3)), "X has 0 time steps and 3 channels (shape (4, 0, 3), read as (n_samples, n_steps, "
-         "n_channels)): SequenceScaler needs at least one of each."),
-        (np.zeros((2, 2, 2, 2)), "X has 4 axes; SequenceScaler takes sequences of shape (n_samples, n_steps, "
+         "n_channels)), but SequenceScaler needs at least one of each."),
+        (np.zeros((2, 2, 2, 2)), "X has 4 axes. SequenceScaler takes sequences of shape (n_samples, n_steps, "
          "n_channels), rows of shape (n_samples, n_steps * n_channels), or a list of arrays of shape "
          "(n_steps, n_channels)."),
     ],

@@ -225,15 +225,19 @@ WRONG_TARGET = (
         ((SERIES, 0), {}, "window must be at least 1; got 0"),
         ((SERIES, 2, -1), {}, "horizon must be at least 0; got -1"),
         ((SERIES, 2), {"stride": 0}, "stride must be at least 1; got 0"),
-        ((SERIES, 4, 3), {}, "series has 6 steps; window=4 and horizon=3 need at least 7"),
-        ((np.array([]), 1), {}, "series has 0 steps; window=1 and horizon=1 need at least 2"),
+        ((SERIES, 4, 3), {}, "series has 6 steps, but window=4 and horizon=3 need at least 7"),
+        ((np.array([]), 1), {}, "series has 0 steps, but window=1 and horizon=1 need at least 2"),
         ((np.zeros((2, 6, 1, 1)), 2), {}, "series must have shape (n_steps,) or (n_steps, d); got (2, 6, 1, 1)"),
         ((1.0, 2), {}, "series must have shape (n_steps,) or (n_steps, d); got ()"),
         ((np.zeros((6, 0)), 2), {}, "series must have at least one column; got shape (6, 0)"),
         ((SERIES, 2), {"target": 2}, "target column 2 is out of range for a series with 2 columns"),
         ((SERIES, 2), {"target": -3}, "target column -3 is out of range for a series with 2 columns"),
         ((SERIES, 2), {"target": [0, 5]}, "target column 5 is out of range for a series with 2 columns"),
-        ((SERIES, 2), {"target": []}, "target is an empty list of columns"),
+        (
+            (SERIES, 2),
+            {"target": []},
+            "target is an empty list of columns. Name at least one, or use None for all columns.",
+        ),
         (
             (SERIES, 2),
             {"target": [0, 1, 0, 1, 0, 1]},
@@ -252,7 +256,7 @@ WRONG_TARGET = (
         (
             (SERIES, 2),
             {"target": "cnt"},
-            "target names a column, 'cnt', and the series has no names of columns",
+            "target names a column, 'cnt', but the series has no names of columns. Give its number.",
         ),
         (
             (SERIES, 2),
@@ -263,16 +267,18 @@ WRONG_TARGET = (
         (
             (SERIES, 2, [1, 0]),
             {},
-            "a horizon of 0 is the window's own last step: name in target what X is not to hold",
+            "a horizon of 0 is the window's own last step, so X must not hold the target. Name the target columns in "
+            "target.",
         ),
         (
             (FRAME["a"].iloc[:, :1], 2, 0),
             {"target": "a"},
-            "series has no column left for X beside those of target, times and groups",
+            "series has no column left for X besides those of target, times and groups. Add a column, or name fewer "
+            "of them.",
         ),
         ((SERIES, 2, []), {}, "horizon is an empty sequence"),
         ((SERIES, 2, [1, 2, 1]), {}, "horizon must not hold a number twice; got [1, 2, 1]"),
-        ((SERIES, 4, [1, 3]), {}, "series has 6 steps; window=4 and horizon=3 need at least 7"),
+        ((SERIES, 4, [1, 3]), {}, "series has 6 steps, but window=4 and horizon=3 need at least 7"),
         ((FRAME, 2), {"target": "b"}, "target column 'b' must occur once among the columns of the series: ['a', 'a']"),
         (
             (FRAME, 2),
@@ -298,12 +304,12 @@ def test_values_out_of_range_are_refused(arguments, options, message):
         (
             (SERIES, 2),
             {"times": True},
-            "times=True needs a pandas Series or DataFrame, but the series has no index",
+            "times=True needs a pandas Series or DataFrame, but the series has no index. Pass an array of times.",
         ),
         (
             (SERIES.tolist(), 2),
             {"times": True},
-            "times=True needs a pandas Series or DataFrame, but the series has no index",
+            "times=True needs a pandas Series or DataFrame, but the series has no index. Pass an array of times.",
         ),
         ((SERIES, 2), {"stride": None}, "stride must be an integer; got None"),
         ((SERIES, 2), {"target": True}, "target must be column indices or an array of values; got True"),
@@ -312,7 +318,7 @@ def test_values_out_of_range_are_refused(arguments, options, message):
         (
             (np.array([1.0, "a", 2.0], dtype=object), 1),
             {},
-            "series must hold real numbers; it holds 'a'.",
+            "series must hold real numbers, but it holds 'a'.",
         ),
     ],
 )

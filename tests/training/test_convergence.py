@@ -103,6 +103,6 @@ def test_a_fall_is_counted_from_the_best_constant_guess_where_training_begins_be
     losses = 0.1 - 0.02 * middles(EVEN)
     assert unsettled(losses, EVEN).seen.startswith("falling, by 0.002 in the last tenth of it, ")
     assert unsettled(losses, EVEN, guess=1.0) is None
-    assert unsettled(losses, EVEN, guess=0.1).seen.endswith("% of the fall since the best constant guess")
+    assert unsettled(losses, EVEN, guess=0.1).seen.endswith("% of the fall since the best constant prediction")
     # Held-out targets that are all alike leave the guess nothing to lose.
     assert unsettled(1 + losses, EVEN, guess=0.0) is None

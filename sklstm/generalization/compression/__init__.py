@@ -1,1 +1,1 @@
-"""Predictors in few bits: quantisation, decodable codes, and the Occam bound on what they describe."""
+"""Predictors in few bits: quantisation, decodable codes, and the Occam bound for what they describe."""

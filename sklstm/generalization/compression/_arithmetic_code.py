@@ -1,28 +1,28 @@
 r"""An adaptive arithmetic code for signed integers: a prefix code within two bits of its ideal length.
 
-**The interval.** A message names a point of [0, 1). Each decision cuts the current interval into parts whose widths
-are proportional to the probabilities of its outcomes, and keeps the part of the outcome that came. After all of
-them the interval has width w = ∏ P, and from any point of it a decoder can find all outcomes.
+**The interval.** A message names a point of [0, 1). Each decision cuts the current interval into parts whose widths are
+proportional to the probabilities of its outcomes. It keeps the part of the actual outcome. At the end the interval has
+width w = ∏ P, and from any point of it a decoder can find all outcomes.
 
-**Integers only.** The interval is [L, L + R)/2^(61 + s) with integers L, R and 2^61 ≤ R < 2^62: whenever R falls
-below 2^61, both are doubled and s grows. An outcome with cumulative probabilities a/t to b/t keeps ⌊R a/t⌋ to
-⌊R b/t⌋, which falls short of R P, P = (b − a)/t, by less than 1. Since −ln(1 − x) ≤ 2x for x ≤ 1/2, an outcome of
-probability P loses less than log2(e)/(2^60 P) bits. Large fields are sent in pieces so that P ≥ 2^-32, a loss below
-1e-8 bits; a decision in a context that was used a million times loses less than 3e-12. L is never rounded: the bits
-that leave the register are stored, and later carries are added to them at the end.
+**Integers only.** The interval is [L, L + R)/2^(61 + s) with integers L, R and 2^61 ≤ R < 2^62. Whenever R falls below
+2^61, both are doubled and s grows. An outcome with cumulative probabilities a/t to b/t keeps ⌊R a/t⌋ to ⌊R b/t⌋. This
+falls short of R P, P = (b − a)/t, by less than 1. Since −ln(1 − x) ≤ 2x for x ≤ 1/2, an outcome of probability P loses
+less than log2(e)/(2^60 P) bits. Large fields are sent in pieces so that P ≥ 2^-32, a loss below 1e-8 bits. A decision
+in a context that was used a million times loses less than 3e-12. L is never rounded: the bits that leave the register
+are stored, and later carries are added to them at the end.
 
-**Termination.** The message is the shortest string of bits c_1 … c_n such that the whole of [c, c + 2^-n), with
-c = 0.c_1 … c_n in binary, lies in the final interval. It decodes to the same outcomes whatever follows it, so that no
+**Termination.** The message is the shortest string of bits c_1 … c_n such that the whole of [c, c + 2^-n), with c =
+0.c_1 … c_n in binary, lies in the final interval. It decodes to the same outcomes for any bits that follow it. So no
 message is the beginning of another message of the same structure. At scale 2^(61 + s) the interval is at least 2·2^60
-wide and contains an aligned block of 2^60, so that n ≤ s + 1; and −log2 w > s − 1. Hence n ≤ ⌈−log2 w⌉ + 1, and
-n ≤ ⌈ideal length⌉ + 2 while the losses add up to less than a bit.
+wide and contains an aligned block of 2^60, so that n ≤ s + 1; and −log2 w > s − 1. Hence n ≤ ⌈−log2 w⌉ + 1, and n ≤
+⌈ideal length⌉ + 2 while the losses add up to less than a bit.
 
 **Probabilities.** A binary decision has a context. Its probability is the estimate of Krichevsky and Trofimov (1981)
-from the earlier outcomes in this context: P(1) = (2 n_1 + 1)/(2 (n_0 + n_1) + 2). On N decisions this costs at most
-½ log2 N + 1 bits more than the fixed probability that is best in hindsight.
+from the earlier outcomes in this context: P(1) = (2 n_1 + 1)/(2 (n_0 + n_1) + 2). On N decisions this costs at most ½
+log2 N + 1 bits more than the fixed probability that is best in hindsight.
 
-**Bit order.** `code` is the integer with the binary digits c_1 … c_n: the first bit of the message is its highest,
-of weight 2^(n − 1), and leading zeros count.
+**Bit order.** `code` is the integer with the binary digits c_1 … c_n. The first bit of the message is its highest, of
+weight 2^(n − 1), and leading zeros count.
 """
 
 import math
@@ -41,9 +41,9 @@ _LARGEST_FIELD = 1 << 32  # of a larger field, the first _PIECE_BITS bits are se
 _PIECE_BITS = 24
 
 # A magnitude is coded by unary decisions, "more than 1", "more than 2", …. Those from _SHARED on have one context; for
-# _ESCAPE and more another code follows. A context needs decisions to learn from. For 30 or 100 rounded normal or
-# Laplace numbers of standard deviation 10, eight contexts need 0.1 to 0.6 bits per number less than 24; for 10,000
-# numbers of standard deviation up to 30, at most 0.02 bits more.
+# _ESCAPE and more another code follows. A context needs decisions to learn from. Take 30 or 100 rounded normal or
+# Laplace numbers of standard deviation 10. Eight contexts need 0.1 to 0.6 bits per number less than 24. For 10,000
+# numbers of standard deviation up to 30 they need at most 0.02 bits more.
 _SHARED = 8
 _ESCAPE = 128
 _LARGEST_BITS = 62  # binary digits of the largest magnitude
@@ -101,9 +101,9 @@ class Encoder:
         Parameters
         ----------
         value : int
-            0 to size − 1.
+            An integer from 0 to size − 1.
         size : int
-            At least 1, of any magnitude.
+            Size, at least 1, of any magnitude.
 
         Raises
         ------
@@ -120,14 +120,15 @@ class Encoder:
         self._narrow(self._range * value // size, self._range * (value + 1) // size)
 
     def finish(self) -> tuple[int, int]:
-        """Shortest message that decodes to what was coded, whatever follows it; the encoder stays as it is.
+        """Shortest message that decodes to the coded values for any bits that follow; the encoder does not change.
 
         Returns
         -------
         code : int
-            Non-negative, below ``2**n_bits``; its highest of `n_bits` binary digits is the first of the message.
+            The message as a non-negative integer below ``2**n_bits``; its highest of `n_bits` binary digits is the
+            first.
         n_bits : int
-            0 when nothing was coded.
+            Number of bits; 0 when nothing was coded.
         """
         low = self._low
         if self._leading:
@@ -163,13 +164,13 @@ class Decoder:
     Parameters
     ----------
     code, n_bits : int
-        As :meth:`Encoder.finish` returns them.
+        As returned by :meth:`Encoder.finish`.
 
     Raises
     ------
     ValueError
-        If `n_bits` is negative or `code` outside 0 to ``2**n_bits - 1``; from the methods, if the message ends before
-        the decision.
+        If `n_bits` is negative or `code` is outside 0 to ``2**n_bits - 1``. From the methods, if the message ends
+        before the decision.
     """
 
     def __init__(self, code: int, n_bits: int) -> None:
@@ -206,7 +207,7 @@ class Decoder:
         return before + value
 
     def _scaled(self, size: int) -> int:
-        """The largest v with ⌊R v/size⌋ ≤ offset, which says R v < (offset + 1) size."""
+        """The largest v with ⌊R v/size⌋ ≤ offset, that is, R v < (offset + 1) size."""
         return ((self._offset + 1) * size - 1) // self._range
 
     def _narrow(self, start: int, stop: int) -> None:
@@ -246,15 +247,16 @@ def _check_size(size: int) -> int:
 def encode_integers(encoder: Encoder, values: Any, group: Hashable) -> None:
     """Code signed integers with the statistics of their group.
 
-    An integer is 0 or not (context (group, "zero")), negative or not (context (group, "sign")), and of magnitude above
-    1 or not, above 2 or not, … (contexts (group, 1), (group, 2), …, one context from 8 on). After 127 such decisions a
-    magnitude m of 128 or more is coded as m − 127 in Elias' gamma code, 2⌊log2(m − 127)⌋ + 1 fair bits.
+    The decisions for an integer are the following. Is it 0 (context (group, "zero"))? Is it negative (context (group,
+    "sign"))? Is its magnitude above 1, above 2, … (contexts (group, 1), (group, 2), …, one context from 8 on)? After
+    127 such decisions a magnitude m of 128 or more is coded as m − 127 in Elias' gamma code, 2⌊log2(m − 127)⌋ + 1 fair
+    bits.
 
     Parameters
     ----------
     encoder : Encoder
     values : array-like of int
-        Of any shape, read in C order; magnitudes below 2**62.
+        Integers of any shape, read in C order; magnitudes below 2**62.
     group : hashable
         Different groups have separate statistics.
 
@@ -332,12 +334,12 @@ def integer_bits(values: Any) -> float:
     Parameters
     ----------
     values : array-like of int
-        As for :func:`encode_integers`, with the same errors.
+        As in :func:`encode_integers`, with the same errors.
 
     Returns
     -------
     float
-        In bits; 0.0 for no integers.
+        Length in bits; 0.0 for no integers.
 
     Examples
     --------
@@ -369,7 +371,7 @@ def level_costs(integers: NDArray[np.int64], radius: int = 64) -> NDArray[np.flo
     Returns
     -------
     ndarray of shape (radius + 1,)
-        For the magnitudes 0 to `radius`, which must be below 128.
+        Bits for the magnitudes 0 to `radius`, which must be below 128.
     """
     magnitudes = np.minimum(np.abs(integers).ravel(), _ESCAPE)
     count = np.bincount(magnitudes, minlength=_ESCAPE + 1).astype(float)

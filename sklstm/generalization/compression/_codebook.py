@@ -1,10 +1,10 @@
 """Weights rounded to one codebook, and the length in bits of the code that describes them.
 
-The message names the number q of levels, one of a fixed list; then come the codebook of q float16 numbers, the number
-of weights on each level, one of C(N + q − 1, q − 1) possibilities, and which of the multinomial(N; counts)
-arrangements the weights are in (enumerative coding, Cover 1973). The width of a field depends on earlier fields only.
-The number N of weights, their shapes and their order belong to the architecture. The bound needs the length only; the
-tests have the encoder and the decoder.
+The message has four fields. The first is the number q of levels, from a fixed list. The second is the codebook of q
+float16 numbers. The third is the number of weights on each level, one of C(N + q − 1, q − 1) possibilities. The last is
+the arrangement of the weights, one of multinomial(N; counts) (enumerative coding, Cover 1973). The width of a field
+depends on earlier fields only. The number N of weights, their shapes and their order belong to the architecture. The
+bound needs the length only; the tests have the encoder and the decoder.
 """
 
 import math
@@ -59,7 +59,7 @@ class Quantised:
         Returns
         -------
         dict of str to Tensor
-            With names, shapes, dtypes and devices of the originals.
+            Tensors with names, shapes, dtypes and devices of the originals.
         """
         flat = torch.from_numpy(self.levels.astype(np.float64)[self.indices])
         sizes = [tensor.numel() for tensor in self.like.values()]
@@ -73,7 +73,8 @@ class Quantised:
 def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
     """Round all weights to one codebook of `n_levels` levels, chosen by one-dimensional k-means.
 
-    Deterministic. The levels start at quantiles, follow Lloyd's iteration and are rounded to float16 at the end.
+    The result is deterministic. The levels start at quantiles, follow Lloyd's iteration and are rounded to float16 at
+    the end.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def quantise(weights: Mapping[str, Tensor], n_levels: int) -> Quantised:
     if sum(tensor.numel() for tensor in like.values()) == 0:
         raise ValueError("there are no weights to quantise")
     if not all(tensor.is_floating_point() for tensor in like.values()):
-        raise ValueError("only floating-point tensors can be quantised; leave counters and masks out")
+        raise ValueError("only floating-point tensors can be quantised. Leave counters and masks out.")
     flat = torch.cat([tensor.reshape(-1).to("cpu", torch.float64) for tensor in like.values()]).numpy()
     if not np.isfinite(flat).all():
         raise ValueError("a weight is NaN or infinite")
@@ -124,7 +125,7 @@ def _lloyd(values: Float, q: int) -> Float:
         inner = np.searchsorted(ordered, (levels[1:] + levels[:-1]) / 2)
         edges = np.concatenate(([0], inner, [len(ordered)]))
         counts = np.diff(edges)
-        # A level that owns no weight stays where it is.
+        # A level without weights does not move.
         moved = np.where(counts > 0, np.diff(sums[edges]) / np.maximum(counts, 1), levels)
         if np.array_equal(moved, levels):
             break
@@ -139,7 +140,7 @@ def code_length(counts: Sequence[int] | NDArray[np.integer], n_candidates: int =
     ----------
     counts : sequence of int of length q
     n_candidates : int, default=1
-        Length of the fixed list from which q was chosen.
+        Length of the fixed list that q was chosen from.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""A network in integers: what the fine-tuned Occam bound is about, and its message.
+"""A network in integers, which the fine-tuned Occam bound is about, and its message.
 
-A few integers give the weights of a network: directly, as factors of low rank, or along random directions. Which of
-these, the `Structure`, belongs to the architecture and is fixed before the data is seen. The values of the parts depend
-on the data. They are in the message of a `Description`.
+A few integers give the weights of a network: directly, as factors of low rank, or along random directions. The
+`Structure` says which of these. It belongs to the architecture and is fixed before the data are seen. The values of the
+parts depend on the data. They are in the message of a `Description`.
 """
 
 import math
@@ -66,17 +66,17 @@ class Structure:
     base : dict of str to Tensor
         :math:`\theta_0`, float64.
     shapes : dict of str to tuple of int
-        Shapes of the parts, in the order of the message: ``name.left`` and ``name.right`` for P and Q, the name of the
-        tensor for :math:`z_j`, ``"subspace"`` for z.
+        Shapes of the parts, in the order of the message. The names are ``name.left`` and ``name.right`` for P and Q,
+        the name of the tensor for :math:`z_j`, and ``"subspace"`` for z.
 
     Raises
     ------
     ValueError
-        If there are no weights, or a tensor is empty, without a dimension or not of floating point; if `ranks` or
-        `base` has a name that is not in `like`; if a base has another shape, is not finite or has entries of 1e100 or
-        more; if a rank is not an integer from 1 to the smaller side of its matrix; if two parts would have the same
-        name; if `subspace` is passed with `ranks`, is not a positive integer or makes the matrix of random signs too
-        large; or if the seed is not a non-negative integer.
+        If there are no weights, or a tensor is empty, without a dimension or not of floating point. If `ranks` or
+        `base` has a name that is not in `like`. If a base has another shape, is not finite or has entries of 1e100 or
+        more. If a rank is not an integer from 1 to the smaller side of its matrix. If two parts would have the same
+        name. If `subspace` is passed with `ranks`, is not a positive integer or makes the matrix of random signs too
+        large. If the seed is not a non-negative integer.
 
     Notes
     -----
@@ -123,11 +123,11 @@ class Structure:
         if not like or any(tensor.numel() == 0 for tensor in like.values()):
             raise ValueError("there are no weights to describe")
         if any(tensor.ndim == 0 for tensor in like.values()):
-            raise ValueError("tensors need at least one dimension; reshape single numbers to (1,)")
+            raise ValueError("tensors need at least one dimension. Reshape single numbers to (1,).")
         if not all(tensor.is_floating_point() for tensor in like.values()):
-            raise ValueError("only floating-point tensors can be described; leave counters and masks out")
+            raise ValueError("only floating-point tensors can be described. Leave counters and masks out.")
         if unknown := (set(ranks) | set(base)) - set(like):
-            raise ValueError(f"there are no weights with the names {sorted(unknown)}; the names are {sorted(like)}")
+            raise ValueError(f"there are no weights with the names {sorted(unknown)}. The names are {sorted(like)}.")
         if subspace is not None and ranks:
             raise ValueError("subspace and ranks exclude each other")
         for name, rank in ranks.items():
@@ -207,7 +207,10 @@ class Structure:
             return {SUBSPACE: (self.subspace,)}
         factors = {f"{name}.{side}" for name in self.ranks for side in ("left", "right")}
         if taken := factors & (set(self.like) - set(self.ranks)):
-            raise ValueError(f"the factors of low rank need the names {sorted(taken)}, but weights have these names")
+            raise ValueError(
+                f"the factors of low rank need the names {sorted(taken)}, but weights have these names. Rename the "
+                "weights."
+            )
         shapes: dict[str, tuple[int, ...]] = {}
         for name, tensor in self.like.items():
             if name in self.ranks:
@@ -227,8 +230,8 @@ class Structure:
         n_signs = self.n_weights * dimension
         words = np.atleast_1d(np.random.PCG64(seed).random_raw(-(-n_signs // 64)))
         bits = np.unpackbits(words.astype("<u8").view(np.uint8), count=n_signs).reshape(self.n_weights, dimension)
-        # The scale of a tensor is that of its base, or of the usual start if the base is zero: the power of two nearest
-        # to sqrt(q). No sum depends on its order here, and no logarithm is rounded near a tie.
+        # The scale of a tensor is that of its base, or of the usual start if the base is zero. It is the power of two
+        # nearest to sqrt(q). No sum depends on its order here, and no logarithm is rounded near a tie.
         spread = []
         for base in self.base.values():
             mean_square = math.fsum(base.square().ravel().tolist()) / base.numel() or 1 / base.shape[-1]
@@ -242,12 +245,12 @@ class Structure:
         Parameters
         ----------
         values : mapping of str to Tensor
-            Float64, in the shapes of `shapes`.
+            Values in float64, in the shapes of `shapes`.
 
         Returns
         -------
         dict of str to Tensor
-            Float64 and differentiable, in the shapes of `like`.
+            Weights in float64 and differentiable, in the shapes of `like`.
 
         Raises
         ------
@@ -276,31 +279,31 @@ class Structure:
         Parameters
         ----------
         values : mapping of str to Tensor
-            Float64, in the shapes of `shapes`.
+            Values in float64, in the shapes of `shapes`.
 
         Returns
         -------
         dict of str to Tensor
-            In the shapes and dtypes of `like`.
+            Weights in the shapes and dtypes of `like`.
         """
         with torch.no_grad():
             return {name: tensor.to(self.like[name].dtype) for name, tensor in self.compose(values).items()}
 
     def start(self, weights: Mapping[str, Tensor]) -> Tensors:
-        """Values whose weights are near the given ones.
+        """Values of the parts whose weights are near the given ones.
 
-        For a factored matrix, the best approximation of that rank in the Frobenius norm (Eckart and Young 1936, by a
-        truncated singular value decomposition). In a subspace, zero. Otherwise exact.
+        For a factored matrix these are the best approximation of that rank in the Frobenius norm (Eckart and Young
+        1936, by a truncated singular value decomposition). In a subspace they are zero. Otherwise they are exact.
 
         Parameters
         ----------
         weights : mapping of str to Tensor
-            In the shapes of `like`.
+            Weights in the shapes of `like`.
 
         Returns
         -------
         dict of str to Tensor
-            Float64, in the shapes of `shapes`.
+            Values in float64, in the shapes of `shapes`.
 
         Raises
         ------
@@ -366,27 +369,27 @@ class Description:
     Attributes
     ----------
     structure : Structure
-        Fixed before the data is seen; not in the message.
+        The structure, fixed before the data are seen; not in the message.
     steps : dict of str to int
-        Number of the step s of each part, see :func:`step_size`.
+        Number of the step s of each part; see :func:`step_size`.
     finer : dict of str to ndarray of int
         :math:`e_j \ge 0`, one for each column of a matrix and one for a vector: the grid of column j is finer by
         :math:`e_j` binary digits. A channel with a large mean needs a finer grid.
     integers : dict of str to ndarray of int64
-        k, in the shapes of the parts.
+        The integers k, in the shapes of the parts.
 
     Raises
     ------
     ValueError
-        If the parts or shapes are not those of the structure, if the number of a step or :math:`e_j` is not 0 to 255,
-        or if the integers are too large to be exact (see below).
+        If the parts or shapes are not those of the structure. If the number of a step or :math:`e_j` is not 0 to 255.
+        If the integers are too large to be exact (see below).
 
     Notes
     -----
     The step is :math:`s = 2^{o-2} a` with an integer a from 4 to 7, so that all values of a column are multiples of one
     power of two. A weight is :math:`\theta_0` plus a sum of R terms, each a value, a signed value or a product of two
-    values. If the magnitudes of the terms add up to at most :math:`2^{53}` of the smallest unit, every partial sum is a
-    float64. The sum is then exact in any order, with or without fused operations. It is rounded to float64 when
+    values. Let the magnitudes of the terms add up to at most :math:`2^{53}` of the smallest unit. Then every partial
+    sum is a float64. The sum is exact in any order, with or without fused operations. It is rounded to float64 when
     :math:`\theta_0` is added, and then to the dtype of the weight. The check is slightly stronger:
 
     - :math:`R\,a \max|k| \le 2^{53}` for R directions, and the same with R = 1 for a part that is a tensor itself;
@@ -448,17 +451,17 @@ class Description:
         Returns
         -------
         Tensor of shape (columns,), float64
-            Exact; of shape (1,) unless the part is a matrix.
+            Steps, exact; of shape (1,) unless the part is a matrix.
         """
         return torch.from_numpy(np.ldexp(step_size(self.steps[part]), -self.finer[part]))
 
     def values(self) -> dict[str, Tensor]:
-        """The parts.
+        """The values of the parts.
 
         Returns
         -------
         dict of str to Tensor
-            Float64, exact.
+            Values in float64, exact.
         """
         return {part: self.grid(part) * torch.from_numpy(k.astype(np.float64)) for part, k in self.integers.items()}
 
@@ -468,7 +471,7 @@ class Description:
         Returns
         -------
         dict of str to Tensor
-            In the dtypes of the network, with the same bits on every machine; see the notes of the class.
+            Weights in the dtypes of the network, with the same bits on every machine; see the notes of the class.
         """
         return self.structure.weights(self.values())
 
@@ -516,7 +519,7 @@ class Description:
         Raises
         ------
         ValueError
-            If the message ends too early or is out of range, if it was made with a structure of other shapes, or if
+            If the message ends too early or is out of range, or was made with a structure of other shapes. Also if
             further bits follow it.
         """
         decoder = Decoder(code, n_bits)
@@ -536,7 +539,7 @@ class Description:
         Parameters
         ----------
         integers : mapping of str to ndarray of int64
-            In the shapes of the parts.
+            Integers in the shapes of the parts.
 
         Returns
         -------
@@ -545,15 +548,15 @@ class Description:
         Raises
         ------
         ValueError
-            As the class.
+            As in the class.
         """
         return Description(self.structure, self.steps, self.finer, dict(integers))
 
     def rescaled(self, exponents: Mapping[str, Integers]) -> "Description | None":
         r"""The description of weights whose columns are divided by powers of two, which its message holds.
 
-        With :math:`2^{e_j}` in the grid of column j instead of in the inputs, the network takes inputs that nobody has
-        scaled: :math:`U\,\mathrm{diag}(2^{-e})\,x` is computed with the same significands as :math:`U\,(2^{-e} x)`.
+        The grid of column j holds :math:`2^{e_j}`, so that the network takes unscaled inputs.
+        :math:`U\,\mathrm{diag}(2^{-e})\,x` is computed with the same significands as :math:`U\,(2^{-e} x)`.
 
         Parameters
         ----------
@@ -563,12 +566,12 @@ class Description:
         Returns
         -------
         Description or None
-            None if no step of the code is so large or so small.
+            The description; None if the code has no step of this size.
 
         Raises
         ------
         ValueError
-            If a weight has no columns of its own: in a subspace, or beside a base that is not zero.
+            If a weight has no columns of its own: in a subspace, or with a base that is not zero.
 
         Examples
         --------
@@ -601,5 +604,5 @@ class Description:
 
 
 def columns(shape: tuple[int, ...]) -> int:
-    """Columns of a part that have a grid of their own."""
+    """Number of columns of a part that have a grid of their own."""
     return shape[-1] if len(shape) == 2 else 1

@@ -1,4 +1,4 @@
-"""The Occam bound: the loss on new data of a predictor that a code describes in K bits, whatever its architecture."""
+"""The Occam bound: the loss on new data of any predictor that a code describes in K bits."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +22,8 @@ _LOG_SMALLEST_TAIL = math.log(1e-290)
 CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
 #: An assumption that the code makes true.
 SCALES = (
-    "The quantised predictor takes X as it is before the scaler: the code holds a power of two for every channel, near "
-    "the scale that the scaler has found with these samples."
+    "The quantised predictor takes unscaled X. The code holds a power of two for every channel, near the scale that "
+    "the scaler has found with these samples."
 )
 # A mean of float32 losses may exceed 1 by its round-off.
 _LOSS_SLACK = 1e-6
@@ -32,10 +32,10 @@ _LOSS_SLACK = 1e-6
 def occam_bound(
     train_loss: float, n_bits: int, n_samples: int, *, delta: float = 0.05, zero_one: bool = False
 ) -> float:
-    r"""Upper limit on the true mean loss of a predictor that a decodable code describes in K bits.
+    r"""Upper bound on the true mean loss of a predictor that a decodable code describes in K bits.
 
-    A prefix code gives each predictor the weight :math:`2^{-K}` (Kraft). If the limit of each may fail with probability
-    :math:`\delta 2^{-K}`, then with probability at least 1 − δ for all predictors at once
+    A prefix code gives each predictor the weight :math:`2^{-K}` (Kraft). Let the limit of each fail with probability at
+    most :math:`\delta 2^{-K}`. Then, with probability at least 1 − δ, for all predictors at once
 
     .. math:: \mathrm{kl}(\hat\ell \,\|\, \ell) \le \frac{K \ln 2 + \ln(1/\delta)}{n}
 
@@ -46,19 +46,19 @@ def occam_bound(
     train_loss : float
         Mean loss :math:`\hat\ell` on the training sample, in [0, 1].
     n_bits : int
-        K ≥ 0.
+        Number K ≥ 0 of bits.
     n_samples : int
-        n independent samples.
+        Number n of independent samples.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     zero_one : bool, default=False
         True if the loss takes the values 0 and 1 only. The binomial tail is then used while :math:`\delta 2^{-K}` is a
-        float64, and Chernoff's limit, which holds for every K, below that.
+        float64. Below that, Chernoff's limit is used, which holds for every K.
 
     Returns
     -------
     float
-        In [train_loss, 1].
+        The bound, in [train_loss, 1].
 
     Raises
     ------
@@ -107,14 +107,14 @@ class OccamBound(LossBound):
     trained_loss : float
         Mean training loss of the predictor before it was quantised.
     n_bits : int
-        K, length of the code of the weights.
+        Length K of the code of the weights.
     n_levels : int
-        q, levels of the codebook; with one level all weights are equal. After fine-tuning, the number of different
-        weights.
+        Number q of levels of the codebook; with one level all weights are equal. After fine-tuning, the number of
+        different weights.
     n_weights, n_samples : int
         Numbers of weights and of training samples.
     delta : float
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     scale : float
         Largest loss: 1 for an error probability, the cap M for a capped loss.
     delta_weight : float
@@ -126,17 +126,18 @@ class OccamBound(LossBound):
     weights : dict of str to Tensor
         The quantised weights.
     assumptions : tuple of str
-        What has to be true for the statement to hold.
+        Conditions under which the bound holds.
     n_values : int
-        How many numbers the message describes: fewer than `n_weights` with factors or in a subspace.
+        Number of values that the message describes: fewer than `n_weights` with factors or in a subspace.
     description : Description or None
         After fine-tuning, the integers behind `weights`; ``description.message`` is the code.
     loss : str
         The loss in words, if it is known: "absolute error".
     guess : float or None
-        Mean loss of the best constant prediction on the training sample, in units of the loss, if it is known.
+        Mean loss of the best constant prediction (mean of the targets or most frequent label) on the training sample,
+        in units of the loss, if known.
     informative : bool
-        True when `value` is below that.
+        True when `value` is below `guess`.
 
     Examples
     --------
@@ -179,7 +180,7 @@ class OccamBound(LossBound):
 
     @property
     def about(self) -> str:
-        """Which predictor the bound is about."""
+        """The predictor that the bound is about."""
         return "the quantised predictor"
 
     @property
@@ -203,7 +204,7 @@ class OccamBound(LossBound):
         Returns
         -------
         OccamBound
-            About the same quantised predictor, although another codebook may be better at this `delta`.
+            A bound for the same quantised predictor, although another codebook may be better at this `delta`.
 
         Raises
         ------
@@ -234,16 +235,16 @@ class OccamBound(LossBound):
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The numbers the bound is made of."""
+        """The numbers in the bound."""
         capped = (
             Term("scale", self.scale, "M, cap of the loss"),
             Term("delta_weight", self.delta_weight, "w, share of δ left after choosing the cap"),
         )
         loss = "share of training errors, near ties included," if self.zero_one else "mean of min(loss, M) in training"
         before = "the trained predictor" if self.description is None else "that network before it was rounded"
-        price = "ln(1/δ)) / n, what the code costs"
+        price = "ln(1/δ)) / n, price of the code"
         if self.delta_weight != 1:
-            price = "ln(1/(wδ))) / n, what the code and the cap cost"
+            price = "ln(1/(wδ))) / n, price of the code and the cap"
         return (
             Term("train_loss", self.train_loss, f"{loss} of the quantised predictor"),
             Term("trained_loss", self.trained_loss, f"the same of {before}, which the bound is not about"),
@@ -269,19 +270,20 @@ def occam_certificate(
 ) -> OccamBound:
     """Best :func:`occam_bound` over codebooks of several sizes.
 
-    Sizes are tried in ascending order, until the code of the next one alone makes the bound larger than the best one.
+    Sizes are tried in ascending order. The search stops when the code of the next size alone makes the bound larger
+    than the best one.
 
     Parameters
     ----------
     weights : mapping of str to Tensor
         All trained parameters of the predictor, with biases. They are not changed.
     loss : callable
-        Takes a dict of quantised tensors like `weights` and returns the mean training loss of that predictor divided by
-        the largest possible loss: a number in [0, 1]. NaN counts as 1.
+        A function of a dict of quantised tensors like `weights`. It returns the mean training loss of that predictor
+        divided by the largest possible loss: a number in [0, 1]. NaN counts as 1.
     n_samples : int
         Number of samples in the mean of `loss`.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     zero_one : bool, default=False
         Whether the loss takes the values 0 and 1 only; see :func:`occam_bound`.
     scale : float, default=1.0
@@ -291,8 +293,8 @@ def occam_certificate(
     candidates : sequence of int
         Numbers of levels to try, fixed before seeing the data. The code names the chosen one.
     estimate : callable, optional
-        As `loss`, on a part of the sample: cheaper. The codebook is then chosen by it, and `loss` is computed of the
-        chosen one alone. The bound holds whichever is chosen.
+        As `loss`, on a part of the sample, and so cheaper. The codebook is then chosen by it, and `loss` is computed
+        for the chosen one alone. The bound holds for any choice.
 
     Returns
     -------
@@ -369,9 +371,9 @@ def best_codebook(
     candidates: Sequence[int] = CANDIDATES,
     estimate: Callable[[dict[str, Tensor]], float] | None = None,
 ) -> Codebook:
-    """The codebook of an `occam_certificate`, whose parameters these are; ``delta`` is that left after the cap.
+    """The codebook of an `occam_certificate` with these parameters; ``delta`` is what remains after the cap.
 
-    With an estimate `loss` is called once, without one as often as there are codebooks to try.
+    With an estimate, `loss` is called once. Without one, it is called for every codebook that is tried.
     """
     if len(candidates) == 0 or len(set(candidates)) != len(candidates):
         raise ValueError("candidates must be distinct numbers of levels, at least one")
@@ -390,8 +392,8 @@ def best_codebook(
             train_loss = _checked(estimate(tensors))
             value = occam_bound(train_loss, n_bits, n_samples, delta=delta)
         tried.append(Codebook(value, n_bits, q, train_loss, tensors))
-    # The choice among all candidates is paid for: the code names the chosen one. Of equal bounds, which are vacuous,
-    # the shortest code is kept.
+    # The bound includes the choice among all candidates: the code names the chosen one. Of equal bounds, which are
+    # vacuous, the shortest code is kept.
     best = min(tried, key=lambda codebook: codebook[:2])
     if estimate is None:
         return best
@@ -421,7 +423,7 @@ def check_certificate_parameters(delta: float, delta_weight: float, scale: float
 
 
 def certificate_assumptions(delta_weight: float, zero_one: bool, with_scales: bool = False) -> tuple[str, ...]:
-    """What has to be true for an Occam bound to hold; `with_scales`: of a code with the scales of the channels."""
+    """Assumptions of an Occam bound; `with_scales` for a code with the scales of the channels."""
     if zero_one:
         own = "The classes were fixed before seeing the data."
     elif delta_weight != 1:
@@ -431,8 +433,8 @@ def certificate_assumptions(delta_weight: float, zero_one: bool, with_scales: bo
     return (
         INDEPENDENCE,
         "The bound is about the quantised predictor, which the code describes, not about the trained one.",
-        "What the code does not contain (architecture, a random start, candidate codebook sizes) was fixed before "
-        "seeing the data.",
+        "Everything that the code does not contain (architecture, a random start, candidate codebook sizes) was "
+        "fixed before seeing the data.",
         own,
         *((SCALES, UNPAID_BUT_SCALES) if with_scales else (UNPAID,)),
     )

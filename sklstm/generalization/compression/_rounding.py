@@ -1,4 +1,4 @@
-r"""From weights to integers on a grid: which grid, which integers, and changes of these that lower the Occam bound.
+r"""From weights to integers on a grid: the grid, the integers, and changes of these that lower the Occam bound.
 
 **Grids.** One more bit raises the bound by about :math:`\kappa`, the price of a bit. Rounding to a step s raises the
 loss by :math:`h s^2/24` per weight, with h the curvature of the loss, and halving s needs one more bit. The sum is
@@ -27,9 +27,9 @@ from ._occam import occam_bound
 Values = dict[str, Tensor]
 _FISHER_BATCH = 8
 _RADIUS = 64  # largest magnitude of an integer
-# If the best step of a column is 2^1.5 times smaller than that of the median column, which means 8 times its curvature,
-# the column has a finer grid, by at least two binary digits: one digit would save less than it costs. Columns that need
-# more than _FINEST digits occur only if the other channels are zero.
+# The best step of a column may be 2^1.5 times smaller than that of the median column, which means 8 times its
+# curvature. The column then has a finer grid, by at least two binary digits: one digit would save less than it costs.
+# Columns that need more than _FINEST digits occur only if the other channels are zero.
 _FINER, _FINEST = 1.5, 16
 # Changes are ranked by the gradient at one point. It is computed again after this many trials if one of them was
 # accepted, and otherwise after the first change that is.
@@ -84,7 +84,7 @@ class LearningProblem(Protocol):
         -------
         loss : float
         gradient : dict of str to Tensor
-            In the shapes of the weights.
+            The gradient in the shapes of the weights.
         """
         ...
 
@@ -101,7 +101,7 @@ class LearningProblem(Protocol):
         Returns
         -------
         float
-            In [0, 1]; NaN counts as 1.
+            The loss, in [0, 1]; NaN counts as 1.
         """
         ...
 
@@ -190,7 +190,7 @@ def price_of_a_bit(loss: float, n_bits: int, n_samples: int, delta: float) -> fl
     loss : float
         :math:`\hat\ell`, in [0, 1].
     n_bits : int
-        K ≥ 0.
+        Number K ≥ 0 of bits.
     n_samples : int
         n ≥ 1.
     delta : float
@@ -231,7 +231,7 @@ def coordinate_descent(
     description : Description
     problem : LearningProblem
     delta : float
-        Of the bound.
+        Failure probability of the bound.
     n_trials : int
         Largest number of changes to try. Each is one evaluation of the bounded loss over the whole sample. The descent
         ends earlier if no single change lowers the bound.
@@ -251,7 +251,7 @@ def coordinate_descent(
     Raises
     ------
     ValueError
-        If `delta` is outside (0, 1), `n_trials` is negative, or `price` is negative or not finite; if the loss is
+        If `delta` is outside (0, 1), `n_trials` is negative, or `price` is negative or not finite. If the loss is
         outside [0, 1], or with ``problem.zero_one`` not a multiple of 1/n.
     """
     if n_trials < 0 or not 0 <= price < math.inf:

@@ -37,8 +37,8 @@ from ._theorem_1 import log_geometric_sum
 class RademacherBound(MarginBound):
     r"""Margin bound from the Rademacher complexity of networks with rows in ℓ1 balls.
 
-    The result of :func:`rademacher_bound`. With probability at least 1 − `delta` the error probability of the trained
-    network is at most `value`.
+    This is the result of :func:`rademacher_bound`. With probability at least 1 − `delta` the error probability of the
+    trained network is at most `value`.
 
     Attributes
     ----------
@@ -68,11 +68,11 @@ class RademacherBound(MarginBound):
     vacuous : bool
         True when `value` is 1 or more.
     guess : float
-        Share of the samples that are not of the most frequent class: the error of always naming it.
+        Share of the samples that are not of the most frequent class: the error of always predicting this class.
     informative : bool
-        True when `value` is below that.
+        True when `value` is below `guess`.
     assumptions : tuple of str
-        What has to be true for the statement to hold.
+        Conditions under which the bound holds.
 
     Examples
     --------
@@ -117,12 +117,12 @@ class RademacherBound(MarginBound):
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The summands first, then the numbers they are made of."""
+        """The summands first, then the other numbers in the bound."""
         return (
             Term("margin_loss", self.margin_loss, "mean ramp loss Φ_α(M) on the training data"),
             Term("complexity_term", self.complexity_term, "(4k/α) β_V S_L √(2 Q log(4dκ) / n); falls like 1/√n"),
             Term("confidence_term", self.confidence_term, "3 √((log(2/δ) + log_price) / 2n)"),
-            Term("log_price", self.log_price, "what norms and α chosen after seeing the data cost, log(1/weight)"),
+            Term("log_price", self.log_price, "price of norms and α chosen after seeing the data, log(1/weight)"),
             Term(
                 "rademacher", self.rademacher, "β_V S_L √(2 Q log(4dκ) / n), bounds the empirical Rademacher complexity"
             ),
@@ -149,21 +149,22 @@ def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float)
     .. math:: S_L = \beta_U \sum_{m<L} \beta_W^m, \qquad Q = \max_{t,c} \frac1n \sum_i x_{itc}^2, \qquad
               \kappa = \frac{\sum_{m<L} (2\beta_W)^m}{\sum_{m<L} \beta_W^m}
 
-    over all networks, of any number of hidden units, with row sums at most :math:`\beta_U, \beta_W, \beta_V`, whose
-    activation is 0 at 0 and moves no farther than its argument, as the ReLU and tanh do. It replaces Theorem 1 of Tu et
-    al. 2020, which is about the ReLU, and needs neither :math:`\lambda_{\min}` nor the Fisher-Rao norm.
+    The supremum is over all networks, of any number of hidden units, with row sums at most
+    :math:`\beta_U, \beta_W, \beta_V`. The activation must be 0 at 0 and move no farther than its argument, as the ReLU
+    and tanh do. This replaces Theorem 1 of Tu et al. 2020, which is about the ReLU. It needs neither
+    :math:`\lambda_{\min}` nor the Fisher-Rao norm.
 
     Parameters
     ----------
     X : array-like or Tensor of shape (n, L, d)
         The sample.
     beta_u, beta_w, beta_v : float
-        Non-negative.
+        Largest absolute row sums of U, W, V; non-negative.
 
     Returns
     -------
     float
-        ``inf`` on overflow, never NaN.
+        The bound; ``inf`` on overflow, never NaN.
 
     Raises
     ------
@@ -172,11 +173,10 @@ def rademacher_row_norms(X: Any, *, beta_u: float, beta_w: float, beta_v: float)
 
     Notes
     -----
-    The proof is in ``docs/theory/convergent_bound.md``. In short, with
-    :math:`Z_t(\mu) = E\sup\exp(\mu|\sum_i\sigma_i h_t^j(x_i)|/S_t)`, the symmetry of σ and the contraction principle
-    for convex increasing functions give
-    :math:`Z_t \le 2\,[(1-q_t)\,E e^{\mu\|\sum_i\sigma_i x_{it}\|_\infty} + q_t Z_{t-1}]` with
-    :math:`q_t = \beta_W S_{t-1}/S_t`. The recursion is unrolled, and the bound minimised over μ.
+    The proof is in ``docs/theory/convergent_bound.md``. In short, let
+    :math:`Z_t(\mu) = E\sup\exp(\mu|\sum_i\sigma_i h_t^j(x_i)|/S_t)` and :math:`q_t = \beta_W S_{t-1}/S_t`. The symmetry
+    of σ and the contraction principle for convex increasing functions give :math:`Z_t \le 2\,[(1-q_t)\,E
+    e^{\mu\|\sum_i\sigma_i x_{it}\|_\infty} + q_t Z_{t-1}]`. The recursion is unrolled, and the bound minimised over μ.
 
     Examples
     --------
@@ -226,20 +226,21 @@ def rademacher_bound(
     y : array-like of int of shape (n,)
         Class indices 0 to k − 1; a class may be absent.
     margin : float or None, default=1.0
-        :math:`\alpha > 0`, chosen before seeing the data. With None the best power of two is chosen and the choice is
-        paid for in δ.
+        :math:`\alpha > 0`, chosen before seeing the data. With None the best power of two is chosen, and δ is reduced
+        for this choice.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
         Limits on the largest absolute row sums that training enforced, each a float or None. A norm without a limit is
-        rounded up to a geometric grid and paid for in δ. Weights that exceed a limit are a ``ValueError``.
+        rounded up to a geometric grid, and δ is reduced for this choice. Weights that exceed a limit are a
+        ``ValueError``.
     activation : {"relu", "tanh"}, default="relu"
-        Of the units. The complexity is the same; the outputs, and with them the margins, are not.
+        Activation of the units. The complexity is the same for both, but the outputs, and so the margins, are not.
 
     Returns
     -------
     RademacherBound
-        Never NaN. A term that is too large for float64 is ``inf``.
+        The bound with its numbers, never NaN. A term that is too large for float64 is ``inf``.
 
     Raises
     ------
@@ -307,7 +308,8 @@ def rademacher_bound(
         assumptions=(
             INDEPENDENCE,
             *beta.sentences,
-            "δ was chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
+            "δ was chosen before seeing the data. The margin α was chosen after, on a grid of powers of 2; δ was "
+            "reduced for it."
             if margin is None
             else "The margin α and δ were chosen before seeing the data.",
             MODELS[activation],

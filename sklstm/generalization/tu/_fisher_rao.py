@@ -41,7 +41,7 @@ def tau_c(U: Any, W: Any, V: Any, X: Any) -> Float:
     Returns
     -------
     ndarray of shape (n, k)
-        An entry that cannot be computed in float64 is ``inf``, never NaN.
+        One row for each sample. An entry that cannot be computed in float64 is ``inf``, never NaN.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def tau_c_of_arrays(u: Float, w: Float, v: Float, x: Array) -> Float:
 
 
 def tau_c_coefficients(u: Float, w: Float, v: Float, n_steps: int) -> Float:
-    r""":math:`(L - t + 2)\, V W^{L-t} U`, shape (k, L, d): what every step is multiplied by."""
+    r""":math:`(L - t + 2)\, V W^{L-t} U`, shape (k, L, d): the factor of every step."""
     psi = np.empty((len(v), n_steps, u.shape[1]))
     with np.errstate(over="ignore", invalid="ignore"):
         # Not the states of n samples but the k rows of V W^lag are multiplied by W: O(L k m²) for every n.
@@ -84,7 +84,7 @@ def tau_c_coefficients(u: Float, w: Float, v: Float, n_steps: int) -> Float:
 
 
 def tau_c_of_chunk(coefficients: Float, x: Float) -> Float:
-    """As :func:`tau_c`, of sequences (b, L, d) that are few enough to compute with at once."""
+    """As :func:`tau_c`, for sequences (b, L, d) that are few enough to compute at once."""
     with np.errstate(over="ignore", invalid="ignore"):
         out = x.reshape(len(x), -1) @ coefficients.reshape(len(coefficients), -1).T  # (b, k)
     # inf − inf and 0 · inf occur only where a power of W overflowed: the true value is unknown, so the worst is taken.
@@ -110,7 +110,7 @@ def eta_c(U: Any, W: Any, V: Any, X: Any) -> Float:
     Returns
     -------
     ndarray of shape (n, k)
-        The derivative of the ReLU at 0 counts as 0. Overflow gives ``inf``, never NaN.
+        One row for each sample. The derivative of the ReLU at 0 counts as 0. Overflow gives ``inf``, never NaN.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def fisher_rao_norm(U: Any, W: Any, V: Any, X: Any) -> float:
 
     .. math:: \|\theta\|_{fs}^2 = E \max_j \big[(\tau(\theta)c)_j\big]^2
 
-    with the expectation over the rows of `X`. It is homogeneous of degree 1 in V and in U.
+    Here the expectation is over the rows of `X`. The norm is homogeneous of degree 1 in V and in U.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def fisher_rao_norm(U: Any, W: Any, V: Any, X: Any) -> float:
     Returns
     -------
     float
-        ``inf`` once :math:`V W^{L-t} U` overflows, never NaN.
+        The norm; ``inf`` once :math:`V W^{L-t} U` overflows, never NaN.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def fisher_rao_norm_loss(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss | No
     .. math:: \|\theta\|_{fr}^2 = \langle\theta, I(\theta)\theta\rangle = E\langle\nabla_\theta l, \theta\rangle^2,
               \qquad I(\theta) = E[\nabla l \otimes \nabla l]
 
-    with the expectation over the rows of `X` and their labels.
+    Here the expectation is over the rows of `X` and their labels.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def fisher_rao_norm_loss(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss | No
     Raises
     ------
     ValueError
-        If shapes do not fit together, a value is not finite, or `loss` does not return one loss a sample.
+        If shapes do not fit together, a value is not finite, or `loss` does not return one loss per sample.
 
     Notes
     -----
@@ -282,12 +282,12 @@ def fisher_rao_norm_lemma_2(U: Any, W: Any, V: Any, X: Any, y: Any, loss: Loss |
     Returns
     -------
     float
-        ``inf`` if the network overflows, never NaN.
+        The norm; ``inf`` if the network overflows, never NaN.
 
     Raises
     ------
     ValueError
-        As :func:`fisher_rao_norm_loss`.
+        As in :func:`fisher_rao_norm_loss`.
 
     See Also
     --------
@@ -366,12 +366,12 @@ def fisher_rao_upper(beta_u: float, beta_w: float, beta_v: float, input_bound: f
         B, the largest absolute value over steps and channels: :math:`\|x\|_\infty \le B` for every sequence that the
         distribution can give.
     n_steps : int
-        L.
+        Number L of steps.
 
     Returns
     -------
     float
-        ``inf`` on overflow, never NaN. Attained when all weights and inputs are positive and m = d = 1.
+        The bound; ``inf`` on overflow, never NaN. Attained when all weights and inputs are positive and m = d = 1.
 
     Raises
     ------
@@ -433,6 +433,6 @@ def fisher_rao_upper_closed_form(beta_u: float, beta_w: float, beta_v: float, in
     """
     check_non_negative(beta_u=beta_u, beta_v=beta_v, input_bound=input_bound)
     if not 0 <= beta_w < 1:
-        raise ValueError(f"the closed form needs beta_w in [0, 1), got {beta_w!r}; use fisher_rao_upper")
+        raise ValueError(f"the closed form needs beta_w in [0, 1), got {beta_w!r}. Use fisher_rao_upper.")
     rest = 1 - beta_w
     return product(beta_v, beta_u, input_bound, beta_w / rest**2 + 2 / rest)

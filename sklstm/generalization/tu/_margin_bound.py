@@ -22,8 +22,9 @@ MODELS = {
 
 MaxNorms = Mapping[str, float | None] | Sequence[float | None] | None
 
-# Training in float32 may exceed the limit of a row sum by a few ulps per column. The class of networks that is charged
-# has the limit times this factor, whether these weights need it or not: to choose by them would be a second class.
+# Training in float32 may exceed the limit of a row sum by a few ulps per column. The bound is for the class of networks
+# with the limit times this factor, also if these weights do not need it. To decide by the weights would add a second
+# class.
 _FLOAT32_SLACK = 1 + 1e-5
 
 
@@ -48,7 +49,7 @@ class MarginBound:
 
     @property
     def informative(self) -> bool:
-        """Whether the bound is below the error of naming the most frequent class."""
+        """Whether the bound is below the error of always predicting the most frequent class."""
         return is_informative(self)
 
     def at_delta(self, delta: float) -> Self:
@@ -57,7 +58,8 @@ class MarginBound:
         Parameters
         ----------
         delta : float
-            In (0, 1). A margin that was chosen on a grid stays the same: the bound holds for every grid point.
+            A number in (0, 1). A margin that was chosen on a grid does not change: the bound holds for every grid
+            point.
 
         Returns
         -------
@@ -75,7 +77,7 @@ class MarginBound:
 
     @property
     def about(self) -> str:
-        """Which predictor the bound is about."""
+        """The predictor that the bound is about."""
         return "the trained predictor"
 
     @property
@@ -85,7 +87,7 @@ class MarginBound:
 
     @property
     def quantity(self) -> str:
-        """What is bounded."""
+        """The bounded quantity."""
         return "an error probability"
 
 
@@ -115,7 +117,7 @@ def margins(
 
 
 def margins_of_chunk(u: Float, w: Float, v: Float, x: Float, y: NDArray[np.integer], activation: str = "relu") -> Float:
-    """As :func:`margins`, of sequences that are few enough to compute with at once."""
+    """As :func:`margins`, for sequences that are few enough to compute at once."""
     scores = last_output(u, w, v, x, activation)  # (b, k)
     rows = np.arange(len(scores))
     own = scores[rows, y]
@@ -177,7 +179,7 @@ class RowSums:
 
     @property
     def fields(self) -> dict[str, float]:
-        """The sums by the names of the fields in which the bounds keep them."""
+        """The sums by the names of the fields of the bounds."""
         return {"beta_u": self.u, "beta_w": self.w, "beta_v": self.v}
 
 
@@ -204,9 +206,9 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
         if norms == "union" and limit is not None and beta > limit * _FLOAT32_SLACK:
             # A further class of weights, chosen after seeing them, would cost a further share of δ.
             raise ValueError(
-                f"a row of {letter} sums to {beta:.9g}, above its limit max_norm_{letter.lower()}={limit:.9g}: only a "
-                "limit that training enforced has no price. Fit again with it, or leave it out of max_norms, and the "
-                "norm is paid for in δ."
+                f"a row of {letter} sums to {beta:.9g}, above its limit max_norm_{letter.lower()}={limit:.9g}. Only a "
+                "limit that training enforced has no price. Fit again with it, or leave it out of max_norms: δ is "
+                "then reduced for the norm."
             )
         if limit is not None and beta <= limit * _FLOAT32_SLACK:
             found.append(Charged(limit * _FLOAT32_SLACK))
@@ -219,12 +221,12 @@ def row_sums(weights: tuple[Float, Float, Float], max_norms: MaxNorms, *, norms:
         sentences.append(f"Row-sum limits were enforced in advance: {', '.join(enforced)}.")
     if looked_at and norms == "union":
         sentences.append(
-            f"Row sums rounded up to a grid fixed in advance, the choice paid for in δ: {', '.join(looked_at)}."
+            f"Row sums rounded up to a grid fixed in advance, and δ reduced for this choice: {', '.join(looked_at)}."
         )
     elif looked_at:
         sentences.append(
-            "The theorem wants the norms fixed before seeing the data; "
-            f"{', '.join(looked_at)} were read off the trained weights."
+            f"The theorem needs norms that are fixed before seeing the data, but {', '.join(looked_at)} were measured "
+            "on the trained weights."
         )
     u, w, v = found
     return RowSums(u.value, w.value, v.value, u.price + w.price + v.price, tuple(sentences))

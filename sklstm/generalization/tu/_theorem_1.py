@@ -13,9 +13,9 @@ class RademacherTu(NamedTuple):
     Attributes
     ----------
     fisher_rao_term : float
-        Of the linear network (Lemma 3).
+        Summand of the linear network (Lemma 3).
     norm_term : float
-        What the ReLU adds (Lemma 6).
+        Summand that the ReLU adds (Lemma 6).
 
     Examples
     --------
@@ -52,12 +52,13 @@ def rademacher_tu(
     .. math:: E_\sigma \sup_{\theta, y} \frac1n \sum_{i=1}^n \sigma_i [y_L(x_i)]_y
               \le \frac{r\,\|X\|_F}{2n\sqrt{\lambda_{\min}}} + \frac{\beta_V\beta_U\|X^\top\|_1\,\Lambda}{n}
 
-    over all networks with row sums at most :math:`\beta_U, \beta_W, \beta_V` and Fisher-Rao norm (2) at most r.
+    The supremum is over all networks with row sums at most :math:`\beta_U, \beta_W, \beta_V` and Fisher-Rao norm (2) at
+    most r.
 
     Parameters
     ----------
     fisher_rao : float
-        r.
+        The Fisher-Rao norm r.
     lambda_min : float
         Smallest eigenvalue of :math:`E[xx^\top]`, of the flattened input.
     input_norm_frobenius, input_norm_1 : float
@@ -68,7 +69,7 @@ def rademacher_tu(
     n_samples, n_steps : int
         n and L.
     root_gain : float, default=0.0
-        Its square is added to `lambda_min`; the standard deviation of additive noise in Theorem 3.
+        Number whose square is added to `lambda_min`; the standard deviation of additive noise in Theorem 3.
     factor : float, default=1.0
         Factor of both terms, :math:`4k/\alpha` in Theorems 2 and 3. Multiplied first, so that only the result can
         overflow.
@@ -147,7 +148,7 @@ def capacity(beta_w: float, n_steps: int) -> float:
     Returns
     -------
     float
-        ``inf`` once the sum overflows: the bound is then vacuous, not wrong. Exactly L(L + 1)/2 at
+        The value Λ; ``inf`` once the sum overflows. The bound is then vacuous, not wrong. Exactly L(L + 1)/2 at
         :math:`\beta_W = 1`.
 
     Raises
@@ -157,7 +158,8 @@ def capacity(beta_w: float, n_steps: int) -> float:
 
     Notes
     -----
-    The paper prints a closed form that is 0/0 at :math:`\beta_W = 1` and cancels near it; this is the sum it came from.
+    The paper prints a closed form that is 0/0 at :math:`\beta_W = 1` and cancels near it. This is the sum that it comes
+    from.
 
     References
     ----------
@@ -187,14 +189,14 @@ def capacity_closed_form(beta_w: float, n_steps: int) -> float:
     Parameters
     ----------
     beta_w : float
-        Non-negative.
+        :math:`\|W^\top\|_1`, the largest absolute row sum of the recurrent matrix; non-negative.
     n_steps : int
         Sequence length :math:`L \ge 1`.
 
     Returns
     -------
     float
-        NaN at :math:`\beta_W = 1`, where the formula is 0/0 (the paper gives L(L + 1)/2 there); ``inf`` on
+        The value Λ. NaN at :math:`\beta_W = 1`, where the formula is 0/0 (the paper gives L(L + 1)/2 there); ``inf`` on
         overflow.
 
     Raises

@@ -65,8 +65,8 @@ class TuBound(MarginBound):
     margin_loss : float
         Mean of 1[M ≤ α] (Theorem 2), or of the ramp Φ_α(M) on the noisy sample (Theorem 3).
     noise_term : float
-        :math:`(2/\alpha) \sum_i \beta_V\beta_U\beta_W^{L-i}\,E\|\epsilon_i\|_\infty`, where Gaussian noise has
-        :math:`\sigma\sqrt{2\log 2d}` in the place of the expectation; 0 in Theorem 2.
+        :math:`(2/\alpha) \sum_i \beta_V\beta_U\beta_W^{L-i}\,E\|\epsilon_i\|_\infty`; 0 in Theorem 2. Gaussian noise
+        has :math:`\sigma\sqrt{2\log 2d}` instead of the expectation.
     fisher_rao_term : float
         :math:`(4k/\alpha)\, r \|X\|_F / (2 n \sqrt{\lambda_{\min} + \sigma^2})`.
     norm_term : float
@@ -96,11 +96,11 @@ class TuBound(MarginBound):
     vacuous : bool
         True when `value` is 1 or more. It always is; ``docs/theory/tu.md`` has the proof.
     assumptions : tuple of str
-        What has to be true for the statement to hold.
+        Conditions under which the bound holds.
     noise_kind : str
         Key of ``sklstm.noise.NOISES``. Theorem 2 does not use it.
     norms : {"measured", "union"}
-        Whether norms and r are those of the weights, or rounded up to a grid and paid for in δ.
+        Whether norms and r are those of the weights, or rounded up to a grid with a reduced δ.
     rademacher : float
         Rademacher complexity of Theorem 1: the sum of its two terms, without the factor 4k/α.
     fisher_rao_upper, fisher_rao_term_upper : float
@@ -115,9 +115,9 @@ class TuBound(MarginBound):
     log_price : float
         Price of the choices that were made after seeing the data: δ is multiplied by exp(−log_price).
     guess : float
-        Share of the samples that are not of the most frequent class: the error of always naming it.
+        Share of the samples that are not of the most frequent class: the error of always predicting this class.
     informative : bool
-        True when `value` is below that. It never is.
+        True when `value` is below `guess`. It never is.
 
     References
     ----------
@@ -173,12 +173,12 @@ class TuBound(MarginBound):
 
     @property
     def name(self) -> str:
-        """Key of this bound in a report: "theorem_2" or "theorem_3", with "_union" if norms were paid for."""
+        """Key of this bound in a report: "theorem_2" or "theorem_3", with "_union" if norms were rounded to a grid."""
         return f"theorem_{self.theorem}" + ("_union" if self.norms == "union" else "")
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The summands first, then the numbers they are made of."""
+        """The summands first, then the other numbers in the bound."""
         noisy = self.theorem == "3"
         on = "the noisy training sample" if noisy else "the training data"
         loss = "mean ramp loss Φ_α(M)" if noisy else "share of samples with margin M ≤ α,"
@@ -186,7 +186,7 @@ class TuBound(MarginBound):
         root = f"(λ_min + {law.gain_formula})" if noisy else "λ_min"
         price = f"price of the noise, (2/α) Σ_i β_V β_U β_W^(L−i) {law.largest_formula}"
         confidence = "3 √(log(2/δ) / 2n)" if self.norms == "measured" else "3 √((log(2/δ) + log_price) / 2n)"
-        paid = Term("log_price", self.log_price, "what norms, r and α chosen after seeing the data cost, log(1/weight)")
+        paid = Term("log_price", self.log_price, "price of norms, r and α chosen after seeing the data, log(1/weight)")
         return (
             Term("margin_loss", self.margin_loss, f"{loss} on {on}"),
             *((Term("noise_term", self.noise_term, price),) if noisy else ()),
@@ -202,9 +202,9 @@ class TuBound(MarginBound):
             Term(
                 "fisher_rao_upper",
                 self.fisher_rao_upper,
-                f"what the norm over {on} can be at most, from row sums and inputs (Remark 6)",
+                f"upper limit of the norm over {on}, from row sums and inputs (Remark 6)",
             ),
-            Term("fisher_rao_term_upper", self.fisher_rao_term_upper, "fisher_rao_term with that in the place of r"),
+            Term("fisher_rao_term_upper", self.fisher_rao_term_upper, "fisher_rao_term with that limit instead of r"),
             Term("fisher_rao_loss", self.fisher_rao_loss, "Fisher-Rao norm of Definition 1, with cross-entropy"),
             Term("rademacher", self.rademacher, "bounds the Rademacher complexity, Theorem 1"),
             Term("zhang_order", self.zhang_order, "order of the bound of Zhang et al. 2018, without its constant"),
@@ -248,8 +248,8 @@ def tu_bound(
               + \frac{4k}{\alpha}\left(\frac{r\|X\|_F}{2n\sqrt{\lambda_{\min}}}
               + \frac{\beta_V\beta_U\|X^\top\|_1\Lambda}{n}\right) + 3\sqrt{\frac{\log(2/\delta)}{2n}}
 
-    Theorem 3, for ``sigma>0``: :math:`X` becomes the noisy sample, :math:`\lambda_{\min}` becomes
-    :math:`\lambda_{\min} + \sigma^2`, the indicator becomes the ramp :math:`\Phi_\alpha`, and
+    Theorem 3, for ``sigma>0``, differs in four points. :math:`X` becomes the noisy sample, and :math:`\lambda_{\min}`
+    becomes :math:`\lambda_{\min} + \sigma^2`. The indicator becomes the ramp :math:`\Phi_\alpha`, and
     :math:`(2/\alpha)\sum_i \beta_V\beta_U\beta_W^{L-i}\,\sigma\sqrt{2\log 2d}` is added. For other noises than Gaussian
     :math:`E\|\epsilon_i\|_\infty` replaces :math:`\sigma\sqrt{2\log 2d}` (Remark 4).
 
@@ -262,10 +262,10 @@ def tu_bound(
     y : array-like of int of shape (n,)
         Class indices 0 to k − 1.
     margin : float or None, default=1.0
-        :math:`\alpha > 0`, chosen before seeing the data. With None the best power of two is chosen and the choice is
-        paid for in δ; that needs ``norms="union"``.
+        :math:`\alpha > 0`, chosen before seeing the data. With None the best power of two is chosen, and δ is reduced
+        for this choice; that needs ``norms="union"``.
     delta : float, default=0.05
-        The bound may fail with this probability.
+        The bound holds with probability at least ``1 - delta``.
     sigma : float, default=0.0
         Standard deviation of the input noise; positive selects Theorem 3. Relative to each entry for dropout.
     noise : array-like or Tensor of shape (n, L, d), optional
@@ -274,12 +274,11 @@ def tu_bound(
     noise_kind : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
         Kind of the noise, a key of ``sklstm.noise.NOISES``.
     lambda_min : float, optional
-        Smallest eigenvalue of the second moment of the clean input; :func:`smallest_eigenvalue` of `X` if not
-        given.
+        Smallest eigenvalue of the second moment of the clean input; by default :func:`smallest_eigenvalue` of `X`.
     lambda_min_estimated : bool, default=False
         Whether the given `lambda_min` was estimated on this sample; `assumptions` says so.
     gershgorin : float, optional
-        Result of :func:`gershgorin_lower_bound`, shown beside a given `lambda_min`.
+        Result of :func:`gershgorin_lower_bound`, shown next to a given `lambda_min`.
     max_norms : mapping with keys "u", "w", "v", or sequence of three, optional
         Limits on the largest absolute row sums that training enforced, each a float or None. A limit that the weights
         keep is the norm in the bound, at no cost in δ. In all other cases `norms` decides.
@@ -291,7 +290,7 @@ def tu_bound(
     Returns
     -------
     TuBound
-        Never NaN. A term that is too large for float64 is ``inf``.
+        The bound with its numbers, never NaN. A term that is too large for float64 is ``inf``.
 
     Raises
     ------
@@ -384,13 +383,13 @@ def tu_value(
     noise_kind: str = "gaussian",
     max_norms: MaxNorms = None,
 ) -> float:
-    """``value`` of `tu_bound` for these arguments, without what a report shows beside it: one pass over the sample."""
+    """``value`` of `tu_bound` for these arguments, without the other numbers of a report: one pass over the sample."""
     theorem = _Theorem(U, W, V, X, y, margin, delta, sigma, noise, noise_kind, None, max_norms, "measured")
     return theorem.best()[0]["value"]
 
 
 class _Sample(NamedTuple):
-    """What the theorems take of a sample (n, L, d), with its noise: margins (n,), r, both norms, largest entry."""
+    """The numbers of a sample (n, L, d) with its noise: margins (n,), r, both norms, largest entry."""
 
     margins: Float
     r: float
@@ -542,13 +541,14 @@ def _check_parameters(
 def _assumptions(noise: Noise | None, norms: str, lambda_min_given: bool, margin_searched: bool) -> tuple[str, ...]:
     if norms == "union":
         r = (
-            "r means an expectation over the distribution. It was estimated on the training sample, rounded up to a "
-            "grid fixed in advance, and the choice is paid for in δ; that the true r is no larger is assumed."
+            "r should be an expectation over the distribution. It was estimated on the training sample and rounded "
+            "up to a grid fixed in advance; δ was reduced for this choice. It is assumed that the true r is no "
+            "larger."
         )
     else:
         r = (
-            "The theorem wants r fixed before seeing the data and means an expectation over the distribution; "
-            "r was read off the trained weights and the training sample."
+            "The theorem needs an r that is fixed before seeing the data and is an expectation over the "
+            "distribution. Here r was measured on the trained weights and the training sample."
         )
     eigenvalue = "λ_min is an expectation over the distribution; " + (
         "the caller supplied it." if lambda_min_given else "it was estimated on the training sample, as in the paper."
@@ -556,7 +556,8 @@ def _assumptions(noise: Noise | None, norms: str, lambda_min_given: bool, margin
     fixed = "The margin α, σ and δ were chosen before seeing the data."
     if margin_searched:
         fixed = (
-            "σ and δ were chosen before seeing the data; the margin α after, on a grid of powers of 2 paid for in δ."
+            "σ and δ were chosen before seeing the data. The margin α was chosen after, on a grid of powers of 2; δ "
+            "was reduced for it."
         )
     sentences = [r, eigenvalue, fixed, MODELS["relu"]]
     if noise is not None:
@@ -589,7 +590,7 @@ def zhang_order(U: Any, W: Any, V: Any, *, n_samples: int, n_steps: int, margin:
     Returns
     -------
     float
-        ``inf`` on overflow, never NaN.
+        The bound; ``inf`` on overflow, never NaN.
 
     Raises
     ------

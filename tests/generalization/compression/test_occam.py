@@ -79,11 +79,11 @@ def test_certificate_of_a_linear_regression():
     assert "chosen from the data" in text
     assert bound.budget == pytest.approx((bound.n_bits * math.log(2) + math.log(20 / price)) / 2000, rel=1e-12)
     said = {term.name: term.meaning for term in bound.terms}
-    assert said["budget"].startswith("(K ln 2 + ln(1/(wδ))) / n, what the code and the cap cost")
+    assert said["budget"].startswith("(K ln 2 + ln(1/(wδ))) / n, price of the code and the cap")
     assert said["delta_weight"].startswith("w, ")
     assert said["train_loss"].startswith("mean of min(loss, M)")
     fixed = {term.name: term.meaning for term in replace(bound, delta_weight=1.0).terms}
-    assert fixed["budget"].startswith("(K ln 2 + ln(1/δ)) / n, what the code costs")
+    assert fixed["budget"].startswith("(K ln 2 + ln(1/δ)) / n, price of the code")
 
 
 def test_certificate_is_the_best_over_the_candidates():

@@ -182,7 +182,7 @@ def test_enforced_norms_are_charged(as_mapping):
     assert bound.capacity == capacity(bound.beta_w, 3)
     text = "\n".join(bound.assumptions)
     assert "enforced in advance: β_U = 50.0005." in text
-    assert "β_W, β_V were read off the trained weights" in text
+    assert "β_W, β_V were measured on the trained weights" in text
 
 
 @pytest.mark.parametrize("share", [1 - 1e-7, 1.0, 2.0])

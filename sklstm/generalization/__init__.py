@@ -1,5 +1,6 @@
 """Bounds on the loss of new data from the loss on the training data: one file per theorem, one report."""
 
+from ._bound import Bound
 from ._confidence import binomial_tail_inverse, choose_cap, kl_inverse
 from ._eigenvalue import (
     correlation_lower_bound,
@@ -9,7 +10,7 @@ from ._eigenvalue import (
 )
 from ._holdout import HoldoutBound, holdout_bound
 from ._pac_bayes import GaussianWeights, PACBayesBound, pac_bayes_bound
-from ._report import Bound, GeneralizationReport
+from ._report import GeneralizationReport
 from ._second_moment import SecondMoment, second_moment
 from .compression._description import Description, Structure
 from .compression._occam import OccamBound, occam_bound, occam_certificate

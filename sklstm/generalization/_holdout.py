@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from sklstm.generalization._bound import LossBound, Term
 from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import LossBound, Term
 from sklstm.generalization._theorem_inputs import Float, as_array, check_delta
 
 _METHODS = ("bernstein", "best")

@@ -12,9 +12,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from sklstm.generalization._bound import INDEPENDENCE, UNPAID, LossBound, Term
 from sklstm.generalization._confidence import kl_inverse
 from sklstm.generalization._holdout import best_price
-from sklstm.generalization._report import INDEPENDENCE, UNPAID, LossBound, Term
 from sklstm.generalization._theorem_inputs import check_delta
 
 #: Share of δ for the limit on the posterior's mean loss.

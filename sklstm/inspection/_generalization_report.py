@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from sklstm.estimators._reports import generalization_report
 from sklstm.generalization import GeneralizationReport
-from sklstm.generalization._report import at_most
+from sklstm.generalization._report_text import at_most
 
 from ._display import PALETTE, Display
 from ._unwrapping import network_estimator

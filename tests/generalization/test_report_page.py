@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sklstm.generalization import GeneralizationReport, occam_certificate, tu_bound
-from sklstm.generalization._report import at_most
+from sklstm.generalization._report_text import at_most
 from tests.support.toy_bounds import Toy
 
 # ----------------------------------------------------------------------------------------------------- text

@@ -8,8 +8,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from torch import Tensor
 
+from sklstm.generalization._bound import INDEPENDENCE, UNPAID, UNPAID_BUT_SCALES, LossBound, Term
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
-from sklstm.generalization._report import INDEPENDENCE, UNPAID, UNPAID_BUT_SCALES, LossBound, Term
 from sklstm.generalization._theorem_inputs import check_delta
 
 from ._codebook import code_length, quantise

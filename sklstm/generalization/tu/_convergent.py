@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sklstm.generalization._bound import INDEPENDENCE, UNPAID, Term
 from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import Charged, candidate_margins
-from sklstm.generalization._report import INDEPENDENCE, UNPAID, Term
 from sklstm.generalization._theorem_inputs import (
     Array,
     as_sequences,

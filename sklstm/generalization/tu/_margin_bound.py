@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sklstm.generalization._bound import is_informative
 from sklstm.generalization._confidence import Charged, round_up
-from sklstm.generalization._report import is_informative
 from sklstm.generalization._theorem_inputs import Array, Float, check_delta, noisy_chunks
 from sklstm.linalg import max_row_sum
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sklstm.generalization._bound import INDEPENDENCE, UNPAID, Term
 from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import Charged, candidate_margins, round_up
 from sklstm.generalization._eigenvalue import gershgorin_lower_bound, smallest_eigenvalue
-from sklstm.generalization._report import INDEPENDENCE, UNPAID, Term
 from sklstm.generalization._second_moment import SecondMoment, second_moment
 from sklstm.generalization._theorem_inputs import (
     Array,

@@ -33,6 +33,7 @@ CLEAN = (
     "docs/benchmarks",
     "docs/developing",
     "docs/theory",
+    "sklstm",
 )
 
 LONGEST = 32  # words of a sentence

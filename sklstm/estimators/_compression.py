@@ -179,8 +179,8 @@ class Compression(BaseEstimator):
         largest = min(n_features, units)
         if self.rank is not None and self.rank > largest:
             raise ValueError(
-                f"compression: rank={self.rank} is more than the input matrix has. With {n_features} channels and "
-                f"{units} units it can be at most {largest}."
+                f"compression: rank={self.rank} is more than the input matrix has. It can be at most {largest} with "
+                f"{n_features} channels and {units} units."
             )
 
         # Counts the input and recurrent matrices alone: the others only add to it.

@@ -38,8 +38,8 @@ def test_what_is_out_of_range_is_refused_by_name(name, value):
 @pytest.mark.parametrize(
     ("y", "weight", "message"),
     [
-        (np.zeros(5), None, "X has 6 sequences and y has 5 entries"),
-        (np.zeros(6), np.ones(7), "X has 6 sequences and weight has 7 entries"),
+        (np.zeros(5), None, "X has 6 sequences, but y has 5 entries"),
+        (np.zeros(6), np.ones(7), "X has 6 sequences, but weight has 7 entries"),
         (np.zeros(6), -np.ones(6), "not negative"),
         (np.zeros(6), np.array([1, np.nan, 1, 1, 1, 1]), "finite"),
         (np.zeros(6), np.zeros(6), "All weights are zero"),

@@ -33,6 +33,7 @@ CLEAN = (
     "docs/benchmarks",
     "docs/developing",
     "docs/theory",
+    "examples",
     "sklstm",
 )
 

@@ -30,4 +30,5 @@ def draw(figure):
     ]
     ax.plot(SIZES[::8], drawn, "o:", ms=4, color=QUIET, label="under random errors of this size, sigma=1.0")
     ax.set(xlabel="size of the input errors, eps", ylabel="accuracy", ylim=(0, 1.02), xlim=(0, SIZES[-1]))
+    ax.set_xticks([0, 0.005, 0.01, 0.015, 0.02], ["0", "0.005", "0.01", "0.015", "0.02"])
     ax.legend(frameon=False, loc="lower left", fontsize=9)

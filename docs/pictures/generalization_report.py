@@ -20,7 +20,7 @@ def draw(figure):
         colour = BLUE if bound.informative else ORANGE
         ax.barh(place, bound.value, 0.55, left=0, color=colour, alpha=0.75)
         ax.text(
-            bound.value * 1.6,
+            max(bound.value, 1) * 1.6,
             place,
             f"{bound.value:.2g}" if bound.value < 10 else f"10$^{{{np.log10(bound.value):.0f}}}$",
             va="center",

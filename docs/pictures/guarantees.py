@@ -14,7 +14,7 @@ MIDDLE, HEIGHT = 3.35, 0.8
 
 
 def draw(figure):
-    ax = figure.add_axes((0, 0, 1, 1))
+    ax = figure.subplots()
     ax.set(xlim=(0, SIZE[0]), ylim=(0, SIZE[1]))
     ax.axis("off")
     rng = np.random.default_rng(4)
@@ -43,13 +43,14 @@ def draw(figure):
     values = np.append(rng.uniform(-1.15, 1.15, 13), 1.4)
     ax.plot(MIDDLE + values, places[2] + 0.06 + rng.uniform(-0.06, 0.12, len(values)), "o", ms=3, color=ORANGE)
 
-    errors, width = 0.36 * np.exp(-np.arange(14) / 4), 0.14
+    errors, width = 0.3 * np.exp(-np.arange(14) / 4), 0.14
     left = MIDDLE - 1.2 + width * np.arange(14)
     ax.bar(left, errors, width * 0.8, bottom=places[3] - 0.26, color=PURPLE, alpha=0.35)
     ax.plot([MIDDLE - 1.35, MIDDLE + 1.0], [places[3] - 0.26] * 2, color=QUIET, lw=0.8)
-    for x, text, colour in ((left[4], "average", DARK), (left[7], "bound", PURPLE)):
+    for x, text, colour, side in ((left[4], "average", DARK, "right"), (left[7], "bound", PURPLE, "left")):
         ax.plot([x, x], [places[3] - 0.26, places[3] + 0.16], color=colour, lw=1.6)
-        ax.text(x + 0.05, places[3] + 0.17, text, ha="left", va="top", size=8.5, color=colour)
+        gap = 0.05 if side == "left" else -0.05
+        ax.text(x + gap, places[3] + 0.22, text, ha=side, va="center", size=8.5, color=colour)
     ax.text(MIDDLE + 1.05, places[3] - 0.26, "error", va="center", size=8.5, color=QUIET)
 
 

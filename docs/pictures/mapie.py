@@ -36,4 +36,4 @@ def draw(figure):
         ylim=(0, 9),
         title="Simulated forecast errors that grow",
     )
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.2, 1.02))
+    ax.legend(framealpha=1, edgecolor="none", loc="upper left", bbox_to_anchor=(0.2, 1.02))

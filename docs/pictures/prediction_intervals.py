@@ -23,9 +23,10 @@ def draw(figure):
     left.text(q, left.get_ylim()[1] * 0.98, " q: nine of ten\n are smaller", va="top")
     left.set(title="Calibration data", xlabel="absolute error", ylabel="sequences", xlim=(0, 1.9 * q))
 
-    shown = slice(0, 30)
-    place, truth = np.arange(30), y[600:][shown]
-    inside = (lower[shown] <= truth) & (truth <= upper[shown])
+    outside = (y[600:] < lower) | (upper < y[600:])
+    first = next(row for row in range(0, 270) if outside[row : row + 30].sum() == 3)
+    shown, place = slice(first, first + 30), np.arange(30)
+    truth, inside = y[600:][shown], ~outside[shown]
     right.vlines(place, lower[shown], upper[shown], color=BLUE, lw=5, alpha=0.35, label="forecast ± q")
     right.plot(place[inside], truth[inside], "o", ms=3.5, color=DARK, label="true value")
     right.plot(place[~inside], truth[~inside], "o", ms=4.5, color=ORANGE, label="true value outside")

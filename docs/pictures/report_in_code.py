@@ -12,7 +12,7 @@ ARROWS = ((1.65, 2.85, "generalization_\nreport(X, y)"), (4.45, 5.5, 'report\n["
 
 
 def draw(figure):
-    ax = figure.add_axes((0, 0, 1, 1))
+    ax = figure.subplots()
     ax.set(xlim=(0, SIZE[0]), ylim=(0, SIZE[1]))
     ax.axis("off")
     for left, width, title, lines, colour in BOXES:

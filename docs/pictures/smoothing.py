@@ -21,9 +21,9 @@ def draw(figure):
     left.plot(circle.real, circle.imag, color=DARK, lw=1.6)
     left.plot(0, 0, "+", color=DARK, ms=9, mew=2)
     left.annotate(
-        "within this radius\nthe vote keeps its label",
+        "within this circle the\nvote keeps its label",
         (0.42 * 0.7, -0.42 * 0.7),
-        (0.95, -1.35),
+        (0.35, -1.45),
         va="center",
         size=9,
         arrowprops={"arrowstyle": "-", "color": DARK, "lw": 0.8},

@@ -22,7 +22,9 @@ def draw(figure):
         ax.text(
             max(bound.value, 1) * 1.6,
             place,
-            f"{bound.value:.2g}" if bound.value < 10 else f"10$^{{{np.log10(bound.value):.0f}}}$",
+            f"{bound.value:.2g}"
+            if bound.value < 10
+            else "{} · 10$^{{{}}}$".format(*f"{bound.value:.1e}".replace("e+0", "e+").split("e+")),
             va="center",
             color=DARK,
         )

@@ -119,7 +119,7 @@ def test_diagram_of_what_holds_an_estimator(estimator, X):
         assert len(shown) - len(before) < 60_000
 
 
-def rooms():
+def subpackages():
     yield sklstm
     for found in pkgutil.iter_modules(sklstm.__path__, "sklstm."):
         if found.ispkg:
@@ -129,18 +129,18 @@ def rooms():
 def public_classes():
     """What people set parameters of, with the first place where they import it from."""
     place = {}
-    for room in rooms():
-        for name in getattr(room, "__all__", ()):
-            target = getattr(room, name)
+    for subpackage in subpackages():
+        for name in getattr(subpackage, "__all__", ()):
+            target = getattr(subpackage, name)
             if isinstance(target, type) and issubclass(target, BaseEstimator) and not issubclass(target, NeuralNet):
-                place.setdefault(target, room.__name__)
+                place.setdefault(target, subpackage.__name__)
     return place
 
 
-@pytest.mark.parametrize(("kind", "room"), public_classes().items())
-def test_diagram_links_to_the_page_of_the_class(kind, room):
+@pytest.mark.parametrize(("kind", "subpackage"), public_classes().items())
+def test_diagram_links_to_the_page_of_the_class(kind, subpackage):
     # docs/_extensions/api_pages.py names the pages so.
-    page = f"https://sklstm.readthedocs.io/en/stable/api/generated/{room}.{kind.__name__}.html"
+    page = f"https://sklstm.readthedocs.io/en/stable/api/generated/{subpackage}.{kind.__name__}.html"
     arguments = {"estimator": TikhonovLSTMRegressor(), "param_name": "lr", "id": "unit", "window": 3, "horizon": 1}
     needed = {name: arguments[name] for name in inspect.signature(kind).parameters if name in arguments}
     assert f'href="{page}"' in kind(**needed)._repr_html_()

@@ -71,7 +71,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python docs/style.py --clean
+	$(BIN)/python docs/style.py
 
 # The pages of benchmarks are compared with their records. Every example of the gallery is run, every warning is an error,
 # nothing is fetched; then the links of the finished pages and of those at the top are followed, and the notebooks of the

@@ -1,8 +1,7 @@
 """Find sentences that are hard to read: too long, or with a phrase of the list below.
 
-    python docs/style.py                         # all texts of the repository
+    python docs/style.py                         # all texts of the repository, as in make lint
     python docs/style.py docs/guide sklstm/noise.py
-    python docs/style.py --clean                 # the texts without findings: make lint runs this
 
 It reads README.md, CONTRIBUTING.md, the newest section of CHANGELOG.md, the pages in docs/, docstrings and error
 messages of the package, and the text of the examples. Code, formulas, targets of links and bibliographies are left out.
@@ -23,19 +22,6 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"_build", "api", "gallery", "_static", "__pycache__"}
 TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "sklstm", "examples")
-# Folders and files without findings, which `make lint` keeps so. Add a folder when you have cleaned it.
-CLEAN = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/index.md",
-    "docs/getting_started.md",
-    "docs/benchmarks",
-    "docs/developing",
-    "docs/theory",
-    "examples",
-    "sklstm",
-)
 
 LONGEST = 32  # words of a sentence
 LONGEST_BY_FOLDER = {"docs/theory": 40}
@@ -405,9 +391,7 @@ def files(paths) -> list[Path]:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", metavar="path", help="files and folders; all texts without it")
-    parser.add_argument("--clean", action="store_true", help="the folders and files that have been cleaned")
-    options = parser.parse_args(arguments)
-    paths = options.paths or [ROOT / name for name in (CLEAN if options.clean else TEXTS)]
+    paths = parser.parse_args(arguments).paths or [ROOT / name for name in TEXTS]
     found = [finding for path in files(paths) for finding in findings(path)]
     for finding in found:
         print(finding)

@@ -432,7 +432,7 @@ class Forecaster(BaseEstimator):
             raise TypeError(f"estimator must be a regressor, got {self.estimator!r:.80}.")
         swapped = [name for name, value in self.get_params().items() if name.endswith("__layout") and value == "nct"]
         if swapped:
-            raise ValueError(f"windows have the shape (n, n_steps, n_channels), so {swapped[0]} must be 'ntc'.")
+            raise ValueError(f"windows have the shape (n, n_steps, n_channels). Set {swapped[0]}='ntc'.")
         if self.known is not None and self.window < self.horizon:
             raise ValueError(
                 "known columns need window >= horizon, since a window holds their last steps up to the horizon; got "

@@ -587,7 +587,7 @@ def test_regressors_and_compositions_of_them(estimator):
         ({"estimator": LogisticRegression()}, TypeError, "must be a regressor"),
         ({"estimator": "ridge"}, TypeError, "must be a regressor"),
         ({"known": "price", "window": 3}, ValueError, "known columns need window >= horizon"),
-        ({"estimator": clone(LSTM).set_params(layout="nct")}, ValueError, "set estimator__layout='ntc'"),
+        ({"estimator": clone(LSTM).set_params(layout="nct")}, ValueError, "Set estimator__layout='ntc'"),
         ({"estimator": make_pipeline(SequenceScaler(layout="nct"), LSTM)}, ValueError, "sequencescaler__layout='ntc'"),
     ],
 )

@@ -1,7 +1,7 @@
 """Classifiers and regressors of aeon with an estimator of this package inside.
 
-They take what estimators of aeon take: arrays (n, d, L), lists of arrays (d, L_i) for sequences of unequal length, and
-everything that aeon converts to these. Missing values are refused. Written for aeon 1.6.
+They take arrays (n, d, L), lists of arrays (d, L_i) for sequences of unequal length, and everything that aeon converts
+to these. Missing values are refused. Written for aeon 1.6.
 """
 
 from typing import Any, ClassVar, Self

@@ -4,7 +4,7 @@ Take a sum :math:`\sum_j c_j h_j` of the states after a step. With the planes of
 pre-activations and of the states before the step. Through the weights, this is a sum of earlier states and inputs. This
 goes on until only inputs are left, whose box is known (Zhang et al. 2018; Xu et al. 2020). Common parts of two values
 cancel in these sums. The pre-activations of every step and the states that a cell passes on are bounded in the same
-way: the narrower they are, the closer are the planes. These are many values and use parallel planes. The few outputs
+way. The narrower they are, the closer are the planes. These are many values and use parallel planes. The few outputs
 use the closest ones.
 
 Every sum is a column of coefficients, and many columns are substituted at once. Each holds for the network in exact

@@ -529,9 +529,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         GeneralizationReport
             Tightest bound first, at the current ``delta``. Every network has the Occam bound (``"occam"``), or with
             ``compression=PACBayes(...)`` the PAC-Bayes bound (``"pac_bayes"``). `NoisyRNNClassifier` also has the bound
-            that converges (``"rademacher"``). With ReLU units it has the paper's theorem too: as printed
-            (``"theorem_2"`` or ``"theorem_3"``), and valid for norms and a margin that depend on the data
-            (``"theorem_2_union"`` or ``"theorem_3_union"``).
+            that converges (``"rademacher"``). With ReLU units it also has the paper's theorem as printed
+            (``"theorem_2"`` or ``"theorem_3"``). A second version is valid for norms and a margin that depend on the
+            data (``"theorem_2_union"`` or ``"theorem_3_union"``).
 
         Raises
         ------

@@ -49,7 +49,7 @@ class NoisyRNNClassifier(SequenceClassifier):
 
     The network has no biases. So outputs of ReLU units grow in proportion to the input: :math:`y_L(a x) = a\,y_L(x)`
     for :math:`a > 0`. Outputs of tanh units change sign with it: :math:`y_L(-x) = -y_L(x)`. Add a channel that is
-    always 1 if labels depend on the size of the input, or are the same for x and −x; see ``docs/guide/noisy_rnn.md``.
+    always 1 if labels depend on the size of the input, or are the same for x and −x. See ``docs/guide/noisy_rnn.md``.
 
     Parameters
     ----------

@@ -82,8 +82,8 @@ class Compression(BaseEstimator):
     ``GridSearchCV(..., {"compression__rank": ...})`` on the same data, the bound no longer holds with its confidence.
 
     The Occam bound can include the scaling of inputs. This needs a `SequenceScaler` with ``with_mean=False`` before the
-    estimator, and nothing else. The report of the pipeline then holds for a network that takes unscaled inputs, and a
-    power of two for every channel is part of its code. This does not work in a ``subspace``.
+    estimator, and nothing else. The report of the pipeline then holds for a network that takes unscaled inputs. A power
+    of two for every channel is part of its code. This does not work in a ``subspace``.
 
     References
     ----------

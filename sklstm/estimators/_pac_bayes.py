@@ -71,8 +71,9 @@ class PACBayes(BaseEstimator):
 
     Notes
     -----
-    The bound accounts for everything chosen on its part of the data: the posterior, the scale of the prior, and the
-    mean loss, which is known from draws only. Choose the settings above before you see the data, or on other data.
+    The bound accounts for everything chosen on its part of the data: the posterior and the scale of the prior. It also
+    accounts for the mean loss, which is known from draws only. Choose the settings above before you see the data, or on
+    other data.
 
     Weights of sequences and classes are not used: the bound is about the plain mean of losses, and the prior is trained
     for it. If ``loss_cap`` is None, the cap of a regression loss is chosen on the part of the prior.

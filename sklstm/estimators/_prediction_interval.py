@@ -112,8 +112,8 @@ def prediction_interval(
     upper are the bounds of `certify` around the observed input; with ``eps=0`` both are the prediction. The probability
     is over calibration data and X, Y together. The inputs X_cal are taken to be exact. If they have random errors as X
     has, all pairs are exchangeable as observed, and ``eps=0`` is enough. A series that drifts is not exchangeable. For
-    a classifier, a label is in the set if its probability can be as large as the ⌈(m + 1) coverage⌉-th largest
-    probability of a true label on the calibration data ("LAC" [3]_). Ties are included.
+    a classifier, let p be the ⌈(m + 1) coverage⌉-th largest probability of a true label on the calibration data. A
+    label is in the set if its probability can be as large as p ("LAC" [3]_). Ties are included.
 
     References
     ----------

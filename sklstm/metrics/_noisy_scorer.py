@@ -44,7 +44,7 @@ def make_noisy_scorer(
     sigma : float, array-like, Series or dict
         Standard deviation of the noise, in the units of X: one number, one for each channel, or an array that
         broadcasts to X. For rows (n, L * d), one for each channel or for each column. If X is a DataFrame or a list of
-        DataFrames, a Series or a dict may give the number of each channel or column by its label. In a pipeline, the
+        DataFrames, a Series or a dict may give the numbers by the labels of channels or columns. In a pipeline, the
         noise is added before the first step.
     n_draws : int, default=5
         Number of noisy copies. With ``sigma=0``, X is scored once.

@@ -1,8 +1,8 @@
 r"""The formulas that estimate a cell's gains, and their derivatives: one row for each cell and each variant.
 
-A cell is a row of `CELLS`: the number of gates stacked in its matrices, the formula of its gains, and the product of
-the formula's derivatives with a vector. To add a cell to the penalty, add a row. A variant is a row of `VARIANTS`. It
-has all constants and combining rules that differ between the variants.
+A cell is a row of `CELLS`. The row has the number of gates stacked in its matrices, the formula of its gains, and the
+product of the formula's derivatives with a vector. To add a cell to the penalty, add a row. A variant is a row of
+`VARIANTS`. It has all constants and combining rules that differ between the variants.
 
 The gains' formulas take tensors or Python floats. Tensors give the exact, differentiable evaluation. Floats give the
 fast one, whose derivatives are written out below; the tests compare them with autograd.

@@ -35,11 +35,11 @@ _MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, Ar
 class Checkpoint(OwnCallback):
     """Stores the state of training in a folder, so that the same fit can continue after an interruption.
 
-    A fit is recognised by a hash of everything that determines it: data, starting weights, hyperparameters, callbacks,
-    and the versions of this package and of torch. So one folder serves a whole search, with any number of workers. Give
-    it to the estimator inside. After a crash, a power cut or Ctrl-C, start the same search again. Finished fits are
-    taken over, and the interrupted fit continues at its last stored epoch. The results are those of an undisturbed
-    search, bit for bit.
+    A fit is recognised by a hash of everything that determines it. This is data, starting weights, hyperparameters,
+    callbacks, and the versions of this package and of torch. So one folder serves a whole search, with any number of
+    workers. Give it to the estimator inside. After a crash, a power cut or Ctrl-C, start the same search again.
+    Finished fits are taken over, and the interrupted fit continues at its last stored epoch. The results are those of
+    an undisturbed search, bit for bit.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class Checkpoint(OwnCallback):
     Raises
     ------
     ValueError, TypeError
-        At the start of a fit, for parameters outside their range, for a folder that cannot be made, or for another
-        callback whose state cannot be stored.
+        At the start of a fit: for parameters outside their range, a folder that cannot be made, or another callback
+        whose state cannot be stored.
 
     Warns
     -----

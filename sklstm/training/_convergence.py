@@ -55,7 +55,7 @@ class Unsettled:
 def unsettled(losses: Sequence[float], rates: Sequence[float], guess: float | None = None) -> Unsettled | None:
     """The problem at the end of a training, found from its losses.
 
-    Time is measured by learning rates: the last tenth of a training are the epochs in which a tenth of the sum of all
+    Time is measured by learning rates. The last tenth of a training are the epochs in which a tenth of the sum of all
     rates is spent. If the rate decays, these are more epochs than a tenth, since the last ones are flat in any case.
 
     Parameters

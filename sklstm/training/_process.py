@@ -167,10 +167,10 @@ def _set_modes(modes: list[Any]) -> None:
 def restores_settings(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function restore the settings of the process at its end, even after Ctrl-C at any moment.
 
-    Thread counts, grad mode, autocast, default device, flushing of subnormal numbers, numpy's error handling and the
-    precision of matrix products are compared with those before the call and restored. There is no moment between a
-    setting and the ``try`` that undoes it. If an interrupt comes while settings are being restored, the second
-    ``finally`` restores them.
+    These settings are compared with those before the call and restored: thread counts, grad mode, autocast, default
+    device, flushing of subnormal numbers, numpy's error handling and the precision of matrix products. There is no
+    moment between a setting and the ``try`` that undoes it. If an interrupt comes while settings are being restored,
+    the second ``finally`` restores them.
 
     Inside, the caller's autocast, default device and flushing are off. With the first there would be no float32 network
     to certify. The second would put tensors without an explicit device on another device. The third would break

@@ -12,9 +12,9 @@ boxes (Müller et al. 2023). The attacked loss is at most the true largest loss.
 least that.
 
 ε and κ rise linearly from zero at the beginning of training. With all of κ at once, networks become constants, whose
-intervals have no width. Over many steps intervals grow so much that they become constants all the same. So the loss
-within the bounds counts for little while it is above g, the loss of the best constant prediction (such as the mean of
-the targets). From a tenth of ε and κ on, the largest loss w is replaced by
+intervals have no width. Over many steps intervals grow so much that they become constants all the same. Let g be the
+loss of the best constant prediction (such as the mean of the targets). The loss within the bounds counts for little
+while it is above g. From a tenth of ε and κ on, the largest loss w is replaced by
 
 .. math:: \min\bigl(w,\; g + \tfrac14 (g - \ell(f(x + \delta), y))_+\bigr).
 

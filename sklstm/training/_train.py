@@ -106,8 +106,8 @@ class Resume:
     net : SequenceNet
         A trained net of the same structure; it is not changed.
     everything : bool
-        Whether to continue also the state of its optimiser, if it is of the same kind, of its penalty and of its random
-        generator, and its history. Learning rate and weight decay are those of the new training.
+        Whether to take over its history and the state of its penalty, its random generator and, if it is of the same
+        kind, its optimiser. Learning rate and weight decay are those of the new training.
     epochs_done : int
         Number of epochs of ``max_epochs`` that are already done.
     """

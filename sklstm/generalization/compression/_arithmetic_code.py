@@ -11,8 +11,8 @@ less than log2(e)/(2^60 P) bits. Large fields are sent in pieces so that P ≥ 2
 in a context that was used a million times loses less than 3e-12. L is never rounded: the bits that leave the register
 are stored, and later carries are added to them at the end.
 
-**Termination.** The message is the shortest string of bits c_1 … c_n such that the whole of [c, c + 2^-n), with c =
-0.c_1 … c_n in binary, lies in the final interval. It decodes to the same outcomes for any bits that follow it. So no
+**Termination.** The message is the shortest string of bits c_1 … c_n such that the whole of [c, c + 2^-n) lies in the
+final interval. Here c = 0.c_1 … c_n in binary. It decodes to the same outcomes for any bits that follow it. So no
 message is the beginning of another message of the same structure. At scale 2^(61 + s) the interval is at least 2·2^60
 wide and contains an aligned block of 2^60, so that n ≤ s + 1; and −log2 w > s − 1. Hence n ≤ ⌈−log2 w⌉ + 1, and n ≤
 ⌈ideal length⌉ + 2 while the losses add up to less than a bit.

@@ -97,7 +97,7 @@ shown = slice(int(hour[1504]) + 24 * 30, int(hour[1504]) + 24 * 35)
 X_days, _ = sliding_windows(series[shown], 24, target=0)
 y_days, times = bikes.target[shown][24:], bikes.times[shown][24:]
 figure, axes = plt.subplots(
-    2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained"
+    2, 1, figsize=(6.4, 5), sharex=True, sharey=True, layout="constrained"
 )
 for ax, name in zip(axes, ("plain", "robust"), strict=True):
     with warnings.catch_warnings(action="ignore"):  # printed above
@@ -112,7 +112,7 @@ for ax, name in zip(axes, ("plain", "robust"), strict=True):
         )
     ax.set(title=name, ylim=(0, 1.5 * y_days.max()))
     ax.label_outer()
-axes[0].get_legend().remove()  # the lower plot has the same
+axes[1].get_legend().remove()  # the upper plot has the same
 plt.show()
 
 # %%

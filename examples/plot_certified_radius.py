@@ -131,8 +131,8 @@ styles = {
     "noise": ("#009E73", "^"),
     "noise, limited": ("#0072B2", "o"),
 }
-figure, axes = plt.subplots(2, 2, figsize=(7, 6), layout="constrained")
-for ax, name in zip(axes.flat, models, strict=False):
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True, layout="constrained")
+for ax, name in zip(axes, models, strict=True):
     color, marker = styles[name]
     ax.plot(
         sizes, noisy[name], color="0.5", linestyle=":", marker="x", label="in random noise"
@@ -152,13 +152,24 @@ for ax, name in zip(axes.flat, models, strict=False):
         title=name,
         xscale="log",
         xlabel="perturbation (standard deviations)",
-        ylabel="test accuracy",
         ylim=(-0.03, 1.03),
     )
-axes[1, 0].legend(loc="lower left")
-for name, (color, marker) in styles.items():
-    axes[1, 1].ecdf(radii[name], color=color, marker=marker, markevery=60, label=name)
-axes[1, 1].set(title="certified radii", xscale="log", xlim=(2e-4, 0.4), ylim=(-0.03, 1.03))
-axes[1, 1].set(xlabel="radius (standard deviations)", ylabel="share of utterances below")
-axes[1, 1].legend(loc="upper left")
+axes[0].set_ylabel("test accuracy")
+axes[2].legend(loc="lower left")
 plt.show()
+
+# %%
+# The certified radii of all test utterances:
+
+figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
+for name, (color, marker) in styles.items():
+    ax.ecdf(radii[name], color=color, marker=marker, markevery=60, label=name)
+ax.set(xscale="log", xlim=(2e-4, 0.4), ylim=(-0.03, 1.03))
+ax.set(
+    xlabel="certified radius (standard deviations)",
+    ylabel="share of utterances below",
+)
+ax.legend(loc="upper left")
+plt.show()
+
+# sphinx_gallery_thumbnail_number = 2

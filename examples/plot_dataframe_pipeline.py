@@ -148,7 +148,7 @@ print(results.assign(mean=results.mean(axis=1)).round(1).to_string())
 # %%
 # The forecasts
 # -------------
-# The upper plot shows a forecast for every hour of ten days in the last fold. They include Thanksgiving, 22 November. The
+# The plot shows a forecast for every hour of ten days in the last fold. They include Thanksgiving, 22 November. The
 # forecast from the week before knows nothing of it. The LSTM knows from the calendar that it is no working day. The
 # calendar counts the Friday after it as a working day, so the LSTM expects one. Neither forecast expects the quiet
 # Saturday.
@@ -163,35 +163,40 @@ colors = {
     "LSTM": "#0072B2",
     "LSTM, no penalty": "#56B4E9",
 }
-figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6.4), layout="constrained")
-above.plot(hours, table["cnt"][hours], color="0.6", linewidth=3, label="measured")
-above.plot(hours, forecast, color=colors["LSTM"], label="LSTM, a day ahead")
+figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
+ax.plot(hours, table["cnt"][hours], color="0.6", linewidth=3, label="measured")
+ax.plot(hours, forecast, color=colors["LSTM"], label="LSTM, a day ahead")
 week_before = naive["as a week before"][hours]
-above.plot(
+ax.plot(
     hours, week_before, "--", color=colors["as a week before"], label="as a week before"
 )
-above.set(ylabel="rentals per hour", ylim=(0, 1000))
-above.xaxis.set_major_locator(mdates.DayLocator(interval=2))
-above.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
-above.legend(ncols=3, loc="upper center", fontsize="small")
+ax.set(ylabel="rentals per hour", ylim=(0, 1000))
+ax.xaxis.set_major_locator(mdates.DayLocator(interval=2))
+ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
+ax.legend(ncols=3, loc="upper center", fontsize="small")
+plt.show()
 
+# %%
+# The errors of all folds:
+
+figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 results.T.plot.bar(
-    ax=below,
+    ax=ax,
     color=[colors[name] for name in results.index],
     edgecolor="white",
     width=0.8,
     rot=0,
     legend=False,
 )
-for bars, hatch in zip(below.containers, ("", "//", "", ".."), strict=True):
+for bars, hatch in zip(ax.containers, ("", "//", "", ".."), strict=True):
     for bar in bars:
         bar.set_hatch(hatch)
-below.set(
+ax.set(
     xlabel="fold, by the month of its first test window",
     ylabel="mean absolute error\n(rentals per hour)",
     ylim=(0, 105),
 )
-below.legend(ncols=4, loc="upper center", fontsize="small", columnspacing=1)
+ax.legend(ncols=4, loc="upper center", fontsize="small", columnspacing=1)
 plt.show()
 
 # %%

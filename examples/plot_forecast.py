@@ -8,6 +8,7 @@ network with ridge regression and with the values of last week. And it checks ho
 90 % prediction interval.
 """
 
+import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ forecaster = forecasters["LSTM"]
 forecast = forecaster.predict(future=tomorrow[calendar])
 lower, upper = forecaster.predict_interval(coverage=0.9, future=tomorrow[calendar])
 
-fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 shown = past["cnt"][-72:]
 ax.plot(shown.index, shown, color="#555555", label="past")
 ax.plot(tomorrow.index, tomorrow["cnt"], color="black", linestyle=":", label="true")
@@ -85,7 +86,8 @@ ax.plot(forecast.index, forecast, color="#0072B2", marker=".", label="forecast")
 ax.fill_between(
     forecast.index, lower, upper, color="#0072B2", alpha=0.2, label="90 % interval"
 )
-ax.set(xlabel="time", ylabel="bicycles per hour", ylim=(0, None))
-ax.tick_params(axis="x", rotation=30)
-ax.legend(loc="upper left")
+ax.set(ylabel="bicycles per hour", ylim=(0, 560))
+ax.xaxis.set_major_locator(mdates.DayLocator())
+ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
+ax.legend(loc="upper left", ncols=2)
 plt.show()

@@ -75,7 +75,7 @@ def path(variant):
 
 paths = {variant: path(variant) for variant in ("turkin", "tight")}
 figure, axes = plt.subplots(
-    2, 1, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained"
+    2, 1, figsize=(6.4, 5.2), sharex=True, sharey=True, layout="constrained"
 )
 for ax, (variant, networks) in zip(axes, paths.items(), strict=True):
     RegularizationPathDisplay.from_estimators(

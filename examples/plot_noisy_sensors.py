@@ -183,4 +183,4 @@ for name, (lower, upper) in bands.items():
 # the penalties gave useful certificates, see :doc:`penalty against other regularisers </benchmarks/regularisers>`. More on
 # robust training is in :doc:`robust training and certified forecasts </gallery/plot_certified_band>`.
 
-# sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_thumbnail_number = 1

@@ -164,7 +164,7 @@ def sunspots(values):
 
 
 figure, axes = plt.subplots(
-    2, 1, figsize=(7, 5.6), sharex=True, sharey=True, layout="constrained"
+    2, 1, figsize=(6.4, 5), sharex=True, sharey=True, layout="constrained"
 )
 for ax, (name, fits) in zip(axes, runs.items(), strict=True):
     model = fits[0][0]

@@ -110,7 +110,7 @@ for name, search in searches.items():
 # spread over the folds. On other data either search may well choose a neighbouring value.
 
 figure, (above, below) = plt.subplots(
-    2, 1, figsize=(6.4, 5.6), height_ratios=(4, 1), layout="constrained"
+    2, 1, figsize=(6.4, 5), height_ratios=(3, 1), layout="constrained"
 )
 for name in ("grid search", "path"):
     RegularizationPathDisplay.from_estimator(searches[name], ax=above, name=name)

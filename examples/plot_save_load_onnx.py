@@ -139,7 +139,9 @@ folder.cleanup()
 # units in the last place of a float32 near 1. So the difference is only rounding.
 
 figure, axes = plt.subplot_mosaic(
-    [["size", "time"], ["difference", "difference"]], figsize=(7, 5), layout="constrained"
+    [["size", "time"], ["difference", "difference"]],
+    figsize=(6.4, 4.8),
+    layout="constrained",
 )
 kib = [size / 1024 for size in sizes.values()]
 bars = axes["size"].barh(list(sizes), kib, color=["0.7", "#009E73", "#0072B2", "#D55E00"])

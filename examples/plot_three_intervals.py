@@ -12,6 +12,7 @@ The network forecasts how many bicycles will be rented in the next hour. Its sen
 deviation.
 """
 
+import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
@@ -87,9 +88,10 @@ for (name, (lower, upper)), colour in zip(shown.items(), ("C7", "C0", "C1"), str
     )
 ax.plot(times, model.predict(X_days), color="black", linewidth=1, label="forecast")
 ax.plot(times, y_days, "k.", markersize=4, label="true")
-ax.set(ylabel="bicycles per hour", ylim=(0, None))
-ax.legend(loc="upper center", fontsize="small")
-figure.autofmt_xdate()
+ax.set(ylabel="bicycles per hour", ylim=(0, 1250))
+ax.xaxis.set_major_locator(mdates.HourLocator(byhour=(0, 12)))
+ax.xaxis.set_major_formatter(mdates.DateFormatter("%d %b\n%H:%M"))
+ax.legend(loc="upper center", ncols=2)
 plt.show()
 
 # %%

@@ -59,9 +59,8 @@ ax.axhline(0, color="0.6", lw=0.8, zorder=0)
 plt.show()
 
 # %%
-# After long training, the generalisation error falls steadily with the noise. With the strongest noise it is negative: the
-# training error with noise is larger than the test error without. After brief training, it changes by less than the
-# spread of the runs. Neither curve has a clear rise like that of the paper. The paper's own experiment on film reviews
+# After long training, the generalisation error falls steadily with the noise, almost to zero. After brief training, it
+# changes by less than the spread of the runs. Neither curve has a clear rise like that of the paper. The paper's own experiment on film reviews
 # does not show it either, repeated with this package up to the paper's largest noise of 0.4. See
 # :doc:`film reviews </benchmarks/imdb_noise>`.
 #

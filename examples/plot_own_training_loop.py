@@ -34,13 +34,11 @@ roots = np.sqrt(sun.data)
 n_train = int(0.8 * len(roots))
 mean, deviation = roots[:n_train].mean(), roots[:n_train].std()
 series = ((roots - mean) / deviation).astype(np.float32)
-X, y = (
-    torch.from_numpy(part) for part in sliding_windows(series[:n_train], WINDOW, HORIZON)
-)
+X, y = (torch.tensor(part) for part in sliding_windows(series[:n_train], WINDOW, HORIZON))
 X_test, y_test, times = sliding_windows(
     series[n_train:], WINDOW, HORIZON, times=sun.times[n_train:]
 )
-X_test, y_test = torch.from_numpy(X_test), torch.from_numpy(y_test)
+X_test, y_test = torch.tensor(X_test), torch.tensor(y_test)
 print(f"{len(X)} training windows, {len(X_test)} test windows of {WINDOW} months")
 
 

@@ -115,7 +115,7 @@ for name, part in zip(
     print(f"{name:>6} third of the forecasts: {inside:.1%} inside")
 
 # %%
-# The share is close to 90 %, but not exact. Only on the training data is a trained quantile about right. On new data the
-# interval tends to be too narrow, and later years may differ from earlier ones. Nothing guarantees the share. Measure it
+# The share is somewhat below 90 %, and it is lowest where the forecasts are low. Only on the training data is a trained
+# quantile about right. On new data the interval tends to be too narrow, and later years may differ from earlier ones. Nothing guarantees the share. Measure it
 # on a hold-out set, as here, before you rely on it. For an interval with a guarantee, use ``prediction_interval``, see
 # :doc:`three intervals around a forecast </gallery/plot_three_intervals>`.

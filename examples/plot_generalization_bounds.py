@@ -2,8 +2,8 @@
 Generalisation bounds: which ones say something?
 ================================================
 
-A generalisation bound limits the error on new data with a stated probability. For a classifier, a bound below 1 says
-something. A bound above 1 is vacuous: it says nothing. This example prints both kinds, explains which network each bound
+A generalisation bound limits the error on new data with a stated probability. A bound is informative if it is below the
+error of the best constant guess (the most frequent class). For a classifier, a bound of 1 or more says nothing. This example prints both kinds, explains which network each bound
 is about, and shows where the large numbers come from.
 
 The network predicts whether the air of Beijing will be unhealthy in three hours.

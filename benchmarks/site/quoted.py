@@ -53,6 +53,12 @@ def pac_bayes():
     return {"bound": at_most(bounds["imdb"], 3)}
 
 
+def on_digits():
+    bayes, occam = ({r["task"]: r for r in latest(name)}["digits"] for name in ("pac_bayes", "occam_bound"))
+    values = {"holdout": bayes["prior_holdout"], "bayes": bayes["bound"], "occam": occam["bound"]}
+    return {name: at_most(value, 3) for name, value in values.items()}
+
+
 def quickstart():
     record = latest(quickstart_figures.NAME)[-1]
     usual, robust, ridge = (record["forecasts"][name] for name in ("LSTM", "robust LSTM", "ridge regression"))
@@ -119,6 +125,13 @@ QUOTES = (
     Quote("README.md", "A fit with it takes {low} to {high} % longer", penalty_cost),
     Quote("README.md", "an error probability of at most {bound} on IMDB reviews", pac_bayes),
     Quote("docs/guide/certify.md", "In {cases} attacked cases nothing has left its bounds", attacked),
+    Quote(
+        "docs/guide/informative_bounds.md",
+        "| [hold-out](holdout_bounds.md) | {holdout} | a network trained on one half, judged on the other half | "
+        "| [PAC-Bayes](../benchmarks/pac_bayes.md) | {bayes} | networks with random weights | "
+        "| [Occam](../benchmarks/occam_bound.md) | {occam} |",
+        on_digits,
+    ),
     Quote("docs/theory/certificates.md", "in {cases} attacked cases nothing has left its bounds", attacked),
     Quote(
         "docs/benchmarks/occam_bound.md",

@@ -491,7 +491,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Returns
         -------
         float
-            R², at most 1.
+            Between 0 and 1.
 
         Raises
         ------

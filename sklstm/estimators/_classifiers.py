@@ -175,9 +175,11 @@ class NoisyRNNClassifier(SequenceClassifier):
     history_ : list of dict
         A copy of what was recorded in every epoch, as numbers: losses, learning rate, seconds.
     generalization_bound_ : float
-        The paper's bound on the error probability, as printed: Theorem 2 if ``sigma=0``, else Theorem 3. After ordinary
-        training it is far above 1. With ``activation="tanh"``, which the theorems do not cover, it is the Occam bound
-        of the rounded weights. ``generalization_report`` has this and every other bound.
+        The paper's bound on the error probability of the trained network on clean inputs, as printed. It is Theorem 3,
+        or Theorem 2 if ``sigma=0`` or the sequences are a list of unequal lengths. It is never below 1, usually far
+        above, and may be infinite. The norms in it are read from the trained weights, unless ``max_norm_*`` fix them.
+        With ``activation="tanh"``, which the theorems do not cover, it is the Occam bound of the rounded weights.
+        ``generalization_report`` has this and every other bound, and their assumptions.
     n_features_in_ : int
         Number of columns of 2-D input, or of channels of 3-D input, in `fit`.
     feature_names_in_ : ndarray of str

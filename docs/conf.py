@@ -69,7 +69,7 @@ sphinx_gallery_conf = {
     "image_scrapers": ("matplotlib",),
     "matplotlib_animations": False,
     "abort_on_example_error": True,
-    "parallel": False,
+    "parallel": 2,  # processes
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -62,6 +62,7 @@ sphinx_gallery_conf = {
     "doc_module": ("sklstm",),
     "reference_url": {"sklstm": None},
     "remove_config_comments": True,
+    "capture_repr": (),  # diagrams of estimators are unreadable in dark mode
     "show_memory": False,
     "write_computation_times": False,  # its pages fetch scripts when they are looked at
     "show_signature": False,

@@ -109,14 +109,14 @@ def index_page(public):
         "to the next, and the changelog says so. At the end is a :ref:`list of the modules <api-modules>`.\n\n"
     )
     listed = set()
-    for title, module, page, lines in TASKS:
+    for title, module, explained_in, lines in TASKS:
         rows = []
         for name, line in lines.items():
             found = full_name(module, name, public)
             listed.add(found)
             rows.append((f":py:obj:`{name} <{found}>`", line))
-        explained = f" Explained in :doc:`/{page}`." if page else ""
-        text += heading(title, "-") + f"Import from `{module}`.{explained}\n\n" + table(rows)
+        links = " · ".join(f":doc:`/{page}`" for page in explained_in)
+        text += heading(title, "-") + f"Import from `{module}`. {links}".rstrip() + "\n\n" + table(rows)
     if missing := sorted(public - listed):
         raise ExtensionError(f"docs/_extensions/api_tasks.py has no line for {', '.join(missing)}")
     modules = table((f":doc:`{module}`", f"{words[0].upper()}{words[1:]}.") for module, words in MODULES.items())

@@ -1,6 +1,6 @@
 """The index of the API: every public name under the task for which you need it, with one line each.
 
-A task has a title, the module of its names, a page of the documentation that explains it or None, and rows. A name of
+A task has a title, the module of its names, the pages of the documentation that explain it, and rows. A name of
 another module has that module in front. A name with a dot after a class is a method. `api_pages` checks that every
 public name is in a table.
 """
@@ -9,7 +9,7 @@ TASKS = [
     (
         "Forecast and predict numbers",
         "sklstm",
-        "guide/forecasting",
+        ("guide/forecasting", "guide/choosing"),
         {
             "TikhonovLSTMRegressor": "LSTM for numbers, with a penalty on its sensitivity to input noise. Start here.",
             "TikhonovGRURegressor": "The same with a GRU, which has fewer weights.",
@@ -20,7 +20,7 @@ TASKS = [
     (
         "Classify",
         "sklstm",
-        "guide/choosing",
+        ("guide/choosing", "guide/noisy_rnn"),
         {
             "TikhonovLSTMClassifier": "LSTM for labels, with a penalty on its sensitivity to input noise. Start here.",
             "TikhonovGRUClassifier": "The same with a GRU, which has fewer weights.",
@@ -30,7 +30,7 @@ TASKS = [
     (
         "Certify predictions against input errors",
         "sklstm",
-        "guide/certify",
+        ("guide/certify", "guide/certify_labels"),
         {
             "certify": "Lower and upper bounds on each output, for every input error of up to ``eps``.",
             "certified_radius": "Size of input error, for each sequence, up to which the label cannot change.",
@@ -40,7 +40,7 @@ TASKS = [
     (
         "Intervals, and predictions under random noise",
         "sklstm",
-        "guide/guarantees",
+        ("guide/prediction_intervals", "guide/random_noise", "guide/smoothing"),
         {
             "prediction_interval": "Intervals for true values, or sets of labels, with a guaranteed coverage.",
             "noise_interval": "Intervals for the predictions under random noise on the inputs.",
@@ -51,7 +51,7 @@ TASKS = [
     (
         "Bound the error on new data",
         "sklstm",
-        "guide/generalization_report",
+        ("guide/generalization_report", "guide/holdout_bounds"),
         {
             "generalization_report": "All generalisation bounds of a fitted estimator, pipeline or search.",
             "generalization.GeneralizationReport": "The report: a table of bounds with their terms and assumptions.",
@@ -64,7 +64,7 @@ TASKS = [
     (
         "Prepare data",
         "sklstm.preprocessing",
-        "guide/sequences",
+        ("guide/sequences", "guide/windows"),
         {
             "sliding_windows": "Cut a series into windows, each with the value to predict.",
             "SequenceScaler": "Standardise each channel of sequences, inside a pipeline.",
@@ -77,7 +77,7 @@ TASKS = [
     (
         "Load example data",
         "sklstm.datasets",
-        None,
+        (),
         {
             "load_bike_sharing": "Hourly bicycle rentals with weather, to forecast.",
             "load_beijing_pm25": "Hourly fine dust in Beijing with weather, to forecast. Has missing values.",
@@ -90,7 +90,7 @@ TASKS = [
     (
         "Choose hyperparameters",
         "sklstm.model_selection",
-        "guide/paths",
+        ("guide/cross_validation", "guide/paths"),
         {
             "RegularizationPathCV": "Cross-validation over one parameter, faster than a grid search.",
             "metrics.make_noisy_scorer": "Score a model on noisy inputs, in any search of scikit-learn.",
@@ -100,7 +100,7 @@ TASKS = [
     (
         "Plot and inspect",
         "sklstm.inspection",
-        None,
+        ("guide/channel_importance",),
         {
             "CertifiedBandDisplay": "Predictions with their certified bounds as a band.",
             "CertifiedFrontDisplay": "Certified error against error without input errors, for several models.",
@@ -117,7 +117,7 @@ TASKS = [
     (
         "Save, load and continue",
         "sklstm",
-        "guide/saving",
+        ("guide/saving", "guide/continue_training"),
         {
             "TikhonovLSTMRegressor.save": "Write a fitted model to a file without code. Every estimator has it.",
             "load": "Read such a file.",
@@ -130,7 +130,7 @@ TASKS = [
     (
         "Use with aeon and sktime",
         "sklstm.adapters",
-        "guide/adapters",
+        ("guide/adapters",),
         {
             "aeon.RecurrentClassifier": "Classifier for aeon.",
             "aeon.RecurrentRegressor": "Regressor for aeon.",
@@ -142,7 +142,7 @@ TASKS = [
     (
         "Understand errors and warnings",
         "sklstm.exceptions",
-        "guide/choosing",
+        ("guide/warnings_and_errors",),
         {
             "DataWarning": "The data can be used, but they are probably not what you meant, or too few.",
             "WideCertificateWarning": "Certified bounds are wider than the range of the training targets.",
@@ -154,7 +154,7 @@ TASKS = [
     (
         "PyTorch: the penalty",
         "sklstm.tikhonov",
-        "theory/turkin",
+        ("theory/turkin",),
         {
             "TikhonovPenalty": "The penalty for your own training loop, fast enough for every step.",
             "tikhonov_penalty": "The penalty with exact norms.",
@@ -172,7 +172,7 @@ TASKS = [
     (
         "PyTorch: certificates",
         "sklstm.certificates",
-        "theory/certificates",
+        ("theory/certificates",),
         {
             "output_bounds": "Lower and upper bounds on the outputs for all inputs between two sequences.",
             "RecurrentNetwork": "Your network, as the functions here take it. Made from modules of torch.",
@@ -190,7 +190,7 @@ TASKS = [
     (
         "Generalisation bounds as functions",
         "sklstm.generalization",
-        "theory/index",
+        ("theory/index",),
         {
             "holdout_bound": "Bound on the mean loss from a hold-out set.",
             "HoldoutBound": "The result of `holdout_bound`.",
@@ -216,7 +216,7 @@ TASKS = [
     (
         "Parts of the bounds",
         "sklstm.generalization",
-        "theory/tu",
+        ("theory/tu",),
         {
             "smallest_eigenvalue": "Smallest eigenvalue of the second moment of the inputs.",
             "second_moment": "The second moment of the inputs, read in chunks.",
@@ -235,7 +235,7 @@ TASKS = [
     (
         "Noise, norms and projections",
         "sklstm.noise",
-        None,
+        (),
         {
             "NOISES": "All kinds of noise by name.",
             "noise_of_kind": "A kind of noise by its name.",
@@ -252,7 +252,7 @@ TASKS = [
     (
         "Parts of the training",
         "sklstm.training",
-        "guide/training",
+        ("guide/training",),
         {
             "train": "Build a network and train it.",
             "TrainingSpec": "Everything that a training needs, in one object.",

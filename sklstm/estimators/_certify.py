@@ -186,8 +186,8 @@ def warn_if_wide(composition: Composition, lower: np.ndarray, upper: np.ndarray,
     of = f" (output {column})" if len(spread) > 1 else ""
     linear = "" if method == "linear" else "method='linear', "
     warnings.warn(
-        f"The certificate says little: the limits of {n} of {len(wide)} predictions ({n / len(wide):.0%}) are farther "
-        f"apart than the targets of the training, which range over {spread[column]:.4g}{of}; the median width is "
+        f"The certificate says little: the bounds of {n} of {len(wide)} predictions ({n / len(wide):.0%}) are farther "
+        f"apart than the training targets, which range over {spread[column]:.4g}{of}. The median width is "
         f"{np.median(widths[:, column]):.4g}. What helps: training for such errors (robust_eps), {linear}or a smaller "
         "eps.",
         WideCertificateWarning,

@@ -68,7 +68,7 @@ def test_it_warns_of_those_that_are_wider_than_the_targets_as_given(composed, ep
     assert len(messages) == (wide > 0)
     if wide:
         assert f" {wide} of 60 predictions ({wide / 60:.0%})" in messages[0]
-        assert f"which range over {np.ptp(Y):.4g}; " in messages[0]
+        assert f"which range over {np.ptp(Y):.4g}. " in messages[0]
         assert f"median width is {np.median(upper - lower):.4g}. " in messages[0]
     assert wide or eps < 3
     assert heard(lambda: certify(FrozenEstimator(composed), X, eps, method="intervals"))[1] == messages
@@ -88,7 +88,7 @@ def test_every_output_has_a_range_of_its_own():
     (first, second) = ((upper - lower)[:, column] > np.ptp(targets[:, column]) for column in (0, 1))
     column = int(second.sum() > first.sum())
     assert f" {(first | second).sum()} of 60 " in messages[0]
-    assert f"range over {np.ptp(targets[:, column]):.4g} (output {column}); the median" in messages[0]
+    assert f"range over {np.ptp(targets[:, column]):.4g} (output {column}). The median" in messages[0]
     assert f"width is {np.median((upper - lower)[:, column]):.4g}. " in messages[0]
 
 

@@ -88,11 +88,19 @@ def rows(X):
     return X.reshape(len(X), -1)
 
 
-def forecasters(X, y):
-    """The same LSTM, trained as usual and trained for input errors; and ridge regression."""
+def noisy_copies(X, y, deviations, n_copies=10):
+    """Copies of the training windows with random noise, and their targets."""
+    noise = np.random.default_rng(0).standard_normal((n_copies, *X.shape))
+    return np.concatenate(X + NOISE * deviations * noise), np.tile(y, n_copies)
+
+
+def forecasters(X, y, deviations):
+    """Ridge regression, with and without noise in training; an LSTM trained as usual and trained for input errors."""
+    ridge = make_pipeline(FunctionTransformer(rows), RidgeCV(np.logspace(-2, 4, 13)))
     lstm = {"hidden_size": 16, "max_epochs": EPOCHS["forecast"], "random_state": 0}
     return {
-        "ridge regression": forecaster(make_pipeline(FunctionTransformer(rows), RidgeCV(np.logspace(-2, 4, 13)))).fit(X, y),
+        "ridge regression": forecaster(ridge).fit(X, y),
+        "ridge, noisy data": forecaster(ridge).fit(*noisy_copies(X, y, deviations)),
         "LSTM": forecaster(TikhonovLSTMRegressor(**lstm, **OFF)).fit(X, y),
         "robust LSTM": forecaster(TikhonovLSTMRegressor(**lstm, **OFF, robust_eps=EPS)).fit(X, y),
     }
@@ -123,7 +131,7 @@ def forecast():
     print(f"{len(X):,} training windows, {len(X_test)} later test windows.\n")
     print(f"{'':20}{'test error':>12}{'with random':>14}{f'input errors of up to {EPS}':>32}")
     print(f"{'':20}{'':>12}{f'noise of {NOISE}':>14}{'move a forecast by at most':>32}")
-    models, found = forecasters(X, y), {}
+    models, found = forecasters(X, y, deviations), {}
     for name, model in models.items():
         lower, upper = limits(model, X_test, deviations)
         found[name] = {

@@ -14,7 +14,7 @@ SIZE = (7.2, 2.4)
 
 def draw(figure):
     X, y = _bikes.training()
-    X_test, y_test = (part[1004:1104] for part in sliding_windows(_bikes.series(), 24, target=0, stride=8))
+    X_test, y_test = (part[1004:1104] for part in sliding_windows(_bikes.series(), 24, target=0, stride=7))
     robust_eps = _bikes.EPS / SequenceScaler().fit(X).scale_
     models = {
         "plain": ({"lambda_s": 0.0, "lambda_1": 0.0, "lambda_2": 0.0, "skip": "none"}, ORANGE),

@@ -9,7 +9,7 @@ from sklstm import TikhonovLSTMRegressor
 from sklstm.datasets import load_bike_sharing
 from sklstm.preprocessing import SequenceScaler, sliding_windows
 
-WINDOW, STRIDE, N_TRAIN = 24, 8, 1000
+WINDOW, STRIDE, N_TRAIN = 24, 7, 1000
 EPS = np.array([0.0, 1.0, 5.0, 0.0])  # bicycles, °C, %, hours
 
 

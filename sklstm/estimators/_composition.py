@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from sklstm._layout import NTC, Layout
 from sklstm._sequences import Sequences, as_sequences, steps_of

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from sklstm._validation import LEVEL, PROBABILITY, Number, NumberOr, Seed, fresh_random_state
 from sklstm.exceptions import NonFiniteOutputError

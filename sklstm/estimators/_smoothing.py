@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom, binomtest
 from sklearn.base import is_classifier
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from sklstm._validation import LEVEL, PROBABILITY, Number
 from sklstm.generalization import binomial_tail_inverse

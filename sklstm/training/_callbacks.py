@@ -10,7 +10,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler, PrintLog
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from sklstm.exceptions import DivergenceError
 

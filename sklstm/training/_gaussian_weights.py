@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from sklstm.exceptions import DivergenceError
 from sklstm.generalization import GaussianWeights, PACBayesBound, pac_bayes_bound

@@ -166,11 +166,11 @@ class Compression(BaseEstimator):
         Examples
         --------
         >>> from sklstm import Compression
-        >>> Compression(rank=2).check((100, 8, 20), hidden_size=8)  # fits
-        >>> Compression(rank=2).check((100, 8, 1), hidden_size=8)
+        >>> Compression(rank=2).check((100, 8, 20), hidden_size=16)  # fits
+        >>> Compression(rank=2).check((100, 8, 1), hidden_size=16)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        ValueError: compression: rank=2 is more than the input matrix has. It can be at most 1 with 1 channels and 8 units.
+        ValueError: compression: rank=2 is more than the input matrix has. It can be at most 1 with ...
         """
         check_parameters(self, self._rules)
         if self.rank is not None and self.subspace is not None:

@@ -52,7 +52,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"(__init__|_quickstart_picture|quickstart)\.py",
+    "ignore_pattern": r"(__init__|quickstart)\.py",
     "within_subsection_order": "gallery_pages.ByQuestion",
     "minigallery_sort_order": "gallery_pages.by_question",
     "first_notebook_cell": INSTALL,

@@ -4,10 +4,11 @@ sphinx-gallery makes a notebook of every example. Its text cells are Markdown, b
 are: here they become links to the site. `docs/check_notebooks.py` looks at the result.
 """
 
+import json
 import re
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
-import sphinx_gallery.notebook
 from sphinx.errors import ConfigError
 
 #: In the order in which a user would ask. Every example is in it.
@@ -54,7 +55,22 @@ def with_links(markdown):
     return DOCUMENT.sub(lambda match: f"[{' '.join(match[1].split())}]({SITE}{match[2]}.html)", markdown)
 
 
+def mend_notebooks(app, env, docnames):
+    """Write links into the finished notebooks, and into their archive. Worker processes have made them."""
+    folder = Path(app.srcdir) / "gallery"
+    notebooks = sorted(folder.glob("*.ipynb"))
+    for path in notebooks:
+        book = json.loads(path.read_text(encoding="utf-8"))
+        for cell in book["cells"]:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = with_links("".join(cell["source"])).splitlines(keepends=True)
+        path.write_text(json.dumps(book, indent=2), encoding="utf-8")
+    for archive in folder.glob("*_jupyter.zip"):
+        with ZipFile(archive, "w", ZIP_DEFLATED) as file:
+            for path in notebooks:
+                file.write(path, path.name)
+
+
 def setup(app):
-    add_markdown_cell = sphinx_gallery.notebook.add_markdown_cell
-    sphinx_gallery.notebook.add_markdown_cell = lambda book, text: add_markdown_cell(book, with_links(text))
+    app.connect("env-before-read-docs", mend_notebooks)
     return {"parallel_read_safe": True}

@@ -181,7 +181,6 @@ def test_commit_hooks_have_the_tools_of_make_lint():
     assert (ROOT / script).is_file()
     texts = re.compile(hooks["style"]["files"])
     for name in ("README.md", "docs/index.md", "docs/guide/certify.md", "sklstm/noise.py", "examples/quickstart.py"):
-        assert (ROOT / name).is_file()
         assert texts.search(name)
     assert not texts.search("docs/style.py")
 

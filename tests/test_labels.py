@@ -1,6 +1,7 @@
 """Labels of rows are used or refused, never ignored."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -143,8 +144,10 @@ def test_the_years_of_a_panel_are_its_times():
 
 
 def test_the_names_of_times_are_told():
+    guide = (Path(__file__).parents[1] / "docs" / "guide" / "windows.md").read_text(encoding="utf-8")
     for name in TIME_NAMES:
         assert f'"{name}"' in read_sequences.__doc__
+        assert f"`{name}`" in guide
 
 
 DAYS = ["2024-01-03", "2024-01-02", "2024-01-01"]

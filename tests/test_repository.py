@@ -94,7 +94,7 @@ def test_the_long_description_is_the_readme_with_addresses():
     for picture, address in links:
         base = pictures if picture else source
         if address.startswith(base):
-            assert (ROOT / address.removeprefix(base).split("#")[0]).exists()
+            assert (ROOT / address.removeprefix(base).split("#")[0]).is_file()
         else:
             assert address.startswith("https://")
             assert not picture

@@ -14,12 +14,22 @@ def blank(figure, width, height, *, equal=True):
     return ax
 
 
-def box(ax, x, y, width, height, text, colour=BLUE, *, size=9.5, weight="normal", family=None):
-    """A box with its lower left corner at (x, y) and its text in the middle."""
-    style = f"round,pad=0,rounding_size={0.12 * height}"
-    ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor="white", edgecolor=colour, lw=1.6))
-    middle = (x + width / 2, y + height / 2)
-    ax.text(*middle, text, ha="center", va="center", size=size, weight=weight, family=family, color=DARK)
+def canvas(figure):
+    """The same over the whole figure: a unit is a hundredth of an inch."""
+    figure.set_layout_engine("none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    width, height = figure.get_size_inches()
+    ax.set(xlim=(0, 100 * width), ylim=(0, 100 * height))
+    ax.axis("off")
+    return ax
+
+
+def box(ax, x, y, width, height, text="", colour=BLUE, *, fill=0.12, **font):
+    """A box with its lower left corner at (x, y) and its text in the middle; `fill` is the opacity of its colour."""
+    style = f"round,pad=0,rounding_size={0.12 * min(width, height)}"
+    for alpha, options in ((fill, {"fc": colour, "ec": "none"}), (1, {"fc": "none", "ec": colour, "lw": 1.5})):
+        ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, alpha=alpha, **options))
+    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", **({"color": DARK} | font))
 
 
 def arrow(ax, start, end, colour=QUIET, *, style="-|>", curve=0.0):

@@ -1,6 +1,6 @@
 """Adapters: data of aeon or sktime go through an adapter to the estimator inside."""
 
-from _boxes import arrow, box, canvas
+from _shapes import arrow, box, canvas
 from draw import BLUE, DARK, GREEN, ORANGE
 
 SIZE = (7.2, 2.3)

@@ -1,6 +1,6 @@
 """Devices: what runs on the CPU and what on the GPU."""
 
-from _boxes import arrow, box, canvas
+from _shapes import arrow, box, canvas
 from draw import BLUE, DARK, GREEN, QUIET
 
 SIZE = (7.2, 2.5)

@@ -1,6 +1,6 @@
 """Searches in parallel: fits go to workers with one thread each, X lies in one file."""
 
-from _boxes import arrow, box, canvas
+from _shapes import arrow, box, canvas
 from draw import BLUE, DARK, GREEN, ORANGE
 
 SIZE = (7.2, 2.6)

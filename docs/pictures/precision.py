@@ -1,6 +1,6 @@
 """Precision: binary digits of each type, and what is always computed in which."""
 
-from _boxes import box, canvas
+from _shapes import box, canvas
 from draw import BLUE, GREEN, ORANGE, PURPLE, QUIET
 from matplotlib.patches import Rectangle
 

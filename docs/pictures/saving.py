@@ -1,6 +1,6 @@
 """Saving: four kinds of file, what goes into each, and who can read it."""
 
-from _boxes import arrow, box, canvas
+from _shapes import arrow, box, canvas
 from draw import BLUE, DARK, GREEN, ORANGE, PURPLE
 
 SIZE = (7.2, 3.3)

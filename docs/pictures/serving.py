@@ -1,6 +1,6 @@
 """Serving: predict computes blocks of one size, so that one request costs as much as a whole block."""
 
-from _boxes import arrow, box, canvas
+from _shapes import arrow, box, canvas
 from draw import BLUE, DARK, GREEN, QUIET
 from matplotlib.patches import Rectangle
 

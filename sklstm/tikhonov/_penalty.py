@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sklstm.linalg import as_float64, spectral_norm
 
-from ._cells import Scalar, get_variant, times
-from ._gains import gains_from_norms, gate_norms, layer_kappa, linear_gain, tikhonov_gains
+from ._cells import Scalar, get_cell, get_variant, times
+from ._gains import gate_norms, layer_kappa, linear_gain, tikhonov_gains
 
 # The tangent replaces the barrier beyond 1 − ε. Its slope is 1/ε², and near that point it dominates the data loss in
 # Adam's running moments. This was tried on a problem whose solution lies close to the barrier (make_regression as ten
@@ -316,13 +316,15 @@ def feasible_scale(
 def _scale_of_layer(layer: Layer, variant: str, target: float, cell: str) -> float:
     weight_ih, weight_hh = as_float64(layer[0]), as_float64(layer[1])
     bias_hh = None if layer[2] is None else as_float64(layer[2])
-    criticality = get_variant(variant).criticality
-    norms_x, norms_h = gate_norms(weight_ih, cell=cell), gate_norms(weight_hh, cell=cell)
+    row, constants = get_cell(cell), get_variant(variant)
+    # As numbers: with tensors, sixty evaluations of the formula would take as long as a fifth of a small epoch.
+    norms_x, norms_h = (gate_norms(weight, cell=cell).tolist() for weight in (weight_ih, weight_hh))
 
     def within(scale: float) -> bool:
-        kappa = layer_kappa(scale * weight_hh, bias_hh, cell)
-        gains = gains_from_norms(norms_x, scale * norms_h, variant=variant, cell=cell, kappa=kappa)
-        return bool(criticality(gains.rho_h) <= target and gains.gate <= target)
+        kappa = layer_kappa(scale * weight_hh, bias_hh, cell) if row.bounded_gate is not None else None
+        scaled = [scale * norm for norm in norms_h]
+        _, rho_h, gate = row.gains(norms_x, scaled, 0.0 if kappa is None else kappa.item(), constants)
+        return bool(constants.criticality(rho_h) <= target and gate <= target)
 
     low, high = 0.0, 1.0
     if within(high):

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 
 from sklstm.estimators._composition import check_predictor, innermost
 
-from ._display import Display, curve_values
+from ._display import Display, curve_values, scale_y
 from ._model_errors import certified_error, common_loss, default_error, targets
 
 # A certified error may be infinite where nothing is proved, or many times the smallest one, so the axis is logarithmic.
@@ -188,7 +188,7 @@ class CertifiedFrontDisplay(Display):
             self.lines_[key], _ = self._draw_mean(ax, clean, certified[:, None], label, kwargs)
         found = np.concatenate([certified for _, certified in points.values()])
         if found.size and found.min() > 0 and found.max() > _WIDE * found.min():
-            ax.set_yscale("log")
+            scale_y(ax)
         return self._finish(ax, f"{self.ylabel}, clean", f"{self.ylabel}, certified{self.size}")
 
     def _points(self, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

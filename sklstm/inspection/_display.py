@@ -203,6 +203,18 @@ def scale_x(ax: Any, values: NDArray[np.float64], *, wide: float = _WIDE) -> Non
     ax.set_xlim(-0.2 * positive.min(), 1.3 * max(positive.max(), ax.dataLim.x1))
 
 
+def scale_y(ax: Any) -> None:
+    """Make the y axis logarithmic. If it spans few decades, its ticks are plain numbers."""
+    from matplotlib import ticker
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 300 * low:
+        ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
 def make_headroom(ax: Any, share: float = 0.3) -> None:
     """Leave space above the data for a legend. Limits set by hand stay as they are."""
     if not ax.get_autoscaley_on():

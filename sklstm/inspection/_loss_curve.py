@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
-from ._display import PALETTE, Display, draw_line, labelled, make_headroom
+from ._display import PALETTE, Display, draw_line, labelled, make_headroom, scale_y
 from ._unwrapping import network_estimator
 
 _LOOKS = {
@@ -172,18 +172,6 @@ class LossCurveDisplay(Display):
             label = labelled(name, f"weights kept: epoch {self.best_epoch}")
             (self.best_point_,) = ax.plot(epochs[at], curves["validation loss"][at], label=label, **ring)
         if all((values > 0).all() for values in curves.values()):
-            _scale_y(ax)
+            scale_y(ax)
         make_headroom(ax)
         return self._finish(ax, "epoch", self.loss_name)
-
-
-def _scale_y(ax: Any) -> None:
-    """Make the y axis logarithmic. If it spans few decades, its ticks are plain numbers."""
-    from matplotlib import ticker
-
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    if high < 300 * low:
-        ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter(ticker.NullFormatter())

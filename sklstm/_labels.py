@@ -4,6 +4,7 @@ A Series or table whose index counts from 0, as pandas makes it by default, has 
 by label, and data without labels by position.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,13 @@ def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None
         f"{theirs[row]!s} in {of}. If they are the same rows in another order, give {name}.loc[{of}.index]; for "
         f"values by position, {name}.to_numpy()."
     )
+
+
+def refuse_mixed_rows(X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> None:
+    """`refuse_other_rows` for every two of them: of windows in an array, only y and the weights may have labels."""
+    given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups}
+    for (of, table), (name, values) in itertools.combinations(given.items(), 2):
+        refuse_other_rows(values, table, name, of)
 
 
 def check_names(estimator: Any, table: Any, *, reset: bool) -> None:

@@ -26,6 +26,7 @@ from sklstm._tables import (
     read_entries,
     read_wide,
     refuse_nested,
+    refuse_times,
     sequences_in,
 )
 from sklstm._validation import caller_level
@@ -471,6 +472,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
         check_is_fitted(estimator)
     with_y = y is not _ABSENT  # None is a target that the user has forgotten
     refuse_nested(X)
+    refuse_times(X)
     refuse_other_rows(y, X, "y")
     y = _as_plain_y(y) if with_y else None
     sequences, channels, lengths = sequences_in(X), None, None

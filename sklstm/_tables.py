@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from sklstm._labels import could_be_times, is_missing
+from sklstm._labels import could_be_times, has_times, is_missing, refuse_unordered, row_labels
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
 # What comes first in rows of numbers, by layout.
+_AS_NUMBERS = "Leave it out, or give what it tells as numbers, such as the hour of the day."
 _FIRST = {"ntc": "channels of the first time step", "nct": "time steps of the first channel"}
 _CHANNEL = ("channel", "variable", "feature", "sensor", "signal")
 
@@ -40,7 +41,7 @@ def as_plain(values: Any, name: str = "X") -> Any:
         )
     refuse_lazy(values)
     if not isinstance(values, torch.Tensor):
-        return values
+        return _without_nullable_type(values)
     try:
         values = values.detach().cpu()
         small = values.is_floating_point() and values.dtype not in (torch.float16, torch.float32, torch.float64)
@@ -50,6 +51,17 @@ def as_plain(values: Any, name: str = "X") -> Any:
             f"{name} is a tensor of {values.dtype} on {values.device} that numpy cannot hold. Pass a dense tensor of "
             "float32 or float64 with its values in memory."
         ) from error
+
+
+def _without_nullable_type(values: Any) -> Any:
+    """Integers and booleans of pandas' nullable types, if none is missing, in numpy's; else unchanged.
+
+    scikit-learn would make floats of them, in which large numbers become equal.
+    """
+    plain = getattr(getattr(values, "dtype", None), "numpy_dtype", None)
+    if getattr(plain, "kind", "O") not in "biu" or not hasattr(values, "isna") or bool(values.isna().any()):
+        return values
+    return values.to_numpy(dtype=plain)
 
 
 def refuse_lazy(table: Any) -> None:
@@ -105,6 +117,8 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     """
     arrays: list[NDArray] = []
     for i, entry in enumerate(sequences):
+        refuse_times(entry, f"{name}[{i}]")
+        refuse_unordered_times(entry, f"{name}[{i}]")
         try:
             array = _values_of(entry)
         except ValueError as error:
@@ -140,6 +154,32 @@ def _values_of(entry: Any) -> NDArray:
     # A frame may have nullable columns, which scikit-learn can read, but this takes a hundred times as long.
     array = entry.values if hasattr(type(entry), "values") else np.asarray(entry)  # pandas' own way is quicker
     return array if array.dtype.kind in "biuf" else check_array(entry, **_FLOATS)
+
+
+def refuse_times(X: Any, name: str = "X") -> None:
+    """``ValueError`` for dates and durations instead of numbers: numpy would count their units, NaT included."""
+    refuse_lazy(X)
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
+            raise ValueError(f"{name} holds times ({X.dtype}), not numbers. {_AS_NUMBERS}")
+        return
+    dtypes = getattr(X, "dtypes", None)
+    kinds = [getattr(dtype, "kind", "") for dtype in (dtypes if np.iterable(dtypes) else ())]
+    for column, kind in zip(columns, kinds, strict=False):
+        if kind in ("m", "M"):
+            raise ValueError(f"column {column!r} of {name} holds times, not numbers. {_AS_NUMBERS}")
+
+
+def refuse_unordered_times(table: Any, name: str) -> None:
+    """``ValueError`` if the index of a sequence holds times that do not increase."""
+    index = row_labels(table)
+    if index is None or (index.is_monotonic_increasing and index.is_unique) or not has_times(index):
+        return
+    found = could_be_times(index)
+    if len(found) == 1:
+        labels = index.get_level_values(found[0])
+        refuse_unordered(labels, np.arange(len(labels)), None, f"They are the index of {name}: sort it, or drop it.")
 
 
 def swapped(n_steps: int, expected: int) -> str:

@@ -8,13 +8,15 @@ import pandas as pd
 import polars as pl
 import pytest
 import xarray as xr
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 
 from sklstm import certified_accuracy, make_forecaster, noise_interval, prediction_interval
 from sklstm._labels import TIME_NAMES, counted, numbered, order_of_rows, refuse_other_rows, time_level
 from sklstm.inspection import CertifiedFrontDisplay
 from sklstm.metrics import make_certified_scorer, make_noisy_scorer
-from sklstm.preprocessing import SequenceScaler, SequencesFromTable, read_sequences, sliding_windows
+from sklstm.model_selection import RegularizationPathCV
+from sklstm.preprocessing import SequenceScaler, SequencesFromTable, pad_sequences, read_sequences, sliding_windows
 from tests.support.estimators import CLASSIFIERS, ESTIMATORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -448,3 +450,116 @@ def test_times_of_polars_that_run_backwards_are_named():
     table = pl.DataFrame({"t": [2, 1, 0], "a": [1.0, 2.0, 3.0]})
     with pytest.raises(ValueError, match="the times of the series must increase, but 1, in row 1, comes after 2"):
         sliding_windows(table, 1, times="t")
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_y_and_weights_are_compared_where_x_has_no_labels(cls, problem):
+    """Windows and sequences of a table are arrays: then only y and the weights have labels."""
+    y, X = targets(cls, problem), problem.to_numpy().reshape(N, 3, 2)
+    weight = pd.Series(np.linspace(1, 2, N), index=NAMES)
+    model = cls(4, max_epochs=1, early_stopping=True, random_state=0)
+    own = {"X_val": X, "y_val": y, "sample_weight_val": weight}
+    for given in (X, list(X)):
+        model.fit(given, y, sample_weight=weight, **own)
+        score = make_noisy_scorer("accuracy" if cls in CLASSIFIERS else "r2", 0.1)
+        calls = (
+            lambda given=given: model.fit(given, y, sample_weight=weight[::-1]),
+            lambda given=given: model.fit(given, y, **(own | {"sample_weight_val": weight[::-1]})),
+            lambda given=given: model.score(given, y, sample_weight=weight[::-1]),
+            lambda given=given, score=score: score(model, given, y, sample_weight=weight[::-1]),
+        )
+        for call in calls:
+            with pytest.raises(ValueError, match="rows of sample_weight have other labels than those of y"):
+                call()
+
+
+def test_a_path_compares_all_that_has_labels(problem):
+    y = problem["a"] + problem["f"]
+    X, ids = problem.to_numpy().reshape(N, 3, 2), pd.Series(np.arange(N) // 4, index=NAMES)
+    few = ESTIMATORS[0](2, max_epochs=1, random_state=0)
+    path = RegularizationPathCV(few, "sigma", [0.0, 0.1], cv=GroupKFold(2)).fit(X, y, groups=ids)
+    for change in ({"groups": ids[::-1]}, {"groups": ids, "sample_weight": pd.Series(1.0, index=NAMES[::-1])}):
+        with pytest.raises(ValueError, match=r"rows of (groups|sample_weight) have other labels than those of y"):
+            path.fit(X, y, **change)
+    with pytest.raises(ValueError, match="rows of sample_weight have other labels than those of y"):
+        path.score(X, y, sample_weight=pd.Series(1.0, index=NAMES[::-1]))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_holdout_bound_is_about_the_rows_of_its_labels(cls, problem):
+    y = targets(cls, problem)
+    model = cls(4, max_epochs=1, n_channels=2, random_state=0).fit(problem, y)
+    new = problem + 0.1
+    model.holdout_bound(new, y)
+    with pytest.raises(ValueError, match="rows of y have other labels than those of X"):
+        model.holdout_bound(new, y[::-1])
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_sequences_behind_a_scaler_are_still_those_of_their_ids(cls, problem):
+    y = targets(cls, problem)
+    frames = frames_of(problem.to_numpy().reshape(N, 3, 2), ["a", "b"])
+    X = pd.Series(frames, index=NAMES)
+    model = make_pipeline(SequenceScaler(), cls(4, max_epochs=1, random_state=0)).fit(X, y)
+    model.score(X, y)
+    with pytest.raises(ValueError, match="rows of y have other labels than those of X"):
+        model.score(X, y[::-1])
+    scaled = model[0].transform(X)
+    by_name, by_place = (model[-1].certify(scaled, eps) for eps in ({"a": 0.1, "b": 0.0}, [0.1, 0.0]))
+    np.testing.assert_array_equal(by_name, by_place)
+
+
+BACKWARDS = {
+    "dates": pd.date_range("2024", periods=3)[::-1],
+    "a date twice": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-02"]),
+    "numbers that are said to be times": pd.Index([0.0, 2.0, 1.0], name="time"),
+    "ids and dates": pd.MultiIndex.from_arrays([["u"] * 3, pd.date_range("2024", periods=3)[::-1]]),
+}
+
+
+@pytest.mark.parametrize("index", BACKWARDS.values(), ids=BACKWARDS)
+def test_sequences_whose_times_do_not_increase_are_refused(index):
+    X = np.random.default_rng(0).normal(size=(8, 3, 2))
+    y, model = X[:, 0, 0], ESTIMATORS[0](2, max_epochs=1, random_state=0)
+    frames = [pd.DataFrame(x, columns=["a", "b"], index=pd.date_range("2024", periods=3)) for x in X]
+    model.fit(frames, y)
+    scaler = SequenceScaler().fit(frames)
+    wrong = [*frames[:3], frames[3].set_axis(index), *frames[4:]]
+    for given in (wrong, pd.Series(wrong)):
+        calls = (
+            lambda given=given: model.fit(given, y),
+            lambda given=given: model.predict(given),
+            lambda given=given: model.certify(given, 0.1),
+            lambda given=given: scaler.transform(given),
+            lambda given=given: read_sequences(given),
+            lambda given=given: pad_sequences(list(given)),
+        )
+        for call in calls:
+            with pytest.raises(ValueError, match=r"times of the series must increase.* index of (X|sequences)\[3\]"):
+                call()
+    rows = [frame.set_axis([7, 3, 5]) for frame in frames]  # numbers without a name of times may be anything
+    np.testing.assert_array_equal(model.predict(rows), model.predict(frames))
+
+
+def test_times_are_no_numbers():
+    X = np.random.default_rng(0).normal(size=(8, 3, 2))
+    y, spans = X[:, 0, 0], (1e3 * X).astype("m8[s]")
+    flat = pd.DataFrame(X.reshape(8, 6)).add_prefix("c").assign(c5=pd.Timestamp("2024", tz="UTC"))
+    dated = [pd.DataFrame(x, columns=["a", "b"]).assign(b=pd.date_range("2024", periods=3)) for x in X]
+    for given, where in ((spans, "X"), (list(spans), r"X\[0\]"), (flat, "'c5' of X"), (dated, r"'b' of X\[0\]")):
+        for fit in (ESTIMATORS[0](2, max_epochs=1, n_channels=2 if given is flat else 1).fit, SequenceScaler().fit):
+            with pytest.raises(ValueError, match=rf"{where} holds times.*, not numbers"):
+                fit(given, y)
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_labels_of_nullable_types_are_whole_numbers_and_booleans(cls):
+    """scikit-learn would make floats of them, in which neighbouring large ids are equal."""
+    X = np.random.default_rng(0).normal(size=(20, 3, 2))
+    model = cls(2, max_epochs=1, random_state=0)
+    for labels, dtype in ((np.arange(20) % 3 + 2**53, "Int64"), (np.arange(20) % 2 == 0, "boolean")):
+        model.fit(X, pd.Series(labels, dtype=dtype))
+        assert (model.classes_.tolist(), model.classes_.dtype) == (np.unique(labels).tolist(), labels.dtype)
+        assert model.score(X, pd.Series(labels, dtype=dtype)) == model.score(X, labels)
+    with pytest.raises(ValueError, match="NaN or missing"):
+        model.fit(X, pd.Series([None, *labels[1:]], dtype="boolean"))

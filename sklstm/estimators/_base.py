@@ -644,6 +644,6 @@ def quantized(estimator: SequenceEstimator, bound: Any) -> Any:
     net.__dict__["module__hidden_size"] = recurrent.shape[1]  # bypasses skorch, which would build a new network
     twin._set_fitted(net)
     twin.__dict__["_quantized_cap"] = bound.scale  # tells `holdout_bound_of` which predictor this is
-    for name in ("generalization_bound_", "_data_digest", "_bound_cap"):
+    for name in ("generalization_bound_", "_bound_cap"):
         twin.__dict__.pop(name, None)
     return twin

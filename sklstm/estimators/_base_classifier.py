@@ -14,8 +14,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor, nn
 
 from sklstm._fitted import of_one_fit
-from sklstm._labels import refuse_other_rows
+from sklstm._labels import refuse_mixed_rows
 from sklstm._sequences import as_sequences
+from sklstm._tables import as_plain
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.training import train
 from sklstm.training._convergence import warn_if_constant, warn_if_unsettled
@@ -158,7 +159,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             first = context.resume is None
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            refuse_other_rows(sample_weight, X, "sample_weight")
+            refuse_mixed_rows(X, y, sample_weight)
             sequences, y = as_sequences(model, X, y, reset=first)
             known = model.classes_ if classes is None else model._distinct(classes, "classes")
             if not first and not np.array_equal(known, model.classes_):
@@ -508,9 +509,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         >>> model.score(X, y) <= 1
         True
         """
-        refuse_other_rows(y, X, "y")
-        refuse_other_rows(sample_weight, X, "sample_weight")
-        return float(super().score(X, y, sample_weight))
+        refuse_mixed_rows(X, y, sample_weight)
+        return float(super().score(X, as_plain(y, "y"), sample_weight))
 
     def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
         """Every bound on the error probability for new data, from the training data.
@@ -556,7 +556,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return generalization_report(self, X, y)
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
-        refuse_other_rows(sample_weight, X, "sample_weight")
+        refuse_mixed_rows(X, y, sample_weight)
         X, y = as_sequences(self, X, y, reset=True)
         self._check_labels(y)
         self.classes_ = self._distinct(y, "y")
@@ -573,7 +573,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     def _check_more(self, by_class: np.ndarray, X: Any, y: Any, sample_weight: Any) -> FitData:
         """Check data that must match those seen before; classes keep the weights (k,) of the training data."""
-        refuse_other_rows(sample_weight, X, "sample_weight")
+        refuse_mixed_rows(X, y, sample_weight)
         X, y = as_sequences(self, X, y, reset=False)
         codes = self._codes(y, self.classes_, "those of the training data")
         weight = self._weights(self._given_weights(sample_weight, len(y)), by_class[codes])
@@ -635,6 +635,14 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         """Weight of every class (k,), where these labels give the frequencies."""
         if self.class_weight is None:
             return np.ones(len(self.classes_))
-        frequencies = {} if sample_weight is None else {"sample_weight": sample_weight}
-        labels = self.classes_[codes]
-        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels, **frequencies)
+        if sample_weight is None or not isinstance(self.class_weight, str):
+            return compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[codes])
+        # A class whose sequences all have the weight zero, as in a bag without it, has no frequency.
+        seen = np.bincount(codes, sample_weight, len(self.classes_)) > 0
+        rows, weights = seen[codes], np.zeros(len(self.classes_))
+        if seen.any():
+            labels = self.classes_[codes[rows]]
+            weights[seen] = compute_class_weight(
+                self.class_weight, classes=self.classes_[seen], y=labels, sample_weight=sample_weight[rows]
+            )
+        return weights

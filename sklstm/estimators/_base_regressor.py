@@ -15,10 +15,11 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklstm._fitted import of_one_fit
-from sklstm._labels import refuse_other_rows
+from sklstm._labels import refuse_mixed_rows
 from sklstm._layout import Layout, LayoutName
 from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
+from sklstm._tables import as_plain
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
 from sklstm.training._convergence import warn_if_constant, warn_if_unsettled
@@ -234,7 +235,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         3
         """
         with one_more_epoch(self) as (model, context):
-            refuse_other_rows(sample_weight, X, "sample_weight")
+            refuse_mixed_rows(X, y, sample_weight)
             sequences, y = model._check_data(X, y, reset=context.resume is None)
             weight = model._absolute(model._weights(model._given_weights(sample_weight, len(y))))
             data = FitData(sequences, y, weight)
@@ -418,9 +419,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         >>> model.score(X, y) <= 1
         True
         """
-        refuse_other_rows(y, X, "y")
-        refuse_other_rows(sample_weight, X, "sample_weight")
-        return float(super().score(X, y, sample_weight))
+        refuse_mixed_rows(X, y, sample_weight)
+        return float(super().score(X, as_plain(y, "y"), sample_weight))
 
     def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
         """Every bound on the loss of new data, from the training data; see `sklstm.generalization_report`.
@@ -459,7 +459,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return generalization_report(self, X, y)
 
     def _check_fit(self, X: Any, y: Any, sample_weight: Any, validation: Mapping[str, Any]) -> FitData:
-        refuse_other_rows(sample_weight, X, "sample_weight")
+        refuse_mixed_rows(X, y, sample_weight)
         X, y = self._check_data(X, y, reset=True, min_samples=2)
         weight = self._weights(self._given_weights(sample_weight, len(y)))
         self._check_compression(X)
@@ -467,7 +467,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     def _check_more(self, X: Any, y: Any, sample_weight: Any) -> FitData:
         """Check data that must match those seen before."""
-        refuse_other_rows(sample_weight, X, "sample_weight")
+        refuse_mixed_rows(X, y, sample_weight)
         X, y = self._check_data(X, y, reset=False)
         return FitData(X, y, self._relative(self._weights(self._given_weights(sample_weight, len(y)))))
 

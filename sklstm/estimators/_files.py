@@ -430,7 +430,11 @@ KEPT: dict[str, Kept] = {
     "perturbation_gain_": Kept(float, _has_gains, lambda value, *_: value >= 0),
     "generalization_bound_": Kept(float, None, lambda value, *_: value > 0),
     "_data_digest": Kept(
-        str, None, lambda value, state, _: "generalization_bound_" in state and bool(_DIGEST.fullmatch(value))
+        str,
+        None,
+        lambda value, state, _: (
+            bool({"generalization_bound_", "_quantized_cap"} & set(state)) and bool(_DIGEST.fullmatch(value))
+        ),
     ),
     "_bound_cap": Kept(float, None, lambda value, *_: 0 < value < math.inf),
     "_fitted_flat": Kept(bool, _always),

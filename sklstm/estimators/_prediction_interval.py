@@ -14,18 +14,17 @@ from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils import check_array, column_or_1d
 
 from sklstm._labels import refuse_other_rows
-from sklstm._sequences import as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import PROBABILITY, Choice, caller_level
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.exceptions import DataWarning
-from sklstm.training._fingerprint import fingerprint_of_data
 from sklstm.training._process import restores_settings
 
 from ._base import SequenceEstimator
 from ._certify import limits_within, warn_if_wide
 from ._composition import Composition, check_predictor, innermost, training_data_of
 from ._noise_interval import plain_predictions
+from ._reports import refuse_training_data
 
 _METHOD = Choice(METHODS)
 
@@ -227,18 +226,14 @@ def _codes(model: Any, y: Any, n: int) -> NDArray[np.int64]:
 
 
 def _refuse_training_data(model: Any, X: Any, y: np.ndarray) -> None:
-    """``ValueError`` if these are the training data, where predictions are better than on other data."""
+    """``ValueError`` if a model of this package was trained on these data."""
     estimator = innermost(model)
-    digest = vars(estimator).get("_data_digest") if isinstance(estimator, SequenceEstimator) else None
-    if digest is None:
+    if not isinstance(estimator, SequenceEstimator) or "_data_digest" not in vars(estimator):
         return
     with np.errstate(all="ignore"):  # logarithms of targets that the training did not have
         X, y = training_data_of(model, X, y)
-    if fingerprint_of_data(as_sequences(estimator, X, reset=False), y) == digest:
-        raise ValueError(
-            f"X_cal and y_cal are the training data of this {type(estimator).__name__}. Errors are smaller there than "
-            "on new data, so the intervals would not cover. Hold data back from fit, and calibrate with them."
-        )
+    so = "the intervals would not cover. Hold data back from fit, and calibrate with them"
+    refuse_training_data(estimator, X, y, "X_cal and y_cal", so)
 
 
 def fewest_samples(coverage: float) -> int:

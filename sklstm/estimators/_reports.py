@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sklstm._labels import refuse_mixed_rows
+from sklstm._sequences import as_sequences
 from sklstm._tables import as_plain
 from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
 from sklstm.exceptions import DivergenceError
@@ -124,7 +126,7 @@ def generalization_report(estimator: Any, X: Any, y: Any) -> GeneralizationRepor
         estimator = composition.estimator
     check_is_fitted(estimator)
     name, known = type(estimator).__name__, vars(estimator)
-    if "_data_digest" not in known:
+    if "_data_digest" not in known or "_quantized_cap" in known:
         why = "partial_fit sees its data once, and an older version of this package saved no digest of them"
         if "_quantized_cap" in known:
             why = "this is the quantised predictor: its bound is in the report of the model that it was made from"
@@ -383,6 +385,7 @@ def holdout_bound_of(
     name, about = "holdout", "the trained predictor"
     if "_quantized_cap" in vars(estimator):
         name, about = "holdout_quantized", "the quantised predictor"
+    refuse_mixed_rows(X, y)
     if isinstance(estimator, ClassifierMixin):
         y, classes = column_or_1d(as_plain(y, "y")), estimator.classes_
         outputs = estimator._outputs(X)
@@ -390,6 +393,7 @@ def holdout_bound_of(
         check_consistent_length(predicted, y)
         unique_labels(y, classes)  # refuses labels of another type, which would all count as errors
         codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+        refuse_training_data(estimator, X, codes, "X and y", "the bound would not hold. Hold data back from fit")
         wrong = ErrorLoss().each(torch.from_numpy(outputs), torch.from_numpy(codes)).numpy() | (classes[codes] != y)
         bound = holdout_bound(wrong, delta=float(delta), name=name, about=about)
         return replace(bound, guess=ErrorLoss().of_best_constant(y))
@@ -400,11 +404,32 @@ def holdout_bound_of(
     predicted = estimator.predict(X)
     if y.shape != predicted.shape:
         raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")
+    refuse_training_data(estimator, X, y, "X and y", "the bound would not hold. Hold data back from fit")
     predicted, y = (values.reshape(len(y), -1) for values in (predicted, y))
     losses = estimator._loss.each(predicted, y).numpy()  # an infinite loss is cut at the cap like any other
     bound = holdout_bound(losses, cap=cap, method=method, delta=float(delta), name=name, about=about)
     guess = CappedLoss(estimator._loss, float(cap)).of_best_constant(y)
     return replace(bound, loss=estimator._loss.words, guess=guess)
+
+
+def refuse_training_data(estimator: SequenceEstimator, X: Any, y: np.ndarray, what: str, so: str) -> None:
+    """``ValueError`` if these are the training data, where losses are smaller than on other data.
+
+    Parameters
+    ----------
+    estimator : fitted SequenceEstimator
+    X : array-like
+    y : ndarray
+        Targets, or class numbers.
+    what, so : str
+        Their names, what follows, and the remedy, for the message.
+    """
+    digest = vars(estimator).get("_data_digest")
+    if digest is not None and fingerprint_of_data(as_sequences(estimator, X, reset=False), y) == digest:
+        raise ValueError(
+            f"{what} are the training data of this {type(estimator).__name__}. Errors are smaller there than on new "
+            f"data, so {so}."
+        )
 
 
 def _cap_of(estimator: Any) -> float:

@@ -11,7 +11,7 @@ from sklearn import metrics
 from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
 
-from sklstm._labels import refuse_other_rows
+from sklstm._labels import refuse_mixed_rows
 from sklstm._tables import as_plain
 from sklstm._validation import Choice
 from sklstm.certificates._output_bounds import METHODS
@@ -182,8 +182,7 @@ class _CertifiedScorer(ScorerAround):
         if is_classifier(estimator) != labels:
             kind = "classifiers" if labels else "regressors"
             raise TypeError(f"{self._scoring!r:.80} is a score of {kind}, got {type(estimator).__name__}.")
-        refuse_other_rows(y, X, "y")
-        refuse_other_rows(sample_weight, X, "sample_weight")
+        refuse_mixed_rows(X, y, sample_weight)
         y = as_plain(y, "y")
         if labels:
             worst = self._worst_labels(estimator, X, y)

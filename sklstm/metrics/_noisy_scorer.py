@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from sklstm._labels import refuse_other_rows
+from sklstm._labels import refuse_mixed_rows
 from sklstm._tables import as_plain
 from sklstm._validation import POSITIVE_INT, Number
 from sklstm.estimators._composition import layout_of
@@ -157,8 +157,8 @@ class _NoisyScorer(ScorerAround):
         self._n_draws, self._noise, self._random_state = n_draws, noise, random_state
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Any:
-        refuse_other_rows(y, X, "y")
-        refuse_other_rows(sample_weight, X, "sample_weight")
+        refuse_mixed_rows(X, y, sample_weight)
+        y = as_plain(y, "y")
         if sample_weight is not None:
             params["sample_weight"] = sample_weight
         if not self._noisy:

@@ -21,6 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._fitted import take_over, unfitted_copy
+from sklstm._labels import refuse_mixed_rows
 from sklstm._tables import as_plain, sequences_in
 from sklstm._validation import API_PAGE, FLAG, Choice, Number, caller_level
 from sklstm.estimators._base import SequenceEstimator, checked
@@ -301,6 +302,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"scoring must be one score, a string or a callable; got {self.scoring!r}.")
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, validation: dict[str, Any]) -> None:
+        refuse_mixed_rows(X, y, sample_weight, groups)
         base = clone(self.estimator)
         # Also checks the parameters, with the estimator's own messages.
         data = checked(base, X, y, sample_weight, validation)
@@ -518,6 +520,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
         float
             The score that ``scoring`` names: by default R² or accuracy.
         """
+        refuse_mixed_rows(X, y, sample_weight)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         if self.scoring is None:
             return self._fitted.score(X, y, **weights)

@@ -257,7 +257,7 @@ class RegularSeries:
                 raise ValueError(
                     f"The times{of} are not equally spaced: {times[place]!s} follows {times[place - 1]!s}, but "
                     f"{_in_words(self.step)} lead to {expected[place]!s}. "
-                    f"{_rows_for_all_steps(self.levels, self.level)}"
+                    f"{_rows_for_all_steps(self.levels, self.level, self.step)}"
                 )
 
 
@@ -383,15 +383,15 @@ def _argument(levels: list, level: int) -> str:
     return repr(levels[level] if len({name for name in levels if isinstance(name, str)}) == len(levels) else level)
 
 
-def _rows_for_all_steps(levels: list, level: int) -> str:
-    """The remedy in errors about times that are not equally spaced."""
-    of_ids = _of_ids(levels, level)
+def _rows_for_all_steps(levels: list, level: int, step: Any) -> str:
+    """The remedy in errors about times that are not equally spaced, but mostly by this step."""
+    of_ids, rule = _of_ids(levels, level), repr(getattr(step, "freqstr", ...)).replace("Ellipsis", "...")
     if of_ids:
         place = _argument(levels, level)
-        make = f"for dates, table = table{of_ids}.resample('D', level={place}).last()"
+        make = f"For dates, table = table{of_ids}.resample({rule}, level={place}).last()"
         periods = f"table.index.set_levels(table.index.levels[{level}].to_period('M'), level={level})"
     else:
-        make, periods = "table.asfreq(...) or table.resample(...)", "table.to_period('M')"
+        make, periods = f"table.asfreq({rule}) or table.resample({rule})", "table.to_period('M')"
     return (
         f"A forecast needs a row for every step. {make} makes the missing ones, and table{of_ids}.ffill() fills them "
         f"with the past only. Dates such as the 15th of every month are equally spaced as periods: {periods}."
@@ -454,11 +454,24 @@ def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> A
     found, counts = np.unique(steps, return_counts=True)
     usual = int((steps == found[counts.argmax()]).argmax())
     place = int((steps != steps[usual]).argmax())
+    mostly = some[usual + 1] - some[usual]
     raise ValueError(
         f"The times are not equally spaced: from {some[place]!s} to {some[place + 1]!s} it is "
-        f"{some[place + 1] - some[place]!s}, but mostly {some[usual + 1] - some[usual]!s}. "
-        f"{_rows_for_all_steps(levels, level)}"
+        f"{some[place + 1] - some[place]!s}, but mostly {mostly!s}. "
+        f"{_rows_for_all_steps(levels, level, _offset(mostly))}"
     )
+
+
+_SHORTEST_MONTH = 28 * 86400  # s
+
+
+def _offset(difference: Any) -> Any:
+    """A difference of two times as an offset of pandas; unchanged if it is an offset, a number, or of months."""
+    if not hasattr(difference, "total_seconds") or difference.total_seconds() >= _SHORTEST_MONTH:
+        return difference
+    from pandas.tseries.frequencies import to_offset
+
+    return to_offset(difference)
 
 
 def _inferred(times: Any) -> Any:

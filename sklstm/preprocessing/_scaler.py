@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._fitted import of_one_fit, take_over
-from sklstm._labels import refuse_other_rows
+from sklstm._labels import refuse_mixed_rows
 from sklstm._layout import LAYOUT, LayoutName
 from sklstm._sequences import warn_if_rows_are_times
 from sklstm._tables import is_wide, n_axes, names_of_columns, sequences_in
@@ -269,7 +269,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X has another shape, holds infinity, or has a channel without a value.
         """
-        refuse_other_rows(y, X, "y")
+        refuse_mixed_rows(X, y, sample_weight)
         if len(names_of_columns(X) or ()) > 1:
             warn_if_rows_are_times(X, self.n_channels, type(self).__name__)
         return self._learn(X, sample_weight, first=True)
@@ -301,11 +301,11 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         >>> scaler.mean_.item(), scaler.n_samples_seen_  # of all 12 steps
         (5.5, 12)
         """
-        refuse_other_rows(y, X, "y")
+        refuse_mixed_rows(X, y, sample_weight)
         return self._learn(X, sample_weight, first=not hasattr(self, "_moments"), whole=False)
 
     @of_one_fit
-    def transform(self, X: Any) -> NDArray | list[NDArray]:
+    def transform(self, X: Any) -> Any:
         """Scale sequences.
 
         Parameters
@@ -315,8 +315,10 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of the shape of X, or list of ndarrays of shape (L_i, d)
-            float32 if X is float32, float64 otherwise; (n, L, d) for a data frame with (time, channel) columns.
+        ndarray of the shape of X, or list or Series of n ndarrays or data frames (L_i, d)
+            The form of X, float32 if X is float32, float64 otherwise. Data frames of sequences keep their columns and
+            index, and a Series its own. A data frame with a row for each sequence becomes an array without labels,
+            unless `set_output` says otherwise: (n, L, d) for (time, channel) columns.
         """
         check_is_fitted(self)
         self._refuse_frames_of_sequences(X)
@@ -325,7 +327,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self._rescaled(steps, lambda x: (x - mean) / scale)
 
     @of_one_fit
-    def inverse_transform(self, X: Any) -> NDArray | list[NDArray]:
+    def inverse_transform(self, X: Any) -> Any:
         """Undo the scaling.
 
         Parameters
@@ -335,7 +337,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of the shape of X, or list of ndarrays of shape (L_i, d)
+        ndarray of the shape of X, or list or Series of n ndarrays or data frames (L_i, d)
             float32 if X is float32, float64 otherwise.
 
         Examples
@@ -374,10 +376,10 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             for end, furthest in zip(ends, (np.minimum, np.maximum), strict=True):
                 end.values[possible] = furthest(end.values[possible], value)
                 end.values[certain] = value
-        return ends[0].restored(), ends[1].restored()
+        plain = [replace(end, source=None) for end in ends]  # the steps that read these know the labels already
+        return plain[0].restored(), plain[1].restored()
 
     def _learn(self, X: Any, sample_weight: ArrayLike | None, *, first: bool, whole: bool = True) -> Self:
-        refuse_other_rows(sample_weight, X, "sample_weight")
         check_parameters(self, RULES)
         model = copy.copy(self)
         steps = read_steps(model, X, reset=first)
@@ -424,7 +426,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _centre_and_scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return np.asarray(self.mean_ if self.with_mean else 0.0), np.asarray(self.scale_ if self.with_std else 1.0)
 
-    def _rescaled(self, steps: Steps, rescale: Callable[[NDArray], NDArray]) -> NDArray | list[NDArray]:
+    def _rescaled(self, steps: Steps, rescale: Callable[[NDArray], NDArray]) -> Any:
         """Rescale all steps except padding, in float64, and return them in the form of the input."""
         padding = self._padding(steps)
         for rows in blocks(len(steps.values)):

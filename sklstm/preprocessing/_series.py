@@ -117,8 +117,11 @@ class Columns:
         """
         if self.names and (not is_integer(name) or any(is_integer(known) for known in self.names)):
             if self.names.count(name) != 1:
+                is_level = argument == "groups" and name in getattr(row_labels(self.given), "names", ())
+                hint = ". It is a level of the index: give groups=True" if is_level else ""
                 raise ValueError(
-                    f"{argument} column {name!r} must occur once among the columns of the series: {self.names[:20]}"
+                    f"{argument} column {name!r} must occur once among the columns of the series: "
+                    f"{self.names[:20]}{hint}"
                 )
             return self.names.index(name)
         if not is_integer(name):

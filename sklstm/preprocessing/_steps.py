@@ -20,6 +20,7 @@ from sklstm._tables import (
     read_entries,
     read_wide,
     refuse_nested,
+    refuse_times,
     sequences_in,
 )
 
@@ -40,21 +41,42 @@ class Steps:
         Shape of the original array, with steps before channels; None for a list.
     layout : Layout
         Layout of the original.
+    source : object
+        The original, if it was a list or Series of sequences.
     """
 
     values: NDArray
     lengths: NDArray[np.int64]
     shape: tuple[int, ...] | None
     layout: Layout
+    source: Any = None
 
-    def restored(self) -> NDArray | list[NDArray]:
-        """Values in the original form: an array of this shape, or a list of (L_i, d) arrays."""
+    def restored(self) -> Any:
+        """Values in the original form: an array of this shape, or a list or Series of (L_i, d) arrays or data frames.
+
+        Frames of pandas keep their names and times, and a Series its index: later steps compare these.
+        """
         if self.shape is None:
-            return self.layout.from_ntc(split(self.values, self.lengths))
+            return _as_given(self.layout.from_ntc(split(self.values, self.lengths)), self.source)
         if len(self.shape) == 2:
             folded = (len(self.lengths), int(self.lengths[0]), self.values.shape[1])
             return self.layout.unfolded(self.values.reshape(folded), self.shape)
         return self.layout.from_ntc(self.values.reshape(self.shape))
+
+
+def _as_given(arrays: list[NDArray], source: Any) -> Any:
+    """Arrays (L_i, d) with the labels of the sequences that they were made of."""
+    parts: list[Any] = arrays
+    if source is not None and all(hasattr(entry, "iloc") and hasattr(entry, "columns") for entry in source):
+        parts = [
+            type(entry)(array, index=entry.index, columns=entry.columns)
+            for array, entry in zip(arrays, source, strict=True)
+        ]
+    if not hasattr(source, "iloc"):
+        return parts
+    values = np.empty(len(parts), dtype=object)
+    values[:] = parts
+    return type(source)(values, index=source.index, name=source.name)
 
 
 def split(values: NDArray, lengths: NDArray[np.int64]) -> list[NDArray]:
@@ -83,6 +105,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
         Values in float32 or float64; NaN is allowed. They are writeable unless `reset`.
     """
     refuse_nested(X)
+    refuse_times(X)
     layout = Layout.of(estimator)
     if layout.name == "nct":
         X = axes_swapped(X)
@@ -96,7 +119,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
         entries = read_entries(sequences)
         check_channels(estimator, entries[0].shape, reset=reset, name="X[0]")
         values = check_array(np.concatenate(entries), input_name="X", **FLOATS)
-        steps = Steps(values, np.array([len(entry) for entry in entries]), None, layout)
+        steps = Steps(values, np.array([len(entry) for entry in entries]), None, layout, X)
         head = sequences[0] if one_set_of_names(sequences) else entries[0]
     elif n_axes(X) >= 3:
         array = check_array(X, allow_nd=True, input_name="X", **options)

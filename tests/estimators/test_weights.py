@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklstm import NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMClassifier, TikhonovLSTMRegressor
+from tests.support.estimators import CLASSIFIERS
 
 # Full batches, no noise: nothing depends on how many times a sequence is listed but its weight in the loss.
 FULL = {"batch_size": 10_000, "max_epochs": 5, "random_state": 0}
@@ -218,3 +219,18 @@ def test_weights_of_partial_fits_count_as_they_are():
     np.testing.assert_allclose(by_sample.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match=r"allows at most 1e\+30"):
         by_sample.partial_fit(X, y, sample_weight=1e31)
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_balanced_classes_may_have_one_without_weight(cls):
+    """A bag draws weights, and a rare class gets none; the others are weighted as if it were not there."""
+    X = np.random.default_rng(0).normal(size=(30, 4, 2))
+    y = np.arange(30) % 3
+    weight = np.where(y == 2, 0.0, np.linspace(1, 2, 30))
+    model = cls(4, class_weight="balanced", max_epochs=2, random_state=0).fit(X, y, sample_weight=weight)
+    assert model.classes_.tolist() == [0, 1, 2]
+    found = model._weights_of_classes(y, weight)
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=y[y < 2], sample_weight=weight[y < 2])
+    np.testing.assert_allclose(found, [*expected, 0.0])
+    with pytest.raises(ValueError, match="Sample weights must contain at least one non-zero number"):
+        model.fit(X, y, sample_weight=np.zeros(30))

@@ -262,7 +262,26 @@ def test_names_of_channels(X):
         scaler.fit([frames[0], swapped[1]])
     nullable = [frame.convert_dtypes() for frame in frames]
     nullable[0].iloc[0, 0] = pd.NA
-    assert np.isnan(scaler.transform(nullable)[0]).sum() == 1
+    assert np.isnan(scaler.transform(nullable)[0].to_numpy()).sum() == 1
+
+
+def test_sequences_keep_their_labels(X):
+    """Later steps compare names, times and ids; a scaler that forgot them would make them silent."""
+    names, days = ["u", "v", "w"], pd.date_range("2024", periods=L)
+    frames = [pd.DataFrame(x, columns=names, index=days) for x in X]
+    ids = [f"patient {i}" for i in range(N)]
+    scaler, plain = SequenceScaler().fit(frames), SequenceScaler().fit(list(X))
+    for name in ("transform", "inverse_transform"):
+        way, values = getattr(scaler, name), getattr(plain, name)(list(X))
+        for given in (frames, pd.Series(frames, index=ids, name="ward")):
+            found = way(given)
+            assert type(found) is type(given)
+            for frame, array in zip(found, values, strict=True):
+                pd.testing.assert_frame_equal(frame, pd.DataFrame(array, columns=names, index=days))
+        assert way(pd.Series(frames, index=ids, name="ward")).index.tolist() == ids
+        arrays = getattr(plain, name)(pd.Series(list(X), index=ids))
+        assert (arrays.index.tolist(), type(arrays.iloc[0])) == (ids, np.ndarray)
+    np.testing.assert_array_equal(frames[0], X[0], "the user's frames are left alone")
 
 
 def test_wide_frames_are_read_by_name(X):

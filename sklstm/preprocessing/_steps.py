@@ -57,21 +57,23 @@ class Steps:
         Frames of pandas keep their names and times, and a Series its index: later steps compare these.
         """
         if self.shape is None:
-            return _as_given(self.layout.from_ntc(split(self.values, self.lengths)), self.source)
+            return _as_given(split(self.values, self.lengths), self.source, self.layout)
         if len(self.shape) == 2:
             folded = (len(self.lengths), int(self.lengths[0]), self.values.shape[1])
             return self.layout.unfolded(self.values.reshape(folded), self.shape)
         return self.layout.from_ntc(self.values.reshape(self.shape))
 
 
-def _as_given(arrays: list[NDArray], source: Any) -> Any:
-    """Arrays (L_i, d) with the labels of the sequences that they were made of."""
-    parts: list[Any] = arrays
+def _as_given(arrays: list[NDArray], source: Any, layout: Layout) -> Any:
+    """Arrays (L_i, d) in the layout and with the labels of the sequences that they were made of."""
+    parts: list[Any]
     if source is not None and all(hasattr(entry, "iloc") and hasattr(entry, "columns") for entry in source):
-        parts = [
+        parts = [  # of frames, whose columns are channels in any layout
             type(entry)(array, index=entry.index, columns=entry.columns)
             for array, entry in zip(arrays, source, strict=True)
         ]
+    else:
+        parts = layout.from_ntc(arrays)
     if not hasattr(source, "iloc"):
         return parts
     values = np.empty(len(parts), dtype=object)
@@ -106,7 +108,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
     """
     refuse_nested(X)
     refuse_times(X)
-    layout = Layout.of(estimator)
+    layout, given = Layout.of(estimator), X
     if layout.name == "nct":
         X = axes_swapped(X)
     sequences = sequences_in(X)
@@ -119,7 +121,7 @@ def read_steps(estimator: Any, X: Any, *, reset: bool, copy: bool = False, names
         entries = read_entries(sequences)
         check_channels(estimator, entries[0].shape, reset=reset, name="X[0]")
         values = check_array(np.concatenate(entries), input_name="X", **FLOATS)
-        steps = Steps(values, np.array([len(entry) for entry in entries]), None, layout, X)
+        steps = Steps(values, np.array([len(entry) for entry in entries]), None, layout, given)
         head = sequences[0] if one_set_of_names(sequences) else entries[0]
     elif n_axes(X) >= 3:
         array = check_array(X, allow_nd=True, input_name="X", **options)

@@ -75,7 +75,7 @@ def test_quantized_is_a_fitted_estimator_apart_from_the_model(fitted, report):
     assert model.net_.module_.W.shape == (8, 8)
     assert small.predict_proba(X[:3]).shape == (3, 2)
     assert small.certified_radius(X[:3]).shape == (3,)
-    assert small.holdout_bound(X, y).value > 0
+    assert small.holdout_bound(X[1:], y[1:]).value > 0
     assert not hasattr(small, "generalization_bound_")
     np.testing.assert_array_equal(model.predict(X), before)
     again = pickle.loads(pickle.dumps(model))

@@ -93,7 +93,7 @@ def test_training_and_predictions(kind, form):
         report = model.generalization_report(given, y)
         later = clone(model).set_params(max_epochs=3, early_stopping=True).fit(given, y, X_val=given, y_val=y)
         more = clone(model).partial_fit(given, y, **({"classes": np.unique(y)} if is_classifier(kind()) else {}))
-        held = model.holdout_bound(given, y)
+        held = model.holdout_bound(FORMS[form](X[1:], layout), y[1:])
         return (
             model.predict(given),
             model.loss_curve_,

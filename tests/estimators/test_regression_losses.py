@@ -164,8 +164,8 @@ def test_saved_models_keep_their_loss(name, tmp_path):
         assert twin.net_.criterion == model.net_.criterion == loss_of(name)
         assert type(twin.net_.criterion_) is type(model.net_.criterion_)
         assert twin.generalization_report(X, y) == model.generalization_report(X, y)
-        assert twin.holdout_bound(X, y) == model.holdout_bound(X, y)
-        assert isinstance(twin.holdout_bound(X, y), HoldoutBound)
+        assert twin.holdout_bound(X[1:], y[1:]) == model.holdout_bound(X[1:], y[1:])
+        assert isinstance(twin.holdout_bound(X[1:], y[1:]), HoldoutBound)
 
 
 @EVERY

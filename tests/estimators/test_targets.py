@@ -133,7 +133,7 @@ def test_mixed_labels_are_told_so(X):
 def test_tensors_of_targets_may_belong_to_a_graph(X):
     y = torch.from_numpy(X[:, 0, 0]).requires_grad_(True)
     model = TikhonovLSTMRegressor(4, **FAST).fit(X, y)
-    bounds = [model.holdout_bound(X, target, cap=4.0).value for target in (y, y.detach().numpy())]
+    bounds = [model.holdout_bound(X[1:], target[1:], cap=4.0).value for target in (y, y.detach().numpy())]
     assert bounds[0] == bounds[1]
 
 

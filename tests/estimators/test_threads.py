@@ -53,7 +53,7 @@ def uses(model, X, y):
         "certify": model.certify(X, 0.01),
         "bound": model.generalization_bound_ if hasattr(model, "generalization_bound_") else None,
         "epochs": (model.n_iter_, len(model.history_), model.best_loss_),
-        "holdout": model.holdout_bound(X, y, **({"cap": 1.0} if is_regressor(model) else {})),
+        "holdout": model.holdout_bound(X[1:], y[1:], **({"cap": 1.0} if is_regressor(model) else {})),
         "certified function": sklstm.certify(model, X, 0.01, method="intervals"),
         "random noise": sklstm.noise_interval(model, X[:1], 0.1, n_draws=200, random_state=0),
     }

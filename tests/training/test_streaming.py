@@ -86,7 +86,7 @@ def test_fit_bounds_and_predictions_are_those_in_memory_and_the_file_stays_as_it
     expected = in_memory.certify(np.array(X), 0.01, method="intervals")
     assert np.array_equal(lower, expected[0])
     assert np.array_equal(upper, expected[1])
-    assert streamed.holdout_bound(X, y).value == in_memory.holdout_bound(np.array(X), y).value
+    assert streamed.holdout_bound(X[1:], y[1:]).value == in_memory.holdout_bound(np.array(X[1:]), y[1:]).value
     assert digest_of(X) == before
 
 

@@ -442,8 +442,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
             Sequences in a form that `predict` takes. They must have played no part in making the estimator: neither in
-            `fit` nor in choosing hyperparameters. The complete
-            training data, in their order, are recognised and refused; parts of them are not.
+            `fit` nor in choosing hyperparameters. The complete training data, in their order, are recognised and
+            refused; parts of them are not.
         y : array-like of shape (n,)
             True labels. A label that `fit` has not seen counts as an error. A right prediction also counts as an error
             if another label's output is equal up to rounding: another machine might predict that label.

@@ -346,8 +346,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         ----------
         X : array-like of shape (n, L', d) or (n, L * d)
             At least two sequences, in a form that `predict` takes. They must have played no part in making the
-            estimator: neither in `fit` nor in choosing hyperparameters. The complete
-            training data, in their order, are recognised and refused; parts of them are not.
+            estimator: neither in `fit` nor in choosing hyperparameters. The complete training data, in their order,
+            are recognised and refused; parts of them are not.
         y : array-like of shape (n,) or (n, k)
             True targets, in the shape of those of `fit`.
         delta : float, optional

@@ -156,7 +156,7 @@ def preprocessing(series: Floats, table: object) -> None:
     assert_type(times, Any)
     scaler = SequenceScaler(2, padding_value=0.0)
     assert_type(scaler.fit(windows), SequenceScaler)
-    assert_type(scaler.transform(windows), NDArray[Any] | list[NDArray[Any]])
+    assert_type(scaler.transform(windows), Any)  # an array, or the form of X
     padded = pad_sequences([series])
     assert_type(padded, NDArray[Any])
     padded, mask = pad_sequences([series], side="right", return_mask=True)

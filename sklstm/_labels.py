@@ -41,6 +41,9 @@ TIME_NAMES = (
     "second",
 )
 
+#: Those of numbers that only increase: others are counted anew every day or year, or count backwards.
+STEADY_NAMES = frozenset(TIME_NAMES[: TIME_NAMES.index("ds") + 1])
+
 
 def row_labels(table: Any) -> Any:
     """Labels of the rows of a table, or of the entries of a Series; None without labels. (A list has ``index``.)"""

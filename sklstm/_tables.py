@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from sklstm._labels import could_be_times, has_times, is_missing, refuse_unordered, row_labels
+from sklstm._labels import STEADY_NAMES, could_be_times, is_missing, is_time, refuse_unordered, row_labels
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
 # What comes first in rows of numbers, by layout.
@@ -54,14 +54,14 @@ def as_plain(values: Any, name: str = "X") -> Any:
 
 
 def _without_nullable_type(values: Any) -> Any:
-    """Integers and booleans of pandas' nullable types, if none is missing, in numpy's; else unchanged.
+    """Integers and booleans of pandas' nullable types in numpy's, with their labels; others, or with gaps, unchanged.
 
     scikit-learn would make floats of them, in which large numbers become equal.
     """
     plain = getattr(getattr(values, "dtype", None), "numpy_dtype", None)
     if getattr(plain, "kind", "O") not in "biu" or not hasattr(values, "isna") or bool(values.isna().any()):
         return values
-    return values.to_numpy(dtype=plain)
+    return values.astype(plain) if row_labels(values) is not None else values.to_numpy(dtype=plain)
 
 
 def refuse_lazy(table: Any) -> None:
@@ -165,21 +165,31 @@ def refuse_times(X: Any, name: str = "X") -> None:
             raise ValueError(f"{name} holds times ({X.dtype}), not numbers. {_AS_NUMBERS}")
         return
     dtypes = getattr(X, "dtypes", None)
-    kinds = [getattr(dtype, "kind", "") for dtype in (dtypes if np.iterable(dtypes) else ())]
+    kinds = [_kind(dtype) for dtype in (dtypes if np.iterable(dtypes) else ())]
     for column, kind in zip(columns, kinds, strict=False):
         if kind in ("m", "M"):
             raise ValueError(f"column {column!r} of {name} holds times, not numbers. {_AS_NUMBERS}")
 
 
+def _kind(dtype: Any) -> str:
+    """The kind of a dtype of numpy or pandas; "M" for all times of polars."""
+    is_time = getattr(dtype, "is_temporal", None)
+    return "M" if is_time is not None and is_time() else str(getattr(dtype, "kind", ""))
+
+
 def refuse_unordered_times(table: Any, name: str) -> None:
-    """``ValueError`` if the index of a sequence holds times that do not increase."""
+    """``ValueError`` if the index of a sequence holds times that do not increase.
+
+    Numbers count as times if their name says so, unless it is one of the calendar, which begins anew, or a lag.
+    """
     index = row_labels(table)
-    if index is None or (index.is_monotonic_increasing and index.is_unique) or not has_times(index):
+    if not hasattr(index, "nlevels") or (index.is_monotonic_increasing and index.is_unique):
         return
-    found = could_be_times(index)
-    if len(found) == 1:
-        labels = index.get_level_values(found[0])
-        refuse_unordered(labels, np.arange(len(labels)), None, f"They are the index of {name}: sort it, or drop it.")
+    levels = [index.get_level_values(level) for level in range(index.nlevels)]
+    times = [labels for labels in levels if is_time(labels) or str(labels.name).lower() in STEADY_NAMES]
+    if len(times) == 1:
+        remedy = f"They are the index of {name}: sort its rows, or, if these are no times, reset_index(drop=True)."
+        refuse_unordered(times[0], np.arange(len(times[0])), None, remedy)
 
 
 def swapped(n_steps: int, expected: int) -> str:

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklstm import certified_accuracy, make_forecaster, noise_interval, prediction_interval
 from sklstm._labels import TIME_NAMES, counted, numbered, order_of_rows, refuse_other_rows, time_level
-from sklstm.inspection import CertifiedFrontDisplay
+from sklstm.inspection import CertifiedBandDisplay, CertifiedFrontDisplay, channel_importance
 from sklstm.metrics import make_certified_scorer, make_noisy_scorer
 from sklstm.model_selection import RegularizationPathCV
 from sklstm.preprocessing import SequenceScaler, SequencesFromTable, pad_sequences, read_sequences, sliding_windows
@@ -459,6 +459,8 @@ def test_y_and_weights_are_compared_where_x_has_no_labels(cls, problem):
     weight = pd.Series(np.linspace(1, 2, N), index=NAMES)
     model = cls(4, max_epochs=1, early_stopping=True, random_state=0)
     own = {"X_val": X, "y_val": y, "sample_weight_val": weight}
+    classes = {"classes": [False, True]} if cls in CLASSIFIERS else {}
+    few = cls(4, random_state=0)
     for given in (X, list(X)):
         model.fit(given, y, sample_weight=weight, **own)
         score = make_noisy_scorer("accuracy" if cls in CLASSIFIERS else "r2", 0.1)
@@ -466,6 +468,7 @@ def test_y_and_weights_are_compared_where_x_has_no_labels(cls, problem):
             lambda given=given: model.fit(given, y, sample_weight=weight[::-1]),
             lambda given=given: model.fit(given, y, **(own | {"sample_weight_val": weight[::-1]})),
             lambda given=given: model.score(given, y, sample_weight=weight[::-1]),
+            lambda given=given: few.partial_fit(given, y, sample_weight=weight[::-1], **classes),
             lambda given=given, score=score: score(model, given, y, sample_weight=weight[::-1]),
         )
         for call in calls:
@@ -513,6 +516,7 @@ BACKWARDS = {
     "dates": pd.date_range("2024", periods=3)[::-1],
     "a date twice": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-02"]),
     "numbers that are said to be times": pd.Index([0.0, 2.0, 1.0], name="time"),
+    "a missing date": pd.to_datetime(["2024-01-01", None, "2024-01-02"]),
     "ids and dates": pd.MultiIndex.from_arrays([["u"] * 3, pd.date_range("2024", periods=3)[::-1]]),
 }
 
@@ -535,10 +539,16 @@ def test_sequences_whose_times_do_not_increase_are_refused(index):
             lambda given=given: pad_sequences(list(given)),
         )
         for call in calls:
-            with pytest.raises(ValueError, match=r"times of the series must increase.* index of (X|sequences)\[3\]"):
+            with pytest.raises(ValueError, match=r"(must increase|is missing).* index of (X|sequences)\[3\]"):
                 call()
-    rows = [frame.set_axis([7, 3, 5]) for frame in frames]  # numbers without a name of times may be anything
-    np.testing.assert_array_equal(model.predict(rows), model.predict(frames))
+
+
+@pytest.mark.parametrize("name", [None, "lag", "hour", "month", "step"])
+def test_numbers_that_begin_anew_or_count_backwards_may_index_a_sequence(name):
+    X = np.random.default_rng(0).normal(size=(8, 3, 2))
+    model = ESTIMATORS[0](2, max_epochs=1, random_state=0).fit(list(X), X[:, 0, 0])
+    rows = [pd.DataFrame(x, index=pd.Index([23, 0, 0], name=name)) for x in X]
+    np.testing.assert_array_equal(model.predict(rows), model.predict(list(X)))
 
 
 def test_times_are_no_numbers():
@@ -546,10 +556,54 @@ def test_times_are_no_numbers():
     y, spans = X[:, 0, 0], (1e3 * X).astype("m8[s]")
     flat = pd.DataFrame(X.reshape(8, 6)).add_prefix("c").assign(c5=pd.Timestamp("2024", tz="UTC"))
     dated = [pd.DataFrame(x, columns=["a", "b"]).assign(b=pd.date_range("2024", periods=3)) for x in X]
-    for given, where in ((spans, "X"), (list(spans), r"X\[0\]"), (flat, "'c5' of X"), (dated, r"'b' of X\[0\]")):
-        for fit in (ESTIMATORS[0](2, max_epochs=1, n_channels=2 if given is flat else 1).fit, SequenceScaler().fit):
+    polar = [pl.DataFrame({"a": x[:, 0], "b": pd.date_range("2024", periods=3).to_pydatetime().tolist()}) for x in X]
+    row = pl.DataFrame({"c0": X[:, 0, 0], "c1": pd.to_timedelta(np.arange(8), unit="s").to_pytimedelta().tolist()})
+    cases = ((spans, "X"), (list(spans), r"X\[0\]"), (flat, "'c5' of X"), (dated, r"'b' of X\[0\]"))
+    for given, where in (*cases, (polar, r"'b' of X\[0\]"), (row, "'c1' of X")):
+        channels = 2 if given is flat or given is row else 1
+        for fit in (ESTIMATORS[0](2, max_epochs=1, n_channels=channels).fit, SequenceScaler().fit):
             with pytest.raises(ValueError, match=rf"{where} holds times.*, not numbers"):
                 fit(given, y)
+    with pytest.raises(ValueError, match="sample_weight holds times"):
+        ESTIMATORS[0](2, max_epochs=1).fit(X, y, sample_weight=np.arange(1, 9).astype("m8[s]"))
+
+
+def test_series_of_nullable_types_keep_their_labels():
+    """They become plain numbers; what they belong to must not be lost on the way."""
+    days = pd.date_range("2024", periods=5)
+    panel = pd.Series(range(10), index=pd.MultiIndex.from_product([["u", "v"], days], names=["id", "time"]))
+    for dtype in ("int64", "Int64"):
+        assert len(sliding_windows(panel.astype(dtype), 3)[0]) == 4, "no window has two ids"
+        with pytest.raises(ValueError, match="times of the series must increase"):
+            sliding_windows(panel["u"][::-1].astype(dtype), 3)
+    X = np.random.default_rng(0).normal(size=(20, 3, 2))
+    model = ESTIMATORS[0](2, max_epochs=5, random_state=0).fit(frames_of(X, ["a", "b"]), X[:, -1, 0])
+    scores = [
+        make_certified_scorer("r2", pd.Series([1, 0], index=["b", "a"], dtype=dtype))(
+            model, frames_of(X, ["a", "b"]), X[:, -1, 0]
+        )
+        for dtype in ("int64", "Int64")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_displays_and_importances_compare_rows(problem):
+    y, X = problem["a"] + problem["f"], problem
+    model = ESTIMATORS[0](2, max_epochs=1, n_channels=2, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="rows of y have other labels than those of X"):
+        CertifiedBandDisplay.from_estimator(model, X, eps=0.1, y=y[::-1])
+    weight = pd.Series(1.0, index=NAMES[::-1])
+    for given, other in ((X, "X"), (X.to_numpy(), "y")):
+        for scoring in (None, "r2"):
+            with pytest.raises(ValueError, match=f"rows of sample_weight have other labels than those of {other}"):
+                channel_importance(model, given, y, scoring=scoring, sample_weight=weight, n_channels=2)
+
+
+def test_axes_that_are_called_index_are_no_index():
+    X = np.random.default_rng(0).normal(size=(8, 3, 2))
+    arrays = [xr.DataArray(x, dims=("index", "c"), coords={"index": [0, 1, 2]}) for x in X]
+    with pytest.raises(TypeError, match="of xarray with the axes"):
+        ESTIMATORS[0](2, max_epochs=1).fit(arrays, X[:, 0, 0])
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)

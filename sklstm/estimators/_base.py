@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sklstm._fitted import of_one_fit
 from sklstm._sequences import Sequences, as_sequences
-from sklstm._tables import as_plain
+from sklstm._tables import as_plain, refuse_times
 from sklstm._validation import API_PAGE_AT_TOP, Number, Rule, check_parameters, fresh_random_state
 from sklstm.generalization import OccamBound, PACBayesBound
 from sklstm.training import (
@@ -269,6 +269,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """Weights (n,) as given, checked."""
         if sample_weight is None:
             return None
+        refuse_times(sample_weight, "sample_weight")
         if isinstance(sample_weight, Real):
             Number(Real, 0).check("sample_weight", sample_weight)
         try:

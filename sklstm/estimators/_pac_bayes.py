@@ -296,7 +296,9 @@ class StochasticPredictor:
                 f"compression=PACBayes(...); got {bound!r:.80}."
             )
         own = estimator.net_.module_
-        if _ends(own) != _ends(bound.network) or bound.source not in ("", vars(estimator).get("_data_digest")):
+        known = vars(estimator)
+        digest = None if "_quantized_cap" in known else known.get("_data_digest")
+        if _ends(own) != _ends(bound.network) or bound.source not in ("", digest):
             raise ValueError(
                 f"bound is from other data or about another network than this {type(estimator).__name__}. Take it "
                 "from generalization_report(X, y) of this estimator."

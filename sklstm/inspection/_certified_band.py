@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 
+from sklstm._labels import refuse_mixed_rows
 from sklstm._tables import as_plain
 from sklstm.estimators._certify import certify
 
@@ -168,6 +169,7 @@ class CertifiedBandDisplay(Display):
         def one(values: Any) -> NDArray[np.float64]:
             return np.asarray(values, dtype=np.float64).reshape(len(predicted), -1)[:, output]
 
+        refuse_mixed_rows(X, y)
         if y is not None and np.size(y := as_plain(y, "y")) != predicted.size:
             raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {np.shape(y)}.")
         lower, upper = certify(estimator, X, eps, method=method)

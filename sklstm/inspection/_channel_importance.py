@@ -129,7 +129,7 @@ def channel_importance(
     check_draws(random_state, n_repeats=n_repeats)
     _OPTIONAL_INT.check("n_jobs", n_jobs)
     OPTIONAL_POSITIVE_INT.check("n_channels", n_channels)
-    y = targets(X, y, "channel_importance")
+    y = targets(X, y, "channel_importance", sample_weight)
     layout = layout_of(estimator)
     if n_channels is not None:
         layout = replace(layout, n_channels=n_channels)

@@ -10,7 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import zero_one_loss
 from sklearn.utils import check_array, check_consistent_length
 
-from sklstm._labels import refuse_other_rows
+from sklstm._labels import refuse_mixed_rows
 from sklstm._layout import NTC, Layout
 from sklstm._losses import RegressionLoss
 from sklstm._sizes import sizes_by_position
@@ -49,8 +49,8 @@ def check_draws(random_state: Any, **counts: Any) -> None:
     Seed().check("random_state", random_state)
 
 
-def targets(X: Any, y: Any, caller: str) -> Any:
-    """y in a form that scikit-learn's metrics take.
+def targets(X: Any, y: Any, caller: str, sample_weight: Any = None) -> Any:
+    """y in a form that scikit-learn's metrics take, after the rows of X, y and the weights were compared.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def targets(X: Any, y: Any, caller: str) -> Any:
     """
     if y is None:
         raise ValueError(f"{caller} measures errors and requires y, the true targets; got None.")
-    refuse_other_rows(y, X, "y")
+    refuse_mixed_rows(X, y, sample_weight)
     y = as_plain(y, "y")
     if not hasattr(X, "columns"):
         check_consistent_length(X, y)

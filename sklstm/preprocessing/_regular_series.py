@@ -383,15 +383,26 @@ def _argument(levels: list, level: int) -> str:
     return repr(levels[level] if len({name for name in levels if isinstance(name, str)}) == len(levels) else level)
 
 
+def _has_length(step: Any) -> bool:
+    """Whether a step is an offset of so many days, hours or less, and not one of the calendar."""
+    if not hasattr(step, "freqstr"):
+        return False
+    from pandas.tseries.offsets import Day, Tick
+
+    return isinstance(step, Day | Tick)
+
+
 def _rows_for_all_steps(levels: list, level: int, step: Any) -> str:
     """The remedy in errors about times that are not equally spaced, but mostly by this step."""
     of_ids, rule = _of_ids(levels, level), repr(getattr(step, "freqstr", ...)).replace("Ellipsis", "...")
     if of_ids:
         place = _argument(levels, level)
-        make = f"For dates, table = table{of_ids}.resample({rule}, level={place}).last()"
+        # From midnight, by default, other times of day would move.
+        origin = ", origin='start'" if _has_length(step) else ""
+        make = f"For dates, table = table{of_ids}.resample({rule}, level={place}{origin}).last()"
         periods = f"table.index.set_levels(table.index.levels[{level}].to_period('M'), level={level})"
     else:
-        make, periods = f"table.asfreq({rule}) or table.resample({rule})", "table.to_period('M')"
+        make, periods = f"table.asfreq({rule})", "table.to_period('M')"
     return (
         f"A forecast needs a row for every step. {make} makes the missing ones, and table{of_ids}.ffill() fills them "
         f"with the past only. Dates such as the 15th of every month are equally spaced as periods: {periods}."

@@ -66,19 +66,21 @@ class Steps:
 
 def _as_given(arrays: list[NDArray], source: Any, layout: Layout) -> Any:
     """Arrays (L_i, d) in the layout and with the labels of the sequences that they were made of."""
-    parts: list[Any]
-    if source is not None and all(hasattr(entry, "iloc") and hasattr(entry, "columns") for entry in source):
-        parts = [  # of frames, whose columns are channels in any layout
-            type(entry)(array, index=entry.index, columns=entry.columns)
-            for array, entry in zip(arrays, source, strict=True)
-        ]
-    else:
-        parts = layout.from_ntc(arrays)
+    framed = source is not None and all(hasattr(entry, "columns") for entry in source)
+    # The columns of frames are channels in any layout.
+    parts = list(map(_frame_like, source, arrays)) if framed else layout.from_ntc(arrays)
     if not hasattr(source, "iloc"):
         return parts
     values = np.empty(len(parts), dtype=object)
     values[:] = parts
-    return type(source)(values, index=source.index, name=source.name)
+    return source._constructor(values, index=source.index, name=source.name)
+
+
+def _frame_like(frame: Any, values: NDArray) -> Any:
+    """Values (L, d) as a data frame with the labels of another, of pandas or polars."""
+    if hasattr(frame, "iloc"):
+        return frame._constructor(values, index=frame.index, columns=frame.columns)
+    return type(frame)(values, schema=list(frame.columns))
 
 
 def split(values: NDArray, lengths: NDArray[np.int64]) -> list[NDArray]:

@@ -311,22 +311,34 @@ def test_periods_of_another_length_than_in_fit_are_refused():
         RegularSeries.of(table_of(INDEXES["every other period"]), series)
 
 
-@pytest.mark.parametrize("freq", ["h", "15min", "D", "MS"])
-def test_the_remedy_for_a_missing_row_makes_the_missing_row(freq):
-    """With another rule it would throw rows away."""
-    table = pd.DataFrame({"a": np.arange(12.0)}, index=pd.date_range("2024-03-01", periods=12, freq=freq, name="time"))
+@pytest.mark.parametrize(
+    ("freq", "start"),
+    [
+        ("h", "00:00"),
+        ("h", "00:30"),
+        ("5h", "03:00"),
+        ("15min", "00:07"),
+        ("D", "12:00"),
+        ("W-MON", "00:00"),
+        ("MS", "00:00"),
+    ],
+)
+def test_the_remedy_for_a_missing_row_makes_the_missing_row(freq, start):
+    """With another rule it would throw rows away, and from another origin it would move them."""
+    times = pd.date_range(f"2024-04-01 {start}", periods=12, freq=freq, name="time")
+    table = pd.DataFrame({"a": np.arange(12.0)}, index=times)
     panel = pd.concat({"u": table, "v": table}, names=["site", "time"])
     for given, dropped, whole in ((table, 5, table), (table, 1, table), (panel, 7, panel), (panel, 1, panel)):
         lacking = given.drop(given.index[dropped])
         with pytest.raises(ValueError, match="not equally spaced") as caught:
             RegularSeries.of(lacking)
         if freq == "MS" and given is table and dropped == 1:  # steps of months are seen in three rows, not in lengths
-            assert "resample(...)" in str(caught.value)
+            assert "table.asfreq(...)" in str(caught.value)
             continue
-        rule = re.search(r"resample\('(.*?)'", str(caught.value))[1]
-        filled = (
-            lacking.resample(rule).last()
-            if given is table
-            else lacking.groupby(level="site").resample(rule, level="time").last()
-        )
+        remedy = re.search(
+            r"(table\.asfreq\(.*?\)|table\.groupby\(level='site'\)\.resample\(.*?\)\.last\(\))", str(caught.value)
+        )[1]
+        filled = eval(remedy, {"table": lacking})
         assert filled.index.tolist() == whole.index.tolist()
+        kept = filled["a"].notna()
+        pd.testing.assert_frame_equal(filled[kept], lacking, check_freq=False)

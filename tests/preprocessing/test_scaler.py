@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import sklearn
 import torch
@@ -277,11 +278,35 @@ def test_sequences_keep_their_labels(X):
             found = way(given)
             assert type(found) is type(given)
             for frame, array in zip(found, values, strict=True):
-                pd.testing.assert_frame_equal(frame, pd.DataFrame(array, columns=names, index=days))
+                pd.testing.assert_frame_equal(frame, pd.DataFrame(array, columns=names, index=days), rtol=1e-12)
         assert way(pd.Series(frames, index=ids, name="ward")).index.tolist() == ids
         arrays = getattr(plain, name)(pd.Series(list(X), index=ids))
         assert (arrays.index.tolist(), type(arrays.iloc[0])) == (ids, np.ndarray)
     np.testing.assert_array_equal(frames[0], X[0], "the user's frames are left alone")
+    polar = [pl.DataFrame(x, schema=names) for x in X]
+    for frame, array in zip(scaler.transform(polar), plain.transform(list(X)), strict=True):
+        assert (frame.columns, type(frame)) == (names, pl.DataFrame)
+        np.testing.assert_allclose(frame.to_numpy(), array, rtol=1e-12)
+
+
+class Recording(pd.DataFrame):
+    """A data frame with an argument of its own."""
+
+    _metadata = ("rate",)
+
+    def __init__(self, *args, rate, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rate = rate
+
+    @property
+    def _constructor(self):
+        return pd.DataFrame
+
+
+def test_frames_may_be_of_a_subclass(X):
+    frames = [Recording(x, columns=list("uvw"), rate=50) for x in X]
+    for frame, x in zip(SequenceScaler().fit_transform(frames), SequenceScaler().fit_transform(list(X)), strict=True):
+        np.testing.assert_allclose(frame, x, rtol=1e-12)
 
 
 def test_wide_frames_are_read_by_name(X):

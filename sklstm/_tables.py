@@ -180,7 +180,7 @@ def _kind(dtype: Any) -> str:
 def refuse_unordered_times(table: Any, name: str) -> None:
     """``ValueError`` if the index of a sequence holds times that do not increase.
 
-    Numbers count as times if their name says so, unless it is one of the calendar, which begins anew, or a lag.
+    Numbers count as times if their name says so, unless it is a name of the calendar, which begins again, or a lag.
     """
     index = row_labels(table)
     if not hasattr(index, "nlevels") or (index.is_monotonic_increasing and index.is_unique):

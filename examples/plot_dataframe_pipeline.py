@@ -130,7 +130,7 @@ def errors_by_fold(estimator, cv):
     return pd.DataFrame(columns), run
 
 
-gap = -(-(WINDOW + HORIZON) // STRIDE) - 1  # (window + horizon) / stride, rounded up, less one
+gap = -(-(WINDOW + HORIZON) // STRIDE) - 1  # their quotient, rounded up, less one
 in_order = TimeSeriesSplit(4, gap=gap)
 results, run = errors_by_fold(model, in_order)
 results.loc["LSTM, no penalty"] = errors_by_fold(plain, in_order)[0].loc["LSTM"]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from sklstm import (
@@ -198,10 +199,9 @@ def test_units_of_the_radii(fitted):
 
 
 def test_labels_of_the_scale(fitted):
-    model, X, _ = fitted["scaled, ragged"]
+    model, X, y = fitted["scaled, ragged"]
     frames = [pd.DataFrame(x, columns=["a", "b"]) for x in X]
-    named = make_pipeline(SequenceScaler(), model[-1])
-    named[0].fit(frames)
+    named = clone(model).fit(frames, y)
     expected = certified_radius(named, frames, scale=[0.2, 1.0])
     for scale in ({"b": 1.0, "a": 0.2}, pd.Series({"b": 1.0, "a": 0.2})):
         np.testing.assert_array_equal(certified_radius(named, frames, scale=scale), expected)

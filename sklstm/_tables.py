@@ -117,7 +117,8 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     """
     arrays: list[NDArray] = []
     for i, entry in enumerate(sequences):
-        refuse_times(entry, f"{name}[{i}]")
+        if not _are_numbers(entry):
+            refuse_times(entry, f"{name}[{i}]")
         refuse_unordered_times(entry, f"{name}[{i}]")
         try:
             array = _values_of(entry)
@@ -146,6 +147,12 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     if not arrays:
         raise ValueError(f"{name} holds no sequence.")
     return arrays
+
+
+def _are_numbers(entry: Any) -> bool:
+    """Whether the values of an array or frame of pandas have one type of numbers: types by column take much longer."""
+    values = entry.values if hasattr(type(entry), "values") else entry
+    return getattr(getattr(values, "dtype", None), "kind", "") in ("b", "i", "u", "f")
 
 
 def _values_of(entry: Any) -> NDArray:

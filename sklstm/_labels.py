@@ -41,7 +41,7 @@ TIME_NAMES = (
     "second",
 )
 
-#: Those of numbers that only increase: others are counted anew every day or year, or count backwards.
+#: Those of numbers that only increase: others begin again every day or year, or count backwards.
 STEADY_NAMES = frozenset(TIME_NAMES[: TIME_NAMES.index("ds") + 1])
 
 

@@ -117,11 +117,9 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     """
     arrays: list[NDArray] = []
     for i, entry in enumerate(sequences):
-        if not _are_numbers(entry):
-            refuse_times(entry, f"{name}[{i}]")
         refuse_unordered_times(entry, f"{name}[{i}]")
         try:
-            array = _values_of(entry)
+            array = _values_of(entry, f"{name}[{i}]")
         except ValueError as error:
             raise ValueError(
                 f"{name}[{i}] is not an array of numbers of shape (n_steps, n_channels): {error}"
@@ -149,18 +147,16 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     return arrays
 
 
-def _are_numbers(entry: Any) -> bool:
-    """Whether the values of an array or frame of pandas have one type of numbers: types by column take much longer."""
-    values = entry.values if hasattr(type(entry), "values") else entry
-    return getattr(getattr(values, "dtype", None), "kind", "") in ("b", "i", "u", "f")
-
-
-def _values_of(entry: Any) -> NDArray:
-    if not hasattr(entry, "columns"):
-        return np.asarray(as_plain(entry))
+def _values_of(entry: Any, name: str) -> NDArray:
+    framed = hasattr(entry, "columns")
+    by_pandas = framed and hasattr(type(entry), "values")
+    array = entry.values if by_pandas else np.asarray(as_plain(entry))  # pandas' own way is quicker
+    are_numbers = array.dtype.kind in "biuf"
+    # Types by column take long with pandas. Of polars' dates numpy makes numbers.
+    if not (by_pandas and are_numbers):
+        refuse_times(entry if framed else array, name)
     # A frame may have nullable columns, which scikit-learn can read, but this takes a hundred times as long.
-    array = entry.values if hasattr(type(entry), "values") else np.asarray(entry)  # pandas' own way is quicker
-    return array if array.dtype.kind in "biuf" else check_array(entry, **_FLOATS)
+    return array if are_numbers or not framed else check_array(entry, **_FLOATS)
 
 
 def refuse_times(X: Any, name: str = "X") -> None:

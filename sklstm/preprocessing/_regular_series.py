@@ -15,6 +15,8 @@ from sklstm._validation import is_integer
 from ._series import Columns, Rows
 from ._windows import sliding_windows
 
+_SHORTEST_MONTH = 28 * 86400  # s
+
 
 @dataclass(frozen=True)
 class RegularSeries:
@@ -394,7 +396,7 @@ def _has_length(step: Any) -> bool:
 
 def _rows_for_all_steps(levels: list, level: int, step: Any) -> str:
     """The remedy in errors about times that are not equally spaced, but mostly by this step."""
-    of_ids, rule = _of_ids(levels, level), repr(getattr(step, "freqstr", ...)).replace("Ellipsis", "...")
+    of_ids, rule = _of_ids(levels, level), repr(step.freqstr) if hasattr(step, "freqstr") else "..."
     if of_ids:
         place = _argument(levels, level)
         # From midnight, by default, other times of day would move.
@@ -471,9 +473,6 @@ def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> A
         f"{some[place + 1] - some[place]!s}, but mostly {mostly!s}. "
         f"{_rows_for_all_steps(levels, level, _offset(mostly))}"
     )
-
-
-_SHORTEST_MONTH = 28 * 86400  # s
 
 
 def _offset(difference: Any) -> Any:

@@ -71,9 +71,7 @@ def _as_given(arrays: list[NDArray], source: Any, layout: Layout) -> Any:
     parts = list(map(_frame_like, source, arrays)) if framed else layout.from_ntc(arrays)
     if not hasattr(source, "iloc"):
         return parts
-    values = np.empty(len(parts), dtype=object)
-    values[:] = parts
-    return source._constructor(values, index=source.index, name=source.name)
+    return source._constructor(parts, index=source.index, name=source.name)
 
 
 def _frame_like(frame: Any, values: NDArray) -> Any:

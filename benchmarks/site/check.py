@@ -195,7 +195,13 @@ def the_experiment_on_reviews_goes_on_where_it_was_stopped():
             embedding=np.vstack([np.zeros(3), rng.standard_normal((5, 3))]),
         )
         options = Namespace(
-            data=Path(folder) / "tiny.npz", steps=[4, 6], sigmas=imdb_noise.PAPER, runs=2, hidden=3, epochs=1
+            data=Path(folder) / "tiny.npz",
+            steps=[4, 6],
+            sigmas=imdb_noise.PAPER,
+            beyond=(1.2,),
+            runs=2,
+            hidden=3,
+            epochs=1,
         )
 
         def record_all():
@@ -205,12 +211,12 @@ def the_experiment_on_reviews_goes_on_where_it_was_stopped():
             return records.load("imdb_noise"), printed.getvalue()
 
         first, _ = record_all()
-        assert len({imdb_noise.key(record) for record in first}) == len(first) == 2 * 2 * len(imdb_noise.PAPER)
+        assert len({imdb_noise.key(record) for record in first}) == len(first) == 2 * 2 * len(imdb_noise.PAPER) + 1
         path = Path(folder) / "imdb_noise.jsonl"
         lines = path.read_text().splitlines()
         path.write_text("\n".join(lines[:13]) + "\n" + lines[13][:20])  # killed while it wrote
         again, printed = record_all()
-        assert printed.count("gap") == 7, "what was finished is not run again"
+        assert printed.count("gap") == 8, "what was finished is not run again"
         same = ("test_error", "train_error_with_noise", "loss")
         assert [imdb_noise.key(record) for record in again] == [imdb_noise.key(record) for record in first]
         assert [[r[name] for name in same] for r in again] == [[r[name] for name in same] for r in first]

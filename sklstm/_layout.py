@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._tables import as_plain, is_wide, n_axes, names_of_columns, sequences_in
+from sklstm._tables import as_one_channel, as_plain, is_wide, n_axes, names_of_columns, sequences_in
 from sklstm._validation import Choice
 
 LayoutName = Literal["ntc", "nct"]
@@ -129,9 +129,10 @@ def axes_swapped(X: Any, name: str = "X") -> Any:
     sequences = None if names_of_columns(X) is not None else sequences_in(X)
     if sequences is not None:
         arrays = [entry if hasattr(entry, "columns") else np.asarray(as_plain(entry, name)) for entry in sequences]
-        for i, array in enumerate(arrays):
-            if array.ndim != 2:
-                hint = " A sequence of one channel has shape (1, n_steps): x.reshape(1, -1)." if array.ndim == 1 else ""
+        for i, (array, entry) in enumerate(zip(arrays, sequences, strict=True)):
+            axes = len(array.shape)  # frames of polars have no ndim
+            if axes != 2:
+                hint = as_one_channel(entry, "(1, n_steps)", "(1, -1)") if axes == 1 else ""
                 raise ValueError(
                     f"{name}[{i}] has shape {array.shape}, but with layout='nct' every sequence of a list must have "
                     f"shape (n_channels, n_steps).{hint}"

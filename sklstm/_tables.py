@@ -125,7 +125,7 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
                 f"{name}[{i}] is not an array of numbers of shape (n_steps, n_channels): {error}"
             ) from error
         if array.ndim != 2:
-            hint = " A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)." if array.ndim == 1 else ""
+            hint = as_one_channel(entry, "(n_steps, 1)", "(-1, 1)") if array.ndim == 1 else ""
             raise ValueError(
                 f"{name}[{i}] has shape {array.shape}, but every sequence of the list must have shape (n_steps, "
                 f"n_channels).{hint}"
@@ -145,6 +145,14 @@ def read_entries(sequences: Sequence[Any], name: str = "X") -> list[NDArray]:
     if not arrays:
         raise ValueError(f"{name} holds no sequence.")
     return arrays
+
+
+def as_one_channel(entry: Any, shape: str, new: str) -> str:
+    """How to make a sequence of one channel of an entry with one axis: the end of an error message."""
+    if hasattr(entry, "to_frame"):  # a Series, of which a frame keeps the labels
+        return " A Series of one channel becomes a sequence by x.to_frame()."
+    call = f"x.reshape{new}" if hasattr(entry, "reshape") else f"numpy.reshape(x, {new})"
+    return f" A sequence of one channel has shape {shape}: {call}."
 
 
 def _values_of(entry: Any, name: str) -> NDArray:
@@ -334,12 +342,24 @@ def is_nested(X: Any) -> bool:
 
 
 def refuse_nested(X: Any) -> None:
-    """``ValueError`` if X is a nested table, which no estimator reads."""
+    """``ValueError`` if X is a nested table, or a list of rows whose labels would be lost."""
     if is_nested(X):
         raise ValueError(
             "X is a nested table: its cells hold series, not numbers. sklstm.preprocessing.read_sequences(X) makes "
             "sequences of its rows."
         )
+    if not isinstance(X, list | tuple):
+        return
+    for i, row in enumerate(X):
+        labels = row_labels(row) if getattr(row, "ndim", None) == 1 else None
+        if labels is None:
+            return
+        refuse_unordered_times(row, f"X[{i}]")
+        if len(labels) and isinstance(labels[0], str):
+            raise ValueError(
+                f"X[{i}] is a Series with names, such as {labels[0]!r}. A list of such rows is a table: give "
+                "pandas.DataFrame(X), whose columns have these names."
+            )
 
 
 def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:

@@ -543,6 +543,25 @@ def test_sequences_whose_times_do_not_increase_are_refused(index):
                 call()
 
 
+@pytest.mark.parametrize("index", BACKWARDS.values(), ids=BACKWARDS)
+def test_a_list_of_rows_with_labels_is_refused_where_they_would_count(index):
+    X = np.random.default_rng(0).normal(size=(8, 3))
+    y, model = X[:, 0], ESTIMATORS[0](2, max_epochs=1, random_state=0)
+    days = pd.date_range("2024", periods=3)
+    rows = [pd.Series(x, index=days + pd.Timedelta(days=i)) for i, x in enumerate(X)]  # each has its own times
+    np.testing.assert_array_equal(model.fit(rows, y).predict(rows), model.predict(X))
+    scaler = SequenceScaler().fit(rows)
+    wrong = [*rows[:3], rows[3].set_axis(index), *rows[4:]]
+    table = pd.DataFrame(X, columns=list("abc"))
+    named = [row for _, row in table.iterrows()]
+    for call in (lambda given: model.fit(given, y), model.predict, scaler.fit, scaler.transform):
+        with pytest.raises(ValueError, match=r"(must increase|is missing).* index of X\[3\]"):
+            call(tuple(wrong))
+        with pytest.raises(ValueError, match=r"names, such as 'a'.* pandas\.DataFrame\(X\)"):
+            call(named)
+    pd.testing.assert_frame_equal(pd.DataFrame(named), table)  # the remedy
+
+
 @pytest.mark.parametrize("name", [None, "lag", "hour", "month", "step"])
 def test_numbers_that_begin_anew_or_count_backwards_may_index_a_sequence(name):
     X = np.random.default_rng(0).normal(size=(8, 3, 2))

@@ -1,9 +1,11 @@
 """Sequences of unequal length: the same numbers as one by one, everywhere."""
 
 import copy
+import re
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.base import clone, is_classifier
@@ -12,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 from sklstm import Compression, NoisyRNNClassifier, TikhonovGRURegressor, TikhonovLSTMClassifier, TikhonovLSTMRegressor
 from sklstm.datasets import load_japanese_vowels
 from sklstm.generalization import tu_bound
+from sklstm.preprocessing import SequenceScaler
 from tests.support.coverage import errors_and_ties
 
 FAST = {"max_epochs": 3, "random_state": 0}
@@ -290,7 +293,7 @@ def test_early_stopping_on_ragged_sequences():
 BAD = {
     "rows": (
         lambda X: [[1.0, 2.0], [1.0]],
-        r"X\[0\] has shape \(2,\).*A sequence of one channel has shape \(n_steps, 1\): x.reshape",
+        r"X\[0\] has shape \(2,\).*A sequence of one channel has shape \(n_steps, 1\): numpy.reshape",
     ),
     "columns of one axis": (
         lambda X: [X[0], X[1][:, 0]],
@@ -356,3 +359,30 @@ def test_what_lies_in_memory_is_nothing_that_is_looked_at(monkeypatch):
     monkeypatch.setattr(np, "empty", hostile)
     model = clone(ESTIMATORS["lstm"]).fit([[[12.0]], [[5.0]], [[0.0], [-8.0], [-6.0]]], np.array([1.0, 0.0, 1.0]))
     assert np.isfinite(model.loss_curve_).all()
+
+
+FLAT = {
+    "array": np.asarray,
+    "tensor": torch.tensor,
+    "list": list,
+    "Series": pd.Series,
+    "dated Series": lambda x: pd.Series(x, index=pd.date_range("2024", periods=len(x))),
+    "polars": pl.Series,
+}
+
+
+@pytest.mark.parametrize("layout", ["ntc", "nct"])
+@pytest.mark.parametrize("form", FLAT.values(), ids=FLAT)
+def test_the_remedy_for_flat_sequences_works(form, layout):
+    rng = np.random.default_rng(0)
+    X, y = [rng.standard_normal(5 + i) for i in range(6)], np.arange(6) % 2
+    expected = NoisyRNNClassifier(4, max_epochs=1, random_state=0).fit([x[:, None] for x in X], y).decision_function
+    model = NoisyRNNClassifier(4, max_epochs=1, layout=layout, random_state=0)
+    flat = [form(x) for x in X]
+    with pytest.raises(ValueError, match=r"X\[0\] has shape \(5,\)") as error:
+        model.fit(flat, y)
+    remedy = re.search(r"(x|numpy)\.(to_frame\(\)|reshape\(.*\)(?=\.$))", str(error.value)).group()
+    mended = [eval(remedy, {"x": x, "numpy": np}) for x in flat]
+    found = model.fit(mended, y).decision_function(mended)
+    np.testing.assert_array_equal(found, expected([x[:, None] for x in X]))
+    SequenceScaler(layout=layout).fit(mended)

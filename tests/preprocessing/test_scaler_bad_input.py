@@ -14,7 +14,7 @@ ZEROS = np.zeros((4, 6, 3))
         ([np.zeros(3), np.zeros(4)], "X[0] has shape (3,), but every sequence of the list must have shape (n_steps, "
          "n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
         ([[1.0, 2.0], [3.0]], "X[0] has shape (2,), but every sequence of the list must have shape (n_steps, "
-         "n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
+         "n_channels). A sequence of one channel has shape (n_steps, 1): numpy.reshape(x, (-1, 1))."),
         ([np.zeros((3, 2)), np.zeros(4)], "X[1] has shape (4,), but every sequence of the list must have shape "
          "(n_steps, n_channels). A sequence of one channel has shape (n_steps, 1): x.reshape(-1, 1)."),
         ([ZEROS, ZEROS],

@@ -14,6 +14,8 @@ from sklstm._losses import RegressionLoss
 # The best constant for a capped loss is searched for from this many targets, and from the best one without a cap.
 _STARTS = 32
 _STEPS = 100
+# Windows of targets that are compared at once.
+_PIECE = 1 << 16
 # Of scores, in units of the last place.
 _ROUNDING = 2.0**8
 
@@ -152,14 +154,25 @@ class CappedLoss:
         # Around the median, so that sums of squares keep their digits; values far beyond the cap do not matter.
         with np.errstate(over="ignore"):
             y = np.clip(y - np.median(y), -1e140, 1e140)
-        places = np.sort(np.concatenate([y - self.cap**0.5, y + self.cap**0.5]))
-        between = np.concatenate([(places[1:] + places[:-1]) / 2, y])
-        first, last = (np.searchsorted(y, between + shift) for shift in (-(self.cap**0.5), self.cap**0.5))
-        count = np.maximum(last - first, 1)
+        reach = self.cap**0.5
+        edges = np.concatenate([y - reach, y + reach])
+        edges.sort()
         sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (y, y**2))
-        centres = (sums[last] - sums[first]) / count
-        inside = np.maximum(squares[last] - squares[first] - count * centres**2, 0.0)
-        return float((inside + self.cap * (len(y) - (last - first))).min()) / len(y)
+
+        def smallest(centres: NDArray[np.float64]) -> float:
+            """The smallest sum, where each window has the mean of its targets in the place of its centre."""
+            first, last = (np.searchsorted(y, centres + shift) for shift in (-reach, reach))
+            count = np.maximum(last - first, 1)
+            means = (sums[last] - sums[first]) / count
+            inside = np.maximum(squares[last] - squares[first] - count * means**2, 0.0)
+            return float((inside + self.cap * (len(y) - (last - first))).min())
+
+        # In pieces: with a million targets all windows at once would take 200 MB.
+        found = [smallest(y[start : start + _PIECE]) for start in range(0, len(y), _PIECE)]
+        for start in range(0, len(edges) - 1, _PIECE):
+            piece = edges[start : start + _PIECE + 1]
+            found.append(smallest((piece[1:] + piece[:-1]) / 2))
+        return float(np.min(found)) / len(y)
 
     def _descended(self, y: NDArray[np.float64], constant: NDArray[np.float64]) -> float:
         best = np.inf

@@ -1,10 +1,13 @@
 """The best constant guess: no other constant loses less, whatever the loss and the tails of the targets."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from sklstm._losses import LOSSES, RegressionLoss
+from sklstm.generalization import _bounded_losses
 from sklstm.generalization._bounded_losses import CappedLoss, ErrorLoss
 from sklstm.networks import GRUNetwork, LSTMNetwork, RNNNetwork
 from sklstm.training._inference import predict_blocks
@@ -42,14 +45,28 @@ def test_a_cap_that_no_loss_reaches_changes_nothing(name):
     assert CappedLoss(loss_of(name), 1.0).of_best_constant(np.full((9, 2), 3.0)) == 0.0
 
 
-def test_the_best_squared_error_under_a_cap_is_exact_for_one_output():
+@pytest.mark.parametrize("piece", [1, 7, 1 << 16])
+def test_the_best_squared_error_under_a_cap_is_exact_for_one_output(piece, monkeypatch):
     """The targets within √M of the best constant are neighbours: all runs of the sorted targets are tried."""
+    monkeypatch.setattr(_bounded_losses, "_PIECE", piece)
     for seed in range(5):
         y = np.sort(np.random.default_rng(seed).standard_t(2, 25))
         cap = 1.5
         runs = [y[i:j] for i in range(25) for j in range(i + 1, 26)]
         exact = min(((run - run.mean()) ** 2).sum() + cap * (25 - len(run)) for run in runs) / 25
         assert CappedLoss(RegressionLoss(), cap).of_best_constant(y[:, None]) == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_best_constant_of_many_targets_takes_little_memory():
+    y = np.random.default_rng(0).standard_normal((400_000, 1))
+    loss = CappedLoss(RegressionLoss(), 1.0)
+    tracemalloc.start()
+    try:
+        loss.of_best_constant(y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * y.nbytes
 
 
 def test_the_most_frequent_label():

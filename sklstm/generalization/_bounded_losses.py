@@ -160,7 +160,7 @@ class CappedLoss:
         sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (y, y**2))
 
         def smallest(centres: NDArray[np.float64]) -> float:
-            """The smallest sum, where each window has the mean of its targets in the place of its centre."""
+            """The smallest sum, where each window has the mean of its targets instead of its centre."""
             first, last = (np.searchsorted(y, centres + shift) for shift in (-reach, reach))
             count = np.maximum(last - first, 1)
             means = (sums[last] - sums[first]) / count

@@ -2,8 +2,8 @@
 
 A ReLU network on IMDB reviews of L words (GloVe, 50 dimensions), trained with input noise of standard deviation sigma:
 test error without noise minus training error with noise, over several runs. Levels beyond the paper's are run once,
-with the shortest reviews. Every finished run is appended to
-results/imdb_noise.jsonl; started again, the script goes on with what is missing.
+with the shortest reviews. Every finished run is appended to results/imdb_noise.jsonl; started again, the script goes on
+with what is missing.
 
     python -m benchmarks.evidence.imdb_noise --data imdb_glove.npz  # made by sklstm.datasets.prepare_imdb
 """

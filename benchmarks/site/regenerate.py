@@ -6,7 +6,7 @@ quote them (`quoted.py`), and the bars on times are printed (`bars.py`). What wa
 benchmarks/results/; pages show the latest.
 
     python -m benchmarks.site.regenerate --list                 # what there is, how long it takes and what it needs
-    python -m benchmarks.site.regenerate --imdb imdb_glove.npz  # everything, about fourteen hours on two cores
+    python -m benchmarks.site.regenerate --imdb imdb_glove.npz  # everything, about eleven hours on two cores
     python -m benchmarks.site.regenerate --only speed           # what is in benchmarks/speed
     python -m benchmarks.site.regenerate --only memory quickstart_figures
     python -m benchmarks.site.regenerate --continue             # long runs go on where they stopped
@@ -93,7 +93,7 @@ STEPS = (
     Step("robust_training", "two hours", needs=AEON),
     Step("occam_bound", "25 minutes, 2 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
     Step("pac_bayes", "10 minutes, 1 without imdb", needs=IMDB, without_imdb=("--tasks", "digits")),
-    Step("imdb_noise", "6 hours", needs=IMDB),
+    Step("imdb_noise", "3 hours", needs=IMDB),
 )
 NAMES = tuple(step.name for step in STEPS)
 

@@ -424,6 +424,13 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
     return ordered, head, (len(frame), len(times), len(channels))
 
 
+def wide_places(frame: Any) -> tuple[NDArray[np.int64], list[Any]]:
+    """Positions (L, d) of the columns of a wide table, and the names of the channels; errors as in `read_wide`."""
+    positions = type(frame)(np.arange(frame.shape[1])[None], columns=frame.columns)
+    ordered, head, (_, n_steps, d) = read_wide(positions)
+    return ordered.to_numpy().reshape(n_steps, d), list(head.columns)
+
+
 def _time_level(columns: Any) -> int:
     channels = [level for level, name in enumerate(columns.names) if str(name).lower() in _CHANNEL]
     found = [1 - channels[0]] if len(channels) == 1 else could_be_times(columns)

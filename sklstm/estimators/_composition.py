@@ -18,7 +18,7 @@ from tqdm import tqdm
 from sklstm._layout import NTC, Layout
 from sklstm._sequences import Sequences, as_sequences, steps_of
 from sklstm._sizes import sizes_by_position
-from sklstm._tables import as_plain, filled_like, is_wide, read_entries, read_wide, sequences_in
+from sklstm._tables import as_plain, filled_like, is_wide, read_entries, read_wide, sequences_in, wide_places
 from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
@@ -265,8 +265,21 @@ class Composition:
         wide = not self.transformers or isinstance(self.transformers[0], SequenceScaler)
         names = getattr(self.outermost, "feature_names_in_", None)
         sizes = sizes_by_position(sizes, X, name, names=names, wide=wide, layout=self.layout)
+        if not wide and is_wide(X) and np.ndim(sizes) and np.shape(sizes)[-1] not in (1, X.shape[1]):
+            self._refuse_other_order(X, name)
         axes = self.layout.to_ntc(X) if given is None else given.axes
         return Radii.of(self.outermost, axes, sequences, sizes, name)
+
+    def _refuse_other_order(self, X: Any, name: str) -> None:
+        """``ValueError`` for sizes of channels, if columns that are not step by step have lost their levels."""
+        places, _ = wide_places(X)
+        if (np.diff(places.ravel()) != 1).any():
+            reader = type(self.transformers[0]).__name__
+            raise ValueError(
+                f"{name} has a value for each channel, but {reader} does not read the two levels of the columns of X. "
+                "So the estimator has them in the order of X, which is not step by step. Take a SequenceScaler, fit to "
+                f"columns with all channels of the first step first, or give {name} for each column."
+            )
 
     def _blocks(self, given: "Given | None", sequences: Sequences, radii: Radii) -> Iterator[tuple[np.ndarray, Boxes]]:
         for rows, steps, lengths in sequences.parts():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sklstm._layout import NTC, Layout
 from sklstm._sizes import sizes_by_position
-from sklstm._tables import as_plain, filled_like, is_wide, n_axes, read_wide, sequences_in
+from sklstm._tables import as_plain, filled_like, is_wide, n_axes, sequences_in, wide_places
 from sklstm._validation import NON_NEGATIVE
 from sklstm.noise import noise_of_kind
 
@@ -216,9 +216,8 @@ def _sizes(
         return np.broadcast_to(sizes, shape), None, shape
     order = None
     if is_wide(X):
-        places = type(X)(np.arange(shape[1])[None], columns=X.columns)
-        ordered, _, (_, *steps) = read_wide(places)
-        order, shape = ordered.to_numpy()[0], (shape[0], *steps)
+        places, _ = wide_places(X)
+        order, shape = places.ravel(), (shape[0], *places.shape)
         if sizes.shape == order.shape:
             sizes = sizes[order].reshape(shape[1:])
     elif len(shape) == 2 and sizes.ndim == 1 and len(sizes) and shape[1] % len(sizes) == 0:

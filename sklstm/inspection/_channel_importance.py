@@ -20,8 +20,8 @@ from sklstm._tables import (
     names_of_columns,
     one_set_of_names,
     read_entries,
-    read_wide,
     sequences_in,
+    wide_places,
 )
 from sklstm._validation import OPTIONAL_POSITIVE_INT, Number, fresh_random_state
 from sklstm.estimators._base import SequenceEstimator
@@ -256,8 +256,7 @@ def _channels_of(X: Any, estimator: Any, n_channels: int | None) -> _Channels:
         If X has neither two nor three axes, or the channels of its rows are not known.
     """
     if is_wide(X):
-        places, head, (_, n_steps, d) = read_wide(type(X)(np.arange(X.shape[1])[None], columns=X.columns))
-        channels: _Channels = _OfRows(X, places.to_numpy().reshape(n_steps, d), list(head.columns))
+        channels: _Channels = _OfRows(X, *wide_places(X))
     elif not hasattr(X, "columns") and (sequences := sequences_in(X)) is not None:
         channels = _OfList(sequences)
     else:

@@ -394,3 +394,26 @@ def test_a_wide_table_through_another_scaler_is_refused_by_certificates():
     model.fit(wide.to_numpy(), targets(kind))
     with pytest.raises(ValueError, match="does not read the two levels"):
         sklstm.certify(model, wide, 0.1)
+
+
+@pytest.mark.parametrize("kind", [sklstm.TikhonovLSTMRegressor, sklstm.NoisyRNNClassifier])
+def test_errors_of_channels_are_refused_where_a_step_before_has_lost_their_order(kind):
+    """Such a step hands on the columns as they stand. Errors of a channel would be certified as those of others."""
+    first = FORMS["wide"](X, "ntc")
+    first.columns.names = ["time", "channel"]
+    swapped = first.swaplevel(axis=1)  # the levels alone
+    by_channel = first[sorted(first.columns, key=lambda label: label[::-1])]
+    y, eps = targets(kind), np.arange(1.0, D + 1) / 10
+    named = dict(zip("abc", eps, strict=True))
+    model = make_pipeline(StandardScaler(), kind(4, n_channels=D, **FEW))
+    expected = sklstm.certify(model.fit(first, y), first, eps)
+    np.testing.assert_array_equal(sklstm.certify(model.fit(swapped, y), swapped, eps), expected)
+    for wrong in (by_channel, by_channel.swaplevel(axis=1)):
+        model.fit(wrong, y)
+        with pytest.raises(ValueError, match=r"eps has .*not step by step\. Take a SequenceScaler"):
+            sklstm.certify(model, wrong, eps)
+        by_column = 0.01 * np.arange(1, wrong.shape[1] + 1)
+        np.testing.assert_array_equal(*(sklstm.certify(model, form, by_column) for form in (wrong, wrong.to_numpy())))
+        remedy = make_pipeline(SequenceScaler(), kind(4, **FEW)).fit(wrong, y)
+        of_first = make_pipeline(SequenceScaler(), kind(4, **FEW)).fit(first, y)
+        np.testing.assert_allclose(sklstm.certify(remedy, wrong, named), sklstm.certify(of_first, first, named))

@@ -4,7 +4,9 @@ A Series or table whose index counts from 0, as pandas makes it by default, has 
 by label, and data without labels by position.
 """
 
+import datetime
 import itertools
+import re
 from typing import Any
 
 import numpy as np
@@ -44,10 +46,28 @@ TIME_NAMES = (
 #: Those of numbers that only increase: others begin again every day or year, or count backwards.
 STEADY_NAMES = frozenset(TIME_NAMES[: TIME_NAMES.index("ds") + 1])
 
+#: Those of the calendar and of lags, which begin again or count backwards within one sequence.
+CALENDAR_NAMES = frozenset(TIME_NAMES[TIME_NAMES.index("lag") :])
+
+#: Texts that may be times: a number first, or a year or a clock time anywhere.
+_TIME_IN_TEXT = re.compile(r"\s*\d|.*(\b(18|19|20)\d\d\b|\d:\d\d)", re.DOTALL)
+
+_NO_TIME = "Leave out the rows without a time, or fill the times in."
+
 
 def row_labels(table: Any) -> Any:
     """Labels of the rows of a table, or of the entries of a Series; None without labels. (A list has ``index``.)"""
     return table.index if hasattr(table, "index") and hasattr(table, "to_numpy") else None
+
+
+def labelled(sequences: list, ids: Any) -> Any:
+    """A Series of pandas with one sequence for each id."""
+    import pandas as pd
+
+    cells = np.empty(len(sequences), dtype=object)
+    for place, sequence in enumerate(sequences):
+        cells[place] = sequence
+    return pd.Series(cells, index=ids)
 
 
 def counted(labels: Any) -> bool:
@@ -93,7 +113,7 @@ def order_of_rows(values: Any, table: Any, name: str, of: str) -> NDArray[np.int
     places = own.get_indexer(theirs) if own.is_unique and theirs.is_unique else np.array([-1])
     if (places < 0).any():
         raise ValueError(
-            f"the labels of the rows of {name}, {list(own[:3])}..., must be those of {of}, {list(theirs[:3])}..., "
+            f"the labels of the rows of {name}, {first_labels(own)}, must be those of {of}, {first_labels(theirs)}, "
             "each once. Give an array for values by position."
         )
     return places
@@ -107,12 +127,26 @@ def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None
     if not have_labels(values, table):
         return
     own, theirs = row_labels(values), row_labels(table)
-    row = next(place for place in range(len(own)) if own[place] != theirs[place])
+    row = next((place for place in range(len(own)) if not _same(own[place], theirs[place])), None)
+    if row is None:  # equal labels of another type: another zone, or integers that may be missing
+        return
+    unique = own.is_unique and theirs.is_unique
+    in_other_order = unique and bool((own.get_indexer(theirs) >= 0).all())
+    reorder = f"They are the same rows in another order: give {name}.loc[{of}.index]. " if in_other_order else ""
     raise ValueError(
-        f"the rows of {name} have other labels than those of {of}: row {row} is {own[row]!s} in {name} and "
-        f"{theirs[row]!s} in {of}. If they are the same rows in another order, give {name}.loc[{of}.index]; for "
-        f"values by position, {name}.to_numpy()."
+        f"the rows of {name} have other labels than those of {of}: row {row} is {_as_text(own[row])} in {name} and "
+        f"{_as_text(theirs[row])} in {of}. {reorder}For values by position, give {name}.to_numpy()."
     )
+
+
+def _same(label: Any, other: Any) -> bool:
+    """Whether two labels are equal, or both missing."""
+    if label is other or (_is_none_or_nan(label) and _is_none_or_nan(other)):
+        return True
+    try:
+        return bool(label == other)
+    except TypeError:  # one of them is pandas.NA
+        return False
 
 
 def refuse_mixed_rows(X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> None:
@@ -166,12 +200,22 @@ def check_names(estimator: Any, table: Any, *, reset: bool) -> None:
     )
 
 
-def _as_text(name: Any) -> str:
-    return repr(name.item() if isinstance(name, np.generic) and name.dtype.kind in "biuf" else name)
+def _as_text(label: Any) -> str:
+    if isinstance(label, tuple):
+        return f"({', '.join(map(_as_text, label))})"
+    return repr(label.item() if isinstance(label, np.generic) and label.dtype.kind in "biuf" else label)
+
+
+def first_labels(labels: Any, most: int = 3) -> str:
+    """The first labels of an index or a list, for errors; three dots if there are more."""
+    return f"[{', '.join([*map(_as_text, labels[:most]), *(['...'] if len(labels) > most else [])])}]"
 
 
 def could_be_times(index: Any) -> list[int]:
-    """The levels of an index that could hold its times: dates or names that mean time, otherwise numbers."""
+    """The levels of an index that could hold its times: dates or names that mean time, otherwise numbers.
+
+    Next to numbers, texts that look like dates could be times as well.
+    """
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
     names = [str(name).lower() for name in index.names]
     if sorted(names) == ["id", "time"]:  # as `time_level` advises
@@ -180,7 +224,7 @@ def could_be_times(index: Any) -> list[int]:
     dates = [level for level, labels in enumerate(levels) if is_time(labels)]
     # The name tells dates from other dates. Dates next to numbers called "hour" may be the times together: both count.
     found = named if not dates or set(named) & set(dates) else sorted({*dates, *named})
-    return found or [level for level, labels in enumerate(levels) if labels.dtype.kind in "iuf"]
+    return found or [level for level, labels in enumerate(levels) if labels.dtype.kind in "iuf" or _like_dates(labels)]
 
 
 def time_level(index: Any) -> int:
@@ -193,7 +237,7 @@ def time_level(index: Any) -> int:
     """
     found = could_be_times(index)
     if len(found) > 1:
-        some = [f"{index.names[level]!r}, {list(index.get_level_values(level).unique()[:3])}..." for level in found]
+        some = [f"{index.names[level]!r}, {first_labels(index.get_level_values(level).unique())}" for level in found]
         raise ValueError(
             f"It is unknown which level of the index holds the times: {' or '.join(some)}. Name the levels, for "
             "instance table.index.names = ['id', 'time']; no other level may have a name of times, such as 'hour'. "
@@ -209,12 +253,40 @@ def has_times(index: Any) -> bool:
 
 
 def is_time(labels: Any) -> bool:
-    """Whether labels are dates, periods or durations, with zones or without."""
-    return hasattr(labels, "asi8") or getattr(getattr(labels, "dtype", None), "kind", "") in ("m", "M")
+    """Whether labels are dates, periods or durations, with zones or without, also as objects or as categories."""
+    labels = getattr(getattr(labels, "dtype", None), "categories", labels)
+    kind = getattr(getattr(labels, "dtype", None), "kind", "")
+    if hasattr(labels, "asi8") or kind in ("m", "M"):
+        return True
+    first = _first_of_objects(labels)
+    times = datetime.date | datetime.time | datetime.timedelta | np.datetime64 | np.timedelta64
+    is_period = hasattr(first, "asfreq") and not hasattr(first, "shape")  # tables have the method too
+    return isinstance(first, times) or is_period
+
+
+def _like_dates(labels: Any) -> bool:
+    """Whether labels are texts that may be dates or times, judging by the first."""
+    first = _first_of_objects(getattr(labels.dtype, "categories", labels))
+    return isinstance(first, str) and _TIME_IN_TEXT.match(first) is not None
+
+
+def _first_of_objects(labels: Any) -> Any:
+    """The first label that is not missing, of an array of objects or texts; None for other types."""
+    if getattr(getattr(labels, "dtype", None), "kind", "") not in ("O", "U"):
+        return None
+    return next((label for label in labels if hasattr(label, "shape") or not _is_none_or_nan(label)), None)
 
 
 def as_index(values: Any) -> Any:
-    """The values of a pandas Series as an index, which keeps zones and periods; anything else unchanged."""
+    """The values of a Series as an index of pandas, which keeps zones and periods; anything else unchanged.
+
+    Of polars these are times with a zone, which an array of numpy would lose.
+    """
+    zone = getattr(getattr(values, "dtype", None), "time_zone", None)
+    if zone is not None:
+        import pandas as pd
+
+        return pd.DatetimeIndex(np.asarray(values), tz="UTC").tz_convert(zone)
     if not hasattr(values, "iloc") or not hasattr(values, "set_axis"):
         return values
     if values.dtype == object:  # for instance dates; whether an index recognises them depends on the version of pandas
@@ -290,7 +362,14 @@ def refuse_text_index(index: Any, name: str, *, said: bool = False) -> None:
         refuse_texts(index, f"The index {index.name!r} of {name}", f"{how}; if it holds no times, rename it")
 
 
-def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int64] | None, remedy: str) -> None:
+def refuse_unordered(
+    labels: Any,
+    rows: NDArray[np.int64],
+    codes: NDArray[np.int64] | None,
+    sort: str,
+    keep_one: str,
+    of: str = "the series",
+) -> None:
     """``ValueError`` if the times of rows, group after group, do not increase within the groups.
 
     Texts are skipped, as labels. If they are declared to be times, `refuse_texts` comes first.
@@ -302,11 +381,13 @@ def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int
         Rows, with those of the first group first.
     codes : ndarray of int of shape (n_steps,) or None
         Number of the group of every row.
-    remedy : str
-        Remedy for the message.
+    sort, keep_one : str
+        Remedies for the message: for times in another order, and for a time that occurs twice.
+    of : str
+        What has the times, for the message.
     """
     if getattr(labels, "hasnans", False):
-        raise ValueError(f"a time of the series is missing, in row {int(np.argmax(labels.isna()))}. {remedy}")
+        raise ValueError(f"a time of {of} is missing, in row {int(np.argmax(labels.isna()))}. {_NO_TIME}")
     values = labels.asi8 if hasattr(labels, "asi8") else np.asarray(labels)
     if values.dtype.kind == "O":
         if any(isinstance(value, str | bytes) for value in values):
@@ -316,7 +397,7 @@ def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int
         return
     missing = values != values  # NaN and NaT
     if missing.any():
-        raise ValueError(f"a time of the series is missing, in row {int(missing.argmax())}. {remedy}")
+        raise ValueError(f"a time of {of} is missing, in row {int(missing.argmax())}. {_NO_TIME}")
     in_order = values[rows]
     wrong = in_order[1:] <= in_order[:-1]
     if codes is not None:
@@ -324,7 +405,8 @@ def refuse_unordered(labels: Any, rows: NDArray[np.int64], codes: NDArray[np.int
     if wrong.any():
         place = int(wrong.argmax())
         before, after = labels[int(rows[place])], labels[int(rows[place + 1])]
-        what = "occurs twice" if before == after else f"comes after {before!s}"
-        raise ValueError(
-            f"the times of the series must increase, but {after!s}, in row {rows[place + 1]}, {what}. {remedy}"
-        )
+        twice = bool(before == after)
+        what, how = ("occurs twice", keep_one) if twice else (f"comes after {before!s}", sort)
+        if twice and getattr(after, "hour", 0) and getattr(after, "tzinfo", None) is None:
+            how += " If clocks were set back there, give the zone: tz_localize(zone, ambiguous='infer')."
+        raise ValueError(f"the times of {of} must increase, but {after!s}, in row {rows[place + 1]}, {what}. {how}")

@@ -28,6 +28,7 @@ from sklstm._tables import (
     refuse_nested,
     refuse_times,
     sequences_in,
+    targets_in,
 )
 from sklstm._validation import caller_level
 from sklstm.exceptions import DataWarning
@@ -474,7 +475,7 @@ def _as_sequences(estimator: Any, X: Any, y: Any, reset: bool, numeric_y: bool, 
     refuse_nested(X)
     refuse_times(X)
     refuse_other_rows(y, X, "y")
-    y = _as_plain_y(y) if with_y else None
+    y = _as_plain_y(y, numeric_y) if with_y else None
     sequences, channels, lengths = sequences_in(X), None, None
     if sequences is not None:
         X, lengths = _check_list(estimator, sequences)
@@ -532,11 +533,11 @@ def warn_if_rows_are_times(X: Any, n_channels: int, who: str) -> None:
     )
 
 
-def _as_plain_y(y: Any) -> Any:
+def _as_plain_y(y: Any, numeric: bool) -> Any:
     missing = getattr(y, "isna", None)
     if callable(missing) and bool(np.any(np.asarray(missing()))):  # pandas' own missing values confuse the next steps
         raise ValueError("Input y contains NaN or missing values: every sequence needs a target.")
-    return as_plain(y, "y")
+    return targets_in(y) if numeric else as_plain(y, "y")
 
 
 def shape_as_given(X: Any, folded: Sequences) -> tuple[int, ...]:

@@ -6,9 +6,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklstm._labels import counted, row_labels
+from sklstm._labels import counted, first_labels, row_labels
 from sklstm._layout import NTC, Layout
 from sklstm._tables import is_wide, n_axes, names_of_columns, read_wide, sequences_in
+
+_MOST = 20  # labels in an error
 
 
 def sizes_by_position(
@@ -139,13 +141,15 @@ class _Labels:
             if len(known) == len(labels) and set(known) == set(labels) and known != labels:
                 raise ValueError(
                     f"{name} counts its entries from 0, but the {self._what} of X have the same labels in another "
-                    f"order, {known[:5]}. Give an array for sizes by position, or a dict for sizes by label."
+                    f"order, {first_labels(known, _MOST)}. Give an array for sizes by position, or a dict for sizes by "
+                    "label."
                 )
 
     def _order(self, labels: list, level_names: list, name: str) -> tuple[list[int], tuple[int, ...]]:
         """For each known label its position among those of the sizes, and the shape of the result."""
         if not self.known:
-            raise ValueError(f"{name} has labels, {labels[:5]}, but X has none. Give an array for sizes by position.")
+            own = first_labels(labels, _MOST)
+            raise ValueError(f"{name} has labels, {own}, but X has none. Give an array for sizes by position.")
         for those, whose in ((labels, name), (self.known[0][0], "X")):
             if len(set(those)) < len(those):
                 twice = next(label for label in those if those.count(label) > 1)
@@ -165,10 +169,11 @@ class _Labels:
         known = self.known[0][0] if pairs else self.known[-1][0]
         unknown = [label for label in orders[0] if label not in set(known)]
         missing = [label for label in known if label not in set(orders[0])]
-        problem = f"has labels that X has not, {unknown[:5]}" if unknown else f"has no size for {missing[:5]}"
+        problem = "has labels that X has not," if unknown else "has no size for"
+        problem = f"{problem} {first_labels(unknown or missing, _MOST)}"
         raise ValueError(
-            f"{name} {problem}: the labels must be the {self._what} of X, {known[:5]}, each once. Give an array for "
-            "sizes by position."
+            f"{name} {problem}: the labels must be the {self._what} of X, {first_labels(known, _MOST)}, each once. "
+            "Give an array for sizes by position."
         )
 
     @property
@@ -200,8 +205,8 @@ def _check_rows(labels: Any, expected: list, name: str) -> None:
             fits = len(theirs) != len(labels) or theirs.equals(labels) or (by_position and set(theirs) != set(labels))
         if fits:
             continue
-        has = "no labels of rows" if theirs is None else f"{list(theirs)[:5]}"
+        has = "no labels of rows" if theirs is None else first_labels(theirs, 5)
         raise ValueError(
-            f"{name} has other labels of rows than X: {list(labels)[:5]}, and X has {has}. Give an array for sizes by "
-            "position."
+            f"{name} has other labels of rows than X: {first_labels(labels, 5)}, and X has {has}. Give an array for "
+            "sizes by position."
         )

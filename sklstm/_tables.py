@@ -8,7 +8,16 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from sklstm._labels import STEADY_NAMES, could_be_times, is_missing, is_time, refuse_unordered, row_labels
+from sklstm._labels import (
+    CALENDAR_NAMES,
+    STEADY_NAMES,
+    could_be_times,
+    first_labels,
+    is_missing,
+    is_time,
+    refuse_unordered,
+    row_labels,
+)
 
 _FLOATS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
 # What comes first in rows of numbers, by layout.
@@ -58,10 +67,19 @@ def _without_nullable_type(values: Any) -> Any:
 
     scikit-learn would make floats of them, in which large numbers become equal.
     """
+    if hasattr(values, "iloc") and hasattr(values, "columns") and values.shape[1] == 1:
+        plain_column = _without_nullable_type(column := values.iloc[:, 0])
+        return values if plain_column is column else plain_column.to_frame()
     plain = getattr(getattr(values, "dtype", None), "numpy_dtype", None)
     if getattr(plain, "kind", "O") not in "biu" or not hasattr(values, "isna") or bool(values.isna().any()):
         return values
     return values.astype(plain) if row_labels(values) is not None else values.to_numpy(dtype=plain)
+
+
+def targets_in(y: Any, name: str = "y") -> Any:
+    """Targets of a regression, as `as_plain` reads them; ``ValueError`` for times, which numpy would count."""
+    refuse_times(y, name)
+    return as_plain(y, name)
 
 
 def refuse_lazy(table: Any) -> None:
@@ -80,12 +98,20 @@ def _without_mask(values: np.ma.MaskedArray, name: str) -> NDArray:
 
 
 def sequences_in(X: Any) -> list | None:
-    """Sequences of a list, tuple, object array, Series or nested tensor; None if X is an array or rows of numbers."""
+    """Sequences of a list, tuple, object array, Series or nested tensor; None if X is an array or rows of numbers.
+
+    Raises
+    ------
+    ValueError
+        If the list is empty: it is unknown what it would hold.
+    """
     if isinstance(X, torch.Tensor):
         return list(X.unbind()) if X.is_nested else None
     of_objects = getattr(getattr(X, "dtype", None), "kind", "") == "O" and getattr(X, "ndim", None) == 1
-    if not (isinstance(X, list | tuple) or of_objects) or len(X) == 0:
+    if not (isinstance(X, list | tuple) or of_objects):
         return None
+    if len(X) == 0:
+        raise ValueError("X is empty: it holds no sequence.")
     entries = list(X)
     axes = n_axes(entries[0])
     if axes >= 2 or (of_objects and axes == 1):
@@ -172,13 +198,15 @@ def refuse_times(X: Any, name: str = "X") -> None:
     refuse_lazy(X)
     columns = getattr(X, "columns", None)
     if columns is None:
-        if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
-            raise ValueError(f"{name} holds times ({X.dtype}), not numbers. {_AS_NUMBERS}")
+        dtype = getattr(X, "dtype", None)
+        kind = getattr(dtype, "kind", "")
+        if kind in ("m", "M") or (kind == "O" and not isinstance(X, torch.Tensor) and is_time(np.ravel(X))):
+            raise ValueError(f"{name} holds times ({dtype}), not numbers. {_AS_NUMBERS}")
         return
     dtypes = getattr(X, "dtypes", None)
     kinds = [_kind(dtype) for dtype in (dtypes if np.iterable(dtypes) else ())]
-    for column, kind in zip(columns, kinds, strict=False):
-        if kind in ("m", "M"):
+    for place, (column, kind) in enumerate(zip(columns, kinds, strict=False)):
+        if kind in ("m", "M") or (kind == "O" and hasattr(X, "iloc") and is_time(X.iloc[:, place])):
             raise ValueError(f"column {column!r} of {name} holds times, not numbers. {_AS_NUMBERS}")
 
 
@@ -192,15 +220,32 @@ def refuse_unordered_times(table: Any, name: str) -> None:
     """``ValueError`` if the index of a sequence holds times that do not increase.
 
     Numbers count as times if their name says so, unless it is a name of the calendar, which begins again, or a lag.
+    Next to an id, in an index of several levels, numbers without a name count too.
     """
     index = row_labels(table)
-    if not hasattr(index, "nlevels") or (index.is_monotonic_increasing and index.is_unique):
+    if not hasattr(index, "nlevels"):
         return
-    levels = [index.get_level_values(level) for level in range(index.nlevels)]
-    times = [labels for labels in levels if is_time(labels) or str(labels.name).lower() in STEADY_NAMES]
-    if len(times) == 1:
-        remedy = f"They are the index of {name}: sort its rows, or, if these are no times, reset_index(drop=True)."
-        refuse_unordered(times[0], np.arange(len(times[0])), None, remedy)
+    if index.nlevels == 1:
+        if index.is_monotonic_increasing and index.is_unique:
+            return
+        found = [0] if is_time(index) or str(index.name).lower() in STEADY_NAMES else []
+    else:
+        found = could_be_times(index)
+    if len(found) != 1:
+        return
+    times = index.get_level_values(found[0])
+    if not is_time(times) and str(times.name).lower() in CALENDAR_NAMES:
+        return
+    others = [level for level in range(index.nlevels) if level != found[0]]
+    if any(index.get_level_values(level).nunique() > 1 for level in others):
+        split = "There are several ids. If they are several sequences, give one entry for each: "
+        split += f"[part for _, part in {name}.groupby(level={others[0]})]."
+        sort = keep_one = f"{split} If they are one, sort its rows by time, or reset_index(drop=True)."
+    else:
+        sort = "Sort its rows, or, if these are no times, reset_index(drop=True)."
+        keep_one = f"Keep one row of each time, {name}[~{name}.index.duplicated()], or, if these are no times, "
+        keep_one += "reset_index(drop=True)."
+    refuse_unordered(times, np.arange(len(times)), None, sort, keep_one, f"the index of {name}")
 
 
 def swapped(n_steps: int, expected: int) -> str:
@@ -409,8 +454,8 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
     times, channels = columns.get_level_values(0).unique(), columns.get_level_values(1).unique()
     if not times.is_monotonic_increasing:
         raise ValueError(
-            f"The time labels of the columns of X, {list(times[:5])}..., are not in increasing order. Sort them, for "
-            "instance with X.sort_index(axis=1, level=0, sort_remaining=False). If these labels are not the times, "
+            f"The time labels of the columns of X, {first_labels(times, 5)}, are not in increasing order. Sort them, "
+            "for instance with X.sort_index(axis=1, level=0, sort_remaining=False). If these labels are not the times, "
             "name the levels of the columns 'time' and 'channel'."
         )
     size = len(times) * len(channels)

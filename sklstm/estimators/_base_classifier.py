@@ -11,6 +11,7 @@ from scipy.special import entr, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _num_samples
 from torch import Tensor, nn
 
 from sklstm._fitted import of_one_fit
@@ -511,6 +512,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         True
         """
         refuse_mixed_rows(X, y, sample_weight)
+        if sample_weight is not None:
+            sample_weight = self._given_weights(sample_weight, _num_samples(y))
         return float(super().score(X, as_plain(y, "y"), sample_weight))
 
     def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import _num_samples, check_array
 from skorch.callbacks import Callback
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from sklstm._labels import refuse_mixed_rows
 from sklstm._layout import Layout, LayoutName
 from sklstm._losses import RegressionLoss
 from sklstm._sequences import Sequences, as_sequences, as_tensor
-from sklstm._tables import as_plain
+from sklstm._tables import targets_in
 from sklstm.generalization import GeneralizationReport, HoldoutBound
 from sklstm.training import NetworkSpec, SequenceNet, TrainingSpec, train
 from sklstm.training._convergence import warn_if_constant, warn_if_unsettled
@@ -421,7 +421,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         True
         """
         refuse_mixed_rows(X, y, sample_weight)
-        return float(super().score(X, as_plain(y, "y"), sample_weight))
+        if sample_weight is not None:
+            sample_weight = self._given_weights(sample_weight, _num_samples(y))
+        return float(super().score(X, targets_in(y), sample_weight))
 
     def generalization_report(self, X: Any, y: Any) -> GeneralizationReport:
         """Every bound on the loss of new data, from the training data; see `sklstm.generalization_report`.

@@ -18,7 +18,16 @@ from tqdm import tqdm
 from sklstm._layout import NTC, Layout
 from sklstm._sequences import Sequences, as_sequences, steps_of
 from sklstm._sizes import sizes_by_position
-from sklstm._tables import as_plain, filled_like, is_wide, read_entries, read_wide, sequences_in, wide_places
+from sklstm._tables import (
+    as_plain,
+    filled_like,
+    is_wide,
+    read_entries,
+    read_wide,
+    sequences_in,
+    targets_in,
+    wide_places,
+)
 from sklstm.preprocessing import SequenceScaler
 
 from ._base import SequenceEstimator
@@ -226,8 +235,9 @@ class Composition:
             # The labels of a tuned threshold follow a rule of their own.
             if inside is None or isinstance(estimator, TunedThresholdClassifierCV):
                 raise TypeError(
-                    "A certificate needs a fitted estimator of sklstm, or a Pipeline, a TransformedTargetRegressor or "
-                    f"a search such as GridSearchCV around one; got {estimator!r:.80}."
+                    "Certificates and reports need a fitted estimator of sklstm, or a Pipeline, a "
+                    "TransformedTargetRegressor or a search such as GridSearchCV around one; got "
+                    f"{estimator!r:.80}."
                 )
             if type(estimator) is not FrozenEstimator:  # which has no method of its own
                 _check_predict(estimator)
@@ -517,7 +527,7 @@ def _transformers(pipeline: Pipeline) -> list[Any]:
 
 def _transformed(target: TransformedTargetRegressor, y: Any) -> np.ndarray:
     """Targets as TransformedTargetRegressor passes them to its regressor in a fit."""
-    y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="y")
+    y = check_array(targets_in(y), ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="y")
     transformed = target.transformer_.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
     return transformed.squeeze(axis=1) if transformed.ndim == 2 and transformed.shape[1] == 1 else transformed
 

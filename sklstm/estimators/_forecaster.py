@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.metrics import r2_score
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
@@ -57,6 +57,9 @@ class Forecaster(BaseEstimator):
     calibration_fraction : float, default=0.2
         Share of the rows, the last ones of every series, that the regressor is not fitted to. `predict_interval`
         measures the forecast errors on them. With 0 the regressor is fitted to all rows, and there are no intervals.
+    scoring : str, callable or None, default=None
+        What `score` returns, and so what a search compares: the name of a score of scikit-learn, such as
+        ``"neg_mean_absolute_error"``, or a scorer, for instance of `sklstm.metrics.make_certified_scorer`. None is R².
 
     Attributes
     ----------
@@ -91,7 +94,8 @@ class Forecaster(BaseEstimator):
     In ``GridSearchCV(forecaster, {"estimator__lambda_s": [...]}, cv=TimeSeriesSplit()).fit(table)`` folds are rows of
     the table. `score` uses the windows that lie within a test fold, past included. The training rows of a fold must
     have no gap in time: use `TimeSeriesSplit`, not `KFold`. Sort a panel by time first, with
-    ``table.sort_index(level="time")``. `GridSearchCV.predict` takes no ``future``; use ``best_estimator_``.
+    ``table.sort_index(level="time")``. `GridSearchCV.predict` takes no ``future``; use ``best_estimator_``. Set another
+    score by the parameter `scoring` of the forecaster: that of `GridSearchCV` needs a y, and here there is none.
 
     Examples
     --------
@@ -135,6 +139,7 @@ class Forecaster(BaseEstimator):
         targets: Any = None,
         known: Any = None,
         calibration_fraction: float = 0.2,
+        scoring: Any = None,
     ) -> None:
         self.estimator = estimator
         self.window = window
@@ -142,6 +147,7 @@ class Forecaster(BaseEstimator):
         self.targets = targets
         self.known = known
         self.calibration_fraction = calibration_fraction
+        self.scoring = scoring
 
     def fit(self, table: Any, y: Any = None) -> Self:
         """Fit to all rows of a table except the last part, which calibrates the intervals.
@@ -178,7 +184,15 @@ class Forecaster(BaseEstimator):
         held = np.rint(float(self.calibration_fraction) * series.lengths).astype(np.int64)
         self._check_lengths(series, held, cut)
         model = self._composition(clone(self.estimator), cut, series.values.shape[1])
-        model.fit(*cut.windows(series.head(series.lengths - held)))
+        try:
+            model.fit(*cut.windows(series.head(series.lengths - held)))
+        except ValueError as error:
+            if isinstance(self.estimator, TransformedTargetRegressor):
+                error.add_note(
+                    "The targets are scaled to mean 0 and variance 1 before the TransformedTargetRegressor gets them. "
+                    "Transform the columns of the table instead, for instance numpy.log1p(table)."
+                )
+            raise
         recent = series.tail(np.where(series.lengths < cut.window, 0, held + cut.window))
         single = np.ndim(table) == 1 if self.targets is None else series.places(self.targets, "targets")[1]
         self._set_fitted(model, cut, recent, single)
@@ -323,7 +337,7 @@ class Forecaster(BaseEstimator):
         return self._as_fitted()._last(table, future)[1]
 
     def score(self, table: Any, y: Any = None) -> float:
-        """R² of the forecasts for all windows of a table.
+        """R², or the score that `scoring` names, of the forecasts for all windows of a table.
 
         Parameters
         ----------
@@ -335,7 +349,13 @@ class Forecaster(BaseEstimator):
         Returns
         -------
         float
-            Mean of R² over horizons and targets.
+            With ``scoring=None``, the mean of R² over horizons and targets; otherwise the score of ``model_`` on the
+            windows, in the units of the table.
+
+        Raises
+        ------
+        TypeError
+            If a scorer does not return one number.
 
         Examples
         --------
@@ -349,7 +369,10 @@ class Forecaster(BaseEstimator):
         """
         now = self._as_fitted()
         X, actual = now.windows(table)
-        return float(r2_score(actual, now.model_.predict(X)))
+        value = check_scoring(now.model_, now.scoring)(now.model_, X, actual)
+        if not isinstance(value, Real):
+            raise TypeError(f"the scorer must return one number; got {value!r:.80}.")
+        return float(value)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted forecaster to one file that holds no code; see ``docs/guide/saving.md``.
@@ -428,6 +451,10 @@ class Forecaster(BaseEstimator):
     def _check(self) -> None:
         """Check the parameters, as far as possible without a table."""
         check_parameters(self, self._rules)
+        if isinstance(self.scoring, str):
+            get_scorer(self.scoring)
+        elif self.scoring is not None and not callable(self.scoring):
+            raise TypeError(f"scoring must be the name of a score, a scorer or None; got {self.scoring!r:.80}.")
         if not hasattr(self.estimator, "fit") or isinstance(self.estimator, type) or not is_regressor(self.estimator):
             raise TypeError(f"estimator must be a regressor, got {self.estimator!r:.80}.")
         swapped = [name for name, value in self.get_params().items() if name.endswith("__layout") and value == "nct"]
@@ -545,6 +572,7 @@ def make_forecaster(
     targets: Any = None,
     known: Any = None,
     calibration_fraction: float = 0.2,
+    scoring: Any = None,
 ) -> Forecaster:
     """Make a forecaster of tables from a regressor.
 
@@ -562,6 +590,8 @@ def make_forecaster(
         Columns whose future is known in advance; see `Forecaster`.
     calibration_fraction : float, default=0.2
         Share of the rows, the last ones of every series, that is held out for intervals.
+    scoring : str, callable or None, default=None
+        What `score` returns; None is R².
 
     Returns
     -------
@@ -587,7 +617,13 @@ def make_forecaster(
     ((6, 1), True)
     """
     forecaster = Forecaster(
-        estimator, window, horizon, targets=targets, known=known, calibration_fraction=calibration_fraction
+        estimator,
+        window,
+        horizon,
+        targets=targets,
+        known=known,
+        calibration_fraction=calibration_fraction,
+        scoring=scoring,
     )
     forecaster._check()
     return forecaster

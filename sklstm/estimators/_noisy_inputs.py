@@ -59,6 +59,7 @@ def noisy_inputs(
     noise: str = "gaussian",
     *,
     name: str = "sigma",
+    names: Any = None,
     layout: Layout = NTC,
 ) -> Any:
     """X plus independent noise, in the form of X; X itself is not changed.
@@ -77,6 +78,8 @@ def noisy_inputs(
         A key of `sklstm.noise.NOISES`.
     name : str
         Name of `sigma` in errors.
+    names : sequence, optional
+        Names of the channels or columns, for an X that has no labels itself.
     layout : Layout
         Layout of X and of an array `sigma`.
 
@@ -87,7 +90,7 @@ def noisy_inputs(
     ValueError
         If `sigma` does not broadcast to X, or its labels are not those of X.
     """
-    sigma = sizes_by_position(sigma, X, name, layout=layout)
+    sigma = sizes_by_position(sigma, X, name, names=names, layout=layout)
     X = layout.to_ntc(X)
     entries = list_of(X)
     tables = [NoisyTable.of(entry, sigma, name) for entry in ([X] if entries is None else entries)]

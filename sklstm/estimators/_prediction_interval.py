@@ -13,8 +13,8 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils import check_array, column_or_1d
 
-from sklstm._labels import refuse_other_rows
-from sklstm._tables import as_plain
+from sklstm._labels import first_labels, refuse_other_rows
+from sklstm._tables import as_plain, targets_in
 from sklstm._validation import PROBABILITY, Choice, caller_level
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.exceptions import DataWarning
@@ -164,7 +164,9 @@ def prediction_interval(
         upper = limits()[1]
         return -upper <= largest
     try:
-        y = check_array(as_plain(y_cal, "y_cal"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y_cal")
+        y = check_array(
+            targets_in(y_cal, "y_cal"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y_cal"
+        )
     except (TypeError, ValueError) as error:
         error.add_note("This is about y_cal, which must hold numbers in the units of the predictions.")
         raise
@@ -219,8 +221,8 @@ def _codes(model: Any, y: Any, n: int) -> NDArray[np.int64]:
     strangers = [label for label in dict.fromkeys(y.tolist()) if label not in place]
     if strangers:
         raise ValueError(
-            f"y_cal holds labels that are not among those of the training data: {strangers[:5]}; classes are "
-            f"{classes.tolist()[:20]}."
+            f"y_cal holds labels that are not among those of the training data: {first_labels(strangers, 5)}; the "
+            f"classes are {first_labels(classes.tolist(), 20)}."
         )
     return np.array([place[label] for label in y.tolist()], dtype=np.int64)
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from sklstm._labels import refuse_mixed_rows
 from sklstm._sequences import as_sequences
-from sklstm._tables import as_plain
+from sklstm._tables import as_plain, targets_in
 from sklstm._validation import OPTIONAL_POSITIVE, PROBABILITY
 from sklstm.exceptions import DivergenceError
 from sklstm.generalization import (
@@ -400,7 +400,7 @@ def holdout_bound_of(
     OPTIONAL_POSITIVE.check("cap", cap)
     if cap is None:
         cap = _cap_of(estimator)
-    y = check_array(as_plain(y, "y"), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y")
+    y = check_array(targets_in(y), ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y")
     predicted = estimator.predict(X)
     if y.shape != predicted.shape:
         raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {y.shape}.")

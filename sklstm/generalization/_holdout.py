@@ -214,7 +214,8 @@ def holdout_bound(
     ValueError
         If `losses` is empty, not one-dimensional, negative or NaN. Without `cap`, if it contains values other than 0
         and 1. With `cap`, if there are fewer than two losses, since their variance is undefined. If `predicted` is
-        passed with `cap` or has another shape. If `cap`, `method` or `delta` is out of range.
+        passed with `cap`, has another shape, or holds real numbers or labels of another type. If `cap`, `method` or
+        `delta` is out of range.
     TypeError
         If `losses` does not contain numbers, or `cap` is not a number.
 
@@ -291,6 +292,33 @@ def _check_cap(cap: Any) -> None:
         raise ValueError(f"cap must be a positive number, got {cap!r}")
 
 
+def _refuse_other_labels(labels: Any, predicted: Any) -> None:
+    """``ValueError`` if these are no labels, or of two types: all would be counted as errors."""
+    for values in (labels, predicted):
+        if values.dtype.kind == "f" and (np.trunc(values) != values).any():
+            raise ValueError(
+                "predicted= compares labels, but these are real numbers. For a regressor give its losses and a cap M "
+                "that was chosen without them: holdout_bound(np.minimum((y - predicted) ** 2, M), cap=M)."
+            )
+    kinds = [_kind_of_labels(values) for values in (labels, predicted)]
+    if None not in kinds and kinds[0] != kinds[1]:
+        raise ValueError(
+            f"The true labels are {kinds[0]}, such as {labels.tolist()[0]!r}, but the predicted ones are {kinds[1]}, "
+            f"such as {predicted.tolist()[0]!r}. All would count as errors. Give both in one type."
+        )
+
+
+def _kind_of_labels(labels: Any) -> str | None:
+    """What labels are, in words; None if they are objects of several types."""
+    if labels.dtype.kind in "biuf":
+        return "numbers"
+    kinds = {
+        "texts" if isinstance(label, str) else "numbers" if isinstance(label, Real) else type(label).__name__
+        for label in labels.tolist()
+    }
+    return kinds.pop() if len(kinds) == 1 else None
+
+
 def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
     raw = as_array(losses)
     if raw.ndim != 1 or raw.size == 0:
@@ -302,6 +330,7 @@ def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
         # Shapes are compared first: an (n, 1) column and (n,) would broadcast to n² comparisons.
         if labels.shape != raw.shape:
             raise ValueError(f"predicted must have the shape of the true labels, {raw.shape}; got {labels.shape}")
+        _refuse_other_labels(raw, labels)
         return np.asarray(raw != labels, dtype=np.float64)
     if raw.dtype.kind not in "biuf":
         raise TypeError(f"losses must be numbers or booleans, got dtype {raw.dtype}. For labels pass predicted=.")

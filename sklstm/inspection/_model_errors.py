@@ -14,7 +14,7 @@ from sklstm._labels import refuse_mixed_rows
 from sklstm._layout import NTC, Layout
 from sklstm._losses import RegressionLoss
 from sklstm._sizes import sizes_by_position
-from sklstm._tables import as_plain
+from sklstm._tables import as_plain, refuse_times
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
 from sklstm.estimators._composition import layout_of
@@ -78,6 +78,7 @@ def default_error(*networks: Any) -> tuple[str, Error]:
     loss = common_loss(*networks)
 
     def error(y: Any, predicted: Any) -> float:
+        refuse_times(y, "y")
         y, predicted = (
             check_array(values, ensure_2d=False, dtype=np.float64, input_name=name).reshape(len(values), -1)
             for name, values in (("y", y), ("predictions", predicted))
@@ -93,7 +94,9 @@ def common_loss(*networks: Any) -> RegressionLoss:
     return losses.pop() if len(losses) == 1 else RegressionLoss()
 
 
-def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator, layout: Layout = NTC) -> Any:
+def perturbed(
+    X: Any, sigma: float, scale: Any, rng: np.random.Generator, layout: Layout = NTC, names: Any = None
+) -> Any:
     """X plus independent Gaussian noise of standard deviation ``sigma * scale``. The result has the form of X.
 
     Parameters
@@ -109,6 +112,8 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator, layout
         Source of the noise.
     layout : Layout
         Layout of X and of an array `scale`.
+    names : sequence, optional
+        Names of the channels or columns, for an X that has no labels itself.
 
     Raises
     ------
@@ -119,7 +124,8 @@ def perturbed(X: Any, sigma: float, scale: Any, rng: np.random.Generator, layout
     """
     if sigma == 0:
         return X
-    factors = np.asarray(as_plain(sizes_by_position(scale, X, "scale", layout=layout), "scale"), dtype=np.float64)
+    factors = sizes_by_position(scale, X, "scale", names=names, layout=layout)
+    factors = np.asarray(as_plain(factors, "scale"), dtype=np.float64)
     return layout.from_ntc(noisy_inputs(layout.to_ntc(X), sigma * factors, rng, name="scale"))
 
 
@@ -145,10 +151,10 @@ def noisy_errors(
     error: Error,
 ) -> NDArray[np.float64]:
     """Errors (n_sigmas, n_draws) under Gaussian noise. All sigmas use the same draws, multiplied by sigma."""
-    layout = layout_of(estimator)
+    layout, names = layout_of(estimator), getattr(estimator, "feature_names_in_", None)
 
     def noisy(sigma: float, seed: Any) -> Any:
-        return perturbed(X, sigma, scale, np.random.default_rng(seed), layout)
+        return perturbed(X, sigma, scale, np.random.default_rng(seed), layout, names)
 
     return np.array([[error(y, estimator.predict(noisy(sigma, seed))) for seed in seeds] for sigma in sigmas])
 

@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
 
 from sklstm._labels import refuse_mixed_rows
-from sklstm._tables import as_plain
+from sklstm._tables import as_plain, targets_in
 from sklstm._validation import Choice
 from sklstm.certificates._output_bounds import METHODS
 from sklstm.estimators._certify import certified_limits
@@ -183,7 +183,7 @@ class _CertifiedScorer(ScorerAround):
             kind = "classifiers" if labels else "regressors"
             raise TypeError(f"{self._scoring!r:.80} is a score of {kind}, got {type(estimator).__name__}.")
         refuse_mixed_rows(X, y, sample_weight)
-        y = as_plain(y, "y")
+        y = as_plain(y, "y") if labels else targets_in(y)
         if labels:
             worst = self._worst_labels(estimator, X, y)
         else:

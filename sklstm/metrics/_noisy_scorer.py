@@ -8,11 +8,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklstm._labels import refuse_mixed_rows
-from sklstm._tables import as_plain
+from sklstm._tables import as_plain, targets_in
 from sklstm._validation import POSITIVE_INT, Number
 from sklstm.estimators._composition import layout_of
 from sklstm.estimators._noisy_inputs import check_sizes, noisy_inputs
@@ -43,9 +44,9 @@ def make_noisy_scorer(
         (estimator, X, y). A function may return a dict of scores.
     sigma : float, array-like, Series or dict
         Standard deviation of the noise, in the units of X: one number, one for each channel, or an array that
-        broadcasts to X. For rows (n, L * d), one for each channel or for each column. If X is a DataFrame or a list of
-        DataFrames, a Series or a dict may give the numbers by the labels of channels or columns. In a pipeline, the
-        noise is added before the first step.
+        broadcasts to X. For rows (n, L * d), one for each channel or for each column. A Series or a dict may give the
+        numbers by the labels of channels or columns, if X or the estimator knows them. In a pipeline, the noise is
+        added before the first step.
     n_draws : int, default=5
         Number of noisy copies. With ``sigma=0``, X is scored once.
     noise : {"gaussian", "uniform", "laplace", "dropout"}, default="gaussian"
@@ -158,14 +159,15 @@ class _NoisyScorer(ScorerAround):
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Any:
         refuse_mixed_rows(X, y, sample_weight)
-        y = as_plain(y, "y")
+        y = as_plain(y, "y") if is_classifier(estimator) else targets_in(y)
         if sample_weight is not None:
             params["sample_weight"] = sample_weight
         if not self._noisy:
             return self._scorer(estimator, X, y, **params)
-        rng, layout = np.random.default_rng(self._random_state), layout_of(estimator)
+        rng = np.random.default_rng(self._random_state)
+        known = {"names": getattr(estimator, "feature_names_in_", None), "layout": layout_of(estimator)}
         scores = [
-            self._scorer(estimator, noisy_inputs(X, self._sigma, rng, self._noise, layout=layout), y, **params)
+            self._scorer(estimator, noisy_inputs(X, self._sigma, rng, self._noise, **known), y, **params)
             for _ in range(self._n_draws)
         ]
         if isinstance(scores[0], dict):

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -180,6 +180,7 @@ class RegularizationPathCV(MetaEstimatorMixin, BaseEstimator):
     scorer_: Any
 
     _doc_link_module, _doc_link_template = "sklstm", API_PAGE
+    __metadata_request__fit: ClassVar[dict] = {"groups": True}  # as of scikit-learn's searches, through their splitters
 
     def __init__(
         self,

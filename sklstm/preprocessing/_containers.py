@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._labels import numbered, refuse_text_index, refuse_unordered, row_labels, time_level
+from sklstm._labels import labelled, numbered, refuse_text_index, refuse_unordered, row_labels, time_level
 from sklstm._layout import LAYOUT, LayoutName, axes_swapped
 from sklstm._sequences import row_blocks
 from sklstm._tables import (
@@ -155,18 +155,22 @@ def _of_table(X: Any) -> Any:
             "id and time. Or use SequencesFromTable, which takes the names of their columns, or sliding_windows. The "
             "estimators also take tables with one row for each sequence."
         )
+    if not len(index):
+        raise ValueError("X is empty: the table has no row.")
     level = time_level(index)
     times, (codes, ids) = index.get_level_values(level), numbered(index.get_level_values(1 - level))
     refuse_text_index(index, "X")
     rows = np.argsort(codes, kind="stable")
-    refuse_unordered(times, rows, codes, "Sort the rows: X.sort_index().")
+    refuse_unordered(
+        times, rows, codes, "Sort the rows: X.sort_index().", "Keep one row of each time: X[~X.index.duplicated()]."
+    )
     values = np.column_stack([_column(X, place) for place in range(X.shape[1])])
     ends = np.cumsum(np.bincount(codes, minlength=len(ids)))
     frames = []
     for number, part in enumerate(np.split(rows, ends[:-1])):
         _refuse_missing(values[part], f"the sequence of id {ids[number]!s}")
         frames.append(type(X)(values[part], columns=X.columns, index=times[part]))
-    return _labelled(frames, ids)
+    return labelled(frames, ids)
 
 
 def _of_nested(X: Any) -> Any:
@@ -184,11 +188,12 @@ def _of_nested(X: Any) -> Any:
         _refuse_missing(sequence, f"the sequence in row {X.index[row]!s}")
         if times[0] is not None:
             refuse_text_index(times[0], f"X.iloc[{row}, 0]")
+            cells = f"the cells of row {X.index[row]!s}"
             refuse_unordered(
-                times[0], np.arange(len(sequence)), None, f"Sort the cells of row {X.index[row]!s} by time."
+                times[0], np.arange(len(sequence)), None, f"Sort {cells} by time.", f"Keep one step of each in {cells}."
             )
         frames.append(type(X)(sequence, columns=X.columns, index=times[0]))
-    return _labelled(frames, X.index)
+    return labelled(frames, X.index)
 
 
 def _cell(value: Any, name: Any, row: int) -> tuple[NDArray, Any]:
@@ -212,13 +217,3 @@ def _refuse_missing(values: NDArray, of: str) -> None:
     if values.dtype.kind == "f" and np.isnan(values).any():
         step, channel = np.argwhere(np.isnan(values))[0]
         raise ValueError(f"{of} has a missing value at step {step}, channel {channel}. {_REMEDY}")
-
-
-def _labelled(frames: list, ids: Any) -> Any:
-    """A Series with one frame for each id."""
-    import pandas as pd
-
-    cells = np.empty(len(frames), dtype=object)
-    for place, frame in enumerate(frames):
-        cells[place] = frame
-    return pd.Series(cells, index=ids)

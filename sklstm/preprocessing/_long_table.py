@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklstm._fitted import of_one_fit, take_over
-from sklstm._labels import as_index, is_missing, numbered, refuse_texts
+from sklstm._labels import as_index, is_missing, labelled, numbered, refuse_texts
 from sklstm._tables import names_of_columns, numbers_in
 from sklstm._validation import API_PAGE, FLAG, check_parameters
 from sklstm.preprocessing._steps import split
@@ -60,8 +60,11 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
 
     A table has more rows than there are sequences. As the first step of a pipeline, with one target for each sequence,
     this class works in ``pipeline.fit(table, y)`` and ``pipeline.predict(table)``. Cross-validation of such a pipeline
-    does not work, because it splits the rows. Transform first, and cross-validate on the list of sequences. This leaks
-    nothing from test data, because no statistic of the data is learned.
+    does not work, because it splits the rows. Transform first, and cross-validate on the sequences. This leaks nothing
+    from test data, because no statistic of the data is learned.
+
+    For groups of ids, such as the patients of several recordings, name their column in `target` too. ``target=["label",
+    "patient"]`` makes both columns of what `get_targets` returns.
 
     Examples
     --------
@@ -145,7 +148,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         return self
 
     @of_one_fit
-    def transform(self, X: Any) -> list[NDArray]:
+    def transform(self, X: Any) -> Any:
         """Gather the rows of each id.
 
         Parameters
@@ -155,8 +158,9 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
 
         Returns
         -------
-        list of ndarrays of shape (L_i, d)
-            One array for each id; float32 if all channels are float32, float64 otherwise.
+        Series or list of ndarrays of shape (L_i, d)
+            One array for each id; float32 if all channels are float32, float64 otherwise. Of a table of pandas, they
+            come in a Series whose index holds the ids. If y has an index, it must hold these ids too.
 
         Raises
         ------
@@ -165,12 +169,14 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
             Also if an id has two rows of one time, or if a value is missing and `allow_nan` is False.
         """
         check_is_fitted(self)
-        ids, codes, _ = self._groups(X)
+        ids, codes, first = self._groups(X)
         order = self._order(X, ids, codes)
         channels = [_numbers(X, name) for name in self.channels_]
         values = np.stack([values[order] for values in channels], axis=1)  # (n_rows, d)
         self._check_values(X, values, order)
-        return split(values, np.bincount(codes))
+        sequences = split(values, np.bincount(codes))
+        labels = as_index(X[self.id])
+        return labelled(sequences, labels[first]) if hasattr(labels, "factorize") else sequences
 
     def get_ids(self, X: Any) -> NDArray:
         """Return the ids in the order of the sequences.

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklstm._tables import as_plain, read_entries
+from sklstm._tables import as_plain, names_of_columns, read_entries
 from sklstm._validation import is_integer
 from sklstm.preprocessing._steps import edge_padding
 
@@ -67,7 +67,8 @@ def pad_sequences(
         If a sequence does not have two axes, has no step, has another number of channels than the first, or is longer
         than `length`. Also if `side` is not one of the two values.
     TypeError
-        If a sequence does not hold real numbers, `value` is not a real number, or `length` is not an integer.
+        If a sequence does not hold real numbers, `sequences` is one table, `value` is not a real number, or `length` is
+        not an integer.
 
     See Also
     --------
@@ -93,6 +94,11 @@ def pad_sequences(
         raise ValueError(f'side must be "left" or "right"; got {side!r}')
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"value must be a number; got {value!r}")
+    if names_of_columns(sequences) is not None:
+        raise TypeError(
+            "sequences must be a list of arrays or tables, one for each sequence; got one table. read_sequences or "
+            "SequencesFromTable makes sequences of it."
+        )
     entries = read_entries(sequences, "sequences")
     dtype = _float_type(entries)
     lengths = np.array([len(entry) for entry in entries])

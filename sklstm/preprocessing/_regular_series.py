@@ -75,13 +75,16 @@ class RegularSeries:
             )
         columns = Columns.of(table)
         rows = Rows.of(columns, None, None)
+        if not len(rows.lengths):
+            raise ValueError("the table is empty: it has no row.")
         index = getattr(table, "index", None) if rows.times is not None else None
         if like is not None and (like.times is None) != (rows.times is None):
             raise TypeError(f"fit had {_kind(like.times)}, but this is {_kind(rows.times)}. Give the same kind.")
         if like is not None and rows.times is not None and _kind_of_times(like.times) != _kind_of_times(rows.times):
             raise TypeError(
                 f"the times of fit were {_kind_of_times(like.times)}, such as {like.times[0]!s}, but these are "
-                f"{_kind_of_times(rows.times)}, such as {rows.times[0]!s}. Give the same kind."
+                f"{_kind_of_times(rows.times)}, such as {rows.times[0]!s}. Give the same kind: pandas.to_datetime "
+                "makes dates of texts, with utc=True also of several offsets from UTC, and tz_localize adds a zone."
             )
         if like is not None and (like.ids is None) != (rows.ids is None):
             raise ValueError("the tables of fit and of now must both have an id in their index, or neither of them.")
@@ -92,7 +95,7 @@ class RegularSeries:
         names = columns.names if like is None else like.names
         levels = [] if index is None else list(index.names)
         level = time_level(index) if len(levels) > 1 else 0
-        _refuse_missing(values, names, times, _of_ids(levels, level))
+        _refuse_missing(values, names, times, rows.lengths, _of_ids(levels, level))
         if like is not None and like.ids is not None and like.levels[like.level] in set(levels) - {None, levels[level]}:
             raise ValueError(
                 f"fit took level {like.levels[like.level]!r} of the index as times, but here it would be "
@@ -150,6 +153,14 @@ class RegularSeries:
         labels = row_labels(given)
         if (labels is None) != (index is None):
             raise TypeError(f"future must be {_kind(self.times)}, as in fit; got {_kind(labels)}.")
+        if index is not None:
+            labels = self._reordered(labels)
+            times = labels.get_level_values(self.level)
+            if _kind_of_times(times) != _kind_of_times(self.times):
+                raise TypeError(
+                    f"the times of the table are {_kind_of_times(self.times)}, such as {self.times[0]!s}, but those of "
+                    f"future are {_kind_of_times(times)}, such as {times[0]!s}. Give the same kind."
+                )
         if columns.names and sorted(map(str, columns.names)) != sorted(map(str, known)):
             raise ValueError(f"future must have the known columns {known}; got {columns.names[:20]}.")
         if columns.d != len(known):
@@ -160,7 +171,6 @@ class RegularSeries:
             if len(values) != n:
                 raise ValueError(f"future must have {n} rows, one for each step that is forecast; got {len(values)}.")
         else:
-            labels = self._reordered(labels)
             if not labels.is_unique:
                 raise ValueError(f"future has {labels[int(labels.duplicated().argmax())]!s} twice.")
             rows = labels.get_indexer(index)
@@ -170,7 +180,14 @@ class RegularSeries:
                     f"at {n} steps, here from {index[0]!s} to {index[-1]!s}."
                 )
             values = values[rows]
-        _refuse_missing(values, known, index, _of_ids(self.levels, self.level))
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            where = f"row {row}" if index is None else f"{index[row]!s}"
+            raise ValueError(
+                f"future has a missing or infinite value in column {known[column]!r}, {where}. Every known column "
+                "needs a value at every step that is forecast."
+            )
         return values.reshape(-1, n, len(known))
 
     def _reordered(self, labels: Any) -> Any:
@@ -397,6 +414,15 @@ def _has_length(step: Any) -> bool:
 def _rows_for_all_steps(levels: list, level: int, step: Any) -> str:
     """The remedy in errors about times that are not equally spaced, but mostly by this step."""
     of_ids, rule = _of_ids(levels, level), repr(step.freqstr) if hasattr(step, "freqstr") else "..."
+    if isinstance(step, int):
+        make = (
+            "Add the missing rows"
+            if of_ids
+            else (f"table.reindex(range(table.index[0], table.index[-1] + 1, {step})) makes the missing ones")
+        )
+        return (
+            f"A forecast needs a row for every step. {make}, and table{of_ids}.ffill() fills them with the past only."
+        )
     if of_ids:
         place = _argument(levels, level)
         # From midnight, by default, other times of day would move.
@@ -411,8 +437,8 @@ def _rows_for_all_steps(levels: list, level: int, step: Any) -> str:
     )
 
 
-def _refuse_missing(values: NDArray, names: list, times: Any, of_ids: str) -> None:
-    """``ValueError`` with the position, if a value is missing or infinite."""
+def _refuse_missing(values: NDArray, names: list, times: Any, lengths: NDArray[np.int64], of_ids: str) -> None:
+    """``ValueError`` with the position and a remedy, if a value is missing or infinite."""
     finite = np.isfinite(values)
     if finite.all():
         return
@@ -421,10 +447,23 @@ def _refuse_missing(values: NDArray, names: list, times: Any, of_ids: str) -> No
     what = "infinite" if np.isinf(values[row, column]) else "missing"
     where = f"row {row}" if times is None else f"row {row}, {times[row]!s}"
     name = repr(names[column]) if names else column
+    ends = np.cumsum(lengths)
+    series = int(np.searchsorted(ends, row, side="right"))
+    start, end = int(ends[series] - lengths[series]), int(ends[series])
+    first = int(finite[start:end, column].argmax())  # in this series
+    if row == start and finite[start:end, column].any():
+        rows = f"the first {first} rows of " + ("the table" if len(lengths) == 1 else "this series")
+        remedy = f"No past value can fill the beginning of a series: leave out {rows}, or the column."
+    elif len(lengths) == 1 and row > start and not finite[row:, column].any():
+        remedy = (
+            f"All later ones are missing as well. If these rows are the future, leave them out: fit(table[:{row}]). "
+            "Pass the columns that are known there to predict(future=...). Otherwise fill them in, table.ffill()."
+        )
+    else:
+        remedy = f"Fill it in before, with the past only, for instance table{of_ids}.ffill(), or leave the column out."
     raise ValueError(
         f"{int((~finite).any(axis=1).sum())} of {len(values)} rows have a missing or infinite value; the first is "
-        f"{what}, in column {name}, {where}. Fill it in before, with the past only, for instance "
-        f"table{of_ids}.ffill(), or leave the column out."
+        f"{what}, in column {name}, {where}. {remedy}"
     )
 
 
@@ -443,10 +482,10 @@ def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> A
     some = times[end - lengths[longest] : end]
     if not hasattr(some, "asi8") and some.dtype.kind not in "iu":
         remedy = (
-            "Make dates of text: table.index = table.index.set_levels("
+            "Convert dates: table.index = table.index.set_levels("
             f"pandas.to_datetime(table.index.levels[{level}]), level={level})."
             if len(levels) > 1
-            else "Make dates of text: table.index = pandas.to_datetime(table.index). If the rows have no times, give "
+            else "Convert dates: table.index = pandas.to_datetime(table.index). If the rows have no times, give "
             "table.reset_index(drop=True)."
         )
         raise TypeError(

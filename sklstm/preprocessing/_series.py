@@ -149,11 +149,14 @@ class Target:
         The separate values.
     single : bool
         Whether there is one target only, so that y has no axis for targets.
+    named : bool
+        Whether the user named the columns: integers, which may be labels, then stay as they are.
     """
 
     places: list[int]
     values: NDArray | None
     single: bool
+    named: bool = True
 
     @classmethod
     def of(cls, target: Any, columns: Columns) -> Self:
@@ -180,10 +183,12 @@ class Target:
         """Values (n_steps,) or (n_steps, k)."""
         if self.values is not None:
             return self.values
-        if not any(not columns.are_numbers(place) for place in self.places):
-            values = columns.numbers(self.places)
+        raw = [np.asarray(as_plain(columns.raw(place))) for place in self.places]
+        whole = self.named and all(values.dtype.kind in "biu" for values in raw)
+        if whole or not all(map(columns.are_numbers, self.places)):
+            values = np.stack(raw, axis=1)  # of large integers, floats would make equal labels
         else:
-            values = np.stack([np.asarray(columns.raw(place)) for place in self.places], axis=1)
+            values = columns.numbers(self.places)
         return values[:, 0] if self.single else values
 
 
@@ -257,13 +262,20 @@ class Rows:
             codes, ids = numbered(ids)
             order, lengths = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(ids))
         if instants is not None:
-            remedy = "Sort the rows by time"
-            remedy += (
-                "."
+            several = (
+                ""
                 if ids is not None
-                else "; if they are several series, give an index (id, time), or the column of their ids in groups."
+                else " If they are several series, give an index (id, time), or the column of their ids in groups."
             )
-            refuse_unordered(instants, order, codes, remedy)
+            of_index = times is None or times is True
+            keep_one = ", series[~series.index.duplicated()]" if of_index else ""
+            refuse_unordered(
+                instants,
+                order,
+                codes,
+                f"Sort the rows by time.{several}",
+                f"Keep one row of each time{keep_one}.{several}",
+            )
         return cls(order, lengths, ids, instants, left_out)
 
 
@@ -320,6 +332,8 @@ class SeriesToCut:
         if several is None:
             return cls._of_one(series, target, groups, times, now=now)
         n = len(several)
+        if not n:
+            raise ValueError("series is empty: it holds no series.")
         ids = np.arange(n) if groups is None or groups is True else _entries(groups, "groups")
         if ids.shape != (n,):
             raise ValueError(f"groups must hold one id for each of the {n} series; got shape {ids.shape}")
@@ -362,7 +376,7 @@ class SeriesToCut:
             )
         else:
             every = [place for place in range(columns.d) if place not in left_out]
-            wanted = Target(every, None, len(every) == 1)
+            wanted = Target(every, None, len(every) == 1, named=False)
         kept = [place for place in range(columns.d) if place not in left_out]
         if not kept:
             raise ValueError(

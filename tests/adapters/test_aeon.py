@@ -91,7 +91,7 @@ def test_a_certificate_holds_for_what_the_adapter_predicts():
     for _ in range(10):
         moved = model.predict(10 * X + rng.uniform(-0.5, 0.5, X.shape))
         assert ((lower <= moved) & (moved <= upper)).all()
-    with pytest.raises(TypeError, match="A certificate needs a fitted estimator of sklstm"):
+    with pytest.raises(TypeError, match="Certificates and reports need a fitted estimator of sklstm"):
         sklstm.certify(model, X, eps=0.5)
 
 

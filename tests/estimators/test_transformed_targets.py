@@ -212,7 +212,7 @@ def test_frozen_estimators_are_what_they_hold(readings):
     model = TransformedTargetRegressor(scaled, transformer=target).fit(X, y)
     again = TransformedTargetRegressor(scaled, transformer=StandardScaler()).fit(X, y)
     np.testing.assert_array_equal(certify(model, X, EPS), certify(again, X, EPS))
-    with pytest.raises(TypeError, match="A certificate needs a fitted estimator of sklstm"):
+    with pytest.raises(TypeError, match="Certificates and reports need a fitted estimator of sklstm"):
         certify(FrozenEstimator(scaled[0]), X, EPS)
 
 

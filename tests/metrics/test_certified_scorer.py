@@ -265,7 +265,7 @@ def test_models_that_the_score_is_not_for(models, labelled, data):
         make_certified_scorer("accuracy", 0.1)(model, X, y > 0)
     with pytest.raises(TypeError, match="'r2' is a score of regressors, got Pipeline"):
         make_certified_scorer("r2", 0.1)(classifier, X, y)
-    with pytest.raises(TypeError, match="A certificate needs a fitted estimator of sklstm"):
+    with pytest.raises(TypeError, match="Certificates and reports need a fitted estimator of sklstm"):
         make_certified_scorer("r2", 0.1)(Ridge().fit(X[:, 0], y), X[:, 0], y)
     with pytest.raises(ValueError, match="y must have the shape of the predictions"):
         make_certified_scorer("r2", 0.1)(model, X, np.column_stack((y, y)))

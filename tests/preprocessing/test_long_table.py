@@ -48,7 +48,7 @@ def by_hand(table, ids, channels, time="time"):
 def test_agrees_with_a_loop_over_ids(table):
     gather = SequencesFromTable("id", "time", target="y")
     sequences = gather.fit_transform(table)
-    assert isinstance(sequences, list)
+    assert sequences.index.tolist() == ["b", "a", "c"]
     assert gather.get_ids(table).tolist() == ["b", "a", "c"]
     assert gather.get_targets(table).tolist() == [7, 8, 9]
     assert gather.channels_ == gather.get_feature_names_out().tolist() == ["u", "v"]
@@ -104,7 +104,7 @@ def test_columns_are_found_by_name(table):
     later = table[["v", "time", "u", "id"]].assign(unknown="?")
     for a, b in zip(gather.transform(later), gather.transform(table), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert SequencesFromTable("id", "time", ["v"]).fit_transform(table)[0].tolist() == [[3], [6], [1]]
+    assert SequencesFromTable("id", "time", ["v"]).fit_transform(table).iloc[0].tolist() == [[3], [6], [1]]
     assert gather.n_features_in_ == 5
     assert gather.feature_names_in_.tolist() == ["id", "time", "u", "v", "y"]
 
@@ -156,10 +156,13 @@ def test_kinds_of_id(table, convert):
 
 def test_dtypes_of_channels(table):
     single = table.astype({"u": np.float32, "v": np.float32})
-    assert SequencesFromTable("id", "time", ["u", "v"]).fit_transform(single)[0].dtype == np.float32
-    assert SequencesFromTable("id", "time", ["u", "v"]).fit_transform(table.astype({"u": np.float32}))[0].dtype == float
+    assert SequencesFromTable("id", "time", ["u", "v"]).fit_transform(single).iloc[0].dtype == np.float32
+    assert (
+        SequencesFromTable("id", "time", ["u", "v"]).fit_transform(table.astype({"u": np.float32})).iloc[0].dtype
+        == float
+    )
     flags = table.assign(v=table["v"] > 2)
-    assert SequencesFromTable("id", "time", ["v"]).fit_transform(flags)[0].ravel().tolist() == [1, 1, 0]
+    assert SequencesFromTable("id", "time", ["v"]).fit_transform(flags).iloc[0].ravel().tolist() == [1, 1, 0]
 
 
 def test_missing_values(table):
@@ -169,7 +172,7 @@ def test_missing_values(table):
         SequencesFromTable("id", "time").fit_transform(table)
     assert str(error.value) == message
     sequences = SequencesFromTable("id", "time", allow_nan=True).fit_transform(table.convert_dtypes())
-    assert np.isnan(sequences[0][0, 0])
+    assert np.isnan(sequences.iloc[0][0, 0])
     assert sum(np.isnan(x).sum() for x in sequences) == 1
     assert SequenceScaler().fit(sequences).n_samples_seen_.tolist() == [5, 6, 6]
     with pytest.raises(ValueError, match=r"^Channel 'u' of id b is infinite at time 0 \(number of such values: 1\)\.$"):
@@ -189,7 +192,7 @@ def test_several_targets(table):
 def test_the_table_is_left_alone(table):
     before = table.copy(deep=True)
     gather = SequencesFromTable("id", "time", target="y")
-    gather.fit_transform(table)[0][:] = -1
+    gather.fit_transform(table).iloc[0][:] = -1
     gather.get_targets(table)[:] = -1
     pd.testing.assert_frame_equal(table, before)
 
@@ -221,7 +224,7 @@ def test_clone_pickle_and_output_containers(table):
     gather = SequencesFromTable("id", "time", target="y").fit(table)
     assert clone(gather).get_params() == gather.get_params()
     loaded = pickle.loads(pickle.dumps(gather))
-    np.testing.assert_array_equal(loaded.transform(table)[1], gather.transform(table)[1])
+    np.testing.assert_array_equal(loaded.transform(table).iloc[1], gather.transform(table).iloc[1])
     assert not hasattr(gather, "set_output")
 
 

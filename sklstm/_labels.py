@@ -407,6 +407,6 @@ def refuse_unordered(
         before, after = labels[int(rows[place])], labels[int(rows[place + 1])]
         twice = bool(before == after)
         what, how = ("occurs twice", keep_one) if twice else (f"comes after {before!s}", sort)
-        if twice and getattr(after, "hour", 0) and getattr(after, "tzinfo", None) is None:
+        if twice and getattr(after, "hour", None) and getattr(after, "tzinfo", None) is None:
             how += " If clocks were set back there, give the zone: tz_localize(zone, ambiguous='infer')."
         raise ValueError(f"the times of {of} must increase, but {after!s}, in row {rows[place + 1]}, {what}. {how}")

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -165,11 +166,9 @@ class _NoisyScorer(ScorerAround):
         if not self._noisy:
             return self._scorer(estimator, X, y, **params)
         rng = np.random.default_rng(self._random_state)
-        known = {"names": getattr(estimator, "feature_names_in_", None), "layout": layout_of(estimator)}
-        scores = [
-            self._scorer(estimator, noisy_inputs(X, self._sigma, rng, self._noise, **known), y, **params)
-            for _ in range(self._n_draws)
-        ]
+        names, layout = getattr(estimator, "feature_names_in_", None), layout_of(estimator)
+        draw = partial(noisy_inputs, X, self._sigma, rng, self._noise, names=names, layout=layout)
+        scores = [self._scorer(estimator, draw(), y, **params) for _ in range(self._n_draws)]
         if isinstance(scores[0], dict):
             return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
         return float(np.mean(scores))

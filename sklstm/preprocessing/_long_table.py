@@ -84,7 +84,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     A new table gives the same channels as the table given to `fit`; it need not have the target:
 
     >>> new = pd.DataFrame({"bar": [6.0], "hour": [0], "pump": ["c"]})
-    >>> gather.fit(table).transform(new)
+    >>> list(gather.fit(table).transform(new))
     [array([[6.]])]
     """
 

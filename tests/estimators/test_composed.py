@@ -425,7 +425,7 @@ def test_what_is_no_fitted_model_of_ours(readings):
         make_pipeline(StandardScaler()).fit(X),
         None,
     ):
-        with pytest.raises(TypeError, match="needs a fitted estimator of sklstm, or a Pipeline"):
+        with pytest.raises(TypeError, match="need a fitted estimator of sklstm, or a Pipeline"):
             certify(other, X, 0.1)
 
 

@@ -224,7 +224,7 @@ FUTURE = table_of(124)[120:]
         (
             FUTURE[["price"]].mask(FUTURE[["price"]] == FUTURE["price"].iloc[1]),
             ValueError,
-            "column 'price', row 1, 2024",
+            "column 'price', 2024",
         ),
         (pd.concat([FUTURE[["price"]]] * 2), ValueError, "twice"),
         (FUTURE[["price"]].astype(str) + "x", TypeError, "real numbers"),

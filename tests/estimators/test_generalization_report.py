@@ -86,7 +86,7 @@ def test_compositions_take_their_own_data():
         assert report.value == inside().generalization_bound_
         with pytest.raises(ValueError, match="are not the training data"):
             sklstm.generalization_report(fitted, X, y)
-    with pytest.raises(TypeError, match="needs a fitted estimator of sklstm"):
+    with pytest.raises(TypeError, match="need a fitted estimator of sklstm"):
         sklstm.generalization_report(Ridge().fit(X[:, :, 0], y), X[:, :, 0], y)
 
 

@@ -229,7 +229,7 @@ def test_bad_input_is_refused(regressor, classifier):
     with pytest.raises(ValueError, match=r"not among those of the training data: .99."):
         prediction_interval(model, X[:20], np.repeat(99, 20), X)
     with pytest.raises(
-        ValueError, match=r"y_cal holds labels that are not among .*: .'left'.; classes are .'down', 'up'"
+        ValueError, match=r"y_cal holds labels that are not among .*: .'left'.; the classes are .'down', 'up'"
     ):
         prediction_interval(model, X[:20], np.repeat("left", 20), X)
 

@@ -32,7 +32,10 @@ from ._substitution import Substitution
 
 METHODS = ("best", "linear", "mean-value", "intervals")
 _TAPE = 2**24  # numbers on the tape of one batch: 64 MB in float32
-_SETTLED = 0.03  # largest distance of planes, as a share of the width, for a substitution to be deep enough
+# Largest distance of planes, as a share of the width from the inputs, for a substitution to be deep enough, and for
+# parallel planes to be close enough.
+_SETTLED = (0.03, 1.0)
+_EFFORTS = len(_SETTLED) + 1
 _COLUMNS = 2**19  # coefficients of a state in one batch of substitutions: with fewer, calls take longer than sums
 _OVERHEAD = (100, 5)  # boxes that a step takes as long for as for its calls; second for `linear` (H = 32)
 
@@ -392,11 +395,13 @@ def _linear_bounds(
     radius: Tensor,
     lengths: Tensor | None,
     minus: Tensor | None,
+    effort: int = 0,
     deep: Tensor | None = None,
 ) -> Interval:
-    """Bounds by backward substitution: some steps for all boxes, then more steps for boxes that it can narrow.
+    """Bounds by backward substitution: some steps for all boxes, then more effort for boxes that it can narrow.
 
-    With ``deep`` (n,) it is the second of these, for so many of the last steps of each box.
+    The second effort substitutes more steps, the third takes the closest planes within the network. Both do so for the
+    last ``deep`` (n,) steps of each box.
     """
     inputs, seen, begun = _aligned(network, centre, radius, lengths)
     readout = _readout(network, minus, inputs.shape[1])
@@ -404,8 +409,8 @@ def _linear_bounds(
     of_inputs = weight[..., readout.size :].unflatten(2, (-1, inputs.shape[2]))
     substitution = Substitution(layers, inputs, begun)
 
-    def found(deep: Tensor | None) -> tuple[Interval, Tensor]:
-        at = torch.cat((substitution.forward(deep), seen[0].double()), 1)
+    def found() -> tuple[Interval, Tensor]:
+        at = torch.cat((substitution.forward(deep, closely=effort == _EFFORTS - 1), seen[0].double()), 1)
         upper = substitution.bounds(weight[..., : readout.size], of_inputs)
         low, high = (end.to(seen.dtype) for end in layers[-1].state[0])
         last = torch.cat((torch.stack(((low + high) / 2, (high - low) / 2)).transpose(1, 2), seen), 2)
@@ -413,26 +418,31 @@ def _linear_bounds(
         above, below = upper.chunk(2, 1)
         return _interval(middle, torch.stack((below, above)) + _readout_slack(last, readout).double()), upper
 
-    bounds, upper = found(deep)
-    if deep is not None:
-        return bounds
-    apart, of_inputs_alone = (part.unflatten(1, (2, -1)).sum(1) for part in (upper, substitution.by_inputs))
-    unsettled = ~(apart <= (1 + _SETTLED) * of_inputs_alone).all(1)
-    if minus is not None:  # differences serve to certify a label in the whole box
-        unsettled &= (bounds.upper >= 0).sum(1) > 1  # one of them is the output itself
-    rows = unsettled.nonzero()[:, 0]
-    if not len(rows):
-        return bounds
-    deep = substitution.mattering * unsettled
-    if 2 * len(rows) > len(unsettled):
-        deeper = [end[rows] for end in found(deep)[0]]
-    else:  # the pass then costs nothing for the others
-        some_lengths, some_minus = (None if part is None else part[rows] for part in (lengths, minus))
-        some = centre[rows], radius[rows], some_lengths, some_minus, deep[rows]
-        deeper = list(_linear_bounds(layers, network, *some))
-    lower, higher = (end.clone() for end in bounds)
-    lower[rows], higher[rows] = _narrower(Interval(*deeper), Interval(lower[rows], higher[rows]))
-    return Interval(lower, higher)
+    bounds, upper = found()
+    unsettled = torch.ones(len(centre), dtype=torch.bool, device=centre.device)
+    while effort < _EFFORTS - 1:
+        apart, of_inputs_alone = (part.unflatten(1, (2, -1)).sum(1) for part in (upper, substitution.by_inputs))
+        unsettled &= ~(apart <= (1 + _SETTLED[effort]) * of_inputs_alone).all(1)
+        if minus is not None:  # differences serve to certify a label in the whole box
+            unsettled &= (bounds.upper >= 0).sum(1) > 1  # one of them is the output itself
+        rows = unsettled.nonzero()[:, 0]
+        if not len(rows):
+            break
+        effort, deep = effort + 1, substitution.mattering * unsettled
+        alone = 2 * len(rows) <= len(unsettled)
+        if alone:  # another pass would cost the same for the others
+            some_lengths, some_minus = (None if part is None else part[rows] for part in (lengths, minus))
+            some = centre[rows], radius[rows], some_lengths, some_minus
+            deeper = list(_linear_bounds(layers, network, *some, effort, deep[rows]))
+        else:
+            narrower, upper = found()
+            deeper = [end[rows] for end in narrower]
+        lower, higher = (end.clone() for end in bounds)
+        lower[rows], higher[rows] = _narrower(Interval(*deeper), Interval(lower[rows], higher[rows]))
+        bounds = Interval(lower, higher)
+        if alone:
+            break
+    return bounds
 
 
 def _narrower(a: Interval, b: Interval) -> Interval:

@@ -42,7 +42,8 @@ class PlaneLayer(ABC):
     """One recurrent layer on boxes, with planes around every step. A subclass is one cell.
 
     Values within the network are bounded by parallel planes, which are written as a matrix for each step, since many
-    sums use each. The outputs are bounded by the closest planes, whose slopes are stored.
+    sums use each. The outputs are bounded by the closest planes, whose slopes are stored. Where that leaves wide
+    bounds, the values within are bounded by the closest planes too.
 
     Parameters
     ----------
@@ -53,9 +54,12 @@ class PlaneLayer(ABC):
     ----------
     n_states : int
         Number of tensors in the state; planes are written around as many values of each unit.
+    closely : bool
+        Whether the closest planes also bound the values within the network; see `use_closest`.
     """
 
     n_states: ClassVar[int] = 1
+    closely = False
 
     def __init__(self, weights: LayerWeights):
         self.size = weights.weight_hh.shape[1]
@@ -76,6 +80,7 @@ class PlaneLayer(ABC):
         """Memory for the planes of all steps, and the first state. ``slack`` is that of the sums of constants."""
         columns, rows = self.n_states * self.size, self.down.shape[2]
         self.planes = self.memory("planes", n_steps, n, self.down.shape[1] + 1, columns)
+        self.closely = False
         self.apart = self.memory("apart", n_steps, n, 1, columns)
         # For the value that each passes on: by the parallel planes, and by the closest.
         self.passed_on = self.memory("passed_on", 2, self.n_states, n_steps, n, self.size, 1)
@@ -87,6 +92,11 @@ class PlaneLayer(ABC):
         zero = self.weights.new_zeros(self.size, n)
         self.reference = tuple(zero.clone() for _ in range(self.n_states))
         self.state = tuple(Ends(zero.clone(), zero.clone()) for _ in range(self.n_states))
+
+    def use_closest(self) -> None:
+        """From now on, write the closest planes alone: a matrix for coefficients and their sizes for each step."""
+        n_steps, n, rows, columns = self.planes.shape
+        self.matrix, self.closely = self.memory("matrix", n_steps, n, rows, 2 * columns), True
 
     def begin(self, beginners: slice) -> None:
         """Set the state to zero for some of the boxes."""
@@ -171,6 +181,21 @@ class PlaneLayer(ABC):
         others : list of Tensor of shape (n, H, m)
         """
 
+    def substitute_many_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """`substitute_closely` for many sums, by the matrix of step t, which is written if `closely`."""
+        by_h, scratch = adjoint[0], self.sweeps[t % 2].reset()
+        n, H, m = by_h.shape
+        columns = scratch(n, 2 * H, m)
+        torch.abs(columns[:, :H].copy_(by_h), out=columns[:, H:])
+        return *self.times_matrix(t, columns, scratch), []
+
+    def own_columns_closely(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """`substitute_closely` for each of the values whose planes `step` has just written, and for its negative."""
+        H, first = self.size, 2 * (self.n_states - 1) * self.size
+        plus, size = self.matrix[t, :, :, first : first + 2 * H].split(H, 2)
+        both = torch.cat((size + plus, size - plus), 2)
+        return both[:, :-1], both[:, -1], []
+
     def own_columns(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
         """`substitute` for each of the values whose planes `step` has just written."""
         H, first = self.size, (self.n_states - 1) * self.size
@@ -216,6 +241,14 @@ class PlaneLayer(ABC):
             slopes[1] = 0.0 if half is None else half.T
         constants = self.constants[t, :, :, column * H : (column + 1) * H, 0]
         constants[0], constants[1] = shift.T, self.enlarged(shift, apart).T
+        if self.closely:
+            both = self.matrix[t, :, :, 2 * column * H : 2 * (column + 1) * H].zero_()
+            for block, *halves in by_net:
+                weights = self.down[:, :, block * H : (block + 1) * H]
+                for part, slope in zip(both[:, :-1].split(H, 2), halves, strict=True):
+                    if slope is not None:
+                        part.addcmul_(weights, slope.T[:, None].to(part.dtype))
+            both[:, -1] = constants.transpose(0, 1).flatten(1)
 
     def enlarged(self, shift: Tensor, apart: Tensor) -> Tensor:
         """The distance, enlarged by the rounding of sums of such constants."""
@@ -227,6 +260,11 @@ class PlaneLayer(ABC):
         sizes, below, apart = scratch(*columns.shape), scratch(n, self.planes.shape[2], m), scratch(n, 1, m)
         torch.bmm(self.apart[t], torch.abs(columns, out=sizes), out=apart)
         return torch.bmm(self.planes[t], columns, out=below), apart[:, 0]
+
+    def times_matrix(self, t: int, columns: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
+        """The matrix of the closest planes of step t times coefficients and their sizes; the constants."""
+        below = torch.bmm(self.matrix[t], columns, out=scratch(len(columns), self.matrix.shape[2], columns.shape[2]))
+        return below[:, :-1], below[:, -1]
 
     def closest(self, t: int, by_net: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """From coefficients of the values after every pre-activation, and of the values themselves, to those below."""
@@ -262,9 +300,10 @@ class PlaneLSTM(PlaneLayer):
             i = around(of_i, at_i, net_g, at_g, unit, of_g)
             return f, i, f.shift + i.shift - s_at, f.apart + i.apart + rounding
 
-        f, i, shift, apart = around_s(parallel)
-        self.write(t, 1, [(0, i.by_net), (1, f.by_net), (2, i.by_value)], shift, apart)
-        self.passed_on[PARALLEL, 1, t] = f.by_value.T[..., None]
+        if not self.closely:
+            f, i, shift, apart = around_s(parallel)
+            self.write(t, 1, [(0, i.by_net), (1, f.by_net), (2, i.by_value)], shift, apart)
+            self.passed_on[PARALLEL, 1, t] = f.by_value.T[..., None]
         f, i, shift, apart = around_s(gated)
         slopes = [(0, i.by_net, i.by_net_apart), (1, f.by_net, f.by_net_apart), (2, i.by_value, None)]
         self.keep(t, 1, slopes, shift, apart)
@@ -273,9 +312,10 @@ class PlaneLSTM(PlaneLayer):
         s = narrow(Ends(kept.lower + new.lower - rounding, kept.upper + new.upper + rounding), s_at, None)
         of_s, h_at = linear_relaxation("tanh", s, unit), at_o.at.sigmoid() * s_at.tanh()
         of_h = 2 * unit + 8 * DOUBLE  # rounding of the product
-        o = parallel(of_o, at_o, s, point(s_at, s), unit, of_s)
-        self.write(t, 0, [(3, o.by_net)], o.shift - h_at, o.apart + of_h)
-        self.passed_on[PARALLEL, 0, t] = o.by_value.T[..., None]
+        if not self.closely:
+            o = parallel(of_o, at_o, s, point(s_at, s), unit, of_s)
+            self.write(t, 0, [(3, o.by_net)], o.shift - h_at, o.apart + of_h)
+            self.passed_on[PARALLEL, 0, t] = o.by_value.T[..., None]
         o = gated(of_o, at_o, s, point(s_at, s), unit, of_s)
         self.keep(t, 0, [(3, o.by_net, o.by_net_apart)], o.shift - h_at, o.apart + of_h)
         self.passed_on[CLOSEST, 0, t] = o.by_value.T[..., None]
@@ -297,6 +337,22 @@ class PlaneLSTM(PlaneLayer):
         to_s, keep = self.passed_on[CLOSEST, :, t]
         by_s = torch.addcmul(kept, by_h, to_s)
         return *self.closest(t, torch.cat((by_s, by_s, by_s, by_h), 1), torch.cat((by_h, by_s), 1)), [by_s * keep]
+
+    def substitute_many_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        by_h, kept = adjoint
+        (n, H, m), scratch = by_h.shape, self.sweeps[t % 2].reset()
+        columns, before = scratch(n, 4 * H, m), scratch(n, H, m)
+        to_s, keep = self.passed_on[CLOSEST, :, t]
+        torch.abs(columns[:, :H].copy_(by_h), out=columns[:, H : 2 * H])
+        by_s = torch.addcmul(kept, by_h, to_s, out=columns[:, 2 * H : 3 * H])
+        torch.abs(by_s, out=columns[:, 3 * H :])
+        torch.mul(by_s, keep, out=before)
+        return *self.times_matrix(t, columns, scratch), [before]
+
+    def own_columns_closely(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        below, constants, _ = super().own_columns_closely(t)
+        keep = torch.diag_embed(self.passed_on[CLOSEST, 1, t, :, :, 0])
+        return below, constants, [torch.cat((keep, -keep), 2)]
 
     def own_columns(self, t: int) -> tuple[Tensor, Tensor, list[Tensor]]:
         below, apart, _ = super().own_columns(t)
@@ -329,9 +385,14 @@ class PlaneGRU(PlaneLayer):
             r = around(of_r, at_r, q, at_q, unit)
             return r, r.shift + at_n.at - candidate_at, r.apart + inexact(one, at_n, unit) + rounding
 
-        reset, of_reset, reset_apart = around_candidate(parallel)
-        by_net = [(0, reset.by_net), (2, reset.by_value), (3, one)]
-        self.write(t, 0, by_net, of_reset, reset_apart)
+        if self.closely:
+            reset, of_reset, reset_apart = around_candidate(gated)
+            slopes = [(0, reset.by_net, reset.by_net_apart), (2, reset.by_value, None), (3, one, None)]
+            self.keep(t, 0, slopes, of_reset, reset_apart)
+        else:
+            reset, of_reset, reset_apart = around_candidate(parallel)
+            by_net = [(0, reset.by_net), (2, reset.by_value), (3, one)]
+            self.write(t, 0, by_net, of_reset, reset_apart)
         product = hull(of_r.range, q)
         wide = Ends(net_n.lower + product.lower - rounding, net_n.upper + product.upper + rounding)
         candidate = narrow(wide, candidate_at, None)
@@ -350,11 +411,12 @@ class PlaneGRU(PlaneLayer):
             apart = z.apart + share * line.error + slope * apart + of_h
             return z, slope, shift, apart + inexact(slope, point(candidate_at, candidate), unit)
 
-        z, slope, shift, apart = around_h(parallel, of_reset, reset_apart)
-        self.write(t, 0, [*((block, slope * of_net) for block, of_net in by_net), (1, z.by_net)], shift, apart)
-        self.planes[t, :, :H].diagonal(dim1=1, dim2=2).add_(z.by_value.T)
-        self.passed_on[PARALLEL, 0, t] = z.by_value.T[..., None]
-        reset, of_reset, reset_apart = around_candidate(gated)
+        if not self.closely:
+            z, slope, shift, apart = around_h(parallel, of_reset, reset_apart)
+            self.write(t, 0, [*((block, slope * of_net) for block, of_net in by_net), (1, z.by_net)], shift, apart)
+            self.planes[t, :, :H].diagonal(dim1=1, dim2=2).add_(z.by_value.T)
+            self.passed_on[PARALLEL, 0, t] = z.by_value.T[..., None]
+            reset, of_reset, reset_apart = around_candidate(gated)
         z, slope, shift, apart = around_h(gated, of_reset, reset_apart)
         slopes = [
             (0, slope * reset.by_net, slope * reset.by_net_apart),
@@ -364,6 +426,8 @@ class PlaneGRU(PlaneLayer):
         ]
         self.keep(t, 0, slopes, shift, apart)
         self.passed_on[CLOSEST, 0, t] = z.by_value.T[..., None]
+        if self.closely:
+            self.matrix[t, :, :H, :H].diagonal(dim1=1, dim2=2).add_(z.by_value.T)
         h_at = new_at + update_at * gap_at
         return (narrow(self._mixed(line.range, before, of_z.range, of_h), h_at, None),), (h_at,)
 
@@ -386,12 +450,14 @@ class PlaneReLU(PlaneLayer):
     """The ReLU cell, with or without biases; the state is h."""
 
     def step(self, t: int, net: Ends, at: Point, narrow: Narrow) -> tuple[tuple[Ends, ...], tuple[Tensor, ...]]:
-        self.write_both(t, parallel_ramp(net, at, self.unit), ramp(net, at, self.unit))
+        around = None if self.closely else parallel_ramp(net, at, self.unit)
+        self.write_both(t, around, ramp(net, at, self.unit))
         return (Ends(net.lower.clamp_min(0), net.upper.clamp_min(0)),), (at.at.clamp_min(0),)
 
-    def write_both(self, t: int, around: Planes, closest: Planes) -> None:
-        """Planes around a function of the pre-activation."""
-        self.write(t, 0, [(0, around.by_net)], around.shift, around.apart)
+    def write_both(self, t: int, around: Planes | None, closest: Planes) -> None:
+        """Planes around a function of the pre-activation; parallel ones unless only the closest are used."""
+        if around is not None:
+            self.write(t, 0, [(0, around.by_net)], around.shift, around.apart)
         self.keep(t, 0, [(0, closest.by_net, closest.by_net_apart)], closest.shift, closest.apart)
 
     def substitute_closely(self, t: int, adjoint: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -406,7 +472,7 @@ class PlaneTanh(PlaneReLU):
         at_reference, zero = line.slope * at.at, torch.zeros_like(h_at)
         apart = line.error + inexact(line.slope, at, self.unit) + 16 * DOUBLE * (2 + at_reference.abs())
         planes = Planes(zero, line.slope, zero, at_reference + line.shift - h_at, apart)
-        self.write_both(t, planes, planes)
+        self.write_both(t, None if self.closely else planes, planes)
         return (line.range,), (h_at,)
 
 

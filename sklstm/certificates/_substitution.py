@@ -5,7 +5,7 @@ pre-activations and of the states before the step. Through the weights, this is 
 goes on until only inputs are left, whose box is known (Zhang et al. 2018; Xu et al. 2020). Common parts of two values
 cancel in these sums. The pre-activations of every step and the states that a cell passes on are bounded in the same
 way. The narrower they are, the closer are the planes. These are many values and use parallel planes. The few outputs
-use the closest ones.
+use the closest ones. Where this leaves wide bounds, the values use the closest planes too, at more than twice the cost.
 
 Every sum is a column of coefficients, and many columns are substituted at once. Each holds for the network in exact
 arithmetic and for the network evaluated in the dtype of the weights. The rounding errors, of the network and of the
@@ -65,7 +65,7 @@ class Substitution:
             layer.start(self.n_steps, self.n, self.slack)
         self.before = [[(layer.state, layer.reference) for layer in self.layers]]
 
-    def forward(self, deep: Tensor | None = None) -> Tensor:
+    def forward(self, deep: Tensor | None = None, *, closely: bool = False) -> Tensor:
         """Planes of every step, from values that are substituted some steps, or as far back as matters.
 
         Parameters
@@ -73,17 +73,22 @@ class Substitution:
         deep : Tensor of int64 of shape (n,), optional
             How many of the last steps of each box have their values substituted as far back as matters. Earlier steps
             keep their planes from a first pass, if there was one.
+        closely : bool
+            Whether values within the network use the closest planes instead of parallel ones.
 
         Returns
         -------
         reference : Tensor of shape (n, H), float64
             The last state of the top layer at the centre of the boxes.
         """
-        first, self.deep = 0, deep
-        if deep is not None:
+        first, self.deep, self.closely = 0, deep, closely
+        if closely:
+            for layer in self.layers:
+                layer.use_closest()
+        elif deep is not None:
             first = min(self.n_steps - int(deep.max()), len(self.before) - 1)
-            for layer, before in zip(self.layers, self.before[first], strict=True):
-                layer.state, layer.reference = before
+        for layer, before in zip(self.layers, self.before[first], strict=True):
+            layer.state, layer.reference = before
         del self.before[first + 1 :]
         for t in range(first, self.n_steps):
             reference, radius = self.box[:, t].double()
@@ -100,17 +105,28 @@ class Substitution:
     def _narrow(self, index: int, t: int, ends: Ends, at: Tensor, rounding: Tensor | None) -> Ends:
         layer = self.layers[index]
         if rounding is None:
-            below, apart, others = layer.own_columns(t)
-            radius = apart.double()
-            below, centre = below[:, :-1], below[:, -1].double()
+            own = layer.own_columns_closely(t) if self.closely else layer.own_columns(t)
+            below, centre, radius, others = self._parts(own)
         else:
-            below, radius = layer.down.repeat(self.n, 1, 1), rounding.T.clone()
+            signs = (1, -1) if self.closely else (1,)
+            below = torch.cat([sign * layer.down for sign in signs], 2).repeat(self.n, 1, 1)
             others = list(layer.start_back(torch.zeros_like(below[:, : layer.size])))[1:]
+            radius = rounding.T.repeat(1, len(signs))
             centre = torch.zeros_like(radius)
         deep = None if self.deep is None else self.n_steps - t <= self.deep
         centre, radius = (part.T for part in self._descend(index, t, below, others, centre, radius, deep))
         radius = radius + 8 * DOUBLE * (radius + 2 * centre.abs() + at.abs())
         return intersect(ends, Ends(at + centre - radius, at + centre + radius))
+
+    def _parts(self, found: tuple[Tensor, Tensor, list[Tensor]]) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Coefficients, constants, their radii and the rest of the state, from either kind of planes.
+
+        With the closest planes, every sum has an upper bound of its own: its constant is a radius around 0.
+        """
+        below, apart, others = found
+        if self.closely:
+            return below, torch.zeros_like(apart, dtype=torch.float64), apart.double(), others
+        return below[:, :-1], below[:, -1].double(), apart.double(), others
 
     def bounds(self, weight: Tensor, of_inputs: Tensor) -> Tensor:
         """Upper bounds on sums of the last states of the top layer and of inputs, as deviations from the centre.
@@ -175,7 +191,9 @@ class Substitution:
 
         ``below`` and ``others`` are coefficients from `PlaneLayer.substitute` at this step; ``centre`` and ``radius``
         have the constants. A sum ends where the rest does not matter, and early for boxes that are not ``deep`` (n,).
+        With the closest planes there are 2 m columns: the second half are the negatives of the first.
         """
+        halves = 2 if self.closely else 1
         adjoints: list[tuple[Tensor, ...]] = [()] * (index + 1)
         found, columns = torch.stack((centre, radius)), torch.arange(centre.shape[1], device=centre.device)
         unfinished = torch.ones_like(centre, dtype=torch.bool)
@@ -187,10 +205,10 @@ class Substitution:
                     adjoint = adjoints[k]
                     if k < index:  # from the layer above
                         adjoint = (adjoint[0].add_(by_input), *adjoint[1:]) if adjoint else layer.start_back(by_input)
-                    below, apart, others = layer.substitute(step, adjoint)
-                    centre += below[:, -1]
+                    through = layer.substitute_many_closely if self.closely else layer.substitute
+                    below, shift, apart, others = self._parts(through(step, adjoint))
+                    centre += shift
                     radius += apart
-                    below = below[:, :-1]
                 by_h, by_input = below[:, : layer.size], below[:, layer.size :]
                 adjoints[k] = (by_h, *others)
             radius += (by_input.abs() * self.radius[step]).sum(1)
@@ -204,16 +222,25 @@ class Substitution:
                 self._settle(found, columns, unfinished, centre + rest, radius + spread)
                 if deep is None or depth >= _DEEP:
                     break
-                unfinished &= (spread > 2 * _NEGLIGIBLE * (radius + spread)) & deep[:, None]
-                wanted = unfinished.any(0)
+                width = 2 * (radius + spread)
+                if self.closely:  # a bound and that of its negative; the share is that of the larger rest
+                    width = (centre + rest + radius + spread).unflatten(1, (2, -1)).sum(1).repeat(1, 2)
+                    spread = spread.unflatten(1, (2, -1)).amax(1).repeat(1, 2)
+                unfinished &= (spread > _NEGLIGIBLE * width) & deep[:, None]
+                n_columns = len(columns) // halves
+                wanted = unfinished[:, :n_columns].any(0)
                 n_kept = -(-int(wanted.count_nonzero()) // _TOGETHER) * _TOGETHER
                 if not n_kept:
                     break
-                if n_kept < len(columns):
+                if n_kept < n_columns:
                     kept = wanted.sort(descending=True, stable=True).indices[:n_kept]
+                    kept = torch.cat([kept + part * n_columns for part in range(halves)])
                     columns, unfinished = columns[kept], unfinished[:, kept]
                     centre, radius = centre[:, kept], radius[:, kept]
                     adjoints = [tuple(part.index_select(2, kept) for part in adjoint) for adjoint in adjoints]
+        if self.closely:
+            above, under = found.sum(0).chunk(2, 1)
+            found = torch.stack(((above - under) / 2, (above + under) / 2))
         found[1] += self.underflow
         found[1].masked_fill_(~found.isfinite().all(0), torch.inf)
         found[0].nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)

@@ -75,9 +75,9 @@ def test_substitution_goes_as_far_back_for_a_box_as_if_it_were_alone(monkeypatch
     deep = []
     forward = _substitution.Substitution.forward
 
-    def recorded(self, steps=None):
-        deep.append(steps)
-        return forward(self, steps)
+    def recorded(self, steps=None, *, closely=False):
+        deep.append(None if closely else steps)
+        return forward(self, steps, closely=closely)
 
     monkeypatch.setattr(_substitution.Substitution, "forward", recorded)
     together = output_bounds(network, X - eps, X + eps, method="linear", lengths=lengths)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklstm.certificates import Interval, LayerWeights, RecurrentNetwork, output_bounds
+from sklstm.certificates import Interval, LayerWeights, RecurrentNetwork, _output_bounds, output_bounds
 from sklstm.certificates._substitution import Substitution
 from tests.support import attacks as soundness
 
@@ -148,7 +148,7 @@ def test_hidden_states_over_a_box_are_enclosed(cell, n_layers, generator):
 
 
 @KINDS
-@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("deep", ["shallow", "deep", "closely"])
 def test_states_and_sums_of_them_lie_within_what_substitution_finds(cell, n_layers, deep, generator):
     module, weights = network(cell, n_layers)
     X, eps = inputs(generator), 0.2
@@ -159,8 +159,8 @@ def test_states_and_sums_of_them_lie_within_what_substitution_finds(cell, n_laye
     layers = weights.planes()
     substitution = Substitution(layers, ball)
     reference = substitution.forward()
-    if deep:
-        reference = substitution.forward(torch.full((N,), L))
+    if deep != "shallow":
+        reference = substitution.forward(torch.full((N,), L), closely=deep == "closely")
     narrow = layers[-1].state[0]
     radius = (narrow.upper - narrow.lower) / 2
     assert (radius <= wide[:, -1][1] + 1e-12).all()
@@ -186,13 +186,57 @@ def test_more_substitution_is_never_needed_in_a_small_box(cell, n_layers, genera
     gradient = torch.stack([torch.autograd.grad(module(X)[:, k].sum(), X)[0] for k in range(K)], 1)
     X = X.detach()
     ball = torch.stack((X, torch.full_like(X, eps))).permute(0, 2, 3, 1).contiguous()
-    for deep in (False, True):
+    for deep in ("shallow", "deep", "closely"):
         substitution = Substitution(weights.planes(), ball)
         substitution.forward()
-        if deep:
-            substitution.forward(torch.full((N,), L))
+        if deep != "shallow":
+            substitution.forward(torch.full((N,), L), closely=deep == "closely")
         upper = substitution.bounds(module.readout.weight.detach().expand(N, -1, -1), ball.new_empty(N, K, 0, D))
         torch.testing.assert_close(upper, eps * gradient.abs().sum((2, 3)), rtol=1e-3, atol=0)
+
+
+@KINDS
+def test_the_matrix_of_the_closest_planes_is_what_their_slopes_say(cell, n_layers, generator):
+    # Two routes: by one matrix for many sums, and by the slopes of the planes for few.
+    _, weights = network(cell, n_layers)
+    X, layers = inputs(generator), weights.planes()
+    ball = torch.stack((X, torch.full_like(X, 0.3))).permute(0, 2, 3, 1).contiguous()
+    Substitution(layers, ball).forward(torch.full((N,), L), closely=True)
+    for layer in layers:
+        for t in range(L):
+            adjoint = [
+                torch.randn(N, layer.size, 5, generator=generator, dtype=torch.float64) for _ in range(layer.n_states)
+            ]
+            below, constants, others = layer.substitute_closely(t, tuple(part.clone() for part in adjoint))
+            by_matrix = layer.substitute_many_closely(t, tuple(part.clone() for part in adjoint))
+            torch.testing.assert_close(by_matrix[0], below)
+            torch.testing.assert_close(by_matrix[1], constants)
+            for found, expected in zip(by_matrix[2], others, strict=True):
+                torch.testing.assert_close(found, expected)
+            one = torch.eye(layer.size, dtype=torch.float64).expand(N, -1, -1)
+            both = torch.cat((one, -one), 2)
+            of_last = (*(torch.zeros_like(both) for _ in range(layer.n_states - 1)), both)
+            own, own_constants, own_others = layer.own_columns_closely(t)
+            below, constants, others = layer.substitute_closely(t, of_last)
+            torch.testing.assert_close(own, below)
+            torch.testing.assert_close(own_constants, constants)
+            assert len(own_others) == len(others)
+
+
+@pytest.mark.parametrize(("cell", "scale", "share"), [("lstm", 1.4, 0.8), ("gru", 1.4, 0.95), ("relu", 1.5, 0.8)])
+def test_where_parallel_planes_leave_wide_bounds_the_closest_are_taken(cell, scale, share, generator, monkeypatch):
+    _, weights = network(cell, 1, scale=scale, hidden_size=12, bias=0.3)
+    X, widths = torch.randn(40, 20, D, generator=generator, dtype=torch.float64), {}
+    eps = torch.logspace(-2.5, -0.7, 40, dtype=torch.float64)[:, None, None].expand(X.shape)
+    for name, settled in (("parallel", (0.03, torch.inf)), ("default", (0.03, 1.0)), ("all", (0.03, 0.0))):
+        monkeypatch.setattr(_output_bounds, "_SETTLED", settled)
+        bounds = output_bounds(weights, X - eps, X + eps, method="linear")
+        widths[name] = bounds.upper - bounds.lower
+    assert (widths["default"] <= widths["parallel"] + 1e-12).all()
+    assert (widths["all"] <= widths["default"] + 1e-12).all()
+    ratio = widths["default"] / widths["parallel"]
+    assert (ratio < share).sum() >= 5
+    assert (ratio > 0.999).sum() >= 40, "narrow boxes are left alone"
 
 
 @KINDS

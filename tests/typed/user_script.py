@@ -164,7 +164,7 @@ def preprocessing(series: Floats, table: object) -> None:
     assert_type(unpad_sequences(padded, mask), list[NDArray[Any]])
     gather = SequencesFromTable("id", "time", channels=["load"], target="y")
     assert_type(gather.fit(table), SequencesFromTable)
-    assert_type(gather.transform(table), list[NDArray[Any]])
+    assert_type(gather.transform(table), Any)  # a Series of arrays, or a list
     del targets
 
     sliding_windows(series, "12")  # type: ignore[call-overload]

@@ -127,11 +127,13 @@ def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None
     if not have_labels(values, table):
         return
     own, theirs = row_labels(values), row_labels(table)
-    row = next((place for place in range(len(own)) if not _same(own[place], theirs[place])), None)
-    if row is None:  # equal labels of another type: another zone, or integers that may be missing
+    places = own.get_indexer(theirs) if own.is_unique and theirs.is_unique else np.full(len(own), -1)
+    if (places == np.arange(len(own))).all():  # equal labels of another type: another zone, or a nullable type
         return
-    unique = own.is_unique and theirs.is_unique
-    in_other_order = unique and bool((own.get_indexer(theirs) >= 0).all())
+    row = next((place for place in range(len(own)) if not _same(own[place], theirs[place])), None)
+    if row is None:
+        return
+    in_other_order = bool((places >= 0).all())
     reorder = f"They are the same rows in another order: give {name}.loc[{of}.index]. " if in_other_order else ""
     raise ValueError(
         f"the rows of {name} have other labels than those of {of}: row {row} is {_as_text(own[row])} in {name} and "

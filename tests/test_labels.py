@@ -1,5 +1,6 @@
 """Labels of rows are used or refused, never ignored."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -61,6 +62,54 @@ def test_other_labels_are_refused(labels):
         order_of_rows(pd.Series(np.arange(4.0), index=labels), table, "y", "X")
     with pytest.raises(ValueError, match=r"rows of y have other labels than those of X: row"):
         refuse_other_rows(pd.Series(np.arange(4.0), index=labels), table, "y")
+
+
+EQUAL = {
+    "zones": (
+        pd.date_range("2024", periods=4, tz="UTC"),
+        pd.date_range("2024", periods=4, tz="UTC").tz_convert("Asia/Tokyo"),
+    ),
+    "nullable": (pd.Index([4, 2, 3, 1], dtype="Int64"), pd.Index([4, 2, 3, 1])),
+    "nullable, twice the same": (pd.Index([4, 2, 2, 1], dtype="Int64"), pd.Index([4, 2, 2, 1])),
+    "texts as objects": (pd.Index(list("abcd"), dtype="string"), pd.Index(list("abcd"), dtype=object)),
+    "categories": (pd.CategoricalIndex(list("abcd")), pd.Index(list("abcd"))),
+    "levels": tuple(
+        pd.MultiIndex.from_arrays([pd.Index([1, 1, 2, 2], dtype=dtype), list("abab")]) for dtype in ("Int64", "int64")
+    ),
+    "one missing": (pd.Index([4, None, 3, 1], dtype="Int64"), pd.Index([4, np.nan, 3, 1])),
+}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(("own", "theirs"), EQUAL.values(), ids=EQUAL)
+def test_equal_labels_of_another_type_are_the_same(own, theirs, swapped):
+    own, theirs = (theirs, own) if swapped else (own, theirs)
+    table, values = pd.DataFrame({"a": np.arange(4.0)}, index=theirs), pd.Series(np.arange(4.0), index=own)
+    refuse_other_rows(values, table, "y")
+    with pytest.raises(ValueError, match=r"rows of y have other labels than those of X: row 0"):
+        refuse_other_rows(values[::-1], table, "y")
+    if own.is_unique:
+        np.testing.assert_array_equal(order_of_rows(values[::-1], table, "y", "X"), [3, 2, 1, 0])
+        with pytest.raises(ValueError, match=r"give y\.loc\[X\.index\]") as caught:
+            refuse_other_rows(values[::-1], table, "y")
+        refuse_other_rows(values[::-1].loc[table.index], table, "y")  # the remedy
+        assert str(caught.value).startswith("the rows of y have other labels")
+
+
+def test_no_remedy_is_named_that_would_fail():
+    """Labels that occur twice, texts that look like numbers, and swapped levels: `.loc` would fail or repeat rows."""
+    pairs = (
+        (pd.Index([5, 5, 7]), pd.Index([5, 7, 5])),
+        (pd.Index(["3", "2"]), pd.Index([3, 2])),
+        (pd.Index(["2024-01-01"]), pd.DatetimeIndex(["2024-01-01"])),
+        (pd.MultiIndex.from_tuples([(1, "a")]), pd.MultiIndex.from_tuples([("a", 1)])),
+    )
+    for own, theirs in pairs:
+        with pytest.raises(ValueError, match=r"row \d is .*For values by position, give y\.to_numpy\(\)") as caught:
+            refuse_other_rows(pd.Series(0.0, index=own), pd.DataFrame({"a": 0.0}, index=theirs), "y")
+        assert ".loc" not in str(caught.value)
+        _, mine, other = re.search(r"row (\d) is (.*) in y and (.*) in X\. For", str(caught.value)).groups()
+        assert mine != other, "texts of numbers are told from numbers"
 
 
 def test_ids_are_numbered_as_they_appear():

@@ -234,10 +234,13 @@ class Composition:
             inside = inner_of(estimator)
             # The labels of a tuned threshold follow a rule of their own.
             if inside is None or isinstance(estimator, TunedThresholdClassifierCV):
+                of_windows = (
+                    " Pass its model_, with windows from last_windows()." if hasattr(estimator, "windows") else ""
+                )
                 raise TypeError(
                     "Certificates and reports need a fitted estimator of sklstm, or a Pipeline, a "
                     "TransformedTargetRegressor or a search such as GridSearchCV around one; got "
-                    f"{estimator!r:.80}."
+                    f"{estimator!r:.80}.{of_windows}"
                 )
             if type(estimator) is not FrozenEstimator:  # which has no method of its own
                 _check_predict(estimator)

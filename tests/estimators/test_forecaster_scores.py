@@ -164,3 +164,11 @@ def test_groups_of_a_path_are_routed_as_those_of_a_search():
         for model in (search, path):
             found = cross_validate(model, X, y, cv=GroupKFold(2), params={"groups": groups}, error_score="raise")
             assert np.isfinite(found["test_score"]).all()
+
+
+def test_what_takes_a_model_says_what_a_forecaster_has():
+    forecaster = make_forecaster(LSTM, WINDOW, HORIZON).fit(table_of())
+    with pytest.raises(TypeError, match=r"Pass its model_, with windows from last_windows\(\)"):
+        sklstm.certify(forecaster, table_of(), eps=0.1)
+    lower, upper = sklstm.certify(forecaster.model_, forecaster.last_windows(), eps=0.1)
+    assert (lower <= upper).all()

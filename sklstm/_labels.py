@@ -49,8 +49,12 @@ STEADY_NAMES = frozenset(TIME_NAMES[: TIME_NAMES.index("ds") + 1])
 #: Those of the calendar and of lags, which begin again or count backwards within one sequence.
 CALENDAR_NAMES = frozenset(TIME_NAMES[TIME_NAMES.index("lag") :])
 
-#: Texts that may be times: a number first, or a year or a clock time anywhere.
-_TIME_IN_TEXT = re.compile(r"\s*\d|.*(\b(18|19|20)\d\d\b|\d:\d\d)", re.DOTALL)
+#: Texts that may be times: numbers with separators first, eight digits or a year alone, a month, a quarter or a clock.
+_TIME_IN_TEXT = re.compile(
+    r"\s*\d{1,4}[-/.]\d{1,2}(\D|$)|\s*(\d{8}|(18|19|20)\d\d)(\D?[QW]\d+|\s*$)|.*\b\d\d?:\d\d\b"
+    r"|(?=.*\d).*\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(\b|[a-z]*\b)|\s*Q[1-4]\D",
+    re.DOTALL | re.IGNORECASE,
+)
 
 _NO_TIME = "Leave out the rows without a time, or fill the times in."
 
@@ -127,28 +131,27 @@ def refuse_other_rows(values: Any, table: Any, name: str, of: str = "X") -> None
     if not have_labels(values, table):
         return
     own, theirs = row_labels(values), row_labels(table)
-    places = own.get_indexer(theirs) if own.is_unique and theirs.is_unique else np.full(len(own), -1)
-    if (places == np.arange(len(own))).all():  # equal labels of another type: another zone, or a nullable type
+    differ = different_labels(own, theirs)
+    if not differ.any():
         return
-    row = next((place for place in range(len(own)) if not _same(own[place], theirs[place])), None)
-    if row is None:
-        return
-    in_other_order = bool((places >= 0).all())
+    row = int(differ.argmax())
+    in_other_order = own.is_unique and theirs.is_unique and bool((own.get_indexer(theirs) >= 0).all())
     reorder = f"They are the same rows in another order: give {name}.loc[{of}.index]. " if in_other_order else ""
+    if reorder and not hasattr(table, "columns") and table.dtype == object:
+        reorder += f"If {of} are sequences that SequencesFromTable made, its get_targets(table, {name}) does the same. "
     raise ValueError(
         f"the rows of {name} have other labels than those of {of}: row {row} is {_as_text(own[row])} in {name} and "
         f"{_as_text(theirs[row])} in {of}. {reorder}For values by position, give {name}.to_numpy()."
     )
 
 
-def _same(label: Any, other: Any) -> bool:
-    """Whether two labels are equal, or both missing."""
-    if label is other or (_is_none_or_nan(label) and _is_none_or_nan(other)):
-        return True
-    try:
-        return bool(label == other)
-    except TypeError:  # one of them is pandas.NA
-        return False
+def different_labels(own: Any, theirs: Any) -> NDArray[np.bool_]:
+    """Which labels (n,) of two indexes differ; those of another type may be equal: of another zone, or nullable."""
+    if own.equals(theirs):
+        return np.zeros(len(own), dtype=bool)
+    known = own.unique()
+    codes, others = known.get_indexer(own), known.get_indexer(theirs)
+    return np.asarray((codes != others) | (codes < 0))
 
 
 def refuse_mixed_rows(X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> None:
@@ -260,10 +263,14 @@ def is_time(labels: Any) -> bool:
     kind = getattr(getattr(labels, "dtype", None), "kind", "")
     if hasattr(labels, "asi8") or kind in ("m", "M"):
         return True
-    first = _first_of_objects(labels)
+    return is_instant(_first_of_objects(labels))
+
+
+def is_instant(value: Any) -> bool:
+    """Whether an object is a date, a time of day, a duration or a period."""
     times = datetime.date | datetime.time | datetime.timedelta | np.datetime64 | np.timedelta64
-    is_period = hasattr(first, "asfreq") and not hasattr(first, "shape")  # tables have the method too
-    return isinstance(first, times) or is_period
+    # A period; tables have the method too.
+    return isinstance(value, times) or (hasattr(value, "asfreq") and not hasattr(value, "shape"))
 
 
 def _like_dates(labels: Any) -> bool:
@@ -394,7 +401,13 @@ def refuse_unordered(
     if values.dtype.kind == "O":
         if any(isinstance(value, str | bytes) for value in values):
             return
-        values = np.unique(values, return_inverse=True)[1]
+        missing = is_missing(values)
+        if missing.any():
+            raise ValueError(f"a time of {of} is missing, in row {int(missing.argmax())}. {_NO_TIME}")
+        try:
+            values = np.unique(values, return_inverse=True)[1]
+        except TypeError as error:
+            raise ValueError(f"the times of {of} cannot be compared with each other: {error}") from error
     if values.dtype.kind not in "iufmM":
         return
     missing = values != values  # NaN and NaT
@@ -409,6 +422,7 @@ def refuse_unordered(
         before, after = labels[int(rows[place])], labels[int(rows[place + 1])]
         twice = bool(before == after)
         what, how = ("occurs twice", keep_one) if twice else (f"comes after {before!s}", sort)
-        if twice and getattr(after, "hour", None) and getattr(after, "tzinfo", None) is None:
-            how += " If clocks were set back there, give the zone: tz_localize(zone, ambiguous='infer')."
+        by_clock = getattr(labels, "tz", "") is None and after.hour
+        if by_clock and (before - after).total_seconds() < 3600:  # also of rows that are finer than an hour
+            how = f"If clocks were set back there, give the zone first: tz_localize(zone, ambiguous='infer'). {how}"
         raise ValueError(f"the times of {of} must increase, but {after!s}, in row {rows[place + 1]}, {what}. {how}")

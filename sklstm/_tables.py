@@ -13,8 +13,10 @@ from sklstm._labels import (
     STEADY_NAMES,
     could_be_times,
     first_labels,
+    is_instant,
     is_missing,
     is_time,
+    refuse_text_index,
     refuse_unordered,
     row_labels,
 )
@@ -79,6 +81,8 @@ def _without_nullable_type(values: Any) -> Any:
 def targets_in(y: Any, name: str = "y") -> Any:
     """Targets of a regression, as `as_plain` reads them; ``ValueError`` for times, which numpy would count."""
     refuse_times(y, name)
+    if isinstance(y, list | tuple):
+        refuse_times(np.array(y, dtype=object), name)
     return as_plain(y, name)
 
 
@@ -199,8 +203,8 @@ def refuse_times(X: Any, name: str = "X") -> None:
     columns = getattr(X, "columns", None)
     if columns is None:
         dtype = getattr(X, "dtype", None)
-        kind = getattr(dtype, "kind", "")
-        if kind in ("m", "M") or (kind == "O" and not isinstance(X, torch.Tensor) and is_time(np.ravel(X))):
+        kind = _kind(dtype)
+        if kind in ("m", "M") or (kind == "O" and any(map(is_instant, np.ravel(X)))):
             raise ValueError(f"{name} holds times ({dtype}), not numbers. {_AS_NUMBERS}")
         return
     dtypes = getattr(X, "dtypes", None)
@@ -226,11 +230,15 @@ def refuse_unordered_times(table: Any, name: str) -> None:
     if not hasattr(index, "nlevels"):
         return
     if index.nlevels == 1:
-        if index.is_monotonic_increasing and index.is_unique:
+        refuse_text_index(index, name)
+        of_categories = hasattr(index.dtype, "categories")  # whose order is that of the categories
+        if index.is_monotonic_increasing and index.is_unique and not of_categories:
             return
         found = [0] if is_time(index) or str(index.name).lower() in STEADY_NAMES else []
     else:
         found = could_be_times(index)
+        if len(found) > 1:  # the id of all rows is no time
+            found = [level for level in found if index.get_level_values(level).nunique() > 1]
     if len(found) != 1:
         return
     times = index.get_level_values(found[0])
@@ -442,11 +450,11 @@ def read_wide(frame: Any) -> tuple[Any, Any, tuple[int, int, int]]:
         )
     level = _time_level(columns)
     if any(isinstance(label, str) for label in columns.levels[level]):
-        some = list(columns.get_level_values(level).unique()[:3])
+        some = first_labels(columns.get_level_values(level).unique())
         raise ValueError(
-            f"The times in the columns of X are texts, {some}..., which sort by their letters ('10' before '2'). "
-            f"Convert them with X.rename(columns=float, level={level}), or columns=pandas.Timestamp. If these are the "
-            "channels, name the levels of the columns 'time' and 'channel'."
+            f"The times in the columns of X are texts, {some}, which sort by their letters ('10' before '2'). Convert "
+            f"them with X.rename(columns=float, level={level}), columns=pandas.Timestamp, or a function of your own. "
+            "If these are the channels, name the levels of the columns 'time' and 'channel'."
         )
     if level == 1:
         frame = frame.swaplevel(axis=1)
@@ -482,8 +490,8 @@ def _time_level(columns: Any) -> int:
     if len(found) != 1:
         values = [columns.get_level_values(level) for level in (0, 1)]
         raise ValueError(
-            f"It is unknown which level of the columns of X holds the times: {list(values[0].unique()[:3])}... or "
-            f"{list(values[1].unique()[:3])}.... Name the levels, for instance X.columns.names = ['time', 'channel']."
+            f"It is unknown which level of the columns of X holds the times: {first_labels(values[0].unique())} or "
+            f"{first_labels(values[1].unique())}. Name the levels, for instance X.columns.names = ['time', 'channel']."
         )
     return found[0]
 

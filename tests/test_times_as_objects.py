@@ -1,5 +1,7 @@
 """Dates that are objects, categories or texts are told from ids, wherever the index of a table holds both."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,13 +88,39 @@ def test_texts_of_dates_next_to_numbers_are_asked_about(texts, swapped):
         sliding_windows(named, 5)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["2m_temperature", "10m_wind"],
+        ["sales 2020", "sales 2021"],
+        ["1a", "2b"],
+        ["001", "002"],
+        ["af3", "2a"],
+        ["may"],
+    ],
+)
+def test_names_with_numbers_in_them_are_no_dates(names):
+    assert time_level(pd.MultiIndex.from_product([names, range(3)])) == 1
+    wide = pd.DataFrame(np.eye(6, 3 * len(names)), columns=pd.MultiIndex.from_product([range(3), names]))
+    TikhonovLSTMRegressor(2, max_epochs=1).fit(wide, np.arange(6.0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024-01-03", "03.01.2024", "1/3/24", "20240103", "2024", "2024Q1", "Q1 2024", "Jan 2024", "3 March", "03:00"],
+)
+def test_texts_of_dates_in_many_forms_are_asked_about(text):
+    with pytest.raises(ValueError, match="unknown which level"):
+        time_level(pd.MultiIndex.from_product([[7, 8], [text]]))
+
+
 def test_texts_that_are_no_dates_are_ids():
     assert time_level(pd.MultiIndex.from_product([["pump 1", "pump 2"], range(3)])) == 1
     assert time_level(pd.MultiIndex.from_product([range(3), ["pump 1", "pump 2"]])) == 0
 
 
 def test_a_forecaster_asks_for_dates():
-    with pytest.raises(TypeError, match=r"Convert dates: table\.index = table\.index\.set_levels\("):
+    with pytest.raises(TypeError, match=r"Convert them: table\.index = table\.index\.set_levels\("):
         make_forecaster(Ridge(), 5, 1).fit(panel(AS_DATES["dates"]))
     table = panel(AS_DATES["dates"])
     table.index = table.index.set_levels(pd.to_datetime(table.index.levels[1]), level=1)
@@ -118,6 +146,8 @@ ENTRIES = {
     "ids and dates": pd.MultiIndex.from_arrays([[1, 1, 1], list(DATES[[1, 0, 2]].date)]),
     "two ids": pd.MultiIndex.from_arrays([[1, 1, 2], list(DATES[[0, 1, 0]].date)]),
     "two ids with numbers": pd.MultiIndex.from_arrays([["u", "u", "v"], [0, 1, 0]]),
+    "a category in another order": pd.CategoricalIndex(pd.Categorical(DATES[[1, 0, 2]], categories=DATES[[1, 0, 2]])),
+    "a number that is an id": pd.MultiIndex.from_arrays([[5, 5, 5], [2, 1, 0]]),
     "two ids with names": pd.MultiIndex.from_arrays([[1, 1, 2], [0, 1, 0]], names=["run", "step"]),
 }
 
@@ -134,6 +164,13 @@ def test_a_sequence_of_a_list_runs_forwards_and_is_one(index):
             call()
     with pytest.raises(ValueError, match=r"the times of the index of sequences\[3\] must increase"):
         pad_sequences(wrong)
+
+
+def test_texts_in_an_index_of_times_are_refused_in_a_list_too():
+    x = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index(["2024-01-02", "2024-01-01"], name="time"))
+    for call in (lambda: read_sequences([x, x]), lambda: pad_sequences([x]), lambda: SequenceScaler().fit([x])):
+        with pytest.raises(ValueError, match=r"holds strings.*index = pandas\.to_datetime"):
+            call()
 
 
 def test_several_ids_in_one_entry_become_several_entries_by_the_remedy():
@@ -163,7 +200,9 @@ TWICE = pd.to_datetime(["2024-01-01 01:00", "2024-01-01 02:00", "2024-01-01 02:0
 def test_a_time_that_occurs_twice_is_not_to_be_sorted():
     """Sorting would not help: the message names what does, and that helps."""
     series = pd.Series(np.arange(4.0), index=TWICE)
-    with pytest.raises(ValueError, match=r"occurs twice\. Keep one.*duplicated\(\)\].*clocks were set back") as error:
+    with pytest.raises(
+        ValueError, match=r"occurs twice\. If clocks were set back.*Keep one.*duplicated\(\)\]"
+    ) as error:
         sliding_windows(series, 1)
     assert "ort" not in str(error.value)
     assert len(sliding_windows(series[~series.index.duplicated()], 1)[0]) == 2
@@ -176,6 +215,43 @@ def test_a_time_that_occurs_twice_is_not_to_be_sorted():
     nested = pd.DataFrame({"a": [series]})
     with pytest.raises(ValueError, match="Keep one step of each"):
         read_sequences(nested)
+
+
+def test_clocks_that_are_set_back_are_named_before_anything_is_sorted():
+    quarters = pd.date_range("2024-10-27", periods=20, freq="15min", tz="Europe/Berlin")
+    series = pd.Series(np.arange(20.0), index=quarters.tz_localize(None))
+    with pytest.raises(ValueError, match=r"comes after .* If clocks were set back there, give the zone first"):
+        sliding_windows(series, 3)
+    found = sliding_windows(series.tz_localize("Europe/Berlin", ambiguous="infer"), 3, times=True)
+    assert (found[2] == quarters[3:]).all()
+
+
+@pytest.mark.parametrize("times", [[None, *DATES.date[1:3]], [*DATES.date[:2], DATES[2].to_numpy()]])
+def test_times_that_cannot_be_compared_are_said_to_be_so(times):
+    with pytest.raises(ValueError, match=r"is missing, in row 0|cannot be compared with each other"):
+        sliding_windows(np.arange(3.0), 1, times=times)
+
+
+@pytest.mark.parametrize(
+    ("labels", "call"),
+    [
+        (
+            pd.Index(list(pd.period_range("2024", periods=60, freq="D")), dtype=object),
+            "pandas.PeriodIndex(table.index)",
+        ),
+        (pd.Index(np.arange(60.0)), "table.index.astype(int)"),
+        (pd.Index(list(range(60)), dtype=object), "table.index.astype(int)"),
+        (pd.Index(list(DATES - DATES[0]), dtype=object), "pandas.to_timedelta(table.index)"),
+        (pd.Index(list(DATES.date), dtype=object), "pandas.to_datetime(table.index)"),
+        (pd.Index(DATES.astype(str)), "pandas.to_datetime(table.index)"),
+    ],
+)
+def test_what_makes_times_of_an_index_is_said_and_works(labels, call):
+    table = pd.DataFrame({"a": np.arange(60.0)}, index=labels)
+    with pytest.raises(TypeError, match=re.escape(f"table.index = {call}. If the rows have no times")):
+        make_forecaster(Ridge(), 5, 1).fit(table)
+    table.index = eval(call, {"pandas": pd, "table": table})
+    assert len(make_forecaster(Ridge(), 5, 1).fit(table).predict()) == 1
 
 
 def test_sequences_of_a_table_carry_their_ids():

@@ -1,6 +1,7 @@
 """Values that are no numbers, no labels, or nothing at all: refused by name, or used as they are."""
 
 import datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from sklearn.linear_model import Ridge
 
 from sklstm import NoisyRNNClassifier, TikhonovLSTMRegressor, make_forecaster, prediction_interval
 from sklstm.generalization import holdout_bound
-from sklstm.inspection import NoiseRobustnessDisplay
+from sklstm.inspection import CertifiedBandDisplay, NoiseRobustnessDisplay, channel_importance
 from sklstm.metrics import make_certified_scorer, make_noisy_scorer
 from sklstm.preprocessing import SequenceScaler, pad_sequences, read_sequences, sliding_windows
 
@@ -36,6 +37,11 @@ TIMES_AS_TARGETS = {
     "a Series": pd.Series(pd.date_range("2024", periods=40, tz="UTC")),
     "a Series of dates": pd.Series(pd.date_range("2024", periods=40).date),
     "a column": pd.DataFrame({"y": pd.to_timedelta(np.arange(40), unit="s")}),
+    "polars": pl.Series([datetime.timedelta(seconds=i) for i in range(40)]),
+    "dates of polars": pl.Series([datetime.date(2024, 1, 1)] * 40),
+    "a list": list(SPANS),
+    "a tuple of dates": tuple(pd.date_range("2024", periods=40)),
+    "one among numbers": np.array([*range(39), SPANS[1]], dtype=object),
 }
 
 
@@ -51,6 +57,8 @@ def test_times_are_no_targets(model, times):
         lambda: make_noisy_scorer("r2", 0.1)(model, X, times),
         lambda: make_certified_scorer("r2", 0.1)(model, X, times),
         lambda: NoiseRobustnessDisplay.from_estimator(model, X, times, sigmas=[0.1]),
+        lambda: CertifiedBandDisplay.from_estimator(model, X, eps=0.1, y=times),
+        lambda: channel_importance(model, X, times, n_repeats=1, random_state=0),
     )
     for call in calls:
         with pytest.raises(ValueError, match=r"(y|y_cal|'y' of y) holds times"):
@@ -180,6 +188,14 @@ def test_predictions_of_a_regressor_are_no_labels():
     assert bound.mean_loss < bound.value < M
 
 
+def test_labels_of_rows_are_compared_in_a_holdout_bound():
+    true = pd.Series([1, 0, 1], index=list("abc"))
+    predicted = true.loc[list("cab")]
+    with pytest.raises(ValueError, match="the rows of predicted have other labels than those of the true labels"):
+        holdout_bound(true, predicted=predicted)
+    assert holdout_bound(true, predicted=predicted.loc[true.index]).mean_loss == 0
+
+
 def test_labels_of_two_types_are_refused():
     labels = np.tile([1, 2, 3], 20)
     right = holdout_bound(labels, predicted=labels).value
@@ -191,5 +207,24 @@ def test_labels_of_two_types_are_refused():
             with pytest.raises(ValueError, match="All would count as errors"):
                 holdout_bound(given[0], predicted=given[1])
         assert holdout_bound(texts, predicted=labels.astype(str)).value == right
+    objects = (
+        (np.array([1.5, 0.2], dtype=object), np.array([1.5, 0.3], dtype=object), "real numbers"),
+        (np.array([1, 2]), np.array([1.5, 2.0], dtype=object), "real numbers"),
+        (np.array(["2024-01-01"], dtype="M8[ns]"), np.array([3]), "All would count as errors"),
+        (pd.Series([1, None], dtype="Int64"), [1, 2], "A true label is missing, in row 1"),
+        ([1, 2], pd.Series([True, None], dtype="boolean"), "A predicted label is missing, in row 1"),
+        ([0.0, np.nan], [0.0, 1.0], "A true label is missing"),
+    )
+    for one, other, said in objects:
+        with pytest.raises(ValueError, match=said):
+            holdout_bound(one, predicted=other)
+    days = np.array(["2024-01-01", "2024-01-02"] * 5, dtype="M8[ns]")
+    for one, other in (
+        (days, days.astype("M8[us]")),
+        (pd.Series(days).dt.to_pydatetime(), days.astype("M8[us]").astype(object)),
+        (np.array([True, False]), np.array([np.True_, np.False_], dtype=object)),
+        ([Decimal(1), Decimal(2)], [1, 2]),
+    ):
+        assert holdout_bound(one, predicted=other).mean_loss == 0
     forest = RandomForestClassifier(5, random_state=0).fit(X[:20, 0], Y[:20] > 0)
     assert 0 < holdout_bound(Y[20:] > 0, predicted=forest.predict(X[20:, 0])).value <= 1

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sklstm._fitted import of_one_fit
 from sklstm._sequences import Sequences, as_sequences
-from sklstm._tables import as_plain, refuse_times
+from sklstm._tables import targets_in
 from sklstm._validation import API_PAGE_AT_TOP, Number, Rule, check_parameters, fresh_random_state
 from sklstm.generalization import OccamBound, PACBayesBound
 from sklstm.training import (
@@ -269,12 +269,11 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator):
         """Weights (n,) as given, checked."""
         if sample_weight is None:
             return None
-        refuse_times(sample_weight, "sample_weight")
         if isinstance(sample_weight, Real):
             Number(Real, 0).check("sample_weight", sample_weight)
         try:
             return _check_sample_weight(
-                as_plain(sample_weight, "sample_weight"), np.zeros((n, 1)), dtype=np.float64, ensure_non_negative=True
+                targets_in(sample_weight, "sample_weight"), np.zeros((n, 1)), dtype=np.float64, ensure_non_negative=True
             )
         except OverflowError as error:
             raise ValueError(f"sample_weight holds a number that is beyond float64: {error}.") from error

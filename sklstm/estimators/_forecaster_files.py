@@ -83,6 +83,11 @@ def document_of(forecaster: Any) -> dict[str, Any]:
         )
     parameters = forecaster.get_params(deep=False)
     del parameters["estimator"]  # that of the document, before it was fitted
+    if not isinstance(forecaster.scoring, str | None):
+        raise TypeError(
+            f"scoring is {forecaster.scoring!r:.80}, which a file cannot hold. Forecasts do not need it: call "
+            "set_params(scoring=None) before."
+        )
     recent, cut = forecaster._recent, forecaster._cut
     state = {
         "window": cut.window,

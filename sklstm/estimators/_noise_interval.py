@@ -17,6 +17,7 @@ from sklstm.exceptions import NonFiniteOutputError
 from sklstm.generalization._confidence import binomial_limits
 from sklstm.generalization._order_statistics import fewest_draws, tolerance_ranks, usual_draws
 from sklstm.noise import noise_of_kind
+from sklstm.preprocessing import SequencesFromTable
 from sklstm.training._process import restores_settings
 
 from ._composition import check_predictor, layout_of
@@ -134,7 +135,7 @@ def noise_interval(
     if n_draws == "auto":
         n_draws = usual_draws(0.5, confidence) * 25 if labels else usual_draws(coverage, confidence)
     copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None), layout_of(model))
-    plain = plain_predictions(model.predict, X)
+    plain = plain_predictions(model, "predict", X)
     seed = seed_of(random_state)
     if labels:
         lower = counts_of(model, plain[:, None]).astype(np.float64)
@@ -176,8 +177,16 @@ def generator_of(seed: list[int], row: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(row,)))
 
 
-def plain_predictions(predict: Callable[[Any], Any], X: Any) -> NDArray[Any]:
+def gathers_rows(model: Any) -> bool:
+    """Whether a step of a composition makes sequences of a table with several rows for each."""
+    return any(isinstance(part, SequencesFromTable) for part in (model, *model.get_params().values()))
+
+
+def plain_predictions(model: Any, method: str, X: Any) -> NDArray[Any]:
     """Predictions without noise, some sequences at a time; they refuse bad X before any work."""
+    predict: Callable[[Any], Any] = getattr(model, method)
+    if gathers_rows(model):  # rows of one id must stay together
+        return np.asarray(predict(X))
     sequences = list_of(X)
     X = X if sequences is None else sequences
     n = _num_samples(X)

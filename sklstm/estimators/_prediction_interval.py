@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils import check_array, column_or_1d
 
-from sklstm._labels import first_labels, refuse_other_rows
+from sklstm._labels import counted, first_labels, refuse_other_rows, row_labels
 from sklstm._tables import as_plain, targets_in
 from sklstm._validation import PROBABILITY, Choice, caller_level
 from sklstm.certificates._output_bounds import METHODS
@@ -23,7 +23,7 @@ from sklstm.training._process import restores_settings
 from ._base import SequenceEstimator
 from ._certify import limits_within, warn_if_wide
 from ._composition import Composition, check_predictor, innermost, training_data_of
-from ._noise_interval import plain_predictions
+from ._noise_interval import gathers_rows, plain_predictions
 from ._reports import refuse_training_data
 
 _METHOD = Choice(METHODS)
@@ -150,7 +150,13 @@ def prediction_interval(
     PROBABILITY.check("coverage", coverage)
     _METHOD.check("method", method)
     model = check_predictor(model, "prediction_interval")
-    refuse_other_rows(y_cal, X_cal, "y_cal", "X_cal")
+    if not gathers_rows(model):
+        refuse_other_rows(y_cal, X_cal, "y_cal", "X_cal")
+    elif (labels := row_labels(y_cal)) is not None and not counted(labels):
+        raise ValueError(
+            "y_cal has labels, but the model makes sequences of the table X_cal, whose ids are then unknown. Give "
+            "y_cal.to_numpy() in the order of the ids, or transform before: the sequences keep their ids."
+        )
     limits = _checked(model, X, eps, method)
     try:
         known = _predictions(model, X_cal)
@@ -185,13 +191,13 @@ def prediction_interval(
 def _predictions(model: Any, X: Any) -> NDArray[np.float64]:
     """The values to compare with the truth: predictions, or log-probabilities (n, k) of labels."""
     if not is_classifier(model):
-        return plain_predictions(model.predict, X).astype(np.float64)
+        return plain_predictions(model, "predict", X).astype(np.float64)
     if hasattr(model, "predict_log_proba"):
-        return plain_predictions(model.predict_log_proba, X).astype(np.float64)
+        return plain_predictions(model, "predict_log_proba", X).astype(np.float64)
     if not hasattr(model, "predict_proba"):
         raise TypeError(f"prediction_interval needs probabilities of labels, but {type(model).__name__} has none.")
     with np.errstate(divide="ignore"):
-        return np.log(plain_predictions(model.predict_proba, X).astype(np.float64))
+        return np.log(plain_predictions(model, "predict_proba", X).astype(np.float64))
 
 
 def _checked(model: Any, X: Any, eps: Any, method: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:

@@ -251,7 +251,7 @@ class _Votes:
         self.copies = NoisyCopies(X, sigma, getattr(model, "feature_names_in_", None), layout_of(model))
         for row in range(len(self.copies)):
             _check_grid(row, *self.copies.numbers(row))
-        plain_predictions(model.predict, X)  # refuses bad X
+        plain_predictions(model, "predict", X)  # refuses bad X
         self.seed = seed_of(random_state)
 
     def each(

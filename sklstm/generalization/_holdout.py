@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
-from numbers import Real
+from numbers import Number, Real
 from typing import Any, Self
 
 import numpy as np
 
+from sklstm._labels import is_missing, refuse_other_rows
 from sklstm.generalization._bound import LossBound, Term
 from sklstm.generalization._bounded_losses import ErrorLoss
 from sklstm.generalization._confidence import binomial_tail_inverse, kl_inverse
@@ -293,9 +294,11 @@ def _check_cap(cap: Any) -> None:
 
 
 def _refuse_other_labels(labels: Any, predicted: Any) -> None:
-    """``ValueError`` if these are no labels, or of two types: all would be counted as errors."""
-    for values in (labels, predicted):
-        if values.dtype.kind == "f" and (np.trunc(values) != values).any():
+    """``ValueError`` if these are missing, no labels, or of two types: all would be counted as errors."""
+    for values, name in ((labels, "true"), (predicted, "predicted")):
+        if is_missing(values).any():
+            raise ValueError(f"A {name} label is missing, in row {int(is_missing(values).argmax())}.")
+        if any(isinstance(value, float) and not value.is_integer() for value in values.tolist()):
             raise ValueError(
                 "predicted= compares labels, but these are real numbers. For a regressor give its losses and a cap M "
                 "that was chosen without them: holdout_bound(np.minimum((y - predicted) ** 2, M), cap=M)."
@@ -303,23 +306,22 @@ def _refuse_other_labels(labels: Any, predicted: Any) -> None:
     kinds = [_kind_of_labels(values) for values in (labels, predicted)]
     if None not in kinds and kinds[0] != kinds[1]:
         raise ValueError(
-            f"The true labels are {kinds[0]}, such as {labels.tolist()[0]!r}, but the predicted ones are {kinds[1]}, "
-            f"such as {predicted.tolist()[0]!r}. All would count as errors. Give both in one type."
+            f"The true labels are {kinds[0]}, such as {labels[0]!s}, but the predicted ones are {kinds[1]}, such as "
+            f"{predicted[0]!s}. All would count as errors. Give both in one type."
         )
 
 
 def _kind_of_labels(labels: Any) -> str | None:
-    """What labels are, in words; None if they are objects of several types."""
-    if labels.dtype.kind in "biuf":
-        return "numbers"
-    kinds = {
-        "texts" if isinstance(label, str) else "numbers" if isinstance(label, Real) else type(label).__name__
-        for label in labels.tolist()
-    }
+    """Numbers, texts or times, in words; None for other objects, or several types."""
+    if labels.dtype.kind in "biufmM":
+        return "times" if labels.dtype.kind in "mM" else "numbers"
+    names = {str: "texts", np.bool_: "numbers", Number: "numbers"}
+    kinds = {next((name for kind, name in names.items() if isinstance(label, kind)), None) for label in labels.tolist()}
     return kinds.pop() if len(kinds) == 1 else None
 
 
 def _losses(losses: Any, predicted: Any, cap: float | None) -> Float:
+    refuse_other_rows(predicted, losses, "predicted", "the true labels")
     raw = as_array(losses)
     if raw.ndim != 1 or raw.size == 0:
         raise ValueError(f"losses must have shape (n_samples,), at least one of them; got {raw.shape}")

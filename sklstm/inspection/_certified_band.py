@@ -11,7 +11,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 
 from sklstm._labels import refuse_mixed_rows
-from sklstm._tables import as_plain
+from sklstm._tables import targets_in
 from sklstm.estimators._certify import certify
 
 from ._display import PALETTE, Display, draw_line, labelled, make_headroom
@@ -170,7 +170,7 @@ class CertifiedBandDisplay(Display):
             return np.asarray(values, dtype=np.float64).reshape(len(predicted), -1)[:, output]
 
         refuse_mixed_rows(X, y)
-        if y is not None and np.size(y := as_plain(y, "y")) != predicted.size:
+        if y is not None and np.size(y := targets_in(y)) != predicted.size:
             raise ValueError(f"y must have the shape of the predictions, {predicted.shape}; got {np.shape(y)}.")
         lower, upper = certify(estimator, X, eps, method=method)
         return cls(

@@ -21,6 +21,7 @@ from sklstm._tables import (
     one_set_of_names,
     read_entries,
     sequences_in,
+    targets_in,
     wide_places,
 )
 from sklstm._validation import OPTIONAL_POSITIVE_INT, Number, fresh_random_state
@@ -130,6 +131,8 @@ def channel_importance(
     _OPTIONAL_INT.check("n_jobs", n_jobs)
     OPTIONAL_POSITIVE_INT.check("n_channels", n_channels)
     y = targets(X, y, "channel_importance", sample_weight)
+    if not is_classifier(estimator):
+        targets_in(y)
     layout = layout_of(estimator)
     if n_channels is not None:
         layout = replace(layout, n_channels=n_channels)

@@ -14,7 +14,7 @@ from sklstm._labels import refuse_mixed_rows
 from sklstm._layout import NTC, Layout
 from sklstm._losses import RegressionLoss
 from sklstm._sizes import sizes_by_position
-from sklstm._tables import as_plain, refuse_times
+from sklstm._tables import as_plain, targets_in
 from sklstm._validation import NON_NEGATIVE, Number, Seed, fresh_random_state
 from sklstm.estimators._base_regressor import SequenceRegressor
 from sklstm.estimators._composition import layout_of
@@ -78,7 +78,7 @@ def default_error(*networks: Any) -> tuple[str, Error]:
     loss = common_loss(*networks)
 
     def error(y: Any, predicted: Any) -> float:
-        refuse_times(y, "y")
+        targets_in(y)
         y, predicted = (
             check_array(values, ensure_2d=False, dtype=np.float64, input_name=name).reshape(len(values), -1)
             for name, values in (("y", y), ("predictions", predicted))

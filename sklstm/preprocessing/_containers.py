@@ -119,11 +119,14 @@ def _is_nested_lists_of_one_shape(X: Any) -> bool:
 
 def _of_array(X: Any, layout: str) -> Any:
     values = np.asarray(as_plain(X))
+    if values.ndim == 2 and isinstance(X, list | tuple) and hasattr(X[0], "to_frame"):
+        raise ValueError("X is a list of Series. For sequences of one channel, give [x.to_frame() for x in X].")
     if values.ndim != 3:
+        name = "X" if hasattr(X, "shape") else "numpy.array(X)"
         raise ValueError(
             f"X has {values.ndim} axes, so it is unknown which of them are sequences, steps and channels. Give three: "
-            "X[None] for one sequence, X[:, :, None] for sequences of one channel. The estimators also take rows of "
-            "steps, with n_channels."
+            f"{name}[None] for one sequence, {name}[:, :, None] for sequences of one channel. The estimators also take "
+            "rows of steps, with n_channels."
         )
     values = numbers_in(values, "X") if values.dtype.kind not in "biuf" else values
     if layout == "nct":

@@ -1,9 +1,11 @@
 """Series at equal time steps from tables: windows cut from them, and the times that come after them."""
 
+import datetime
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import floor
+from numbers import Number
 from typing import Any, Self
 
 import numpy as np
@@ -74,7 +76,7 @@ class RegularSeries:
                 "is (id, time)."
             )
         columns = Columns.of(table)
-        rows = Rows.of(columns, None, None)
+        rows = Rows.of(columns, None, None, name="table")
         if not len(rows.lengths):
             raise ValueError("the table is empty: it has no row.")
         index = getattr(table, "index", None) if rows.times is not None else None
@@ -95,7 +97,7 @@ class RegularSeries:
         names = columns.names if like is None else like.names
         levels = [] if index is None else list(index.names)
         level = time_level(index) if len(levels) > 1 else 0
-        _refuse_missing(values, names, times, rows.lengths, _of_ids(levels, level))
+        _refuse_missing(values, names, times, rows, _of_ids(levels, level))
         if like is not None and like.ids is not None and like.levels[like.level] in set(levels) - {None, levels[level]}:
             raise ValueError(
                 f"fit took level {like.levels[like.level]!r} of the index as times, but here it would be "
@@ -149,6 +151,8 @@ class RegularSeries:
         if given is None:
             when = "" if index is None else f", from {index[0]!s} to {index[-1]!s}"
             raise ValueError(f"future must hold the known columns {known} at the {n} steps that are forecast{when}.")
+        if not hasattr(given, "columns") and np.ndim(given) not in (1, 2):
+            raise TypeError(f"future must be {_kind(self.times)}, as in fit; got a {type(given).__name__}.")
         columns = Columns.of(given)
         labels = row_labels(given)
         if (labels is None) != (index is None):
@@ -414,11 +418,11 @@ def _has_length(step: Any) -> bool:
 def _rows_for_all_steps(levels: list, level: int, step: Any) -> str:
     """The remedy in errors about times that are not equally spaced, but mostly by this step."""
     of_ids, rule = _of_ids(levels, level), repr(step.freqstr) if hasattr(step, "freqstr") else "..."
-    if isinstance(step, int):
+    if is_integer(step):
         make = (
             "Add the missing rows"
             if of_ids
-            else (f"table.reindex(range(table.index[0], table.index[-1] + 1, {step})) makes the missing ones")
+            else f"table.reindex(range(table.index[0], table.index[-1] + 1, {step})) makes the missing ones"
         )
         return (
             f"A forecast needs a row for every step. {make}, and table{of_ids}.ffill() fills them with the past only."
@@ -437,34 +441,52 @@ def _rows_for_all_steps(levels: list, level: int, step: Any) -> str:
     )
 
 
-def _refuse_missing(values: NDArray, names: list, times: Any, lengths: NDArray[np.int64], of_ids: str) -> None:
+def _refuse_missing(values: NDArray, names: list, times: Any, rows: Rows, of_ids: str) -> None:
     """``ValueError`` with the position and a remedy, if a value is missing or infinite."""
     finite = np.isfinite(values)
     if finite.all():
         return
     column = int((~finite).any(axis=0).argmax())
     row = int((~finite[:, column]).argmax())
-    what = "infinite" if np.isinf(values[row, column]) else "missing"
-    where = f"row {row}" if times is None else f"row {row}, {times[row]!s}"
-    name = repr(names[column]) if names else column
-    ends = np.cumsum(lengths)
-    series = int(np.searchsorted(ends, row, side="right"))
-    start, end = int(ends[series] - lengths[series]), int(ends[series])
-    first = int(finite[start:end, column].argmax())  # in this series
-    if row == start and finite[start:end, column].any():
-        rows = f"the first {first} rows of " + ("the table" if len(lengths) == 1 else "this series")
-        remedy = f"No past value can fill the beginning of a series: leave out {rows}, or the column."
-    elif len(lengths) == 1 and row > start and not finite[row:, column].any():
+    ends = np.cumsum(rows.lengths)
+    number = int(np.searchsorted(ends, row, side="right"))
+    start, end = int(ends[number] - rows.lengths[number]), int(ends[number])
+    of_series = "the table" if rows.ids is None else f"series {rows.ids[number]!s}"
+    where = f"row {row}" if rows.ids is None else of_series
+    where += "" if times is None else f", {times[row]!s}"
+    infinite = bool(np.isinf(values[row, column]))
+    fill = "pandas.DataFrame(table).ffill().to_numpy()" if times is None else f"table{of_ids}.ffill()"
+    if infinite:
+        fill = f"after table.replace([numpy.inf, -numpy.inf], numpy.nan), {fill}" if times is not None else fill
+        remedy = f"Replace it before, with the past only, for instance {fill}, or leave the column out."
+    elif row == start and finite[start:end, column].any():
+        first = int(finite[start:end, column].argmax())
+        remedy = (
+            f"No past value can fill its beginning: leave out the first {first} rows of {of_series}, or the column."
+        )
+    elif rows.ids is None and row > start and not finite[row:, column].any():
         remedy = (
             f"All later ones are missing as well. If these rows are the future, leave them out: fit(table[:{row}]). "
-            "Pass the columns that are known there to predict(future=...). Otherwise fill them in, table.ffill()."
+            f"Pass the columns that are known there to predict(future=...). Otherwise fill them in, {fill}."
         )
     else:
-        remedy = f"Fill it in before, with the past only, for instance table{of_ids}.ffill(), or leave the column out."
+        remedy = f"Fill it in before, with the past only, for instance {fill}, or leave the column out."
     raise ValueError(
         f"{int((~finite).any(axis=1).sum())} of {len(values)} rows have a missing or infinite value; the first is "
-        f"{what}, in column {name}, {where}. {remedy}"
+        f"{'infinite' if infinite else 'missing'}, in column {repr(names[column]) if names else column}, {where}. "
+        f"{remedy}"
     )
+
+
+def _as_times(labels: str, first: Any) -> str | None:
+    """The call that makes times of the labels of a table's index, which are objects or texts; None if none does."""
+    if hasattr(first, "asfreq"):
+        return f"pandas.PeriodIndex({labels})"
+    if isinstance(first, Number):
+        return f"{labels}.astype(int)"
+    if isinstance(first, datetime.timedelta | np.timedelta64):
+        return f"pandas.to_timedelta({labels})"
+    return f"pandas.to_datetime({labels})" if isinstance(first, str | datetime.date | np.datetime64) else None
 
 
 def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> Any:
@@ -481,13 +503,13 @@ def _step(times: Any, lengths: NDArray[np.int64], levels: list, level: int) -> A
     end = int(lengths[: longest + 1].sum())
     some = times[end - lengths[longest] : end]
     if not hasattr(some, "asi8") and some.dtype.kind not in "iu":
-        remedy = (
-            "Convert dates: table.index = table.index.set_levels("
-            f"pandas.to_datetime(table.index.levels[{level}]), level={level})."
-            if len(levels) > 1
-            else "Convert dates: table.index = pandas.to_datetime(table.index). If the rows have no times, give "
-            "table.reset_index(drop=True)."
-        )
+        several = len(levels) > 1
+        make = _as_times(f"table.index.levels[{level}]" if several else "table.index", some[0])
+        if several and make is not None:
+            remedy = f"Convert them: table.index = table.index.set_levels({make}, level={level})."
+        else:
+            remedy = "" if make is None else f"Convert them: table.index = {make}. "
+            remedy += "If the rows have no times, give table.reset_index(drop=True)."
         raise TypeError(
             f"the index of the table must hold dates, periods, time spans or integers, but it holds {some[0]!r}. "
             f"{remedy}"

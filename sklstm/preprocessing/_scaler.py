@@ -17,7 +17,7 @@ from sklstm._fitted import of_one_fit, take_over
 from sklstm._labels import refuse_mixed_rows
 from sklstm._layout import LAYOUT, LayoutName
 from sklstm._sequences import warn_if_rows_are_times
-from sklstm._tables import as_plain, is_wide, n_axes, names_of_columns, refuse_times, sequences_in
+from sklstm._tables import is_wide, n_axes, names_of_columns, sequences_in, targets_in
 from sklstm._validation import API_PAGE, FLAG, POSITIVE_INT, Number, Rule, check_parameters
 from sklstm.preprocessing._steps import Steps, blocks, edge_padding, read_steps
 
@@ -454,8 +454,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 def _checked_weights(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
     """Weights of the sequences, (n,); ``ValueError`` unless all are finite and non-negative, and one is positive."""
-    refuse_times(sample_weight, "sample_weight")
-    weights = np.asarray(as_plain(sample_weight, "sample_weight"), dtype=np.float64)
+    weights = np.asarray(targets_in(sample_weight, "sample_weight"), dtype=np.float64)
     if weights.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one weight for each sequence; got {weights.shape}.")
     if not np.isfinite(weights).all() or (weights < 0).any():

@@ -240,8 +240,11 @@ class Rows:
     left_out: set[int]
 
     @classmethod
-    def of(cls, columns: Columns, groups: Any, times: Any) -> Self:
-        """Read the arguments of `sliding_windows`; ``ValueError`` if times do not increase within a series."""
+    def of(cls, columns: Columns, groups: Any, times: Any, name: str = "series") -> Self:
+        """Read the arguments of `sliding_windows`; ``ValueError`` if times do not increase within a series.
+
+        ``name`` is that of the series in errors. Only a "series" has an argument `groups`.
+        """
         index, left_out = row_labels(columns.given), set[int]()
         ids, instants = None, index
         if index is not None and index.nlevels > 1:
@@ -262,13 +265,10 @@ class Rows:
             codes, ids = numbered(ids)
             order, lengths = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(ids))
         if instants is not None:
-            several = (
-                ""
-                if ids is not None
-                else " If they are several series, give an index (id, time), or the column of their ids in groups."
-            )
+            several = ", or the column of their ids in groups." if name == "series" else "."
+            several = "" if ids is not None else f" If they are several series, give an index (id, time){several}"
             of_index = times is None or times is True
-            keep_one = ", series[~series.index.duplicated()]" if of_index else ""
+            keep_one = f", {name}[~{name}.index.duplicated()]" if of_index else ""
             refuse_unordered(
                 instants,
                 order,
@@ -334,7 +334,12 @@ class SeriesToCut:
         n = len(several)
         if not n:
             raise ValueError("series is empty: it holds no series.")
-        ids = np.arange(n) if groups is None or groups is True else _entries(groups, "groups")
+        own = row_labels(series)  # of sequences by id
+        ids = np.arange(n) if own is None else own
+        if groups is not None and groups is not True:
+            order = order_of_rows(groups, series, "groups", "the series")
+            ids = _entries(groups, "groups")
+            ids = ids if order is None else ids[order]
         if ids.shape != (n,):
             raise ValueError(f"groups must hold one id for each of the {n} series; got shape {ids.shape}")
         refuse_missing_ids(as_index(groups) if hasattr(groups, "factorize") else ids, "series")
@@ -391,6 +396,11 @@ def _several(series: Any) -> list | None:
     if isinstance(series, list | tuple) and len(series):
         labelled = [row_labels(one) is not None for one in series]
         return list(series) if all(labelled) or all(n_axes(one) == 2 for one in series) else None
+    of_objects = (
+        getattr(series, "ndim", 0) == 1 and getattr(getattr(series, "dtype", None), "kind", "") == "O" and len(series)
+    )
+    if of_objects and all(getattr(one, "ndim", 0) == 2 for one in series):
+        return list(series)
     return list(series) if getattr(series, "ndim", 0) == 3 else None
 
 

@@ -75,7 +75,7 @@ def test_a_file_keeps_the_name_of_a_score(tmp_path):
     loaded = sklstm.load(path)
     assert loaded.scoring == "neg_mean_squared_error"
     assert loaded.score(table_of()) == forecaster.score(table_of())
-    with pytest.raises(TypeError, match="scoring"):
+    with pytest.raises(TypeError, match=r"scoring is .*set_params\(scoring=None\) before"):
         forecaster.set_params(scoring=make_noisy_scorer("r2", 0.1)).save(path)
     assert sklstm.load(path).scoring == "neg_mean_squared_error"
 
@@ -89,7 +89,7 @@ def test_the_beginning_of_a_table_cannot_be_filled_with_the_past():
     pd.testing.assert_frame_equal(forecaster.fit(table[3:]).predict(), forecaster.fit(table.bfill()[3:]).predict())
     panel = panel_of()
     panel.iloc[[90, 91], 0] = np.nan  # the first of the second id
-    with pytest.raises(ValueError, match="leave out the first 2 rows of this series"):
+    with pytest.raises(ValueError, match="leave out the first 2 rows of series"):
         forecaster.fit(panel)
     forecaster.fit(panel.drop(index=panel.index[[90, 91]]))
 
@@ -108,6 +108,37 @@ def test_rows_of_the_future_do_not_belong_to_the_table_of_fit():
     inside.iloc[50, 0] = np.nan
     with pytest.raises(ValueError, match=r"with the past only, for instance table\.ffill\(\)"):
         forecaster.fit(inside)
+
+
+@pytest.mark.parametrize("form", ["table", "array", "integers"])
+def test_what_is_infinite_is_replaced_by_the_remedy(form):
+    table = table_of()
+    table.iloc[50, 0] = np.inf
+    if form == "integers":
+        table = table.set_axis(np.arange(120) * 2)
+    given = table.to_numpy() if form == "array" else table
+    forecaster = make_forecaster(Ridge(), WINDOW, HORIZON)
+    with pytest.raises(ValueError, match=r"the first is infinite.*Replace it before") as caught:
+        forecaster.fit(given)
+    if form != "array":
+        call = re.search(r"for instance after (.*), table\.ffill\(\), or leave", str(caught.value))[1]
+        forecaster.fit(eval(call, {"numpy": np, "table": given}).ffill())
+
+
+def test_an_integer_index_with_a_gap_at_its_beginning():
+    table = pd.DataFrame({"a": np.arange(100.0)}, index=[0, 5, *range(6, 104)])
+    with pytest.raises(ValueError, match="not equally spaced") as caught:
+        make_forecaster(Ridge(), WINDOW, HORIZON).fit(table)
+    call = re.search(r"(table\.reindex.*) makes", str(caught.value))[1]
+    make_forecaster(Ridge(), WINDOW, HORIZON).fit(eval(call, {"table": table}).ffill())
+
+
+def test_a_forecaster_has_no_argument_called_groups_or_series():
+    table = table_of()[::-1]
+    with pytest.raises(ValueError, match=r"must increase.*give an index \(id, time\)\.$"):
+        make_forecaster(Ridge(), WINDOW, HORIZON).fit(table)
+    with pytest.raises(ValueError, match=r"table\[~table\.index\.duplicated\(\)\]"):
+        make_forecaster(Ridge(), WINDOW, HORIZON).fit(pd.concat([table[::-1][:50], table[::-1][49:]]))
 
 
 def test_a_future_with_a_gap_or_of_another_kind_is_told_so():

@@ -185,7 +185,7 @@ WRONG = {
     "text": (lambda: multiindex(RAGGED).assign(rpm="fast"), "column 'rpm' must hold real numbers"),
     "other channels": (lambda: [*RAGGED, RAGGED[0][:, :2]], r"X\[4\] has 2 channels"),
     "one axis in a list": (lambda: [x[:, 0] for x in RAGGED], r"X\[0\] has shape \(4,\)"),
-    "nothing": (list, "X has 1 axes"),
+    "nothing": (list, "X is empty"),
 }
 
 

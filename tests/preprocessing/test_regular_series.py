@@ -250,7 +250,7 @@ def test_what_errors_about_a_panel_advise_works_and_mixes_no_ids(names, interlea
     assert filled.loc[("b", pd.Timestamp("2024-01-05")), "y"] == 3
 
     table.iloc[12] = np.nan  # the first of the second id
-    assert "leave out the first 1 rows of this series" in remedies(table)  # there is nothing before it
+    assert "leave out the first 1 rows of series a" in remedies(table)  # there is nothing before it
     assert sorted(RegularSeries.of(table.drop(index=table.index[12])).lengths) == [11, 12]
     table["y"] = np.where(np.arange(24) == 13, np.nan, np.arange(24.0))
     table.iloc[12] = 0.0

@@ -69,7 +69,7 @@ def test_swapped_axes_are_named():
         ({"n_channels": 0}, ZEROS, None, "n_channels == 0, must be >= 1"),
         ({"with_mean": 2}, ZEROS, None, "with_mean must be one of True, False"),
         ({"padding_value": np.nan}, ZEROS, None, "padding_value must be a finite number"),
-        ({}, [], None, "Expected 2D array, got 1D array"),
+        ({}, [], None, "X is empty: it holds no sequence"),
         ({}, [np.array([["a"]]), np.array([["b"]])], None, "could not convert string to float"),
     ],
 )

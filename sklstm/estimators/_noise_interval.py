@@ -179,7 +179,8 @@ def generator_of(seed: list[int], row: int) -> np.random.Generator:
 
 def gathers_rows(model: Any) -> bool:
     """Whether a step of a composition makes sequences of a table with several rows for each."""
-    return any(isinstance(part, SequencesFromTable) for part in (model, *model.get_params().values()))
+    parts = model.get_params().values() if hasattr(model, "get_params") else ()
+    return any(isinstance(part, SequencesFromTable) for part in parts)
 
 
 def plain_predictions(model: Any, method: str, X: Any) -> NDArray[Any]:

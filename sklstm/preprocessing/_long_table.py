@@ -63,6 +63,9 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     does not work, because it splits the rows. Transform first, and cross-validate on the sequences. This leaks nothing
     from test data, because no statistic of the data is learned.
 
+    Targets with ids in another order are refused, unless something in between drops their index, as
+    TransformedTargetRegressor does around a pipeline that begins with this class. Transform first, then nothing is lost.
+
     For groups of ids, such as the patients of several recordings, name their column in `target` too. ``target=["label",
     "patient"]`` makes both columns of what `get_targets` returns.
 
@@ -175,8 +178,7 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         values = np.stack([values[order] for values in channels], axis=1)  # (n_rows, d)
         self._check_values(X, values, order)
         sequences = split(values, np.bincount(codes))
-        labels = as_index(X[self.id])
-        return labelled(sequences, labels[first]) if hasattr(labels, "factorize") else sequences
+        return labelled(sequences, as_index(X[self.id])[first]) if hasattr(X, "iloc") else sequences
 
     def get_ids(self, X: Any) -> NDArray:
         """Return the ids in the order of the sequences.

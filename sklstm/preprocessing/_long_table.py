@@ -63,8 +63,8 @@ class SequencesFromTable(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
     does not work, because it splits the rows. Transform first, and cross-validate on the sequences. This leaks nothing
     from test data, because no statistic of the data is learned.
 
-    Targets with ids in another order are refused, unless something in between drops their index, as
-    TransformedTargetRegressor does around a pipeline that begins with this class. Transform first, then nothing is lost.
+    Targets with ids in another order are refused, unless something in between drops their index. A
+    TransformedTargetRegressor around a pipeline that begins with this class does so: transform first.
 
     For groups of ids, such as the patients of several recordings, name their column in `target` too. ``target=["label",
     "patient"]`` makes both columns of what `get_targets` returns.
